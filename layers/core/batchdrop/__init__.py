@@ -1,0 +1,1 @@
+"""Batchdrop: drop a JSONL file into a bucket, get every answer from Claude back, in order, and never pay twice."""

@@ -1,0 +1,87 @@
+"""Everything that can go wrong, as one small tree.
+
+BatchdropError
+├── LostRace          somebody else changed the item first; carries nothing, the loser reads again or stops
+├── Rejected          the dropped object can never become a job's work; the sentence goes to its owner
+├── ObjectGone        the object (or that version of it) no longer exists
+├── Incomplete        a stream ended before its time; reading again may help
+├── OutOfDisk         the spool does not fit the function's ephemeral storage
+├── ConfigurationError  a setting is missing or wrong; names it
+├── Throttled         AWS asked to slow down and went on asking after the client's own retries
+└── ApiError          the Message Batches API did not give the answer hoped for
+    ├── Refused       a definite no: nothing was accepted, nothing will be billed
+    ├── Ambiguous     no definite answer: the batch may exist
+    ├── NotFound      404 on a known id; observed to be transient (anthropics/anthropic-sdk-python#1432)
+    └── Unavailable   a read failed; asking again later is free
+"""
+
+from __future__ import annotations
+
+
+class BatchdropError(Exception):
+    """The root: whatever Batchdrop raises on purpose."""
+
+
+class LostRace(BatchdropError):
+    """A conditional write found the item changed. The winner carries on; the loser logs and stops."""
+
+
+class Rejected(BatchdropError):
+    """The object cannot become a job. The message is one plain sentence for the person who dropped it."""
+
+
+class ObjectGone(BatchdropError):
+    """The object, or the version of it that was asked for, does not exist (any more)."""
+
+
+class Incomplete(BatchdropError):
+    """A stream ended before its announced or documented end."""
+
+
+class OutOfDisk(BatchdropError):
+    """The function's ephemeral storage is full."""
+
+
+class ConfigurationError(BatchdropError):
+    """A setting is missing or unusable; the message names it."""
+
+
+class Throttled(BatchdropError):
+    """AWS throttled the call beyond the client's own retries. The queue delivers the message again."""
+
+
+class ApiError(BatchdropError):
+    """The Message Batches API did not give the answer hoped for."""
+
+    def __init__(self, message: str, *, status: int | None = None, kind: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        """HTTP status, or None when there was no answer."""
+        self.kind = kind
+        """`error.type` of the API's answer (`rate_limit_error`), or a word of ours where there was none."""
+
+
+class Refused(ApiError):
+    """A definite no to `create`: nothing was accepted.
+
+    `retry_after` is in seconds, as the API sent it, or None. `code` is `error.details.error_code`, or "".
+    """
+
+    def __init__(
+        self, message: str, *, status: int | None, kind: str, retry_after: float | None = None, code: str = ""
+    ) -> None:
+        super().__init__(message, status=status, kind=kind)
+        self.retry_after = retry_after
+        self.code = code
+
+
+class Ambiguous(ApiError):
+    """No definite answer to `create`: the batch may or may not exist. Never send it again on this evidence."""
+
+
+class NotFound(ApiError):
+    """404 for an id that is known to exist: transient, never an end."""
+
+
+class Unavailable(ApiError):
+    """A read from the API failed (connection, 429, 5xx). Reading again later costs nothing."""

@@ -1,0 +1,51 @@
+"""Where things are in the bucket.
+
+inbox/<path>/<name>.jsonl[.gz]                     the user's
+outbox/<path>/<name>/<job id>/<file>               the user's answers
+control/<command>/<job id>                         the user's commands
+work/<job id>/...                                  ours; a lifecycle rule removes it
+"""
+
+from __future__ import annotations
+
+INBOX = "inbox/"
+OUTBOX = "outbox/"
+CONTROL = "control/"
+WORK = "work/"
+
+# S3 allows 1,024 bytes of UTF-8 in a key (Amazon S3 user guide, "Naming Amazon S3 objects").
+MAX_KEY_BYTES = 1024
+# `/<job id>/` (30 bytes) and the longest file name (`results.jsonl`) must fit behind the folder.
+_TAIL_BYTES = 64
+
+
+def is_input(key: str) -> bool:
+    """Whether an object in the inbox is work: a recipe and a folder marker are not."""
+    return key.startswith(INBOX) and not key.endswith("/") and key.rsplit("/", 1)[-1] != "recipe.yaml"
+
+
+def outbox_folder(input_key: str, job_id: str) -> str:
+    """`inbox/a/reviews.jsonl.gz` -> `outbox/a/reviews/<job id>/`. A name too long for S3 is cut, never the job id."""
+    name = input_key.removeprefix(INBOX)
+    for suffix in (".gz", ".jsonl"):
+        if name.lower().endswith(suffix) and len(name.rsplit("/", 1)[-1]) > len(suffix):
+            name = name[: -len(suffix)]
+    room = MAX_KEY_BYTES - len(OUTBOX) - _TAIL_BYTES
+    name = name.encode()[:room].decode(errors="ignore")
+    return f"{OUTBOX}{name}/{job_id}/"
+
+
+def work_folder(job_id: str) -> str:
+    return f"{WORK}{job_id}/"
+
+
+def batch_folder(job_id: str, batch_name: str) -> str:
+    return f"{WORK}{job_id}/{batch_name}/"
+
+
+def command_of(control_key: str) -> tuple[str, str] | None:
+    """`control/cancel/<job id>` -> `("cancel", "<job id>")`, or None when the key is no command."""
+    parts = control_key.removeprefix(CONTROL).split("/")
+    if not control_key.startswith(CONTROL) or len(parts) != 2 or not all(parts):
+        return None
+    return parts[0], parts[1]

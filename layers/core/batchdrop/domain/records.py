@@ -1,0 +1,232 @@
+"""What the table remembers: jobs, batches, and the one admission record. Per-row data is never here.
+
+All times are timezone-aware UTC. A record is immutable; a change is a new record with `revision + 1`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+
+class JobState(StrEnum):
+    planning = "planning"
+    held = "held"
+    running = "running"
+    finishing = "finishing"
+    done = "done"
+    rejected = "rejected"
+    canceled = "canceled"
+
+
+class BatchState(StrEnum):
+    ready = "ready"
+    submitting = "submitting"
+    in_progress = "in_progress"
+    canceling = "canceling"
+    ended = "ended"
+    collected = "collected"
+
+
+class RowStatus(StrEnum):
+    """The six ends of a row."""
+
+    succeeded = "succeeded"
+    errored = "errored"
+    expired = "expired"
+    canceled = "canceled"
+    invalid = "invalid"
+    missing = "missing"
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of everything stored or sent: a frozen struct with named fields only."""
+
+
+class ObjectRef(Record, frozen=True):
+    """One version of one S3 object. `version_id` is None in a bucket without versions: `etag` then pins it."""
+
+    bucket: str
+    key: str
+    version_id: str | None = None
+    etag: str = ""
+    size: int = 0
+    """bytes"""
+
+
+class Span(Record, frozen=True):
+    """A byte range of an object that holds whole lines: `start` inclusive, `end` exclusive.
+
+    In a `numbered` span every line is `<line number>\\t<original line>`; else lines count up from `first_line`.
+    """
+
+    object: ObjectRef
+    start: int
+    end: int
+    first_line: int
+    numbered: bool = False
+
+
+class Counts(Record, frozen=True):
+    """How rows ended. `total` is the number of input lines, blank lines aside, that this record covers."""
+
+    total: int = 0
+    succeeded: int = 0
+    errored: int = 0
+    expired: int = 0
+    canceled: int = 0
+    invalid: int = 0
+    missing: int = 0
+
+
+class Usage(Record, frozen=True):
+    """Tokens of succeeded rows of one model, as the API billed them."""
+
+    requests: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_write_5m_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    cache_read_tokens: int = 0
+
+
+class Part(Record, frozen=True):
+    """One object in `work/` that becomes a piece of an output file. `crc64nvme` is 16 hex digits."""
+
+    key: str
+    lines: int
+    size: int
+    crc64nvme: str
+
+
+class Verdict(Record, frozen=True):
+    """The end of every row of a batch that has no results at the API: never sent, or refused for good."""
+
+    status: RowStatus
+    error_type: str
+    message: str
+
+
+class Job(Record, frozen=True):
+    """One dropped object version.
+
+    The counters (`total` to `batches_collected`) are changed by atomic additions in the transaction that moves a batch, so a
+    reader may hold an older copy; every other field changes with `revision`.
+    """
+
+    id: str
+    token: str
+    input: ObjectRef
+    source: ObjectRef | None = None
+    """Where the rows are read from: the input itself, or its decompressed copy in `work/`. None until known."""
+    state: JobState
+    outcome: JobState | None = None
+    """The terminal state that `finishing` leads to."""
+    reason: str = ""
+    """One sentence for people: why rejected, held or canceled."""
+    priority: int = 5
+    """1 first, 9 last."""
+    cancel_requested: bool = False
+    created_at: datetime
+    updated_at: datetime
+    planned_at: datetime | None = None
+    finished_at: datetime | None = None
+    lease_until: datetime | None = None
+    """While set and not passed, one invocation of `plan` (planning) is at work."""
+    lines: int = 0
+    """Lines of the input, blank ones included."""
+    max_requests: int = 100_000
+    """How the file is cut, kept here so that a later invocation cuts it the same way."""
+    revision: int = 0
+
+    total: int = 0
+    succeeded: int = 0
+    errored: int = 0
+    expired: int = 0
+    canceled: int = 0
+    invalid: int = 0
+    missing: int = 0
+    batches_total: int = 0
+    batches_ended: int = 0
+    batches_collected: int = 0
+
+
+class Batch(Record, frozen=True):
+    """One Message Batch of a job: a span of rows and one attempt at answering them.
+
+    Identity: job, first line, attempt. Our custom ids are `<job token>-<attempt>-<line>`.
+    """
+
+    job_id: str
+    first_line: int
+    attempt: int = 1
+    state: BatchState
+    span: Span
+    last_line: int
+    requests: int
+    """Rows to send: valid ones only."""
+    invalid: int = 0
+    """Rows in the span that are never sent; they are listed in the batch's `invalid.jsonl`."""
+    body_bytes: int = 0
+    """Size of the request body."""
+    priority: int = 5
+    tag: datetime
+    """Fair-queueing start tag: waiting batches are admitted in order of priority, then tag."""
+    admitted_at: datetime | None = None
+    """Capacity is reserved and a submit message was sent; None while waiting."""
+    not_before: datetime | None = None
+    refusals: int = 0
+    """Definite refusals so far in a row."""
+    intent_at: datetime | None = None
+    """Written before the POST."""
+    lease_until: datetime | None = None
+    """The POST cannot be under way after this."""
+    api_id: str | None = None
+    adopted: bool = False
+    """Found by reconciliation: the first result still has to confirm that it is ours."""
+    foreign: tuple[str, ...] = ()
+    """API batches that looked like this one and proved to be somebody else's."""
+    created_at: datetime | None = None
+    """By the API's clock; results are kept 29 days from here."""
+    ended_at: datetime | None = None
+    handed_at: datetime | None = None
+    """When the message of the next step (submit, collect) was last sent."""
+    collected_at: datetime | None = None
+    verdict: Verdict | None = None
+    answers: int = 0
+    """Result lines to expect: the sum of the API's request counts when it ended."""
+    counts: Counts | None = None
+    usage: dict[str, Usage] = {}
+    results: Part | None = None
+    failed: Part | None = None
+    retry: Part | None = None
+    """Rows that a follow-up batch (attempt + 1) tries again; that batch's parts then hold this batch's rows too."""
+    revision: int = 0
+
+    @property
+    def name(self) -> str:
+        """`<first line, 12 digits>.<attempt, 2 digits>`: sorts in input order."""
+        return batch_name(self.first_line, self.attempt)
+
+
+class Admission(Record, frozen=True):
+    """The stack's one record of what it has at the API and why it may be waiting."""
+
+    queued: int = 0
+    """Requests admitted and not ended: changed by atomic additions with the batch moves."""
+    throttled_until: datetime | None = None
+    throttles: int = 0
+    """429 answers in a row."""
+    blocked: str = ""
+    """One sentence for people: why nothing is submitted (key refused, spend limit, no credit), or empty."""
+    probe_at: datetime | None = None
+    """While blocked, one batch is admitted at this time to see whether it works again."""
+    notice: str = ""
+    """The sentence that waiting jobs' `status.json` shows now."""
+    revision: int = 0
+
+
+def batch_name(first_line: int, attempt: int) -> str:
+    return f"{first_line:012d}.{attempt:02d}"

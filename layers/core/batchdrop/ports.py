@@ -1,0 +1,295 @@
+"""What the use cases need from the outside, in their own words.
+
+Each port has one adapter (AWS or Anthropic) and one in-memory twin in `tests/twins/`; one test suite runs over both.
+Every method that leaves the process may raise `Throttled`; anything else it may raise is named in its docstring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from batchdrop.domain.records import Admission, Batch, Job, JobState, ObjectRef, Part, Record
+
+
+# ---------------------------------------------------------------- time
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """Timezone-aware UTC."""
+
+    def sleep(self, seconds: float) -> None: ...
+
+
+class Deadline(Protocol):
+    def remaining(self) -> float:
+        """Seconds until this invocation is killed."""
+
+
+# ---------------------------------------------------------------- objects
+
+
+class ObjectInfo(Record, frozen=True):
+    ref: ObjectRef
+    written_at: datetime
+    metadata: dict[str, str] = {}
+    """User metadata, keys in lower case."""
+
+
+class ObjectWriter(Protocol):
+    """One object being written as a stream; nothing is visible before `close`.
+
+    Memory: one part. As a context manager it aborts on an exception and closes otherwise.
+    """
+
+    def write(self, data: bytes | memoryview) -> None: ...
+
+    def copy(self, source: ObjectRef, start: int, end: int) -> None:
+        """Appends bytes [start, end) of another object of the bucket, server-side where S3's part rules allow it."""
+
+    def close(self) -> bool:
+        """Completes the object. False: an object of that key existed already and was kept (only if `once`)."""
+
+    def abort(self) -> None: ...
+
+    def __enter__(self) -> ObjectWriter: ...
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None: ...
+
+
+class Objects(Protocol):
+    """The bucket."""
+
+    def head(self, key: str, version_id: str | None = None) -> ObjectInfo:
+        """Raises ObjectGone."""
+
+    def read(self, ref: ObjectRef, start: int = 0, end: int | None = None) -> AbstractContextManager[BinaryIO]:
+        """Bytes [start, end) of that very version. A broken connection is resumed with `Range` and `If-Match`.
+
+        The reader is a plain binary stream (`read(n)`, `readinto`). Raises ObjectGone, also while reading.
+        """
+
+    def get(self, key: str) -> bytes:
+        """A small object, whole, newest version. Raises ObjectGone."""
+
+    def put(self, key: str, body: bytes, *, content_type: str = "application/json", once: bool = False) -> bool:
+        """Writes a small object. With `once` (`IfNoneMatch: *`) False means that one existed and was kept."""
+
+    def put_file(self, key: str, path: Path, *, content_type: str = "application/octet-stream") -> None: ...
+
+    def get_file(self, key: str, path: Path) -> None:
+        """Raises ObjectGone."""
+
+    def writer(self, key: str, *, content_type: str = "application/jsonl", once: bool = False) -> ObjectWriter:
+        """A streaming multipart write; small bodies become one PUT. `once`: as in `put`."""
+
+    def delete(self, key: str) -> None:
+        """Removes the newest version's visibility; no error when it does not exist."""
+
+
+# ---------------------------------------------------------------- the table
+
+
+class Tally(Record, frozen=True):
+    """What a batch move adds to the counters of its job and of the admission record, in the same transaction."""
+
+    total: int = 0
+    succeeded: int = 0
+    errored: int = 0
+    expired: int = 0
+    canceled: int = 0
+    invalid: int = 0
+    missing: int = 0
+    batches_total: int = 0
+    batches_ended: int = 0
+    batches_collected: int = 0
+    queued: int = 0
+    """Requests added to (or, negative, released from) what counts against the workspace's queue limit."""
+
+
+class Shelf(StrEnum):
+    """The partitions of the sparse index of open work. The index is eventually consistent: a hint, never the truth."""
+
+    planning = "planning"
+    """jobs, by lease_until (else updated_at)"""
+    held = "held"
+    """jobs, by updated_at"""
+    finishing = "finishing"
+    """jobs, by updated_at"""
+    waiting = "waiting"
+    """ready batches without admitted_at, by priority, then tag"""
+    admitted = "admitted"
+    """ready batches with admitted_at, by handed_at"""
+    submitting = "submitting"
+    """batches, by intent_at"""
+    watched = "watched"
+    """in_progress and canceling batches, by created_at"""
+    ended = "ended"
+    """batches, by handed_at (else ended_at)"""
+
+
+class Ledger(Protocol):
+    """The table. Every write is one conditional write or transaction; the loser gets LostRace.
+
+    Writes take the record as it was read (`before`) and the record as it should be (`after`, revision + 1 is set here), check
+    the move against `domain.states`, and return the stored record.
+    """
+
+    def open_job(self, job: Job) -> tuple[Job, bool]:
+        """Creates the job unless it exists. Returns the stored job (strongly consistent) and whether this call created it."""
+
+    def job(self, job_id: str) -> Job | None:
+        """Strongly consistent."""
+
+    def move_job(self, before: Job, after: Job) -> Job:
+        """Writes every field but the counters, if `before.revision` still holds. Raises LostRace."""
+
+    def add_batch(self, batch: Batch, tally: Tally) -> bool:
+        """Creates a batch and adds the tally to its job, in one transaction. False: the batch existed; nothing was changed."""
+
+    def batch(self, job_id: str, name: str) -> Batch | None:
+        """Strongly consistent."""
+
+    def batches(self, job_id: str) -> Iterator[Batch]:
+        """All batches of a job in order of name, strongly consistent, a page at a time."""
+
+    def move_batch(
+        self,
+        before: Batch,
+        after: Batch,
+        tally: Tally = Tally(),
+        *,
+        job_state: JobState | None = None,
+        queue_limit: int | None = None,
+        follow_up: Batch | None = None,
+        finish: Job | None = None,
+    ) -> Batch:
+        """Moves one batch if `before.revision` still holds; everything below is part of the same transaction.
+
+        - the tally is added to the job and to the admission record;
+        - `job_state`: the job must be in this state, and not be asked to cancel;
+        - `queue_limit`: the admission record must stay at or below this many queued requests and must not be blocked
+          (a probe passes: see `Admission.probe_at`, the caller decides and passes a limit; blocked is the caller's check);
+        - an `api_id` that `after` gains is claimed for this batch alone, for good;
+        - `follow_up`: this batch is created (the tally counts it);
+        - `finish`: the job as read; all its other batches are collected (`batches_collected + 1 == batches_total` is a
+          condition on the stored counters) and it becomes `finishing`. Without it, the condition is that this is NOT the last
+          batch when the tally says `batches_collected=1` and there is no follow-up.
+
+        Raises LostRace, whichever condition failed.
+        """
+
+    def owner_of(self, api_id: str) -> tuple[str, str] | None:
+        """(job id, batch name) that claimed an API batch, or None. Strongly consistent."""
+
+    def shelf(self, shelf: Shelf, *, limit: int | None = None) -> Iterator[Batch]:
+        """Batches on a shelf in its order, a page at a time, eventually consistent."""
+
+    def job_shelf(self, shelf: Shelf, *, limit: int | None = None) -> Iterator[Job]:
+        """Jobs on a shelf in its order, a page at a time, eventually consistent."""
+
+    def admission(self) -> Admission:
+        """Strongly consistent; an empty record when there is none yet."""
+
+    def move_admission(self, before: Admission, after: Admission) -> Admission:
+        """Writes every field but `queued`, if `before.revision` still holds. Raises LostRace."""
+
+
+# ---------------------------------------------------------------- queues
+
+
+class Queue(StrEnum):
+    plan = "plan"
+    submit = "submit"
+    collect = "collect"
+    finish = "finish"
+
+
+class Queues(Protocol):
+    def send(self, queue: Queue, message: Mapping[str, str], *, delay: int = 0) -> None:
+        """A JSON object of strings. `delay` in seconds, at most 900 (SQS)."""
+
+
+# ---------------------------------------------------------------- the API
+
+
+class ApiCounts(Record, frozen=True):
+    processing: int = 0
+    succeeded: int = 0
+    errored: int = 0
+    canceled: int = 0
+    expired: int = 0
+
+    @property
+    def all(self) -> int:
+        return self.processing + self.succeeded + self.errored + self.canceled + self.expired
+
+
+class ApiBatch(Record, frozen=True):
+    id: str
+    status: str
+    """`in_progress`, `canceling` or `ended`"""
+    counts: ApiCounts
+    created_at: datetime
+    ended_at: datetime | None = None
+    has_results: bool = False
+
+
+class ApiPage(Record, frozen=True):
+    """Newest first. `next` is the cursor of the next, older page; None at the end."""
+
+    batches: tuple[ApiBatch, ...]
+    next: str | None
+
+
+class Claude(Protocol):
+    """The Message Batches API. Nothing here retries a create; reads are retried a few times within a bound."""
+
+    def create(self, body: Path) -> ApiBatch:
+        """POSTs a ready-made body once, streamed from disk with its length. Raises Refused or Ambiguous, nothing else."""
+
+    def page(self, after: str | None = None) -> ApiPage:
+        """One list call, 1,000 at most. Raises Unavailable or Refused (401, 403)."""
+
+    def retrieve(self, api_id: str) -> ApiBatch:
+        """Raises NotFound, Unavailable, Refused."""
+
+    def cancel(self, api_id: str) -> ApiBatch:
+        """Raises NotFound, Unavailable, Refused. An already ended batch is answered as it is."""
+
+    def results(self, api_id: str) -> AbstractContextManager[Iterable[bytes]]:
+        """The results stream in chunks as they come (not lines). Raises NotFound, Unavailable; Incomplete when it is cut."""
+
+
+# ---------------------------------------------------------------- the rest
+
+
+class SwitchState(StrEnum):
+    run = "run"
+    pause = "pause"
+    stop = "stop"
+
+
+class Switch(Protocol):
+    def state(self) -> SwitchState:
+        """At most a few seconds old. Unreadable or unknown text counts as `pause`: fail closed for spending."""
+
+
+class Notices(Protocol):
+    def publish(self, subject: str, document: Mapping[str, object]) -> None:
+        """Tells subscribers that a job has ended. Never carries a prompt or an answer."""
+
+
+class Metrics(Protocol):
+    def count(self, name: str, value: float = 1) -> None: ...
+
+
+__all__ = [
+    "Admission", "ApiBatch", "ApiCounts", "ApiPage", "Batch", "Claude", "Clock", "Deadline", "Job", "JobState", "Ledger", "Metrics",
+    "Notices", "ObjectInfo", "ObjectRef", "ObjectWriter", "Objects", "Part", "Queue", "Queues", "Shelf", "Switch", "SwitchState", "Tally",
+]  # fmt: skip

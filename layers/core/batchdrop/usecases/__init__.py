@@ -1,0 +1,1 @@
+"""One module per verb: what each function does, written against the ports."""
