@@ -13,8 +13,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from batchdrop.domain.records import Admission, Batch, Job, JobState, ObjectRef, Part, Record
+import msgspec
 
+from batchdrop.domain.records import Admission, Batch, Job, JobState, ObjectRef, Part, Record
+from batchdrop.domain.shelves import Shelf
 
 # ---------------------------------------------------------------- time
 
@@ -37,7 +39,7 @@ class Deadline(Protocol):
 class ObjectInfo(Record, frozen=True):
     ref: ObjectRef
     written_at: datetime
-    metadata: dict[str, str] = {}
+    metadata: dict[str, str] = msgspec.field(default_factory=dict)
     """User metadata, keys in lower case."""
 
 
@@ -108,29 +110,12 @@ class Tally(Record, frozen=True):
     batches_total: int = 0
     batches_ended: int = 0
     batches_collected: int = 0
+    splits: int = 0
     queued: int = 0
     """Requests added to (or, negative, released from) what counts against the workspace's queue limit."""
 
 
-class Shelf(StrEnum):
-    """The partitions of the sparse index of open work. The index is eventually consistent: a hint, never the truth."""
-
-    planning = "planning"
-    """jobs, by lease_until (else updated_at)"""
-    held = "held"
-    """jobs, by updated_at"""
-    finishing = "finishing"
-    """jobs, by updated_at"""
-    waiting = "waiting"
-    """ready batches without admitted_at, by priority, then tag"""
-    admitted = "admitted"
-    """ready batches with admitted_at, by handed_at"""
-    submitting = "submitting"
-    """batches, by intent_at"""
-    watched = "watched"
-    """in_progress and canceling batches, by created_at"""
-    ended = "ended"
-    """batches, by handed_at (else ended_at)"""
+NO_TALLY = Tally()
 
 
 class Ledger(Protocol):
@@ -162,7 +147,7 @@ class Ledger(Protocol):
         self,
         before: Batch,
         after: Batch,
-        tally: Tally = Tally(),
+        tally: Tally = NO_TALLY,
         *,
         job_state: JobState | None = None,
         queue_limit: int | None = None,
@@ -175,7 +160,7 @@ class Ledger(Protocol):
         - `job_state`: the job must be in this state, and not be asked to cancel;
         - `queue_limit`: the admission record must stay at or below this many queued requests and must not be blocked
           (a probe passes: see `Admission.probe_at`, the caller decides and passes a limit; blocked is the caller's check);
-        - an `api_id` that `after` gains is claimed for this batch alone, for good;
+        - an `api_id` that `after` gains is claimed for this batch alone; one that it gives up is released;
         - `follow_up`: this batch is created (the tally counts it);
         - `finish`: the job as read; all its other batches are collected (`batches_collected + 1 == batches_total` is a
           condition on the stored counters) and it becomes `finishing`. Without it, the condition is that this is NOT the last
@@ -290,6 +275,7 @@ class Metrics(Protocol):
 
 
 __all__ = [
-    "Admission", "ApiBatch", "ApiCounts", "ApiPage", "Batch", "Claude", "Clock", "Deadline", "Job", "JobState", "Ledger", "Metrics",
-    "Notices", "ObjectInfo", "ObjectRef", "ObjectWriter", "Objects", "Part", "Queue", "Queues", "Shelf", "Switch", "SwitchState", "Tally",
+    "NO_TALLY", "Admission", "ApiBatch", "ApiCounts", "ApiPage", "Batch", "Claude", "Clock", "Deadline", "Job", "JobState",
+    "Ledger", "Metrics", "Notices", "ObjectInfo", "ObjectRef", "ObjectWriter", "Objects", "Part", "Queue", "Queues", "Shelf",
+    "Switch", "SwitchState", "Tally",
 ]  # fmt: skip

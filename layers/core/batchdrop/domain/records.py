@@ -126,6 +126,10 @@ class Job(Record, frozen=True):
     """The terminal state that `finishing` leads to."""
     reason: str = ""
     """One sentence for people: why rejected, held or canceled."""
+    note: str = ""
+    """One sentence for people: what became of the last control command."""
+    broken: Verdict | None = None
+    """Why the last line of `source` is where a damaged gzip stream breaks off."""
     priority: int = 5
     """1 first, 9 last."""
     cancel_requested: bool = False
@@ -137,8 +141,10 @@ class Job(Record, frozen=True):
     """While set and not passed, one invocation of `plan` (planning) is at work."""
     lines: int = 0
     """Lines of the input, blank ones included."""
-    max_requests: int = 100_000
-    """How the file is cut, kept here so that a later invocation cuts it the same way."""
+    handed_at: datetime | None = None
+    """When the message of the next step (plan, finish) was last sent."""
+    repairs: int = 0
+    """How often `poll` sent that message again."""
     revision: int = 0
 
     total: int = 0
@@ -151,6 +157,8 @@ class Job(Record, frozen=True):
     batches_total: int = 0
     batches_ended: int = 0
     batches_collected: int = 0
+    splits: int = 0
+    """Batches the API refused whole and that were cut in two."""
 
 
 class Batch(Record, frozen=True):
@@ -168,7 +176,9 @@ class Batch(Record, frozen=True):
     requests: int
     """Rows to send: valid ones only."""
     invalid: int = 0
-    """Rows in the span that are never sent; they are listed in the batch's `invalid.jsonl`."""
+    """Rows in the span that are never sent."""
+    invalid_key: str | None = None
+    """The object in `work/` that lists them: line, error type, message. It may list more than this span's."""
     body_bytes: int = 0
     """Size of the request body."""
     priority: int = 5
@@ -193,6 +203,8 @@ class Batch(Record, frozen=True):
     ended_at: datetime | None = None
     handed_at: datetime | None = None
     """When the message of the next step (submit, collect) was last sent."""
+    repairs: int = 0
+    """How often `poll` sent that message again."""
     collected_at: datetime | None = None
     verdict: Verdict | None = None
     answers: int = 0
@@ -221,6 +233,7 @@ class Admission(Record, frozen=True):
     """429 answers in a row."""
     blocked: str = ""
     """One sentence for people: why nothing is submitted (key refused, spend limit, no credit), or empty."""
+    blocked_at: datetime | None = None
     probe_at: datetime | None = None
     """While blocked, one batch is admitted at this time to see whether it works again."""
     notice: str = ""
