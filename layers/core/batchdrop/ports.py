@@ -36,7 +36,7 @@ class Deadline(Protocol):
 # ---------------------------------------------------------------- objects
 
 
-class ObjectInfo(Record, frozen=True):
+class ObjectInfo(Record, frozen=True, kw_only=True):
     ref: ObjectRef
     written_at: datetime
     metadata: dict[str, str] = msgspec.field(default_factory=dict)
@@ -97,7 +97,7 @@ class Objects(Protocol):
 # ---------------------------------------------------------------- the table
 
 
-class Tally(Record, frozen=True):
+class Tally(Record, frozen=True, kw_only=True):
     """What a batch move adds to the counters of its job and of the admission record, in the same transaction."""
 
     total: int = 0
@@ -203,7 +203,7 @@ class Queues(Protocol):
 # ---------------------------------------------------------------- the API
 
 
-class ApiCounts(Record, frozen=True):
+class ApiCounts(Record, frozen=True, kw_only=True):
     processing: int = 0
     succeeded: int = 0
     errored: int = 0
@@ -215,7 +215,7 @@ class ApiCounts(Record, frozen=True):
         return self.processing + self.succeeded + self.errored + self.canceled + self.expired
 
 
-class ApiBatch(Record, frozen=True):
+class ApiBatch(Record, frozen=True, kw_only=True):
     id: str
     status: str
     """`in_progress`, `canceling` or `ended`"""
@@ -225,7 +225,7 @@ class ApiBatch(Record, frozen=True):
     has_results: bool = False
 
 
-class ApiPage(Record, frozen=True):
+class ApiPage(Record, frozen=True, kw_only=True):
     """Newest first. `next` is the cursor of the next, older page; None at the end."""
 
     batches: tuple[ApiBatch, ...]

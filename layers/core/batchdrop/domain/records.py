@@ -45,7 +45,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """Base of everything stored or sent: a frozen struct with named fields only."""
 
 
-class ObjectRef(Record, frozen=True):
+class ObjectRef(Record, frozen=True, kw_only=True):
     """One version of one S3 object. `version_id` is None in a bucket without versions: `etag` then pins it."""
 
     bucket: str
@@ -56,7 +56,7 @@ class ObjectRef(Record, frozen=True):
     """bytes"""
 
 
-class Span(Record, frozen=True):
+class Span(Record, frozen=True, kw_only=True):
     """A byte range of an object that holds whole lines: `start` inclusive, `end` exclusive.
 
     In a `numbered` span every line is `<line number>\\t<original line>`; else lines count up from `first_line`.
@@ -69,7 +69,7 @@ class Span(Record, frozen=True):
     numbered: bool = False
 
 
-class Counts(Record, frozen=True):
+class Counts(Record, frozen=True, kw_only=True):
     """How rows ended. `total` is the number of input lines, blank lines aside, that this record covers."""
 
     total: int = 0
@@ -81,7 +81,7 @@ class Counts(Record, frozen=True):
     missing: int = 0
 
 
-class Usage(Record, frozen=True):
+class Usage(Record, frozen=True, kw_only=True):
     """Tokens of succeeded rows of one model, as the API billed them."""
 
     requests: int = 0
@@ -92,7 +92,7 @@ class Usage(Record, frozen=True):
     cache_read_tokens: int = 0
 
 
-class Part(Record, frozen=True):
+class Part(Record, frozen=True, kw_only=True):
     """One object in `work/` that becomes a piece of an output file. `crc64nvme` is 16 hex digits."""
 
     key: str
@@ -101,7 +101,7 @@ class Part(Record, frozen=True):
     crc64nvme: str
 
 
-class Verdict(Record, frozen=True):
+class Verdict(Record, frozen=True, kw_only=True):
     """The end of every row of a batch that has no results at the API: never sent, or refused for good."""
 
     status: RowStatus
@@ -109,7 +109,7 @@ class Verdict(Record, frozen=True):
     message: str
 
 
-class Job(Record, frozen=True):
+class Job(Record, frozen=True, kw_only=True):
     """One dropped object version.
 
     The counters (`total` to `batches_collected`) are changed by atomic additions in the transaction that moves a batch, so a
@@ -161,7 +161,7 @@ class Job(Record, frozen=True):
     """Batches the API refused whole and that were cut in two."""
 
 
-class Batch(Record, frozen=True):
+class Batch(Record, frozen=True, kw_only=True):
     """One Message Batch of a job: a span of rows and one attempt at answering them.
 
     Identity: job, first line, attempt. Our custom ids are `<job token>-<attempt>-<line>`.
@@ -223,7 +223,7 @@ class Batch(Record, frozen=True):
         return batch_name(self.first_line, self.attempt)
 
 
-class Admission(Record, frozen=True):
+class Admission(Record, frozen=True, kw_only=True):
     """The stack's one record of what it has at the API and why it may be waiting."""
 
     queued: int = 0
