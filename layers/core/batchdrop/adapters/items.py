@@ -1,0 +1,118 @@
+"""Records as DynamoDB items and back.
+
+JOB#<id>       JOB            a job
+JOB#<id>       BATCH#<name>   a batch; the name sorts in input order
+API#<api id>   API            which batch an API batch belongs to
+ADMISSION      ADMISSION      the admission record
+
+Fields keep their names. None is left out; times are texts of a fixed width; there are no fractions. Open work also has
+`shelf` and `due`, the keys of the sparse index `open`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from batchdrop.domain.records import Admission, Batch, Job, Record
+from batchdrop.domain.shelves import instant, place_of_batch, place_of_job
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
+
+type Value = AttributeValueTypeDef
+type Item = dict[str, AttributeValueTypeDef]
+
+INDEX = "open"
+JOB_SORT = "JOB"
+BATCH_PREFIX = "BATCH#"
+
+
+def job_key(job_id: str) -> Item:
+    return _key(f"JOB#{job_id}", JOB_SORT)
+
+
+def batch_key(job_id: str, name: str) -> Item:
+    return _key(f"JOB#{job_id}", f"{BATCH_PREFIX}{name}")
+
+
+def claim_key(api_id: str) -> Item:
+    return _key(f"API#{api_id}", "API")
+
+
+def admission_key() -> Item:
+    return _key("ADMISSION", "ADMISSION")
+
+
+def job_item(job: Job) -> Item:
+    return fields_of(job) | _shelved(place_of_job(job)) | job_key(job.id)
+
+
+def batch_item(batch: Batch) -> Item:
+    return fields_of(batch) | _shelved(place_of_batch(batch)) | batch_key(batch.job_id, batch.name)
+
+
+def claim_item(api_id: str, batch: Batch) -> Item:
+    return _values({"job_id": batch.job_id, "batch_name": batch.name}) | claim_key(api_id)
+
+
+def admission_item(admission: Admission) -> Item:
+    return fields_of(admission) | admission_key()
+
+
+def fields_of(record: Record) -> Item:
+    return _values(msgspec.to_builtins(record, builtin_types=(datetime,)))
+
+
+def record_of[R: Record](item: Mapping[str, Any], kind: type[R]) -> R:
+    """The keys of the table and of the index are no fields, and msgspec passes over them."""
+    return msgspec.convert({name: from_value(value) for name, value in item.items()}, kind)
+
+
+def to_value(plain: object) -> Value:
+    """Raises TypeError for what the table must not hold, such as a fraction."""
+    match plain:
+        case bool():
+            return {"BOOL": plain}
+        case str():
+            return {"S": plain}
+        case int():
+            return {"N": str(plain)}
+        case datetime():
+            return {"S": instant(plain)}
+        case list() | tuple():
+            return {"L": [to_value(entry) for entry in plain]}
+        case dict():
+            return {"M": _values(plain)}
+        case _:
+            raise TypeError(f"{type(plain).__name__} has no place in an item")
+
+
+def from_value(value: Mapping[str, Any]) -> object:
+    ((kind, held),) = value.items()
+    match kind:
+        case "S" | "BOOL":
+            return held
+        case "N":
+            return int(held)
+        case "L":
+            return [from_value(entry) for entry in held]
+        case "M":
+            return {name: from_value(entry) for name, entry in held.items()}
+        case _:
+            raise TypeError(f"an item holds a value of kind {kind}")
+
+
+def _values(fields: Mapping[str, object]) -> Item:
+    return {name: to_value(value) for name, value in fields.items() if value is not None}
+
+
+def _key(partition: str, sort: str) -> Item:
+    return {"pk": {"S": partition}, "sk": {"S": sort}}
+
+
+def _shelved(place: tuple[str, str] | None) -> Item:
+    return {} if place is None else {"shelf": {"S": str(place[0])}, "due": {"S": place[1]}}
