@@ -1,0 +1,211 @@
+"""What every call of the API has in common: who calls, what is to go wrong, the answer's headers, the journal."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qs
+
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
+
+from local.claude import wire
+from local.claude.batches import Batches
+from local.claude.clock import Clock
+from local.claude.errors import ApiError, invalid
+from local.claude.faults import Faults, Plan
+from local.claude.identifiers import Identifiers
+from local.claude.journal import Entry, Journal
+from local.claude.limits import RequestRate
+from local.claude.offload import Offload
+from local.claude.options import Settings, workspace_of
+from local.claude.wire import CallerLeft, Reply
+
+_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}")
+_EDGE_PAGE = b"<html>\r\n<head><title>%(status)d</title></head>\r\n<body><h1>%(status)d</h1></body>\r\n</html>\r\n"
+_LIMITED = frozenset({"create", "list", "retrieve", "cancel", "delete", "results"})
+_RELEASES_BODY = frozenset({"create", "messages", "count_tokens"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Emulator:
+    """Everything one emulator consists of."""
+
+    settings: Settings
+    keys: Mapping[str, str]
+    clock: Clock
+    identifiers: Identifiers
+    offload: Offload
+    batches: Batches
+    faults: Faults
+    journal: Journal
+    rate: RequestRate
+    spool: Path
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """One call while it is handled."""
+
+    scope: Scope
+    receive: Receive
+    headers: Headers
+    query: dict[str, str]
+    path: dict[str, str]
+    entry: Entry
+    workspace: str = ""
+    version: str = ""
+    plan: Plan
+
+    @property
+    def origin(self) -> str:
+        """Scheme and host as the caller named them."""
+        return f"{self.scope['scheme']}://{self.headers.get('host', '127.0.0.1')}"
+
+    @property
+    def betas(self) -> frozenset[str]:
+        """The beta features this call asks for."""
+        return frozenset(beta.strip() for beta in ",".join(self.headers.getlist("anthropic-beta")).split(",") if beta)
+
+
+type Handler = Callable[[Emulator, Call], Awaitable[Reply]]
+
+
+class Endpoint:
+    """One route of the API as an ASGI application: the frame around a handler."""
+
+    def __init__(self, emulator: Emulator, route: str, handler: Handler) -> None:
+        self._emulator = emulator
+        self._route = route
+        self._handler = handler
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles one call."""
+        call = self._open(scope, receive)
+        try:
+            await self._answer(call, send)
+        except CallerLeft:
+            call.entry.outcome = "disconnected"
+        finally:
+            if call.entry.outcome == "open":  # the server is being stopped, or the caller left while it waited
+                call.entry.outcome = "disconnected"
+            self._emulator.journal.close(call.entry)
+
+    def _open(self, scope: Scope, receive: Receive) -> Call:
+        query = scope["query_string"].decode("latin-1")
+        entry = self._emulator.journal.open(
+            route=self._route,
+            method=scope["method"],
+            path=scope["path"],
+            query=query,
+            request_id=self._emulator.identifiers.draw("req"),
+        )
+        path: dict[str, str] = scope.get("path_params", {})
+        entry.batch_id = path.get("batch_id")
+        if self._route == "create":
+            entry.accepted = False
+        return Call(
+            scope=scope,
+            receive=receive,
+            headers=Headers(scope=scope),
+            query={name: values[-1] for name, values in parse_qs(query, keep_blank_values=True).items()},
+            path=path,
+            entry=entry,
+            plan=self._emulator.faults.meet(self._route, entry.batch_id),
+        )
+
+    async def _answer(self, call: Call, send: Send) -> None:
+        entry, plan = call.entry, call.plan
+        entry.fault = plan.names()
+        if plan.struck("drop-before"):
+            await self._drop(call, at_once=True)
+            return
+        try:
+            reply = await self._reply(call)
+        except CallerLeft:
+            raise
+        except ApiError as error:
+            reply = _error_reply(error, entry)
+        except Exception:
+            # A fault of the emulator, not of the API: loud, and still an answer, so that a caller is not left waiting.
+            traceback.print_exc()
+            reply = _error_reply(ApiError(500, "The emulator failed: its own output says why."), entry)
+        await asyncio.sleep(plan.stall("after"))
+        if plan.struck("accept-then-drop"):
+            await self._drop(call, at_once=False)
+            return
+        late_error = plan.struck("accept-then-error") or plan.struck("accept-then-500")
+        if late_error and reply.status < 400:
+            reply = _error_reply(late_error.error(), entry, html=late_error.html)
+        _break_off(reply, plan)
+        entry.status = reply.status
+        entry.bytes_out = await wire.send_reply(reply, {"request-id": entry.request_id}, call.scope, send)
+        entry.outcome = "answered" if reply.broken_off is None else "cut"
+
+    async def _drop(self, call: Call, *, at_once: bool) -> None:
+        await wire.leave(call.scope, call.receive, at_once=at_once)
+        call.entry.outcome = "dropped"
+
+    async def _reply(self, call: Call) -> Reply:
+        plan = call.plan
+        call.workspace = self._workspace(call.headers)
+        call.entry.workspace = call.workspace
+        call.version = _version(call.headers)
+        await asyncio.sleep(plan.stall("before"))
+        refused = plan.struck("refuse") or plan.struck("spend-cap") or plan.struck("not-found")
+        if refused:
+            if refused.read_body:
+                call.entry.bytes_in = await wire.discard_body(call.receive)
+            return _error_reply(refused.error(), call.entry, html=refused.html)
+        if self._route in _LIMITED:
+            try:
+                settings = self._emulator.settings
+                self._emulator.rate.admit(call.workspace, self._emulator.clock.now(), settings.requests_per_minute)
+            except ApiError:
+                if self._route in _RELEASES_BODY:
+                    call.entry.bytes_in = await wire.discard_body(call.receive)
+                raise
+        return await self._handler(self._emulator, call)
+
+    def _workspace(self, headers: Headers) -> str:
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        key = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+        if not key:
+            raise ApiError(401, "x-api-key header is required")
+        if not self._emulator.keys:
+            return workspace_of(key)
+        if key not in self._emulator.keys:
+            raise ApiError(401, "invalid x-api-key")
+        return self._emulator.keys[key]
+
+
+def _version(headers: Headers) -> str:
+    version = headers.get("anthropic-version")
+    if version is None:
+        raise invalid("anthropic-version: header is required")
+    if not _VERSION.fullmatch(version):
+        raise invalid(f'anthropic-version: "{version}" is not a valid version')
+    return version
+
+
+def _error_reply(error: ApiError, entry: Entry, *, html: bool = False) -> Reply:
+    entry.error = error.kind
+    headers = {} if error.retry_after is None else {"retry-after": f"{error.retry_after:g}"}
+    if html:
+        page = _EDGE_PAGE % {b"status": error.status}
+        return Reply(status=error.status, media_type="text/html", headers=headers, body=page)
+    return Reply(status=error.status, headers=headers, body=error.body(entry.request_id))
+
+
+def _break_off(reply: Reply, plan: Plan) -> None:
+    """Applies the faults that hurt any answer; those of results alone are applied where results are read."""
+    if isinstance(reply.body, bytes):
+        if plan.struck("truncated-json"):
+            reply.body = reply.body[: len(reply.body) * 2 // 3]
+        cut = plan.struck("cut")
+        if cut:
+            reply.broken_off = min(cut.bytes or 0, len(reply.body))

@@ -1,0 +1,124 @@
+"""A JSON value that fits a JSON schema, built by the simplest choice at every step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from local.claude.jsontypes import Json
+
+_DEEPEST = 12  # a schema that refers to itself ends here
+
+_BY_FORMAT = {
+    "date": "2026-01-01",
+    "date-time": "2026-01-01T00:00:00Z",
+    "time": "00:00:00Z",
+    "duration": "P1D",
+    "email": "someone@example.com",
+    "hostname": "example.com",
+    "uri": "https://example.com/",
+    "ipv4": "192.0.2.1",
+    "ipv6": "2001:db8::1",
+    "uuid": "00000000-0000-4000-8000-000000000000",
+}
+type _Choose = Callable[[list[Json]], Json]
+
+
+def fit(schema: Json, text: str, choose: _Choose) -> Json:
+    """A value for ``schema``: strings hold ``text`` as far as they may, and ``choose`` picks from an ``enum``.
+
+    What it does not understand it leaves out; a schema that is not one gets None.
+    """
+    return _Fitter(schema, text, choose).value(schema, 0)
+
+
+class _Fitter:
+    def __init__(self, root: Json, text: str, choose: _Choose) -> None:
+        self.root = root
+        self.text = text
+        self.choose = choose
+
+    def value(self, schema: Json, depth: int) -> Json:
+        if not isinstance(schema, dict) or depth > _DEEPEST:
+            return None
+        if "const" in schema:
+            return schema["const"]
+        options = schema.get("enum")
+        if isinstance(options, list) and options:
+            return self.choose(options)
+        other = self._other(schema)
+        if other is not None:
+            return self.value(other, depth + 1)
+        parts = schema.get("allOf")
+        return self._typed(_merged([schema, *parts]) if isinstance(parts, list) else schema, depth)
+
+    def _other(self, schema: dict[str, Json]) -> Json:
+        """The schema that this one points to: what it refers to, or the first of its alternatives."""
+        pointer = schema.get("$ref")
+        if isinstance(pointer, str):
+            return self._referred(pointer)
+        for union in ("anyOf", "oneOf"):
+            alternatives = schema.get(union)
+            if isinstance(alternatives, list) and alternatives:
+                return alternatives[0]
+        return None
+
+    def _referred(self, pointer: str) -> Json:
+        place = self.root
+        for step in pointer.removeprefix("#").strip("/").split("/"):
+            if step:
+                place = place.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(place, dict) else None
+        return place
+
+    def _typed(self, schema: dict[str, Json], depth: int) -> Json:
+        makers: dict[str, Callable[[], Json]] = {
+            "string": lambda: self._string(schema),
+            "integer": lambda: _number(schema),
+            "number": lambda: _number(schema),
+            "boolean": lambda: True,
+            "null": lambda: None,
+            "array": lambda: self._array(schema, depth),
+            "object": lambda: self._object(schema, depth),
+        }
+        kind = schema.get("type", "object" if "properties" in schema else "string")
+        if isinstance(kind, list):
+            kind = next((one for one in kind if one != "null"), "null")
+        return makers[kind]() if isinstance(kind, str) and kind in makers else None
+
+    def _array(self, schema: dict[str, Json], depth: int) -> list[Json]:
+        least = max(1, _whole(schema.get("minItems"), 1))
+        count = min(least, _whole(schema.get("maxItems"), least))
+        return [self.value(schema.get("items", {"type": "string"}), depth + 1) for _ in range(count)]
+
+    def _object(self, schema: dict[str, Json], depth: int) -> dict[str, Json]:
+        properties = schema.get("properties")
+        if not isinstance(properties, dict):
+            return {}
+        return {name: self.value(part, depth + 1) for name, part in properties.items() if isinstance(part, dict)}
+
+    def _string(self, schema: dict[str, Json]) -> str:
+        text = _BY_FORMAT.get(str(schema.get("format")), self.text)
+        text = text.ljust(_whole(schema.get("minLength"), 0), ".")
+        return text[: _whole(schema.get("maxLength"), len(text))]
+
+
+def _merged(schemas: list[Json]) -> dict[str, Json]:
+    merged: dict[str, Json] = {}
+    for schema in schemas:
+        for key, value in schema.items() if isinstance(schema, dict) else ():
+            before = merged.get(key)
+            if key == "properties" and isinstance(value, dict) and isinstance(before, dict):
+                merged[key] = {**before, **value}
+            elif key != "allOf":
+                merged[key] = value
+    return merged
+
+
+def _whole(value: Json, otherwise: int) -> int:
+    return value if isinstance(value, int) else otherwise
+
+
+def _number(schema: dict[str, Json]) -> int | float:
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if isinstance(low, int | float):
+        return low
+    return min(high, 1) if isinstance(high, int | float) else 1

@@ -1,0 +1,165 @@
+"""The parameters of one request, read and judged as the Messages API judges them.
+
+In a batch this happens when the row is processed, not when the batch is created: what is wrong here makes the row
+``errored`` and never refuses the batch (source: Claude API documentation, "Batch processing").
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from msgspec import Raw, Struct
+
+from local.claude import catalogue
+from local.claude.errors import explain
+from local.claude.jsontypes import Json
+
+SAMPLING_DROPPED_IN = "2026-10-21"  # the API version from which temperature and its kin are errors where dropped
+
+
+class InvalidParams(Exception):
+    """The request cannot be answered: an error ``kind`` of the API and a message."""
+
+    def __init__(self, message: str, kind: str = "invalid_request_error") -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+
+
+class CacheControl(Struct):
+    """A cache breakpoint; ``ttl`` is how long the entry lives."""
+
+    type: Literal["ephemeral"]
+    ttl: Literal["5m", "1h"] = "5m"
+
+
+class Block(Struct):
+    """A content block: the fields that matter for an answer, whatever its type."""
+
+    type: str
+    text: str | None = None
+    cache_control: CacheControl | None = None
+
+
+class Turn(Struct, forbid_unknown_fields=True):
+    """One message of the conversation."""
+
+    role: Literal["user", "assistant", "system"]
+    content: str | list[Block]
+
+
+class Params(Struct, forbid_unknown_fields=True):
+    """What a request may hold (source: the request types of the Python SDK 2.12.0, beta fields included).
+
+    What an answer does not depend on stays raw.
+    """
+
+    model: str
+    messages: list[Turn]
+    max_tokens: int
+    system: str | list[Block] = ""
+    stop_sequences: list[str] | None = None
+    stream: bool | None = None
+    speed: Literal["standard", "fast"] | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    inference_geo: str | None = None
+    cache_control: CacheControl | None = None
+    tools: Raw | None = None
+    tool_choice: Raw | None = None
+    output_config: Raw | None = None
+    billing_policy: Raw | None = None
+    store: Raw | None = None
+    compaction: Raw | None = None
+    container: Raw | None = None
+    context_management: Raw | None = None
+    diagnostics: Raw | None = None
+    fallback_credit_token: Raw | None = None
+    fallbacks: Raw | None = None
+    mcp_servers: Raw | None = None
+    metadata: Raw | None = None
+    service_tier: Literal["auto", "standard_only"] | None = None
+    thinking: Raw | None = None
+    thread: Raw | None = None
+    user_profile_id: Raw | None = None
+
+
+class CountParams(Params, kw_only=True):
+    """The same for ``count_tokens``, which needs no ``max_tokens``."""
+
+    max_tokens: int = 1
+
+
+_DECODER = msgspec.json.Decoder(Params)
+_COUNT_DECODER = msgspec.json.Decoder(CountParams)
+
+
+def _decode[P: Params](decoder: msgspec.json.Decoder[P], raw: bytes | Raw) -> P:
+    try:
+        params = decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        raise InvalidParams(explain(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidParams(f"The request body is not valid JSON: {error}") from None
+    if not params.messages:
+        raise InvalidParams("messages: at least one message is required")
+    for place, turn in enumerate(params.messages):
+        if not turn.content and turn.role == "user":
+            raise InvalidParams(f"messages.{place}: user messages must have non-empty content")
+    if not catalogue.exists(params.model):
+        raise InvalidParams(f"model: {params.model}", "not_found_error")
+    return params
+
+
+def read(raw: bytes | Raw, *, version: str, betas: frozenset[str], batch: bool) -> Params:
+    """The parameters in these bytes, for a call made under this API ``version`` with these ``betas``.
+
+    ``batch`` adds what only a batch refuses. Raises InvalidParams.
+    """
+    params = _decode(_DECODER, raw)
+    longest = catalogue.LONG_OUTPUT_TOKENS if catalogue.LONG_OUTPUT_BETA in betas else catalogue.MAX_OUTPUT_TOKENS
+    least = 1 if batch else 0
+    if params.max_tokens < least:
+        raise InvalidParams(f"max_tokens: must be greater than or equal to {least}")
+    if params.max_tokens > longest:
+        raise InvalidParams(
+            f"max_tokens: {params.max_tokens} > {longest}, which is the maximum for {params.model} in this request"
+        )
+    for name, highest in (("temperature", 1), ("top_p", 1), ("top_k", None)):
+        value = getattr(params, name)
+        if value is None:
+            continue
+        if version >= SAMPLING_DROPPED_IN and catalogue.dropped_sampling(params.model):
+            raise InvalidParams(f"{name}: not supported by {params.model}")
+        if value < 0 or (highest is not None and value > highest):
+            raise InvalidParams(f"{name}: must be between 0 and 1" if highest else f"{name}: must not be negative")
+    if batch:
+        _refuse_what_batches_refuse(params)
+    return params
+
+
+def _refuse_what_batches_refuse(params: Params) -> None:
+    if params.stream:
+        raise InvalidParams("stream: streaming is not supported in a batch")
+    if params.speed == "fast":
+        raise InvalidParams("speed: fast mode is not supported in a batch")
+    if params.store is not None:
+        raise InvalidParams("store: not supported in a batch")
+    policy = generic(params.billing_policy)
+    if isinstance(policy, dict) and policy.get("bill_to") == "user_profile":
+        raise InvalidParams("billing_policy: billing a user profile is not supported in a batch")
+
+
+def read_for_counting(raw: bytes) -> Params:
+    """The parameters of a ``count_tokens`` call. Raises InvalidParams."""
+    return _decode(_COUNT_DECODER, raw)
+
+
+def generic(raw: Raw | None) -> Json:
+    """A raw part as plain Python values; None if it is absent."""
+    if raw is None:
+        return None
+    value: Json = msgspec.json.decode(raw)
+    return value
