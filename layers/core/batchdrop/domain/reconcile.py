@@ -1,0 +1,81 @@
+"""Did an ambiguous create leave a batch behind? A pure decision over what the API lists.
+
+The API has no idempotency key and a listed batch does not show its requests. What identifies ours: it was created after the intent
+was written, it has our number of requests, and nobody has claimed it. Certainty comes only from the first result's custom id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
+
+from batchdrop.domain.records import Batch, BatchState, Record
+
+# How far this machine's clock and the API's may differ.
+CLOCK_SKEW = timedelta(minutes=5)
+
+
+class Candidate(Record, frozen=True):
+    """A batch at the API, as listed."""
+
+    id: str
+    requests: int
+    created_at: datetime
+    ended: bool
+
+
+class Wait(Record, frozen=True):
+    """Too early to tell: the POST may be under way, or the list may lag behind."""
+
+
+class Release(Record, frozen=True):
+    """No batch of ours is at the API: it can be sent again."""
+
+
+class Adopt(Record, frozen=True):
+    api_id: str
+
+
+class Identify(Record, frozen=True):
+    """Several could be ours. Those that have ended can be told apart by the custom id of their first result."""
+
+    ended: tuple[str, ...]
+
+
+type Decision = Wait | Release | Adopt | Identify
+
+
+def earliest_creation(batch: Batch) -> datetime:
+    """No batch of ours can have been created before this, by the API's clock."""
+    return (batch.intent_at or batch.tag) - CLOCK_SKEW
+
+
+def latest_creation(batch: Batch) -> datetime:
+    return (batch.lease_until or batch.intent_at or batch.tag) + CLOCK_SKEW
+
+
+def candidates_for(batch: Batch, listed: Iterable[Candidate], claimed: Collection[str]) -> list[Candidate]:
+    """Those of `listed` that could be this batch."""
+    return [
+        one
+        for one in listed
+        if one.requests == batch.requests
+        and earliest_creation(batch) <= one.created_at <= latest_creation(batch)
+        and one.id not in claimed
+        and one.id not in batch.foreign
+    ]
+
+
+def decide(
+    batch: Batch, candidates: list[Candidate], rivals: Collection[Batch], now: datetime, grace: timedelta
+) -> Decision:
+    """`rivals`: the other batches in `submitting`, which may have created any of the candidates themselves."""
+    if batch.state is not BatchState.submitting or batch.lease_until is None or now < batch.lease_until:
+        return Wait()
+    settled = now >= batch.lease_until + grace
+    if not candidates:
+        return Release() if settled else Wait()
+    contested = any(rival.requests == batch.requests for rival in rivals)
+    if len(candidates) > 1 or contested:
+        return Identify(ended=tuple(one.id for one in candidates if one.ended))
+    return Adopt(api_id=candidates[0].id) if settled else Wait()

@@ -1,0 +1,71 @@
+"""What to do when the API definitely refuses a create. The table is the rule; nothing was accepted in any of these cases."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+
+from batchdrop.domain.errors import Refused
+
+
+class Answer(StrEnum):
+    wait = "wait"
+    """The same batch may work later: put it back and slow down."""
+    block = "block"
+    """No batch will work until somebody acts: stop submitting, try one batch now and then."""
+    isolate = "isolate"
+    """Something in this body is at fault: cut it in two until the culprit stands alone, then fail that row."""
+
+
+# Source: Anthropic, "Errors" (status codes and error types) and "Rate limits".
+BY_STATUS: dict[int | None, Answer] = {
+    None: Answer.wait,  # the connection was never made
+    400: Answer.isolate,
+    401: Answer.block,
+    402: Answer.block,
+    403: Answer.block,
+    404: Answer.block,
+    413: Answer.isolate,
+    422: Answer.isolate,
+    429: Answer.wait,
+    529: Answer.wait,
+}
+
+# A 429 that no waiting cures: it has no `retry-after` and asks for a person (Anthropic, "Errors").
+SPEND_LIMIT_CODES = frozenset({"enforced_spend_limit_reached"})
+
+BACKOFF_FIRST = timedelta(seconds=30)
+BACKOFF_MOST = timedelta(minutes=15)
+PROBE_EVERY = timedelta(minutes=5)
+
+# Finding one bad row among 100,000 takes 17 cuts. A job that needs more than this is refused for a reason common to its rows.
+MAX_SPLITS = 64
+
+_ADVICE = {
+    401: "put a valid key into the stack's secret",
+    402: "add credit to the Anthropic organization",
+    403: "give the key's workspace permission to use the Message Batches API",
+    404: "check the ApiBaseUrl parameter of the stack",
+    429: "raise the workspace's spend limit, or wait until it resets",
+}
+
+
+def answer_to(refusal: Refused) -> Answer:
+    if refusal.code in SPEND_LIMIT_CODES:
+        return Answer.block
+    return BY_STATUS.get(refusal.status, Answer.wait)
+
+
+def waiting_time(refusal: Refused, refusals: int) -> timedelta:
+    """`retry-after` where the API sent one, else doubling from 30 s; at most 15 minutes either way."""
+    if refusal.retry_after is not None:
+        return min(timedelta(seconds=max(refusal.retry_after, 1.0)), BACKOFF_MOST)
+    return min(BACKOFF_FIRST * 2 ** min(refusals, 10), BACKOFF_MOST)
+
+
+def blocked_sentence(refusal: Refused) -> str:
+    advice = _ADVICE.get(refusal.status or 0, "see the API's message")
+    return (
+        f"Nothing is being submitted: Anthropic answered {refusal.status} {refusal.kind} ({refusal}). "
+        f"To mend it, {advice}; submission then resumes by itself within a few minutes."
+    )

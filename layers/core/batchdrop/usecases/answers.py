@@ -1,0 +1,135 @@
+"""The results of one batch, by line number, whatever order and however often they have to be downloaded."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+
+from batchdrop.domain.errors import BatchdropError, Incomplete, OutOfDisk
+from batchdrop.domain.ids import CustomId, parse_custom_id
+from batchdrop.domain.records import Batch
+from batchdrop.domain.results import peek_custom_id
+from batchdrop.ports import Claude, Clock
+from batchdrop.usecases.spool import Spool
+
+log = logging.getLogger(__name__)
+
+# A stream may be cut, or end short without an error. Downloads are free; so it is read again before a row is called missing.
+_DOWNLOADS = 4
+_PAUSE = 1.0
+
+
+class Foreign(BatchdropError):
+    """The first result shows that an adopted batch is somebody else's."""
+
+
+class Answers:
+    """Access is in ascending order of line numbers.
+
+    When the results do not fit `budget` bytes of disk, they are downloaded once for each half (quarter, ...) of the lines instead.
+    """
+
+    def __init__(self, claude: Claude, clock: Clock, batch: Batch, token: str, path: Path, budget: int) -> None:
+        self._claude = claude
+        self._clock = clock
+        self._batch = batch
+        self._spool = Spool(path, budget)
+        self._ours = f"{token}-{batch.attempt}-"
+        self._width = batch.last_line - batch.first_line + 1
+
+    def __enter__(self) -> Answers:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._spool.__exit__(kind, error, trace)
+
+    def get(self, number: int) -> bytes | None:
+        """The result line as the API sent it, or None if it sent none. Raises Foreign, Incomplete, OutOfDisk, ApiError."""
+        if self._batch.api_id is None:
+            return None
+        if number > self._spool.last:
+            self._load(number)
+        return self._spool.get(number)
+
+    def _load(self, first: int) -> None:
+        last = min(first + self._width - 1, self._batch.last_line)
+        while not self._fill(first, last):
+            if last == first:
+                raise OutOfDisk(f"the result of line {first} alone does not fit the function's ephemeral storage")
+            last = first + (last - first) // 2
+            self._width = last - first + 1
+            log.info("results do not fit the disk at once", extra={"batch": self._batch.name, "window": self._width})
+
+    def _fill(self, first: int, last: int) -> bool:
+        """Downloads the lines of one window. False: they do not fit."""
+        self._spool.open_window(first, last)
+        cut: Incomplete | None = None
+        for attempt in range(_DOWNLOADS):
+            if attempt:
+                self._clock.sleep(_PAUSE * attempt)
+            try:
+                with self._claude.results(self._batch.api_id or "") as chunks:
+                    received = self._take(chunks)
+            except Incomplete as error:
+                cut = error
+                continue
+            if received is None:
+                return False
+            if received >= self._batch.answers:
+                return self._spool.seal()
+            cut = None
+            log.warning("fewer results than announced", extra={"batch": self._batch.name, "received": received})
+        if cut is not None:
+            raise cut
+        return self._spool.seal()
+
+    def _take(self, chunks: Iterable[bytes]) -> int | None:
+        """Spools one download. The number of different lines of ours in it, or None when the disk is full."""
+        start = len(self._ours)
+        received = 0
+        for line in split_lines(chunks):
+            custom_id = peek_custom_id(line)
+            if not custom_id.startswith(self._ours):
+                if self._batch.adopted:
+                    raise Foreign(custom_id)
+                log.warning("a result with an unknown custom id", extra={"batch": self._batch.name})
+                continue
+            number = int(custom_id[start:])
+            if self._batch.adopted and not self._batch.first_line <= number <= self._batch.last_line:
+                raise Foreign(custom_id)
+            received += 1
+            if not self._spool.add(number, line):
+                return None
+        return received
+
+
+def split_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Splits on newline bytes only: U+2028 and U+0085 are content."""
+    rest: list[bytes] = []
+    for chunk in chunks:
+        head, newline, tail = chunk.partition(b"\n")
+        if not newline:
+            rest.append(chunk)
+            continue
+        rest.append(head)
+        first = b"".join(rest)
+        if first.strip():
+            yield first
+        *lines, last = tail.split(b"\n")
+        for line in lines:
+            if line:
+                yield line
+        rest = [last]
+    final = b"".join(rest)
+    if final.strip():
+        yield final
+
+
+def first_custom_id(claude: Claude, api_id: str) -> CustomId | None:
+    """The custom id of a batch's first result, parsed; None when it is not one of ours."""
+    with claude.results(api_id) as chunks:
+        for line in split_lines(chunks):
+            return parse_custom_id(peek_custom_id(line))
+    return None

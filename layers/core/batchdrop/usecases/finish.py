@@ -1,0 +1,101 @@
+"""Put the pieces of a job together: results, failures, and last of all the manifest.
+
+Safe to run twice: every output is written once (`If-None-Match`), and both runs would write the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable
+
+import msgspec
+
+from batchdrop.domain import checksums, documents, keys
+from batchdrop.domain.documents import OutputFile
+from batchdrop.domain.errors import LostRace
+from batchdrop.domain.records import Batch, Job, JobState, ObjectRef, Part
+from batchdrop.ports import Clock, Ledger, Notices, Objects
+from batchdrop.usecases.publish import Publish
+
+log = logging.getLogger(__name__)
+
+# Up to here the file passes through the function, which gives it a sha256; above, its pieces are copied on the server.
+_THROUGH_BYTES = 8_000_000
+
+
+class Finish:
+    def __init__(self, objects: Objects, ledger: Ledger, clock: Clock, notices: Notices, publish: Publish) -> None:
+        self._objects = objects
+        self._ledger = ledger
+        self._clock = clock
+        self._notices = notices
+        self._publish = publish
+
+    def job(self, job_id: str) -> None:
+        job = self._ledger.job(job_id)
+        if job is None or job.state is not JobState.finishing:
+            log.info("nothing to finish", extra={"job_id": job_id, "state": job and job.state})
+            return
+        batches = list(self._ledger.batches(job_id))
+        job = self._with_outcome(job)
+        self._write_outputs(job, batches)
+        self._end(job)
+
+    def _with_outcome(self, job: Job) -> Job:
+        if job.outcome is not None:
+            return job
+        return msgspec.structs.replace(job, outcome=JobState.canceled if job.cancel_requested else JobState.done)
+
+    def _write_outputs(self, job: Job, batches: list[Batch]) -> None:
+        last = [batch for batch in batches if batch.retry is None]
+        files = {"results.jsonl": self._join(job, "results.jsonl", [one.results for one in last if one.results])}
+        failed = [one.failed for one in last if one.failed]
+        if failed:
+            files["failed.jsonl"] = self._join(job, "failed.jsonl", failed)
+        manifest = documents.manifest(job, batches, files, self._clock.now())
+        self._objects.put(self._key(job, "manifest.json"), manifest, once=True)
+
+    def _join(self, job: Job, name: str, parts: list[Part]) -> OutputFile:
+        size = sum(part.size for part in parts)
+        through = size <= _THROUGH_BYTES
+        checksum = self._write(job, name, parts) if through else self._copy(job, name, parts)
+        return documents.output_file(parts, checksum)
+
+    def _write(self, job: Job, name: str, parts: Iterable[Part]) -> str:
+        body = b"".join(self._objects.get(part.key) for part in parts)
+        self._objects.put(self._key(job, name), body, content_type="application/jsonl", once=True)
+        return f"sha256:{hashlib.sha256(body).hexdigest()}"
+
+    def _copy(self, job: Job, name: str, parts: Iterable[Part]) -> str:
+        parts = list(parts)
+        with self._objects.writer(self._key(job, name), once=True) as writer:
+            for part in parts:
+                writer.copy(ObjectRef(bucket=job.input.bucket, key=part.key, size=part.size), 0, part.size)
+        return f"crc64nvme:{checksums.joined(parts)}"
+
+    def _end(self, job: Job) -> None:
+        """The manifest is written: the table, the status and the subscribers follow."""
+        now = self._clock.now()
+        assert job.outcome is not None
+        ended = msgspec.structs.replace(job, state=job.outcome, updated_at=now, finished_at=now)
+        try:
+            self._ledger.move_job(job, ended)
+        except LostRace:
+            log.info("another invocation finished this job", extra={"job_id": job.id})
+            return
+        self._publish.job(job.id)
+        self._notices.publish(
+            f"Batchdrop job {job.outcome}: {job.input.key}"[:100],
+            {
+                "job_id": job.id,
+                "state": job.outcome,
+                "bucket": job.input.bucket,
+                "folder": keys.outbox_folder(job.input.key, job.id),
+                "counts": msgspec.to_builtins(documents.counts_of(job)),
+            },
+        )
+
+    @staticmethod
+    def _key(job: Job, name: str) -> str:
+        return keys.outbox_folder(job.input.key, job.id) + name

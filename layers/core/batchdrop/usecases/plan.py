@@ -1,0 +1,449 @@
+"""Turn a dropped object into a job: read it once, check every row, cut it into batches, admit what fits.
+
+Safe to run twice, late and at the same time: the job id comes from the object version, one invocation holds the lease, and a file that
+was read in part is carried on after its last stored batch.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+
+from batchdrop.domain import documents, fairness, ids, keys
+from batchdrop.domain.cutting import Cut, Cutter, Limits
+from batchdrop.domain.errors import LostRace, ObjectGone
+from batchdrop.domain.idset import IdSet
+from batchdrop.domain.inflate import InflateError
+from batchdrop.domain.lines import Line, read_lines
+from batchdrop.domain.records import Batch, BatchState, Job, JobState, ObjectRef, Record, Span
+from batchdrop.domain.rows import Invalid, Row, custom_id_digest, parse
+from batchdrop.ports import Clock, Deadline, Ledger, ObjectInfo, Objects, ObjectWriter, Queue, Queues, Tally
+from batchdrop.usecases.admit import Admit
+from batchdrop.usecases.cancel import Cancel
+from batchdrop.usecases.publish import Publish
+from batchdrop.usecases.source import Fault
+from batchdrop.usecases.unpack import is_compressed, unpack
+
+log = logging.getLogger(__name__)
+
+# Time kept back to store the id set (tens of megabytes) and hand the rest of a long file over.
+_RESERVE = 45.0
+# A lease outlives its invocation by this much, so that clocks that differ a little do not let two planners in.
+_LEASE_MARGIN = timedelta(seconds=15)
+# Rows are looked up in the id set this many bytes at a time: enough to pay for the call, little to hold.
+_CHUNK_BYTES = 4_000_000
+_CHUNK_ROWS = 4_000
+
+_PRIORITIES = {"high": 1, "normal": 5, "low": 9}
+
+
+class Upload(Record, frozen=True):
+    """What an S3 event says. The key is as S3 stores it: EventBridge does not encode keys."""
+
+    key: str
+    version_id: str | None
+    etag: str
+    size: int
+    at: datetime
+
+
+class _Mark(Record, frozen=True):
+    """How far the stored id set has read."""
+
+    offset: int
+
+
+class Plan:
+    def __init__(
+        self,
+        objects: Objects,
+        ledger: Ledger,
+        queues: Queues,
+        clock: Clock,
+        admit: Admit,
+        cancel: Cancel,
+        publish: Publish,
+        *,
+        bucket: str,
+        limits: Limits,
+        max_input_bytes: int,
+    ) -> None:
+        self._objects = objects
+        self._ledger = ledger
+        self._queues = queues
+        self._clock = clock
+        self._admit = admit
+        self._cancel = cancel
+        self._publish = publish
+        self._bucket = bucket
+        self._limits = limits
+        self._max_input_bytes = max_input_bytes
+
+    def dropped(self, upload: Upload, deadline: Deadline) -> None:
+        """An object was created in the inbox."""
+        if not keys.is_input(upload.key):
+            return
+        try:
+            info = self._objects.head(upload.key, upload.version_id)
+        except ObjectGone:
+            self._report_gone(upload)
+            return
+        job, created = self._ledger.open_job(self._new_job(info, deadline))
+        if created or self._take_over(job, deadline):
+            self._work(job.id, deadline)
+
+    def resumed(self, job_id: str, deadline: Deadline) -> None:
+        """A long file is carried on, or a planner that died is replaced."""
+        job = self._ledger.job(job_id)
+        if job is not None and self._take_over(job, deadline):
+            self._work(job_id, deadline)
+
+    # ------------------------------------------------------------ opening
+
+    def _new_job(self, info: ObjectInfo, deadline: Deadline) -> Job:
+        now = self._clock.now()
+        return Job(
+            id=ids.job_id(info.ref, info.written_at),
+            token=ids.job_token(info.ref),
+            input=info.ref,
+            state=JobState.planning,
+            priority=_PRIORITIES.get(info.metadata.get("batchdrop-priority", "").lower(), _PRIORITIES["normal"]),
+            created_at=now,
+            updated_at=now,
+            lease_until=self._lease(deadline),
+        )
+
+    def _lease(self, deadline: Deadline) -> datetime:
+        return self._clock.now() + timedelta(seconds=deadline.remaining()) + _LEASE_MARGIN
+
+    def _take_over(self, job: Job, deadline: Deadline) -> bool:
+        """Whether this invocation now holds the lease. A repeated event of a planned job ends here."""
+        if job.state is not JobState.planning:
+            return False
+        if job.lease_until is not None and self._clock.now() < job.lease_until:
+            log.info("another invocation is planning this job", extra={"job_id": job.id})
+            return False
+        try:
+            self._ledger.move_job(job, msgspec.structs.replace(job, lease_until=self._lease(deadline)))
+        except LostRace:
+            return False
+        return True
+
+    def _report_gone(self, upload: Upload) -> None:
+        """No job: the object's own time, and so its id, is gone too. The event's time stands in."""
+        now = self._clock.now()
+        ref = ObjectRef(
+            bucket=self._bucket, key=upload.key, version_id=upload.version_id, etag=upload.etag, size=upload.size
+        )
+        job = Job(
+            id=ids.job_id(ref, upload.at),
+            token=ids.job_token(ref),
+            input=ref,
+            state=JobState.rejected,
+            reason="The file was deleted before it could be read. Nothing was sent; drop it again to run it.",
+            created_at=upload.at,
+            updated_at=now,
+            finished_at=now,
+        )
+        self._write_rejection(job)
+
+    # ------------------------------------------------------------ reading
+
+    def _work(self, job_id: str, deadline: Deadline) -> None:
+        job = self._publish.job(job_id)
+        if job is None:
+            return
+        try:
+            job = self._with_source(job)
+            lines = self._cut(job, deadline)
+        except InflateError as error:
+            self._reject(job, f"{error.message} Nothing was sent.")
+        except ObjectGone:
+            self._reject(job, "The file was deleted while it was being read. Nothing was sent; drop it again to run it.")
+        else:
+            if lines is None:
+                self._hand_over(job)
+            else:
+                self._conclude(job.id, lines)
+
+    def _with_source(self, job: Job) -> Job:
+        """The job with the object to read rows from: the input, or its decompressed copy."""
+        if job.source is not None:
+            return job
+        source, broken = job.input, None
+        if job.input.size and is_compressed(self._objects, job.input):
+            key = keys.work_folder(job.id) + "input.jsonl"
+            source, broken = unpack(self._objects, job.input, key, self._max_input_bytes)
+        elif job.input.size > self._max_input_bytes:
+            raise InflateError("too_large", f"The file is larger than {self._max_input_bytes:,} bytes, this stack's limit.")
+        return self._ledger.move_job(job, msgspec.structs.replace(job, source=source, broken=broken))
+
+    def _cut(self, job: Job, deadline: Deadline) -> int | None:
+        """Stores the job's batches. Returns the number of lines, or None when time ran out before the end."""
+        assert job.source is not None
+        start, line, requests = self._resume_point(job)
+        with TemporaryDirectory() as folder:
+            seen = self._ids_until(job, start, Path(folder))
+            pass_ = _Pass(self, job, requests)
+            try:
+                return self._read(job, seen, pass_, start, line, deadline, Path(folder))
+            finally:
+                pass_.abandon()
+                seen.close()
+
+    def _read(
+        self, job: Job, seen: IdSet, pass_: _Pass, start: int, line: int, deadline: Deadline, folder: Path
+    ) -> int | None:
+        assert job.source is not None
+        reserve = min(_RESERVE, deadline.remaining() / 4)
+        last = line - 1
+        with self._objects.read(job.source, start) as stream:
+            for chunk in _chunks(read_lines(stream, start=start, first_line=line)):
+                last = chunk[-1].number
+                for item, row in _checked(chunk, seen, _broken_line(job, chunk)):
+                    pass_.take(item, row)
+                if deadline.remaining() < reserve and chunk[-1].end < job.source.size:
+                    pass_.finish()
+                    self._keep_ids(job, seen, folder, chunk[-1].end)
+                    return None
+        pass_.finish()
+        return last
+
+    def _resume_point(self, job: Job) -> tuple[int, int, int]:
+        """Byte offset and number of the first line that no stored batch covers, and the requests stored so far."""
+        offset, line, requests = 0, 1, 0
+        for batch in self._ledger.batches(job.id):
+            offset, line = batch.span.end, batch.last_line + 1
+            requests += batch.requests
+        return offset, line, requests
+
+    def _ids_until(self, job: Job, offset: int, folder: Path) -> IdSet:
+        """The custom ids of all lines before `offset`: as the last invocation left them, else read again."""
+        path = folder / "ids"
+        if offset:
+            with suppress(ObjectGone):
+                mark = msgspec.json.decode(self._objects.get(keys.work_folder(job.id) + "plan.json"), type=_Mark)
+                if mark.offset == offset:
+                    self._objects.get_file(keys.work_folder(job.id) + "plan.ids", path)
+                    return IdSet(path)
+        seen = IdSet(path)
+        assert job.source is not None
+        if offset:
+            with self._objects.read(job.source, 0, offset) as stream:
+                for chunk in _chunks(read_lines(stream)):
+                    for _ in _checked(chunk, seen, None):
+                        pass
+        return seen
+
+    def _keep_ids(self, job: Job, seen: IdSet, folder: Path, offset: int) -> None:
+        seen.close()
+        self._objects.put_file(keys.work_folder(job.id) + "plan.ids", folder / "ids")
+        self._objects.put(keys.work_folder(job.id) + "plan.json", msgspec.json.encode(_Mark(offset=offset)))
+
+    # ------------------------------------------------------------ storing
+
+    def store(self, job: Job, cut: Cut, requests_before: int, invalid_key: str | None) -> Batch:
+        """Stores one batch, or returns the one that an earlier invocation stored for the same first line."""
+        assert job.source is not None
+        now = self._clock.now()
+        batch = Batch(
+            job_id=job.id,
+            first_line=cut.first_line,
+            last_line=cut.last_line,
+            state=BatchState.ready if cut.requests else BatchState.ended,
+            span=Span(object=job.source, start=cut.start, end=cut.end, first_line=cut.first_line),
+            requests=cut.requests,
+            invalid=cut.invalid,
+            invalid_key=invalid_key,
+            body_bytes=cut.body_bytes,
+            priority=job.priority,
+            tag=fairness.start_tag(job.created_at, requests_before),
+            ended_at=None if cut.requests else now,
+        )
+        tally = Tally(total=cut.requests + cut.invalid, batches_total=1, batches_ended=0 if cut.requests else 1)
+        self._ledger.add_batch(batch, tally)
+        return batch
+
+    def invalid_writer(self, job: Job, first_line: int) -> tuple[str, ObjectWriter]:
+        key = f"{keys.work_folder(job.id)}invalid-{first_line:012d}.jsonl"
+        return key, self._objects.writer(key)
+
+    # ------------------------------------------------------------ ending
+
+    def _hand_over(self, job: Job) -> None:
+        """Gives up the lease and sends the rest of the file to the next invocation."""
+        current = self._ledger.job(job.id)
+        if current is None or current.state is not JobState.planning:
+            return
+        now = self._clock.now()
+        self._ledger.move_job(current, msgspec.structs.replace(current, lease_until=now, handed_at=now))
+        self._queues.send(Queue.plan, {"job_id": job.id})
+
+    def _conclude(self, job_id: str, lines: int) -> None:
+        while True:
+            job = self._ledger.job(job_id)
+            if job is None or job.state is not JobState.planning:
+                return
+            if not job.batches_total:
+                self._reject(job, _nothing_in_it(job, lines))
+                return
+            now = self._clock.now()
+            planned = msgspec.structs.replace(
+                job, state=JobState.running, lines=lines, planned_at=now, updated_at=now, lease_until=None
+            )
+            if not any(batch.requests for batch in self._ledger.batches(job_id)):
+                planned = msgspec.structs.replace(
+                    planned,
+                    outcome=JobState.rejected,
+                    reason=f"None of the {job.total:,} rows can be sent; failed.jsonl gives the reason for each.",
+                )
+            # A cancel may have come in between: then read again.
+            with suppress(LostRace):
+                job = self._ledger.move_job(job, planned)
+                break
+        if job.cancel_requested:
+            self._cancel.job(job)
+        self._collect_what_has_nothing_to_send(job)
+        self._admit.job(job)
+        self._publish.job(job_id)
+
+    def _collect_what_has_nothing_to_send(self, job: Job) -> None:
+        for batch in self._ledger.batches(job.id):
+            if batch.state is BatchState.ended and not batch.requests:
+                self._queues.send(Queue.collect, {"job_id": job.id, "batch": batch.name})
+
+    def _reject(self, job: Job, reason: str) -> None:
+        now = self._clock.now()
+        try:
+            current = self._ledger.job(job.id) or job
+            job = self._ledger.move_job(
+                current,
+                msgspec.structs.replace(
+                    current,
+                    state=JobState.rejected,
+                    outcome=JobState.rejected,
+                    reason=reason,
+                    updated_at=now,
+                    finished_at=now,
+                    lease_until=None,
+                ),
+            )
+        except LostRace:
+            return
+        self._write_rejection(job)
+
+    def _write_rejection(self, job: Job) -> None:
+        now = self._clock.now()
+        folder = keys.outbox_folder(job.input.key, job.id)
+        self._objects.put(folder + "status.json", documents.status(job, now))
+        self._objects.put(folder + "manifest.json", documents.manifest(job, (), {}, now), once=True)
+
+
+class _Pass:
+    """One reading of the file: rows go in, stored batches come out. Memory: one writer of faults."""
+
+    def __init__(self, plan: Plan, job: Job, requests: int) -> None:
+        self._plan = plan
+        self._job = job
+        self._requests = requests
+        self._cutter = plan.cutter_for(job)
+        self._first_line: int | None = None
+        self._faults: tuple[str, ObjectWriter] | None = None
+
+    def take(self, line: Line, row: Row | Invalid) -> None:
+        cut = self._cutter.take(line, row)
+        if cut is not None:
+            self._store(cut)
+        if self._first_line is None:
+            self._first_line = line.number
+        if isinstance(row, Invalid):
+            self._note(row)
+
+    def finish(self) -> None:
+        cut = self._cutter.finish()
+        if cut is not None:
+            self._store(cut)
+
+    def abandon(self) -> None:
+        """After an error: an unfinished list of faults must not stay behind as an open upload."""
+        if self._faults is not None:
+            self._faults[1].abort()
+            self._faults = None
+
+    def _note(self, row: Invalid) -> None:
+        if self._faults is None:
+            assert self._first_line is not None
+            self._faults = self._plan.invalid_writer(self._job, self._first_line)
+        self._faults[1].write(msgspec.json.encode(Fault(line=row.line, type=row.type, message=row.message)) + b"\n")
+
+    def _store(self, cut: Cut) -> None:
+        key = None
+        if self._faults is not None:
+            key = self._faults[0]
+            self._faults[1].close()
+            self._faults = None
+        self._plan.store(self._job, cut, self._requests, key)
+        self._requests += cut.requests
+        self._first_line = None
+
+
+def _chunks(lines: Iterator[Line]) -> Iterator[list[Line]]:
+    chunk: list[Line] = []
+    size = 0
+    for line in lines:
+        chunk.append(line)
+        size += len(line.data)
+        if size >= _CHUNK_BYTES or len(chunk) >= _CHUNK_ROWS:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _broken_line(job: Job, chunk: list[Line]) -> Invalid | None:
+    """The line at which a damaged gzip stream breaks off, if it is in this chunk: always the last of the source."""
+    if job.broken is None or job.source is None or chunk[-1].end < job.source.size:
+        return None
+    last = chunk[-1]
+    return Invalid(last.number, job.broken.error_type, job.broken.message, last.data, is_object=False)
+
+
+def _checked(chunk: list[Line], seen: IdSet, broken: Invalid | None) -> Iterator[tuple[Line, Row | Invalid]]:
+    """The rows of a chunk, blank lines left out, repeated custom ids made invalid."""
+    rows = [(line, parse(line)) for line in chunk if line.data]
+    if broken is not None and rows:
+        rows[-1] = (rows[-1][0], broken)
+    named = [row for _, row in rows if isinstance(row, Row) and row.custom_id is not None]
+    repeated = {
+        row.line
+        for row, again in zip(named, seen.add_all([custom_id_digest(row.custom_id) for row in named if row.custom_id]), strict=True)
+        if again
+    }
+    for line, row in rows:
+        if isinstance(row, Row) and row.line in repeated:
+            yield line, _repeated(line, row)
+        else:
+            yield line, row
+
+
+def _repeated(line: Line, row: Row) -> Invalid:
+    name = (row.custom_id or b"").decode()
+    return Invalid(
+        line.number,
+        "duplicate_custom_id",
+        f"custom_id {name} stands in an earlier line of this file; give every row its own, or leave it out.",
+        line.data,
+        is_object=True,
+    )
+
+
+def _nothing_in_it(job: Job, lines: int) -> str:
+    if not job.input.size:
+        return "The file is empty; nothing was sent."
+    return f"The file has no rows: {'its only line is' if lines == 1 else f'all of its {lines:,} lines are'} blank; nothing was sent."

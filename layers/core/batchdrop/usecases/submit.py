@@ -1,0 +1,271 @@
+"""Send one batch to the API: render its body, write the intent, POST once, record the answer.
+
+The order is the promise "never pay twice": the intent is stored before the POST, the POST is never repeated, and whatever is not a
+definite answer is left to `poll` to reconcile.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import msgspec
+
+from batchdrop.domain import refusals
+from batchdrop.domain.errors import Ambiguous, Incomplete, LostRace, ObjectGone, Refused
+from batchdrop.domain.records import Admission, Batch, BatchState, Job, JobState, RowStatus, Verdict
+from batchdrop.domain.rows import BODY_CLOSE, BODY_OPEN, params_of
+from batchdrop.ports import ApiBatch, Claude, Clock, Deadline, Ledger, Objects, Queue, Queues, Switch, SwitchState, Tally
+from batchdrop.usecases.cancel import Cancel
+from batchdrop.usecases.publish import Publish
+from batchdrop.usecases.source import entries_of
+
+log = logging.getLogger(__name__)
+
+_LEASE_MARGIN = timedelta(seconds=15)
+_WRITE_BYTES = 1 << 20
+
+
+class _Half(NamedTuple):
+    """The first half of a batch, in case it has to be cut in two."""
+
+    next_line: int
+    """Line of the first request of the second half."""
+    next_start: int
+    """Byte offset of that line in the source."""
+    requests: int
+    invalid: int
+    size: int
+    """Bytes of a body of the first half alone."""
+
+
+class _Body(NamedTuple):
+    """A rendered request body on disk."""
+
+    path: Path
+    size: int
+    half: _Half | None
+
+
+class Submit:
+    def __init__(
+        self,
+        objects: Objects,
+        ledger: Ledger,
+        queues: Queues,
+        claude: Claude,
+        switch: Switch,
+        clock: Clock,
+        cancel: Cancel,
+        publish: Publish,
+    ) -> None:
+        self._objects = objects
+        self._ledger = ledger
+        self._queues = queues
+        self._claude = claude
+        self._switch = switch
+        self._clock = clock
+        self._cancel = cancel
+        self._publish = publish
+
+    def batch(self, job_id: str, name: str, deadline: Deadline) -> None:
+        """Submits an admitted batch. Any other state means that somebody else did, or that `poll` has it."""
+        batch = self._ledger.batch(job_id, name)
+        job = self._ledger.job(job_id)
+        if batch is None or job is None or batch.state is not BatchState.ready or batch.admitted_at is None:
+            log.info("nothing to submit", extra={"job_id": job_id, "batch": name, "state": batch and batch.state})
+            return
+        if job.cancel_requested:
+            self._cancel.batch(batch)
+        elif job.state is JobState.running and self._may_spend(batch):
+            self._submit(batch, job, deadline)
+        else:
+            self._put_back(batch)
+        self._publish.job(job_id)
+
+    def _may_spend(self, batch: Batch) -> bool:
+        """Asked again right before spending: the switch or the API may have said no since the batch was admitted."""
+        if self._switch.state() is not SwitchState.run:
+            return False
+        admission = self._ledger.admission()
+        if admission.throttled_until is not None and self._clock.now() < admission.throttled_until:
+            return False
+        if not admission.blocked or admission.blocked_at is None or batch.admitted_at is None:
+            return True
+        return batch.admitted_at > admission.blocked_at  # the probe
+
+    def _put_back(self, batch: Batch) -> None:
+        waiting = msgspec.structs.replace(batch, admitted_at=None, handed_at=None)
+        self._ledger.move_batch(batch, waiting, Tally(queued=-batch.requests))
+
+    # ------------------------------------------------------------ the POST
+
+    def _submit(self, batch: Batch, job: Job, deadline: Deadline) -> None:
+        with TemporaryDirectory() as folder:
+            try:
+                body = self._render(batch, job, Path(folder) / "body.json")
+            except ObjectGone:
+                self._end(batch, "input_deleted", "The input was deleted before this row could be sent.")
+                return
+            intended = self._intend(batch, deadline)
+            try:
+                answer = self._claude.create(body.path)
+            except Refused as refusal:
+                self._refused(intended, job, body, refusal)
+            except Ambiguous as unclear:
+                # Stays `submitting`: only `poll`, which can look at the API, may decide.
+                log.warning("no definite answer to create", extra=_names(batch) | {"status": unclear.status, "kind": unclear.kind})
+            else:
+                self._accepted(intended, answer)
+
+    def _intend(self, batch: Batch, deadline: Deadline) -> Batch:
+        now = self._clock.now()
+        lease = now + timedelta(seconds=deadline.remaining()) + _LEASE_MARGIN
+        return self._ledger.move_batch(
+            batch, msgspec.structs.replace(batch, state=BatchState.submitting, intent_at=now, lease_until=lease)
+        )
+
+    def _accepted(self, batch: Batch, answer: ApiBatch) -> None:
+        moved = self._ledger.move_batch(
+            batch,
+            msgspec.structs.replace(
+                batch, state=BatchState.in_progress, api_id=answer.id, created_at=answer.created_at, refusals=0
+            ),
+        )
+        log.info("batch accepted", extra=_names(batch) | {"api_id": answer.id, "requests": batch.requests})
+        self._clear_block()
+        job = self._ledger.job(batch.job_id)
+        if job is not None and job.cancel_requested:
+            self._cancel.batch(moved)
+
+    def _clear_block(self) -> None:
+        admission = self._ledger.admission()
+        if admission.blocked or admission.throttles:
+            self._move_admission(
+                admission,
+                msgspec.structs.replace(
+                    admission, blocked="", blocked_at=None, probe_at=None, throttles=0, throttled_until=None
+                ),
+            )
+
+    # ------------------------------------------------------------ refusals
+
+    def _refused(self, batch: Batch, job: Job, body: _Body, refusal: Refused) -> None:
+        log.warning(
+            "create refused", extra=_names(batch) | {"status": refusal.status, "kind": refusal.kind, "reason": str(refusal)}
+        )
+        match refusals.answer_to(refusal):
+            case refusals.Answer.wait:
+                self._wait(batch, refusal)
+            case refusals.Answer.block:
+                self._block(batch, refusal)
+            case refusals.Answer.isolate:
+                self._isolate(batch, job, body, refusal)
+
+    def _wait(self, batch: Batch, refusal: Refused) -> None:
+        until = self._clock.now() + refusals.waiting_time(refusal, batch.refusals)
+        self._back_to_ready(batch, msgspec.structs.replace(batch, refusals=batch.refusals + 1, not_before=until))
+        admission = self._ledger.admission()
+        self._move_admission(
+            admission,
+            msgspec.structs.replace(admission, throttled_until=until, throttles=admission.throttles + 1),
+        )
+
+    def _block(self, batch: Batch, refusal: Refused) -> None:
+        now = self._clock.now()
+        self._back_to_ready(batch, msgspec.structs.replace(batch, refusals=batch.refusals + 1))
+        admission = self._ledger.admission()
+        self._move_admission(
+            admission,
+            msgspec.structs.replace(
+                admission,
+                blocked=refusals.blocked_sentence(refusal),
+                blocked_at=now,
+                probe_at=now + refusals.PROBE_EVERY,
+            ),
+        )
+
+    def _back_to_ready(self, batch: Batch, after: Batch) -> None:
+        self._ledger.move_batch(batch, _ready_again(after), Tally(queued=-batch.requests))
+
+    def _isolate(self, batch: Batch, job: Job, body: _Body, refusal: Refused) -> None:
+        """Cuts the batch in two. Rows of a later attempt were accepted before, so there a cut would find nothing."""
+        if body.half is not None and batch.attempt == 1 and job.splits < refusals.MAX_SPLITS:
+            self._split(batch, body.size, body.half)
+        else:
+            self._end(batch, refusal.kind, f"The API refused the request: {refusal}")
+
+    def _split(self, batch: Batch, size: int, half: _Half) -> None:
+        ready = msgspec.structs.replace(_ready_again(batch), refusals=batch.refusals + 1)
+        first = msgspec.structs.replace(
+            ready,
+            span=msgspec.structs.replace(batch.span, end=half.next_start),
+            last_line=half.next_line - 1,
+            requests=half.requests,
+            invalid=half.invalid,
+            body_bytes=half.size,
+        )
+        second = msgspec.structs.replace(
+            ready,
+            first_line=half.next_line,
+            span=msgspec.structs.replace(batch.span, start=half.next_start, first_line=half.next_line),
+            requests=batch.requests - half.requests,
+            invalid=batch.invalid - half.invalid,
+            body_bytes=size - half.size + len(BODY_OPEN) + len(BODY_CLOSE) - 1,
+            revision=0,
+        )
+        self._ledger.move_batch(batch, first, Tally(queued=-batch.requests, batches_total=1, splits=1), follow_up=second)
+
+    def _end(self, batch: Batch, error_type: str, message: str) -> None:
+        """Ends every row of the batch as errored, unsent."""
+        now = self._clock.now()
+        verdict = Verdict(status=RowStatus.errored, error_type=error_type, message=message)
+        self._ledger.move_batch(
+            batch,
+            msgspec.structs.replace(batch, state=BatchState.ended, verdict=verdict, ended_at=now, handed_at=now),
+            Tally(batches_ended=1, queued=-batch.requests),
+        )
+        self._queues.send(Queue.collect, {"job_id": batch.job_id, "batch": batch.name})
+
+    def _move_admission(self, before: Admission, after: Admission) -> None:
+        try:
+            self._ledger.move_admission(before, after)
+        except LostRace:
+            log.info("another submission spoke first")
+
+    # ------------------------------------------------------------ the body
+
+    def _render(self, batch: Batch, job: Job, path: Path) -> _Body:
+        """Splices the `params` of every valid row, byte for byte, into a request body on disk."""
+        prefix = f'{{"custom_id":"{job.token}-{batch.attempt}-'.encode()
+        middle = batch.requests // 2
+        half: _Half | None = None
+        requests = invalid = 0
+        with path.open("wb", buffering=_WRITE_BYTES) as out, entries_of(self._objects, batch) as entries:
+            size = out.write(BODY_OPEN)
+            for line, fault in entries:
+                if fault is not None:
+                    invalid += 1
+                    continue
+                if requests == middle and requests:
+                    half = _Half(line.number, line.start, requests, invalid, size + len(BODY_CLOSE))
+                comma = b"," if requests else b""
+                size += out.write(b'%b%b%d","params":%b}' % (comma, prefix, line.number, params_of(line.data)))
+                requests += 1
+            size += out.write(BODY_CLOSE)
+        if requests != batch.requests:
+            raise Incomplete(f"{requests} of {batch.requests} requests read from {batch.span.object.key}")
+        return _Body(path, size, half)
+
+
+def _ready_again(batch: Batch) -> Batch:
+    return msgspec.structs.replace(
+        batch, state=BatchState.ready, admitted_at=None, handed_at=None, intent_at=None, lease_until=None
+    )
+
+
+def _names(batch: Batch) -> dict[str, object]:
+    return {"job_id": batch.job_id, "batch": batch.name}
