@@ -1,0 +1,379 @@
+"""The Message Batches API over Anthropic's SDK.
+
+The SDK brings the headers, the credentials and the connection. Its own retries are off: they would send a create again after a
+lost answer, and a body from disk the second time as nothing. Answers are parsed here, straight from bytes.
+
+Importing the SDK costs most of a second, so it happens at the first call.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from urllib.parse import quote
+
+import msgspec
+
+from batchdrop.domain.errors import Ambiguous, BatchdropError, Incomplete, NotFound, Refused, Unavailable
+from batchdrop.ports import ApiBatch, ApiCounts, ApiPage, Clock
+
+if TYPE_CHECKING:
+    import anthropic
+    import httpx2
+
+_PATH = "/v1/messages/batches"
+PAGE_LIMIT = 1000
+"""Batches of one list call (API reference, "List Message Batches")."""
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 60.0
+LONGEST_WAIT = 20.0
+"""Seconds that a read waits between two tries. An API that asks for more is left alone until the next tick."""
+_READ_TRIES = 3
+_FIRST_WAIT = 1.0
+_CHUNK = 1024 * 1024
+_LONGEST_MESSAGE = 300
+
+# With a well-formed API error these are a definite no; 408, 409 and 5xx are not.
+_DEFINITE = frozenset({400, 401, 402, 403, 404, 413, 422, 429, 529})
+_WORTH_ANOTHER_TRY = frozenset({408, 409, 425, 429})
+_KEY_REFUSED = frozenset({401, 403})
+
+
+class Key(Protocol):
+    """Where the API key comes from. Both may raise a BatchdropError."""
+
+    def get(self) -> str: ...
+
+    def refresh(self) -> str:
+        """Reads the key again, as it may have been replaced."""
+
+
+class _Message(msgspec.Struct):
+    id: str
+    processing_status: str
+    request_counts: ApiCounts
+    created_at: datetime
+    ended_at: datetime | None = None
+    results_url: str | None = None
+
+    def to_batch(self) -> ApiBatch:
+        return ApiBatch(
+            id=self.id,
+            status=self.processing_status,
+            counts=self.request_counts,
+            created_at=self.created_at,
+            ended_at=self.ended_at,
+            has_results=self.results_url is not None,
+        )
+
+
+class _List(msgspec.Struct):
+    data: list[_Message]
+    has_more: bool = False
+    last_id: str | None = None
+
+
+class _Trouble(msgspec.Struct):
+    type: str
+    message: str = ""
+    details: Any = None
+
+
+class _Error(msgspec.Struct, tag_field="type", tag="error"):
+    error: _Trouble
+
+
+class _NoAnswer(Exception):
+    """The exchange broke off. `sent`: something may have reached the API."""
+
+    def __init__(self, what: str, *, sent: bool) -> None:
+        super().__init__(what)
+        self.sent = sent
+
+
+class AnthropicClaude:
+    """`create_seconds` bounds a create: one half for sending the body, the other for the answer, besides connecting.
+
+    `transport` takes the network's place in tests.
+    """
+
+    def __init__(
+        self,
+        key: Key,
+        base_url: str,
+        clock: Clock,
+        *,
+        create_seconds: float = 600.0,
+        read_seconds: float = READ_SECONDS,
+        transport: httpx2.BaseTransport | None = None,
+    ) -> None:
+        self._key = key
+        self._base_url = base_url
+        self._clock = clock
+        self._create_seconds = create_seconds
+        self._read_seconds = read_seconds
+        self._transport = transport
+        self._client: anthropic.Anthropic | None = None
+
+    def create(self, body: Path) -> ApiBatch:
+        response = self._post_once(body)
+        # A 401 in the API's own words means that nothing was accepted: this second create cannot be a duplicate.
+        if response.status_code == 401 and _trouble_of(response) is not None and self._key_has_changed():
+            response = self._post_once(body)
+        if not response.is_success:
+            raise self._verdict(response)
+        try:
+            return msgspec.json.decode(response.content, type=_Message).to_batch()
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            raise Ambiguous(
+                "the API answered a create with something else than a batch", status=response.status_code, kind="unreadable"
+            ) from None
+
+    def page(self, after: str | None = None) -> ApiPage:
+        query = {"limit": str(PAGE_LIMIT), **({"after_id": after} if after else {})}
+        found = _decode(self._read("GET", _PATH, query), _List)
+        return ApiPage(batches=tuple(one.to_batch() for one in found.data), next=found.last_id if found.has_more else None)
+
+    def retrieve(self, api_id: str) -> ApiBatch:
+        return _decode(self._read("GET", _batch_path(api_id), {}), _Message).to_batch()
+
+    def cancel(self, api_id: str) -> ApiBatch:
+        try:
+            response = self._read("POST", f"{_batch_path(api_id)}/cancel", {})
+        except Unavailable as error:
+            # Whether an ended batch may be canceled again is not documented: a definite no leads to a look at it.
+            if error.status not in {400, 409, 422}:
+                raise
+            batch = self.retrieve(api_id)
+            if batch.status == "in_progress":
+                raise
+            return batch
+        return _decode(response, _Message).to_batch()
+
+    @contextmanager
+    def results(self, api_id: str) -> Iterator[Iterator[bytes]]:
+        response = self._read("GET", f"{_batch_path(api_id)}/results", {}, stream=True)
+        try:
+            yield _chunks(response, api_id)
+        finally:
+            response.close()
+
+    # ---------------------------------------------------------------- create
+
+    def _post_once(self, body: Path) -> httpx2.Response:
+        try:
+            self._connected()
+        except BatchdropError as error:
+            raise Refused(f"there is no API key to send: {error}", status=None, kind="no_api_key") from error
+        half = self._create_seconds / 2
+        with body.open("rb", buffering=0) as file:
+            size = body.stat().st_size
+            try:
+                return self._send(
+                    "POST",
+                    _PATH,
+                    content=_until(time.monotonic() + CONNECT_SECONDS + half, file),
+                    headers={"Content-Length": str(size), "Content-Type": "application/json"},
+                    timeout=half,
+                    follow_redirects=False,
+                )
+            except _NoAnswer as error:
+                if error.sent:
+                    raise Ambiguous(f"no answer to a create: {error}", kind="connection_lost") from None
+                raise Refused(f"the API could not be reached: {error}", status=None, kind="connection_error") from None
+
+    def _verdict(self, response: httpx2.Response) -> Refused | Ambiguous:
+        status = response.status_code
+        trouble = _trouble_of(response)
+        if status in _DEFINITE and trouble is not None:
+            return self._refusal(response, trouble)
+        if status == 413:
+            return Refused("the request body is too large (413)", status=status, kind="request_too_large")
+        return Ambiguous(f"the API answered a create with {status}", status=status, kind=trouble.type if trouble else "")
+
+    def _refusal(self, response: httpx2.Response, trouble: _Trouble) -> Refused:
+        code = trouble.details.get("error_code", "") if isinstance(trouble.details, dict) else ""
+        return Refused(
+            self._presentable(trouble.message or trouble.type),
+            status=response.status_code,
+            kind=trouble.type,
+            retry_after=_retry_after(response.headers),
+            code=str(code),
+        )
+
+    # ---------------------------------------------------------------- reads
+
+    def _read(self, method: str, path: str, query: Mapping[str, str], *, stream: bool = False) -> httpx2.Response:
+        """A few tries within a bound. Raises NotFound, Refused (401, 403), Unavailable."""
+        for attempt in range(1, _READ_TRIES + 1):
+            wait = _FIRST_WAIT * 2 ** (attempt - 1)
+            try:
+                response = self._read_once(method, path, query, stream=stream)
+            except _NoAnswer as error:
+                unavailable = Unavailable(f"no answer from the API: {error}", kind="connection_error")
+            else:
+                if response.is_success:
+                    return response
+                unavailable = self._failed_read(response)
+                wait = max(wait, _retry_after(response.headers) or 0.0)
+                if not _is_passing(response.status_code):
+                    raise unavailable
+            if attempt == _READ_TRIES or wait > LONGEST_WAIT:
+                raise unavailable
+            self._clock.sleep(wait)
+        raise AssertionError("the last try returns or raises")
+
+    def _read_once(self, method: str, path: str, query: Mapping[str, str], *, stream: bool) -> httpx2.Response:
+        self._connected_for_reading()
+        response = self._send(method, path, params=query, timeout=self._read_seconds, stream=stream)
+        if response.status_code == 401 and self._key_has_changed():
+            return self._send(method, path, params=query, timeout=self._read_seconds, stream=stream)
+        return response
+
+    def _failed_read(self, response: httpx2.Response) -> Unavailable:
+        """Raises what is more definite than Unavailable."""
+        status = response.status_code
+        trouble = _trouble_of(response)
+        if status in _KEY_REFUSED and trouble is not None:
+            raise self._refusal(response, trouble)
+        kind = trouble.type if trouble else ""
+        if status == 404:
+            raise NotFound("the API does not know this batch (404)", status=status, kind=kind)
+        return Unavailable(f"the API answered a read with {status}", status=status, kind=kind)
+
+    # ---------------------------------------------------------------- the SDK
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        timeout: float,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        content: Iterator[bytes] | None = None,
+        stream: bool = False,
+        follow_redirects: bool = True,
+    ) -> httpx2.Response:
+        """One exchange. Returns whatever was answered; raises _NoAnswer."""
+        import anthropic  # noqa: PLC0415 - the import costs 0.9 s; only functions that call the API pay it
+        import httpx2  # noqa: PLC0415 - comes with the SDK
+
+        options: Any = {
+            "headers": headers or {},
+            "params": params or {},
+            "timeout": httpx2.Timeout(timeout, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS),
+            "follow_redirects": follow_redirects,
+            "max_retries": 0,
+        }
+        client = self._connected()
+        try:
+            if method == "GET":
+                # With this type the SDK hands out the response as it is, read or still to be read.
+                return client.get(path, cast_to=httpx2.Response, options=options, stream=stream)
+            return client.post(path, cast_to=httpx2.Response, content=content, options=options)
+        except anthropic.APIStatusError as error:
+            return error.response
+        except Exception as error:
+            # Whatever it was, and that includes what the SDK wraps: unless the connection never came about, bytes may be out.
+            cause = error.__cause__ or error
+            never_connected = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+            raise _NoAnswer(type(cause).__name__, sent=not isinstance(cause, never_connected)) from None
+
+    def _connected_for_reading(self) -> None:
+        try:
+            self._connected()
+        except BatchdropError as error:
+            raise Unavailable(f"there is no API key to send: {error}", kind="no_api_key") from error
+
+    def _connected(self) -> anthropic.Anthropic:
+        if self._client is None:
+            self._client = self._new_client(self._key.get())
+        return self._client
+
+    def _new_client(self, key: str) -> anthropic.Anthropic:
+        import anthropic  # noqa: PLC0415 - see _send
+        import httpx2  # noqa: PLC0415 - see _send
+
+        # No idle connections: one that died while the function was frozen would swallow a create and leave it ambiguous.
+        limits = httpx2.Limits(max_connections=10, max_keepalive_connections=0)
+        # The SDK's default client looks at whether a transport is named at all, not at its value.
+        network: dict[str, Any] = {} if self._transport is None else {"transport": self._transport}
+        http_client = anthropic.DefaultHttpxClient(base_url=self._base_url, limits=limits, **network)
+        return anthropic.Anthropic(
+            api_key=key, base_url=self._base_url, max_retries=0, http_client=http_client, open_telemetry=False
+        )
+
+    def _key_has_changed(self) -> bool:
+        """After a 401: whether the secret holds another key by now, which is then used."""
+        if self._client is None:
+            return False
+        used = self._client.api_key
+        try:
+            key = self._key.refresh()
+        except BatchdropError:
+            return False
+        if key == used:
+            return False
+        self._client = self._client.copy(api_key=key)
+        return True
+
+    def _presentable(self, message: str) -> str:
+        """The API's own sentence, without the key and without end."""
+        key = self._client.api_key if self._client is not None else None
+        text = message.replace(key, "<key>") if key else message
+        return text[:_LONGEST_MESSAGE]
+
+
+def _batch_path(api_id: str) -> str:
+    return f"{_PATH}/{quote(api_id, safe='')}"
+
+
+def _until(deadline: float, file: BinaryIO) -> Iterator[bytes]:
+    """The file in chunks, while there is time. A generator is sent with the length that the header names."""
+    while chunk := file.read(_CHUNK):
+        if time.monotonic() > deadline:
+            raise TimeoutError("the time for sending is over")
+        yield chunk
+
+
+def _chunks(response: httpx2.Response, api_id: str) -> Iterator[bytes]:
+    import httpx2  # noqa: PLC0415 - the response has brought it in already
+
+    try:
+        yield from response.iter_bytes()
+    except (httpx2.HTTPError, httpx2.StreamError) as error:
+        raise Incomplete(f"the results of {api_id} broke off ({type(error).__name__})") from None
+
+
+def _decode[T](response: httpx2.Response, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(response.content, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise Unavailable("the API's answer could not be understood", status=response.status_code, kind="unreadable") from None
+
+
+def _trouble_of(response: httpx2.Response) -> _Trouble | None:
+    """The API's error, or None when the answer is not one: an edge in between speaks HTML."""
+    try:
+        return msgspec.json.decode(response.content, type=_Error).error
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds; None for a date or nonsense."""
+    try:
+        seconds = float(headers.get("retry-after", ""))
+    except ValueError:
+        return None
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+
+
+def _is_passing(status: int) -> bool:
+    return status in _WORTH_ANOTHER_TRY or status >= 500
