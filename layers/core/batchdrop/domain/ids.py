@@ -30,6 +30,11 @@ def is_job_id(text: str) -> bool:
     return _JOB_ID.fullmatch(text) is not None
 
 
+def token_of(job: str) -> str:
+    """The job token within a job id."""
+    return job.rsplit("-", 1)[1]
+
+
 class CustomId(NamedTuple):
     """Ours: `<job token>-<attempt>-<line>`, within the API's `^[a-zA-Z0-9_-]{1,64}$`."""
 

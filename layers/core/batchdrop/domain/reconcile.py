@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
+from batchdrop.domain.ids import CustomId, token_of
 from batchdrop.domain.records import Batch, BatchState, Record
 
 # How far this machine's clock and the API's may differ.
@@ -54,16 +55,24 @@ def latest_creation(batch: Batch) -> datetime:
     return (batch.lease_until or batch.intent_at or batch.tag) + CLOCK_SKEW
 
 
-def candidates_for(batch: Batch, listed: Iterable[Candidate], claimed: Collection[str]) -> list[Candidate]:
-    """Those of `listed` that could be this batch."""
+def candidates_for(batch: Batch, listed: Iterable[Candidate]) -> list[Candidate]:
+    """Those of `listed` that could be this batch, as far as the list tells."""
     return [
         one
         for one in listed
         if one.requests == batch.requests
         and earliest_creation(batch) <= one.created_at <= latest_creation(batch)
-        and one.id not in claimed
         and one.id not in batch.foreign
     ]
+
+
+def names(batch: Batch, custom_id: CustomId) -> bool:
+    """Whether a custom id of ours belongs to this very batch."""
+    return (
+        custom_id.token == token_of(batch.job_id)
+        and custom_id.attempt == batch.attempt
+        and batch.first_line <= custom_id.line <= batch.last_line
+    )
 
 
 def decide(

@@ -20,7 +20,14 @@ class Admit:
     """`limit`: queued requests the stack may have at the API. `per_tick`: create calls a minute it allows itself."""
 
     def __init__(
-        self, ledger: Ledger, queues: Queues, switch: Switch, clock: Clock, *, limit: int, per_tick: int
+        self,
+        ledger: Ledger,
+        queues: Queues,
+        switch: Switch,
+        clock: Clock,
+        *,
+        limit: int,
+        per_tick: int,
     ) -> None:
         self._ledger = ledger
         self._queues = queues

@@ -164,8 +164,18 @@ class Collect:
             if current is None:
                 return
             last = follow_up is None and current.batches_collected + 1 == current.batches_total
+            if follow_up is not None and current.cancel_requested:
+                raise LostRace(f"job {batch.job_id} was canceled meanwhile: its batch is collected again, without a retry")
             try:
-                self._ledger.move_batch(batch, collected, tally, follow_up=follow_up, finish=current if last else None)
+                self._ledger.move_batch(
+                    batch,
+                    collected,
+                    tally,
+                    follow_up=follow_up,
+                    # Nothing new is opened for a job that is being canceled.
+                    job_state=JobState.running if follow_up else None,
+                    finish=current if last else None,
+                )
             except LostRace:
                 stored = self._ledger.batch(batch.job_id, batch.name)
                 if stored is None or stored.revision != batch.revision:

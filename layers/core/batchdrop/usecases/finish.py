@@ -36,6 +36,7 @@ class Finish:
         job = self._ledger.job(job_id)
         if job is None or job.state is not JobState.finishing:
             log.info("nothing to finish", extra={"job_id": job_id, "state": job and job.state})
+            self._publish.job(job_id)  # a run that died right after ending the job left an old status behind
             return
         batches = list(self._ledger.batches(job_id))
         job = self._with_outcome(job)
@@ -75,18 +76,10 @@ class Finish:
         return f"crc64nvme:{checksums.joined(parts)}"
 
     def _end(self, job: Job) -> None:
-        """The manifest is written: the table, the status and the subscribers follow."""
-        now = self._clock.now()
+        """The manifest is written: subscribers (at least once), the table and the status follow."""
         assert job.outcome is not None
-        ended = msgspec.structs.replace(job, state=job.outcome, updated_at=now, finished_at=now)
-        try:
-            self._ledger.move_job(job, ended)
-        except LostRace:
-            log.info("another invocation finished this job", extra={"job_id": job.id})
-            return
-        self._publish.job(job.id)
         self._notices.publish(
-            f"Batchdrop job {job.outcome}: {job.input.key}"[:100],
+            f"Batchdrop job {job.outcome}: {job.id}",
             {
                 "job_id": job.id,
                 "state": job.outcome,
@@ -95,6 +88,12 @@ class Finish:
                 "counts": msgspec.to_builtins(documents.counts_of(job)),
             },
         )
+        now = self._clock.now()
+        try:
+            self._ledger.move_job(job, msgspec.structs.replace(job, state=job.outcome, updated_at=now, finished_at=now))
+        except LostRace:
+            log.info("another invocation finished this job", extra={"job_id": job.id})
+        self._publish.job(job.id)
 
     @staticmethod
     def _key(job: Job, name: str) -> str:

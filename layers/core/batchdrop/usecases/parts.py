@@ -14,7 +14,7 @@ from batchdrop.ports import Objects, ObjectWriter
 
 _FLUSH_BYTES = 1 << 20
 # A line of ours is at most one input line or one result, and some words around it.
-_OWN_LINE_BYTES = 1 << 28
+OWN_LINE_BYTES = 1 << 28
 
 
 class PartWriter:
@@ -75,7 +75,7 @@ def part_writer(
             yield PartWriter(ref.key, writer, iter(()))
         else:
             with objects.read(msgspec.structs.replace(ref, key=earlier.key)) as stream:
-                lines = ((number_of(line.data), line.data + b"\n") for line in read_lines(stream, max_line=_OWN_LINE_BYTES))
+                lines = ((number_of(line.data), line.data + b"\n") for line in read_lines(stream, max_line=OWN_LINE_BYTES))
                 yield PartWriter(ref.key, writer, lines)
     except BaseException:
         writer.abort()

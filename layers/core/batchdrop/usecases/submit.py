@@ -154,9 +154,8 @@ class Submit:
     # ------------------------------------------------------------ refusals
 
     def _refused(self, batch: Batch, job: Job, body: _Body, refusal: Refused) -> None:
-        log.warning(
-            "create refused", extra=_names(batch) | {"status": refusal.status, "kind": refusal.kind, "reason": str(refusal)}
-        )
+        # Without the API's own words: they may quote the request.
+        log.warning("create refused", extra=_names(batch) | {"status": refusal.status, "kind": refusal.kind})
         match refusals.answer_to(refusal):
             case refusals.Answer.wait:
                 self._wait(batch, refusal)

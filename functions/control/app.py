@@ -1,0 +1,26 @@
+"""A command, dropped under `control/` and brought by the queue, is carried out."""
+
+from functools import cache
+from typing import Any
+
+import msgspec
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from batchdrop import bootstrap
+from batchdrop.handling import ObjectCreated, logger, process
+from batchdrop.settings import ControlSettings
+from batchdrop.usecases.control import Control
+
+logger()
+
+
+@cache
+def _control() -> Control:
+    return bootstrap.control(ControlSettings.from_env())
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    def take(body: bytes) -> None:
+        _control().dropped(msgspec.json.decode(body, type=ObjectCreated).detail.object.key)
+
+    return process(event, context, take)

@@ -1,0 +1,32 @@
+"""One admitted batch, through the queue, goes to the API."""
+
+from functools import cache
+from typing import Any
+
+import msgspec
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from batchdrop import bootstrap
+from batchdrop.adapters.clock import LambdaDeadlinefrom batchdrop.handling import logger, process
+from batchdrop.settings import SubmitSettings
+from batchdrop.usecases.submit import Submit
+
+logger()
+
+
+class _Message(msgspec.Struct, frozen=True):
+    job_id: str
+    batch: str
+
+
+@cache
+def _submit() -> Submit:
+    return bootstrap.submit(SubmitSettings.from_env())
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    def take(body: bytes) -> None:
+        message = msgspec.json.decode(body, type=_Message)
+        _submit().batch(message.job_id, message.batch, LambdaDeadline(context))
+
+    return process(event, context, take)

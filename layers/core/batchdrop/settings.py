@@ -1,0 +1,92 @@
+"""What each function is told by its environment. Read inside the call, frozen, and a missing variable is named."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Self
+
+import msgspec
+
+from batchdrop.domain.errors import ConfigurationError
+
+_PREFIX = "BATCHDROP_"
+
+
+def _variable(field: str) -> str:
+    return field.upper() if field.startswith("anthropic_") else _PREFIX + field.upper()
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
+    """Base: the field `table` is read from `BATCHDROP_TABLE`, `anthropic_base_url` from `ANTHROPIC_BASE_URL`."""
+
+    @classmethod
+    def from_env(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Raises ConfigurationError, naming the variable that is missing or wrong."""
+        try:
+            return msgspec.convert(dict(os.environ if environment is None else environment), cls, strict=False)
+        except msgspec.ValidationError as error:
+            raise ConfigurationError(f"the environment of this function is incomplete: {error}") from error
+
+
+class _Ledger(Settings, frozen=True, kw_only=True):
+    bucket: str
+    table: str
+
+
+class _Spending(_Ledger, frozen=True, kw_only=True):
+    """What may lead to a POST."""
+
+    switch: str
+    """Name of the SSM parameter."""
+    submit_queue: str
+
+
+class _Calling(_Ledger, frozen=True, kw_only=True):
+    """What talks to the API."""
+
+    api_key_secret: str
+    """Name or ARN of the secret."""
+    anthropic_base_url: str = "https://api.anthropic.com"
+
+
+class _Admitting(_Spending, frozen=True, kw_only=True):
+    queued_requests_limit: int
+    creates_per_tick: int
+
+
+class PlanSettings(_Admitting, frozen=True, kw_only=True):
+    plan_queue: str
+    collect_queue: str
+    max_batch_requests: int
+    max_batch_bytes: int
+    max_input_bytes: int
+    spool_bytes: int
+    """Disk of the collector: bounds the worst-case answers of a batch."""
+
+
+class SubmitSettings(_Calling, frozen=True, kw_only=True):
+    switch: str
+    collect_queue: str
+
+
+class PollSettings(_Admitting, _Calling, frozen=True, kw_only=True):
+    plan_queue: str
+    collect_queue: str
+    finish_queue: str
+    grace_seconds: int
+    visibility_seconds: int
+
+
+class CollectSettings(_Calling, frozen=True, kw_only=True):
+    finish_queue: str
+    spool_bytes: int
+    max_attempts: int
+
+
+class FinishSettings(_Ledger, frozen=True, kw_only=True):
+    topic: str
+
+
+class ControlSettings(_Calling, frozen=True, kw_only=True):
+    collect_queue: str
