@@ -1,0 +1,154 @@
+"""Questions about JSON as bytes, answered without building what it holds.
+
+msgspec decodes an object into the raw bytes of its values and refuses bad syntax, control characters, bad escapes, lone surrogate
+escapes, NaN and Infinity on the way. What it lets through in those raw values is checked here: bytes that are not UTF-8, numbers
+no double can hold, nesting, repeated keys. Every pattern is possessive: time is linear and memory constant in the input.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
+from math import isinf
+from operator import itemgetter
+from typing import NamedTuple
+
+import msgspec
+
+# Parsers that guard against deep input commonly stop at 128 levels; the body of a batch puts two around a line's own.
+MAX_DEPTH = 100
+# No double needs more than 767 significant digits; parsers that refuse long numbers do so at 4,300 digits (CPython's default).
+MAX_NUMBER_CHARS = 1_000
+
+_WINDOW = 1 << 20
+_STRING = rb'"(?:[^"\\]++|\\.)*+"'
+# Text without a number that could matter: up to 200 digits before the point and 99 in the exponent stay below 1e300.
+_HARMLESS = re.compile(
+    rb'(?:[^"0-9]++|' + _STRING + rb"|[0-9]{1,200}+(?:\.[0-9]{1,200}+)?+(?:[eE][+-]?+[0-9]{1,2}+)?+(?![0-9.eE]))*+", re.DOTALL
+)
+_COARSE = bytes.maketrans(b"123456789E", b"000000000e")
+_NUMBER = re.compile(rb"[0-9][0-9.eE+-]*+")
+_TO_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|' + _STRING + rb")*+([\[\]{}])", re.DOTALL)
+_STEP = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
+_KEY = re.compile(rb"[\s,]*+(" + _STRING + rb")\s*+:\s*+", re.DOTALL)
+_LEAF = re.compile(_STRING + rb'|[^"\[\]{},\s]++', re.DOTALL)
+_LONE_SURROGATE = re.compile(
+    rb"(?<!\\)(?:\\\\)*+(?:\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+)
+
+fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+"""The members of an object, values raw. Raises msgspec.DecodeError (ValidationError when it is no object), RecursionError."""
+
+
+class Member(NamedTuple):
+    """One `key: value` of an object: bytes [start, end) of it, the value from `value`."""
+
+    key: str
+    start: int
+    value: int
+    end: int
+
+
+def bad_utf8(data: bytes) -> int | None:
+    """The offset of the first byte that is not UTF-8 (raw surrogates are not), or None."""
+    if data.isascii():
+        return None
+    if len(data) <= _WINDOW:
+        try:
+            data.decode()
+        except UnicodeDecodeError as error:
+            return error.start
+        return None
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    # In windows: the text of a long line with one emoji would take four bytes for each character.
+    for offset in range(0, len(data), _WINDOW):
+        held = len(decoder.getstate()[0])
+        try:
+            decoder.decode(data[offset : offset + _WINDOW], final=offset + _WINDOW >= len(data))
+        except UnicodeDecodeError as error:
+            return offset - held + error.start
+    return None
+
+
+def depth(data: bytes) -> int:
+    """How many arrays and objects are open at the deepest place of valid JSON."""
+    # Fewer brackets than levels allowed, text included, need no closer look; counting is ten times cheaper than looking.
+    if data.count(b"{") + data.count(b"[") <= MAX_DEPTH:
+        return 0
+    steps = map(_STEP.__getitem__, map(itemgetter(1), _TO_BRACKET.finditer(data)))
+    return max(accumulate(steps), default=0)
+
+
+def bad_number(data: bytes) -> bytes | None:
+    """The first number of valid JSON that is longer than 1,000 characters or beyond the range of a double, or None."""
+    if len(data) <= 200 and b"e" not in data and b"E" not in data:
+        return None
+    # Cheap and never wrong: such a number has 200 digits on end or a digit, `e` and three digits.
+    coarse = data.translate(_COARSE, b"+")
+    if b"0e000" not in coarse and b"00" not in coarse[::100]:
+        return None
+    end = 0
+    while (end := _past(_HARMLESS, data, end)) < len(data):
+        start, end = end, _past(_NUMBER, data, end)
+        if end - start > MAX_NUMBER_CHARS or isinf(float(data[start:end])):
+            return data[start:end]
+    return None
+
+
+def surely_unique(found: Mapping[str, msgspec.Raw], size: int) -> bool:
+    """Whether an object of `size` bytes, decoded to `found`, cannot hold a key twice. False means: look closer.
+
+    The members found and their punctuation account for a number of bytes. One member more, of a key already there, would add
+    at least its quotes, colon, comma, a value of one byte and its key: with less than that to spare there is none.
+    """
+    spare, shortest = size - 1, size
+    for key, value in found.items():
+        length = len(key)
+        spare -= length + len(value) + 4
+        if length < shortest:  # noqa: PLR1730 - min() costs more than the rest of the loop
+            shortest = length
+    return spare < shortest + 5
+
+
+def members(data: bytes) -> Iterator[Member]:
+    """Every member of a valid JSON object in order, repeated keys included."""
+    end = data.index(b"{") + 1
+    while key := _KEY.match(data, end):
+        end = _value_end(data, key.end())
+        yield Member(msgspec.json.decode(key[1], type=str), key.start(1), key.end(), end)
+
+
+def repeated_key(data: bytes) -> str | None:
+    """A key that a valid JSON object holds twice, spelled in whatever way, or None."""
+    seen: set[str] = set()
+    for member in members(data):
+        if member.key in seen:
+            return member.key
+        seen.add(member.key)
+    return None
+
+
+def has_lone_surrogate(data: bytes) -> bool:
+    """Whether an escape names half of a surrogate pair."""
+    return _LONE_SURROGATE.search(data) is not None
+
+
+def _value_end(data: bytes, start: int) -> int:
+    if data[start] not in b"[{":
+        return _past(_LEAF, data, start)
+    level = 0
+    for bracket in _TO_BRACKET.finditer(data, start):
+        level += _STEP[bracket[1]]
+        if not level:
+            return bracket.end()
+    raise ValueError("not valid JSON")
+
+
+def _past(pattern: re.Pattern[bytes], data: bytes, start: int) -> int:
+    found = pattern.match(data, start)
+    if found is None:
+        raise ValueError("not valid JSON")
+    return found.end()
