@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
+
 from batchdrop import bootstrap
 from batchdrop.handling import logger, process
 from batchdrop.settings import CollectSettings

@@ -5,6 +5,7 @@ from typing import Any
 
 from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.utilities.typing import LambdaContext
+
 from batchdrop import bootstrap
 from batchdrop.adapters.metrics import PowertoolsMetrics
 from batchdrop.handling import logger

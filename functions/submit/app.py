@@ -6,8 +6,10 @@ from typing import Any
 import msgspec
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
+
 from batchdrop import bootstrap
-from batchdrop.adapters.clock import LambdaDeadlinefrom batchdrop.handling import logger, process
+from batchdrop.adapters.clock import LambdaDeadline
+from batchdrop.handling import logger, process
 from batchdrop.settings import SubmitSettings
 from batchdrop.usecases.submit import Submit
 

@@ -61,7 +61,7 @@ class _Parts:
         from batchdrop.adapters.claude import AnthropicClaude
         from batchdrop.adapters.secrets import SecretKey
 
-        return AnthropicClaude(SecretKey(boto3.client("secretsmanager", config=_AWS), secret), base_url)
+        return AnthropicClaude(SecretKey(boto3.client("secretsmanager", config=_AWS), secret), base_url, self.clock)
 
 
 def plan(settings: PlanSettings) -> Plan:
@@ -81,7 +81,8 @@ def plan(settings: PlanSettings) -> Plan:
     limits = Limits(
         max_requests=min(settings.max_batch_requests, settings.queued_requests_limit),
         max_body_bytes=settings.max_batch_bytes,
-        max_answer_bytes=settings.spool_bytes,
+        # Answers are rarely a quarter of `max_tokens`; where they are, the collector downloads them in windows that fit its disk.
+        max_answer_bytes=4 * settings.spool_bytes,
     )
     return Plan(
         parts.objects,

@@ -44,9 +44,7 @@ class ObjectCreated(msgspec.Struct, frozen=True):
     detail: _Detail
 
 
-def process(
-    event: dict[str, Any], context: LambdaContext, take: Callable[[bytes], None]
-) -> PartialItemFailureResponse:
+def process(event: dict[str, Any], context: LambdaContext, take: Callable[[bytes], None]) -> PartialItemFailureResponse:
     """Gives each message's body to `take`; a message whose `take` raises is reported as failed and comes back."""
     log = logger()
 
@@ -54,7 +52,10 @@ def process(
         try:
             take(message.raw_event["body"].encode())
         except Exception:
-            log.exception("message failed", extra={"message_id": message.message_id, "receives": message.attributes.approximate_receive_count})
+            log.exception(
+                "message failed",
+                extra={"message_id": message.message_id, "receives": message.attributes.approximate_receive_count},
+            )
             raise
 
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)

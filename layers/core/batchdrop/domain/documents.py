@@ -69,7 +69,10 @@ def sentence(job: Job, notice: str = "") -> str:
         case JobState.rejected:
             text = job.reason
         case JobState.canceled:
-            text = f"Canceled: {job.succeeded:,} of {_plural(job.total, 'row')} had finished and are in results.jsonl; the rest is in failed.jsonl."
+            text = (
+                f"Canceled: {job.succeeded:,} of {_plural(job.total, 'row')} had finished and are in results.jsonl; "
+                "the rest is in failed.jsonl."
+            )
     unsent = job.state in (JobState.planning, JobState.running) and job.batches_ended < max(job.batches_total, 1)
     return " ".join(part for part in (text, notice if unsent else "", job.note) if part)
 

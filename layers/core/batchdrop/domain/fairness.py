@@ -1,8 +1,8 @@
 """Who goes next. Start-time fair queueing: a job's batches queue up one after the other in its own virtual time.
 
-The first batch of a job is tagged with the time the job was dropped, the next one later by the time its predecessors are expected to
-keep the API busy. So a small job dropped after a huge one goes before the huge one's later batches, and nobody waits for ever, because
-tags only grow with time.
+The first batch of a job is tagged with the time the job was dropped, the next one later by the time its predecessors are expected
+to keep the API busy. So a small job dropped after a huge one goes before the huge one's later batches, and nobody waits for ever,
+because tags only grow with time.
 """
 
 from __future__ import annotations

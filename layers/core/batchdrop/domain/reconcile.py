@@ -1,7 +1,7 @@
 """Did an ambiguous create leave a batch behind? A pure decision over what the API lists.
 
-The API has no idempotency key and a listed batch does not show its requests. What identifies ours: it was created after the intent
-was written, it has our number of requests, and nobody has claimed it. Certainty comes only from the first result's custom id.
+The API has no idempotency key and a listed batch does not show its requests. What identifies ours: it was created after the
+intent was written, it has our number of requests, and nobody has claimed it. Certainty comes only from a result's custom id.
 """
 
 from __future__ import annotations
@@ -75,9 +75,7 @@ def names(batch: Batch, custom_id: CustomId) -> bool:
     )
 
 
-def decide(
-    batch: Batch, candidates: list[Candidate], rivals: Collection[Batch], now: datetime, grace: timedelta
-) -> Decision:
+def decide(batch: Batch, candidates: list[Candidate], rivals: Collection[Batch], now: datetime, grace: timedelta) -> Decision:
     """`rivals`: the other batches in `submitting`, which may have created any of the candidates themselves."""
     if batch.state is not BatchState.submitting or batch.lease_until is None or now < batch.lease_until:
         return Wait()

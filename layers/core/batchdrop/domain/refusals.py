@@ -60,7 +60,7 @@ def waiting_time(refusal: Refused, refusals: int) -> timedelta:
     """`retry-after` where the API sent one, else doubling from 30 s; at most 15 minutes either way."""
     if refusal.retry_after is not None:
         return min(timedelta(seconds=max(refusal.retry_after, 1.0)), BACKOFF_MOST)
-    return min(BACKOFF_FIRST * 2 ** min(refusals, 10), BACKOFF_MOST)
+    return min(BACKOFF_FIRST * float(2 ** min(refusals, 10)), BACKOFF_MOST)
 
 
 def blocked_sentence(refusal: Refused) -> str:

@@ -96,9 +96,7 @@ class Admit:
         admitted = msgspec.structs.replace(batch, admitted_at=now, handed_at=now, repairs=0)
         limit = max(self._limit, batch.requests)
         try:
-            self._ledger.move_batch(
-                batch, admitted, Tally(queued=batch.requests), job_state=JobState.running, queue_limit=limit
-            )
+            self._ledger.move_batch(batch, admitted, Tally(queued=batch.requests), job_state=JobState.running, queue_limit=limit)
         except LostRace:
             return False
         self._queues.send(Queue.submit, {"job_id": batch.job_id, "batch": batch.name})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import TracebackType
 
 from batchdrop.domain.errors import BatchdropError, Incomplete, OutOfDisk
 from batchdrop.domain.ids import CustomId, parse_custom_id
@@ -42,8 +41,8 @@ class Answers:
     def __enter__(self) -> Answers:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._spool.__exit__(kind, error, trace)
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self._spool.close()
 
     def get(self, number: int) -> bytes | None:
         """The result line as the API sent it, or None if it sent none. Raises Foreign, Incomplete, OutOfDisk, ApiError."""

@@ -97,10 +97,10 @@ class Collect:
         earlier = self._ledger.batch(job.id, batch_name(batch.first_line, batch.attempt - 1)) if batch.attempt > 1 else None
         with ExitStack() as stack:
             results = stack.enter_context(
-                part_writer(self._objects, _part(batch, job, "results"), earlier and earlier.results, number_of_result)
+                part_writer(self._objects, _part(batch, job, "results"), earlier.results if earlier else None, number_of_result)
             )
             failed = stack.enter_context(
-                part_writer(self._objects, _part(batch, job, "failed"), earlier and earlier.failed, number_of_failed)
+                part_writer(self._objects, _part(batch, job, "failed"), earlier.failed if earlier else None, number_of_failed)
             )
             retry = stack.enter_context(part_writer(self._objects, _part(batch, job, "retry")))
             sorter = Sorter(batch, job.token, results, failed, retry, may_retry=self._may_retry(batch, job))

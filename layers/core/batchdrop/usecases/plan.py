@@ -1,7 +1,7 @@
 """Turn a dropped object into a job: read it once, check every row, cut it into batches, admit what fits.
 
-Safe to run twice, late and at the same time: the job id comes from the object version, one invocation holds the lease, and a file that
-was read in part is carried on after its last stored batch.
+Safe to run twice, late and at the same time: the job id comes from the object version, one invocation holds the lease, and a file
+that was read in part is carried on after its last stored batch.
 """
 
 from __future__ import annotations
@@ -138,9 +138,7 @@ class Plan:
     def _report_gone(self, upload: Upload) -> None:
         """No job: the object's own time, and so its id, is gone too. The event's time stands in."""
         now = self._clock.now()
-        ref = ObjectRef(
-            bucket=self._bucket, key=upload.key, version_id=upload.version_id, etag=upload.etag, size=upload.size
-        )
+        ref = ObjectRef(bucket=self._bucket, key=upload.key, version_id=upload.version_id, etag=upload.etag, size=upload.size)
         job = Job(
             id=ids.job_id(ref, upload.at),
             token=ids.job_token(ref),
@@ -160,8 +158,8 @@ class Plan:
         if job is None:
             return
         try:
-            job = self._with_source(job)
-            lines = self._cut(job, deadline)
+            job, source = self._with_source(job)
+            lines = self._cut(job, source, deadline)
         except InflateError as error:
             self._reject(job, f"{error.message} Nothing was sent.")
         except ObjectGone:
@@ -172,47 +170,57 @@ class Plan:
             else:
                 self._conclude(job.id, lines)
 
-    def _with_source(self, job: Job) -> Job:
-        """The job with the object to read rows from: the input, or its decompressed copy."""
+    def _with_source(self, job: Job) -> tuple[Job, ObjectRef]:
+        """The job, and the object to read rows from: the input, or its decompressed copy."""
         if job.source is not None:
-            return job
+            return job, job.source
         source, broken = job.input, None
         if job.input.size and is_compressed(self._objects, job.input):
             key = keys.work_folder(job.id) + "input.jsonl"
             source, broken = unpack(self._objects, job.input, key, self._max_input_bytes)
         elif job.input.size > self._max_input_bytes:
             raise InflateError("too_large", f"The file is larger than {self._max_input_bytes:,} bytes, this stack's limit.")
-        return self._ledger.move_job(job, msgspec.structs.replace(job, source=source, broken=broken))
+        return self._ledger.move_job(job, msgspec.structs.replace(job, source=source, broken=broken)), source
 
-    def _cut(self, job: Job, deadline: Deadline) -> int | None:
+    def _cut(self, job: Job, source: ObjectRef, deadline: Deadline) -> int | None:
         """Stores the job's batches. Returns the number of lines, or None when time ran out before the end."""
-        assert job.source is not None
         start, line, requests = self._resume_point(job)
         with TemporaryDirectory() as folder:
-            seen = self._ids_until(job, start, Path(folder))
-            pass_ = _Pass(self, job, requests)
+            path = Path(folder) / "ids"
+            seen = self._ids_until(job, source, start, path)
+            cutting = _Cutting(self._objects, self._ledger, job, source, Cutter(self._limits), requests)
             try:
-                return self._read(job, seen, pass_, start, line, deadline, Path(folder))
+                with self._objects.read(source, start) as stream:
+                    return self._read(
+                        job, source, read_lines(stream, start=start, first_line=line), seen, path, cutting, deadline
+                    )
             finally:
-                pass_.abandon()
+                cutting.abandon()
                 seen.close()
 
     def _read(
-        self, job: Job, seen: IdSet, pass_: _Pass, start: int, line: int, deadline: Deadline, folder: Path
+        self,
+        job: Job,
+        source: ObjectRef,
+        lines: Iterator[Line],
+        seen: IdSet,
+        path: Path,
+        cutting: _Cutting,
+        deadline: Deadline,
     ) -> int | None:
-        assert job.source is not None
         reserve = min(_RESERVE, deadline.remaining() / 4)
-        last = line - 1
-        with self._objects.read(job.source, start) as stream:
-            for chunk in _chunks(read_lines(stream, start=start, first_line=line)):
-                last = chunk[-1].number
-                for item, row in _checked(chunk, seen, _broken_line(job, chunk)):
-                    pass_.take(item, row)
-                if deadline.remaining() < reserve and chunk[-1].end < job.source.size:
-                    pass_.finish()
-                    self._keep_ids(job, seen, folder, chunk[-1].end)
-                    return None
-        pass_.finish()
+        last = 0
+        for chunk in _chunks(lines):
+            last, end = chunk[-1].number, chunk[-1].end
+            broken = _broken_line(job, chunk[-1]) if end >= source.size else None
+            for line, row in _checked(chunk, seen, broken):
+                cutting.take(line, row)
+            if deadline.remaining() < reserve and end < source.size:
+                cutting.finish()
+                seen.close()
+                self._keep_ids(job, path, end)
+                return None
+        cutting.finish()
         return last
 
     def _resume_point(self, job: Job) -> tuple[int, int, int]:
@@ -223,9 +231,8 @@ class Plan:
             requests += batch.requests
         return offset, line, requests
 
-    def _ids_until(self, job: Job, offset: int, folder: Path) -> IdSet:
+    def _ids_until(self, job: Job, source: ObjectRef, offset: int, path: Path) -> IdSet:
         """The custom ids of all lines before `offset`: as the last invocation left them, else read again."""
-        path = folder / "ids"
         if offset:
             with suppress(ObjectGone):
                 mark = msgspec.json.decode(self._objects.get(keys.work_folder(job.id) + "plan.json"), type=_Mark)
@@ -233,46 +240,16 @@ class Plan:
                     self._objects.get_file(keys.work_folder(job.id) + "plan.ids", path)
                     return IdSet(path)
         seen = IdSet(path)
-        assert job.source is not None
         if offset:
-            with self._objects.read(job.source, 0, offset) as stream:
+            with self._objects.read(source, 0, offset) as stream:
                 for chunk in _chunks(read_lines(stream)):
                     for _ in _checked(chunk, seen, None):
                         pass
         return seen
 
-    def _keep_ids(self, job: Job, seen: IdSet, folder: Path, offset: int) -> None:
-        seen.close()
-        self._objects.put_file(keys.work_folder(job.id) + "plan.ids", folder / "ids")
+    def _keep_ids(self, job: Job, path: Path, offset: int) -> None:
+        self._objects.put_file(keys.work_folder(job.id) + "plan.ids", path)
         self._objects.put(keys.work_folder(job.id) + "plan.json", msgspec.json.encode(_Mark(offset=offset)))
-
-    # ------------------------------------------------------------ storing
-
-    def store(self, job: Job, cut: Cut, requests_before: int, invalid_key: str | None) -> Batch:
-        """Stores one batch, or returns the one that an earlier invocation stored for the same first line."""
-        assert job.source is not None
-        now = self._clock.now()
-        batch = Batch(
-            job_id=job.id,
-            first_line=cut.first_line,
-            last_line=cut.last_line,
-            state=BatchState.ready if cut.requests else BatchState.ended,
-            span=Span(object=job.source, start=cut.start, end=cut.end, first_line=cut.first_line),
-            requests=cut.requests,
-            invalid=cut.invalid,
-            invalid_key=invalid_key,
-            body_bytes=cut.body_bytes,
-            priority=job.priority,
-            tag=fairness.start_tag(job.created_at, requests_before),
-            ended_at=None if cut.requests else now,
-        )
-        tally = Tally(total=cut.requests + cut.invalid, batches_total=1, batches_ended=0 if cut.requests else 1)
-        self._ledger.add_batch(batch, tally)
-        return batch
-
-    def invalid_writer(self, job: Job, first_line: int) -> tuple[str, ObjectWriter]:
-        key = f"{keys.work_folder(job.id)}invalid-{first_line:012d}.jsonl"
-        return key, self._objects.writer(key)
 
     # ------------------------------------------------------------ ending
 
@@ -345,16 +322,21 @@ class Plan:
         self._objects.put(folder + "manifest.json", documents.manifest(job, (), {}, now), once=True)
 
 
-class _Pass:
-    """One reading of the file: rows go in, stored batches come out. Memory: one writer of faults."""
+class _Cutting:
+    """One reading of a file: rows go in, stored batches come out. Memory: one writer of faults."""
 
-    def __init__(self, plan: Plan, job: Job, requests: int) -> None:
-        self._plan = plan
+    def __init__(
+        self, objects: Objects, ledger: Ledger, job: Job, source: ObjectRef, cutter: Cutter, requests_before: int
+    ) -> None:
+        self._objects = objects
+        self._ledger = ledger
         self._job = job
-        self._requests = requests
-        self._cutter = plan.cutter_for(job)
+        self._source = source
+        self._cutter = cutter
+        self._requests = requests_before
         self._first_line: int | None = None
-        self._faults: tuple[str, ObjectWriter] | None = None
+        self._faults_key = ""
+        self._faults: ObjectWriter | None = None
 
     def take(self, line: Line, row: Row | Invalid) -> None:
         cut = self._cutter.take(line, row)
@@ -363,7 +345,7 @@ class _Pass:
         if self._first_line is None:
             self._first_line = line.number
         if isinstance(row, Invalid):
-            self._note(row)
+            self._note(row, self._first_line)
 
     def finish(self) -> None:
         cut = self._cutter.finish()
@@ -373,22 +355,36 @@ class _Pass:
     def abandon(self) -> None:
         """After an error: an unfinished list of faults must not stay behind as an open upload."""
         if self._faults is not None:
-            self._faults[1].abort()
+            self._faults.abort()
             self._faults = None
 
-    def _note(self, row: Invalid) -> None:
+    def _note(self, row: Invalid, first_line: int) -> None:
         if self._faults is None:
-            assert self._first_line is not None
-            self._faults = self._plan.invalid_writer(self._job, self._first_line)
-        self._faults[1].write(msgspec.json.encode(Fault(line=row.line, type=row.type, message=row.message)) + b"\n")
+            self._faults_key = f"{keys.work_folder(self._job.id)}invalid-{first_line:012d}.jsonl"
+            self._faults = self._objects.writer(self._faults_key)
+        self._faults.write(msgspec.json.encode(Fault(line=row.line, type=row.type, message=row.message)) + b"\n")
 
     def _store(self, cut: Cut) -> None:
-        key = None
+        """Faults first: a stored batch can rely on them."""
         if self._faults is not None:
-            key = self._faults[0]
-            self._faults[1].close()
+            self._faults.close()
             self._faults = None
-        self._plan.store(self._job, cut, self._requests, key)
+        ended = not cut.requests
+        batch = Batch(
+            job_id=self._job.id,
+            first_line=cut.first_line,
+            last_line=cut.last_line,
+            state=BatchState.ended if ended else BatchState.ready,
+            span=Span(object=self._source, start=cut.start, end=cut.end, first_line=cut.first_line),
+            requests=cut.requests,
+            invalid=cut.invalid,
+            invalid_key=self._faults_key if cut.invalid else None,
+            body_bytes=cut.body_bytes,
+            priority=self._job.priority,
+            tag=fairness.start_tag(self._job.created_at, self._requests),
+            ended_at=self._job.created_at if ended else None,
+        )
+        self._ledger.add_batch(batch, Tally(total=cut.requests + cut.invalid, batches_total=1, batches_ended=int(ended)))
         self._requests += cut.requests
         self._first_line = None
 
@@ -406,11 +402,10 @@ def _chunks(lines: Iterator[Line]) -> Iterator[list[Line]]:
         yield chunk
 
 
-def _broken_line(job: Job, chunk: list[Line]) -> Invalid | None:
-    """The line at which a damaged gzip stream breaks off, if it is in this chunk: always the last of the source."""
-    if job.broken is None or job.source is None or chunk[-1].end < job.source.size:
+def _broken_line(job: Job, last: Line) -> Invalid | None:
+    """The last line of the source, if that is where a damaged gzip stream breaks off."""
+    if job.broken is None:
         return None
-    last = chunk[-1]
     return Invalid(last.number, job.broken.error_type, job.broken.message, last.data, is_object=False)
 
 
@@ -422,7 +417,9 @@ def _checked(chunk: list[Line], seen: IdSet, broken: Invalid | None) -> Iterator
     named = [row for _, row in rows if isinstance(row, Row) and row.custom_id is not None]
     repeated = {
         row.line
-        for row, again in zip(named, seen.add_all([custom_id_digest(row.custom_id) for row in named if row.custom_id]), strict=True)
+        for row, again in zip(
+            named, seen.add_all([custom_id_digest(row.custom_id) for row in named if row.custom_id]), strict=True
+        )
         if again
     }
     for line, row in rows:
@@ -446,4 +443,5 @@ def _repeated(line: Line, row: Row) -> Invalid:
 def _nothing_in_it(job: Job, lines: int) -> str:
     if not job.input.size:
         return "The file is empty; nothing was sent."
-    return f"The file has no rows: {'its only line is' if lines == 1 else f'all of its {lines:,} lines are'} blank; nothing was sent."
+    which = "its only line is" if lines == 1 else f"all of its {lines:,} lines are"
+    return f"The file has no rows: {which} blank; nothing was sent."

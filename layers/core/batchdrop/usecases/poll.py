@@ -103,7 +103,9 @@ class Poll:
     def _tell(self) -> None:
         """When the reason for waiting changes, says so in the status of every job that waits."""
         admission = self._ledger.admission()
-        notice = self._notice(admission.blocked, throttled=bool(admission.throttled_until and self._clock.now() < admission.throttled_until))
+        notice = self._notice(
+            admission.blocked, throttled=bool(admission.throttled_until and self._clock.now() < admission.throttled_until)
+        )
         if notice == admission.notice:
             return
         try:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass, fields
 
-
 from batchdrop.domain.lines import Line
 from batchdrop.domain.records import Batch, Counts, Part, Record, RowStatus, Usage
 from batchdrop.domain.results import Answer, parse_answer, retryable
-from batchdrop.domain.rows import body_size, custom_id_of, failed_line, params_of, result_line
+from batchdrop.domain.rows import body_size, failed_line, result_line
+from batchdrop.domain.splice import custom_id_of, params_of
 from batchdrop.usecases.parts import PartWriter
 from batchdrop.usecases.source import Fault
 
@@ -58,7 +58,17 @@ class Sorter:
 
     def invalid(self, line: Line, fault: Fault) -> None:
         """A row that was never sent."""
-        self._fail(line, RowStatus.invalid, fault.type, fault.message, attempts=0)
+        self._ends[RowStatus.invalid] += 1
+        data = failed_line(
+            line,
+            custom_id=None,
+            number=line.number,
+            status=RowStatus.invalid,
+            error_type=fault.type,
+            message=fault.message,
+            attempts=0,
+        )
+        self._failed.write(line.number, data)
 
     def row(self, line: Line, data: bytes | None) -> None:
         """A row that was sent, with its result line, if the API returned one."""
@@ -117,6 +127,7 @@ class Sorter:
         self._ends[status] += 1
         data = failed_line(
             line.data,
+            custom_id=custom_id_of(line.data),
             number=line.number,
             status=status,
             error_type=error_type,
@@ -124,5 +135,3 @@ class Sorter:
             attempts=self._batch.attempt if attempts is None else attempts,
         )
         self._failed.write(line.number, data)
-
-

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import msgspec
 
-
 from batchdrop.domain.lines import Line, read_lines, read_numbered
 from batchdrop.domain.records import Batch, ObjectRef, Record, Span
 from batchdrop.ports import Objects
@@ -66,5 +65,3 @@ def _paired(lines: Iterator[Line], faults: Iterator[Fault]) -> Iterator[Entry]:
             yield Entry(line, fault)
         else:
             yield Entry(line, None)
-
-

@@ -6,7 +6,6 @@ import errno
 import os
 from array import array
 from pathlib import Path
-from types import TracebackType
 
 _WRITE_BYTES = 1 << 20
 
@@ -22,10 +21,7 @@ class Spool:
         self._budget = budget
         self.open_window(1, 0)
 
-    def __enter__(self) -> Spool:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def close(self) -> None:
         self._file.close()
 
     def open_window(self, first: int, last: int) -> None:

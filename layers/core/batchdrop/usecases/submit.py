@@ -1,7 +1,7 @@
 """Send one batch to the API: render its body, write the intent, POST once, record the answer.
 
-The order is the promise "never pay twice": the intent is stored before the POST, the POST is never repeated, and whatever is not a
-definite answer is left to `poll` to reconcile.
+The order is the promise "never pay twice": the intent is stored before the POST, the POST is never repeated, and whatever is not
+a definite answer is left to `poll` to reconcile.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import msgspec
 from batchdrop.domain import refusals
 from batchdrop.domain.errors import Ambiguous, Incomplete, LostRace, ObjectGone, Refused
 from batchdrop.domain.records import Admission, Batch, BatchState, Job, JobState, RowStatus, Verdict
-from batchdrop.domain.rows import BODY_CLOSE, BODY_OPEN, params_of
+from batchdrop.domain.rows import BODY_CLOSE, BODY_OPEN
+from batchdrop.domain.splice import params_of
 from batchdrop.ports import ApiBatch, Claude, Clock, Deadline, Ledger, Objects, Queue, Queues, Switch, SwitchState, Tally
 from batchdrop.usecases.cancel import Cancel
 from batchdrop.usecases.publish import Publish
@@ -117,7 +118,7 @@ class Submit:
                 self._refused(intended, job, body, refusal)
             except Ambiguous as unclear:
                 # Stays `submitting`: only `poll`, which can look at the API, may decide.
-                log.warning("no definite answer to create", extra=_names(batch) | {"status": unclear.status, "kind": unclear.kind})
+                log.warning("no definite answer", extra=_names(batch) | {"status": unclear.status, "kind": unclear.kind})
             else:
                 self._accepted(intended, answer)
 
@@ -146,9 +147,7 @@ class Submit:
         if admission.blocked or admission.throttles:
             self._move_admission(
                 admission,
-                msgspec.structs.replace(
-                    admission, blocked="", blocked_at=None, probe_at=None, throttles=0, throttled_until=None
-                ),
+                msgspec.structs.replace(admission, blocked="", blocked_at=None, probe_at=None, throttles=0, throttled_until=None),
             )
 
     # ------------------------------------------------------------ refusals

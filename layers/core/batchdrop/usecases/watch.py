@@ -69,7 +69,7 @@ class Watch:
         try:
             return self._saw(batch, self._claude.retrieve(batch.api_id or ""))
         except NotFound:
-            log.warning("a known batch is not to be found at the API for now", extra={"batch": batch.name, "api_id": batch.api_id})
+            log.warning("the API does not show a known batch", extra={"batch": batch.name, "api_id": batch.api_id})
             return False
 
     def _saw(self, batch: Batch, seen: ApiBatch) -> bool:
