@@ -87,7 +87,7 @@ def _forced_tool(tools: Raw, choice: Raw) -> dict[str, Json] | None:
     return next((tool for tool in known if wanted["type"] == "any" or tool["name"] == wanted.get("name")), None)
 
 
-def _text(output_config: Raw | None, system: str, prompt: str) -> str:
+def _text(output_config: Raw, system: str, prompt: str) -> str:
     config = generic(output_config)
     form = config.get("format") if isinstance(config, dict) else None
     if isinstance(form, dict) and form.get("type") == "json_schema":

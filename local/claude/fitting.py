@@ -45,22 +45,22 @@ class _Fitter:
         options = schema.get("enum")
         if isinstance(options, list) and options:
             return self.choose(options)
-        other = self._other(schema)
-        if other is not None:
-            return self.value(other, depth + 1)
+        others = self._others(schema)
+        if others:
+            return self.value(others[0], depth + 1)
         parts = schema.get("allOf")
         return self._typed(_merged([schema, *parts]) if isinstance(parts, list) else schema, depth)
 
-    def _other(self, schema: dict[str, Json]) -> Json:
-        """The schema that this one points to: what it refers to, or the first of its alternatives."""
+    def _others(self, schema: dict[str, Json]) -> list[Json]:
+        """The schemas that may stand for this one: what it refers to, or its alternatives."""
         pointer = schema.get("$ref")
         if isinstance(pointer, str):
-            return self._referred(pointer)
+            return [self._referred(pointer)]
         for union in ("anyOf", "oneOf"):
             alternatives = schema.get(union)
             if isinstance(alternatives, list) and alternatives:
-                return alternatives[0]
-        return None
+                return alternatives
+        return []
 
     def _referred(self, pointer: str) -> Json:
         place = self.root

@@ -18,6 +18,9 @@ from local.claude.jsontypes import Json
 SAMPLING_DROPPED_IN = "2026-10-21"  # the API version from which temperature and its kin are errors where dropped
 
 
+ABSENT = Raw()  # a raw part that was not sent
+
+
 class InvalidParams(Exception):
     """The request cannot be answered: an error ``kind`` of the API and a message."""
 
@@ -67,23 +70,23 @@ class Params(Struct, forbid_unknown_fields=True):
     top_k: int | None = None
     inference_geo: str | None = None
     cache_control: CacheControl | None = None
-    tools: Raw | None = None
-    tool_choice: Raw | None = None
-    output_config: Raw | None = None
-    billing_policy: Raw | None = None
-    store: Raw | None = None
-    compaction: Raw | None = None
-    container: Raw | None = None
-    context_management: Raw | None = None
-    diagnostics: Raw | None = None
-    fallback_credit_token: Raw | None = None
-    fallbacks: Raw | None = None
-    mcp_servers: Raw | None = None
-    metadata: Raw | None = None
+    tools: Raw = ABSENT
+    tool_choice: Raw = ABSENT
+    output_config: Raw = ABSENT
+    billing_policy: Raw = ABSENT
+    store: Raw = ABSENT
+    compaction: Raw = ABSENT
+    container: Raw = ABSENT
+    context_management: Raw = ABSENT
+    diagnostics: Raw = ABSENT
+    fallback_credit_token: Raw = ABSENT
+    fallbacks: Raw = ABSENT
+    mcp_servers: Raw = ABSENT
+    metadata: Raw = ABSENT
     service_tier: Literal["auto", "standard_only"] | None = None
-    thinking: Raw | None = None
-    thread: Raw | None = None
-    user_profile_id: Raw | None = None
+    thinking: Raw = ABSENT
+    thread: Raw = ABSENT
+    user_profile_id: Raw = ABSENT
 
 
 class CountParams(Params, kw_only=True):
@@ -145,7 +148,7 @@ def _refuse_what_batches_refuse(params: Params) -> None:
         raise InvalidParams("stream: streaming is not supported in a batch")
     if params.speed == "fast":
         raise InvalidParams("speed: fast mode is not supported in a batch")
-    if params.store is not None:
+    if bytes(params.store):
         raise InvalidParams("store: not supported in a batch")
     policy = generic(params.billing_policy)
     if isinstance(policy, dict) and policy.get("bill_to") == "user_profile":
@@ -157,9 +160,7 @@ def read_for_counting(raw: bytes) -> Params:
     return _decode(_COUNT_DECODER, raw)
 
 
-def generic(raw: Raw | None) -> Json:
+def generic(raw: Raw) -> Json:
     """A raw part as plain Python values; None if it is absent."""
-    if raw is None:
-        return None
-    value: Json = msgspec.json.decode(raw)
+    value: Json = msgspec.json.decode(raw) if bytes(raw) else None
     return value

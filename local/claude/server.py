@@ -7,13 +7,12 @@ library here.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import subprocess
 import sys
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,17 +32,18 @@ class Control:
 
     def __init__(self, base_url: str) -> None:
         self.base_url = base_url
+        self._address = urllib.parse.urlsplit(base_url).netloc
 
     def _call(self, method: str, path: str, body: object = None) -> bytes:
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.base_url}/_emulator{path}", data, method=method)
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # it is on this machine: no proxy
-        try:
-            with opener.open(request, timeout=_LONGEST_CALL_SECONDS) as answer:
-                content: bytes = answer.read()
-                return content
-        except urllib.error.HTTPError as error:
-            raise ControlError(error.read().decode(errors="replace")) from None
+        connection = http.client.HTTPConnection(self._address, timeout=_LONGEST_CALL_SECONDS)
+        with contextlib.closing(connection):
+            connection.request(method, f"/_emulator{path}", data)
+            answer = connection.getresponse()
+            content = answer.read()
+        if answer.status >= http.HTTPStatus.BAD_REQUEST:
+            raise ControlError(content.decode(errors="replace"))
+        return content
 
     def _json(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(self._call(method, path, body))

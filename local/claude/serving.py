@@ -81,6 +81,8 @@ def serve(options: Options) -> None:
         tempfile.TemporaryDirectory(prefix="claude-emulator-", dir=options.spool, ignore_cleanup_errors=True) as spool,
         _ended_by_signals(),
     ):
+        # Connections inherit this. Without it an answer waits 40 ms for the acknowledgement of its own headers.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         config = uvicorn.Config(
             application(options, Path(spool)),
             http=Protocol,

@@ -47,9 +47,7 @@ def _of_content(content: str | list[Block]) -> int:
 def of_input(params: Params) -> int:
     """Tokens of everything a request sends: system, tools and the whole conversation."""
     total = _of_content(params.system) + sum(_PER_TURN + _of_content(turn.content) for turn in params.messages)
-    if params.tools is not None:
-        total += -(-len(bytes(params.tools)) // _CHARACTERS_PER_TOKEN)
-    return total
+    return total + -(-len(bytes(params.tools)) // _CHARACTERS_PER_TOKEN)
 
 
 class Cache:
@@ -100,11 +98,9 @@ def _caches(params: Params) -> bool:
 
 def _breakpoints(params: Params) -> Iterator[tuple[str, int, str]]:
     digest = hashlib.blake2b(params.model.encode(), digest_size=16)
-    size = 0
-    if params.tools is not None:
-        raw = bytes(params.tools)
-        digest.update(raw)
-        size += -(-len(raw) // _CHARACTERS_PER_TOKEN)
+    tools = bytes(params.tools)
+    digest.update(tools)
+    size = -(-len(tools) // _CHARACTERS_PER_TOKEN)
     last: tuple[str, int, str] | None = None
     for overhead, content in [(0, params.system), *((_PER_TURN, turn.content) for turn in params.messages)]:
         size += overhead

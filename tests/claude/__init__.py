@@ -1,0 +1,1 @@
+"""Tests of the Claude emulator, through its own front door."""

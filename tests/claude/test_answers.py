@@ -1,0 +1,103 @@
+"""The small rules behind the answers, without a server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from local.claude import answers, fitting, markers, params, sentiment, tokens
+
+
+def answer(prompt: str, **fields: Any) -> str:
+    turn = params.Turn("user", prompt)
+    return answers.compose(params.Params("claude-haiku-4-5", [turn], 1000, **fields)).text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("I love it! Excellent.", "positive"),
+        ("Terrible; it broke.", "negative"),
+        ("It isn't good", "negative"),
+        ("It isn\u2019t bad.", "positive"),
+        ("Good sound, bad battery", "neutral"),
+        ("A chair with four legs", "neutral"),
+        ("", "neutral"),
+    ],
+)
+def test_sentiment(text: str, expected: str) -> None:
+    assert sentiment.judge(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("Classify this review as positive, negative or neutral: I love it", "positive"),
+        ("What is the sentiment, Positive or Negative?\n\nText: awful", "Negative"),
+        ("Is it one of spam or ham?\nfree spam for all", "spam"),
+        ("<review>Bad.</review> Label it positive, negative, or mixed.", "negative"),
+        ("Choose red, green or blue as JSON.\nThe sky is blue", '{"label":"blue"}'),
+        ("Just talk to me. And more.", "In short: Just talk to me."),
+    ],
+)
+def test_answers_follow_the_instruction(prompt: str, expected: str) -> None:
+    assert answer(prompt) == expected
+
+
+def test_the_instruction_may_be_in_the_system_prompt() -> None:
+    assert answer("I love it", system="Label the text as positive, negative or neutral.") == "positive"
+
+
+SCHEMAS: list[dict[str, Any]] = [
+    {"type": "object", "properties": {"a": {"type": "string", "maxLength": 3}, "b": {"type": ["null", "integer"]}}},
+    {"type": "array", "items": {"type": "string", "format": "date"}, "minItems": 2},
+    {"anyOf": [{"const": 5}, {"type": "null"}]},
+    {"$ref": "#/$defs/x", "$defs": {"x": {"type": "number", "maximum": -4}}},
+    {"allOf": [{"type": "object", "properties": {"a": {"type": "boolean"}}}, {"properties": {"b": {"type": "null"}}}]},
+    {"type": "string", "minLength": 200},
+    {"enum": ["x", 1, None]},
+]
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_a_fitted_value_satisfies_its_schema(schema: dict[str, Any]) -> None:
+    jsonschema.validate(fitting.fit(schema, "Some text.", lambda options: options[-1]), schema)
+
+
+def test_a_schema_that_refers_to_itself_ends() -> None:
+    schema: Any = {"type": "object", "properties": {"next": {"$ref": "#"}}}
+    assert isinstance(fitting.fit(schema, "x", lambda options: options[0]), dict)
+
+
+@pytest.mark.parametrize("schema", [None, 5, {"type": "banana"}, {"$ref": "#/nowhere"}, {"type": ["null"]}])
+def test_what_is_no_schema_gets_null(schema: Any) -> None:
+    assert fitting.fit(schema, "x", lambda options: options[0]) is None
+
+
+@settings(deadline=None)
+@given(st.text(max_size=500))
+def test_any_prompt_has_one_answer(prompt: str) -> None:
+    assert answer(prompt) == answer(prompt)
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=200), st.integers(1, 5))
+def test_any_params_can_be_searched_for_markers(raw: bytes, attempt: int) -> None:
+    assert isinstance(markers.read(raw, attempt), markers.Marks)
+
+
+def test_a_longer_prefix_reads_the_shorter_one_and_writes_the_rest() -> None:
+    entries: dict[str, float] = {}
+    short = params.Block("text", "a" * 400, params.CacheControl("ephemeral"))
+    long = params.Block("text", "b" * 800, params.CacheControl("ephemeral", "1h"))
+    cache = tokens.Cache(entries, 1000.0, 0)
+    one = params.Params("claude-haiku-4-5", [params.Turn("user", [short])], 10)
+    two = params.Params("claude-haiku-4-5", [params.Turn("user", [short, long])], 10)
+    assert cache.use(one).written_5m == 103
+    usage = cache.use(two)
+    assert (usage.read, usage.written_1h, usage.plain) == (103, 200, 0)
+    assert tokens.Cache(entries, 1000.0 + 3600, 0).use(two).read == 0

@@ -1,0 +1,205 @@
+"""What becomes of the rows of a batch: late validation, markers, usage, filler."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from local.claude.server import Control
+from tests.claude.helpers import Api, params, requests, text_of
+
+
+def errors_of(result: dict[str, Any]) -> tuple[str, str]:
+    assert result["type"] == "errored", result
+    body = result["error"]
+    assert body["type"] == "error"
+    assert body["request_id"].startswith("req_")
+    return body["error"]["type"], body["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"stream": True}, "stream"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_tokens": -5}, "max_tokens"),
+        ({"max_tokens": 1.5}, "max_tokens: Input should be a valid integer"),
+        ({"max_tokens": "10"}, "max_tokens: Input should be a valid integer"),
+        ({"max_tokens": True}, "max_tokens: Input should be a valid integer"),
+        ({"max_tokens": 10_000_000}, "max_tokens"),
+        ({"messages": []}, "messages: at least one message is required"),
+        ({"messages": "hello"}, "messages: Input should be a valid list"),
+        ({"messages": [{"role": "user"}]}, "messages.0.content: Field required"),
+        ({"messages": [{"role": "robot", "content": "x"}]}, "messages.0.role"),
+        ({"messages": [{"role": "user", "content": ""}]}, "non-empty"),
+        ({"speed": "fast"}, "fast mode"),
+        ({"store": True}, "store"),
+        ({"billing_policy": {"type": "billing_policy", "bill_to": "user_profile"}}, "billing_policy"),
+        ({"temperature": 2}, "temperature"),
+        ({"model": "claude-opus-5", "temperature": 0.5}, "temperature"),
+        ({"model": "claude-sonnet-5", "top_k": 5}, "top_k"),
+        ({"shoe_size": 43}, "shoe_size: Extra inputs are not permitted"),
+    ],
+)
+def test_wrong_params_make_the_row_errored_and_not_the_batch_refused(api: Api, wrong: dict[str, Any], message: str) -> None:
+    rows = [{"custom_id": "bad", "params": {**params(), **wrong}}, {"custom_id": "good", "params": params()}]
+    results = api.run(rows=rows)
+    kind, text = errors_of(results["bad"])
+    assert kind == "invalid_request_error"
+    assert message in text
+    assert results["good"]["type"] == "succeeded"
+
+
+@pytest.mark.parametrize("field", ["model", "max_tokens", "messages"])
+def test_a_missing_parameter_is_named(api: Api, field: str) -> None:
+    incomplete = {name: value for name, value in params().items() if name != field}
+    assert errors_of(api.run(rows=[{"custom_id": "a", "params": incomplete}])["a"]) == (
+        "invalid_request_error",
+        f"{field}: Field required",
+    )
+
+
+def test_an_unknown_model_is_not_found(api: Api) -> None:
+    assert errors_of(api.result(model="claude-nobody-1")) == ("not_found_error", "model: claude-nobody-1")
+
+
+@pytest.mark.parametrize(
+    "fields", [{"temperature": 0.5}, {"top_k": 3}, {"stream": False}, {"model": "claude-haiku-4-5-20251001"}]
+)
+def test_what_older_models_still_take(api: Api, fields: dict[str, Any]) -> None:
+    assert api.result(**fields)["type"] == "succeeded"
+
+
+def test_long_outputs_need_their_beta(api: Api) -> None:
+    rows = [{"custom_id": "a", "params": params(max_tokens=300_000)}]
+    assert api.run(rows=rows)["a"]["type"] == "errored"
+    answer = api.post({"requests": rows}, headers={"anthropic-beta": "x,output-300k-2026-03-24"})
+    api.control.advance(10)
+    assert api.lines(answer.json()["id"])[0]["result"]["type"] == "succeeded"
+
+
+def test_markers_force_the_outcome_of_their_row(api: Api, control: Control) -> None:
+    batch_id = api.create(
+        "[[error:overloaded_error]] one", "[[expire]] two", "[[missing]] three", "[[duplicate]] four", "five", "[[error]] six"
+    )
+    control.advance(10)
+    lines = api.lines(batch_id)
+    kinds = sorted((line["custom_id"], line["result"]["type"]) for line in lines)
+    assert kinds == [
+        ("row-0", "errored"),
+        ("row-1", "expired"),
+        ("row-3", "succeeded"),
+        ("row-3", "succeeded"),
+        ("row-4", "succeeded"),
+        ("row-5", "errored"),
+    ]
+    by_id = {line["custom_id"]: line["result"] for line in lines}
+    assert errors_of(by_id["row-0"])[0] == "overloaded_error"
+    assert errors_of(by_id["row-5"])[0] == "api_error"
+    counts = api.retrieve(batch_id)["request_counts"]
+    assert counts == {"processing": 0, "succeeded": 3, "errored": 2, "canceled": 0, "expired": 1}, "missing ones count too"
+
+
+def test_counted_markers_let_a_later_attempt_succeed(api: Api) -> None:
+    prompts = ["[[error:api_error:1]] one", "[[expire:2]] two", "[[missing:1]] three"]
+    first, second, third = (api.run(*prompts) for _ in range(3))
+    assert {key: result["type"] for key, result in first.items()} == {"row-0": "errored", "row-1": "expired"}
+    assert {key: result["type"] for key, result in second.items()} == {
+        "row-0": "succeeded",
+        "row-1": "expired",
+        "row-2": "succeeded",
+    }
+    assert {result["type"] for result in third.values()} == {"succeeded"}
+
+
+def test_a_refused_create_is_no_attempt(api: Api, control: Control) -> None:
+    rows = requests("[[error:api_error:1]] one")
+    control.fault("refuse", "create", status=429)
+    assert api.post({"requests": rows}).status_code == 429
+    assert api.run(rows=rows)["row-0"]["type"] == "errored"
+    assert api.run(rows=rows)["row-0"]["type"] == "succeeded"
+
+
+def test_a_classification_gets_one_of_its_labels(api: Api) -> None:
+    prompt = "Classify this review as positive, negative or neutral. Reply with just the label.\nReview: "
+    results = api.run(*(prompt + text for text in ("I love it, excellent!", "Broken, a waste.", "It is a chair.", "Not good.")))
+    assert [text_of(results[f"row-{place}"]) for place in range(4)] == ["positive", "negative", "neutral", "negative"]
+
+
+def test_a_message_is_whole(api: Api) -> None:
+    message = api.result(prompt="Hello there. How are you?")["message"]
+    assert message["id"].startswith("msg_")
+    assert (message["type"], message["role"], message["model"]) == ("message", "assistant", "claude-haiku-4-5")
+    assert message["stop_reason"] == "end_turn"
+    usage = message["usage"]
+    assert usage["service_tier"] == "batch"
+    assert usage["input_tokens"] > 0
+    assert usage["output_tokens"] > 0
+    assert usage["cache_creation"] == {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0}
+
+
+def test_the_same_prompt_gets_the_same_answer(api: Api) -> None:
+    assert text_of(api.result(prompt="Tell me.")) == text_of(api.result(prompt="Tell me."))
+
+
+def test_max_tokens_and_stop_sequences_end_an_answer(api: Api) -> None:
+    cut = api.result(prompt="A rather long sentence to be echoed here.", max_tokens=2)["message"]
+    assert cut["stop_reason"] == "max_tokens"
+    assert cut["usage"]["output_tokens"] == 2
+    stopped = api.result(prompt="one STOP two", stop_sequences=["STOP"])["message"]
+    assert (stopped["stop_reason"], stopped["stop_sequence"]) == ("stop_sequence", "STOP")
+    assert "STOP" not in stopped["content"][0]["text"]
+
+
+SYSTEM = [{"type": "text", "text": "You label reviews. " * 50, "cache_control": {"type": "ephemeral", "ttl": "1h"}}]
+
+
+def cached(count: int) -> list[dict[str, Any]]:
+    return [{"custom_id": f"c{place}", "params": params(f"Row {place}", system=SYSTEM)} for place in range(count)]
+
+
+def usage_of(results: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    return [result["message"]["usage"] for result in results.values()]
+
+
+def test_the_first_row_writes_the_cache_and_the_others_read_it(api: Api, control: Control) -> None:
+    usages = usage_of(api.run(rows=cached(5)))
+    written = [usage["cache_creation"]["ephemeral_1h_input_tokens"] for usage in usages]
+    read = [usage["cache_read_input_tokens"] for usage in usages]
+    assert sorted(written) == [0, 0, 0, 0, max(written)]
+    assert sorted(read) == [0] + [max(written)] * 4
+    assert {usage["cache_creation_input_tokens"] + usage["cache_read_input_tokens"] for usage in usages} == {max(written)}
+    assert all(usage["cache_read_input_tokens"] for usage in usage_of(api.run(rows=cached(2)))), "a warm prefix"
+    control.advance(3601)
+    assert any(usage["cache_creation_input_tokens"] for usage in usage_of(api.run(rows=cached(1)))), "an hour later"
+
+
+def test_short_prefixes_are_not_cached_when_so_set(api: Api, control: Control) -> None:
+    control.settings(cache_minimum=100_000)
+    assert not any(usage["cache_creation_input_tokens"] for usage in usage_of(api.run(rows=cached(2))))
+
+
+def test_a_schema_gets_a_value_that_fits(api: Api) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"label": {"enum": ["positive", "negative", "neutral"]}, "stars": {"type": "integer", "minimum": 1}},
+    }
+    text = text_of(api.result(prompt="I love it.", output_config={"format": {"type": "json_schema", "schema": schema}}))
+    assert text == '{"label":"positive","stars":1}'
+
+
+def test_a_forced_tool_is_used(api: Api) -> None:
+    tool = {"name": "rate", "input_schema": {"type": "object", "properties": {"score": {"type": "number"}}}}
+    message = api.result(tools=[tool], tool_choice={"type": "tool", "name": "rate"})["message"]
+    assert message["stop_reason"] == "tool_use"
+    assert (message["content"][0]["name"], message["content"][0]["input"]) == ("rate", {"score": 1})
+
+
+def test_answers_and_results_can_be_filled_up(api: Api, control: Control) -> None:
+    control.settings(answer_bytes=5_000)
+    assert len(text_of(api.result(max_tokens=1))) == 5_000
+    control.settings(answer_bytes=0, results_bytes=1_000_000)
+    batch_id = api.create(*"abcd")
+    control.advance(10)
+    assert 1_000_000 <= len(api.results(batch_id).content) < 1_010_000
