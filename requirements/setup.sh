@@ -31,7 +31,12 @@ environment() { # <folder> <requirements>
     touch "$1/ready"
 }
 
+importable() { # the package of the core layer, for tests and tools of this checkout
+    printf '%s\n' "$PWD/layers/core" >.venv/lib/python3.13/site-packages/batchdrop-core.pth
+}
+
 mkdir -p .local
 [ -x .venv/bin/uv ] || [ -x .local/uv/bin/uv ] || command -v uv >/dev/null || bootstrap
 environment .venv requirements/dev.txt
 environment .local/ministack/venv requirements/ministack.txt
+importable

@@ -1,4 +1,4 @@
-# Called by `sam build` with ARTIFACTS_DIR set; PLATFORM comes from the folder of the processor. No container: wheels only, by platform.
+# Called by `sam build` with ARTIFACTS_DIR set; LAYER_PLATFORM is set by the folder of the processor. No container: wheels only, by platform.
 # sam runs this in a scratch folder but names this file by its own path, so the checkout is found from here.
 HERE := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
 ROOT := $(HERE)../..
@@ -7,6 +7,6 @@ TARGET := $(ARTIFACTS_DIR)/python
 build-DependenciesLayer:
 	@test -x "$(ROOT)/.venv/bin/python" || { echo "run make setup first" >&2; exit 1; }
 	"$(ROOT)/requirements/uv" pip install --quiet --target "$(TARGET)" --python "$(ROOT)/.venv/bin/python" --python-version 3.13 \
-		--python-platform $(PLATFORM) --only-binary :all: --require-hashes --requirement "$(HERE)requirements.txt"
+		--python-platform $(LAYER_PLATFORM) --only-binary :all: --require-hashes --requirement "$(HERE)requirements.txt"
 	"$(ROOT)/.venv/bin/python" "$(HERE)prune.py" "$(TARGET)"
 	"$(ROOT)/.venv/bin/python" "$(HERE)../precompile.py" "$(TARGET)"

@@ -1,0 +1,70 @@
+# Every target makes .venv first if it has to. `make` alone lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+export SAM_CLI_TELEMETRY := 0
+PYTHON := .venv/bin/python
+PROFILE ?= dev
+CODE := layers functions local tests
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## .venv with everything pinned, and MiniStack's own environment; quick when they are up to date
+	@requirements/setup.sh
+
+.PHONY: demo
+demo: setup ## run a file through the whole system: make demo [FILE="path"], else examples/reviews.jsonl
+	@$(PYTHON) -m local demo $(if $(value FILE),-- '$(subst ','\'',$(value FILE))')
+
+.PHONY: up
+up: setup ## start the laptop system and leave it running; prints the environment to export
+	@$(PYTHON) -m local up $(foreach pair,$(PARAMETERS),--parameter $(pair))
+
+.PHONY: down
+down: setup ## end the laptop system
+	@$(PYTHON) -m local down
+
+.PHONY: test
+test: setup ## all tests that need no cloud
+	@$(PYTHON) -m pytest
+
+.PHONY: check
+check: lint test ## what CI runs: format, lint, types, template checks, tests
+
+.PHONY: lint
+lint: setup ## format, lint, types and template checks
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy --strict layers/core/batchdrop layers/precompile.py layers/dependencies/prune.py local tests
+	@for app in functions/*/app.py; do echo "mypy --strict $$app"; $(PYTHON) -m mypy --strict $$app || exit 1; done
+	.venv/bin/cfn-lint template.yaml
+	.venv/bin/sam validate --lint --region us-east-1
+
+.PHONY: format
+format: setup ## put the code in format
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+.PHONY: conformance
+conformance: setup ## the Claude emulator against the API's description and the SDK's own tests
+	@$(PYTHON) -m tests.conformance
+
+.PHONY: build
+build: setup ## sam build for PROFILE (dev)
+	.venv/bin/sam build --config-env $(PROFILE)
+
+.PHONY: deploy
+deploy: build ## sam deploy to the account of your AWS credentials: make deploy PROFILE=dev
+	.venv/bin/sam deploy --config-env $(PROFILE)
+
+.PHONY: requirements
+requirements: setup ## compile the pinned requirements again, with the newest versions
+	requirements/compile.sh
+
+.PHONY: clean
+clean: ## end the laptop system and remove everything that was made, .venv included
+	@[ ! -x $(PYTHON) ] || $(PYTHON) -m local down
+	rm -rf .venv .local .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis

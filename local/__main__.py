@@ -1,0 +1,81 @@
+"""`python -m local up | down | demo [FILE]`: what the make targets of the same names call."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from local import demo, system
+from local.errors import CannotRun
+from local.paths import ENVIRONMENT, ROOT
+
+_EXAMPLE = ROOT / "examples" / "reviews.jsonl"
+_INTERRUPTED = 130
+
+
+def _note(text: str) -> None:
+    """Progress goes to standard error, so that standard output holds results only."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _up(given: argparse.Namespace) -> None:
+    running = system.up(_note, given.parameter)
+    _note(f"The laptop system is running; make down ends it. These lines are also in {ENVIRONMENT}:")
+    print(running.exports(), end="")
+
+
+def _down(_: argparse.Namespace) -> None:
+    system.down()
+    _note("The laptop system has ended.")
+
+
+def _demo(given: argparse.Namespace) -> None:
+    was_running = system.running()
+    try:
+        running = system.up(_note, given.parameter)
+        _note(f"Dropping {given.file} into the inbox of {running.outputs['Bucket']} ...")
+        dropped = demo.drop(running, given.file)
+        demo.watch(running, dropped, _note)
+        print(demo.summary(demo.fetch(running, dropped)))
+    finally:
+        if not was_running:
+            system.down()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m local", description="The whole of Batchdrop on this machine.")
+    commands = parser.add_subparsers(required=True)
+    named: dict[str, tuple[Callable[[argparse.Namespace], None], str]] = {
+        "up": (_up, "start it and leave it running; prints the environment to export"),
+        "down": (_down, "end it"),
+        "demo": (_demo, "drop a file and fetch the answers; ends what it started"),
+    }
+    for name, (run, text) in named.items():
+        command = commands.add_parser(name, help=text)
+        command.set_defaults(run=run)
+        if name != "down":
+            command.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE", help="a template parameter")
+        if name == "demo":
+            command.add_argument("file", nargs="?", type=Path, default=_EXAMPLE)
+    return parser
+
+
+def main() -> int:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    given = _parser().parse_args()
+    try:
+        given.run(given)
+    except CannotRun as problem:
+        _note(str(problem))
+        return 1
+    except KeyboardInterrupt:
+        _note("Interrupted.")
+        return _INTERRUPTED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

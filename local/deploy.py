@@ -1,0 +1,96 @@
+"""The real `sam build` and `sam deploy` of the one template, aimed at the emulated AWS."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from local.aws import Aws
+from local.errors import CannotRun
+from local.paths import BUILD, LOGS, ROOT
+from local.processes import clean_environment
+
+PROFILE = "local"
+_ARTIFACTS = "batchdrop-artifacts"
+_SOURCES = ("template.yaml", "samconfig.toml", "functions", "layers")
+
+
+def stack_name() -> str:
+    return str(_profile()["global"]["parameters"]["stack_name"])
+
+
+def architecture() -> str:
+    """Lambda's word for this machine's processor: functions run on it directly."""
+    return "arm64" if platform.machine().lower() in ("arm64", "aarch64") else "x86_64"
+
+
+def parameters(api_url: str, extra: Sequence[str] = ()) -> list[str]:
+    """`Name=value` of every parameter: the profile's, this machine's, then `extra`; of one name the last counts."""
+    chosen = [*_profile()["deploy"]["parameters"]["parameter_overrides"], f"Architecture={architecture()}", f"ApiBaseUrl={api_url}", *extra]
+    return [f"{name}={value}" for name, value in dict(text.split("=", 1) for text in chosen).items()]
+
+
+def fingerprint(overrides: Iterable[str]) -> str:
+    """Changes when a deployment would change something."""
+    digest = hashlib.sha256("\n".join(overrides).encode())
+    for path in sorted(_files()):
+        digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def deploy(aws: Aws, overrides: Sequence[str]) -> dict[str, str]:
+    """Builds and deploys; returns the outputs of the stack. Raises CannotRun with the end of the log."""
+    given = ["--parameter-overrides", *overrides]
+    environment = {**clean_environment(), **aws.environment(), "SAM_CLI_TELEMETRY": "0", **_wheels_for_this_machine()}
+    _sam("build", ["--build-dir", str(BUILD), *given], environment)
+    aws.s3().create_bucket(Bucket=_ARTIFACTS)
+    _sam("deploy", ["--template-file", str(BUILD / "template.yaml"), "--s3-bucket", _ARTIFACTS, *given], environment)
+    stack = aws.cloudformation().describe_stacks(StackName=stack_name())["Stacks"][0]
+    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+
+def _profile() -> dict[str, dict[str, dict[str, list[str]]]]:
+    profile: dict[str, dict[str, dict[str, list[str]]]] = tomllib.loads((ROOT / "samconfig.toml").read_text())[PROFILE]
+    return profile
+
+
+def _files() -> list[Path]:
+    found = [ROOT / name for name in _SOURCES]
+    inside = [path for folder in found if folder.is_dir() for path in folder.rglob("*") if "__pycache__" not in path.parts]
+    return [path for path in (*found, *inside) if path.is_file()]
+
+
+def _wheels_for_this_machine() -> dict[str, str]:
+    """Lambda is Linux; on a Mac the emulator runs the functions as Mac programs and they need a Mac's compiled packages."""
+    if sys.platform != "darwin":
+        return {}
+    return {"LAYER_PLATFORM": f"{'aarch64' if architecture() == 'arm64' else 'x86_64'}-apple-darwin"}
+
+
+def _sam(command: str, arguments: Sequence[str], environment: dict[str, str]) -> None:
+    LOGS.mkdir(parents=True, exist_ok=True)
+    log = LOGS / f"sam-{command}.log"
+    sam = Path(sys.executable).parent / "sam"
+    if not sam.exists():
+        raise CannotRun("sam is not installed: run make setup.")
+    # What sam calls (uv, make, a Python of the functions' version) is looked for beside it first.
+    path = f"{sam.parent}{os.pathsep}{environment.get('PATH', os.defpath)}"
+    with log.open("wb") as file:
+        ended = subprocess.run(
+            [str(sam), command, "--config-file", str(ROOT / "samconfig.toml"), "--config-env", PROFILE, *arguments],
+            cwd=ROOT,
+            env={**environment, "PATH": path},
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            check=False,
+        )
+    if ended.returncode:
+        end = "\n".join(log.read_text(errors="replace").splitlines()[-25:])
+        raise CannotRun(f"sam {command} failed. The end of {log}:\n{end}")

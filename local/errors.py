@@ -1,0 +1,7 @@
+"""What the laptop system says when it cannot go on: one sentence for people, never a stack trace."""
+
+from __future__ import annotations
+
+
+class CannotRun(Exception):
+    """Something is missing or ended early. The message says what, and where to look."""

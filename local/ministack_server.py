@@ -1,0 +1,74 @@
+"""MiniStack 1.5.33 with what it lacks. Runs under MiniStack's own interpreter and imports nothing of this project.
+
+1. It translates SAM templates only when aws-sam-translator is installed beside it. But functions run under the same interpreter and would
+   find that package's dependencies, some of which they must bring in their layer. So the translator is lent from the checkout's .venv to
+   this process alone, package by package.
+2. CRC-64/NVME and CRC-32C are computed byte by byte in Python, 8 MB/s for every upload that names one. awscrt, lent too, does it in C.
+3. A read that names a version ignores `Range` and answers with the whole object: reading a large file in pieces becomes quadratic.
+4. With TLS it also takes port 443 when it can, which another checkout or the user may want.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from typing import Any
+
+_LENT = frozenset(
+    {
+        "_awscrt", "annotated_types", "attr", "attrs", "awscrt", "boto3", "jsonschema", "jsonschema_specifications", "pydantic",
+        "pydantic_core", "referencing", "rpds", "s3transfer", "samtranslator", "typing_extensions", "typing_inspection",
+    }
+)  # fmt: skip
+
+
+class _Lender:
+    """Finds the lent packages, and only those, in another environment."""
+
+    def __init__(self, site_packages: str) -> None:
+        self._places = [site_packages]
+
+    def find_spec(self, name: str, path: Sequence[str] | None = None, target: Any = None) -> ModuleSpec | None:  # noqa: ANN401 - protocol
+        return PathFinder.find_spec(name, self._places, target) if path is None and name in _LENT else None
+
+
+def _answer_ranges_of_versions(s3: Any) -> None:  # noqa: ANN401 - another package's module
+    whole, parse_range = s3._get_object, s3._parse_range  # noqa: SLF001 - they have no public names
+
+    def ranged(bucket: str, key: str, headers: dict[str, str], query: dict[str, Any] | None = None) -> tuple[int, dict[str, str], bytes]:
+        status, answer, body = whole(bucket, key, headers, query)
+        wanted = headers.get("range", "")
+        if status != 200 or not wanted or not query or "versionId" not in query:
+            return status, answer, body
+        span = parse_range(wanted, len(body))
+        if span is None:
+            return 416, {"Content-Type": "application/xml", "Content-Range": f"bytes */{len(body)}"}, b""
+        start, end = span
+        kept = {name: value for name, value in answer.items() if not name.lower().startswith("x-amz-checksum")}
+        part = {"Content-Length": str(end + 1 - start), "Content-Range": f"bytes {start}-{end}/{len(body)}"}
+        return 206, {**kept, **part}, body[start : end + 1]
+
+    s3._get_object = ranged  # noqa: SLF001 - it has no public name
+
+
+def _compute_checksums_in_c(s3: Any) -> None:  # noqa: ANN401 - another package's module
+    checksums = importlib.import_module("awscrt.checksums")
+    s3._crc64nvme = checksums.crc64nvme  # noqa: SLF001 - it has no public name
+    s3._crc32c = checksums.crc32c  # noqa: SLF001 - it has no public name
+
+
+def main(site_packages: str) -> None:
+    sys.meta_path.append(_Lender(site_packages))
+    app = importlib.import_module("ministack.app")
+    s3 = importlib.import_module("ministack.services.s3")
+    _answer_ranges_of_versions(s3)
+    _compute_checksums_in_c(s3)
+    app._port_is_bindable = lambda *_: False  # noqa: SLF001 - it has no public name
+    sys.argv = sys.argv[:1]
+    app.main()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,137 @@
+"""The laptop system as a whole: the emulated AWS, Claude, the deployed stack, and a fast clock."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+
+from local import claude_api, deploy
+from local.aws import Aws
+from local.claude_api import ClaudeApi
+from local.paths import ENVIRONMENT, HOME, SYSTEM
+from local.processes import Process, clean_environment, free_port
+
+# AWS's own scheduler is no faster than once a minute; a demonstration need not wait for it. 0 leaves ticking to the schedule.
+_TICK_SECONDS = "BATCHDROP_TICK_SECONDS"
+_USUAL_TICK_SECONDS = "2"
+
+type Say = Callable[[str], None]
+
+
+@dataclass
+class Memory:
+    """What is kept between runs in `.local/system.json`."""
+
+    aws_port: int = 0
+    claude_port: int = 0
+    fingerprint: str = ""
+    """of what is deployed"""
+    outputs: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls) -> Memory:
+        return cls(**json.loads(SYSTEM.read_text())) if SYSTEM.exists() else cls()
+
+    def save(self) -> None:
+        HOME.mkdir(exist_ok=True)
+        SYSTEM.write_text(json.dumps(asdict(self), indent=1))
+
+
+@dataclass(frozen=True)
+class System:
+    """A running laptop system."""
+
+    aws: Aws
+    claude: ClaudeApi
+    outputs: dict[str, str]
+
+    def environment(self) -> dict[str, str]:
+        """What `make up` prints. Never the API key."""
+        return {
+            **self.aws.environment(),
+            "ANTHROPIC_BASE_URL": self.claude.url,
+            "BATCHDROP_STACK": deploy.stack_name(),
+            "BATCHDROP_BUCKET": self.outputs["Bucket"],
+            "BATCHDROP_TABLE": self.outputs["Table"],
+            "BATCHDROP_API_KEY_SECRET": self.outputs["ApiKeySecret"],
+            "BATCHDROP_SWITCH": self.outputs["Switch"],
+            "BATCHDROP_PLAN_QUEUE": self.outputs["UploadsQueue"],
+            "BATCHDROP_SUBMIT_QUEUE": self.outputs["SubmitQueue"],
+            "BATCHDROP_COLLECT_QUEUE": self.outputs["CollectQueue"],
+            "BATCHDROP_FINISH_QUEUE": self.outputs["FinishQueue"],
+            "BATCHDROP_CONTROL_QUEUE": self.outputs["ControlsQueue"],
+        }
+
+    def exports(self) -> str:
+        return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in self.environment().items())
+
+
+def up(say: Say, extra: Sequence[str] = ()) -> System:
+    """Starts what is not running and deploys what has changed. `extra` are template parameters, `Name=value`."""
+    memory = Memory.load()
+    aws = _start_aws(memory, say)
+    claude = _start_claude(memory, say)
+    overrides = deploy.parameters(claude.url, extra)
+    fingerprint = deploy.fingerprint(overrides)
+    if memory.fingerprint != fingerprint:
+        say("Building and deploying the stack (sam build, sam deploy) ...")
+        memory.outputs = deploy.deploy(aws, overrides)
+        memory.fingerprint = fingerprint
+        memory.save()
+    aws.secrets().put_secret_value(SecretId=memory.outputs["ApiKeySecret"], SecretString=claude.key)
+    system = System(aws, claude, memory.outputs)
+    ENVIRONMENT.write_text(system.exports())
+    _start_ticks(system)
+    return system
+
+
+def down() -> None:
+    """Ends every process of this checkout's laptop system; its data was in memory and is gone with it."""
+    for process in (_ticks(), claude_api.emulator(0), Aws(0).process):
+        process.stop()
+    ENVIRONMENT.unlink(missing_ok=True)
+    memory = Memory.load()
+    memory.fingerprint = ""
+    memory.save()
+
+
+def running() -> bool:
+    return Aws(0).process.running()
+
+
+def _start_aws(memory: Memory, say: Say) -> Aws:
+    if not (Aws(memory.aws_port).process.running() and memory.aws_port):
+        memory.aws_port = free_port(int(os.environ.get("BATCHDROP_AWS_PORT", memory.aws_port)))
+        memory.fingerprint = ""
+        memory.save()
+        say(f"Starting MiniStack, the emulated AWS, on port {memory.aws_port} ...")
+        Aws(memory.aws_port).start()
+    return Aws(memory.aws_port)
+
+
+def _start_claude(memory: Memory, say: Say) -> ClaudeApi:
+    current = claude_api.choose(memory.claude_port)
+    if current.process is None:
+        say(f"Using the Claude API at {current.url} with the key from ANTHROPIC_API_KEY.")
+        return current
+    if not current.process.running():
+        memory.claude_port = free_port(int(os.environ.get("BATCHDROP_CLAUDE_PORT", memory.claude_port)))
+        memory.save()
+        say(f"Starting the Claude emulator on port {memory.claude_port} ...")
+        current = claude_api.choose(memory.claude_port)
+        claude_api.start(current)
+    return current
+
+
+def _ticks() -> Process:
+    return Process("ticks", [sys.executable, "-m", "local.ticks"])
+
+
+def _start_ticks(system: System) -> None:
+    seconds = os.environ.get(_TICK_SECONDS, _USUAL_TICK_SECONDS)
+    if seconds != "0" and not _ticks().running():
+        _ticks().start({**clean_environment(), **system.aws.environment(), _TICK_SECONDS: seconds, "FUNCTION": system.outputs["PollFunction"]})
