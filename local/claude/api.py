@@ -8,7 +8,7 @@ import msgspec
 from starlette.routing import Route
 
 from local.claude import catalogue, messages, params, results, streaming, tokens, wire
-from local.claude.batches import Batch, BatchView
+from local.claude.batch import Batch, BatchView
 from local.claude.calls import Call, Emulator, Endpoint, Handler
 from local.claude.errors import STATUS_BY_TYPE, ApiError, invalid, not_found
 from local.claude.limits import DEFAULT_PAGE, MAX_BODY_BYTES, MAX_MESSAGE_BYTES, MAX_PAGE, check_queue

@@ -1,4 +1,4 @@
-"""The batches and what becomes of them: in progress, canceling, ended, archived, deleted."""
+"""All the batches and what becomes of them: in progress, canceling, ended, archived, deleted."""
 
 from __future__ import annotations
 
@@ -6,19 +6,16 @@ import asyncio
 import heapq
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from msgspec import Struct
-
-from local.claude.clock import Clock, rfc3339
+from local.claude.batch import Batch, Ending
+from local.claude.clock import Clock
 from local.claude.errors import invalid, not_found
 from local.claude.identifiers import Identifiers
 from local.claude.intake import Intake
-from local.claude.limits import ARCHIVED_AFTER, EXPIRES_AFTER
 from local.claude.offload import Offload
 from local.claude.options import Settings
-from local.claude.rendering import Counts, Order, Rendered, Unfinished
+from local.claude.rendering import Order, Rendered
 
 SAMPLE_ID = "message_batch_id"  # the id that the SDK's own tests ask for: it always exists
 _SAMPLE_BODY = (
@@ -26,102 +23,6 @@ _SAMPLE_BODY = (
     b'"messages":[{"role":"user","content":"Hello, world"}]}}]}'
 )
 _BYTES_PER_ANSWER = 600  # a result line without its text; only used to guess whether rendering takes long
-
-
-class RequestCounts(Counts):
-    """The counts of a batch as the API shows them: everything is processing until all of it has ended."""
-
-    processing: int = 0
-
-
-class BatchView(Struct, kw_only=True):
-    """A batch as the API shows it (source: the API's OpenAPI description, MessageBatch)."""
-
-    id: str
-    type: str = "message_batch"
-    processing_status: str
-    request_counts: RequestCounts
-    ended_at: str | None
-    created_at: str
-    expires_at: str
-    archived_at: str | None
-    cancel_initiated_at: str | None
-    results_url: str | None
-
-
-class Ending(Struct, frozen=True):
-    """How a batch ends if nothing more happens to it: when, with how many rows done, and what the others are."""
-
-    moment: float
-    finished: int
-    unfinished: Unfinished
-
-
-@dataclass(slots=True, eq=False)
-class Batch:
-    """One accepted batch. Moments are emulated seconds since 1970; ``number`` is its place in its workspace."""
-
-    id: str
-    workspace: str
-    number: int
-    count: int
-    body: Path
-    body_bytes: int
-    version: str
-    betas: frozenset[str]
-    attempts: dict[int, int]
-    created: float
-    due: float
-    canceled: float | None = None
-    cancel_ending: Ending | None = None
-    ended: float | None = None
-    counts: Counts = field(default_factory=Counts)
-    results: Path | None = None
-    results_bytes: int = 0
-    deleted: bool = False
-    hidden_until: float = 0.0
-    hidden_calls: int = 0
-    settling: asyncio.Task[None] | None = None
-    prepared: asyncio.Task[Rendered] | None = None
-
-    @property
-    def expires(self) -> float:
-        """When it ends whether it is done or not."""
-        return self.created + EXPIRES_AFTER
-
-    @property
-    def status(self) -> str:
-        """Its ``processing_status``."""
-        if self.ended is not None:
-            return "ended"
-        return "in_progress" if self.canceled is None else "canceling"
-
-    def archived(self, now: float) -> float | None:
-        """When it was archived; None while its results can be had."""
-        moment = self.created + ARCHIVED_AFTER
-        return moment if moment <= now else None
-
-    def view(self, now: float, origin: str) -> BatchView:
-        """What the API shows of it; ``origin`` is scheme and host for the address of its results."""
-        archived = self.archived(now)
-        counts = self.counts
-        return BatchView(
-            id=self.id,
-            processing_status=self.status,
-            request_counts=RequestCounts(
-                processing=0 if self.ended is not None else self.count,
-                succeeded=counts.succeeded,
-                errored=counts.errored,
-                canceled=counts.canceled,
-                expired=counts.expired,
-            ),
-            ended_at=None if self.ended is None else rfc3339(self.ended),
-            created_at=rfc3339(self.created),
-            expires_at=rfc3339(self.expires),
-            archived_at=None if archived is None else rfc3339(archived),
-            cancel_initiated_at=None if self.canceled is None else rfc3339(self.canceled),
-            results_url=(f"{origin}/v1/messages/batches/{self.id}/results" if self.ended is not None and not archived else None),
-        )
 
 
 class Batches:
@@ -142,6 +43,7 @@ class Batches:
         self._hidden: list[Batch] = []
         self._agenda: list[tuple[float, int, Batch]] = []
         self._agenda_size = 0
+        self._settling: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
 
     # What callers do
@@ -252,11 +154,11 @@ class Batches:
     async def results(self, batch: Batch) -> Path:
         """The results file. Raises a 404 before the end (not documented) and after 29 days."""
         await self._catch_up(batch)
-        if batch.results is None or batch.ended is None:
+        if batch.ended is None:
             raise not_found(f"Message batch {batch.id} has no available results: it has not ended.")
         if batch.archived(self._clock.now()) is not None:
             raise not_found(f"Message batch {batch.id} was archived: its results are no longer available.")
-        return batch.results
+        return batch.results_path
 
     def cache(self, workspace: str) -> dict[str, float]:
         """The prompt cache of a workspace: prefix -> when its entry dies."""
@@ -265,6 +167,10 @@ class Batches:
     def queued(self, workspace: str) -> int:
         """Rows of this workspace in batches that have not ended."""
         return self._queued[workspace]
+
+    def accepted(self, batch_id: str) -> Batch | None:
+        """An accepted batch of whatever workspace, deleted or not; None if there was none."""
+        return self._by_id.get(batch_id)
 
     def everything(self) -> list[Batch]:
         """Every accepted batch, deleted ones included, oldest first."""
@@ -293,8 +199,7 @@ class Batches:
         """Ends every batch whose time has come, and waits until their results are there."""
         for batch in self._due():
             self._start_settling(batch)
-        under_way = [batch.settling for batch in self._by_id.values() if batch.settling and not batch.settling.done()]
-        await asyncio.gather(*under_way)
+        await asyncio.gather(*self._settling)
 
     def _plan(self, batch: Batch) -> None:
         self._agenda_size += 1
@@ -322,7 +227,7 @@ class Batches:
         share = self._settings.finished_share
         if share is None:
             share = min(1.0, (moment - batch.created) / (batch.due - batch.created)) if batch.due > batch.created else 1.0
-        return int(batch.count * share)
+        return round(batch.count * share)
 
     async def _catch_up(self, batch: Batch) -> None:
         """Lets a batch end whose time has come but whose results are still being written."""
@@ -332,6 +237,8 @@ class Batches:
     def _start_settling(self, batch: Batch) -> asyncio.Task[None]:
         if batch.settling is None:
             batch.settling = asyncio.create_task(self._settle(batch, self._ending(batch)))
+            self._settling.add(batch.settling)
+            batch.settling.add_done_callback(self._settling.discard)
         return batch.settling
 
     async def _settle(self, batch: Batch, ending: Ending) -> None:
@@ -346,7 +253,6 @@ class Batches:
 
     def _end(self, batch: Batch, ending: Ending, rendered: Rendered) -> None:
         batch.counts, batch.results_bytes = rendered.counts, rendered.size
-        batch.results = _results_path(batch)
         batch.ended = ending.moment
         self._caches[batch.workspace].update(rendered.cache)
 
@@ -356,7 +262,7 @@ class Batches:
         order = Order(
             batch_id=batch.id,
             body=str(batch.body),
-            results=str(_results_path(batch)),
+            results=str(batch.results_path),
             version=batch.version,
             betas=batch.betas,
             finished=ending.finished,
@@ -390,7 +296,7 @@ class Batches:
         await asyncio.gather(*tasks, return_exceptions=True)
         for batch in [*self._by_id.values(), *self._samples.values()]:
             batch.body.unlink(missing_ok=True)
-            _results_path(batch).unlink(missing_ok=True)
+            batch.results_path.unlink(missing_ok=True)
         for kept in (
             self._by_id,
             self._by_workspace,
@@ -402,7 +308,3 @@ class Batches:
             self._agenda,
         ):
             kept.clear()
-
-
-def _results_path(batch: Batch) -> Path:
-    return batch.body.with_suffix(".results")

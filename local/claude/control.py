@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from local.claude.batches import Batch
+from local.claude.batch import Batch
 from local.claude.calls import Emulator
 from local.claude.clock import rfc3339
 from local.claude.faults import Fault, Standing
@@ -167,7 +167,7 @@ def _accepted(batch: Batch) -> AcceptedBatch:
 
 async def _body(emulator: Emulator, request: Request) -> Response:
     wanted = request.path_params["batch_id"]
-    batch = next((batch for batch in emulator.batches.everything() if batch.id == wanted), None)
+    batch = emulator.batches.accepted(wanted)
     if batch is None:
         return _json({"error": f"no batch {wanted} was accepted"}, 404)
     return FileResponse(batch.body, media_type="application/json")
