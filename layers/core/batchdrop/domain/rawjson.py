@@ -74,9 +74,12 @@ def bad_utf8(data: bytes) -> int | None:
 
 
 def depth(data: bytes) -> int:
-    """How many arrays and objects are open at the deepest place of valid JSON."""
+    """How many arrays and objects are open at the deepest place of valid JSON; 0 if few enough for a value of params.
+
+    Such a value is two levels deep in its line itself.
+    """
     # Fewer brackets than levels allowed, text included, need no closer look; counting is ten times cheaper than looking.
-    if data.count(b"{") + data.count(b"[") <= MAX_DEPTH:
+    if data.count(b"{") + data.count(b"[") <= MAX_DEPTH - 2:
         return 0
     steps = map(_STEP.__getitem__, map(itemgetter(1), _TO_BRACKET.finditer(data)))
     return max(accumulate(steps), default=0)

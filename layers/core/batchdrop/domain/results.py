@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import msgspec
@@ -11,7 +12,8 @@ _RETRYABLE_ERRORS = frozenset({"overloaded_error", "api_error", "rate_limit_erro
 # The API did not get to the request, or returned no line for it; neither is billed.
 _RETRYABLE_TYPES = frozenset({"expired", "missing"})
 
-_ID_OPENINGS = (b'{"custom_id":"', b'{"custom_id": "')
+# An id that comes first and needs no decoding, as ours are.
+_FIRST_ID = re.compile(rb'\{"custom_id": ?"([a-zA-Z0-9_-]+)"')
 
 
 class Answer(NamedTuple):
@@ -112,12 +114,9 @@ def parse_answer(line: bytes) -> Answer:
 
 def peek_custom_id(line: bytes) -> str:
     """The custom id alone, without a look at the rest if it comes first. Raises ValueError when there is none."""
-    for opening in _ID_OPENINGS:
-        if line.startswith(opening):
-            custom_id = line[len(opening) : line.find(b'"', len(opening))]
-            # Ours have neither escapes nor anything but ASCII; others may be read at leisure.
-            if b"\\" not in custom_id and custom_id.isascii():
-                return custom_id.decode()
+    found = _FIRST_ID.match(line)
+    if found:
+        return found[1].decode()
     try:
         return _line(line).custom_id
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

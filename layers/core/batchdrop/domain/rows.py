@@ -238,7 +238,7 @@ def _too_deep() -> _Fault:
 
 
 def _bad_syntax(data: bytes, reason: str) -> _Fault:
-    if "surrogate" in reason or (reason.endswith("truncated") and rawjson.has_lone_surrogate(data)):
+    if any(word in reason for word in ("surrogate", "truncated", "escape")) and rawjson.has_lone_surrogate(data):
         return _Fault(
             "lone_surrogate", "A \\u escape names half of a surrogate pair, which is no character. Write both or neither."
         )
