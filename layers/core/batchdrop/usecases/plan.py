@@ -441,7 +441,7 @@ def _repeated(line: Line, row: Row) -> Invalid:
 
 
 def _nothing_in_it(job: Job, lines: int) -> str:
-    if not job.input.size:
+    if not lines:
         return "The file is empty; nothing was sent."
     which = "its only line is" if lines == 1 else f"all of its {lines:,} lines are"
     return f"The file has no rows: {which} blank; nothing was sent."

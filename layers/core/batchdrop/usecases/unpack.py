@@ -35,6 +35,8 @@ def unpack(objects: Objects, ref: ObjectRef, key: str, max_bytes: int) -> tuple[
         except InflateError as error:
             if error.type == "too_large":
                 raise
+            if error.type == "gzip_empty":
+                return ObjectRef(bucket=ref.bucket, key=key, size=size), None
             broken = Verdict(status=RowStatus.invalid, error_type=error.type, message=error.message)
             note = f"[{error.type}: {error.message}]".encode()
             writer.write(note)

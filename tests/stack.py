@@ -1,0 +1,227 @@
+"""A whole Batchdrop in memory: the real use cases over the twins, with queues that deliver again and a clock one can turn.
+
+`Killed` is what a killed process looks like from inside: it is no Exception, so nothing on its way may swallow it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from batchdrop.domain import keys
+from batchdrop.domain.cutting import Limits
+from batchdrop.domain.records import Batch, Job
+from batchdrop.domain.states import TERMINAL_JOB_STATES
+from batchdrop.ports import Queue
+from batchdrop.usecases.admit import Admit
+from batchdrop.usecases.cancel import Cancel
+from batchdrop.usecases.collect import Collect
+from batchdrop.usecases.control import Control
+from batchdrop.usecases.finish import Finish
+from batchdrop.usecases.plan import Plan, Upload
+from batchdrop.usecases.poll import Poll
+from batchdrop.usecases.publish import Publish
+from batchdrop.usecases.repair import Repair
+from batchdrop.usecases.resolve import Resolve
+from batchdrop.usecases.submit import Submit
+from batchdrop.usecases.watch import Watch
+from tests.twins.claude import ClaudeTwin
+from tests.twins.clock import DeadlineTwin, ManualClock
+from tests.twins.hooks import Hooks
+from tests.twins.ledger import LedgerTwin
+from tests.twins.objects import ObjectsTwin
+from tests.twins.small import MetricsTwin, NoticesTwin, QueuesTwin, Sent, SwitchTwin
+
+BUCKET = "bucket"
+TIMEOUT = 60.0
+VISIBILITY = 360.0
+TICK = 60.0
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class Stack:
+    """Attributes are the twins; `drop` and `run` are the user and the passing of time."""
+
+    def __init__(
+        self,
+        *,
+        max_requests: int = 100,
+        max_body_bytes: int = 1_000_000,
+        queue_limit: int = 100_000,
+        per_tick: int = 100,
+        max_attempts: int = 3,
+        max_input_bytes: int = 10_000_000,
+        spool_bytes: int = 10_000_000,
+        grace: float = 120.0,
+        timeout: float = TIMEOUT,
+    ) -> None:
+        self.hooks = Hooks()
+        self.clock = ManualClock()
+        self.timeout = timeout
+        self.objects = ObjectsTwin(self.clock, self.hooks, bucket=BUCKET)
+        self.ledger = LedgerTwin(self.clock, self.hooks)
+        self.queues = QueuesTwin(self.clock, self.hooks)
+        self.claude = ClaudeTwin(self.clock, self.hooks)
+        self.switch = SwitchTwin(hooks=self.hooks)
+        self.notices = NoticesTwin(self.hooks)
+        self.metrics = MetricsTwin(self.hooks)
+        self.failures: list[tuple[str, BaseException]] = []
+        """Messages and ticks that raised, in order."""
+        publish = Publish(self.objects, self.ledger, self.clock)
+        cancel = Cancel(self.ledger, self.queues, self.clock, self.claude)
+        admit = Admit(self.ledger, self.queues, self.switch, self.clock, limit=queue_limit, per_tick=per_tick)
+        self.plan = Plan(
+            self.objects,
+            self.ledger,
+            self.queues,
+            self.clock,
+            admit,
+            Cancel(self.ledger, self.queues, self.clock),
+            publish,
+            bucket=BUCKET,
+            limits=Limits(max_requests=max_requests, max_body_bytes=max_body_bytes, max_answer_bytes=10**12),
+            max_input_bytes=max_input_bytes,
+        )
+        self.submit = Submit(self.objects, self.ledger, self.queues, self.claude, self.switch, self.clock, cancel, publish)
+        self.collect = Collect(
+            self.objects,
+            self.ledger,
+            self.queues,
+            self.claude,
+            self.clock,
+            publish,
+            spool_bytes=spool_bytes,
+            max_attempts=max_attempts,
+        )
+        self.finish = Finish(self.objects, self.ledger, self.clock, self.notices, publish)
+        self.control = Control(self.objects, self.ledger, self.clock, cancel, publish)
+        self.poll = Poll(
+            self.ledger,
+            self.switch,
+            self.clock,
+            self.metrics,
+            Watch(self.ledger, self.queues, self.claude, self.clock),
+            Resolve(self.ledger, self.claude, self.clock, cancel, grace=timedelta(seconds=grace)),
+            Repair(self.ledger, self.queues, self.clock, self.metrics, patience=timedelta(seconds=VISIBILITY)),
+            admit,
+            cancel,
+            publish,
+        )
+
+    # ---------------------------------------------------------------- what users and AWS do
+
+    def drop(self, key: str, body: bytes, metadata: dict[str, str] | None = None, *, deliver: bool = True) -> Upload:
+        """Puts an object and, unless told otherwise, delivers its event."""
+        ref = self.objects.drop(key, body, metadata)
+        upload = Upload(key=key, version_id=ref.version_id, etag=ref.etag, size=ref.size, at=self.clock.now())
+        if deliver:
+            self.deliver(upload)
+        return upload
+
+    def deliver(self, upload: Upload) -> None:
+        """One delivery of an S3 event; what fails comes back after the visibility timeout."""
+        message = {"upload": json.dumps([upload.key, upload.version_id, upload.etag, upload.size])}
+        self._try("plan", lambda: self.plan.dropped(upload, self.deadline()), Queue.plan, message)
+
+    def command(self, name: str, job_id: str) -> None:
+        self._try("control", lambda: self.control.dropped(f"control/{name}/{job_id}"), None, {})
+
+    def tick(self) -> None:
+        self._try("poll", self.poll.tick, None, {})
+
+    def deadline(self) -> DeadlineTwin:
+        return DeadlineTwin(self.clock, self.timeout)
+
+    def pump(self) -> int:
+        """Delivers every message that is due. Returns how many."""
+        delivered = 0
+        for queue in Queue:
+            while (message := self.queues.take(queue)) is not None:
+                delivered += 1
+                self._try(queue.value, self._consumer(queue, message), queue, message)
+        return delivered
+
+    def step(self) -> None:
+        """One minute: all due messages, then a tick."""
+        while self.pump():
+            pass
+        self.clock.advance(TICK)
+        self.tick()
+        while self.pump():
+            pass
+
+    def run(self, minutes: int = 240) -> None:
+        """Lets time pass until every job has ended and no message is left."""
+        for _ in range(minutes):
+            self.step()
+            if not self.queues.waiting and all(job.state in TERMINAL_JOB_STATES for job in self.jobs()):
+                return
+
+    # ---------------------------------------------------------------- what a test looks at
+
+    def jobs(self) -> list[Job]:
+        return sorted(self.ledger.jobs.values(), key=lambda job: job.id)
+
+    def job(self) -> Job:
+        """The only one."""
+        (job,) = self.jobs()
+        return job
+
+    def batches(self, job: Job | None = None) -> list[Batch]:
+        of = (job or self.job()).id
+        return [batch for (job_id, _), batch in sorted(self.ledger.stored.items()) if job_id == of]
+
+    def output(self, name: str, job: Job | None = None) -> bytes:
+        job = job or self.job()
+        return self.objects.body(keys.outbox_folder(job.input.key, job.id) + name)
+
+    def document(self, name: str, job: Job | None = None) -> Any:
+        return json.loads(self.output(name, job))
+
+    def lines(self, name: str, job: Job | None = None) -> list[Any]:
+        """Rows of `results.jsonl` or `failed.jsonl`; an absent file has none."""
+        job = job or self.job()
+        key = keys.outbox_folder(job.input.key, job.id) + name
+        return [json.loads(line) for line in self.objects.body(key).split(b"\n") if line] if key in self.objects.keys() else []
+
+    # ---------------------------------------------------------------- how messages come and come back
+
+    def _consumer(self, queue: Queue, message: dict[str, str]) -> Callable[[], None]:
+        match queue:
+            case Queue.plan if "upload" in message:
+                key, version_id, etag, size = json.loads(message["upload"])
+                upload = Upload(key=key, version_id=version_id, etag=etag, size=size, at=self.clock.now())
+                return lambda: self.plan.dropped(upload, self.deadline())
+            case Queue.plan:
+                return lambda: self.plan.resumed(message["job_id"], self.deadline())
+            case Queue.submit:
+                return lambda: self.submit.batch(message["job_id"], message["batch"], self.deadline())
+            case Queue.collect:
+                return lambda: self.collect.batch(message["job_id"], message["batch"])
+            case Queue.finish:
+                return lambda: self.finish.job(message["job_id"])
+
+    def _try(self, who: str, call: Callable[[], None], queue: Queue | None, message: dict[str, str]) -> None:
+        try:
+            call()
+        except (Exception, Killed) as error:
+            self.failures.append((who, error))
+            if queue is not None:
+                due = self.clock.now() + timedelta(seconds=VISIBILITY)
+                self.queues.waiting.append(Sent(queue, message, 0, due))
+
+
+def row(custom_id: str | None = None, prompt: str = "Hello", **params: Any) -> bytes:
+    """One good input line, without a newline."""
+    body = {"model": "claude-haiku-4-5", "max_tokens": 10, "messages": [{"role": "user", "content": prompt}], **params}
+    line = {"params": body} if custom_id is None else {"custom_id": custom_id, "params": body}
+    return json.dumps(line, ensure_ascii=False).encode()
+
+
+def rows(number: int) -> bytes:
+    return b"\n".join(row(f"row {i}", f"prompt {i}") for i in range(1, number + 1)) + b"\n"
