@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # noqa: A004 - botocore's own name
 
 from batchdrop.domain.errors import Throttled
 
@@ -40,6 +40,8 @@ _LATER = frozenset(
     }
 )
 _SERVER_ERROR = 500
+NO_ANSWER = (HTTPClientError, ConnectionError)
+"""botocore's exceptions for a call that may or may not have arrived."""
 
 
 def code_of(error: ClientError) -> str:
@@ -59,7 +61,7 @@ def is_passing(error: Exception) -> bool:
     """Whether the same call may work in a moment: throttled, a server error, or no connection."""
     if isinstance(error, ClientError):
         return is_later(code_of(error)) or status_of(error) >= _SERVER_ERROR
-    return isinstance(error, HTTPClientError)
+    return isinstance(error, NO_ANSWER)
 
 
 @contextmanager
@@ -67,7 +69,7 @@ def throttling() -> Iterator[None]:
     """Turns what is still passing trouble after the client's own retries into `Throttled`; the rest goes through."""
     try:
         yield
-    except (ClientError, HTTPClientError) as error:
+    except (ClientError, *NO_ANSWER) as error:
         if is_passing(error):
             raise Throttled(str(error)) from error
         raise

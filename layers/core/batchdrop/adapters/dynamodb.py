@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from botocore.exceptions import ClientError
 
-from batchdrop.adapters.aws import code_of, is_later, is_passing, throttling
+from batchdrop.adapters.aws import NO_ANSWER, code_of, is_later, is_passing, throttling
 from batchdrop.adapters.changes import Action, Change
 from batchdrop.adapters.items import (
     BATCH_PREFIX,
@@ -272,7 +272,7 @@ class DynamoLedger:
                 self._clock.sleep(random.uniform(0, pause))  # noqa: S311 - jitter, not a secret
             try:
                 self._client.transact_write_items(TransactItems=[action.item for action in actions], ClientRequestToken=token)
-            except ClientError as error:
+            except (ClientError, *NO_ANSWER) as error:
                 if unmet := _unmet_of(error, actions):
                     raise unmet from error
                 if not _may_pass(error):
@@ -328,7 +328,7 @@ class _Unmet(Exception):
         super().__init__(f"the condition on {' and '.join(self.labels)} no longer holds")
 
 
-def _unmet_of(error: ClientError, actions: Sequence[Action]) -> _Unmet | None:
+def _unmet_of(error: Exception, actions: Sequence[Action]) -> _Unmet | None:
     failed = {
         place: action.label
         for place, (action, code) in enumerate(zip(actions, _cancellations(error), strict=False))
@@ -337,13 +337,13 @@ def _unmet_of(error: ClientError, actions: Sequence[Action]) -> _Unmet | None:
     return _Unmet(failed) if failed else None
 
 
-def _may_pass(error: ClientError) -> bool:
+def _may_pass(error: Exception) -> bool:
     return is_passing(error) or any(is_later(code) for code in _cancellations(error))
 
 
-def _cancellations(error: ClientError) -> list[str]:
+def _cancellations(error: Exception) -> list[str]:
     """Why each entry was canceled, in the order of the entries; empty for every other error."""
-    if code_of(error) != "TransactionCanceledException":
+    if not isinstance(error, ClientError) or code_of(error) != "TransactionCanceledException":
         return []
     return [reason.get("Code", "") for reason in error.response.get("CancellationReasons", [])]
 

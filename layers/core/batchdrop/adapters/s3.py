@@ -15,9 +15,9 @@ from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
+from botocore.exceptions import ClientError, IncompleteReadError
 
-from batchdrop.adapters.aws import code_of, status_of, throttling
+from batchdrop.adapters.aws import NO_ANSWER, code_of, status_of, throttling
 from batchdrop.domain.errors import BatchdropError, Incomplete, ObjectGone, OutOfDisk, Throttled
 from batchdrop.domain.records import ObjectRef
 from batchdrop.ports import ObjectInfo
@@ -205,7 +205,7 @@ class S3Writer:
     def abort(self) -> None:
         """Trouble while aborting is left to the bucket's lifecycle rule: it must not hide what led here."""
         if self._open and self._upload_id is not None:
-            with suppress(ClientError, HTTPClientError):
+            with suppress(ClientError, *NO_ANSWER):
                 self._target.client.abort_multipart_upload(**self._address())
         self._forget()
 
@@ -326,7 +326,7 @@ class _Body(io.RawIOBase):
             self._skip_ahead()
             if chunk := cast("bytes", self._body.read(size)):
                 return chunk
-        except (HTTPClientError, IncompleteReadError, OSError, EOFError) as error:
+        except (*NO_ANSWER, IncompleteReadError, OSError, EOFError) as error:
             trouble = error
         self._drop()
         self._fruitless += 1

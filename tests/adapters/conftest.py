@@ -1,0 +1,65 @@
+"""Every suite here runs twice: over the adapter with moto behind it, and over its in-memory twin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+import boto3
+import pytest
+from botocore.config import Config
+from moto import mock_aws
+
+from tests.twins import ManualClock
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+
+REGION: Final = "eu-central-1"
+# One session for all tests: it keeps the service models, which take longer to load than a test to run.
+SESSION = boto3.session.Session("testing", "testing", region_name=REGION)
+QUICK = Config(retries={"mode": "standard", "total_max_attempts": 1})
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def aws() -> Iterator[None]:
+    with mock_aws():
+        yield
+
+
+@pytest.fixture
+def s3(aws: None) -> Iterator[S3Client]:
+    client = SESSION.client("s3", config=QUICK)
+    client.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": REGION})
+    client.put_bucket_versioning(Bucket="bucket", VersioningConfiguration={"Status": "Enabled"})
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def dynamodb(aws: None) -> Iterator[DynamoDBClient]:
+    client = SESSION.client("dynamodb", config=QUICK)
+    client.create_table(
+        TableName="table",
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk", "shelf", "due")],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "open",
+                "KeySchema": [
+                    {"AttributeName": "shelf", "KeyType": "HASH"},
+                    {"AttributeName": "due", "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        ],
+    )
+    yield client
+    client.close()

@@ -1,0 +1,175 @@
+"""What every Message Batches API owes its callers: the twin, and the adapter with the twin behind HTTP."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from batchdrop.adapters.claude import AnthropicClaude
+from batchdrop.domain.errors import Incomplete, NotFound, Refused
+from batchdrop.ports import ApiBatch, ApiCounts, Claude
+from tests.twins import ClaudeTwin, ManualClock
+
+ROOT = "/v1/messages/batches"
+
+
+class StaticKey:
+    def get(self) -> str:
+        return "sk-test"
+
+    def refresh(self) -> str:
+        return "sk-test"
+
+
+class Facade:
+    """The twin, spoken to over HTTP as documented."""
+
+    def __init__(self, twin: ClaudeTwin, tmp_path: Path) -> None:
+        self.twin = twin
+        self.body = tmp_path / "received"
+
+    def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        assert request.headers["anthropic-version"]
+        try:
+            return self.answer(request.method, request.url.path.removeprefix(ROOT), request)
+        except (Refused, NotFound) as error:
+            trouble = {"type": "error", "error": {"type": error.kind, "message": str(error)}}
+            return httpx2.Response(error.status or 500, json=trouble)
+
+    def answer(self, method: str, path: str, request: httpx2.Request) -> httpx2.Response:
+        if not path and method == "POST":
+            self.body.write_bytes(request.read())
+            assert int(request.headers["content-length"]) == self.body.stat().st_size
+            return httpx2.Response(200, json=shown(self.twin.create(self.body)))
+        if not path:
+            assert request.url.params["limit"] == "1000"
+            page = self.twin.page(request.url.params.get("after_id"))
+            batches = [shown(one) for one in page.batches]
+            return httpx2.Response(200, json={"data": batches, "has_more": page.next is not None, "last_id": page.next})
+        api_id, _, verb = path[1:].partition("/")
+        if verb == "results":
+            with self.twin.results(api_id) as chunks:
+                return httpx2.Response(200, content=broken(chunks))
+        return httpx2.Response(200, json=shown(self.twin.cancel(api_id) if verb else self.twin.retrieve(api_id)))
+
+
+def broken(chunks: Any) -> Any:
+    try:
+        yield from chunks
+    except Incomplete as error:
+        raise httpx2.RemoteProtocolError("peer closed connection") from error
+
+
+def shown(batch: ApiBatch) -> dict[str, Any]:
+    return {
+        "id": batch.id,
+        "type": "message_batch",
+        "processing_status": batch.status,
+        "request_counts": {name: getattr(batch.counts, name) for name in ApiCounts.__struct_fields__},
+        "created_at": batch.created_at.isoformat(),
+        "expires_at": batch.created_at.isoformat(),
+        "ended_at": batch.ended_at.isoformat() if batch.ended_at else None,
+        "results_url": f"https://api.example.test{ROOT}/{batch.id}/results" if batch.has_results else None,
+    }
+
+
+@pytest.fixture
+def twin(clock: ManualClock) -> ClaudeTwin:
+    return ClaudeTwin(clock, page_limit=3)
+
+
+@pytest.fixture(params=["anthropic", "twin"])
+def claude(request: pytest.FixtureRequest, twin: ClaudeTwin, clock: ManualClock, tmp_path: Path) -> Claude:
+    if request.param == "twin":
+        return twin
+    transport = httpx2.MockTransport(Facade(twin, tmp_path))
+    return AnthropicClaude(StaticKey(), "https://api.example.test", clock, transport=transport)
+
+
+def body(path: Path, *custom_ids: str) -> Path:
+    requests = [{"custom_id": one, "params": {"model": "claude-haiku-4-5", "text": "\u2028é"}} for one in custom_ids]
+    (path / "body").write_bytes(json.dumps({"requests": requests}).encode())
+    return path / "body"
+
+
+def test_a_batch_is_created_from_the_bytes_of_a_file(claude: Claude, twin: ClaudeTwin, tmp_path: Path) -> None:
+    created = claude.create(body(tmp_path, "a", "b"))
+    assert (created.status, created.counts, created.ended_at, created.has_results) == (
+        "in_progress",
+        ApiCounts(processing=2),
+        None,
+        False,
+    )
+    assert twin.bodies == [(tmp_path / "body").read_bytes()]
+    assert claude.retrieve(created.id) == created
+
+
+def test_a_bad_body_is_refused(claude: Claude, twin: ClaudeTwin, tmp_path: Path) -> None:
+    with pytest.raises(Refused) as caught:
+        claude.create(body(tmp_path, "a", "a"))
+    assert (caught.value.status, caught.value.kind) == (400, "invalid_request_error")
+    assert twin.bodies == []
+
+
+def test_pages_come_newest_first(claude: Claude, tmp_path: Path) -> None:
+    created = [claude.create(body(tmp_path, str(number))).id for number in range(7)]
+    seen, sizes, after = [], [], None
+    while True:
+        page = claude.page(after)
+        seen += [one.id for one in page.batches]
+        sizes.append(len(page.batches))
+        if (after := page.next) is None:
+            break
+    assert seen == created[::-1]
+    assert sizes == [3, 3, 1]
+
+
+def test_no_batches_are_one_empty_page(claude: Claude) -> None:
+    assert claude.page().batches == ()
+    assert claude.page().next is None
+
+
+def test_results_come_when_the_batch_has_ended(claude: Claude, clock: ManualClock, tmp_path: Path) -> None:
+    created = claude.create(body(tmp_path, *(f"row-{number}" for number in range(50))))
+    with pytest.raises(NotFound), claude.results(created.id):
+        pass
+    clock.advance(60)
+    ended = claude.retrieve(created.id)
+    assert (ended.status, ended.counts, ended.ended_at, ended.has_results) == (
+        "ended",
+        ApiCounts(succeeded=50),
+        clock.now(),
+        True,
+    )
+    with claude.results(created.id) as chunks:
+        lines = b"".join(chunks).split(b"\n")[:-1]
+    assert {json.loads(line)["custom_id"] for line in lines} == {f"row-{number}" for number in range(50)}
+
+
+def test_a_cut_stream_is_incomplete(claude: Claude, twin: ClaudeTwin, clock: ManualClock, tmp_path: Path) -> None:
+    created = claude.create(body(tmp_path, *map(str, range(50))))
+    clock.advance(60)
+    twin.cut_results_at = 2500
+    received = []
+    with claude.results(created.id) as chunks, pytest.raises(Incomplete):
+        for chunk in chunks:
+            received.append(chunk)  # noqa: PERF402 - what came before the cut is looked at
+    assert 0 < sum(map(len, received)) <= 2500
+
+
+def test_canceling_ends_a_batch_early(claude: Claude, clock: ManualClock, tmp_path: Path) -> None:
+    created = claude.create(body(tmp_path, "a", "b"))
+    assert claude.cancel(created.id).status == "canceling"
+    clock.advance(10)
+    ended = claude.cancel(created.id)
+    assert (ended.status, ended.counts) == ("ended", ApiCounts(canceled=2))
+
+
+@pytest.mark.parametrize("call", ["retrieve", "cancel"])
+def test_an_unknown_batch_is_not_found(claude: Claude, call: str) -> None:
+    with pytest.raises(NotFound):
+        getattr(claude, call)("msgbatch_nothing")

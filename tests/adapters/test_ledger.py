@@ -1,0 +1,386 @@
+"""What every ledger owes its callers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from msgspec.structs import asdict, replace
+
+from batchdrop.adapters.dynamodb import DynamoLedger
+from batchdrop.domain.errors import LostRace
+from batchdrop.domain.records import Admission, Batch, BatchState, Counts, Job, JobState, Part, RowStatus, Usage, Verdict
+from batchdrop.domain.shelves import Shelf
+from batchdrop.domain.states import ForbiddenMove
+from batchdrop.ports import Ledger, Tally
+from tests.adapters.records import batch, job
+from tests.twins import LedgerTwin, ManualClock
+from tests.twins.clock import START
+
+
+@pytest.fixture(params=["dynamodb", "twin"])
+def ledger(request: pytest.FixtureRequest, clock: ManualClock) -> Ledger:
+    if request.param == "twin":
+        return LedgerTwin(clock)
+    return DynamoLedger(request.getfixturevalue("dynamodb"), "table", clock)
+
+
+@pytest.fixture
+def running(ledger: Ledger) -> Job:
+    """A running job with batches at lines 1 and 11."""
+    opened, _ = ledger.open_job(job())
+    for first_line in (1, 11):
+        assert ledger.add_batch(batch(first_line), Tally(total=10, batches_total=1))
+    return ledger.move_job(opened, replace(opened, state=JobState.running))
+
+
+def known(ledger: Ledger, job_id: str) -> Job:
+    found = ledger.job(job_id)
+    assert found is not None
+    return found
+
+
+def to_ended(ledger: Ledger, one: Batch) -> Batch:
+    one = ledger.move_batch(one, replace(one, state=BatchState.submitting, intent_at=START))
+    one = ledger.move_batch(one, replace(one, state=BatchState.in_progress, api_id=f"api-{one.name}", created_at=START))
+    return ledger.move_batch(one, replace(one, state=BatchState.ended, ended_at=START))
+
+
+def collect(ledger: Ledger, one: Batch, finish: Job | None = None, **tally: int) -> Batch:
+    after = replace(one, state=BatchState.collected, collected_at=START)
+    return ledger.move_batch(one, after, Tally(batches_collected=1, **tally), finish=finish)
+
+
+# ---------------------------------------------------------------- jobs
+
+
+def test_a_job_is_opened_once(ledger: Ledger) -> None:
+    assert ledger.open_job(job()) == (job(), True)
+    assert ledger.open_job(job(priority=1)) == (job(), False)
+    assert ledger.job(job().id) == job()
+
+
+def test_an_unknown_job_is_none(ledger: Ledger) -> None:
+    assert ledger.job("nobody") is None
+    assert list(ledger.batches("nobody")) == []
+
+
+def test_a_job_keeps_every_field(ledger: Ledger) -> None:
+    full = job(
+        source=replace(job().input, version_id=None),
+        state=JobState.finishing,
+        outcome=JobState.rejected,
+        reason='Ünïcode \u2028 and "quotes"',
+        broken=Verdict(status=RowStatus.invalid, error_type="", message=""),
+        cancel_requested=True,
+        lease_until=START + timedelta(microseconds=1),
+        lines=10**12,
+    )
+    ledger.open_job(full)
+    assert ledger.job(full.id) == full
+
+
+def test_moving_a_job_counts_the_revision_and_removes_what_is_gone(ledger: Ledger) -> None:
+    opened, _ = ledger.open_job(job(lease_until=START))
+    moved = ledger.move_job(opened, replace(opened, state=JobState.running, lease_until=None, reason="why"))
+    assert (moved.revision, moved.lease_until, moved.reason) == (1, None, "why")
+    assert ledger.job(moved.id) == moved
+
+
+def test_the_second_of_two_movers_loses(ledger: Ledger) -> None:
+    opened, _ = ledger.open_job(job())
+    ledger.move_job(opened, replace(opened, state=JobState.held))
+    with pytest.raises(LostRace):
+        ledger.move_job(opened, replace(opened, state=JobState.running))
+    assert known(ledger, opened.id).state is JobState.held
+
+
+def test_moving_a_job_that_is_not_there_is_a_lost_race(ledger: Ledger) -> None:
+    with pytest.raises(LostRace):
+        ledger.move_job(job(), replace(job(), state=JobState.running))
+    assert ledger.job(job().id) is None
+
+
+def test_a_forbidden_move_of_a_job_is_a_bug(ledger: Ledger) -> None:
+    opened, _ = ledger.open_job(job())
+    with pytest.raises(ForbiddenMove):
+        ledger.move_job(opened, replace(opened, state=JobState.done))
+
+
+def test_moving_a_job_never_writes_counters(ledger: Ledger) -> None:
+    opened, _ = ledger.open_job(job())
+    ledger.add_batch(batch(), Tally(total=10, invalid=2, batches_total=1))
+    moved = ledger.move_job(opened, replace(opened, state=JobState.running, total=99))
+    assert (moved.total, moved.invalid, moved.batches_total) == (10, 2, 1)
+    assert ledger.job(opened.id) == moved
+
+
+# ---------------------------------------------------------------- batches
+
+
+def test_a_batch_is_added_once_with_its_tally(ledger: Ledger) -> None:
+    ledger.open_job(job())
+    assert ledger.add_batch(batch(), Tally(total=10, batches_total=1, queued=10))
+    assert not ledger.add_batch(batch(requests=3), Tally(total=10, batches_total=1, queued=10))
+    assert ledger.batch(job().id, batch().name) == batch()
+    assert (known(ledger, job().id).total, known(ledger, job().id).batches_total) == (10, 1)
+    assert ledger.admission().queued == 10
+
+
+def test_a_batch_without_a_job_is_a_lost_race(ledger: Ledger) -> None:
+    with pytest.raises(LostRace):
+        ledger.add_batch(batch(), Tally(total=10, batches_total=1))
+    assert ledger.batch(job().id, batch().name) is None
+
+
+def test_a_batch_keeps_every_field(ledger: Ledger) -> None:
+    ledger.open_job(job())
+    part = Part(key="work/x", lines=3, size=10**11, crc64nvme="0123456789abcdef")
+    full = batch(
+        foreign=("msgbatch_1", "msgbatch_2"),
+        verdict=Verdict(status=RowStatus.errored, error_type="billing_error", message="no credit"),
+        counts=Counts(total=10, succeeded=9, missing=1),
+        usage={"claude-haiku-4-5": Usage(requests=9, input_tokens=2**40)},
+        results=part,
+        retry=part,
+        adopted=True,
+        not_before=START,
+    )
+    ledger.add_batch(full, Tally(total=10, batches_total=1))
+    assert ledger.batch(full.job_id, full.name) == full
+
+
+def test_batches_come_in_order_of_name(ledger: Ledger) -> None:
+    ledger.open_job(job())
+    lines = [1000, 2, 30, 1, 400]
+    for line in lines:
+        ledger.add_batch(batch(line), Tally(batches_total=1))
+    ledger.open_job(job(id="other"))
+    ledger.add_batch(batch(5, job_id="other"), Tally(batches_total=1))
+    assert [one.first_line for one in ledger.batches(job().id)] == sorted(lines)
+
+
+def test_many_batches_come_in_pages(ledger: Ledger) -> None:
+    ledger.open_job(job())
+    for line in range(1, 106):
+        ledger.add_batch(batch(line), Tally(batches_total=1))
+    assert [one.first_line for one in ledger.batches(job().id)] == list(range(1, 106))
+    assert [one.first_line for one in ledger.shelf(Shelf.waiting, limit=101)] == list(range(1, 102))
+    assert len(list(ledger.shelf(Shelf.waiting))) == 105
+
+
+def test_the_second_of_two_batch_movers_loses_and_changes_nothing(ledger: Ledger, running: Job) -> None:
+    moved = ledger.move_batch(batch(), replace(batch(), admitted_at=START), Tally(queued=10))
+    with pytest.raises(LostRace):
+        ledger.move_batch(batch(), replace(batch(), admitted_at=START), Tally(queued=10, succeeded=1))
+    assert ledger.batch(running.id, batch().name) == moved
+    assert moved.revision == 1
+    assert ledger.admission().queued == 10
+    assert ledger.job(running.id) == running
+
+
+def test_a_forbidden_move_of_a_batch_is_a_bug(ledger: Ledger, running: Job) -> None:
+    with pytest.raises(ForbiddenMove):
+        ledger.move_batch(batch(), replace(batch(), state=BatchState.collected))
+
+
+def test_the_tally_is_added_with_the_move(ledger: Ledger, running: Job) -> None:
+    tally = Tally(**{name: number for number, name in enumerate(Tally.__struct_fields__, 1) if name != "batches_collected"})
+    ledger.move_batch(batch(), replace(batch(), state=BatchState.ended), tally)
+    stored = asdict(known(ledger, running.id))
+    before = asdict(running)
+    added = {name: stored[name] - before[name] for name in asdict(tally) if name != "queued"}
+    assert added | {"queued": ledger.admission().queued} == asdict(tally)
+
+
+# ---------------------------------------------------------------- conditions of a move
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [
+        ({"state": JobState.held}, JobState.running),
+        ({"state": JobState.running, "cancel_requested": True}, JobState.running),
+    ],
+)
+def test_a_job_in_another_state_or_asked_to_cancel_stops_a_move(ledger: Ledger, change: dict[str, Any], wanted: JobState) -> None:
+    opened, _ = ledger.open_job(job())
+    ledger.add_batch(batch(), Tally(batches_total=1))
+    ledger.move_job(opened, replace(opened, **change))
+    with pytest.raises(LostRace):
+        ledger.move_batch(batch(), replace(batch(), admitted_at=START), Tally(queued=10), job_state=wanted)
+    assert ledger.admission().queued == 0
+
+
+def test_a_job_in_the_right_state_lets_a_move_pass(ledger: Ledger, running: Job) -> None:
+    ledger.move_batch(batch(), replace(batch(), admitted_at=START), job_state=JobState.running)
+    assert [one.admitted_at for one in ledger.batches(running.id)] == [START, None]
+
+
+def test_the_limit_on_queued_requests_is_never_passed(ledger: Ledger, running: Job) -> None:
+    first, second = batch(1), batch(11)
+    ledger.move_batch(first, replace(first, admitted_at=START), Tally(queued=10), queue_limit=19)
+    with pytest.raises(LostRace):
+        ledger.move_batch(second, replace(second, admitted_at=START), Tally(queued=10), queue_limit=19)
+    ledger.move_batch(second, replace(second, admitted_at=START), Tally(queued=10), queue_limit=20)
+    assert ledger.admission().queued == 20
+
+
+def test_a_batch_above_the_limit_does_not_fit_an_empty_queue(ledger: Ledger, running: Job) -> None:
+    with pytest.raises(LostRace):
+        ledger.move_batch(batch(), replace(batch(), admitted_at=START), Tally(queued=10), queue_limit=9)
+    assert ledger.admission() == Admission()
+
+
+def test_an_api_batch_belongs_to_one_batch(ledger: Ledger, running: Job) -> None:
+    first, second = (
+        ledger.move_batch(one, replace(one, state=BatchState.submitting, intent_at=START)) for one in (batch(1), batch(11))
+    )
+    assert ledger.owner_of("api") is None
+    first = ledger.move_batch(first, replace(first, state=BatchState.in_progress, api_id="api", created_at=START))
+    with pytest.raises(LostRace):
+        ledger.move_batch(second, replace(second, state=BatchState.in_progress, api_id="api", created_at=START))
+    assert ledger.owner_of("api") == (running.id, first.name)
+
+
+def test_an_api_batch_that_is_given_up_is_free_again(ledger: Ledger, running: Job) -> None:
+    first = to_ended(ledger, batch(1))
+    first = ledger.move_batch(first, replace(first, state=BatchState.submitting, api_id=None, foreign=(first.api_id,)))
+    assert ledger.owner_of(first.foreign[0]) is None
+    second = ledger.move_batch(batch(11), replace(batch(11), state=BatchState.submitting, intent_at=START))
+    ledger.move_batch(second, replace(second, state=BatchState.in_progress, api_id=first.foreign[0], created_at=START))
+    assert ledger.owner_of(first.foreign[0]) == (running.id, second.name)
+
+
+def test_a_follow_up_is_made_with_the_move(ledger: Ledger, running: Job) -> None:
+    ended = to_ended(ledger, batch(1))
+    after = replace(ended, state=BatchState.collected)
+    ledger.move_batch(ended, after, Tally(batches_collected=1, batches_total=1), follow_up=batch(1, attempt=2))
+    assert [one.name for one in ledger.batches(running.id)] == ["000000000001.01", "000000000001.02", "000000000011.01"]
+    assert (known(ledger, running.id).batches_total, known(ledger, running.id).batches_collected) == (3, 1)
+
+
+def test_a_follow_up_that_exists_stops_the_move(ledger: Ledger, running: Job) -> None:
+    ledger.add_batch(batch(1, attempt=2), Tally(batches_total=1))
+    with pytest.raises(LostRace):
+        ledger.move_batch(batch(1), replace(batch(1), state=BatchState.ended), follow_up=batch(1, attempt=2))
+    assert ledger.batch(running.id, batch(1).name) == batch(1)
+
+
+# ---------------------------------------------------------------- the last batch
+
+
+def test_the_last_batch_takes_the_job_to_finishing(ledger: Ledger, running: Job, clock: ManualClock) -> None:
+    first, second = to_ended(ledger, batch(1)), to_ended(ledger, batch(11))
+    collect(ledger, first, succeeded=10)
+    clock.advance(60)
+    collect(ledger, second, ledger.job(running.id), succeeded=9, missing=1)
+    done = known(ledger, running.id)
+    assert done.state is JobState.finishing
+    assert (done.succeeded, done.missing, done.batches_collected, done.revision) == (19, 1, 2, running.revision + 1)
+    assert done.updated_at == clock.now()
+    assert [one.id for one in ledger.job_shelf(Shelf.finishing)] == [running.id]
+
+
+def test_the_last_batch_must_be_told_as_the_last(ledger: Ledger, running: Job) -> None:
+    first, second = to_ended(ledger, batch(1)), to_ended(ledger, batch(11))
+    collect(ledger, first)
+    with pytest.raises(LostRace):
+        collect(ledger, second)
+    assert ledger.batch(running.id, second.name) == second
+
+
+def test_another_batch_must_not_be_told_as_the_last(ledger: Ledger, running: Job) -> None:
+    first = to_ended(ledger, batch(1))
+    with pytest.raises(LostRace):
+        collect(ledger, first, ledger.job(running.id))
+    assert known(ledger, running.id).state is JobState.running
+
+
+def test_a_stale_job_cannot_finish(ledger: Ledger, running: Job) -> None:
+    first, second = to_ended(ledger, batch(1)), to_ended(ledger, batch(11))
+    collect(ledger, first)
+    ledger.move_job(running, replace(running, note="something else"))
+    with pytest.raises(LostRace):
+        collect(ledger, second, running)
+    collect(ledger, second, ledger.job(running.id))
+    assert known(ledger, running.id).note == "something else"
+
+
+def test_while_a_job_is_planned_no_batch_is_its_last(ledger: Ledger) -> None:
+    opened, _ = ledger.open_job(job())
+    ledger.add_batch(batch(), Tally(batches_total=1))
+    ended = to_ended(ledger, batch())
+    with pytest.raises(LostRace):
+        collect(ledger, ended, ledger.job(opened.id))
+    collect(ledger, ended)
+    assert known(ledger, opened.id).batches_collected == 1
+    assert known(ledger, opened.id).state is JobState.planning
+
+
+# ---------------------------------------------------------------- shelves
+
+
+def test_a_batch_wanders_over_the_shelves(ledger: Ledger, running: Job) -> None:
+    def shelves() -> list[str]:
+        return [shelf.value for shelf in Shelf for one in ledger.shelf(shelf) if one.first_line == 1]
+
+    one = batch(1)
+    assert shelves() == ["waiting"]
+    one = ledger.move_batch(one, replace(one, admitted_at=START))
+    assert shelves() == ["admitted"]
+    one = ledger.move_batch(one, replace(one, state=BatchState.submitting, intent_at=START))
+    assert shelves() == ["submitting"]
+    one = ledger.move_batch(one, replace(one, state=BatchState.in_progress, api_id="api", created_at=START))
+    assert shelves() == ["watched"]
+    one = ledger.move_batch(one, replace(one, state=BatchState.canceling))
+    assert shelves() == ["watched"]
+    one = ledger.move_batch(one, replace(one, state=BatchState.ended, ended_at=START))
+    assert shelves() == ["ended"]
+    collect(ledger, one)
+    assert shelves() == []
+
+
+def test_a_running_job_is_on_no_shelf(ledger: Ledger) -> None:
+    opened, _ = ledger.open_job(job())
+    assert list(ledger.job_shelf(Shelf.planning)) == [opened]
+    held = ledger.move_job(opened, replace(opened, state=JobState.held))
+    assert list(ledger.job_shelf(Shelf.planning)) == []
+    assert list(ledger.job_shelf(Shelf.held)) == [held]
+    ledger.move_job(held, replace(held, state=JobState.running))
+    assert list(ledger.job_shelf(Shelf.held)) == []
+
+
+def test_waiting_batches_come_by_priority_then_tag(ledger: Ledger) -> None:
+    ledger.open_job(job())
+    for line, priority, seconds in ((1, 5, 9), (2, 5, 1), (3, 1, 99), (4, 9, 0)):
+        ledger.add_batch(batch(line, priority=priority, tag=START + timedelta(seconds=seconds)), Tally(batches_total=1))
+    assert [one.first_line for one in ledger.shelf(Shelf.waiting)] == [3, 2, 1, 4]
+    assert [one.first_line for one in ledger.shelf(Shelf.waiting, limit=2)] == [3, 2]
+    assert list(ledger.shelf(Shelf.waiting, limit=0)) == []
+
+
+# ---------------------------------------------------------------- admission
+
+
+def test_admission_begins_empty(ledger: Ledger) -> None:
+    assert ledger.admission() == Admission()
+
+
+def test_moving_admission_never_writes_queued(ledger: Ledger, running: Job) -> None:
+    ledger.move_batch(batch(), replace(batch(), admitted_at=START), Tally(queued=10))
+    before = ledger.admission()
+    moved = ledger.move_admission(before, replace(before, blocked="no credit", probe_at=START, queued=99))
+    assert (moved.queued, moved.blocked, moved.probe_at, moved.revision) == (10, "no credit", START, 1)
+    assert ledger.admission() == moved
+    cleared = ledger.move_admission(moved, replace(moved, blocked="", probe_at=None))
+    assert ledger.admission() == cleared == Admission(queued=10, revision=2)
+
+
+def test_the_second_of_two_admission_movers_loses(ledger: Ledger) -> None:
+    before = ledger.admission()
+    ledger.move_admission(before, replace(before, notice="first"))
+    with pytest.raises(LostRace):
+        ledger.move_admission(before, replace(before, notice="second"))
+    assert ledger.admission().notice == "first"

@@ -1,0 +1,166 @@
+"""Queues, switch, secret, notices and clock."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC
+from typing import Any
+
+import pytest
+
+from batchdrop.adapters.clock import LambdaDeadline, SystemClock
+from batchdrop.adapters.secrets import SecretKey
+from batchdrop.adapters.sns import SnsNotices
+from batchdrop.adapters.sqs import SqsQueues
+from batchdrop.adapters.ssm import SsmSwitch
+from batchdrop.domain.errors import ConfigurationError
+from batchdrop.ports import Queue, SwitchState
+from tests.adapters.conftest import SESSION
+from tests.twins import ManualClock, QueuesTwin, SwitchTwin
+
+MESSAGE = {"job_id": "20261122T003115Z-aaaaaaaaaaaaaaaa", "key": 'inbox/a+b %20 "é" \u2028.jsonl'}
+
+# ---------------------------------------------------------------- queues
+
+
+def test_a_message_arrives_as_it_was_sent(aws: None) -> None:
+    sqs = SESSION.client("sqs")
+    url = sqs.create_queue(QueueName="submit")["QueueUrl"]
+    SqsQueues(sqs, {Queue.submit: url}).send(Queue.submit, MESSAGE)
+    (received,) = sqs.receive_message(QueueUrl=url)["Messages"]
+    assert json.loads(received["Body"]) == MESSAGE
+    sqs.close()
+
+
+def test_a_delay_is_sent_and_cut_to_what_sqs_takes(aws: None) -> None:
+    sqs = SESSION.client("sqs")
+    url = sqs.create_queue(QueueName="submit")["QueueUrl"]
+    sent: list[int] = []
+    sqs.meta.events.register("provide-client-params.sqs.SendMessage", lambda params, **_: sent.append(params["DelaySeconds"]))
+    for delay in (0, 20, 901, -1):
+        SqsQueues(sqs, {Queue.submit: url}).send(Queue.submit, MESSAGE, delay=delay)
+    assert sent == [0, 20, 900, 0]
+    sqs.close()
+
+
+def test_a_queue_without_an_address_is_a_configuration_error(aws: None) -> None:
+    with pytest.raises(ConfigurationError, match="finish"):
+        SqsQueues(SESSION.client("sqs"), {}).send(Queue.finish, MESSAGE)
+
+
+def test_the_twin_gives_messages_when_they_are_due(clock: ManualClock) -> None:
+    queues = QueuesTwin(clock)
+    queues.send(Queue.plan, MESSAGE, delay=901)
+    queues.send(Queue.submit, {"a": "b"})
+    assert queues.take(Queue.plan) is None
+    assert queues.take(Queue.submit) == {"a": "b"}
+    clock.advance(900)
+    assert queues.take(Queue.plan) == MESSAGE
+    assert queues.take(Queue.plan) is None
+
+
+# ---------------------------------------------------------------- switch
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("run", SwitchState.run),
+        ("pause", SwitchState.pause),
+        ("stop", SwitchState.stop),
+        (" Stop\n", SwitchState.stop),
+        ("off", SwitchState.pause),
+        (None, SwitchState.pause),
+    ],
+)
+def test_the_switch_fails_closed(aws: None, clock: ManualClock, text: str | None, expected: SwitchState) -> None:
+    ssm = SESSION.client("ssm")
+    if text is not None:
+        ssm.put_parameter(Name="/stack/switch", Value=text, Type="String")
+    assert SsmSwitch(ssm, "/stack/switch", clock).state() is expected
+    twin = SwitchTwin()
+    twin.text = text
+    assert twin.state() is expected
+    ssm.close()
+
+
+def test_the_switch_is_read_every_few_seconds(aws: None, clock: ManualClock) -> None:
+    ssm = SESSION.client("ssm")
+    ssm.put_parameter(Name="/stack/switch", Value="run", Type="String")
+    switch = SsmSwitch(ssm, "/stack/switch", clock)
+    assert switch.state() is SwitchState.run
+    ssm.put_parameter(Name="/stack/switch", Value="stop", Type="String", Overwrite=True)
+    clock.advance(4.9)
+    assert switch.state() is SwitchState.run
+    clock.advance(0.1)
+    assert switch.state() is SwitchState.stop
+    ssm.delete_parameter(Name="/stack/switch")
+    clock.advance(5)
+    assert switch.state() is SwitchState.pause
+    ssm.close()
+
+
+# ---------------------------------------------------------------- secret
+
+
+def test_the_key_is_kept_until_it_is_refreshed(aws: None) -> None:
+    client = SESSION.client("secretsmanager")
+    client.create_secret(Name="key", SecretString="sk-first\n")
+    key = SecretKey(client, "key")
+    assert key.get() == "sk-first"
+    client.put_secret_value(SecretId="key", SecretString="sk-second")
+    assert key.get() == "sk-first"
+    assert key.refresh() == "sk-second"
+    assert key.get() == "sk-second"
+    assert "sk-" not in repr(key)
+    client.close()
+
+
+@pytest.mark.parametrize("text", [" ", '{"api_key": "sk-1"}', "sk-ü", "sk\n1"])
+def test_a_secret_that_is_no_key_is_a_configuration_error(aws: None, text: str) -> None:
+    client = SESSION.client("secretsmanager")
+    client.create_secret(Name="key", SecretString=text)
+    with pytest.raises(ConfigurationError) as caught:
+        SecretKey(client, "key").get()
+    assert "sk" not in str(caught.value)
+    client.close()
+
+
+# ---------------------------------------------------------------- notices
+
+
+@pytest.mark.parametrize(
+    ("subject", "expected"),
+    [
+        ("reviews.jsonl is done", "reviews.jsonl is done"),
+        ("Grüße\r\nBcc:\tx\x00y", "Gr??e Bcc: x?y"),
+        ("x" * 300, "x" * 99),
+    ],
+)
+def test_a_notice_fits_an_email(aws: None, subject: str, expected: str) -> None:
+    sns = SESSION.client("sns")
+    topic = sns.create_topic(Name="jobs")["TopicArn"]
+    sent: list[dict[str, Any]] = []
+    sns.meta.events.register("provide-client-params.sns.Publish", lambda params, **_: sent.append(params))
+    SnsNotices(sns, topic).publish(subject, {"job_id": "x", "counts": {"total": 3}, "name": "Grüße"})
+    (notice,) = sent
+    assert (notice["TopicArn"], notice["Subject"]) == (topic, expected)
+    assert json.loads(notice["Message"]) == {"job_id": "x", "counts": {"total": 3}, "name": "Grüße"}
+    sns.close()
+
+
+# ---------------------------------------------------------------- time
+
+
+def test_the_system_clock_is_in_utc() -> None:
+    clock = SystemClock()
+    assert clock.now().tzinfo is UTC
+    clock.sleep(0)
+
+
+def test_the_deadline_is_in_seconds() -> None:
+    class Context:
+        def get_remaining_time_in_millis(self) -> int:
+            return 1500
+
+    assert LambdaDeadline(Context()).remaining() == 1.5

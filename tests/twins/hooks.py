@@ -1,0 +1,46 @@
+"""Faults on demand: a hook runs before and after every call of a twin, and may raise.
+
+Raising before a call is a call that never happened; raising after it is an answer that was lost. Names are
+`<twin>.<method>`, such as `ledger.move_batch` or `objects.writer.close`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, Protocol
+
+
+def _nothing(name: str) -> None:
+    """The usual hook."""
+
+
+class Hooks:
+    """Shared by all twins of a test, so that one hook sees every call in its order."""
+
+    def __init__(self) -> None:
+        self.before: Callable[[str], None] = _nothing
+        self.after: Callable[[str], None] = _nothing
+        self.calls: list[str] = []
+
+    def clear(self) -> None:
+        self.before = self.after = _nothing
+        self.calls.clear()
+
+
+class Hooked(Protocol):
+    name: str
+    hooks: Hooks
+
+
+def hooked[T: Hooked, **P, R](method: Callable[Concatenate[T, P], R]) -> Callable[Concatenate[T, P], R]:
+    @wraps(method)
+    def call(twin: T, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        name = f"{twin.name}.{method.__name__}"
+        twin.hooks.calls.append(name)
+        twin.hooks.before(name)
+        answer = method(twin, *args, **kwargs)
+        twin.hooks.after(name)
+        return answer
+
+    return call
