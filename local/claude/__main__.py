@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 from local.claude import options, serving
 
 if __name__ == "__main__":
-    serving.serve(options.parse())
+    try:
+        serving.serve(options.parse())
+    except OSError as error:  # most often: the port is taken
+        sys.exit(f"The Claude emulator cannot start: {error}")

@@ -28,7 +28,6 @@ from local.claude.wire import CallerLeft, Reply
 _VERSION = re.compile(r"\d{4}-\d{2}-\d{2}")
 _EDGE_PAGE = b"<html>\r\n<head><title>%(status)d</title></head>\r\n<body><h1>%(status)d</h1></body>\r\n</html>\r\n"
 _LIMITED = frozenset({"create", "list", "retrieve", "cancel", "delete", "results"})
-_RELEASES_BODY = frozenset({"create", "messages", "count_tokens"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,13 +161,8 @@ class Endpoint:
                 call.entry.bytes_in = await wire.discard_body(call.receive)
             return _error_reply(refused.error(), call.entry, html=refused.html)
         if self._route in _LIMITED:
-            try:
-                settings = self._emulator.settings
-                self._emulator.rate.admit(call.workspace, self._emulator.clock.now(), settings.requests_per_minute)
-            except ApiError:
-                if self._route in _RELEASES_BODY:
-                    call.entry.bytes_in = await wire.discard_body(call.receive)
-                raise
+            limit = self._emulator.settings.requests_per_minute
+            self._emulator.rate.admit(call.workspace, self._emulator.clock.now(), limit)
         return await self._handler(self._emulator, call)
 
     def _workspace(self, headers: Headers) -> str:
@@ -194,7 +188,7 @@ def _version(headers: Headers) -> str:
 
 def _error_reply(error: ApiError, entry: Entry, *, html: bool = False) -> Reply:
     entry.error = error.kind
-    headers = {} if error.retry_after is None else {"retry-after": f"{error.retry_after:g}"}
+    headers = {} if error.retry_after is None else {"retry-after": f"{error.retry_after:.15g}"}
     if html:
         page = _EDGE_PAGE % {b"status": error.status}
         return Reply(status=error.status, media_type="text/html", headers=headers, body=page)

@@ -27,6 +27,11 @@ def test_both_ways_to_send_a_key(control: Control) -> None:
     assert asking(control, authorization="Bearer any").status_code == 200
 
 
+def test_a_refusal_reaches_a_caller_that_is_still_sending(control: Control) -> None:
+    answer = httpx2.post(f"{control.base_url}{BATCHES}", content=b" " * 50_000_000, verify=False)
+    assert error_of(answer) == (401, "authentication_error")
+
+
 @pytest.mark.parametrize("headers", [{}, {"x_api_key": ""}, {"authorization": "Bearer"}, {"authorization": "Basic abc"}])
 def test_no_key_is_an_authentication_error(control: Control, headers: dict[str, str]) -> None:
     answer = asking(control, **headers)

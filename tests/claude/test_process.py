@@ -82,6 +82,16 @@ def test_it_listens_on_this_machine_only() -> None:
         assert urlsplit(control.base_url).hostname == "127.0.0.1"
 
 
+def test_a_port_that_is_taken_is_said_in_one_sentence() -> None:
+    with start() as control:
+        port = str(urlsplit(control.base_url).port)
+        command = [sys.executable, "-m", "local.claude", "--port", port]
+        second = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert second.returncode == 1
+    assert second.stderr.startswith("The Claude emulator cannot start:")
+    assert second.stderr.count("\n") == 1
+
+
 def test_a_worker_ends_with_the_pipe_to_its_server() -> None:
     """However the server goes, even killed, its end of the pipe closes: no worker stays behind."""
     with subprocess.Popen([sys.executable, "-m", worker.__name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
