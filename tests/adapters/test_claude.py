@@ -154,10 +154,9 @@ def test_a_cut_stream_is_incomplete(claude: Claude, twin: ClaudeTwin, clock: Man
     created = claude.create(body(tmp_path, *map(str, range(50))))
     clock.advance(60)
     twin.cut_results_at = 2500
-    received = []
+    received: list[bytes] = []
     with claude.results(created.id) as chunks, pytest.raises(Incomplete):
-        for chunk in chunks:
-            received.append(chunk)  # noqa: PERF402 - what came before the cut is looked at
+        received.extend(chunks)
     assert 0 < sum(map(len, received)) <= 2500
 
 

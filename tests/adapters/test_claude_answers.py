@@ -85,7 +85,7 @@ def test_a_create_sends_the_file_with_its_length(body: Path, clock: ManualClock)
     assert request.headers["content-type"] == "application/json"
     assert request.headers["authorization"] == f"Bearer {KEY}"
     assert "transfer-encoding" not in request.headers
-    assert created.created_at.isoformat() == "2026-11-22T00:31:15.123456+00:00"
+    assert created.created_at.isoformat() == "2026-11-22T00:31:15.123457+00:00"
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 413, 422, 429, 529])
@@ -281,7 +281,10 @@ def read_all(connection: socket.socket, length: int) -> None:
 
 
 def test_a_connection_dropped_while_sending_is_ambiguous(body: Path, clock: ManualClock) -> None:
-    with server_that(lambda connection: connection.recv(1000) and None) as url, pytest.raises(Ambiguous):
+    def drop(connection: socket.socket) -> None:
+        connection.recv(1000)
+
+    with server_that(drop) as url, pytest.raises(Ambiguous):
         AnthropicClaude(Keys(KEY), url, clock).create(body)
 
 
@@ -314,9 +317,11 @@ def test_a_results_stream_that_breaks_off_is_incomplete(clock: ManualClock, fram
         read_all(connection, 0)
         connection.sendall(f"HTTP/1.1 200 OK\r\n{framing}\r\n".encode() + b"3e8\r\n" * ("chunked" in framing) + b"x" * 100)
 
-    received = bytearray()
-    with server_that(cut) as url, AnthropicClaude(Keys(KEY), url, clock).results("msgbatch_1") as chunks:
-        with pytest.raises(Incomplete):
-            for chunk in chunks:
-                received += chunk
-    assert received == b"x" * 100
+    received: list[bytes] = []
+    with (
+        server_that(cut) as url,
+        AnthropicClaude(Keys(KEY), url, clock).results("msgbatch_1") as chunks,
+        pytest.raises(Incomplete),
+    ):
+        received.extend(chunks)
+    assert b"".join(received) == b"x" * 100
