@@ -90,7 +90,7 @@ def test_nonsense_is_a_value_error(line: bytes) -> None:
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes_are_an_answer_or_a_value_error(line: bytes) -> None:
+def test_random_bytes_are_a_value_error(line: bytes) -> None:
     for read in (parse_answer, peek_custom_id):
         with pytest.raises(ValueError, match="not a result line"):
             read(line)
