@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 MIB = 1024 * 1024
 PART_BYTES = 16 * MIB
-"""What the writer holds in memory. 10,000 of them are 156 GiB; copied parts are larger."""
+"""What the writer holds; botocore holds a second copy while it sends. 10,000 are 156 GiB, and copied parts are larger."""
 MIN_PART_BYTES = 5 * MIB
 """Every part but the last has at least this many bytes."""
 MAX_PART_BYTES = 5 * 1024 * MIB
