@@ -95,7 +95,7 @@ class ClaudeTwin:
     # ---------------------------------------------------------------- the port
 
     @hooked
-    def create(self, body: Path) -> ApiBatch:
+    def create(self, body: Path, *, within: float = 600.0) -> ApiBatch:
         return self._accept(body.read_bytes())
 
     @hooked

@@ -235,8 +235,12 @@ class ApiPage(Record, frozen=True, kw_only=True):
 class Claude(Protocol):
     """The Message Batches API. Nothing here retries a create; reads are retried a few times within a bound."""
 
-    def create(self, body: Path) -> ApiBatch:
-        """POSTs a ready-made body once, streamed from disk with its length. Raises Refused or Ambiguous, nothing else."""
+    def create(self, body: Path, *, within: float = 600.0) -> ApiBatch:
+        """POSTs a ready-made body once, streamed from disk with its length. Raises Refused or Ambiguous, nothing else.
+
+        `within`: seconds after which no answer is taken for an answer that will not come. A 401 may be followed by one more POST with
+        a key just replaced, so a call can take twice that.
+        """
 
     def page(self, after: str | None = None) -> ApiPage:
         """One list call, 1,000 at most. Raises Unavailable or Refused (401, 403)."""

@@ -120,11 +120,12 @@ class AnthropicClaude:
         self._transport = transport
         self._client: anthropic.Anthropic | None = None
 
-    def create(self, body: Path) -> ApiBatch:
-        response = self._post_once(body)
+    def create(self, body: Path, *, within: float = 600.0) -> ApiBatch:
+        half = min(within, self._create_seconds) / 2
+        response = self._post_once(body, half)
         # A 401 in the API's own words means that nothing was accepted: this second create cannot be a duplicate.
         if response.status_code == 401 and _trouble_of(response) is not None and self._key_has_changed():
-            response = self._post_once(body)
+            response = self._post_once(body, half)
         if not response.is_success:
             raise self._verdict(response)
         try:
@@ -165,12 +166,12 @@ class AnthropicClaude:
 
     # ---------------------------------------------------------------- create
 
-    def _post_once(self, body: Path) -> httpx2.Response:
+    def _post_once(self, body: Path, half: float) -> httpx2.Response:
+        """`half`: seconds for sending the body, and again for the answer to begin."""
         try:
             self._connected()
         except BatchdropError as error:
             raise Refused(f"there is no API key to send: {error}", status=None, kind="no_api_key") from error
-        half = self._create_seconds / 2
         with body.open("rb", buffering=0) as file:
             size = body.stat().st_size
             try:
