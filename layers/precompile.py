@@ -1,6 +1,7 @@
 """Compiles a layer's modules ahead: /opt is read-only on Lambda, so without this every cold start would compile them again.
 
-The result names sources as `/opt/python/...`, where they will be, and is never checked against them at run time (`unchecked-hash`).
+The result names sources as `/opt/python/...`, where they will be, and is never checked against them at run time
+(`unchecked-hash`).
 """
 
 from __future__ import annotations

@@ -20,6 +20,9 @@ from local.system import Say, System
 _ASK_SECONDS = 1.0
 _REPEAT_SECONDS = 10.0
 _SHOWN = 5
+# A small file is a job within two seconds; the first pieces of a large one within less than this.
+_PATIENCE_SECONDS = 120.0
+_NOT_THERE = "waiting for the job to appear"
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ def watch(system: System, dropped: Dropped, say: Say) -> None:
     while not _exists(system, dropped.folder + "manifest.json"):
         line = _progress(system, dropped)
         now = time.monotonic()
+        if line == _NOT_THERE and now - started > _PATIENCE_SECONDS:
+            raise CannotRun(f"No job appeared for {dropped.key}. What the functions said is in {system.aws.process.log}.")
         if line != last or now - spoken > _REPEAT_SECONDS:
             say(f"  {now - started:5.0f} s  {line}")
             last, spoken = line, now
@@ -72,13 +77,21 @@ def summary(folder: Path) -> str:
     manifest = json.loads((folder / "manifest.json").read_text())
     counts = manifest["counts"]
     ends = ", ".join(f"{number:,} {name}" for name, number in counts.items() if name != "total" and number)
-    parts = [f"{manifest['state']}: {counts['total']:,} rows: {ends or 'none'}", *_answers(folder), *_failures(folder), "", "Files:"]
+    parts = [
+        f"{manifest['state']}: {counts['total']:,} rows: {ends or 'none'}",
+        *_answers(folder),
+        *_failures(folder),
+        "",
+        "Files:",
+    ]
     parts += [f"  {path}  ({path.stat().st_size:,} bytes)" for path in sorted(folder.iterdir())]
     return "\n".join(parts)
 
 
 def _answers(folder: Path) -> list[str]:
-    shown = [f"  line {row['line']:>4}  {row['custom_id']}: {_text(row)}" for row in islice(_rows(folder / "results.jsonl"), _SHOWN)]
+    shown = [
+        f"  line {row['line']:>4}  {row['custom_id']}: {_text(row)}" for row in islice(_rows(folder / "results.jsonl"), _SHOWN)
+    ]
     return ["", "First answers:", *shown] if shown else []
 
 
@@ -106,7 +119,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 
 def _progress(system: System, dropped: Dropped) -> str:
     if not _exists(system, dropped.folder + "status.json"):
-        return "waiting for the job to appear"
+        return _NOT_THERE
     body = system.aws.s3().get_object(Bucket=system.outputs["Bucket"], Key=dropped.folder + "status.json")["Body"].read()
     status = json.loads(body)
     numbers = Counter({name: number for name, number in status["counts"].items() if name != "total"})

@@ -32,7 +32,12 @@ def architecture() -> str:
 
 def parameters(api_url: str, extra: Sequence[str] = ()) -> list[str]:
     """`Name=value` of every parameter: the profile's, this machine's, then `extra`; of one name the last counts."""
-    chosen = [*_profile()["deploy"]["parameters"]["parameter_overrides"], f"Architecture={architecture()}", f"ApiBaseUrl={api_url}", *extra]
+    chosen = [
+        *_profile()["deploy"]["parameters"]["parameter_overrides"],
+        f"Architecture={architecture()}",
+        f"ApiBaseUrl={api_url}",
+        *extra,
+    ]
     return [f"{name}={value}" for name, value in dict(text.split("=", 1) for text in chosen).items()]
 
 

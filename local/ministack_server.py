@@ -1,10 +1,12 @@
 """MiniStack 1.5.33 with what it lacks. Runs under MiniStack's own interpreter and imports nothing of this project.
 
-1. It translates SAM templates only when aws-sam-translator is installed beside it. But functions run under the same interpreter and would
-   find that package's dependencies, some of which they must bring in their layer. So the translator is lent from the checkout's .venv to
-   this process alone, package by package.
-2. CRC-64/NVME and CRC-32C are computed byte by byte in Python, 8 MB/s for every upload that names one. awscrt, lent too, does it in C.
-3. A read that names a version ignores `Range` and answers with the whole object: reading a large file in pieces becomes quadratic.
+1. It translates SAM templates only when aws-sam-translator is installed beside it. But functions run under the same interpreter
+   and would find that package's dependencies, some of which they must bring in their layer. So the translator is lent from the
+   checkout's .venv to this process alone, package by package.
+2. CRC-64/NVME and CRC-32C are computed byte by byte in Python, 8 MB/s for every upload that names one. awscrt, lent too, does it
+   in C.
+3. A read that names a version ignores `Range` and answers with the whole object: reading a large file in pieces becomes
+   quadratic.
 4. With TLS it also takes port 443 when it can, which another checkout or the user may want.
 """
 
@@ -37,7 +39,9 @@ class _Lender:
 def _answer_ranges_of_versions(s3: Any) -> None:  # noqa: ANN401 - another package's module
     whole, parse_range = s3._get_object, s3._parse_range  # noqa: SLF001 - they have no public names
 
-    def ranged(bucket: str, key: str, headers: dict[str, str], query: dict[str, Any] | None = None) -> tuple[int, dict[str, str], bytes]:
+    def ranged(
+        bucket: str, key: str, headers: dict[str, str], query: dict[str, Any] | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
         status, answer, body = whole(bucket, key, headers, query)
         wanted = headers.get("range", "")
         if status != 200 or not wanted or not query or "versionId" not in query:
@@ -61,7 +65,7 @@ def _compute_checksums_in_c(s3: Any) -> None:  # noqa: ANN401 - another package'
 
 def main(site_packages: str) -> None:
     sys.meta_path.append(_Lender(site_packages))
-    app = importlib.import_module("ministack.app")
+    app: Any = importlib.import_module("ministack.app")
     s3 = importlib.import_module("ministack.services.s3")
     _answer_ranges_of_versions(s3)
     _compute_checksums_in_c(s3)

@@ -23,7 +23,7 @@ _PROGRAM = 3
 
 
 def clean_environment() -> dict[str, str]:
-    """This environment without anything that points at AWS or Claude: an emulator passes its own environment on to the functions."""
+    """This environment without what points at AWS or Claude: an emulator passes its own environment on to the functions."""
     mine = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "ANTHROPIC_", "BATCHDROP_", "SAM_"))}
     without_proxy = ",".join(filter(None, (mine.get("NO_PROXY"), "127.0.0.1,localhost")))
     return {**mine, "NO_PROXY": without_proxy, "no_proxy": without_proxy}
@@ -42,7 +42,8 @@ def free_port(wanted: int = 0) -> int:
 class Process:
     """One background process, known by name across runs through its pid file.
 
-    A pid can be used again after a reboot: a process counts as ours only if it runs the same program, which is a path of this checkout.
+    A pid can be used again after a reboot: a process counts as ours only if it runs the same program, which is a path of this
+    checkout.
     """
 
     def __init__(self, name: str, command: Sequence[str]) -> None:

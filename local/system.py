@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from local import claude_api, deploy
 from local.aws import Aws
 from local.claude_api import ClaudeApi
+from local.errors import CannotRun
 from local.paths import ENVIRONMENT, HOME, SYSTEM
 from local.processes import Process, clean_environment, free_port
 
@@ -80,9 +81,11 @@ def up(say: Say, extra: Sequence[str] = ()) -> System:
     if memory.fingerprint != fingerprint:
         say("Building and deploying the stack (sam build, sam deploy) ...")
         memory.outputs = deploy.deploy(aws, overrides)
+    aws.secrets().put_secret_value(SecretId=memory.outputs["ApiKeySecret"], SecretString=claude.key)
+    if memory.fingerprint != fingerprint:
+        _check(aws, memory.outputs["PollFunction"])
         memory.fingerprint = fingerprint
         memory.save()
-    aws.secrets().put_secret_value(SecretId=memory.outputs["ApiKeySecret"], SecretString=claude.key)
     system = System(aws, claude, memory.outputs)
     ENVIRONMENT.write_text(system.exports())
     _start_ticks(system)
@@ -127,6 +130,13 @@ def _start_claude(memory: Memory, say: Say) -> ClaudeApi:
     return current
 
 
+def _check(aws: Aws, function: str) -> None:
+    """One tick at once: a function that cannot even start would otherwise only be noticed by waiting in vain."""
+    answer = aws.functions().invoke(FunctionName=function, Payload=b'{"source": "local"}')
+    if "FunctionError" in answer:
+        raise CannotRun(f"{function} was deployed but fails: {answer['Payload'].read().decode()}")
+
+
 def _ticks() -> Process:
     return Process("ticks", [sys.executable, "-m", "local.ticks"])
 
@@ -134,4 +144,11 @@ def _ticks() -> Process:
 def _start_ticks(system: System) -> None:
     seconds = os.environ.get(_TICK_SECONDS, _USUAL_TICK_SECONDS)
     if seconds != "0" and not _ticks().running():
-        _ticks().start({**clean_environment(), **system.aws.environment(), _TICK_SECONDS: seconds, "FUNCTION": system.outputs["PollFunction"]})
+        _ticks().start(
+            {
+                **clean_environment(),
+                **system.aws.environment(),
+                _TICK_SECONDS: seconds,
+                "FUNCTION": system.outputs["PollFunction"],
+            }
+        )

@@ -13,7 +13,9 @@ def main() -> None:
     functions = boto3.client("lambda")
     while True:
         try:
-            functions.invoke(FunctionName=os.environ["FUNCTION"], Payload=b'{"detail-type": "Scheduled Event", "source": "local.ticks"}')
+            functions.invoke(
+                FunctionName=os.environ["FUNCTION"], Payload=b'{"detail-type": "Scheduled Event", "source": "local.ticks"}'
+            )
         except (BotoCoreError, ClientError) as error:
             print(error, flush=True)
         time.sleep(float(os.environ["BATCHDROP_TICK_SECONDS"]))

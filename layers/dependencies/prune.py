@@ -1,7 +1,7 @@
 """Removes from the dependencies layer what no function can reach: half its size, and time at every cold start.
 
-botocore carries a description of every AWS service; the functions speak to the few in `SERVICES`. A client for another one fails with
-`UnknownServiceError`, at once and by name.
+botocore carries a description of every AWS service; the functions speak to the few in `SERVICES`. A client for another one
+fails with `UnknownServiceError`, at once and by name.
 """
 
 from __future__ import annotations
