@@ -70,7 +70,10 @@ class SubmitSettings(_Calling, frozen=True, kw_only=True):
     collect_queue: str
 
 
-class PollSettings(_Admitting, _Calling, frozen=True, kw_only=True):
+class PollSettings(_Admitting, frozen=True, kw_only=True):
+    # A struct has one base with fields: what `_Calling` holds is repeated here.
+    api_key_secret: str
+    anthropic_base_url: str = "https://api.anthropic.com"
     plan_queue: str
     collect_queue: str
     finish_queue: str
