@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from batchdrop.domain import keys
 from batchdrop.domain.cutting import Limits
+from batchdrop.domain.findings import Finding
 from batchdrop.domain.records import Batch, Job
 from batchdrop.domain.states import TERMINAL_JOB_STATES
 from batchdrop.ports import Queue
 from batchdrop.usecases.admit import Admit
+from batchdrop.usecases.audit import Audit
 from batchdrop.usecases.cancel import Cancel
 from batchdrop.usecases.collect import Collect
 from batchdrop.usecases.control import Control
@@ -27,6 +29,7 @@ from batchdrop.usecases.repair import Repair
 from batchdrop.usecases.resolve import Resolve
 from batchdrop.usecases.submit import Submit
 from batchdrop.usecases.watch import Watch
+from tests.evidence import TwinEvidence
 from tests.twins.claude import ClaudeTwin
 from tests.twins.clock import DeadlineTwin, ManualClock
 from tests.twins.hooks import Hooks
@@ -72,6 +75,11 @@ class Stack:
         self.metrics = MetricsTwin(self.hooks)
         self.failures: list[tuple[str, BaseException]] = []
         """Messages and ticks that raised, in order."""
+        self.invocations = 0
+        self.doing: Callable[[], None] | None = None
+        """The message being handled: called again, it is a second delivery."""
+        self.commands: list[tuple[datetime, str]] = []
+        """Keys under `control/` that wait for their delivery, and since when they may come."""
         publish = Publish(self.objects, self.ledger, self.clock)
         cancel = Cancel(self.ledger, self.queues, self.clock, self.claude)
         admit = Admit(self.ledger, self.queues, self.switch, self.clock, limit=queue_limit, per_tick=per_tick)
@@ -126,13 +134,14 @@ class Stack:
     def deliver(self, upload: Upload) -> None:
         """One delivery of an S3 event; what fails comes back after the visibility timeout."""
         message = {"upload": json.dumps([upload.key, upload.version_id, upload.etag, upload.size])}
-        self._try("plan", lambda: self.plan.dropped(upload, self.deadline()), Queue.plan, message)
+        self._deliver(Queue.plan, message)
 
     def command(self, name: str, job_id: str) -> None:
-        self._try("control", lambda: self.control.dropped(f"control/{name}/{job_id}"), None, {})
+        """Drops a command; it is delivered at once."""
+        self._control(f"control/{name}/{job_id}")
 
     def tick(self) -> None:
-        self._try("poll", self.poll.tick, None, {})
+        self._try("poll", self.poll.tick, lambda _: None)
 
     def deadline(self) -> DeadlineTwin:
         return DeadlineTwin(self.clock, self.timeout)
@@ -143,8 +152,12 @@ class Stack:
         for queue in Queue:
             while (message := self.queues.take(queue)) is not None:
                 delivered += 1
-                self._try(queue.value, self._consumer(queue, message), queue, message)
-        return delivered
+                self._deliver(queue, message)
+        due = [command for command in self.commands if command[0] <= self.clock.now()]
+        for command in due:
+            self.commands.remove(command)
+            self._control(command[1])
+        return delivered + len(due)
 
     def step(self) -> None:
         """One minute: all due messages, then a tick."""
@@ -159,10 +172,15 @@ class Stack:
         """Lets time pass until every job has ended and no message is left."""
         for _ in range(minutes):
             self.step()
-            if not self.queues.waiting and all(job.state in TERMINAL_JOB_STATES for job in self.jobs()):
+            if not self.queues.waiting and not self.commands and all(job.state in TERMINAL_JOB_STATES for job in self.jobs()):
                 return
 
     # ---------------------------------------------------------------- what a test looks at
+
+    def audit(self) -> list[Finding]:
+        """Everything that is wrong with any job, or with the stack as a whole."""
+        audit = Audit(self.objects, self.ledger, TwinEvidence(self.claude), self.objects.count_versions)
+        return [*audit.stack(), *(finding for job in self.jobs() for finding in audit.job(job.id))]
 
     def jobs(self) -> list[Job]:
         return sorted(self.ledger.jobs.values(), key=lambda job: job.id)
@@ -206,14 +224,27 @@ class Stack:
             case Queue.finish:
                 return lambda: self.finish.job(message["job_id"])
 
-    def _try(self, who: str, call: Callable[[], None], queue: Queue | None, message: dict[str, str]) -> None:
+    def _deliver(self, queue: Queue, message: dict[str, str]) -> None:
+        self._try(
+            queue.value,
+            self._consumer(queue, message),
+            lambda due: self.queues.waiting.append(Sent(queue, message, 0, due)),
+        )
+
+    def _control(self, key: str) -> None:
+        self._try("control", lambda: self.control.dropped(key), lambda due: self.commands.append((due, key)))
+
+    def _try(self, who: str, call: Callable[[], None], again: Callable[[datetime], None]) -> None:
+        """One invocation. What fails comes `again` after the visibility timeout."""
+        outer, self.doing = self.doing, call
+        self.invocations += 1
         try:
             call()
         except (Exception, Killed) as error:
             self.failures.append((who, error))
-            if queue is not None:
-                due = self.clock.now() + timedelta(seconds=VISIBILITY)
-                self.queues.waiting.append(Sent(queue, message, 0, due))
+            again(self.clock.now() + timedelta(seconds=VISIBILITY))
+        finally:
+            self.doing = outer
 
 
 def row(custom_id: str | None = None, prompt: str = "Hello", **params: Any) -> bytes:

@@ -14,8 +14,8 @@ from batchdrop.ports import ApiBatch, ApiCounts, ApiPage
 from tests.twins.clock import ManualClock
 from tests.twins.hooks import Hooks, hooked
 
-type Answer = Callable[[str, dict[str, Any]], Mapping[str, object]]
-"""From a custom id and params to the `result` of its line."""
+type Answer = Callable[[str, dict[str, Any]], Mapping[str, object] | None]
+"""From a custom id and params to the `result` of its line; None for a request that the API counts and gives no line for."""
 
 
 def greet(custom_id: str, params: dict[str, Any]) -> Mapping[str, object]:
@@ -49,7 +49,8 @@ class _Held:
 class ClaudeTwin:
     """A batch ends `seconds` after its creation, or `cancel_seconds` after it was canceled.
 
-    `answer` makes the results, one call for each request. `cut_results_at`: the next results streams break after so many bytes.
+    `answer` makes the results, one call for each request. `cut_results_at`: the next results stream breaks after so many bytes.
+    `garble`: what becomes of the bytes of the next results stream, without an error. `list_lag`: seconds before a batch is listed.
     """
 
     name = "claude"
@@ -69,7 +70,9 @@ class ClaudeTwin:
         self.seconds = seconds
         self.cancel_seconds = cancel_seconds
         self.page_limit = page_limit
+        self.list_lag = 0.0
         self.cut_results_at: int | None = None
+        self.garble: Callable[[bytes], bytes] | None = None
         self._clock = clock
         self._held: dict[str, _Held] = {}
 
@@ -88,6 +91,13 @@ class ClaudeTwin:
         """Of every request that was ever accepted: a row that was paid for twice is in here twice."""
         return [request["custom_id"] for held in self._held.values() for request in held.requests]
 
+    def requests_of(self, api_id: str) -> list[str]:
+        """Custom ids of one batch."""
+        return [request["custom_id"] for request in self._held[api_id].requests]
+
+    def created_at(self, api_id: str) -> datetime:
+        return self._held[api_id].created_at
+
     def inject(self, body: bytes) -> ApiBatch:
         """A batch that somebody else created in the same workspace."""
         return self._accept(body)
@@ -100,7 +110,8 @@ class ClaudeTwin:
 
     @hooked
     def page(self, after: str | None = None) -> ApiPage:
-        newest_first = list(reversed(self._held))
+        listed = self._clock.now() - timedelta(seconds=self.list_lag)
+        newest_first = [held.id for held in reversed(self._held.values()) if held.created_at <= listed]
         start = newest_first.index(after) + 1 if after else 0
         ids = newest_first[start : start + self.page_limit]
         more = start + self.page_limit < len(newest_first)
@@ -133,17 +144,20 @@ class ClaudeTwin:
 
     def _stream(self, held: _Held) -> Iterator[bytes]:
         """In the reverse of the order they were asked, in chunks that do not care for lines."""
+        results = [(request["custom_id"], self._result(held, request)) for request in reversed(held.requests)]
         lines = b"".join(
-            json.dumps({"custom_id": request["custom_id"], "result": self._result(held, request)}).encode() + b"\n"
-            for request in reversed(held.requests)
+            json.dumps({"custom_id": custom_id, "result": result}).encode() + b"\n" for custom_id, result in results if result
         )
+        if self.garble is not None:
+            garble, self.garble = self.garble, None
+            lines = garble(lines)
         cut, self.cut_results_at = self.cut_results_at, None
         for start in range(0, len(lines[:cut]), 1000):
             yield lines[:cut][start : start + 1000]
         if cut is not None:
             raise Incomplete(f"the results of {held.id} broke off")
 
-    def _result(self, held: _Held, request: dict[str, Any]) -> Mapping[str, object]:
+    def _result(self, held: _Held, request: dict[str, Any]) -> Mapping[str, object] | None:
         return {"type": "canceled"} if held.canceled_at else self.answer(request["custom_id"], request["params"])
 
     def _accept(self, body: bytes) -> ApiBatch:
@@ -179,7 +193,8 @@ class ClaudeTwin:
         )
 
     def _counts(self, held: _Held) -> ApiCounts:
-        types = [str(self._result(held, request)["type"]) for request in held.requests]
+        results = [self._result(held, request) for request in held.requests]
+        types = [str(result["type"]) if result else "succeeded" for result in results]
         return ApiCounts(
             succeeded=types.count("succeeded"),
             errored=types.count("errored"),

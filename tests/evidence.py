@@ -1,0 +1,24 @@
+"""What the API in memory holds, for an audit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from batchdrop.usecases.audit import Accepted
+from tests.twins.claude import ClaudeTwin
+
+
+class TwinEvidence:
+    complete = True
+
+    def __init__(self, claude: ClaudeTwin) -> None:
+        self._claude = claude
+
+    def accepted(self, since: datetime) -> Iterator[Accepted]:
+        for api_id in self._claude.ids:
+            if self._claude.created_at(api_id) >= since:
+                yield Accepted(id=api_id, requests=len(self._claude.requests_of(api_id)))
+
+    def custom_ids(self, api_id: str) -> Iterator[str]:
+        return iter(self._claude.requests_of(api_id))
