@@ -48,15 +48,15 @@ def process(event: dict[str, Any], context: LambdaContext, take: Callable[[bytes
     """Gives each message's body to `take`; a message whose `take` raises is reported as failed and comes back."""
     log = logger()
 
-    def record(message: SQSRecord) -> None:
+    def handle(record: SQSRecord) -> None:  # Powertools passes it by this name
         try:
-            take(message.raw_event["body"].encode())
+            take(record.raw_event["body"].encode())
         except Exception:
             log.exception(
                 "message failed",
-                extra={"message_id": message.message_id, "receives": message.attributes.approximate_receive_count},
+                extra={"message_id": record.message_id, "receives": record.attributes.approximate_receive_count},
             )
             raise
 
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-    return process_partial_response(event=event, record_handler=record, processor=processor, context=context)
+    return process_partial_response(event=event, record_handler=handle, processor=processor, context=context)
