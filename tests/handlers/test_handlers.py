@@ -1,0 +1,123 @@
+"""Event in, response out; and one file all the way through the six handlers."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from batchdrop.settings import CollectSettings, ConfigurationError, PollSettings
+from tests.handlers.conftest import BUCKET, Cloud
+from tests.stack import row, rows
+
+ALL_TAKEN = {"batchItemFailures": []}
+
+
+def test_a_file_goes_through_all_handlers(cloud: Cloud) -> None:
+    body = b"\n".join([rows(3).rstrip(), b"not json", row("again", "[[error:overloaded_error:1]]")])
+    assert cloud.invoke("plan", cloud.upload("inbox/a b+ü.jsonl", body)) == ALL_TAKEN
+    for _ in range(3):
+        cloud.drain()
+        cloud.claude.advance(10)
+        assert cloud.invoke("poll", cloud.event("poll-tick")) is None
+    cloud.drain()
+    outputs = {key.rsplit("/", 1)[1]: text for key, text in cloud.outputs().items()}
+    assert set(outputs) == {"status.json", "results.jsonl", "failed.jsonl", "manifest.json"}
+    results = [json.loads(line) for line in outputs["results.jsonl"].splitlines()]
+    assert [(result["line"], result["attempts"]) for result in results] == [(1, 1), (2, 1), (3, 1), (5, 2)]
+    assert json.loads(outputs["manifest.json"])["counts"]["invalid"] == 1
+    assert json.loads(outputs["status.json"])["state"] == "done"
+
+
+def test_a_repeated_event_in_one_delivery_is_one_job(cloud: Cloud) -> None:
+    event = cloud.upload("inbox/reviews.jsonl", rows(2))
+    event["Records"].append(dict(event["Records"][0], messageId="another"))
+    assert cloud.invoke("plan", event) == ALL_TAKEN
+    cloud.drain()
+    assert cloud.claude.count("create") == 1
+
+
+def test_odd_keys_arrive_as_they_are(cloud: Cloud) -> None:
+    event = cloud.event("plan-odd-keys")
+    for record in event["Records"]:
+        message = json.loads(record["body"])
+        item = message["detail"]["object"]
+        item["version-id"] = cloud.s3.put_object(Bucket=BUCKET, Key=item["key"], Body=row("x"))["VersionId"]
+        record["body"] = json.dumps(message)
+    assert cloud.invoke("plan", event) == ALL_TAKEN
+    keys = [key for key in cloud.outputs() if key.endswith("status.json")]
+    assert len(keys) == 2  # the third is a folder marker
+    assert all(json.loads(cloud.outputs()[key])["input"]["key"].startswith("inbox/") for key in keys)
+
+
+def test_an_object_that_is_gone_is_reported_not_retried(cloud: Cloud) -> None:
+    assert cloud.invoke("plan", cloud.event("plan-upload")) == ALL_TAKEN
+    (status,) = [text for key, text in cloud.outputs().items() if key.endswith("status.json")]
+    assert "deleted before it could be read" in json.loads(status)["message"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "event"),
+    [
+        ("plan", "plan-resume"),
+        ("submit", "submit-batch"),
+        ("collect", "collect-batch"),
+        ("finish", "finish-job"),
+        ("control", "control-cancel"),
+        ("control", "control-retry"),
+    ],
+)
+def test_a_message_about_nothing_is_taken(cloud: Cloud, verb: str, event: str) -> None:
+    assert cloud.invoke(verb, cloud.event(event)) == ALL_TAKEN
+
+
+def test_a_command_for_an_unknown_job_is_answered(cloud: Cloud) -> None:
+    cloud.invoke("control", cloud.event("control-cancel"))
+    (status,) = cloud.outputs().values()
+    assert json.loads(status)["state"] == "unknown"
+
+
+def test_only_the_message_that_failed_comes_back(cloud: Cloud) -> None:
+    event = cloud.upload("inbox/good.jsonl", rows(1))
+    event["Records"].insert(0, dict(event["Records"][0], messageId="broken", body="no json"))
+    assert cloud.invoke("plan", event) == {"batchItemFailures": [{"itemIdentifier": "broken"}]}
+    cloud.drain()
+    assert cloud.claude.count("create") == 1
+
+
+def test_a_tick_beats_the_heart(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    cloud.invoke("poll", cloud.event("poll-tick"))
+    line = next(line for line in capsys.readouterr().out.splitlines() if '"Heartbeat"' in line)
+    metrics = json.loads(line)
+    assert metrics["Heartbeat"] == [1.0]
+    assert metrics["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "Batchdrop"
+
+
+def test_no_log_line_holds_a_prompt_an_answer_or_the_key(cloud: Cloud, caplog: pytest.LogCaptureFixture) -> None:
+    prompt = "planted-prompt-7731"
+    lines = [row("planted-id-7731", f"{prompt} great"), row("b", f"{prompt} [[error:invalid_request_error]]"), prompt.encode()]
+    cloud.invoke("plan", cloud.upload("inbox/a.jsonl", b"\n".join(lines)))
+    cloud.claude.fault("refuse", "create", status=400, type="invalid_request_error", message=f"bad: {prompt}")
+    for _ in range(4):
+        cloud.drain()
+        cloud.claude.advance(10)
+        cloud.invoke("poll", cloud.event("poll-tick"))
+    logged = "\n".join(str(vars(record)) for record in caplog.records)
+    assert "create refused" in logged
+    for planted in (prompt, "planted-id-7731", "test-key", "great"):
+        assert planted not in logged
+
+
+def test_a_missing_variable_is_named() -> None:
+    with pytest.raises(ConfigurationError, match="BATCHDROP_MAX_ATTEMPTS"):
+        CollectSettings.from_env(
+            {
+                "BATCHDROP_BUCKET": "b",
+                "BATCHDROP_TABLE": "t",
+                "BATCHDROP_API_KEY_SECRET": "s",
+                "BATCHDROP_FINISH_QUEUE": "f",
+                "BATCHDROP_SPOOL_BYTES": "1",
+            }
+        )
+    with pytest.raises(ConfigurationError, match="BATCHDROP_"):
+        PollSettings.from_env({})
