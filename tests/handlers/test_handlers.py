@@ -6,11 +6,12 @@ import json
 
 import pytest
 
-from batchdrop.settings import CollectSettings, ConfigurationError, PollSettings
+from batchdrop.domain.errors import ConfigurationError
+from batchdrop.settings import CollectSettings, PollSettings
 from tests.handlers.conftest import BUCKET, Cloud
 from tests.stack import row, rows
 
-ALL_TAKEN = {"batchItemFailures": []}
+ALL_TAKEN: dict[str, list[str]] = {"batchItemFailures": []}
 
 
 def test_a_file_goes_through_all_handlers(cloud: Cloud) -> None:
