@@ -50,7 +50,7 @@ class ClaudeTwin:
     """A batch ends `seconds` after its creation, or `cancel_seconds` after it was canceled.
 
     `answer` makes the results, one call for each request. `cut_results_at`: the next results stream breaks after so many bytes.
-    `garble`: what becomes of the bytes of the next results stream, without an error. `list_lag`: seconds before a batch is listed.
+    `garble`: what becomes of the bytes of the next results stream, without an error. `list_lag`: seconds till a batch is listed.
     """
 
     name = "claude"

@@ -1,0 +1,124 @@
+"""Find the points, do the harm, let time pass, and judge what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from batchdrop.domain import keys
+from batchdrop.domain.states import TERMINAL_JOB_STATES
+from tests.faults.faults import Fault, faults_of
+from tests.faults.scenarios import Scenario
+from tests.stack import Killed, Stack
+
+# Whatever happens once is over well within this time.
+MINUTES = 240
+
+
+class Run(NamedTuple):
+    """One fault at one call of one scenario."""
+
+    scenario: Scenario
+    call: int
+    name: str
+    fault: Fault
+
+    def __str__(self) -> str:
+        return f"{self.scenario.name}: call {self.call} {self.name}: {self.fault.name}"
+
+
+class Harm:
+    """Does one fault at one call, counted over the whole scenario; a process that was killed does nothing any more."""
+
+    def __init__(self, stack: Stack, call: int, fault: Fault) -> None:
+        self._stack = stack
+        self._call = call
+        self._fault = fault
+        self._seen = -1
+        self._dead: int | None = None
+        self._busy = False
+        self.done = False
+        stack.hooks.before = self._before
+        stack.hooks.after = self._after
+
+    def _before(self, name: str) -> None:
+        if self._busy:
+            return
+        if self._dead == self._stack.invocations:
+            raise Killed
+        self._seen += 1
+        if self._seen == self._call:
+            self._act(self._fault.before)
+
+    def _after(self, name: str) -> None:
+        if not self._busy and self._dead is None and self._seen == self._call and not self.done:
+            self._act(self._fault.after)
+
+    def _act(self, act: object) -> None:
+        """Calls within the fault are somebody else's and stay unharmed."""
+        if not callable(act):
+            return
+        self.done = self._busy = True
+        here = self._stack.invocations
+        try:
+            act(self._stack)
+        except Killed:
+            self._dead = here
+            raise
+        finally:
+            self._busy = False
+
+
+def points(scenario: Scenario) -> list[str]:
+    """The calls that leave the process in a run without a fault."""
+    stack = scenario.build()
+    play(scenario, stack)
+    return list(stack.hooks.calls)
+
+
+def runs(scenario: Scenario) -> Iterator[Run]:
+    for call, name in enumerate(points(scenario)):
+        for fault in faults_of(name):
+            yield Run(scenario, call, name, fault)
+
+
+def play(scenario: Scenario, stack: Stack) -> None:
+    scenario.play(stack)
+    stack.run(MINUTES)
+
+
+def outputs(stack: Stack) -> dict[str, bytes]:
+    """What users read, by job and name; times and ids of batches are in the manifest alone."""
+    names = ("results.jsonl", "failed.jsonl")
+    folders = {job.id: keys.outbox_folder(job.input.key, job.id) for job in stack.jobs()}
+    return {
+        folder + name: stack.objects.body(folder + name)
+        for folder in folders.values()
+        for name in names
+        if folder + name in stack.objects.keys(folder)
+    }
+
+
+def judge(run: Run, expected: dict[str, bytes]) -> list[str]:
+    """Runs it; what is wrong with its outcome, in sentences."""
+    stack = run.scenario.build()
+    harm = Harm(stack, run.call, run.fault)
+    play(run.scenario, stack)
+    stack.hooks.clear()
+    wrong = [f"{finding.kind}: {finding.sentence} ({finding.batch}, line {finding.line})" for finding in stack.audit()]
+    wrong += [f"job {job.id} is still {job.state}" for job in stack.jobs() if job.state not in TERMINAL_JOB_STATES]
+    wrong += _statuses(stack)
+    if not harm.done:
+        wrong.append("the fault never happened")
+    if run.scenario.same_outputs and run.fault.same_outputs and outputs(stack) != expected:
+        wrong.append("the outputs differ from those of a run without a fault")
+    return wrong
+
+
+def _statuses(stack: Stack) -> Iterator[str]:
+    """The last word to the user has to be the truth."""
+    for job in stack.jobs():
+        if job.state in TERMINAL_JOB_STATES:
+            shown = stack.document("status.json", job)["state"]
+            if shown != job.state:
+                yield f"status.json says {shown} of a job that is {job.state}"

@@ -1,0 +1,124 @@
+"""What goes through the stack while it is being harmed: small jobs that visit every verb."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from batchdrop.domain.ids import parse_custom_id
+from tests.stack import Stack, row
+from tests.twins.claude import greet
+
+RETRYABLE = ("overloaded_error", "api_error", "rate_limit_error", "timeout_error")
+
+
+def errored(kind: str) -> dict[str, object]:
+    return {"type": "errored", "error": {"type": "error", "error": {"type": kind, "message": f"a {kind}"}}}
+
+
+EXPIRED: dict[str, object] = {"type": "expired"}
+
+# What the API makes of a line, attempt after attempt; None: no result line. The last one holds for all later attempts.
+_FATES: dict[int, tuple[Mapping[str, object] | None, ...]] = {
+    2: (errored("overloaded_error"), {}),
+    3: (EXPIRED, errored("api_error"), {}),
+    5: (None, {}),
+    6: (errored("invalid_request_error"),),
+    9: (errored("timeout_error"),),
+    11: (errored("rate_limit_error"), {}),
+}
+
+
+def fated(custom_id: str, params: dict[str, Any]) -> Mapping[str, object] | None:
+    """An answer for each kind of end; it depends on nothing but the request and its attempt."""
+    ours = parse_custom_id(custom_id)
+    if ours is None or ours.line not in _FATES:
+        return greet(custom_id, params)
+    fates = _FATES[ours.line]
+    fate = fates[min(ours.attempt, len(fates)) - 1]
+    return greet(custom_id, params) if fate == {} else fate
+
+
+def mixed_rows() -> bytes:
+    """12 lines in batches of three: answers, retries, a blank line, and three rows that are never sent."""
+    lines = [row(f"row {i}", f"prompt {i}") for i in range(1, 13)]
+    lines[3] = b"not json"
+    lines[6] = b""
+    lines[7] = row("row 1")
+    lines[11] = b'{"params": {"model": "m"}}'
+    return b"\n".join(lines) + b"\n"
+
+
+class Scenario(NamedTuple):
+    """`play` drops files and commands; the harness then lets time pass until everything has ended."""
+
+    name: str
+    build: Callable[[], Stack]
+    play: Callable[[Stack], None]
+    same_outputs: bool = True
+    """Whether a run with a fault must give the very bytes of a run without one."""
+
+
+def _small_batches() -> Stack:
+    stack = Stack(max_requests=3)
+    stack.claude.answer = fated
+    return stack
+
+
+def _mixed(stack: Stack) -> None:
+    upload = stack.drop("inbox/team/mixed.jsonl", mixed_rows())
+    stack.deliver(upload)
+
+
+def _little_disk() -> Stack:
+    stack = Stack(max_requests=6, spool_bytes=700)
+    stack.claude.answer = fated
+    return stack
+
+
+def _compressed(stack: Stack) -> None:
+    stack.drop("inbox/packed.jsonl.gz", gzip.compress(mixed_rows(), mtime=0))
+
+
+def _canceled(stack: Stack) -> None:
+    stack.drop("inbox/canceled.jsonl", mixed_rows())
+    for _ in range(20):
+        if any(batch.api_id for batch in stack.ledger.stored.values()):
+            break
+        stack.step()
+    for job in stack.jobs():
+        stack.command("cancel", job.id)
+
+
+def _two_jobs() -> Stack:
+    stack = Stack(max_requests=3, queue_limit=4)
+    stack.claude.answer = fated
+    return stack
+
+
+def _crowded(stack: Stack) -> None:
+    """Two jobs share little room, so that batches have to wait."""
+    first = stack.drop("inbox/first.jsonl", b"\n".join(row(f"a {i}") for i in range(5)), deliver=False)
+    second = stack.drop(
+        "inbox/second.jsonl", b"\n".join(row(f"b {i}") for i in range(4)), {"batchdrop-priority": "high"}, deliver=False
+    )
+    stack.deliver(first)
+    stack.deliver(second)
+
+
+def _rejected(stack: Stack) -> None:
+    empty = stack.drop("inbox/empty.jsonl", b"\n\n", deliver=False)
+    hopeless = stack.drop("inbox/hopeless.jsonl", b"nothing\nof use\n", deliver=False)
+    stack.deliver(empty)
+    stack.deliver(hopeless)
+
+
+MIXED = Scenario("mixed", _small_batches, _mixed)
+SCENARIOS = (
+    MIXED,
+    Scenario("little disk, gzip", _little_disk, _compressed),
+    Scenario("canceled", _small_batches, _canceled, same_outputs=False),
+    Scenario("crowded", _two_jobs, _crowded),
+    Scenario("rejected", _small_batches, _rejected),
+)
