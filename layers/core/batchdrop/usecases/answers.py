@@ -6,6 +6,8 @@ import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import msgspec
+
 from batchdrop.domain.errors import BatchdropError, Incomplete, OutOfDisk
 from batchdrop.domain.ids import CustomId, parse_custom_id
 from batchdrop.domain.records import Batch
@@ -27,7 +29,7 @@ class Foreign(BatchdropError):
 class Answers:
     """Access is in ascending order of line numbers.
 
-    When the results do not fit `budget` bytes of disk, they are downloaded once for each half (quarter, ...) of the lines instead.
+    Results that do not fit `budget` bytes of disk are downloaded once for each half (quarter, ...) of the lines instead.
     """
 
     def __init__(self, claude: Claude, clock: Clock, batch: Batch, token: str, path: Path, budget: int) -> None:
@@ -87,25 +89,24 @@ class Answers:
     def _take(self, chunks: Iterable[bytes]) -> int | None:
         """Spools one download. The number of different lines of ours in it, or None when the disk is full."""
         start = len(self._ours)
-        received = 0
+        first, last = self._batch.first_line, self._batch.last_line
+        received = bytearray(last - first + 1)
         for line in split_lines(chunks):
             custom_id = peek_custom_id(line)
-            if not custom_id.startswith(self._ours):
+            if not custom_id.startswith(self._ours) or not first <= (number := int(custom_id[start:])) <= last:
                 if self._batch.adopted:
                     raise Foreign(custom_id)
                 log.warning("a result with an unknown custom id", extra={"batch": self._batch.name})
                 continue
-            number = int(custom_id[start:])
-            if self._batch.adopted and not self._batch.first_line <= number <= self._batch.last_line:
-                raise Foreign(custom_id)
-            received += 1
+            # Once for each line, however often the API repeats it: a repeated one must not hide a missing one.
+            received[number - first] = 1
             if not self._spool.add(number, line):
                 return None
-        return received
+        return received.count(1)
 
 
 def split_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Splits on newline bytes only: U+2028 and U+0085 are content."""
+    """Splits on newline bytes only: U+2028 and U+0085 are content. Raises Incomplete when the stream ends within a line."""
     rest: list[bytes] = []
     for chunk in chunks:
         head, newline, tail = chunk.partition(b"\n")
@@ -123,12 +124,24 @@ def split_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         rest = [last]
     final = b"".join(rest)
     if final.strip():
+        _check_whole(final)
         yield final
 
 
+def _check_whole(line: bytes) -> None:
+    """A stream can end early without an error; half a line must not pass for a result."""
+    try:
+        msgspec.json.decode(line, type=msgspec.Raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Incomplete("the results end within a line") from error
+
+
 def first_custom_id(claude: Claude, api_id: str) -> CustomId | None:
-    """The custom id of a batch's first result, parsed; None when it is not one of ours."""
+    """The custom id of a batch's first result, parsed; None when it is not one of ours.
+
+    Raises Incomplete for a stream without a result: that proves nothing about whose batch it is.
+    """
     with claude.results(api_id) as chunks:
         for line in split_lines(chunks):
             return parse_custom_id(peek_custom_id(line))
-    return None
+    raise Incomplete(f"the results of {api_id} have no line")

@@ -268,7 +268,7 @@ class Plan:
             if job is None or job.state is not JobState.planning:
                 return
             if not job.batches_total:
-                self._reject(job, _nothing_in_it(job, lines))
+                self._reject(job, _nothing_in_it(lines))
                 return
             now = self._clock.now()
             planned = msgspec.structs.replace(
@@ -296,24 +296,21 @@ class Plan:
                 self._queues.send(Queue.collect, {"job_id": job.id, "batch": batch.name})
 
     def _reject(self, job: Job, reason: str) -> None:
+        """The documents come first: whoever dies here leaves a job that is still planned, and so rejected again."""
         now = self._clock.now()
-        try:
-            current = self._ledger.job(job.id) or job
-            job = self._ledger.move_job(
-                current,
-                msgspec.structs.replace(
-                    current,
-                    state=JobState.rejected,
-                    outcome=JobState.rejected,
-                    reason=reason,
-                    updated_at=now,
-                    finished_at=now,
-                    lease_until=None,
-                ),
-            )
-        except LostRace:
-            return
-        self._write_rejection(job)
+        current = self._ledger.job(job.id) or job
+        rejected = msgspec.structs.replace(
+            current,
+            state=JobState.rejected,
+            outcome=JobState.rejected,
+            reason=reason,
+            updated_at=now,
+            finished_at=now,
+            lease_until=None,
+        )
+        self._write_rejection(rejected)
+        with suppress(LostRace):
+            self._ledger.move_job(current, rejected)
 
     def _write_rejection(self, job: Job) -> None:
         now = self._clock.now()
@@ -440,7 +437,7 @@ def _repeated(line: Line, row: Row) -> Invalid:
     )
 
 
-def _nothing_in_it(job: Job, lines: int) -> str:
+def _nothing_in_it(lines: int) -> str:
     if not lines:
         return "The file is empty; nothing was sent."
     which = "its only line is" if lines == 1 else f"all of its {lines:,} lines are"
