@@ -42,6 +42,7 @@ def test_instants_are_utc_and_lose_nothing(moment: datetime, hours: int) -> None
         ({"state": JobState.held, "updated_at": LATER}, (Shelf.held, TEXT)),
         ({"state": JobState.finishing, "updated_at": LATER}, (Shelf.finishing, TEXT)),
         ({"state": JobState.running}, None),
+        ({"state": JobState.running, "cancel_requested": True, "updated_at": LATER}, (Shelf.canceling, TEXT)),
         ({"state": JobState.done}, None),
         ({"state": JobState.rejected}, None),
         ({"state": JobState.canceled}, None),

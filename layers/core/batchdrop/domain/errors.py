@@ -67,9 +67,7 @@ class Refused(ApiError):
     `retry_after` is in seconds, as the API sent it, or None. `code` is `error.details.error_code`, or "".
     """
 
-    def __init__(
-        self, message: str, *, status: int | None, kind: str, retry_after: float | None = None, code: str = ""
-    ) -> None:
+    def __init__(self, message: str, *, status: int | None, kind: str, retry_after: float | None = None, code: str = "") -> None:
         super().__init__(message, status=status, kind=kind)
         self.retry_after = retry_after
         self.code = code

@@ -75,14 +75,26 @@ def names(batch: Batch, custom_id: CustomId) -> bool:
     )
 
 
-def decide(batch: Batch, candidates: list[Candidate], rivals: Collection[Batch], now: datetime, grace: timedelta) -> Decision:
-    """`rivals`: the other batches in `submitting`, which may have created any of the candidates themselves."""
+def decide(
+    batch: Batch,
+    candidates: list[Candidate],
+    rivals: Collection[Batch],
+    now: datetime,
+    grace: timedelta,
+    *,
+    doubtful: bool = False,
+) -> Decision:
+    """`candidates`: those that no batch has claimed.
+
+    `rivals`: the other batches in `submitting`, which may have created any of the candidates themselves.
+    `doubtful`: another batch has adopted one that could be this one's, and has not seen its first result yet.
+    """
     if batch.state is not BatchState.submitting or batch.lease_until is None or now < batch.lease_until:
         return Wait()
     settled = now >= batch.lease_until + grace
     if not candidates:
-        return Release() if settled else Wait()
-    contested = any(rival.requests == batch.requests for rival in rivals)
+        return Release() if settled and not doubtful else Wait()
+    contested = doubtful or any(rival.requests == batch.requests for rival in rivals)
     if len(candidates) > 1 or contested:
         return Identify(ended=tuple(one.id for one in candidates if one.ended))
     return Adopt(api_id=candidates[0].id) if settled else Wait()

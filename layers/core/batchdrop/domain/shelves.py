@@ -19,6 +19,8 @@ class Shelf(StrEnum):
     """jobs, by lease_until (else updated_at)"""
     held = "held"
     """jobs, by updated_at"""
+    canceling = "canceling"
+    """running jobs that were asked to cancel, by updated_at"""
     finishing = "finishing"
     """jobs, by updated_at"""
     waiting = "waiting"
@@ -51,6 +53,8 @@ def place_of_job(job: Job) -> Place | None:
             return Place(Shelf.planning, instant(job.lease_until or job.updated_at))
         case JobState.held:
             return Place(Shelf.held, instant(job.updated_at))
+        case JobState.running if job.cancel_requested:
+            return Place(Shelf.canceling, instant(job.updated_at))
         case JobState.finishing:
             return Place(Shelf.finishing, instant(job.updated_at))
         case _:

@@ -29,11 +29,14 @@ class Cancel:
             self.batch(batch)
 
     def batch(self, batch: Batch) -> None:
-        """A batch being submitted is left alone: whoever learns its id cancels it."""
+        """What cannot be canceled yet is left alone, and `poll` asks again within a minute.
+
+        That is a batch being submitted, and one that was adopted: before its first result it may be somebody else's work.
+        """
         try:
             if batch.state is BatchState.ready:
                 self._end(batch)
-            elif batch.state is BatchState.in_progress:
+            elif batch.state is BatchState.in_progress and not batch.adopted:
                 self._cancel_at_api(batch)
         except LostRace:
             log.info("batch moved on while it was being canceled", extra={"job_id": batch.job_id, "batch": batch.name})

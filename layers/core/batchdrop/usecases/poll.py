@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 # Open batches that one tick watches: bounds its memory (about 2 KB each). The oldest come first.
 _WATCHED = 10_000
 _SUBMITTING = 500
+# Canceled jobs that one tick goes on canceling; the longest waiting come first.
+_CANCELING = 100
 # Waiting jobs whose status is rewritten when the reason for waiting changes.
 _TOLD = 200
 
@@ -57,7 +59,7 @@ class Poll:
     def tick(self) -> None:
         """Runs every step, then raises the first error that is not just an API that did not answer."""
         failures: list[BatchdropError] = []
-        for step in (self._look, self._stop, self._mend, self._admit_waiting, self._tell):
+        for step in (self._look, self._stop, self._cancel_asked, self._mend, self._admit_waiting, self._tell):
             try:
                 step()
             except BatchdropError as error:
@@ -87,6 +89,11 @@ class Poll:
         for batch in self._ledger.shelf(Shelf.watched, limit=_WATCHED):
             if batch.state is BatchState.in_progress:
                 self._cancel.batch(batch)
+
+    def _cancel_asked(self) -> None:
+        """Finishes what a cancel command could not: batches then on their way to the API, or that the API did not let go."""
+        for job in self._ledger.job_shelf(Shelf.canceling, limit=_CANCELING):
+            self._cancel.job(job)
 
     def _mend(self) -> None:
         self._repair.tick()

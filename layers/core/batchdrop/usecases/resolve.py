@@ -34,18 +34,25 @@ class Resolve:
         return min((reconcile.earliest_creation(batch) for batch in due), default=None)
 
     def tick(self, submitting: list[Batch], listed: list[reconcile.Candidate]) -> set[str]:
-        """`listed`: batches at the API that nobody watches, back to `look_back_to`. Returns the jobs that changed."""
+        """`listed`: batches at the API that nobody owns for sure, back to `look_back_to`. Returns the jobs that changed."""
         changed: set[str] = set()
         for batch in submitting:
             rivals = [other for other in submitting if other is not batch]
-            candidates = [one for one in reconcile.candidates_for(batch, listed) if self._ledger.owner_of(one.id) is None]
-            decision = reconcile.decide(batch, candidates, rivals, self._clock.now(), self._grace)
+            owners = {one: self._ledger.owner_of(one.id) for one in reconcile.candidates_for(batch, listed)}
+            free = [one for one, owner in owners.items() if owner is None]
+            doubtful = any(self._may_be_mistaken(owner) for owner in owners.values() if owner is not None)
+            decision = reconcile.decide(batch, free, rivals, self._clock.now(), self._grace, doubtful=doubtful)
             try:
                 if self._act(batch, decision):
                     changed.add(batch.job_id)
             except LostRace:
                 log.info("another poller settled this batch", extra={"batch": batch.name})
         return changed
+
+    def _may_be_mistaken(self, owner: tuple[str, str]) -> bool:
+        """Whether a batch has adopted what may be another's: its first result has not been seen yet."""
+        batch = self._ledger.batch(*owner)
+        return batch is not None and batch.adopted and batch.state is not BatchState.collected
 
     def _act(self, batch: Batch, decision: reconcile.Decision) -> bool:
         match decision:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import msgspec
 
-from batchdrop.domain.errors import LostRace, NotFound
+from batchdrop.domain.errors import LostRace, NotFound, Unavailable
 from batchdrop.domain.reconcile import Candidate
 from batchdrop.domain.records import Batch, BatchState
 from batchdrop.ports import ApiBatch, Claude, Clock, Ledger, Queue, Queues, Tally
@@ -32,7 +32,7 @@ class Watch:
     def tick(self, watched: dict[str, Batch], look_back_to: datetime | None) -> tuple[list[Candidate], set[str]]:
         """Records what has ended. `watched`: open batches by API id; `look_back_to`: list at least this far back.
 
-        Returns what else is at the API since `look_back_to` (for reconciliation) and the jobs that changed.
+        Returns what is at the API since `look_back_to` and not known for sure (for reconciliation), and the jobs that changed.
         Raises Unavailable or Refused when the API does not answer.
         """
         open_ids = set(watched)
@@ -44,7 +44,8 @@ class Watch:
                 open_ids.discard(seen.id)
                 if self._saw(batch, seen):
                     changed.add(batch.job_id)
-            elif look_back_to is not None and seen.created_at >= look_back_to:
+            # An adopted batch may still prove to be the one that another submission left behind.
+            if (batch is None or batch.adopted) and look_back_to is not None and seen.created_at >= look_back_to:
                 others.append(_candidate(seen))
         for api_id in sorted(open_ids)[:_ASK]:
             if self._ask(watched[api_id]):
@@ -52,10 +53,14 @@ class Watch:
         return others, changed
 
     def _listed(self, open_ids: set[str], look_back_to: datetime | None) -> Iterator[ApiBatch]:
-        """Newest first; further pages only while a watched batch is unseen or the list does not reach back far enough."""
+        """Newest first; further pages only while a watched batch is unseen or the list does not reach back far enough.
+
+        Raises Unavailable at a list too long for one tick: a part of it must not pass for the whole.
+        """
         if not open_ids and look_back_to is None:
             return
         cursor: str | None = None
+        reached = False
         for _ in range(_PAGES):
             page = self._claude.page(cursor)
             yield from page.batches
@@ -63,6 +68,8 @@ class Watch:
             reached = look_back_to is None or not page.batches or page.batches[-1].created_at < look_back_to
             if cursor is None or (not open_ids and reached):
                 return
+        if not reached:
+            raise Unavailable(f"the API lists more than {_PAGES} pages of batches", kind="long_list")
 
     def _ask(self, batch: Batch) -> bool:
         """404 on a known id is observed for valid batches (anthropics/anthropic-sdk-python#1432): it is not an end."""
