@@ -1,15 +1,19 @@
-"""Where the laptop system keeps everything: `.local/` inside the checkout, so that two checkouts never meet."""
+"""Where the laptop system keeps everything: `.local/` inside the checkout, so that two checkouts never meet.
+
+`BATCHDROP_LOCAL` names another folder: the tests run a system of their own beside one that is up.
+"""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-HOME = ROOT / ".local"
+HOME = Path(os.environ.get("BATCHDROP_LOCAL", ROOT / ".local")).resolve()
 LOGS = HOME / "logs"
 TEMPORARY = HOME / "tmp"
 BUILD = HOME / "sam" / "build"
 OUTBOX = HOME / "outbox"
 ENVIRONMENT = HOME / "env"
 SYSTEM = HOME / "system.json"
-MINISTACK_PYTHON = HOME / "ministack" / "venv" / "bin" / "python"
+MINISTACK_PYTHON = ROOT / ".local" / "ministack" / "venv" / "bin" / "python"
