@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sysconfig
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,8 @@ class Aws:
     def start(self) -> None:
         if not MINISTACK_PYTHON.exists():
             raise CannotRun("MiniStack is not installed: run make setup.")
-        TEMPORARY.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(TEMPORARY, ignore_errors=True)
+        TEMPORARY.mkdir(parents=True)
         self.process.start(
             {
                 **clean_environment(),

@@ -7,16 +7,24 @@
    in C.
 3. A read that names a version ignores `Range` and answers with the whole object: reading a large file in pieces becomes
    quadratic.
-4. With TLS it also takes port 443 when it can, which another checkout or the user may want.
+4. Every new worker unpacks the layers again, 7,000 files and several seconds. Here the workers share one read-only copy, as
+   /opt is on Lambda.
+5. With TLS it also takes port 443 when it can, which another checkout or the user may want.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import os
 import sys
+import tempfile
+import zipfile
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Self
 
 _LENT = frozenset(
     {
@@ -63,12 +71,49 @@ def _compute_checksums_in_c(s3: Any) -> None:  # noqa: ANN401 - another package'
     s3._crc32c = checksums.crc32c  # noqa: SLF001 - it has no public name
 
 
+class _SharedZip:
+    """As much of `zipfile.ZipFile` as a worker's start uses; the unpacked files are the same for all workers."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def namelist(self) -> list[str]:
+        """Nothing to check: our own archives, unpacked by `extractall` of the standard library, which keeps them inside."""
+        return []
+
+    def extractall(self, folder: str) -> None:
+        shared = Path(tempfile.gettempdir(), "unpacked", hashlib.sha256(Path(self._path).read_bytes()).hexdigest())
+        if not shared.exists():
+            shared.parent.mkdir(exist_ok=True)
+            started = tempfile.mkdtemp(dir=shared.parent)
+            with zipfile.ZipFile(self._path) as archive:
+                archive.extractall(started)
+            _rename_unless_there(started, shared)
+        Path(folder).rmdir()
+        Path(folder).symlink_to(shared)
+
+
+def _rename_unless_there(started: str, shared: Path) -> None:
+    try:
+        os.rename(started, shared)
+    except OSError:  # another worker was first
+        if not shared.exists():
+            raise
+
+
 def main(site_packages: str) -> None:
     sys.meta_path.append(_Lender(site_packages))
     app: Any = importlib.import_module("ministack.app")
     s3 = importlib.import_module("ministack.services.s3")
     _answer_ranges_of_versions(s3)
     _compute_checksums_in_c(s3)
+    runtime: Any = importlib.import_module("ministack.core.lambda_runtime")
+    runtime.zipfile = SimpleNamespace(ZipFile=_SharedZip, BadZipFile=zipfile.BadZipFile, LargeFileError=zipfile.LargeZipFile)
     app._port_is_bindable = lambda *_: False  # noqa: SLF001 - it has no public name
     sys.argv = sys.argv[:1]
     app.main()

@@ -1,0 +1,85 @@
+"""How the functions are made: each with its own role, its own log group, no secret in sight."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batchdrop import settings
+from tests.template.conftest import ROOT, Template
+from tests.template.facts import Resources, of_type, references
+
+_VERBS = ("plan", "submit", "poll", "collect", "finish", "control")
+
+
+@pytest.fixture
+def functions(resources: Resources) -> dict[str, Mapping[str, Any]]:
+    return {name.removesuffix("Function").lower(): found for name, found in of_type(resources, "AWS::Lambda::Function").items()}
+
+
+def test_there_is_one_function_for_each_folder(functions: dict[str, Mapping[str, Any]]) -> None:
+    folders = {path.parent.name for path in Path(ROOT, "functions").glob("*/app.py")}
+    assert folders == set(functions) == set(_VERBS)
+
+
+def test_every_function_has_a_role_of_its_own(functions: dict[str, Mapping[str, Any]]) -> None:
+    roles = {verb: next(references(found["Role"])) for verb, found in functions.items()}
+    assert roles == {verb: f"{verb.capitalize()}Role" for verb in functions}
+
+
+def test_every_function_logs_to_a_group_with_an_end(functions: dict[str, Mapping[str, Any]], resources: Resources) -> None:
+    groups = of_type(resources, "AWS::Logs::LogGroup")
+    for verb, found in functions.items():
+        group = groups[next(references(found["LoggingConfig"]["LogGroup"]))]
+        assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+        assert group["LogGroupName"]["Fn::Sub"] == f"/aws/lambda/{found['FunctionName']['Fn::Sub']}", verb
+
+
+def test_every_function_runs_on_the_chosen_processor(functions: dict[str, Mapping[str, Any]]) -> None:
+    assert all(found["Architectures"] == [{"Ref": "Architecture"}] for found in functions.values())
+    assert all(found["Runtime"] == "python3.13" for found in functions.values())
+
+
+def test_no_key_is_in_an_environment_or_in_the_template(functions: dict[str, Mapping[str, Any]], translated: Template) -> None:
+    for verb, found in functions.items():
+        names = found["Environment"]["Variables"]
+        assert not {name for name in names if name.endswith(("_KEY", "_TOKEN", "PASSWORD"))}, verb
+        assert "resolve:" not in json.dumps(names), f"{verb}: a dynamic reference would be written into the environment"
+    assert "sk-ant" not in json.dumps(translated)
+
+
+@pytest.mark.parametrize("verb", _VERBS)
+def test_a_function_is_told_what_its_settings_ask_for_and_nothing_more(
+    verb: str, functions: dict[str, Mapping[str, Any]]
+) -> None:
+    wanted = set(getattr(settings, f"{verb.capitalize()}Settings").__struct_encode_fields__)
+    given = {name for name in functions[verb]["Environment"]["Variables"] if name.startswith(("BATCHDROP_", "ANTHROPIC_"))}
+    assert given == wanted
+
+
+def test_answers_of_a_batch_fit_on_the_collectors_disk(source: Template) -> None:
+    sizes = source["Parameters"]["CollectDiskMiB"]["AllowedValues"]
+    assert {str(size) for size in sizes} == set(source["Mappings"]["Disk"])
+    for size, values in source["Mappings"]["Disk"].items():
+        assert int(values["SpoolBytes"]) == int(size) * 1024 * 1024 * 80 // 100
+
+
+def test_a_failed_tick_is_not_repeated(resources: Resources) -> None:
+    (invoke,) = of_type(resources, "AWS::Lambda::EventInvokeConfig").values()
+    assert next(references(invoke["FunctionName"])) == "PollFunction"
+    assert invoke["MaximumRetryAttempts"] == 0
+    (schedule,) = of_type(resources, "AWS::Scheduler::Schedule").values()
+    assert schedule["Target"]["RetryPolicy"]["MaximumRetryAttempts"] == 0
+    assert next(references(schedule["Target"]["DeadLetterConfig"])) == "PollDeadLetters"
+
+
+def test_every_function_rings_an_alarm_and_so_does_silence(functions: dict[str, Mapping[str, Any]], resources: Resources) -> None:
+    alarms = of_type(resources, "AWS::CloudWatch::Alarm")
+    errors = [next(references(alarm["Dimensions"])) for alarm in alarms.values() if alarm["MetricName"] == "Errors"]
+    assert sorted(errors) == sorted(f"{verb.capitalize()}Function" for verb in functions)
+    assert alarms["HeartbeatAlarm"]["TreatMissingData"] == "breaching"
+    assert all(next(references(alarm["AlarmActions"])) == "AlarmTopic" for alarm in alarms.values())

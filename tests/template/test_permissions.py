@@ -1,0 +1,77 @@
+"""What the roles may do: named actions on named resources, each function for itself."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.template.facts import Resources, as_list, of_type, references, statements
+
+_BUCKET = "arn:${AWS::Partition}:s3:::${Bucket}"
+
+
+def test_no_action_holds_a_wildcard(resources: Resources) -> None:
+    actions = [(entry.role, action) for entry in statements(resources) for action in entry.actions]
+    assert actions
+    assert [pair for pair in actions if "*" in pair[1]] == []
+
+
+def test_every_resource_names_something_of_this_stack(resources: Resources) -> None:
+    for entry in statements(resources):
+        for resource in entry.resources:
+            assert resource != "*", entry
+            assert set(references(resource)) & set(resources), f"{entry.role}/{entry.sid} names nothing of this stack: {resource}"
+
+
+def test_objects_are_reached_by_prefix_only(resources: Resources) -> None:
+    scoped = re.compile(re.escape(_BUCKET) + r"/(inbox|outbox|work|control)/\*")
+    seen = 0
+    for entry in statements(resources):
+        if not any(action.startswith("s3:") for action in entry.actions) or entry.actions == ("s3:ListBucket",):
+            continue
+        for resource in entry.resources:
+            assert scoped.fullmatch(resource["Fn::Sub"]), entry
+            seen += 1
+    assert seen
+
+
+def test_listing_is_limited_to_prefixes(resources: Resources) -> None:
+    listing = [entry for entry in statements(resources) if "s3:ListBucket" in entry.actions]
+    assert listing
+    for entry in listing:
+        prefixes = entry.condition["StringLike"]["s3:prefix"]
+        assert all(re.fullmatch(r"(inbox|outbox|work|control)/\*", prefix) for prefix in prefixes), entry
+
+
+def test_every_statement_says_what_it_is_for(resources: Resources) -> None:
+    assert all(entry.sid for entry in statements(resources))
+
+
+def test_roles_have_no_managed_policies(resources: Resources) -> None:
+    roles = of_type(resources, "AWS::IAM::Role")
+    assert {
+        name: properties["ManagedPolicyArns"] for name, properties in roles.items() if properties.get("ManagedPolicyArns")
+    } == {}
+
+
+def test_every_role_takes_the_permissions_boundary(resources: Resources) -> None:
+    for name, properties in of_type(resources, "AWS::IAM::Role").items():
+        assert "PermissionsBoundaryArn" in set(references(properties["PermissionsBoundary"])), name
+
+
+@pytest.mark.parametrize("role", ["PlanRole", "FinishRole"])
+def test_functions_that_never_call_claude_cannot_read_the_key(resources: Resources, role: str) -> None:
+    assert "secretsmanager:GetSecretValue" not in {
+        action for entry in statements(resources) if entry.role == role for action in entry.actions
+    }
+
+
+def test_only_the_rule_may_send_to_a_queue_that_events_feed(resources: Resources) -> None:
+    policies = of_type(resources, "AWS::SQS::QueuePolicy")
+    assert len(policies) == 2
+    for properties in policies.values():
+        for entry in properties["PolicyDocument"]["Statement"]:
+            rule = entry["Condition"]["ArnEquals"]["aws:SourceArn"]
+            assert resources[next(references(rule))]["Type"] == "AWS::Events::Rule"
+            assert as_list(entry["Action"]) == ["sqs:SendMessage"]

@@ -1,0 +1,83 @@
+"""The stack as a whole: data that survives it, two stacks side by side, parameters people understand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tests.template.conftest import Template
+from tests.template.facts import Resources, of_type, references
+
+# What CloudFormation calls the property that fixes a resource's physical name.
+_NAMES = (
+    "BucketName",
+    "TableName",
+    "QueueName",
+    "TopicName",
+    "RoleName",
+    "FunctionName",
+    "LogGroupName",
+    "AlarmName",
+    "Name",
+    "LayerName",
+)
+_NOT_THEIR_OWN = {"AWS::Lambda::EventSourceMapping", "AWS::Lambda::EventInvokeConfig", "AWS::Lambda::Permission"}
+
+
+def test_data_outlives_the_stack(resources: Resources) -> None:
+    for name in ("Bucket", "Table"):
+        assert resources[name]["DeletionPolicy"] == resources[name]["UpdateReplacePolicy"] == "Retain"
+
+
+def test_the_bucket_is_private_versioned_and_encrypted(resources: Resources) -> None:
+    (bucket,) = of_type(resources, "AWS::S3::Bucket").values()
+    assert bucket["VersioningConfiguration"]["Status"] == "Enabled"
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert bucket["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+    assert bucket["NotificationConfiguration"]["EventBridgeConfiguration"]["EventBridgeEnabled"] is True
+    assert any("AbortIncompleteMultipartUpload" in rule for rule in bucket["LifecycleConfiguration"]["Rules"])
+
+
+def test_only_what_is_the_programs_own_expires(resources: Resources) -> None:
+    (bucket,) = of_type(resources, "AWS::S3::Bucket").values()
+    expiring = {rule.get("Prefix") for rule in bucket["LifecycleConfiguration"]["Rules"] if "ExpirationInDays" in rule}
+    assert expiring == {"work/", "control/"}
+
+
+def test_plain_http_is_denied_unless_the_parameter_says_otherwise(source: Template, resources: Resources) -> None:
+    (policy,) = of_type(resources, "AWS::S3::BucketPolicy").values()
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert statement["Effect"] == "Deny"
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert source["Parameters"]["RequireTls"]["Default"] == "true"
+    assert [name for name, found in resources.items() if found.get("Condition") == "TlsRequired"] == ["BucketPolicy"]
+
+
+def test_the_table_can_be_restored_and_indexes_only_open_work(resources: Resources) -> None:
+    (table,) = of_type(resources, "AWS::DynamoDB::Table").values()
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
+    (index,) = table["GlobalSecondaryIndexes"]
+    assert index["IndexName"] == "open"
+    assert [key["AttributeName"] for key in index["KeySchema"]] == ["shelf", "due"]
+
+
+def test_two_stacks_have_no_name_in_common(resources: Resources) -> None:
+    for logical_id, resource in resources.items():
+        if resource["Type"] in _NOT_THEIR_OWN:
+            continue
+        properties: Mapping[str, Any] = resource.get("Properties", {})
+        for name in _NAMES:
+            if name in properties and resource["Type"] != "AWS::Lambda::LayerVersion":
+                assert "AWS::StackName" in set(references(properties[name])), f"{logical_id}.{name} is the same in every stack"
+
+
+def test_every_parameter_is_described_in_a_sentence(source: Template) -> None:
+    described = {name: found.get("Description", "") for name, found in source["Parameters"].items()}
+    assert {name: text for name, text in described.items() if len(text.split()) < 8 or not text.endswith(".")} == {}
+
+
+def test_every_parameter_is_used(source: Template) -> None:
+    everything = {key: source[key] for key in ("Globals", "Resources", "Conditions", "Outputs")}
+    assert set(source["Parameters"]) - set(references(everything)) == set()
