@@ -134,7 +134,7 @@ class Stack:
     def deliver(self, upload: Upload) -> None:
         """One delivery of an S3 event; what fails comes back after the visibility timeout."""
         message = {"upload": json.dumps([upload.key, upload.version_id, upload.etag, upload.size])}
-        self._deliver(Queue.plan, message)
+        self.receive(Queue.plan, message)
 
     def command(self, name: str, job_id: str) -> None:
         """Drops a command; it is delivered at once."""
@@ -152,12 +152,20 @@ class Stack:
         for queue in Queue:
             while (message := self.queues.take(queue)) is not None:
                 delivered += 1
-                self._deliver(queue, message)
+                self.receive(queue, message)
         due = [command for command in self.commands if command[0] <= self.clock.now()]
         for command in due:
             self.commands.remove(command)
             self._control(command[1])
         return delivered + len(due)
+
+    def receive(self, queue: Queue, message: dict[str, str]) -> None:
+        """One delivery of a message to the function behind its queue."""
+        self._try(
+            queue.value,
+            self._consumer(queue, message),
+            lambda due: self.queues.waiting.append(Sent(queue, message, 0, due)),
+        )
 
     def step(self) -> None:
         """One minute: all due messages, then a tick."""
@@ -205,7 +213,7 @@ class Stack:
         """Rows of `results.jsonl` or `failed.jsonl`; an absent file has none."""
         job = job or self.job()
         key = keys.outbox_folder(job.input.key, job.id) + name
-        return [json.loads(line) for line in self.objects.body(key).split(b"\n") if line] if key in self.objects.keys() else []
+        return [json.loads(line) for line in self.objects.body(key).split(b"\n") if line] if self.objects.keys(key) else []
 
     # ---------------------------------------------------------------- how messages come and come back
 
@@ -223,13 +231,6 @@ class Stack:
                 return lambda: self.collect.batch(message["job_id"], message["batch"])
             case Queue.finish:
                 return lambda: self.finish.job(message["job_id"])
-
-    def _deliver(self, queue: Queue, message: dict[str, str]) -> None:
-        self._try(
-            queue.value,
-            self._consumer(queue, message),
-            lambda due: self.queues.waiting.append(Sent(queue, message, 0, due)),
-        )
 
     def _control(self, key: str) -> None:
         self._try("control", lambda: self.control.dropped(key), lambda due: self.commands.append((due, key)))
