@@ -108,13 +108,14 @@ class Stack:
         )
         self.finish = Finish(self.objects, self.ledger, self.clock, self.notices, publish)
         self.control = Control(self.objects, self.ledger, self.clock, cancel, publish)
+        self.resolve = Resolve(self.ledger, self.claude, self.clock, cancel, grace=timedelta(seconds=grace))
         self.poll = Poll(
             self.ledger,
             self.switch,
             self.clock,
             self.metrics,
             Watch(self.ledger, self.queues, self.claude, self.clock),
-            Resolve(self.ledger, self.claude, self.clock, cancel, grace=timedelta(seconds=grace)),
+            self.resolve,
             Repair(self.ledger, self.queues, self.clock, self.metrics, patience=timedelta(seconds=VISIBILITY)),
             admit,
             cancel,

@@ -98,6 +98,11 @@ class ClaudeTwin:
     def created_at(self, api_id: str) -> datetime:
         return self._held[api_id].created_at
 
+    def shift(self, by: timedelta) -> None:
+        """The API's clock differs from ours: what it has created so far was created at another time."""
+        for held in self._held.values():
+            held.created_at += by
+
     def inject(self, body: bytes) -> ApiBatch:
         """A batch that somebody else created in the same workspace."""
         return self._accept(body)

@@ -1,0 +1,31 @@
+"""Short words for trouble."""
+
+from __future__ import annotations
+
+from batchdrop.domain.errors import Ambiguous, Refused
+from tests.stack import Stack
+
+LOST = Ambiguous("connection lost", kind="ReadError")
+
+
+def refused(status: int | None, kind: str = "", *, retry_after: float | None = None, code: str = "", text: str = "no") -> Refused:
+    return Refused(text, status=status, kind=kind, retry_after=retry_after, code=code)
+
+
+def fail(stack: Stack, call: str, error: Exception, *, after: bool = False, times: int = 1) -> None:
+    """The next calls of that name raise: before anything happens, or after it has."""
+    left = [error] * times
+
+    def hook(name: str) -> None:
+        if name == call and left:
+            raise left.pop()
+
+    if after:
+        stack.hooks.after = hook
+    else:
+        stack.hooks.before = hook
+
+
+def minutes(stack: Stack, number: int) -> None:
+    for _ in range(number):
+        stack.step()
