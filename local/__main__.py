@@ -33,6 +33,8 @@ def _down(_: argparse.Namespace) -> None:
 
 
 def _demo(given: argparse.Namespace) -> None:
+    if not given.file.is_file():
+        raise CannotRun(f"There is no file {given.file}.")
     was_running = system.running()
     try:
         running = system.up(_note, given.parameter)

@@ -36,8 +36,6 @@ class Dropped:
 
 def drop(system: System, path: Path) -> Dropped:
     """Uploads a file to `inbox/<its name>`. The same name again is a new version and a new job."""
-    if not path.is_file():
-        raise CannotRun(f"There is no file {path}.")
     s3, bucket, key = system.aws.s3(), system.outputs["Bucket"], f"{keys.INBOX}{path.name}"
     s3.upload_file(str(path), bucket, key)
     seen = s3.head_object(Bucket=bucket, Key=key)
