@@ -240,11 +240,16 @@ def test_a_results_stream_without_a_line_proves_nothing() -> None:
     fail(stack, "claude.create", LOST, after=True, times=2)
     stack.drop("inbox/a.jsonl", rows(4))
     stack.pump()
-    stack.hooks.clear()
-    minutes(stack, 1)
-    for _ in range(6):
+
+    def nothing_in_it(name: str) -> None:
         stack.claude.garble = lambda lines: b""
-        stack.step()
+
+    stack.hooks.clear()
+    stack.hooks.before = nothing_in_it
+    minutes(stack, 8)
+    assert [batch.foreign for batch in stack.batches()] == [(), ()]
+    stack.hooks.clear()
+    stack.claude.garble = None
     stack.run()
     assert len(stack.claude.bodies) == 2
     clean(stack)
