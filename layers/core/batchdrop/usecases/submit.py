@@ -119,8 +119,8 @@ class Submit:
             except Refused as refusal:
                 self._refused(intended, job, body, refusal)
             except Ambiguous as unclear:
-                # Stays `submitting`: only `poll`, which can look at the API, may decide.
                 log.warning("no definite answer", extra=_names(batch) | {"status": unclear.status, "kind": unclear.kind})
+                self._leave_to_poll(intended)
             else:
                 self._accepted(intended, answer)
 
@@ -130,6 +130,10 @@ class Submit:
         return self._ledger.move_batch(
             batch, msgspec.structs.replace(batch, state=BatchState.submitting, intent_at=now, lease_until=lease)
         )
+
+    def _leave_to_poll(self, batch: Batch) -> None:
+        """Stays `submitting`: only `poll`, which can look at the API, may decide. The POST is over, so it may look soon."""
+        self._ledger.move_batch(batch, msgspec.structs.replace(batch, lease_until=self._clock.now()))
 
     def _accepted(self, batch: Batch, answer: ApiBatch) -> None:
         moved = self._ledger.move_batch(
