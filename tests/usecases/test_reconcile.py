@@ -57,9 +57,9 @@ def test_a_create_that_never_arrived_is_sent_once_more() -> None:
 def test_nothing_is_decided_before_the_lease_and_the_grace_have_passed() -> None:
     stack = Stack(grace=600)
     lost(stack, accepted=False)
-    minutes(stack, 11)
+    minutes(stack, 9)
     assert stack.batches()[0].state is BatchState.submitting
-    minutes(stack, 1)
+    minutes(stack, 2)
     assert stack.batches()[0].state is not BatchState.submitting
     stack.run()
     clean(stack)
@@ -77,7 +77,7 @@ def test_a_list_that_does_not_answer_releases_nothing() -> None:
 
 def test_a_late_list_is_waited_for() -> None:
     stack = Stack(grace=300)
-    stack.claude.list_lag = 350  # the lease of 75 s comes on top of the grace
+    stack.claude.list_lag = 250
     lost(stack, accepted=True)
     stack.run()
     assert stack.batches()[0].adopted

@@ -14,6 +14,8 @@ from batchdrop.domain.records import Batch, BatchState, Record
 
 # How far this machine's clock and the API's may differ.
 CLOCK_SKEW = timedelta(minutes=5)
+# Adopting is free of risk (the first result confirms it), releasing is not: the one waits this long at most, the other the whole grace.
+SETTLING = timedelta(minutes=1)
 
 
 class Candidate(Record, frozen=True):
@@ -97,4 +99,4 @@ def decide(
     contested = doubtful or any(rival.requests == batch.requests for rival in rivals)
     if len(candidates) > 1 or contested:
         return Identify(ended=tuple(one.id for one in candidates if one.ended))
-    return Adopt(api_id=candidates[0].id) if settled else Wait()
+    return Adopt(api_id=candidates[0].id) if now >= batch.lease_until + min(grace, SETTLING) else Wait()
