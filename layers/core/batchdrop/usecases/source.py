@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import NamedTuple
 
 import msgspec
 
-from batchdrop.domain.lines import Line, read_lines, read_numbered
-from batchdrop.domain.records import Batch, ObjectRef, Record, Span
+from batchdrop.domain.lines import MAX_LINE_BYTES, NUMBER_BYTES, Block, Line, lines_in, numbered, read_blocks, read_lines
+from batchdrop.domain.records import Batch, ObjectRef, Record
+from batchdrop.domain.splice import params_in
 from batchdrop.ports import Objects
 
 
@@ -26,23 +28,48 @@ class Entry(NamedTuple):
     fault: Fault | None
 
 
+_NUMBERED_LINE_BYTES = MAX_LINE_BYTES + NUMBER_BYTES
 _decode_fault = msgspec.json.Decoder(Fault).decode
 
 
+class Stretch(NamedTuple):
+    """Lines of a batch that follow one another, and those among them that are not sent."""
+
+    block: Block
+    faults: list[Fault]
+    numbered: bool
+
+    def params(self) -> list[msgspec.Raw] | None:
+        """Of every line, if every line is a row that is sent; None says: look at each of them."""
+        block = self.block
+        if self.faults or self.numbered or block.dropped or not block.data.startswith(b"{"):
+            return None
+        # No line has a fault, so each is one JSON object or blank; and with as many objects as lines none is blank.
+        found = params_in(block.data)
+        return found if len(found) == block.lines else None
+
+    def entries(self) -> Iterator[Entry]:
+        """The lines that are not blank."""
+        if self.numbered:
+            return _paired(map(numbered, lines_in(self.block, _NUMBERED_LINE_BYTES)), iter(self.faults))
+        return _paired(lines_in(self.block), iter(self.faults))
+
+
 @contextmanager
-def lines_of(objects: Objects, span: Span) -> Iterator[Iterator[Line]]:
-    with objects.read(span.object, span.start, span.end) as stream:
-        if span.numbered:
-            yield read_numbered(stream, start=span.start)
-        else:
-            yield read_lines(stream, start=span.start, first_line=span.first_line)
+def stretches_of(objects: Objects, batch: Batch) -> Iterator[Iterator[Stretch]]:
+    """The lines of a batch, a chunk's worth at a time. Raises ObjectGone, also while reading."""
+    span = batch.span
+    longest = _NUMBERED_LINE_BYTES if span.numbered else MAX_LINE_BYTES
+    with objects.read(span.object, span.start, span.end) as stream, faults_of(objects, batch) as faults:
+        blocks = read_blocks(stream, start=span.start, first_line=span.first_line, max_line=longest)
+        yield _stretches(blocks, faults, numbered=span.numbered)
 
 
 @contextmanager
 def entries_of(objects: Objects, batch: Batch) -> Iterator[Iterator[Entry]]:
     """The lines of a batch that are not blank. Raises ObjectGone, also while reading."""
-    with lines_of(objects, batch.span) as lines, faults_of(objects, batch) as faults:
-        yield _paired(lines, faults)
+    with stretches_of(objects, batch) as stretches:
+        yield chain.from_iterable(stretch.entries() for stretch in stretches)
 
 
 @contextmanager
@@ -54,6 +81,17 @@ def faults_of(objects: Objects, batch: Batch) -> Iterator[Iterator[Fault]]:
         yield (_decode_fault(line.data) for line in read_lines(stream) if line.data)
 
 
+def _stretches(blocks: Iterator[Block], faults: Iterator[Fault], *, numbered: bool) -> Iterator[Stretch]:
+    fault = next(faults, None)
+    for block in blocks:
+        held: list[Fault] = []
+        while fault is not None and fault.line < block.number + block.lines:
+            if fault.line >= block.number:
+                held.append(fault)
+            fault = next(faults, None)
+        yield Stretch(block, held, numbered)
+
+
 def _paired(lines: Iterator[Line], faults: Iterator[Fault]) -> Iterator[Entry]:
     fault = next(faults, None)
     for line in lines:
@@ -61,7 +99,4 @@ def _paired(lines: Iterator[Line], faults: Iterator[Fault]) -> Iterator[Entry]:
             continue
         while fault is not None and fault.line < line.number:
             fault = next(faults, None)
-        if fault is not None and fault.line == line.number:
-            yield Entry(line, fault)
-        else:
-            yield Entry(line, None)
+        yield Entry(line, fault if fault is not None and fault.line == line.number else None)

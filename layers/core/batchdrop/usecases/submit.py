@@ -10,19 +10,20 @@ import logging
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 
 from batchdrop.domain import refusals
 from batchdrop.domain.errors import Ambiguous, Incomplete, LostRace, ObjectGone, Refused
+from batchdrop.domain.lines import Line
 from batchdrop.domain.records import Admission, Batch, BatchState, Job, JobState, RowStatus, Verdict
-from batchdrop.domain.rows import BODY_CLOSE, BODY_OPEN
+from batchdrop.domain.rows import BODY_CLOSE, BODY_OPEN, SEPARATOR
 from batchdrop.domain.splice import params_of
 from batchdrop.ports import ApiBatch, Claude, Clock, Deadline, Ledger, Objects, Queue, Queues, Switch, SwitchState, Tally
 from batchdrop.usecases.cancel import Cancel
 from batchdrop.usecases.publish import Publish
-from batchdrop.usecases.source import entries_of
+from batchdrop.usecases.source import Stretch, stretches_of
 
 log = logging.getLogger(__name__)
 
@@ -244,25 +245,57 @@ class Submit:
 
     def _render(self, batch: Batch, job: Job, path: Path) -> _Body:
         """Splices the `params` of every valid row, byte for byte, into a request body on disk."""
-        prefix = f'{{"custom_id":"{job.token}-{batch.attempt}-'.encode()
-        middle = batch.requests // 2
-        half: _Half | None = None
-        requests = invalid = 0
-        with path.open("wb", buffering=_WRITE_BYTES) as out, entries_of(self._objects, batch) as entries:
-            size = out.write(BODY_OPEN)
-            for line, fault in entries:
-                if fault is not None:
-                    invalid += 1
-                    continue
-                if requests == middle and requests:
-                    half = _Half(line.number, line.start, requests, invalid, size + len(BODY_CLOSE))
-                comma = b"," if requests else b""
-                size += out.write(b'%b%b%d","params":%b}' % (comma, prefix, line.number, params_of(line.data)))
-                requests += 1
-            size += out.write(BODY_CLOSE)
-        if requests != batch.requests:
-            raise Incomplete(f"{requests} of {batch.requests} requests read from {batch.span.object.key}")
-        return _Body(path, size, half)
+        with path.open("wb", buffering=_WRITE_BYTES) as out, stretches_of(self._objects, batch) as stretches:
+            rendering = _Rendering(out, f"{job.token}-{batch.attempt}-", batch.requests // 2)
+            for stretch in stretches:
+                rendering.take(stretch)
+            rendering.close()
+        if rendering.requests != batch.requests:
+            raise Incomplete(f"{rendering.requests} of {batch.requests} requests read from {batch.span.object.key}")
+        return _Body(path, rendering.size, rendering.half)
+
+
+class _Rendering:
+    """A request body on its way to disk. `middle`: how many requests its first half has."""
+
+    def __init__(self, out: BinaryIO, id_start: str, middle: int) -> None:
+        self._out = out
+        self._request = f',{{"custom_id":"{id_start}%d","params":'.encode()
+        self._middle = middle
+        self._invalid = 0
+        self.requests = 0
+        self.half: _Half | None = None
+        self.size = out.write(BODY_OPEN)
+
+    def take(self, stretch: Stretch) -> None:
+        # The first request has no comma before it, the middle one is remembered: those are looked at one by one.
+        special = not self.requests or self.requests <= self._middle < self.requests + stretch.block.lines
+        params = None if special else stretch.params()
+        if params is None:
+            for line, fault in stretch.entries():
+                if fault is None:
+                    self._row(line)
+                else:
+                    self._invalid += 1
+        else:
+            self._rows(stretch.block.number, params)
+
+    def close(self) -> None:
+        self.size += self._out.write(BODY_CLOSE)
+
+    def _row(self, line: Line) -> None:
+        if self.requests == self._middle and self.requests:
+            self.half = _Half(line.number, line.start, self.requests, self._invalid, self.size + len(BODY_CLOSE))
+        self._rows(line.number, [params_of(line.data)])
+
+    def _rows(self, number: int, params: list[msgspec.Raw]) -> None:
+        pieces: list[bytes | msgspec.Raw] = []
+        for line, value in enumerate(params, number):
+            pieces += (self._request % line, value, b"}")
+        if not self.requests:
+            pieces[0] = (self._request % number).removeprefix(SEPARATOR)
+        self.size += self._out.write(b"".join(pieces))
+        self.requests += len(params)
 
 
 def _ready_again(batch: Batch) -> Batch:
