@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
+from functools import cache
+from itertools import islice
 from typing import NamedTuple
 
 from batchdrop.domain import keys
+from batchdrop.domain.errors import BatchdropError
 from batchdrop.domain.states import TERMINAL_JOB_STATES
 from tests.faults.faults import Fault, faults_of
-from tests.faults.scenarios import Scenario
+from tests.faults.scenarios import SCENARIOS, Scenario
 from tests.stack import Killed, Stack
 
 # Whatever happens once is over well within this time.
@@ -25,6 +29,20 @@ class Run(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.scenario.name}: call {self.call} {self.name}: {self.fault.name}"
+
+
+class Piece(NamedTuple):
+    """Every `step`-th run of a scenario, from the `first`: a piece of work for one process."""
+
+    scenario: str
+    first: int
+    step: int
+
+
+class Outcome(NamedTuple):
+    fault: str
+    run: str
+    wrong: list[str]
 
 
 class Harm:
@@ -99,7 +117,14 @@ def outputs(stack: Stack) -> dict[str, bytes]:
     }
 
 
-def judge(run: Run, expected: dict[str, bytes]) -> list[str]:
+@cache
+def expected_outputs(scenario: Scenario) -> dict[str, bytes]:
+    stack = scenario.build()
+    play(scenario, stack)
+    return outputs(stack)
+
+
+def judge(run: Run) -> list[str]:
     """Runs it; what is wrong with its outcome, in sentences."""
     stack = run.scenario.build()
     harm = Harm(stack, run.call, run.fault)
@@ -108,11 +133,18 @@ def judge(run: Run, expected: dict[str, bytes]) -> list[str]:
     wrong = [f"{finding.kind}: {finding.sentence} ({finding.batch}, line {finding.line})" for finding in stack.audit()]
     wrong += [f"job {job.id} is still {job.state}" for job in stack.jobs() if job.state not in TERMINAL_JOB_STATES]
     wrong += _statuses(stack)
+    wrong += [f"{who} failed with {error!r}" for who, error in stack.failures if not isinstance(error, (BatchdropError, Killed))]
     if not harm.done:
         wrong.append("the fault never happened")
-    if run.scenario.same_outputs and run.fault.same_outputs and outputs(stack) != expected:
+    if run.scenario.same_outputs and run.fault.same_outputs and outputs(stack) != expected_outputs(run.scenario):
         wrong.append("the outputs differ from those of a run without a fault")
     return wrong
+
+
+def judge_piece(piece: Piece) -> list[Outcome]:
+    logging.disable(logging.CRITICAL)
+    chosen = islice(runs(SCENARIOS[piece.scenario]), piece.first, None, piece.step)
+    return [Outcome(run.fault.name, str(run), judge(run)) for run in chosen]
 
 
 def _statuses(stack: Stack) -> Iterator[str]:

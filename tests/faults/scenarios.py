@@ -115,10 +115,13 @@ def _rejected(stack: Stack) -> None:
 
 
 MIXED = Scenario("mixed", _small_batches, _mixed)
-SCENARIOS = (
-    MIXED,
-    Scenario("little disk, gzip", _little_disk, _compressed),
-    Scenario("canceled", _small_batches, _canceled, same_outputs=False),
-    Scenario("crowded", _two_jobs, _crowded),
-    Scenario("rejected", _small_batches, _rejected),
-)
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (
+        MIXED,
+        Scenario("packed", _little_disk, _compressed),
+        Scenario("canceled", _small_batches, _canceled, same_outputs=False),
+        Scenario("crowded", _two_jobs, _crowded),
+        Scenario("rejected", _small_batches, _rejected),
+    )
+}

@@ -1,0 +1,46 @@
+"""A part of the matrix in every test run: all faults, at calls spread over every scenario. `make faults` runs the rest."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from itertools import islice
+
+import pytest
+
+from tests.faults.matrix import Run, judge, points, runs
+from tests.faults.scenarios import MIXED, SCENARIOS
+
+# A prime: it visits every fault and every part of a scenario.
+_STRIDE = 61
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_part_of_the_matrix(name: str) -> None:
+    wrong = {str(run): found for run in islice(runs(SCENARIOS[name]), 0, None, _STRIDE) if (found := judge(run))}
+    assert wrong == {}
+
+
+def creates() -> list[Run]:
+    first = points(MIXED).index("claude.create")
+    return [run for run in runs(MIXED) if run.call == first]
+
+
+@pytest.mark.parametrize("run", creates(), ids=lambda run: run.fault.name)
+def test_every_fault_of_a_create(run: Run) -> None:
+    assert judge(run) == []
+
+
+def test_the_points_come_from_the_run_itself() -> None:
+    """Every kind of call that the twins know, and the same ones each time."""
+    found = points(MIXED)
+    assert found == points(MIXED)
+    twins = {name.split(".")[0] for name in found}
+    assert twins == {"objects", "ledger", "queues", "claude", "switch", "notices", "metrics"}
