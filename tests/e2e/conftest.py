@@ -1,0 +1,22 @@
+"""One deployed stack for all tests here: building and deploying it takes half a minute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.laptop import ROOT, Laptop, running
+
+
+@pytest.fixture(scope="session")
+def laptop() -> Iterator[Laptop]:
+    with running(ROOT / ".local" / "e2e", "FunctionTimeoutSeconds=60", "VisibilityTimeoutSeconds=360") as system:
+        yield system
+
+
+@pytest.fixture(autouse=True)
+def _no_faults_left(laptop: Laptop) -> Iterator[None]:
+    yield
+    laptop.claude.clear_faults()
+    laptop.switch("run")

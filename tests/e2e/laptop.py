@@ -1,0 +1,199 @@
+"""The deployed stack on this machine, as a user, an operator and a test see it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+import psutil
+
+from batchdrop.domain import ids, keys
+from batchdrop.domain.records import ObjectRef
+from local.claude.server import Control, start
+
+ROOT = Path(__file__).parents[2]
+API_KEY = "sk-ant-planted-key-5150"
+# Bounds of waiting, never of judging: these machines are shared.
+PATIENCE = 300.0
+_LOOK = 0.2
+
+
+class Laptop:
+    """One running system. `claude` controls the emulator that the stack calls."""
+
+    def __init__(self, environment: dict[str, str], claude: Control, home: Path) -> None:
+        self.env = environment
+        self.claude = claude
+        self.home = home
+        self.bucket = environment["BATCHDROP_BUCKET"]
+        self.s3 = self.client("s3")
+        self.sqs = self.client("sqs")
+
+    def client(self, service: str, **options: Any) -> Any:
+        make: Any = boto3.client  # its overloads know every service by a literal name
+        return make(
+            service,
+            endpoint_url=self.env["AWS_ENDPOINT_URL"],
+            region_name=self.env["AWS_DEFAULT_REGION"],
+            aws_access_key_id=self.env["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.env["AWS_SECRET_ACCESS_KEY"],
+            **options,
+        )
+
+    # ---------------------------------------------------------------- the user
+
+    def drop(self, key: str, body: bytes | Path) -> Job:
+        if isinstance(body, Path):
+            with body.open("rb") as file:
+                version = self.s3.put_object(Bucket=self.bucket, Key=key, Body=file)["VersionId"]
+        else:
+            version = self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)["VersionId"]
+        return self.job_of(key, version)
+
+    def job_of(self, key: str, version: str) -> Job:
+        seen = self.s3.head_object(Bucket=self.bucket, Key=key, VersionId=version)
+        ref = ObjectRef(bucket=self.bucket, key=key, version_id=version)
+        return Job(self, ids.job_id(ref, seen["LastModified"]), key, version)
+
+    def exists(self, key: str) -> bool:
+        return bool(self.s3.list_objects_v2(Bucket=self.bucket, Prefix=key, MaxKeys=1).get("KeyCount"))
+
+    # ---------------------------------------------------------------- the operator
+
+    def switch(self, state: str) -> None:
+        self.client("ssm").put_parameter(Name=self.env["BATCHDROP_SWITCH"], Value=state, Overwrite=True)
+
+    def logs(self) -> str:
+        """Every line that any function of the stack has logged."""
+        logs = self.client("logs")
+        lines: list[str] = []
+        for group in logs.get_paginator("describe_log_groups").paginate():
+            for one in group["logGroups"]:
+                for page in logs.get_paginator("filter_log_events").paginate(logGroupName=one["logGroupName"]):
+                    lines += [event["message"] for event in page["events"]]
+        return "\n".join(lines)
+
+    def dead_letters(self, queue: str) -> str:
+        """The URL of a queue's dead-letter queue."""
+        outputs = self.client("cloudformation").describe_stacks(StackName=self.env["BATCHDROP_STACK"])["Stacks"][0]["Outputs"]
+        return str(next(one["OutputValue"] for one in outputs if one["OutputKey"] == f"{queue}DeadLetters"))
+
+    def receive(self, queue_url: str) -> str:
+        """Takes one message away from a queue, waiting for it, and returns its body."""
+        taken: list[str] = []
+
+        def take() -> bool:
+            for message in self.sqs.receive_message(QueueUrl=queue_url).get("Messages", []):
+                self.sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+                taken.append(message["Body"])
+            return bool(taken)
+
+        self.wait(take, "a message")
+        return taken[0]
+
+    # ---------------------------------------------------------------- the machine
+
+    def workers(self, verb: str) -> list[psutil.Process]:
+        """The processes that run one function now."""
+        name = f"{self.env['BATCHDROP_STACK']}-{verb}"
+        found = []
+        for process in psutil.process_iter():
+            try:
+                inside = str(self.home) in " ".join(process.cmdline())
+                if inside and process.environ().get("AWS_LAMBDA_FUNCTION_NAME") == name:
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+    def peak_memory(self, verb: str) -> int:
+        """Highest resident set of any worker of a function in its life, in bytes, as the kernel counted it."""
+        peaks = [Path(f"/proc/{worker.pid}/status").read_text() for worker in self.workers(verb)]
+        return max((int(found[1]) * 1024 for text in peaks if (found := re.search(r"VmHWM:\s+(\d+) kB", text))), default=0)
+
+    def wait(self, condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, f"waited {seconds:.0f} s for {what}"
+            time.sleep(_LOOK)
+
+
+class Job:
+    def __init__(self, laptop: Laptop, job_id: str, key: str, version: str) -> None:
+        self.laptop = laptop
+        self.id = job_id
+        self.key = key
+        self.version = version
+        self.folder = keys.outbox_folder(key, job_id)
+
+    def wait(self, seconds: float = PATIENCE) -> Job:
+        """Until the manifest is there: then everything is."""
+        self.laptop.wait(lambda: self.laptop.exists(self.folder + "manifest.json"), f"{self.key} to end", seconds)
+        return self
+
+    def wait_for(self, state: str) -> Job:
+        self.laptop.wait(lambda: self.status().get("state") == state, f"{self.key} to be {state}")
+        return self
+
+    def read(self, name: str) -> bytes:
+        return bytes(self.laptop.s3.get_object(Bucket=self.laptop.bucket, Key=self.folder + name)["Body"].read())
+
+    def status(self) -> dict[str, Any]:
+        return dict(json.loads(self.read("status.json"))) if self.laptop.exists(self.folder + "status.json") else {}
+
+    def manifest(self) -> dict[str, Any]:
+        return dict(json.loads(self.read("manifest.json")))
+
+    def lines(self, name: str) -> list[dict[str, Any]]:
+        if not self.laptop.exists(self.folder + name):
+            return []
+        return [json.loads(line) for line in self.read(name).split(b"\n") if line]
+
+    def event(self) -> str:
+        """The message that the upload rule sends for this object."""
+        created = json.loads(json.loads((ROOT / "events" / "plan-upload.json").read_text())["Records"][0]["body"])
+        created["detail"]["bucket"]["name"] = self.laptop.bucket
+        created["detail"]["object"].update({"key": self.key, "version-id": self.version})
+        return json.dumps(created)
+
+
+@contextmanager
+def running(home: Path, *parameters: str, emulator: tuple[str, ...] = ("--seconds", "1")) -> Iterator[Laptop]:
+    """A laptop system of its own in `home`, with the emulator taken for a real API: its key must reach it and nothing else."""
+    with start(*emulator) as claude:
+        environment = {
+            **os.environ,
+            "BATCHDROP_LOCAL": str(home),
+            "BATCHDROP_TICK_SECONDS": "1",
+            "ANTHROPIC_API_KEY": API_KEY,
+            "ANTHROPIC_BASE_URL": claude.base_url,
+        }
+
+        def local(*arguments: str) -> str:
+            done = subprocess.run(
+                [sys.executable, "-m", "local", *arguments],
+                cwd=ROOT,
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+
+        chosen = [word for parameter in parameters for word in ("--parameter", parameter)]
+        exports = [line.removeprefix("export ") for line in local("up", *chosen).splitlines()]
+        try:
+            yield Laptop(dict(shlex.split(line)[0].split("=", 1) for line in exports), claude, home)
+        finally:
+            local("down")
