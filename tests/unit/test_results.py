@@ -134,3 +134,20 @@ def test_a_peek_at_nonsense_is_a_value_error() -> None:
 )
 def test_what_is_tried_again(kind: str, error_type: str, expected: bool) -> None:
     assert retryable(kind, error_type) is expected
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"custom_id":"a-1-2","result":{"type":"succeeded","message":{"model":"m"}}}',
+        b'{"custom_id": "a-1-2", "result": {"type": "succeeded", "message": {"model": "m"}}}\n',
+        b'{"result":{"type":"succeeded","message":{"model":"m"}},"custom_id":"a-1-2"}',
+        b'{"custom_id":"a-1-2","result":{"type":"succeeded","message":{"model":"m"}},"extra":{}}',
+        b'{"custom_id":"a-1-2","result":{"type":"x"},"result":{"type":"succeeded","message":{"model":"m"}}}',
+        b'{"custom_id":"a-1-2","result":{"type":"succeeded","message":{"model":"m"}}} ',
+    ],
+)
+def test_the_result_is_the_one_json_value_of_that_name_wherever_it_stands(line: bytes) -> None:
+    answer = parse_answer(line)
+    assert (answer.custom_id, answer.type, answer.model) == ("a-1-2", "succeeded", "m")
+    assert json.loads(answer.result) == {"type": "succeeded", "message": {"model": "m"}}

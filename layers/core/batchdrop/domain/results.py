@@ -14,6 +14,8 @@ _RETRYABLE_TYPES = frozenset({"expired", "missing"})
 
 # An id that comes first and needs no decoding, as ours are.
 _FIRST_ID = re.compile(rb'\{"custom_id": ?"([a-zA-Z0-9_-]+)"')
+# The same, with the result right behind it.
+_HEAD = re.compile(rb'\{"custom_id": ?"([a-zA-Z0-9_-]+)", ?"result": ?')
 
 
 class Answer(NamedTuple):
@@ -84,11 +86,7 @@ def parse_answer(line: bytes) -> Answer:
 
     A line that names its row and its type is always an answer, even if the rest is not as documented: it may have been paid.
     """
-    try:
-        outer = _line(line)
-        result = _details(outer.result)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"not a result line: {error}") from None
+    custom_id, result, raw = _in_one_pass(line) or _in_two(line)
     message = result.message or _Message()
     usage = message.usage or _Usage()
     outer_error = result.error or _Error()
@@ -98,9 +96,9 @@ def parse_answer(line: bytes) -> Answer:
         # Before there were two lifetimes every cache write was one of five minutes.
         cache = _CacheCreation(usage.cache_creation_input_tokens)
     return Answer(
-        outer.custom_id,
+        custom_id,
         result.type,
-        bytes(outer.result),
+        raw,
         inner_error.type,
         inner_error.message,
         message.model,
@@ -129,6 +127,29 @@ def retryable(type: str, error_type: str) -> bool:  # noqa: A002 - the API's wor
     An error type that is not known is not retried: it may be billed, or fail again, and `failed.jsonl` offers the row anyway.
     """
     return type in _RETRYABLE_TYPES or (type == "errored" and error_type in _RETRYABLE_ERRORS)
+
+
+def _in_one_pass(line: bytes) -> tuple[str, _Result, bytes] | None:
+    """Custom id, result and its bytes, if the line is as lines are; None says nothing.
+
+    What stands between the name `result` and the line's last brace is the result if it is one JSON value.
+    """
+    head = _HEAD.match(line)
+    if head is None or not line.endswith(b"}"):
+        return None
+    raw = line[head.end() : -1]
+    try:
+        return head[1].decode(), _result(raw), raw
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _in_two(line: bytes) -> tuple[str, _Result, bytes]:
+    try:
+        outer = _line(line)
+        return outer.custom_id, _details(outer.result), bytes(outer.result)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"not a result line: {error}") from None
 
 
 def _details(result: msgspec.Raw) -> _Result:

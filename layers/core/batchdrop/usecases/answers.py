@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -38,6 +39,7 @@ class Answers:
         self._batch = batch
         self._spool = Spool(path, budget)
         self._ours = f"{token}-{batch.attempt}-"
+        self._usual = re.compile(rb'\{"custom_id": ?"%b([0-9]{1,12})"' % self._ours.encode())
         self._width = batch.last_line - batch.first_line + 1
 
     def __enter__(self) -> Answers:
@@ -88,14 +90,13 @@ class Answers:
 
     def _take(self, chunks: Iterable[bytes]) -> int | None:
         """Spools one download. The number of different lines of ours in it, or None when the disk is full."""
-        start = len(self._ours)
         first, last = self._batch.first_line, self._batch.last_line
         received = bytearray(last - first + 1)
         for line in split_lines(chunks):
-            custom_id = peek_custom_id(line)
-            if not custom_id.startswith(self._ours) or not first <= (number := int(custom_id[start:])) <= last:
+            number = self._number_of(line)
+            if not first <= number <= last:
                 if self._batch.adopted:
-                    raise Foreign(custom_id)
+                    raise Foreign(peek_custom_id(line))
                 log.warning("a result with an unknown custom id", extra={"batch": self._batch.name})
                 continue
             # Once for each line, however often the API repeats it: a repeated one must not hide a missing one.
@@ -103,6 +104,15 @@ class Answers:
             if not self._spool.add(number, line):
                 return None
         return received.count(1)
+
+    def _number_of(self, line: bytes) -> int:
+        """The input line that a result line answers; 0 when its custom id is not one of this attempt. Raises ValueError."""
+        usual = self._usual.match(line)
+        if usual is not None:
+            return int(usual[1])
+        custom_id = peek_custom_id(line)
+        number = custom_id.removeprefix(self._ours)
+        return int(number) if number != custom_id and number.isdecimal() else 0
 
 
 def split_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
