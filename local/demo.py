@@ -56,7 +56,8 @@ def watch(system: System, dropped: Dropped, say: Say) -> None:
             say(f"  {now - started:5.0f} s  {line}")
             last, spoken = line, now
         time.sleep(_ASK_SECONDS)
-    say(f"  {time.monotonic() - started:5.0f} s  {_progress(system, dropped)}")
+    if (line := _progress(system, dropped)) != last:
+        say(f"  {time.monotonic() - started:5.0f} s  {line}")
 
 
 def fetch(system: System, dropped: Dropped) -> Path:

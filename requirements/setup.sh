@@ -20,12 +20,22 @@ bootstrap() { # uv in .local/uv, by whatever this machine's Python can do
     die "make setup needs Python 3.9 or newer with venv or pip (on Debian: apt-get install python3-venv), or uv."
 }
 
+python() { # a Python 3.13 of this machine, pyenv's included, else the version for uv to look for and fetch
+    for python in python3.13 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.13*/bin/python3.13; do
+        "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null || continue
+        "$python" -c 'import sys; print(sys.executable)'
+        return
+    done
+    echo 3.13
+}
+
 environment() { # <folder> <requirements>
     [ -f "$1/ready" ] && [ ! "$2" -nt "$1/ready" ] && return
     say "Setting up $1 ..."
     # Seen from the old folder, uv itself may live in what is replaced: a folder of the right Python is kept and synchronised.
     "$1/bin/python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null ||
-        requirements/uv venv --quiet --clear --python 3.13 "$1" || die "Python 3.13 was not found and could not be fetched: install it, or let uv reach its downloads."
+        requirements/uv venv --quiet --clear --python "$(python)" "$1" ||
+        die "Python 3.13 was not found and could not be fetched: install it, or let uv reach its downloads."
     requirements/uv pip sync --quiet --require-hashes --python "$1/bin/python" "$2" ||
         die "The packages of $2 could not be installed: is the package index reachable (pip's or uv's setting)?"
     touch "$1/ready"
