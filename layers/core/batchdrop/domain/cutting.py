@@ -46,77 +46,59 @@ class Cut(NamedTuple):
     """Exact size of the request body; 0 without requests."""
 
 
-class _Load(NamedTuple):
-    """What a line adds to a batch."""
-
-    requests: int
-    invalid: int
-    body: int
-    answer: int
-
-
 class Cutter:
-    """Takes lines in order and gives a Cut whenever the next line does not fit any more."""
+    """Takes lines in order and gives a Cut whenever the next line does not fit any more.
+
+    It sees every row of a file, so it counts in attributes instead of making a record of each step.
+    """
 
     def __init__(self, limits: Limits, *, attempt: int = 1) -> None:
         """`attempt` is part of the custom ids and so of the size of the body."""
         self._limits = limits
         self._fixed_id = len(str(CustomId("t" * _TOKEN_CHARS, attempt, 0))) - 1
-        self._cut: Cut | None = None
-        self._answer = 0
+        self._lines = 0
+        self._start = self._end = self._first_line = self._last_line = 0
+        self._requests = self._invalid = self._body = self._answer = 0
 
     def take(self, line: Line, row: Row | Invalid | None) -> Cut | None:
         """Adds a line (`row` is None for a blank one). Returns the batch before it, if that is now finished."""
-        load = self._load(line, row)
-        if self._cut is not None and self._fits(self._cut, line, load):
-            self._cut = _grown(self._cut, line, load)
-            self._answer += load.answer
-            return None
-        finished = self._cut
-        self._cut = _grown(Cut(line.start, line.end, line.number, line.number, 0, 0, 0), line, load)
-        self._answer = load.answer
+        body = answer = 0
+        if isinstance(row, Row):
+            body = body_size(len(row.params), self._fixed_id + len(str(line.number)))
+            answer = row.max_tokens * ANSWER_BYTES_PER_TOKEN + ANSWER_BYTES_FIXED
+        finished = None if self._lines and self._fits(line, body, answer) else self.finish()
+        if not self._lines:
+            self._start, self._first_line = line.start, line.number
+        self._lines += 1
+        self._end, self._last_line = line.end, line.number
+        if body:
+            self._body += body + (len(SEPARATOR) if self._requests else _BODY_FRAME)
+            self._answer += answer
+            self._requests += 1
+        elif row is not None:
+            self._invalid += 1
         return finished
 
     def finish(self) -> Cut | None:
         """The last batch, or None if there were no lines since the last Cut."""
-        finished, self._cut, self._answer = self._cut, None, 0
+        if not self._lines:
+            return None
+        finished = Cut(self._start, self._end, self._first_line, self._last_line, self._requests, self._invalid, self._body)
+        self._lines = self._requests = self._invalid = self._body = self._answer = 0
         return finished
 
-    def _load(self, line: Line, row: Row | Invalid | None) -> _Load:
-        if isinstance(row, Row):
-            body = body_size(len(row.params), self._fixed_id + len(str(line.number)))
-            return _Load(1, 0, body, row.max_tokens * ANSWER_BYTES_PER_TOKEN + ANSWER_BYTES_FIXED)
-        return _Load(0, 0 if row is None else 1, 0, 0)
-
-    def _fits(self, cut: Cut, line: Line, load: _Load) -> bool:
+    def _fits(self, line: Line, body: int, answer: int) -> bool:
+        """Whether a line with a request of `body` bytes (0: without one) still belongs to this batch."""
         limits = self._limits
         return (
-            line.end - cut.start <= limits.max_span_bytes
-            and line.number - cut.first_line < limits.max_span_lines
+            line.end - self._start <= limits.max_span_bytes
+            and line.number - self._first_line < limits.max_span_lines
             and (
-                not load.requests
+                not body
                 or (
-                    cut.requests < limits.max_requests
-                    and _body(cut, load) <= limits.max_body_bytes
-                    and self._answer + load.answer <= limits.max_answer_bytes
+                    self._requests < limits.max_requests
+                    and self._body + body + (len(SEPARATOR) if self._requests else _BODY_FRAME) <= limits.max_body_bytes
+                    and self._answer + answer <= limits.max_answer_bytes
                 )
             )
         )
-
-
-def _body(cut: Cut, load: _Load) -> int:
-    if not load.requests:
-        return cut.body_bytes
-    return load.body + (cut.body_bytes + len(SEPARATOR) if cut.requests else _BODY_FRAME)
-
-
-def _grown(cut: Cut, line: Line, load: _Load) -> Cut:
-    return Cut(
-        cut.start,
-        line.end,
-        cut.first_line,
-        line.number,
-        cut.requests + load.requests,
-        cut.invalid + load.invalid,
-        _body(cut, load),
-    )
