@@ -31,6 +31,10 @@ down: setup ## end the laptop system
 test: setup ## all tests that need no cloud
 	@$(PYTHON) -m pytest
 
+.PHONY: scale
+scale: setup ## the tests of hundreds of megabytes through the whole system
+	@$(PYTHON) -m pytest -m scale
+
 .PHONY: check
 check: lint test ## what CI runs: format, lint, types, template checks, tests
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
 
 from tests.e2e.laptop import API_KEY, Laptop
 from tests.stack import row, rows
 
 MIB = 1024 * 1024
+FUNCTIONS = ("plan", "submit", "poll", "collect", "finish")
 
 
 def test_a_file_with_an_odd_name_and_odd_rows(laptop: Laptop) -> None:
@@ -135,7 +139,7 @@ def test_a_quarter_of_a_million_rows(laptop: Laptop) -> None:
         expected += 1
         assert line.startswith(b'{"custom_id":"row %d","line":%d,' % (expected - 1, expected))
     assert expected == number
-    for verb in ("plan", "submit", "poll", "collect", "finish"):
+    for verb in FUNCTIONS:
         assert 0 < laptop.peak_memory(verb) < 256 * MIB, verb
 
 
@@ -155,3 +159,20 @@ def _empty(laptop: Laptop, queue: str) -> bool:
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     answer = laptop.sqs.get_queue_attributes(QueueUrl=laptop.env[queue], AttributeNames=names)["Attributes"]
     return all(answer[name] == "0" for name in names)
+
+
+@pytest.mark.scale
+def test_600_megabytes_of_large_rows_are_split_by_bytes(laptop: Laptop, tmp_path: Path) -> None:
+    number, size = 6_000, 100_000
+    before, after = (row("row 0", "great " * (size // 6)) + b"\n").split(b"row 0")
+    path = tmp_path / "wide.jsonl"
+    with path.open("wb") as file:
+        for i in range(number):
+            file.write(b"%brow %d%b" % (before, i, after))
+    job = laptop.drop("inbox/wide.jsonl", path).wait(900)
+    manifest = job.manifest()
+    assert len(manifest["batches"]) == 3
+    assert manifest["counts"]["succeeded"] == number
+    assert [line["line"] for line in job.lines("results.jsonl")] == list(range(1, number + 1))
+    for verb in FUNCTIONS:
+        assert 0 < laptop.peak_memory(verb) < 256 * MIB, verb
