@@ -47,6 +47,13 @@ class Killed(BaseException):
     """The process is gone."""
 
 
+type Parts = Callable[[ManualClock, Hooks], tuple[ObjectsTwin, LedgerTwin]]
+
+
+def _twins(clock: ManualClock, hooks: Hooks) -> tuple[ObjectsTwin, LedgerTwin]:
+    return ObjectsTwin(clock, hooks, bucket=BUCKET), LedgerTwin(clock, hooks)
+
+
 class Stack:
     """Attributes are the twins; `drop` and `run` are the user and the passing of time."""
 
@@ -62,12 +69,12 @@ class Stack:
         spool_bytes: int = 10_000_000,
         grace: float = 120.0,
         timeout: float = TIMEOUT,
+        parts: Parts = _twins,
     ) -> None:
         self.hooks = Hooks()
         self.clock = ManualClock()
         self.timeout = timeout
-        self.objects = ObjectsTwin(self.clock, self.hooks, bucket=BUCKET)
-        self.ledger = LedgerTwin(self.clock, self.hooks)
+        self.objects, self.ledger = parts(self.clock, self.hooks)
         self.queues = QueuesTwin(self.clock, self.hooks)
         self.claude = ClaudeTwin(self.clock, self.hooks)
         self.switch = SwitchTwin(hooks=self.hooks)

@@ -103,6 +103,10 @@ class ClaudeTwin:
         for held in self._held.values():
             held.created_at += by
 
+    def forget(self, api_id: str) -> None:
+        """The API deletes a batch."""
+        del self._held[api_id]
+
     def inject(self, body: bytes) -> ApiBatch:
         """A batch that somebody else created in the same workspace."""
         return self._accept(body)

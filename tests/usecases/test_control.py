@@ -14,8 +14,8 @@ from tests.stack import Stack, rows
 from tests.usecases.harm import LOST, fail, minutes, refused
 
 
-def dropped(lines: int = 4, **build: int) -> Stack:
-    stack = Stack(max_requests=2, **build)
+def dropped(lines: int = 4, queue_limit: int = 100_000) -> Stack:
+    stack = Stack(max_requests=2, queue_limit=queue_limit)
     stack.drop("inbox/a.jsonl", rows(lines))
     return stack
 
