@@ -46,7 +46,8 @@ _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
 # Readings of a job's counters for "is this its last batch?"; each further one means that another batch came in between.
 _READINGS = 8
-_PAGE = 100
+# Items of one query. DynamoDB ends a page at 1 MB anyway, which is about as many; fewer would only be more calls.
+_PAGE = 1000
 _COUNTERS = tuple(name for name in Tally.__struct_fields__ if name != "queued")
 _QUEUED = ("queued",)
 
