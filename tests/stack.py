@@ -21,6 +21,7 @@ from batchdrop.usecases.audit import Audit
 from batchdrop.usecases.cancel import Cancel
 from batchdrop.usecases.collect import Collect
 from batchdrop.usecases.control import Control
+from batchdrop.usecases.cut import CutFile
 from batchdrop.usecases.finish import Finish
 from batchdrop.usecases.plan import Plan, Upload
 from batchdrop.usecases.poll import Poll
@@ -90,6 +91,7 @@ class Stack:
         publish = Publish(self.objects, self.ledger, self.clock)
         cancel = Cancel(self.ledger, self.queues, self.clock, self.claude)
         admit = Admit(self.ledger, self.queues, self.switch, self.clock, limit=queue_limit, per_tick=per_tick)
+        limits = Limits(max_requests=max_requests, max_body_bytes=max_body_bytes, max_answer_bytes=10**12)
         self.plan = Plan(
             self.objects,
             self.ledger,
@@ -98,8 +100,8 @@ class Stack:
             admit,
             Cancel(self.ledger, self.queues, self.clock),
             publish,
+            CutFile(self.objects, self.ledger, limits),
             bucket=BUCKET,
-            limits=Limits(max_requests=max_requests, max_body_bytes=max_body_bytes, max_answer_bytes=10**12),
             max_input_bytes=max_input_bytes,
         )
         self.submit = Submit(self.objects, self.ledger, self.queues, self.claude, self.switch, self.clock, cancel, publish)

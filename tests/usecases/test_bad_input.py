@@ -8,7 +8,9 @@ import zlib
 
 import pytest
 
-from batchdrop.domain.errors import ObjectGone
+from batchdrop.domain.errors import ObjectGone, OutOfDisk
+from batchdrop.domain.idset import IdSet
+from batchdrop.domain.shelves import Shelf
 from tests.stack import Stack, row
 
 GOOD = row("good")
@@ -276,3 +278,34 @@ def test_failed_jsonl_can_be_dropped_again() -> None:
     assert len(types) == 2
     assert types[1] == "invalid_max_tokens"
     assert stack.lines("failed.jsonl", second)[1]["custom_id"] == "line-3"
+
+
+def test_a_file_that_goes_away_half_read_is_rejected_and_leaves_nothing_waiting() -> None:
+    stack = Stack(max_requests=1000, timeout=60)
+
+    def slow_and_then_gone(name: str) -> None:
+        if name == "ledger.add_batch":
+            stack.clock.advance(50)
+            stack.objects.purge("inbox/long.jsonl")
+
+    stack.hooks.after = slow_and_then_gone
+    stack.drop("inbox/long.jsonl", b"\n".join(row(f"id {i}") for i in range(9000)))
+    stack.hooks.clear()
+    assert stack.job().batches_total > 0
+    stack.run()
+    manifest = stack.document("manifest.json")
+    assert manifest["state"] == "rejected"
+    assert "deleted while it was being read" in manifest["message"]
+    assert manifest["counts"]["canceled"] == manifest["counts"]["total"] == stack.job().total
+    assert not stack.claude.bodies
+    assert not list(stack.ledger.shelf(Shelf.waiting))
+
+
+def test_more_custom_ids_than_the_disk_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: IdSet, digests: list[bytes]) -> list[bool]:
+        raise OutOfDisk(f"no room for {len(digests)}")
+
+    monkeypatch.setattr(IdSet, "add_all", full)
+    stack = Stack()
+    stack.drop("inbox/ids.jsonl", GOOD)
+    assert "more custom ids than this stack can compare" in stack.document("status.json")["message"]

@@ -66,6 +66,7 @@ class _Parts:
 
 def plan(settings: PlanSettings) -> Plan:
     from batchdrop.domain.cutting import Limits
+    from batchdrop.usecases.cut import CutFile
     from batchdrop.usecases.plan import Plan
 
     queues = {Queue.plan: settings.plan_queue, Queue.submit: settings.submit_queue, Queue.collect: settings.collect_queue}
@@ -92,8 +93,8 @@ def plan(settings: PlanSettings) -> Plan:
         admit,
         Cancel(parts.ledger, parts.queues, parts.clock),
         parts.publish,
+        CutFile(parts.objects, parts.ledger, limits),
         bucket=settings.bucket,
-        limits=limits,
         max_input_bytes=settings.max_input_bytes,
     )
 

@@ -238,8 +238,8 @@ class Claude(Protocol):
     def create(self, body: Path, *, within: float = 600.0) -> ApiBatch:
         """POSTs a ready-made body once, streamed from disk with its length. Raises Refused or Ambiguous, nothing else.
 
-        `within`: seconds after which no answer is taken for an answer that will not come. A 401 may be followed by one more POST with
-        a key just replaced, so a call can take twice that.
+        `within`: seconds after which no answer is taken for an answer that will not come. A 401 may be followed by one more POST
+        with a key just replaced, so a call can take twice that.
         """
 
     def page(self, after: str | None = None) -> ApiPage:

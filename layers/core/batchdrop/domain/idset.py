@@ -6,6 +6,8 @@ import sqlite3
 from operator import itemgetter
 from pathlib import Path
 
+from batchdrop.domain.errors import OutOfDisk
+
 # The rest of the tree stays on disk (and in the page cache, where the system has room).
 _CACHE_KIB = 16 * 1024
 
@@ -32,7 +34,16 @@ class IdSet:
         """Adds digests; says of each whether it was there before, from an earlier call or from earlier in the list.
 
         Larger calls are faster: the additions go through the tree in its order, and one number tells that all were new.
+        Raises OutOfDisk.
         """
+        try:
+            return self._add_all(digests)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+                raise
+            raise OutOfDisk(f"no room for {len(digests)} more custom ids after {self._next}") from error
+
+    def _add_all(self, digests: list[bytes]) -> list[bool]:
         # The sort is stable: of two equal digests in the list the first one finds its place.
         places = sorted(zip(digests, range(self._next, self._next + len(digests)), strict=False), key=_digest)
         self._db.execute("BEGIN")

@@ -7,39 +7,26 @@ that was read in part is carried on after its last stored batch.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import msgspec
 
-from batchdrop.domain import documents, fairness, ids, keys
-from batchdrop.domain.cutting import Cut, Cutter, Limits
-from batchdrop.domain.errors import LostRace, ObjectGone
-from batchdrop.domain.idset import IdSet
-from batchdrop.domain.inflate import InflateError
-from batchdrop.domain.lines import Line, read_lines
-from batchdrop.domain.records import Batch, BatchState, Job, JobState, ObjectRef, Record, Span
-from batchdrop.domain.rows import Invalid, Row, custom_id_digest, parse
-from batchdrop.ports import Clock, Deadline, Ledger, ObjectInfo, Objects, ObjectWriter, Queue, Queues, Tally
+from batchdrop.domain import documents, ids, keys
+from batchdrop.domain.errors import LostRace, ObjectGone, OutOfDisk, Rejected
+from batchdrop.domain.records import BatchState, Job, JobState, ObjectRef, Record
+from batchdrop.ports import Clock, Deadline, Ledger, ObjectInfo, Objects, Queue, Queues
 from batchdrop.usecases.admit import Admit
 from batchdrop.usecases.cancel import Cancel
+from batchdrop.usecases.cut import CutFile
 from batchdrop.usecases.publish import Publish
-from batchdrop.usecases.source import Fault
 from batchdrop.usecases.unpack import is_compressed, unpack
 
 log = logging.getLogger(__name__)
 
-# Time kept back to store the id set (tens of megabytes) and hand the rest of a long file over.
-_RESERVE = 45.0
 # A lease outlives its invocation by this much, so that clocks that differ a little do not let two planners in.
 _LEASE_MARGIN = timedelta(seconds=15)
-# Rows are looked up in the id set this many bytes at a time: enough to pay for the call, little to hold.
-_CHUNK_BYTES = 4_000_000
-_CHUNK_ROWS = 4_000
-
 _PRIORITIES = {"high": 1, "normal": 5, "low": 9}
 
 
@@ -53,12 +40,6 @@ class Upload(Record, frozen=True):
     at: datetime
 
 
-class _Mark(Record, frozen=True):
-    """How far the stored id set has read."""
-
-    offset: int
-
-
 class Plan:
     def __init__(
         self,
@@ -69,9 +50,9 @@ class Plan:
         admit: Admit,
         cancel: Cancel,
         publish: Publish,
+        cut_file: CutFile,
         *,
         bucket: str,
-        limits: Limits,
         max_input_bytes: int,
     ) -> None:
         self._objects = objects
@@ -82,7 +63,7 @@ class Plan:
         self._cancel = cancel
         self._publish = publish
         self._bucket = bucket
-        self._limits = limits
+        self._cut_file = cut_file
         self._max_input_bytes = max_input_bytes
 
     def dropped(self, upload: Upload, deadline: Deadline) -> None:
@@ -159,11 +140,15 @@ class Plan:
             return
         try:
             job, source = self._with_source(job)
-            lines = self._cut(job, source, deadline)
-        except InflateError as error:
-            self._reject(job, f"{error.message} Nothing was sent.")
+            lines = self._cut_file(job, source, deadline)
+        except Rejected as reason:
+            self._reject(job.id, str(reason))
         except ObjectGone:
-            self._reject(job, "The file was deleted while it was being read. Nothing was sent; drop it again to run it.")
+            self._reject(job.id, "The file was deleted while it was being read. Nothing was sent; drop it again to run it.")
+        except OutOfDisk:
+            self._reject(
+                job.id, "The file has more custom ids than this stack can compare. Nothing was sent; split it and drop the parts."
+            )
         else:
             if lines is None:
                 self._hand_over(job)
@@ -179,77 +164,11 @@ class Plan:
             key = keys.work_folder(job.id) + "input.jsonl"
             source, broken = unpack(self._objects, job.input, key, self._max_input_bytes)
         elif job.input.size > self._max_input_bytes:
-            raise InflateError("too_large", f"The file is larger than {self._max_input_bytes:,} bytes, this stack's limit.")
+            raise Rejected(
+                f"The file is larger than {self._max_input_bytes:,} bytes, this stack's limit. "
+                "Nothing was sent; split it and drop the parts."
+            )
         return self._ledger.move_job(job, msgspec.structs.replace(job, source=source, broken=broken)), source
-
-    def _cut(self, job: Job, source: ObjectRef, deadline: Deadline) -> int | None:
-        """Stores the job's batches. Returns the number of lines, or None when time ran out before the end."""
-        start, line, requests = self._resume_point(job)
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / "ids"
-            seen = self._ids_until(job, source, start, path)
-            cutting = _Cutting(self._objects, self._ledger, job, source, Cutter(self._limits), requests)
-            try:
-                with self._objects.read(source, start) as stream:
-                    return self._read(
-                        job, source, read_lines(stream, start=start, first_line=line), seen, path, cutting, deadline
-                    )
-            finally:
-                cutting.abandon()
-                seen.close()
-
-    def _read(
-        self,
-        job: Job,
-        source: ObjectRef,
-        lines: Iterator[Line],
-        seen: IdSet,
-        path: Path,
-        cutting: _Cutting,
-        deadline: Deadline,
-    ) -> int | None:
-        reserve = min(_RESERVE, deadline.remaining() / 4)
-        last = 0
-        for chunk in _chunks(lines):
-            last, end = chunk[-1].number, chunk[-1].end
-            broken = _broken_line(job, chunk[-1]) if end >= source.size else None
-            for line, row in _checked(chunk, seen, broken):
-                cutting.take(line, row)
-            if deadline.remaining() < reserve and end < source.size:
-                cutting.finish()
-                seen.close()
-                self._keep_ids(job, path, end)
-                return None
-        cutting.finish()
-        return last
-
-    def _resume_point(self, job: Job) -> tuple[int, int, int]:
-        """Byte offset and number of the first line that no stored batch covers, and the requests stored so far."""
-        offset, line, requests = 0, 1, 0
-        for batch in self._ledger.batches(job.id):
-            offset, line = batch.span.end, batch.last_line + 1
-            requests += batch.requests
-        return offset, line, requests
-
-    def _ids_until(self, job: Job, source: ObjectRef, offset: int, path: Path) -> IdSet:
-        """The custom ids of all lines before `offset`: as the last invocation left them, else read again."""
-        if offset:
-            with suppress(ObjectGone):
-                mark = msgspec.json.decode(self._objects.get(keys.work_folder(job.id) + "plan.json"), type=_Mark)
-                if mark.offset == offset:
-                    self._objects.get_file(keys.work_folder(job.id) + "plan.ids", path)
-                    return IdSet(path)
-        seen = IdSet(path)
-        if offset:
-            with self._objects.read(source, 0, offset) as stream:
-                for chunk in _chunks(read_lines(stream)):
-                    for _ in _checked(chunk, seen, None):
-                        pass
-        return seen
-
-    def _keep_ids(self, job: Job, path: Path, offset: int) -> None:
-        self._objects.put_file(keys.work_folder(job.id) + "plan.ids", path)
-        self._objects.put(keys.work_folder(job.id) + "plan.json", msgspec.json.encode(_Mark(offset=offset)))
 
     # ------------------------------------------------------------ ending
 
@@ -263,26 +182,27 @@ class Plan:
         self._queues.send(Queue.plan, {"job_id": job.id})
 
     def _conclude(self, job_id: str, lines: int) -> None:
+        job = self._ledger.job(job_id)
+        if job is not None and not job.batches_total:
+            self._reject(job_id, _nothing_in_it(lines))
+            return
+        changes: dict[str, object] = {"lines": lines}
+        if job is not None and not any(batch.requests for batch in self._ledger.batches(job_id)):
+            reason = f"None of the {job.total:,} rows can be sent; failed.jsonl gives the reason for each."
+            changes |= {"outcome": JobState.rejected, "reason": reason}
+        self._run(job_id, changes)
+
+    def _run(self, job_id: str, changes: Mapping[str, object]) -> None:
+        """planning -> running, and what can go, goes."""
         while True:
             job = self._ledger.job(job_id)
             if job is None or job.state is not JobState.planning:
                 return
-            if not job.batches_total:
-                self._reject(job, _nothing_in_it(lines))
-                return
             now = self._clock.now()
-            planned = msgspec.structs.replace(
-                job, state=JobState.running, lines=lines, planned_at=now, updated_at=now, lease_until=None
-            )
-            if not any(batch.requests for batch in self._ledger.batches(job_id)):
-                planned = msgspec.structs.replace(
-                    planned,
-                    outcome=JobState.rejected,
-                    reason=f"None of the {job.total:,} rows can be sent; failed.jsonl gives the reason for each.",
-                )
-            # A cancel may have come in between: then read again.
+            planned = {"state": JobState.running, "planned_at": now, "updated_at": now, "lease_until": None, **changes}
+            # A command may have come in between: then read again.
             with suppress(LostRace):
-                job = self._ledger.move_job(job, planned)
+                job = self._ledger.move_job(job, msgspec.structs.replace(job, **planned))
                 break
         if job.cancel_requested:
             self._cancel.job(job)
@@ -295,12 +215,19 @@ class Plan:
             if batch.state is BatchState.ended and not batch.requests:
                 self._queues.send(Queue.collect, {"job_id": job.id, "batch": batch.name})
 
-    def _reject(self, job: Job, reason: str) -> None:
+    def _reject(self, job_id: str, reason: str) -> None:
         """The documents come first: whoever dies here leaves a job that is still planned, and so rejected again."""
+        job = self._ledger.job(job_id)
+        if job is None or job.state is not JobState.planning:
+            return
         now = self._clock.now()
-        current = self._ledger.job(job.id) or job
+        if job.batches_total:
+            # Rows were read before it broke off: they end as canceled, through the same door as everybody's.
+            lines = max(batch.last_line for batch in self._ledger.batches(job_id))
+            self._run(job_id, {"cancel_requested": True, "outcome": JobState.rejected, "reason": reason, "lines": lines})
+            return
         rejected = msgspec.structs.replace(
-            current,
+            job,
             state=JobState.rejected,
             outcome=JobState.rejected,
             reason=reason,
@@ -310,131 +237,13 @@ class Plan:
         )
         self._write_rejection(rejected)
         with suppress(LostRace):
-            self._ledger.move_job(current, rejected)
+            self._ledger.move_job(job, rejected)
 
     def _write_rejection(self, job: Job) -> None:
         now = self._clock.now()
         folder = keys.outbox_folder(job.input.key, job.id)
         self._objects.put(folder + "status.json", documents.status(job, now))
         self._objects.put(folder + "manifest.json", documents.manifest(job, (), {}, now), once=True)
-
-
-class _Cutting:
-    """One reading of a file: rows go in, stored batches come out. Memory: one writer of faults."""
-
-    def __init__(
-        self, objects: Objects, ledger: Ledger, job: Job, source: ObjectRef, cutter: Cutter, requests_before: int
-    ) -> None:
-        self._objects = objects
-        self._ledger = ledger
-        self._job = job
-        self._source = source
-        self._cutter = cutter
-        self._requests = requests_before
-        self._first_line: int | None = None
-        self._faults_key = ""
-        self._faults: ObjectWriter | None = None
-
-    def take(self, line: Line, row: Row | Invalid) -> None:
-        cut = self._cutter.take(line, row)
-        if cut is not None:
-            self._store(cut)
-        if self._first_line is None:
-            self._first_line = line.number
-        if isinstance(row, Invalid):
-            self._note(row, self._first_line)
-
-    def finish(self) -> None:
-        cut = self._cutter.finish()
-        if cut is not None:
-            self._store(cut)
-
-    def abandon(self) -> None:
-        """After an error: an unfinished list of faults must not stay behind as an open upload."""
-        if self._faults is not None:
-            self._faults.abort()
-            self._faults = None
-
-    def _note(self, row: Invalid, first_line: int) -> None:
-        if self._faults is None:
-            self._faults_key = f"{keys.work_folder(self._job.id)}invalid-{first_line:012d}.jsonl"
-            self._faults = self._objects.writer(self._faults_key)
-        self._faults.write(msgspec.json.encode(Fault(line=row.line, type=row.type, message=row.message)) + b"\n")
-
-    def _store(self, cut: Cut) -> None:
-        """Faults first: a stored batch can rely on them."""
-        if self._faults is not None:
-            self._faults.close()
-            self._faults = None
-        ended = not cut.requests
-        batch = Batch(
-            job_id=self._job.id,
-            first_line=cut.first_line,
-            last_line=cut.last_line,
-            state=BatchState.ended if ended else BatchState.ready,
-            span=Span(object=self._source, start=cut.start, end=cut.end, first_line=cut.first_line),
-            requests=cut.requests,
-            invalid=cut.invalid,
-            invalid_key=self._faults_key if cut.invalid else None,
-            body_bytes=cut.body_bytes,
-            priority=self._job.priority,
-            tag=fairness.start_tag(self._job.created_at, self._requests),
-            ended_at=self._job.created_at if ended else None,
-        )
-        self._ledger.add_batch(batch, Tally(total=cut.requests + cut.invalid, batches_total=1, batches_ended=int(ended)))
-        self._requests += cut.requests
-        self._first_line = None
-
-
-def _chunks(lines: Iterator[Line]) -> Iterator[list[Line]]:
-    chunk: list[Line] = []
-    size = 0
-    for line in lines:
-        chunk.append(line)
-        size += len(line.data)
-        if size >= _CHUNK_BYTES or len(chunk) >= _CHUNK_ROWS:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
-
-
-def _broken_line(job: Job, last: Line) -> Invalid | None:
-    """The last line of the source, if that is where a damaged gzip stream breaks off."""
-    if job.broken is None:
-        return None
-    return Invalid(last.number, job.broken.error_type, job.broken.message, last.data, is_object=False)
-
-
-def _checked(chunk: list[Line], seen: IdSet, broken: Invalid | None) -> Iterator[tuple[Line, Row | Invalid]]:
-    """The rows of a chunk, blank lines left out, repeated custom ids made invalid."""
-    rows = [(line, parse(line)) for line in chunk if line.data]
-    if broken is not None and rows:
-        rows[-1] = (rows[-1][0], broken)
-    named = [row for _, row in rows if isinstance(row, Row) and row.custom_id is not None]
-    repeated = {
-        row.line
-        for row, again in zip(
-            named, seen.add_all([custom_id_digest(row.custom_id) for row in named if row.custom_id]), strict=True
-        )
-        if again
-    }
-    for line, row in rows:
-        if isinstance(row, Row) and row.line in repeated:
-            yield line, _repeated(line, row)
-        else:
-            yield line, row
-
-
-def _repeated(line: Line, row: Row) -> Invalid:
-    name = (row.custom_id or b"").decode()
-    return Invalid(
-        line.number,
-        "duplicate_custom_id",
-        f"custom_id {name} stands in an earlier line of this file; give every row its own, or leave it out.",
-        line.data,
-        is_object=True,
-    )
 
 
 def _nothing_in_it(lines: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from batchdrop.domain.errors import Rejected
 from batchdrop.domain.inflate import InflateError, Inflater, sniff
 from batchdrop.domain.records import ObjectRef, RowStatus, Verdict
 from batchdrop.ports import Objects
@@ -22,7 +23,7 @@ def unpack(objects: Objects, ref: ObjectRef, key: str, max_bytes: int) -> tuple[
     """Writes the decompressed object to `key`.
 
     A stream that breaks off keeps what came before: the copy's last line then ends in the reason, and the verdict says that this
-    line is where it broke. Raises InflateError of type `too_large` beyond `max_bytes`; nothing is kept then.
+    line is where it broke. Raises Rejected beyond `max_bytes`; nothing is kept then.
     """
     inflater = Inflater(max_bytes)
     broken: Verdict | None = None
@@ -34,7 +35,7 @@ def unpack(objects: Objects, ref: ObjectRef, key: str, max_bytes: int) -> tuple[
                 size += len(piece)
         except InflateError as error:
             if error.type == "too_large":
-                raise
+                raise Rejected(f"{error.message} Nothing was sent; split it and drop the parts.") from error
             if error.type == "gzip_empty":
                 return ObjectRef(bucket=ref.bucket, key=key, size=size), None
             broken = Verdict(status=RowStatus.invalid, error_type=error.type, message=error.message)
