@@ -162,6 +162,21 @@ def _empty(laptop: Laptop, queue: str) -> bool:
 
 
 @pytest.mark.scale
+def test_a_line_of_300_megabytes_costs_one_row(laptop: Laptop, tmp_path: Path) -> None:
+    path = tmp_path / "long.jsonl"
+    with path.open("wb") as file:
+        file.write(row("first") + b'\n{"custom_id": "long", "x": "')
+        for _ in range(300):
+            file.write(b"y" * 1_000_000)
+        file.write(b'"}\n' + row("last"))
+    job = laptop.drop("inbox/long.jsonl", path).wait()
+    assert [line["custom_id"] for line in job.lines("results.jsonl")] == ["first", "last"]
+    (failed,) = job.lines("failed.jsonl")
+    assert (failed["_batchdrop"]["line"], failed["_batchdrop"]["error"]["type"]) == (2, "line_too_long")
+    assert all(laptop.peak_memory(verb) < 256 * MIB for verb in FUNCTIONS)
+
+
+@pytest.mark.scale
 def test_600_megabytes_of_large_rows_are_split_by_bytes(laptop: Laptop, tmp_path: Path) -> None:
     number, size = 6_000, 100_000
     before, after = (row("row 0", "great " * (size // 6)) + b"\n").split(b"row 0")

@@ -14,7 +14,7 @@ from batchdrop.domain.records import Batch, BatchState, Record
 
 # How far this machine's clock and the API's may differ.
 CLOCK_SKEW = timedelta(minutes=5)
-# Adopting is free of risk (the first result confirms it) and waits this long at most; releasing is not, and waits the whole grace.
+# Adopting is free of risk (the first result confirms it) and waits this long at most. Releasing is not: it waits the whole grace.
 SETTLING = timedelta(minutes=1)
 
 
