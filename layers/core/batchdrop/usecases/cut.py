@@ -5,7 +5,7 @@ A file too long for one invocation is left at the end of a batch, with the custo
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -46,13 +46,15 @@ class CutFile:
         offset, line, requests = self._resume_point(job)
         with TemporaryDirectory() as folder:
             path = Path(folder) / "ids"
-            seen = self._ids_until(job, source, offset, path)
-            batches = _Batches(self._objects, self._ledger, job, source, Cutter(self._limits), requests)
-            try:
-                last, end = self._read(job, source, (offset, line), seen, batches, deadline)
-            finally:
-                batches.abandon()
-                seen.close()
+            known = self._fetch_ids(job, offset, path)
+            with closing(IdSet(path)) as seen:
+                if not known:
+                    self._read_ids(source, offset, seen)
+                batches = _Batches(self._objects, self._ledger, job, source, Cutter(self._limits), requests)
+                try:
+                    last, end = self._read(job, source, (offset, line), seen, batches, deadline)
+                finally:
+                    batches.abandon()
             if end < source.size:
                 self._keep_ids(job, path, end)
                 return None
@@ -84,21 +86,23 @@ class CutFile:
             requests += batch.requests
         return offset, line, requests
 
-    def _ids_until(self, job: Job, source: ObjectRef, offset: int, path: Path) -> IdSet:
-        """The custom ids of all lines before `offset`: as the last invocation left them, else read again."""
+    def _fetch_ids(self, job: Job, offset: int, path: Path) -> bool:
+        """Whether the last invocation has left the custom ids of all lines before `offset`; they are then at `path`."""
         if offset:
             with suppress(ObjectGone):
                 mark = msgspec.json.decode(self._objects.get(keys.work_folder(job.id) + "plan.json"), type=_Mark)
                 if mark.offset == offset:
                     self._objects.get_file(keys.work_folder(job.id) + "plan.ids", path)
-                    return IdSet(path)
-        seen = IdSet(path)
-        if offset:
-            with self._objects.read(source, 0, offset) as stream:
-                for chunk in in_chunks(read_lines(stream)):
-                    for _ in checked(chunk, seen):
-                        pass
-        return seen
+                    return True
+        return False
+
+    def _read_ids(self, source: ObjectRef, offset: int, seen: IdSet) -> None:
+        if not offset:
+            return
+        with self._objects.read(source, 0, offset) as stream:
+            for chunk in in_chunks(read_lines(stream)):
+                for _ in checked(chunk, seen):
+                    pass
 
     def _keep_ids(self, job: Job, path: Path, offset: int) -> None:
         self._objects.put_file(keys.work_folder(job.id) + "plan.ids", path)
