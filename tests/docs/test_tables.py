@@ -1,0 +1,140 @@
+"""Tables in the documents say what the code and the template say."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from batchdrop.domain import lines, rawjson, refusals
+from batchdrop.domain.lines import Line
+from batchdrop.domain.rows import Invalid, parse
+from batchdrop.domain.shelves import Shelf
+from batchdrop.domain.states import BATCH_MOVES, JOB_MOVES
+from tests.docs.pages import ROOT, code, commands, section, table_rows
+from tests.template import facts
+from tests.template.facts import of_type
+
+_ARCHITECTURE = ROOT / "docs" / "architecture.md"
+_LIMITS = ROOT / "docs" / "limits.md"
+_LOCAL = ROOT / "docs" / "local-development.md"
+_OPERATIONS = ROOT / "docs" / "operations.md"
+_SECURITY = ROOT / "docs" / "security.md"
+_TEMPLATE = facts.source()
+_VERBS = ("plan", "submit", "poll", "collect", "finish", "control")
+
+
+def _bare(cell: str) -> str:
+    return cell.strip("`")
+
+
+def test_moves() -> None:
+    job, batch = section(_ARCHITECTURE, "States").split("\nBatch:\n")
+    for text, moves in ((job, JOB_MOVES), (batch, BATCH_MOVES)):
+        told = {(_bare(before), _bare(after)) for before, after, _ in table_rows(text)}
+        assert told == {(before.value, after.value) for before, onward in moves.items() for after in onward}
+
+
+def test_shelves() -> None:
+    told = {_bare(row[0]) for row in table_rows(section(_ARCHITECTURE, "The table"))}
+    assert {shelf.value for shelf in Shelf} <= told
+    assert told - {shelf.value for shelf in Shelf} == {"JOB#<job id>", "API#<batch id>", "ADMISSION"}
+
+
+def test_functions() -> None:
+    assert tuple(_bare(row[0]) for row in table_rows(section(_ARCHITECTURE, "The functions"))) == _VERBS
+
+
+def test_each_alarm_has_a_page() -> None:
+    titles = re.findall(r"^### (\w+Alarm)$", _OPERATIONS.read_text(), re.MULTILINE)
+    assert sorted(titles) == sorted(of_type(_TEMPLATE["Resources"], "AWS::CloudWatch::Alarm"))
+    for title in titles:
+        page = section(_OPERATIONS, title)
+        assert all(word in page for word in ("**Means**", "**Look at**", "**Do**", "**Over when**")), title
+
+
+def test_outputs_exist() -> None:
+    named = set(
+        re.findall(
+            r"(?:\$\((?:output|arn)|^output|^arn) ([A-Z]\w+)",
+            "\n".join([*commands(_OPERATIONS), *code(_OPERATIONS)]),
+            re.MULTILINE,
+        )
+    )
+    assert named <= set(_TEMPLATE["Outputs"])
+    assert "AlarmTopic" in named
+
+
+def test_parameters_of_the_limits() -> None:
+    told = {_bare(row[0]): row[1] for row in table_rows(section(_LIMITS, "Parameters"))}
+    numbers = {name: str(one["Default"]) for name, one in _TEMPLATE["Parameters"].items() if one["Type"] == "Number"}
+    assert told == numbers
+
+
+def test_constants_of_the_limits() -> None:
+    text = _LIMITS.read_text()
+    assert f"| one line | {lines.MAX_LINE_BYTES:,} bytes |" in text
+    assert f"| nesting of a line | {rawjson.MAX_DEPTH} |" in text
+    assert f"| one number | {rawjson.MAX_NUMBER_CHARS:,} characters" in text
+    assert f"| splits of refused batches | {refusals.MAX_SPLITS} in a job |" in text
+
+
+def test_how_many_run_at_once() -> None:
+    told = dict(re.findall(r"(\w+) (\d+)(?:,| \()", section(_LIMITS, "Speed").split(":")[-1]))
+    functions = of_type(_TEMPLATE["Resources"], "AWS::Serverless::Function")
+    limits = {
+        name.removesuffix("Function").lower(): str(event["Properties"]["ScalingConfig"]["MaximumConcurrency"])
+        for name, function in functions.items()
+        for event in function.get("Events", {}).values()
+    }
+    assert told == limits
+
+
+@pytest.mark.parametrize("verb", _VERBS)
+def test_permissions(verb: str) -> None:
+    """The row of each function in docs/security.md, rebuilt from its role."""
+    role = f"{verb.capitalize()}Role"
+    granted: dict[str, set[str]] = {}
+    for statement in facts.statements(_TEMPLATE["Resources"]):
+        if statement.role == role:
+            for action in statement.actions:
+                granted.setdefault(action, set()).update(json.dumps(resource) for resource in statement.resources)
+    told = next(row for row in table_rows(section(_SECURITY, "What each function may do")) if _bare(row[0]) == verb)
+    table = "yes" + (", index" if any("index/open" in one for one in granted["dynamodb:Query"]) else "")
+    table += ", delete" if "dynamodb:DeleteItem" in granted else ""
+    assert set(re.findall(r"`(\w+)/`", told[1])) == _folders(granted.get("s3:GetObject", set()))
+    assert set(re.findall(r"`(\w+)/`", told[2])) == _folders(granted["s3:PutObject"])
+    assert told[3] == table
+    queues = {queue for one in granted.get("sqs:SendMessage", set()) for queue in re.findall(r"(\w+)Queue", one)}
+    assert set(re.findall(r"\w+", told[4])) == queues
+    assert told[5] == ("yes" if "secretsmanager:GetSecretValue" in granted else "no")
+    assert told[6] == ("yes" if "ssm:GetParameter" in granted else "no")
+    assert ("publish" in told[7]) == ("sns:Publish" in granted)
+
+
+def _folders(resources: set[str]) -> set[str]:
+    return {folder for one in resources for folder in re.findall(r"/(inbox|outbox|work|control)/\*", one)}
+
+
+def test_each_event_is_shown_in_a_function() -> None:
+    shown = set(re.findall(r"(events/[\w-]+\.json)", "\n".join(commands(_LOCAL))))
+    assert shown == {f"events/{path.name}" for path in (ROOT / "events").glob("*.json")}
+    invoked = set(re.findall(r"invoke (\w+Function)", "\n".join(commands(_LOCAL))))
+    assert invoked == set(of_type(_TEMPLATE["Resources"], "AWS::Serverless::Function"))
+
+
+def test_the_broken_rows_of_the_example() -> None:
+    told = {int(row[0]): row[2] for row in _rows_by_number(ROOT / "examples" / "README.md")}
+    judged = [
+        parse(Line(number, 0, 0, data, cut=False))
+        for number, data in enumerate((ROOT / "examples" / "reviews.jsonl").read_bytes().splitlines(), 1)
+    ]
+    invalid = {row.line: f"`invalid` (`{row.type}`)" for row in judged if isinstance(row, Invalid)}
+    assert {line: end for line, end in told.items() if line in invalid} == invalid
+    assert sorted(set(told) - set(invalid)) == [35, 46]  # a repeated id, which no line shows alone, and what the API finds
+
+
+def _rows_by_number(page: Path) -> list[list[str]]:
+    return [re.split(r" *\| *", line.strip("| ")) for line in page.read_text().splitlines() if re.match(r"\| \d", line)]
