@@ -5,6 +5,7 @@ MAKEFLAGS += --no-print-directory
 export SAM_CLI_TELEMETRY := 0
 PYTHON := .venv/bin/python
 PROFILE ?= dev
+STACK ?= batchdrop
 CODE := layers functions local tests
 
 .PHONY: help
@@ -30,6 +31,15 @@ down: setup ## end the laptop system
 .PHONY: test
 test: setup ## all tests that need no cloud
 	@$(PYTHON) -m pytest
+
+.PHONY: faults
+faults: setup ## kill and break every step of small jobs in every way, thousands of times; each must end well
+	@$(PYTHON) -m tests.faults
+	@$(PYTHON) -m tests.faults.aws
+
+.PHONY: audit
+audit: setup ## was anything of a job paid twice, lost or miscounted? make audit JOB=id STACK=batchdrop-dev
+	@$(PYTHON) -m local.audit $(JOB) --stack $(STACK)
 
 .PHONY: scale
 scale: setup ## the tests of hundreds of megabytes through the whole system

@@ -66,7 +66,7 @@ def test_names_in_the_template_exist(page: Path) -> None:
     assert sorted(named - known) == []
 
 
-_METRICS = {"OpenBatches", "UncollectedAgeHours", "StuckRepaired"}
+_METRICS = {"OldestOpenHours", "OpenBatches", "StuckRepaired", "UncollectedAgeHours"}
 # AWS's, and the package's own exceptions.
 _WORDS_OF_OTHERS = {
     "AccessDenied",

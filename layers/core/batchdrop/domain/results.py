@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import NamedTuple
 
 import msgspec
 
+# How long Anthropic keeps the results of a batch, from its creation (Anthropic, "Batch processing").
+RESULTS_KEPT = timedelta(days=29)
 # Errors that are not the request's own doing (Anthropic, API errors): the same request may succeed later.
 _RETRYABLE_ERRORS = frozenset({"overloaded_error", "api_error", "rate_limit_error", "timeout_error"})
 # The API did not get to the request, or returned no line for it; neither is billed.

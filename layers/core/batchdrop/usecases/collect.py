@@ -14,9 +14,10 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from batchdrop.domain import keys
-from batchdrop.domain.errors import Incomplete, LostRace, ObjectGone
+from batchdrop.domain.errors import Incomplete, LostRace, NotFound, ObjectGone
 from batchdrop.domain.lines import Line
-from batchdrop.domain.records import Batch, BatchState, Job, JobState, ObjectRef, Span, batch_name
+from batchdrop.domain.records import Batch, BatchState, Job, JobState, ObjectRef, RowStatus, Span, Verdict, batch_name
+from batchdrop.domain.results import RESULTS_KEPT
 from batchdrop.domain.rows import BODY_CLOSE, BODY_OPEN
 from batchdrop.ports import Claude, Clock, Ledger, Objects, Queue, Queues, Tally
 from batchdrop.usecases.answers import Answers, Foreign
@@ -29,6 +30,13 @@ log = logging.getLogger(__name__)
 
 # Losing this often means that many batches of one job end at the same moment; the queue then delivers the message again.
 _TRIES = 20
+
+# Not tried again: they may have been answered, and paid.
+_DELETED = Verdict(
+    status=RowStatus.missing,
+    error_type="results_deleted",
+    message="Anthropic deleted the results of this batch, 29 days after its creation, before they were collected.",
+)
 
 
 class Collect:
@@ -74,8 +82,13 @@ class Collect:
             rows = self._sort(batch, job)
         except Foreign:
             self._disown(batch)
-        else:
-            self._record(batch, job, rows)
+            return
+        except NotFound:
+            if batch.created_at is None or self._clock.now() < batch.created_at + RESULTS_KEPT:
+                raise
+            log.exception("results deleted before they were collected", extra={"job_id": job.id, "batch": batch.name})
+            rows = self._sort(msgspec.structs.replace(batch, api_id=None, answers=0, verdict=_DELETED), job)
+        self._record(batch, job, rows)
 
     # ------------------------------------------------------------ the rows
 

@@ -75,6 +75,9 @@ class Poll:
         watched = {batch.api_id: batch for batch in self._ledger.shelf(Shelf.watched, limit=_WATCHED) if batch.api_id}
         submitting = list(self._ledger.shelf(Shelf.submitting, limit=_SUBMITTING))
         look_back_to = self._resolve.look_back_to(submitting)
+        # Every batch ends within 24 hours of its creation: an alarm watches for one that does not.
+        oldest = min((batch.created_at for batch in watched.values() if batch.created_at), default=self._clock.now())
+        self._metrics.count("OldestOpenHours", (self._clock.now() - oldest).total_seconds() / 3600)
         self._metrics.count("OpenBatches", len(watched) + len(submitting))
         others, changed = self._watch.tick(watched, look_back_to)
         if look_back_to is not None:

@@ -11,7 +11,8 @@ import msgspec
 from batchdrop.domain.errors import LostRace, NotFound, Unavailable
 from batchdrop.domain.reconcile import Candidate
 from batchdrop.domain.records import Batch, BatchState
-from batchdrop.ports import ApiBatch, Claude, Clock, Ledger, Queue, Queues, Tally
+from batchdrop.domain.results import RESULTS_KEPT
+from batchdrop.ports import ApiBatch, ApiCounts, Claude, Clock, Ledger, Queue, Queues, Tally
 
 log = logging.getLogger(__name__)
 
@@ -72,12 +73,19 @@ class Watch:
             raise Unavailable(f"the API lists more than {_PAGES} pages of batches", kind="long_list")
 
     def _ask(self, batch: Batch) -> bool:
-        """404 on a known id is observed for valid batches (anthropics/anthropic-sdk-python#1432): it is not an end."""
+        """404 on a known id is observed for valid batches (anthropics/anthropic-sdk-python#1432): it is not an end.
+
+        It is one when the results would be deleted by now: then nothing can come any more, and the job must not wait for ever.
+        """
+        now = self._clock.now()
         try:
             return self._saw(batch, self._claude.retrieve(batch.api_id or ""))
         except NotFound:
             log.warning("the API does not show a known batch", extra={"batch": batch.name, "api_id": batch.api_id})
+        if batch.created_at is None or now < batch.created_at + RESULTS_KEPT:
             return False
+        lost = ApiBatch(id=batch.api_id or "", status=ENDED, counts=ApiCounts(), created_at=batch.created_at)
+        return end(self._ledger, self._queues, batch, lost, now)
 
     def _saw(self, batch: Batch, seen: ApiBatch) -> bool:
         """Records the end of a batch. Whether this call did."""
