@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -93,9 +94,9 @@ def claude() -> Iterator[Control]:
         yield control
 
 
-@pytest.fixture
-def cloud(claude: Control, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    claude.reset()
+@contextmanager
+def surroundings(claude: Control, **changes: str) -> Iterator[None]:
+    """An AWS in memory with the stack's resources, and the environment of the functions; `changes` are variables of it."""
     environment = {
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
@@ -118,13 +119,21 @@ def cloud(claude: Control, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
         "BATCHDROP_VISIBILITY_SECONDS": "5400",
         "BATCHDROP_SPOOL_BYTES": "400000000",
         "BATCHDROP_TOPIC": "arn:aws:sns:eu-west-1:123456789012:jobs",
+        **{f"BATCHDROP_{queue.upper()}_QUEUE": f"https://sqs.eu-west-1.amazonaws.com/123456789012/{queue}" for queue in QUEUES},
+        **changes,
     }
-    for name, text in environment.items():
-        monkeypatch.setenv(name, text)
-    with mock_aws():
-        for queue in QUEUES:
-            monkeypatch.setenv(f"BATCHDROP_{queue.upper()}_QUEUE", f"https://sqs.eu-west-1.amazonaws.com/123456789012/{queue}")
-        _make_resources()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, text in environment.items():
+            patch.setenv(name, text)
+        with mock_aws():
+            _make_resources()
+            yield
+
+
+@pytest.fixture
+def cloud(claude: Control) -> Iterator[Cloud]:
+    claude.reset()
+    with surroundings(claude):
         yield Cloud(claude)
 
 

@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
-import boto3
 import pytest
-from samcli.yamlhelper import yaml_parse  # type: ignore[import-untyped]  # the package ships no types
-from samtranslator.parser.parser import Parser  # type: ignore[import-untyped]  # the package ships no types
-from samtranslator.translator.translator import Translator  # type: ignore[import-untyped]  # the package ships no types
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.template import facts
+from tests.template.facts import ROOT, Resources, Template
 
-type Template = Mapping[str, Any]
-type Resources = Mapping[str, Mapping[str, Any]]
+__all__ = ["ROOT", "Resources", "Template"]
 
 
 @pytest.fixture(scope="session")
 def source() -> Template:
-    """template.yaml as written; `!Ref x` is `{"Ref": "x"}`."""
-    parsed: Template = yaml_parse((ROOT / "template.yaml").read_text())
-    return parsed
+    return facts.source()
 
 
 @pytest.fixture(scope="session")
 def translated(source: Template) -> Template:
-    """What CloudFormation creates. Code is where `sam package` would have put it."""
-    packaged = json.loads(json.dumps(source))
-    for resource in packaged["Resources"].values():
-        if resource["Type"] == "AWS::Serverless::Function":
-            resource["Properties"]["CodeUri"] = "s3://artifacts/code"
-        if resource["Type"] == "AWS::Serverless::LayerVersion":
-            resource["Properties"]["ContentUri"] = "s3://artifacts/layer"
-    result: Template = Translator({}, Parser(), boto_session=boto3.Session(region_name="us-east-1")).translate(
-        packaged, parameter_values={}
-    )
-    return result
+    return facts.translate(source)
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,41 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import boto3
+from samcli.yamlhelper import yaml_parse  # type: ignore[import-untyped]  # the package ships no types
+from samtranslator.parser.parser import Parser  # type: ignore[import-untyped]  # the package ships no types
+from samtranslator.translator.translator import Translator  # type: ignore[import-untyped]  # the package ships no types
+
+ROOT = Path(__file__).resolve().parents[2]
+
+type Template = Mapping[str, Any]
 type Resources = Mapping[str, Mapping[str, Any]]
+
+
+def source() -> Template:
+    """template.yaml as written; `!Ref x` is `{"Ref": "x"}`."""
+    parsed: Template = yaml_parse((ROOT / "template.yaml").read_text())
+    return parsed
+
+
+def translate(source: Template) -> Template:
+    """What CloudFormation creates. Code is where `sam package` would have put it."""
+    packaged = json.loads(json.dumps(source))
+    for resource in packaged["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            resource["Properties"]["CodeUri"] = "s3://artifacts/code"
+        if resource["Type"] == "AWS::Serverless::LayerVersion":
+            resource["Properties"]["ContentUri"] = "s3://artifacts/layer"
+    result: Template = Translator({}, Parser(), boto_session=boto3.Session(region_name="us-east-1")).translate(
+        packaged, parameter_values={}
+    )
+    return result
 
 
 class Statement(NamedTuple):
@@ -56,3 +87,14 @@ def references(value: Any) -> Iterator[str]:
         case list():
             for inner in value:
                 yield from references(inner)
+
+
+def named(value: Any) -> str:
+    """An intrinsic as text: whatever it asks of a resource, the resource's logical id in braces stands for it."""
+    match value:
+        case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), *_]}:
+            return f"{{{name}}}"
+        case {"Fn::Sub": str(text)}:
+            return re.sub(r"\$\{(?!AWS::)(\w+)(\.\w+)?\}", r"{\1}", text)
+        case _:
+            return str(value)

@@ -1,0 +1,171 @@
+"""What a function asks of AWS, call by call, in the words of IAM."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import boto3
+from botocore.exceptions import EndpointConnectionError
+
+from tests.handlers.conftest import Cloud, Context
+from tests.template.facts import Resources, named, of_type
+
+_BUCKET = "arn:${AWS::Partition}:s3:::{Bucket}/"
+_PARAMETER = "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter"
+
+# What an operation needs on the object it names: Amazon S3 user guide, "Required permissions for Amazon S3 API operations";
+# a read that names a version needs s3:GetObjectVersion besides, and so does a copy from one.
+_ON_OBJECT = {
+    "GetObject": "s3:GetObject",
+    "HeadObject": "s3:GetObject",
+    "PutObject": "s3:PutObject",
+    "CreateMultipartUpload": "s3:PutObject",
+    "UploadPart": "s3:PutObject",
+    "UploadPartCopy": "s3:PutObject",
+    "CompleteMultipartUpload": "s3:PutObject",
+    "AbortMultipartUpload": "s3:AbortMultipartUpload",
+}
+# Service Authorization Reference: an operation of these services is an action of the same name on one resource, which this
+# parameter names. Amazon SQS, Amazon SNS, AWS Systems Manager, AWS Secrets Manager.
+_ON_NAMED = {
+    "SendMessage": ("sqs:SendMessage", "QueueUrl"),
+    "Publish": ("sns:Publish", "TopicArn"),
+    "GetParameter": ("ssm:GetParameter", "Name"),
+    "GetSecretValue": ("secretsmanager:GetSecretValue", "SecretId"),
+}
+# Amazon DynamoDB developer guide, "Using IAM policies with DynamoDB transactions": a transaction needs what its entries need.
+_IN_TRANSACTION = {
+    "Put": "dynamodb:PutItem",
+    "Update": "dynamodb:UpdateItem",
+    "Delete": "dynamodb:DeleteItem",
+    "ConditionCheck": "dynamodb:ConditionCheckItem",
+}
+
+
+class Use(NamedTuple):
+    verb: str
+    action: str
+    resource: str
+    """As `facts.named` writes it."""
+
+
+class Recorder:
+    """Notes every call of the verb at work; makes calls fail and answers break off on demand."""
+
+    def __init__(self, resources: Resources) -> None:
+        functions = of_type(resources, "AWS::Lambda::Function")
+        self._variables = {
+            name.removesuffix("Function").lower(): found["Environment"]["Variables"] for name, found in functions.items()
+        }
+        self.uses: Counter[Use] = Counter()
+        self.verb: str | None = None
+        self._failing: tuple[str, int] | None = None
+        self.break_reads = False
+        """Every body of an object read without a version breaks off after some bytes."""
+
+    def fail(self, operation: str, after: int = 0) -> None:
+        """The next call of this operation, but for the first `after`, never reaches AWS."""
+        self._failing = (operation, after)
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Clients made in here are recorded."""
+        boto3.setup_default_session()
+        events = boto3.DEFAULT_SESSION.events if boto3.DEFAULT_SESSION else None
+        assert events is not None
+        events.register("provide-client-params", self._note)
+        events.register("before-call", self._meet)
+        events.register("after-call.s3.GetObject", self._break)
+        try:
+            yield
+        finally:
+            boto3.setup_default_session()
+
+    # ---------------------------------------------------------------- botocore's hooks
+
+    def _note(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+        if self.verb is not None:
+            for action, resource in self._needs(self.verb, model.name, params):
+                self.uses[Use(self.verb, action, resource)] += 1
+
+    def _meet(self, model: Any, **_: Any) -> None:
+        if self.verb is None or self._failing is None or self._failing[0] != model.name:
+            return
+        operation, after = self._failing
+        self._failing = (operation, after - 1) if after else None
+        if not after:
+            raise EndpointConnectionError(endpoint_url="http://nowhere")
+
+    def _break(self, parsed: dict[str, Any], http_response: Any, **_: Any) -> None:
+        if self.verb is not None and self.break_reads and "versionId" not in http_response.url and "Body" in parsed:
+            parsed["Body"] = _Broken(parsed["Body"])
+
+    # ---------------------------------------------------------------- what a call needs
+
+    def _needs(self, verb: str, operation: str, params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        if operation in _ON_OBJECT:
+            yield from self._object(verb, _ON_OBJECT[operation], params)
+            if "CopySource" in params:
+                yield from self._object(verb, "s3:GetObject", params["CopySource"])
+        elif operation in _ON_NAMED:
+            action, parameter = _ON_NAMED[operation]
+            resource = self._named(verb, params[parameter])
+            yield action, _PARAMETER + resource if action.startswith("ssm:") else resource
+        elif operation == "TransactWriteItems":
+            for entry in params["TransactItems"]:
+                for kind, part in entry.items():
+                    yield _IN_TRANSACTION[kind], self._named(verb, part["TableName"])
+        else:
+            # GetItem and Query: Service Authorization Reference, Amazon DynamoDB.
+            index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
+            table = self._named(verb, params["TableName"])
+            yield f"dynamodb:{operation}", table + index
+
+    def _object(self, verb: str, action: str, params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        assert self._named(verb, params["Bucket"]) == "{Bucket}"
+        yield action, _BUCKET + params["Key"]
+        if action == "s3:GetObject" and params.get("VersionId"):
+            yield "s3:GetObjectVersion", _BUCKET + params["Key"]
+
+    def _named(self, verb: str, value: str) -> str:
+        """What the template calls this, if the template tells this function of it at all."""
+        for variable, intrinsic in self._variables[verb].items():
+            if isinstance(intrinsic, dict) and os.environ.get(variable) == value:
+                return named(intrinsic)
+        raise AssertionError(f"{verb} uses {value}, which no variable of it names")
+
+
+class _Broken:
+    """A body whose connection is lost after the first bytes."""
+
+    def __init__(self, body: Any) -> None:
+        self._body = body
+        self._spent = False
+
+    def read(self, size: int) -> bytes:
+        if self._spent:
+            raise EOFError
+        self._spent = True
+        return bytes(self._body.read(min(size, 10)))
+
+    def close(self) -> None:
+        self._body.close()
+
+
+class Watched(Cloud):
+    """The handlers, with a recorder that knows which one is at work. A delivery that fails comes back at once."""
+
+    def __init__(self, claude: Any, recorder: Recorder) -> None:
+        super().__init__(claude)
+        self.recorder = recorder
+
+    def invoke(self, verb: str, event: dict[str, Any], context: Context | None = None) -> Any:
+        self.recorder.verb = verb
+        try:
+            return self._handlers[verb](event, context or Context())
+        finally:
+            self.recorder.verb = None

@@ -1,0 +1,329 @@
+"""What the functions really ask of AWS is what their roles grant: no less, and no more.
+
+A tour through every branch records the calls of each handler; the policies come from the translated template.
+"""
+
+from __future__ import annotations
+
+import gzip
+import http.client
+import json
+import urllib.parse
+from fnmatch import fnmatchcase
+
+import pytest
+
+from batchdrop.adapters.s3 import MIN_PART_BYTES, S3Objects
+from local.claude.server import Control, start
+from tests.handlers.calls import Recorder, Use, Watched
+from tests.handlers.conftest import BUCKET, QUEUES, VERBS, Context, surroundings
+from tests.stack import row, rows
+from tests.template import facts
+from tests.template.facts import Statement, named, statements
+
+MIB = 1024 * 1024
+# Granted without a call of the function's own; each with the reason.
+_NOT_CALLED = {
+    "logs:CreateLogStream": "Lambda writes the log on the function's behalf",
+    "logs:PutLogEvents": "Lambda writes the log on the function's behalf",
+    "sqs:ReceiveMessage": "the event source mapping takes messages on the function's behalf",
+    "sqs:DeleteMessage": "the event source mapping takes messages on the function's behalf",
+    "sqs:GetQueueAttributes": "the event source mapping takes messages on the function's behalf",
+    "s3:ListBucket": "no call: it turns the answer for a missing object from 403 into 404",
+}
+
+
+@pytest.fixture(scope="module")
+def granted() -> dict[str, list[Statement]]:
+    """Statements by verb."""
+    found: dict[str, list[Statement]] = {verb: [] for verb in VERBS}
+    for statement in statements(facts.translate(facts.source())["Resources"]):
+        verb = statement.role.removesuffix("Role").lower()
+        if verb in found:
+            found[verb].append(statement)
+    return found
+
+
+@pytest.fixture(scope="module")
+def used() -> frozenset[Use]:
+    recorder = Recorder(facts.translate(facts.source())["Resources"])
+    # No patience and no grace: every tick repairs and reconciles at once.
+    impatient = {
+        "BATCHDROP_VISIBILITY_SECONDS": "0",
+        "BATCHDROP_GRACE_SECONDS": "0",
+        "BATCHDROP_MAX_BATCH_REQUESTS": "4000",
+        "BATCHDROP_MAX_ATTEMPTS": "2",
+        "BATCHDROP_MAX_INPUT_BYTES": str(50 * MIB),
+    }
+    with (
+        start("--clock", "manual", "--seconds", "1") as claude,
+        surroundings(claude, **impatient),
+        recorder.recording(),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        # As small as S3 allows: uploads of several parts without a flood of bytes.
+        patch.setitem(S3Objects.__init__.__kwdefaults__ or {}, "part_bytes", MIN_PART_BYTES)
+        Tour(Watched(claude, recorder)).all()
+    return frozenset(recorder.uses)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_everything_a_function_asks_for_is_granted(verb: str, used: frozenset[Use], granted: dict[str, list[Statement]]) -> None:
+    refused = {use for use in used if use.verb == verb and not any(_covers(statement, use) for statement in granted[verb])}
+    assert refused == set()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_everything_granted_is_used(verb: str, used: frozenset[Use], granted: dict[str, list[Statement]]) -> None:
+    idle = {
+        (statement.sid, action, named(resource))
+        for statement in granted[verb]
+        for action in statement.actions
+        if action not in _NOT_CALLED
+        for resource in statement.resources
+        if not any(use.verb == verb and use.action == action and fnmatchcase(use.resource, named(resource)) for use in used)
+    }
+    assert idle == set()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_missing_objects_are_told_apart_where_objects_are_read(
+    verb: str, used: frozenset[Use], granted: dict[str, list[Statement]]
+) -> None:
+    read = {use.resource.split("{Bucket}/")[1].split("/")[0] + "/*" for use in used if use[:2] == (verb, "s3:GetObject")}
+    listed = {
+        prefix
+        for statement in granted[verb]
+        if "s3:ListBucket" in statement.actions
+        for prefix in statement.condition["StringLike"]["s3:prefix"]
+    }
+    assert listed == read
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_what_is_granted_without_a_call_is_about_the_functions_own(verb: str, granted: dict[str, list[Statement]]) -> None:
+    own_queue = {"plan": "Uploads", "control": "Controls"}.get(verb, verb.capitalize())
+    expected = {"logs": f"{{{verb.capitalize()}Logs}}", "sqs": f"{{{own_queue}Queue}}"}
+    for statement in granted[verb]:
+        for action in set(statement.actions) & set(_NOT_CALLED) - {"s3:ListBucket"}:
+            assert [named(resource) for resource in statement.resources] == [expected[action.split(":")[0]]]
+
+
+def _covers(statement: Statement, use: Use) -> bool:
+    return use.action in statement.actions and any(fnmatchcase(use.resource, named(resource)) for resource in statement.resources)
+
+
+class Hurried(Context):
+    """An invocation whose time runs out while it works."""
+
+    def __init__(self) -> None:
+        self._left = 900_000
+
+    def get_remaining_time_in_millis(self) -> int:
+        self._left -= 300_000
+        return max(self._left, 1_000)
+
+
+class Tour:
+    """Everything that can happen to a job, one thing after another."""
+
+    def __init__(self, cloud: Watched) -> None:
+        self._cloud = cloud
+        self._claude: Control = cloud.claude
+        self._recorder = cloud.recorder
+
+    def all(self) -> None:
+        for visit in (
+            self._answers_retries_and_faults,
+            self._connections_that_break,
+            self._compressed,
+            self._a_bomb,
+            self._a_long_file,
+            self._nothing_to_send,
+            self._large_parts,
+            self._a_lost_answer,
+            self._somebody_elses_batch,
+            self._cancels,
+            self._retries_by_command,
+            self._gone,
+            self._commands_about_nothing,
+        ):
+            visit()
+            self._until_quiet()
+        self._refusals()
+
+    # ---------------------------------------------------------------- visits
+
+    def _answers_retries_and_faults(self) -> None:
+        self._drop("inbox/mixed.jsonl", _mixed())
+
+    def _connections_that_break(self) -> None:
+        self._recorder.break_reads = True
+        self._drop("inbox/broken.jsonl", _mixed())
+        self._until_quiet()
+        self._drop("inbox/broken.jsonl.gz", _mixed(), compress=True)
+        self._until_quiet()
+        self._hurry("inbox/broken-long.jsonl")
+        self._command("retry", "broken.jsonl")
+        self._until_quiet()
+        self._recorder.break_reads = False
+
+    def _compressed(self) -> None:
+        self._drop("inbox/packed.jsonl.gz", _mixed(), compress=True)
+
+    def _a_bomb(self) -> None:
+        """Too large only after a part of the copy has been written."""
+        bomb = gzip.compress(b"0" * (51 * MIB), 1)
+        self._cloud.invoke("plan", self._cloud.upload("inbox/bomb.gz", bomb))
+
+    def _a_long_file(self) -> None:
+        self._hurry("inbox/long.jsonl")
+
+    def _nothing_to_send(self) -> None:
+        self._drop("inbox/empty.jsonl", [b""])
+        self._drop("inbox/hopeless.jsonl", [b"nothing", b"of use"])
+
+    def _large_parts(self) -> None:
+        """Outputs of several parts; a write that fails in between, a lost message, a run of finish that finds another one's."""
+        self._claude.settings(answer_bytes=MIB)
+        wide = [row(f"wide {i}", "w" * MIB + "[[error:overloaded_error]]") for i in range(6)]
+        self._drop("inbox/wide.jsonl", [*(row(f"r {i}") for i in range(10)), *wide])
+        self._recorder.fail("UploadPart", after=1)
+        self._until("finish")
+        self._deliver("finish", lose=True)
+        self._tick()
+        self._recorder.fail("Publish")
+        self._until_quiet()
+        self._claude.settings(answer_bytes=0)
+        self._command("retry", "wide.jsonl")
+        self._command("retry", "wide.jsonl")
+
+    def _refusals(self) -> None:
+        """The last one blocks everything for minutes, so it comes last."""
+        self._claude.fault("refuse", "create", status=400, times=None)
+        self._drop("inbox/split.jsonl", [row("one"), row("two")])
+        self._until_quiet()
+        self._claude.clear_faults()
+        for fault in ({"status": 429, "retry_after": 0}, {"status": 401}):
+            self._claude.fault("refuse", "create", **fault)
+            self._drop("inbox/refused.jsonl", [row("only")])
+            self._deliver("submit")
+
+    def _a_lost_answer(self) -> None:
+        self._claude.fault("accept-then-drop", "create")
+        self._drop("inbox/lost.jsonl", [row(f"r {i}") for i in range(3)])
+
+    def _somebody_elses_batch(self) -> None:
+        """A create that never arrived, and a stranger's batch of the same size that looks like it."""
+        self._claude.fault("drop-before", "create")
+        self._drop("inbox/doubtful.jsonl", [row(f"r {i}") for i in range(5)])
+        self._deliver("submit")
+        self._strangers_batch(5)
+
+    def _cancels(self) -> None:
+        self._claude.settings(seconds=1000.0)
+        self._drop("inbox/canceled.jsonl", [row(f"r {i}") for i in range(2)])
+        self._deliver("submit", times=1)
+        self._command("cancel", "canceled.jsonl")
+        self._drop("inbox/canceled-late.jsonl", [row("one")])
+        self._command("cancel", "canceled-late.jsonl")
+        self._claude.settings(seconds=1.0)
+
+    def _retries_by_command(self) -> None:
+        self._command("retry", "mixed.jsonl")
+
+    def _gone(self) -> None:
+        """The input is deleted: before it is read, before it is sent, before its answers are joined with it."""
+        self._cloud.invoke("plan", self._cloud.event("plan-upload"))
+        for name, first in (("unsent", ()), ("unjoined", ("submit",))):
+            key = f"inbox/{name}.jsonl"
+            self._drop(key, [row("one"), b"not json"])
+            for queue in first:
+                self._deliver(queue)
+            for version in self._cloud.s3.list_object_versions(Bucket=BUCKET, Prefix=key)["Versions"]:
+                self._cloud.s3.delete_object(Bucket=BUCKET, Key=key, VersionId=version["VersionId"])
+            self._until_quiet()
+
+    def _commands_about_nothing(self) -> None:
+        self._cloud.invoke("control", self._cloud.event("control-cancel"))
+        self._command("approve", "mixed.jsonl")
+
+    # ---------------------------------------------------------------- what AWS, users and time do
+
+    def _drop(self, key: str, lines: list[bytes], *, compress: bool = False) -> None:
+        body = b"\n".join(lines)
+        self._cloud.invoke("plan", self._cloud.upload(key, gzip.compress(body) if compress else body))
+
+    def _hurry(self, key: str) -> None:
+        """Time runs out, the rest is handed over, and the message is lost: poll sends it again."""
+        self._cloud.invoke("plan", self._cloud.upload(key, rows(4_100)), Hurried())
+        self._deliver("plan", lose=True)
+        self._tick()
+
+    def _command(self, name: str, file: str) -> None:
+        """About every job of a file of that name."""
+        folder = f"outbox/{file.removesuffix('.jsonl')}/"
+        for job_id in {key.removeprefix(folder).split("/")[0] for key in self._cloud.outputs() if key.startswith(folder)}:
+            event = self._cloud.event(f"control-{'cancel' if name == 'cancel' else 'retry'}")
+            message = json.loads(event["Records"][0]["body"])
+            message["detail"]["object"]["key"] = f"control/{name}/{job_id}"
+            event["Records"][0]["body"] = json.dumps(message)
+            self._cloud.invoke("control", event)
+
+    def _tick(self) -> None:
+        self._cloud.invoke("poll", self._cloud.event("poll-tick"))
+
+    def _deliver(self, queue: str, *, times: int = 1000, lose: bool = False) -> int:
+        """What waits in a queue; what its function does not take is left to poll, as if it had been lost."""
+        url = self._cloud.urls[queue]
+        for number in range(times):
+            messages = self._cloud.sqs.receive_message(QueueUrl=url).get("Messages", [])
+            if not messages:
+                return number
+            self._cloud.sqs.delete_message(QueueUrl=url, ReceiptHandle=messages[0]["ReceiptHandle"])
+            event = self._cloud.event("finish-job")
+            event["Records"][0]["body"] = messages[0]["Body"]
+            if not lose:
+                self._cloud.invoke(queue, event)
+        return times
+
+    def _until(self, queue: str) -> None:
+        """Everything moves on until a message waits in this queue."""
+        url = self._cloud.urls[queue]
+        for _ in range(20):
+            for other in QUEUES:
+                if other != queue:
+                    self._deliver(other)
+            attributes = self._cloud.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
+            if attributes["Attributes"]["ApproximateNumberOfMessages"] != "0":
+                return
+            self._claude.advance(2)
+            self._tick()
+        raise AssertionError(f"nothing came to {queue}")
+
+    def _until_quiet(self) -> None:
+        for _ in range(12):
+            moved = sum(self._deliver(queue) for queue in QUEUES)
+            self._claude.advance(2)
+            self._tick()
+            if not moved and not self._open():
+                return
+        raise AssertionError(f"still open: {self._open()}")
+
+    def _open(self) -> list[str]:
+        latest = {key: json.loads(text) for key, text in self._cloud.outputs().items() if key.endswith("/status.json")}
+        return [key for key, status in latest.items() if status["state"] in ("planning", "running", "finishing")]
+
+    def _strangers_batch(self, number: int) -> None:
+        params = {"model": "claude-haiku-4-5", "max_tokens": 5, "messages": [{"role": "user", "content": "not ours"}]}
+        body = {"requests": [{"custom_id": f"theirs-{i}", "params": params} for i in range(number)]}
+        connection = http.client.HTTPConnection(urllib.parse.urlsplit(self._claude.base_url).netloc)
+        headers = {"x-api-key": "test-key", "anthropic-version": "2023-06-01", "content-type": "application/json"}
+        connection.request("POST", "/v1/messages/batches", json.dumps(body), headers)
+        assert connection.getresponse().status == http.HTTPStatus.OK
+        connection.close()
+
+
+def _mixed() -> list[bytes]:
+    """A good row, one that is never sent, one that works the second time, and one that never does."""
+    return [row("good"), b"not json", row("again", "[[error:overloaded_error:1]]"), row("never", "[[error:api_error]]")]
