@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 MIB = 1024 * 1024
 PART_BYTES = 16 * MIB
-"""What the writer holds; botocore holds a second copy while it sends. 10,000 are 156 GiB, and copied parts are larger."""
+"""What the writer holds, as a file in memory: of bytes botocore would hold a second copy while it sends. 10,000 are 156 GiB."""
 MIN_PART_BYTES = 5 * MIB
 """Every part but the last has at least this many bytes."""
 MAX_PART_BYTES = 5 * 1024 * MIB
@@ -159,7 +159,7 @@ class S3Writer:
     def __init__(self, target: _Target, part_bytes: int) -> None:
         self._target = target
         self._part_bytes = part_bytes
-        self._buffer = bytearray()
+        self._buffer = io.BytesIO()
         self._upload_id: str | None = None
         self._parts: list[CompletedPartTypeDef] = []
         self._open = True
@@ -169,17 +169,18 @@ class S3Writer:
         self._check_open()
         rest = memoryview(data)
         while rest:
-            room = self._part_bytes - len(self._buffer)
-            self._buffer += rest[:room]
+            room = self._part_bytes - self._buffer.tell()
+            self._buffer.write(rest[:room])
             rest = rest[room:]
-            if len(self._buffer) == self._part_bytes:
+            if self._buffer.tell() == self._part_bytes:
                 self._flush()
 
     def copy(self, source: ObjectRef, start: int, end: int) -> None:
         """What is too short for a part passes through the buffer; the rest never leaves S3."""
         self._check_open()
         # A buffer that is too short for a part is filled up with the first bytes of the range.
-        filling = max(0, MIN_PART_BYTES - len(self._buffer)) if self._buffer else 0
+        held = self._buffer.tell()
+        filling = max(0, MIN_PART_BYTES - held) if held else 0
         if end - start - filling < MIN_PART_BYTES:
             self._pass_through(source, start, end)
             return
@@ -193,7 +194,7 @@ class S3Writer:
         if not self._open:
             return self._created
         if self._upload_id is None:
-            self._created = self._target.put(self._buffer)
+            self._created = self._target.put(self._buffer.getvalue())
         else:
             self._flush()
             self._created = self._target.settle(self._complete)
@@ -224,7 +225,7 @@ class S3Writer:
 
     def _forget(self) -> None:
         self._open = False
-        self._buffer = bytearray()
+        self._buffer = io.BytesIO()
 
     def _check_open(self) -> None:
         if not self._open:
@@ -238,13 +239,14 @@ class S3Writer:
                 self.write(chunk)
 
     def _flush(self) -> None:
-        if not self._buffer:
+        if not self._buffer.tell():
             return
-        body: Any = self._buffer
+        self._buffer.seek(0)
         with throttling():
-            done = self._target.client.upload_part(**self._next_part(), Body=body, **_CHECKSUM)
+            done = self._target.client.upload_part(**self._next_part(), Body=self._buffer, **_CHECKSUM)
         self._remember(done["ETag"], done.get("ChecksumCRC32"))
-        self._buffer.clear()
+        self._buffer.seek(0)
+        self._buffer.truncate()
 
     def _copy_part(self, source: ObjectRef, start: int, end: int) -> None:
         origin: Any = {"Bucket": source.bucket, "Key": source.key, **_version(source.version_id)}
