@@ -1,6 +1,6 @@
 """`python -m local.relay ADDRESS`: lets containers reach the laptop system, which listens on the loopback interface only.
 
-Relays the ports of `AWS_ENDPOINT_URL` and `ANTHROPIC_BASE_URL` on one more address of this machine: Docker's bridge, for instance.
+Relays the ports of `AWS_ENDPOINT_URL` and `ANTHROPIC_BASE_URL` on one more address of this machine, such as Docker's bridge.
 """
 
 from __future__ import annotations
