@@ -10,6 +10,7 @@ import pytest
 from botocore.config import Config
 from moto import mock_aws
 
+from tests.resources import make_bucket, make_table
 from tests.twins import ManualClock
 
 if TYPE_CHECKING:
@@ -36,8 +37,7 @@ def aws() -> Iterator[None]:
 @pytest.fixture
 def s3(aws: None) -> Iterator[S3Client]:
     client = SESSION.client("s3", config=QUICK)
-    client.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": REGION})
-    client.put_bucket_versioning(Bucket="bucket", VersioningConfiguration={"Status": "Enabled"})
+    make_bucket(client, "bucket", REGION)
     yield client
     client.close()
 
@@ -45,21 +45,6 @@ def s3(aws: None) -> Iterator[S3Client]:
 @pytest.fixture
 def dynamodb(aws: None) -> Iterator[DynamoDBClient]:
     client = SESSION.client("dynamodb", config=QUICK)
-    client.create_table(
-        TableName="table",
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk", "shelf", "due")],
-        GlobalSecondaryIndexes=[
-            {
-                "IndexName": "open",
-                "KeySchema": [
-                    {"AttributeName": "shelf", "KeyType": "HASH"},
-                    {"AttributeName": "due", "KeyType": "RANGE"},
-                ],
-                "Projection": {"ProjectionType": "ALL"},
-            }
-        ],
-    )
+    make_table(client, "table")
     yield client
     client.close()

@@ -25,6 +25,7 @@ from batchdrop.domain.errors import BatchdropError
 from batchdrop.domain.records import Batch, Job, ObjectRef
 from batchdrop.domain.states import TERMINAL_JOB_STATES
 from tests.faults.scenarios import fated
+from tests.resources import make_bucket, make_table
 from tests.stack import BUCKET, Killed, Stack, row
 from tests.twins.clock import ManualClock
 from tests.twins.hooks import Hooks
@@ -171,27 +172,6 @@ class Wire:
             raise
 
 
-def _create(s3: S3Client, dynamodb: DynamoDBClient) -> None:
-    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
-    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-    dynamodb.create_table(
-        TableName=TABLE,
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk", "shelf", "due")],
-        GlobalSecondaryIndexes=[
-            {
-                "IndexName": "open",
-                "KeySchema": [
-                    {"AttributeName": "shelf", "KeyType": "HASH"},
-                    {"AttributeName": "due", "KeyType": "RANGE"},
-                ],
-                "Projection": {"ProjectionType": "ALL"},
-            }
-        ],
-    )
-
-
 @contextmanager
 def world(wire: Wire) -> Iterator[Stack]:
     """A stack whose bucket and table are AWS's, as moto plays it."""
@@ -203,7 +183,8 @@ def world(wire: Wire) -> Iterator[Stack]:
         patch("batchdrop.usecases.finish._THROUGH_BYTES", 600),
     ):
         s3, dynamodb = _SESSION.client("s3", config=_QUICK), _SESSION.client("dynamodb", config=_QUICK)
-        _create(s3, dynamodb)
+        make_bucket(s3, BUCKET, REGION)
+        make_table(dynamodb, TABLE)
 
         def parts(clock: ManualClock, hooks: Hooks) -> tuple[ObjectsTwin, LedgerTwin]:
             return cast("ObjectsTwin", _Objects(s3)), cast("LedgerTwin", _Ledger(dynamodb, clock))

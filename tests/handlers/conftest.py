@@ -14,6 +14,7 @@ import pytest
 from moto import mock_aws
 
 from local.claude.server import Control, start
+from tests.resources import make_bucket, make_table
 
 ROOT = Path(__file__).parents[2]
 BUCKET = "batchdrop-123456789012-eu-west-1"
@@ -138,22 +139,8 @@ def cloud(claude: Control) -> Iterator[Cloud]:
 
 
 def _make_resources() -> None:
-    s3 = boto3.client("s3")
-    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    make_bucket(boto3.client("s3"), BUCKET, "eu-west-1")
+    make_table(boto3.client("dynamodb"), "table")
     boto3.client("ssm").put_parameter(Name="/batchdrop/switch", Value="run", Type="String")
     boto3.client("secretsmanager").create_secret(Name="key", SecretString="test-key")
     boto3.client("sns").create_topic(Name="jobs")
-    boto3.client("dynamodb").create_table(
-        TableName="table",
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk", "shelf", "due")],
-        GlobalSecondaryIndexes=[
-            {
-                "IndexName": "open",
-                "KeySchema": [{"AttributeName": "shelf", "KeyType": "HASH"}, {"AttributeName": "due", "KeyType": "RANGE"}],
-                "Projection": {"ProjectionType": "ALL"},
-            }
-        ],
-    )
