@@ -24,5 +24,5 @@ def make_table(client: DynamoDBClient, name: str) -> None:
 
 
 def make_bucket(client: S3Client, name: str, region: str) -> None:
-    client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": region})
+    client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": region})  # type: ignore[typeddict-item]  # any region
     client.put_bucket_versioning(Bucket=name, VersioningConfiguration=_declared("Bucket")["VersioningConfiguration"])
