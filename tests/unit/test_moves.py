@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchdrop.domain.reconcile import Adopt, Candidate, Identify, Release, Wait, candidates_for, decide
+from batchdrop.domain.reconcile import SETTLING, Adopt, Candidate, Identify, Release, Wait, candidates_for, decide
 from batchdrop.domain.records import BatchState, JobState
 from batchdrop.domain.states import (
     BATCH_MOVES,
@@ -111,7 +111,7 @@ def test_the_decision(listed: list[Candidate], rivals: list[int], now: datetime,
             assert not possible
             assert not doubtful
         case Adopt(api_id):
-            assert settled
+            assert now >= LEASE + min(GRACE, SETTLING)
             assert [one.id for one in possible] == [api_id]
             assert 10 not in rivals
             assert not doubtful
