@@ -28,6 +28,7 @@ _ON_OBJECT = {
     "UploadPartCopy": "s3:PutObject",
     "CompleteMultipartUpload": "s3:PutObject",
     "AbortMultipartUpload": "s3:AbortMultipartUpload",
+    "DeleteObject": "s3:DeleteObject",
 }
 # Service Authorization Reference: an operation of these services is an action of the same name on one resource, which this
 # parameter names. Amazon SQS, Amazon SNS, AWS Systems Manager, AWS Secrets Manager.

@@ -42,6 +42,7 @@ class Finish:
         job = self._with_outcome(job)
         self._write_outputs(job, batches)
         self._end(job)
+        self._tidy(batches)
 
     def _with_outcome(self, job: Job) -> Job:
         if job.outcome is not None:
@@ -94,6 +95,17 @@ class Finish:
         except LostRace:
             log.info("another invocation finished this job", extra={"job_id": job.id})
         self._publish.job(job.id)
+
+    def _tidy(self, batches: Iterable[Batch]) -> None:
+        """Removes the pieces: kept until their lifecycle rule takes them they would cost several times the rest of the AWS bill.
+
+        What was read stays, so that the job can still be audited. A run that does not get here leaves them to the rule; one that
+        still reads them fails, and finds the job ended when it is delivered again.
+        """
+        for batch in batches:
+            for part in (batch.results, batch.failed):
+                if part is not None:
+                    self._objects.delete(part.key)
 
     @staticmethod
     def _key(job: Job, name: str) -> str:

@@ -28,7 +28,8 @@ from batchdrop.usecases.source import Stretch, stretches_of
 log = logging.getLogger(__name__)
 
 _LEASE_MARGIN = timedelta(seconds=15)
-_WRITE_BYTES = 1 << 20
+# Small, so that a stretch of rows goes to the file without a copy in between.
+_WRITE_BYTES = 1 << 16
 # Two POSTs (the second with a key just replaced) and what follows them fit into the time left.
 _POST_SHARE = 0.4
 
