@@ -6,7 +6,7 @@ export SAM_CLI_TELEMETRY := 0
 PYTHON := .venv/bin/python
 PROFILE ?= dev
 STACK ?= batchdrop
-CODE := layers functions local tests
+CODE := layers functions local tests bench
 
 .PHONY: help
 help: ## this list
@@ -52,7 +52,7 @@ check: lint test ## what CI runs: format, lint, types, template checks, tests
 lint: setup ## format, lint, types and template checks
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
-	$(PYTHON) -m mypy --strict layers/core/batchdrop layers/precompile.py layers/dependencies/prune.py local tests
+	$(PYTHON) -m mypy --strict layers/core/batchdrop layers/precompile.py layers/dependencies/prune.py local tests bench
 	@for app in functions/*/app.py; do echo "mypy --strict $$app"; $(PYTHON) -m mypy --strict $$app || exit 1; done
 	.venv/bin/cfn-lint template.yaml
 	.venv/bin/sam validate --lint --region us-east-1
@@ -65,6 +65,10 @@ format: setup ## put the code in format
 .PHONY: conformance
 conformance: setup ## the Claude emulator against the API's description and the SDK's own tests
 	@$(PYTHON) -m tests.conformance
+
+.PHONY: bench
+bench: setup ## measure speed, memory and cost beside the SDK, into bench/results.md: make bench [QUICK=1]
+	@QUICK=$(QUICK) $(PYTHON) -m bench
 
 .PHONY: build
 build: setup ## sam build for PROFILE (dev)

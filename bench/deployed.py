@@ -1,0 +1,65 @@
+"""What `template.yaml` deploys, with the defaults of its parameters: the measured settings are the ones that run."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]  # ships no types
+
+from local.paths import ROOT
+
+FUNCTIONS = ("plan", "submit", "poll", "collect", "finish", "control")
+_LIMITS = {
+    "BATCHDROP_CREATES_PER_TICK": "CreatesPerTick",
+    "BATCHDROP_MAX_ATTEMPTS": "MaxAttempts",
+    "BATCHDROP_MAX_BATCH_BYTES": "MaxBatchBytes",
+    "BATCHDROP_MAX_BATCH_REQUESTS": "MaxBatchRequests",
+    "BATCHDROP_MAX_INPUT_BYTES": "MaxInputBytes",
+    "BATCHDROP_QUEUED_REQUESTS_LIMIT": "QueuedRequestsLimit",
+    "BATCHDROP_GRACE_SECONDS": "ReconcileGraceSeconds",
+    "BATCHDROP_VISIBILITY_SECONDS": "VisibilityTimeoutSeconds",
+}
+MIB = 1 << 20
+# Lambda's own, where a function asks for none.
+_USUAL_DISK = 512
+
+
+@cache
+def template() -> dict[str, Any]:
+    parsed: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
+    return parsed
+
+
+def default(parameter: str) -> str:
+    return str(template()["Parameters"][parameter]["Default"])
+
+
+def limits() -> dict[str, str]:
+    """The environment variables that bound the work."""
+    spool = template()["Mappings"]["Disk"][default("CollectDiskMiB")]["SpoolBytes"]
+    return {variable: default(parameter) for variable, parameter in _LIMITS.items()} | {"BATCHDROP_SPOOL_BYTES": spool}
+
+
+def memory(function: str) -> int:
+    """MiB that the function is given."""
+    return int(_value(_properties(function)["MemorySize"]))
+
+
+def disk(function: str) -> int:
+    """Bytes of the function's ephemeral storage."""
+    return int(_value(_properties(function).get("EphemeralStorage", {}).get("Size", _USUAL_DISK))) * MIB
+
+
+def count(kind: str) -> int:
+    """Resources of a type such as `AWS::CloudWatch::Alarm` that are deployed unconditionally."""
+    return sum(one["Type"] == kind and "Condition" not in one for one in template()["Resources"].values())
+
+
+def _properties(function: str) -> dict[str, Any]:
+    found: dict[str, Any] = template()["Resources"][f"{function.capitalize()}Function"]["Properties"]
+    return found
+
+
+def _value(given: object) -> str:
+    return default(given["Ref"]) if isinstance(given, dict) else str(given)

@@ -1,0 +1,138 @@
+"""All figures as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from bench.targets import judge, mb
+
+
+def page(found: dict[str, Any]) -> str:
+    """`found` as it stands in `results.json`."""
+    sections = (_head, _targets, _pipeline, _memory, _cold_starts, _ticks, _cost)
+    return "\n\n".join(section(found) for section in sections) + "\n"
+
+
+def _head(found: dict[str, Any]) -> str:
+    on = found["machine"]
+    return f"""# Measurements
+
+Written by `make bench{" QUICK=1" if found["quick"] else ""}`, {found["minutes"]} minutes; do not edit.
+
+One machine, everything over loopback: {on["processors"]} processors ({on["model"]}, {on["architecture"]}), {on["memory_gb"]} GB,
+{on["system"]}, Python {on["python"]}; load {on["load_before"]} before the start.
+
+S3 is a stand-in that serves files (`bench/standin.py`), the other AWS services are MiniStack, the API is the Claude emulator
+with its clock stopped, all in processes of their own. CPU is that of the measured process alone; wall time includes waiting for
+the servers. The SDK works on local files, out of order, without joins and retries, which is in its favour."""
+
+
+def _targets(found: dict[str, Any]) -> str:
+    rows = [(one.figure, one.target, one.measured, "yes" if one.met else "**no**") for one in judge(found)]
+    return "## Targets\n\n" + _table(["figure", "target", "measured", "met"], rows)
+
+
+def _pipeline(found: dict[str, Any]) -> str:
+    of = found["pipeline"]
+    steps = [
+        (f"{who} {step}", _seconds(one["wall"]["median"]), _seconds(one["cpu"]["median"]), _range(one["cpu"]))
+        for who in ("batchdrop", "sdk", "floor")
+        for step, one in of[who].items()
+    ]
+    ratios = [(name, f"{one['median']:.2f}", _range(one)) for name, one in of["ratios"].items()]
+    return f"""## {of["rows"]:,} rows of 1 KB, answered with {of["results_bytes"] / of["rows"] / 1000:.1f} KB each
+
+Medians of {of["rounds"]} rounds, warm processes, one after the other in each round. Peak memory: Batchdrop
+{mb(of["peak"]["batchdrop"])} with all functions in one process, SDK {mb(of["peak"]["sdk"])}.
+
+{_table(["step", "wall s", "CPU s", "CPU s, least to most"], steps)}
+
+{_table(["ratio, of one round each", "median", "least to most"], ratios)}"""
+
+
+def _memory(found: dict[str, Any]) -> str:
+    memory = found["memory"]
+    sizes = list(memory["stages"]["plan"])
+    rows = [(verb, *(f"{mb(one['peak'])} ({mb(one['disk'])})" for one in of.values())) for verb, of in memory["stages"].items()]
+    large, without = memory["large_results"], memory["left_out_for_want_of_disk"]
+    missing = f" Not measured for want of disk: {', '.join(map(mb, without))}." if without else ""
+    return f"""## Peak memory, and temporary files in brackets
+
+Each stage in a process of its own; rows of {memory["row_bytes"] / 1000:.0f} KB.{missing}
+
+{_table(["stage", *(f"{mb(size)} of input" for size in sizes)], rows)}
+
+Collect of one batch with {mb(large["results_bytes"])} of results:
+{mb(large["peak"])} ({mb(large["disk"])}), {large["cpu"]:.1f} s of CPU."""
+
+
+def _cold_starts(found: dict[str, Any]) -> str:
+    rows = [
+        (
+            name,
+            *(_seconds(one[step][unit]["median"]) for step in ("import", "wired") for unit in ("cpu", "wall")),
+            one["modules"],
+            mb(one["peak"]),
+            ", ".join(one["sdk"]) or "no",
+        )
+        for name, one in found["cold_start"].items()
+    ]
+    titles = ["function", "import CPU s", "wall s", "and wired CPU s", "wall s", "modules", "peak memory", "SDK loaded"]
+    return f"""## Cold starts
+
+With the packages of the deployed layers and nothing else, compiled ahead. Wired: clients made, verb put together. `sdk` is
+Anthropic's SDK alone; a function imports it at its first call to Claude, so a tick with nothing open never does.
+
+{_table(titles, rows)}"""
+
+
+def _ticks(found: dict[str, Any]) -> str:
+    rows = [
+        (
+            f"{int(count):,}",
+            what,
+            _seconds(one["wall"]),
+            _seconds(one["cpu"]),
+            one["list_calls"],
+            one["reads"],
+            one["writes"],
+            mb(one["peak"]),
+        )
+        for count, ticks in found["ticks"].items()
+        for what, one in (("nothing", ticks["quiet"]), (f"{ticks['changed']} ended", ticks["ended"]))
+    ]
+    titles = ["open batches", "what changed", "wall s", "CPU s", "list calls", "table reads", "table writes", "peak memory"]
+    return f"""## One tick of poll
+
+The second tick of a process; its first one loads the SDK. Most of the wall time is the emulated table's.
+
+{_table(titles, rows)}"""
+
+
+def _cost(found: dict[str, Any]) -> str:
+    rows, idle = found["cost"]["per_million_rows"], found["cost"]["idle_month"]
+    work = [*rows["items"].items(), ("sum", rows["total"])]
+    rest = [(name, usd, idle["items_with_free_tier"][name]) for name, usd in idle["items"].items()]
+    rest.append(("sum", idle["total"], idle["total_with_free_tier"]))
+    idle_rows = [(name, f"{usd:.3f}", f"{free:.3f}") for name, usd, free in rest]
+    return f"""## Cost of AWS, modelled
+
+US$, list prices of {found["cost"]["prices_as_of"]} in us-east-1 (`bench/prices.json`); every assumption is in `bench/cost.py`.
+
+{_table(["per million rows", "US$"], [(name, f"{usd:.5f}") for name, usd in work])}
+
+{_table(["idle, per month", "US$", "after an account's free tiers"], idle_rows)}"""
+
+
+def _table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.2f}"
+
+
+def _range(spread: dict[str, float]) -> str:
+    return f"{spread['min']:.2f} to {spread['max']:.2f}"

@@ -1,0 +1,282 @@
+"""As much of S3 as Batchdrop uses, from files on disk, in a process of its own: `python -m bench.standin FOLDER`.
+
+It is here to cost nothing: an object is a list of pieces of files, so a server-side copy moves no byte, a body goes from the
+socket to disk and from disk to the socket, and an ETag is a number. It checks conditions, ranges and versions, and no signature.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs, unquote, urlsplit
+
+FILE_HEADER = "x-standin-file"
+"""A PUT with this header takes the file it names as the object, and has no body."""
+_BUFFER = 1 << 20
+_RANGE = re.compile(r"bytes=(\d+)-(\d*)")
+_PART = re.compile(rb"<PartNumber>(\d+)</PartNumber>")
+
+
+class Piece(NamedTuple):
+    path: str
+    start: int
+    size: int
+
+
+class Stored(NamedTuple):
+    pieces: tuple[Piece, ...]
+    etag: str
+    written_at: str
+
+    @property
+    def size(self) -> int:
+        return sum(piece.size for piece in self.pieces)
+
+    def cut(self, start: int, end: int) -> Iterable[Piece]:
+        """The pieces that hold bytes [start, end)."""
+        offset = 0
+        for piece in self.pieces:
+            first, last = max(start - offset, 0), min(end - offset, piece.size)
+            if first < last:
+                yield Piece(piece.path, piece.start + first, last - first)
+            offset += piece.size
+
+
+class Store:
+    """One bucket. Versions are kept while the process runs; the version id of an object is its ETag."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._numbers = itertools.count(1)
+        self._newest: dict[str, str] = {}
+        self._versions: dict[tuple[str, str], Stored] = {}
+        self._uploads: dict[str, dict[int, Stored]] = {}
+        self._lock = threading.Lock()
+
+    def fresh_file(self) -> Path:
+        return self._folder / f"{self.number():08d}"
+
+    def number(self) -> int:
+        return next(self._numbers)
+
+    def stored(self, pieces: Iterable[Piece]) -> Stored:
+        return Stored(tuple(pieces), f"{self.number():032x}", formatdate(usegmt=True))
+
+    def find(self, key: str, version: str | None) -> Stored | None:
+        return self._versions.get((key, version or self._newest.get(key, "")))
+
+    def keep(self, key: str, stored: Stored, *, once: bool) -> bool:
+        """False: there is an object, and it is kept."""
+        with self._lock:
+            if once and key in self._newest:
+                return False
+            self._versions[key, stored.etag] = stored
+            self._newest[key] = stored.etag
+            return True
+
+    def begin(self) -> str:
+        upload = f"upload-{self.number()}"
+        self._uploads[upload] = {}
+        return upload
+
+    def add_part(self, upload: str, number: int, stored: Stored) -> None:
+        self._uploads[upload][number] = stored
+
+    def join(self, upload: str, numbers: Iterable[int]) -> Stored:
+        parts = self._uploads[upload]
+        return self.stored(piece for number in numbers for piece in parts[number].pieces)
+
+    def drop(self, upload: str) -> None:
+        self._uploads.pop(upload, None)
+
+    def forget(self, key: str) -> None:
+        self._newest.pop(key, None)
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16
+    server: Server
+
+    def handle_expect_100(self) -> bool:
+        """The client waits for this line before it sends a body."""
+        going_on = super().handle_expect_100()
+        self.wfile.flush()
+        return going_on
+
+    # ---------------------------------------------------------------- objects
+
+    def do_HEAD(self) -> None:
+        key, query = self._target()
+        stored = self.server.store.find(key, query.get("versionId"))
+        if stored is None:
+            self._answer(404, {"Content-Length": "0"})
+            return
+        self._answer(200, {**_described(stored), "Content-Length": str(stored.size)})
+
+    def do_GET(self) -> None:
+        key, query = self._target()
+        stored = self.server.store.find(key, query.get("versionId"))
+        if stored is None:
+            self._refuse(404, "NoSuchKey")
+        elif self.headers.get("If-Match", stored.etag).strip('"') != stored.etag:
+            self._refuse(412, "PreconditionFailed")
+        else:
+            self._send(stored)
+
+    def _send(self, stored: Stored) -> None:
+        asked = _RANGE.fullmatch(self.headers.get("Range", ""))
+        start, end = 0, stored.size
+        if asked is not None:
+            start, end = int(asked[1]), min(int(asked[2]) + 1, stored.size) if asked[2] else stored.size
+            if start >= stored.size:
+                self._refuse(416, "InvalidRange")
+                return
+        headers = {**_described(stored), "Content-Length": str(end - start)}
+        if asked is not None:
+            headers["Content-Range"] = f"bytes {start}-{end - 1}/{stored.size}"
+        self._answer(200 if asked is None else 206, headers)
+        self.wfile.flush()
+        for piece in stored.cut(start, end):
+            self._send_piece(piece)
+
+    def _send_piece(self, piece: Piece) -> None:
+        with open(piece.path, "rb", buffering=0) as file:
+            self.connection.sendfile(file, piece.start, piece.size)
+
+    def do_PUT(self) -> None:
+        key, query = self._target()
+        stored = self._copied(self.headers["x-amz-copy-source"]) if "x-amz-copy-source" in self.headers else self._received()
+        if stored is None:
+            self._refuse(404, "NoSuchKey")
+        elif "partNumber" in query:
+            self.server.store.add_part(query["uploadId"], int(query["partNumber"]), stored)
+            self._answer_part(stored, is_copy="x-amz-copy-source" in self.headers)
+        elif self.server.store.keep(key, stored, once=self._once()):
+            self._answer(200, {"ETag": f'"{stored.etag}"', "x-amz-version-id": stored.etag, "Content-Length": "0"})
+        else:
+            self._refuse(412, "PreconditionFailed")
+
+    def _answer_part(self, stored: Stored, *, is_copy: bool) -> None:
+        if is_copy:
+            self._answer_xml(f'<CopyPartResult><ETag>"{stored.etag}"</ETag></CopyPartResult>')
+        else:
+            self._answer(200, {"ETag": f'"{stored.etag}"', "Content-Length": "0"})
+
+    def _received(self) -> Stored:
+        if FILE_HEADER in self.headers:
+            path = self.headers[FILE_HEADER]
+            return self.server.store.stored([Piece(path, 0, os.path.getsize(path))])
+        path = str(self.server.store.fresh_file())
+        left = size = int(self.headers["Content-Length"])
+        buffer = memoryview(bytearray(min(_BUFFER, max(left, 1))))
+        with open(path, "wb", buffering=0) as file:
+            while left:
+                count = self.rfile.readinto(buffer[:left])
+                if not count:
+                    raise ConnectionError("the body ended early")
+                file.write(buffer[:count])
+                left -= count
+        return self.server.store.stored([Piece(path, 0, size)])
+
+    def _copied(self, source: str) -> Stored | None:
+        place = urlsplit(source)
+        key = unquote(place.path.lstrip("/").partition("/")[2])
+        found = self.server.store.find(key, parse_qs(place.query).get("versionId", [None])[0])
+        asked = _RANGE.fullmatch(self.headers.get("x-amz-copy-source-range", ""))
+        if found is None or asked is None:
+            return None
+        return self.server.store.stored(found.cut(int(asked[1]), int(asked[2]) + 1))
+
+    def do_DELETE(self) -> None:
+        key, query = self._target()
+        if "uploadId" in query:
+            self.server.store.drop(query["uploadId"])
+        else:
+            self.server.store.forget(key)
+        self._answer(204, {})
+
+    def do_POST(self) -> None:
+        key, query = self._target()
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if "uploads" in query:
+            upload = self.server.store.begin()
+            self._answer_xml(f"<InitiateMultipartUploadResult><UploadId>{upload}</UploadId></InitiateMultipartUploadResult>")
+            return
+        stored = self.server.store.join(query["uploadId"], map(int, _PART.findall(body)))
+        if self.server.store.keep(key, stored, once=self._once()):
+            self.server.store.drop(query["uploadId"])
+            self._answer_xml(f'<CompleteMultipartUploadResult><ETag>"{stored.etag}"</ETag></CompleteMultipartUploadResult>')
+        else:
+            self._refuse(412, "PreconditionFailed")
+
+    # ---------------------------------------------------------------- answers
+
+    def _target(self) -> tuple[str, dict[str, str]]:
+        place = urlsplit(self.path)
+        key = unquote(place.path.lstrip("/").partition("/")[2])
+        return key, {name: values[0] for name, values in parse_qs(place.query, keep_blank_values=True).items()}
+
+    def _once(self) -> bool:
+        return self.headers.get("If-None-Match") == "*"
+
+    def _answer_xml(self, text: str) -> None:
+        body = text.encode()
+        self._answer(200, {"Content-Type": "application/xml", "Content-Length": str(len(body))})
+        self.wfile.write(body)
+
+    def _refuse(self, status: int, code: str) -> None:
+        body = f"<Error><Code>{code}</Code><Message>{code}</Message></Error>".encode()
+        self._answer(status, {"Content-Type": "application/xml", "Content-Length": str(len(body))})
+        self.wfile.write(body)
+
+    def _answer(self, status: int, headers: dict[str, str]) -> None:
+        self.send_response_only(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401 - the base class's signature
+        """Nothing is logged."""
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection, address
+
+
+def _described(stored: Stored) -> dict[str, str]:
+    return {
+        "ETag": f'"{stored.etag}"',
+        "Last-Modified": stored.written_at,
+        "x-amz-version-id": stored.etag,
+        "Accept-Ranges": "bytes",
+    }
+
+
+def main(folder: Path, ready: Callable[[str], None] = print) -> None:
+    server = Server(Store(folder))
+    ready(f"http://127.0.0.1:{server.server_address[1]}")
+    sys.stdout.flush()
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

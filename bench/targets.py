@@ -1,0 +1,101 @@
+"""Which figures are judged, by what, and whether they hold."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+MEGABYTE = 1_000_000
+_LARGEST_FUNCTION = 256 * MEGABYTE
+_MOST_GROWTH = 1.15
+_LONGEST_IMPORT = 0.6
+_LIST_PAGE = 1_000
+_PER_MILLION_ROWS = 0.01
+_IDLE_MONTH = 0.25
+
+
+class Target(NamedTuple):
+    figure: str
+    target: str
+    measured: str
+    met: bool
+
+
+def judge(found: dict[str, Any]) -> list[Target]:
+    """`found` as it stands in `results.json`."""
+    ratios = found["pipeline"]["ratios"]
+    return [
+        _ratio("whole path against the bare SDK loop, wall", ratios["whole path, wall"], 0.5),
+        _ratio("submit CPU against the SDK's way", ratios["submit CPU against json.loads and create"], 0.1),
+        _ratio("collect CPU against SDK `results()` alone", ratios["collect CPU against results() alone"], 0.35),
+        _growth(found["memory"]),
+        _peak(found),
+        _large_results(found["memory"]),
+        *_cold(found["cold_start"]),
+        _tick(found["ticks"]),
+        *_cost(found["cost"]),
+    ]
+
+
+def mb(size: str | float) -> str:
+    """Bytes for people."""
+    return f"{int(size) / MEGABYTE:,.0f} MB"
+
+
+def _ratio(figure: str, spread: dict[str, float], most: float) -> Target:
+    shown = f"{spread['median']:.2f} ({spread['min']:.2f} to {spread['max']:.2f})"
+    return Target(figure, f"at most {most}", shown, spread["median"] <= most)
+
+
+def _growth(memory: dict[str, Any]) -> Target:
+    peaks = {verb: [one["peak"] for one in sizes.values()] for verb, sizes in memory["stages"].items()}
+    growth = {verb: of[-1] / of[0] for verb, of in peaks.items()}
+    worst = max(growth, key=lambda verb: growth[verb])
+    sizes = list(memory["stages"][worst])
+    figure = f"peak memory, {mb(sizes[-1])} against {mb(sizes[0])} of input"
+    return Target(figure, f"at most {_MOST_GROWTH}", f"{growth[worst]:.2f} ({worst}, the worst)", growth[worst] <= _MOST_GROWTH)
+
+
+def _peak(found: dict[str, Any]) -> Target:
+    peaks = {(one["peak"], verb) for verb, sizes in found["memory"]["stages"].items() for one in sizes.values()}
+    peaks |= {(ticks[kind]["peak"], "poll") for ticks in found["ticks"].values() for kind in ("quiet", "ended")}
+    most, verb = max(peaks)
+    return Target("peak memory of every function", "under 256 MB", f"{mb(most)} ({verb}, the worst)", most < _LARGEST_FUNCTION)
+
+
+def _large_results(memory: dict[str, Any]) -> Target:
+    large, disk = memory["large_results"], memory["given"]["collect"]["disk"]
+    met = large["peak"] < _LARGEST_FUNCTION and large["disk"] <= disk
+    shown = f"{mb(large['peak'])}, {mb(large['disk'])} of disk"
+    return Target(f"collect with {mb(large['results_bytes'])} of results", f"under 256 MB, {mb(disk)} of disk", shown, met)
+
+
+def _cold(cold: dict[str, Any]) -> list[Target]:
+    without = [cold[name] for name in ("plan", "finish")]
+    slowest = max(one["import"]["cpu"]["median"] for one in without)
+    clean = not any(one["sdk"] for one in without)
+    return [
+        Target("functions without Claude calls", "do not import `anthropic`", "they do not" if clean else "they do", clean),
+        Target("their import, CPU", f"under {_LONGEST_IMPORT} s", f"{slowest:.2f} s", slowest < _LONGEST_IMPORT),
+    ]
+
+
+def _tick(ticks: dict[str, Any]) -> Target:
+    count, tick = list(ticks.items())[-1]
+    pages = -(-int(count) // _LIST_PAGE)
+    quiet, ended, changed = tick["quiet"], tick["ended"], tick["changed"]
+    met = (quiet["list_calls"], quiet["writes"], ended["writes"]) == (pages, 0, changed)
+    shown = f"{quiet['list_calls']} list calls; {quiet['writes']} writes, {ended['writes']} when {changed} ended"
+    return Target(f"tick with {int(count):,} open batches", f"{pages} list calls; writes = batches that changed", shown, met)
+
+
+def _cost(cost: dict[str, Any]) -> list[Target]:
+    rows, idle, free = cost["per_million_rows"]["total"], cost["idle_month"]["total"], cost["idle_month"]["total_with_free_tier"]
+    return [
+        Target("AWS, modelled, per million rows", f"at most ${_PER_MILLION_ROWS}", f"${rows:.4f}", rows <= _PER_MILLION_ROWS),
+        Target(
+            "AWS, modelled, idle per month",
+            f"at most ${_IDLE_MONTH}",
+            f"${idle:.2f}; ${free:.2f} after free tiers",
+            idle <= _IDLE_MONTH,
+        ),
+    ]
