@@ -36,6 +36,7 @@ test: setup ## all tests that need no cloud
 faults: setup ## kill and break every step of small jobs in every way, thousands of times; each must end well
 	@$(PYTHON) -m tests.faults
 	@$(PYTHON) -m tests.faults.aws
+	@$(PYTHON) -m tests.faults.kills
 
 .PHONY: audit
 audit: setup ## was anything of a job paid twice, lost or miscounted? make audit JOB=id STACK=batchdrop-dev

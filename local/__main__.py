@@ -1,4 +1,4 @@
-"""`python -m local up | down | demo [FILE]`: what the make targets of the same names call."""
+"""`python -m local up | down | demo [FILE]`: what the make targets of the same names call; `beside STACK` adds a second stack."""
 
 from __future__ import annotations
 
@@ -27,6 +27,10 @@ def _up(given: argparse.Namespace) -> None:
     print(running.exports(), end="")
 
 
+def _beside(given: argparse.Namespace) -> None:
+    print(system.beside(given.stack, _note, given.parameter).exports(), end="")
+
+
 def _down(_: argparse.Namespace) -> None:
     system.down()
     _note("The laptop system has ended.")
@@ -52,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True)
     named: dict[str, tuple[Callable[[argparse.Namespace], None], str]] = {
         "up": (_up, "start it and leave it running; prints the environment to export"),
+        "beside": (_beside, "deploy one more stack into it; prints that one's environment"),
         "down": (_down, "end it"),
         "demo": (_demo, "drop a file and fetch the answers; ends what it started"),
     }
@@ -60,6 +65,8 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         if name != "down":
             command.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE", help="a template parameter")
+        if name == "beside":
+            command.add_argument("stack", help="a name that no stack has yet")
         if name == "demo":
             command.add_argument("file", nargs="?", type=Path, default=_EXAMPLE)
     return parser

@@ -49,15 +49,22 @@ def fingerprint(overrides: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-def deploy(aws: Aws, overrides: Sequence[str]) -> dict[str, str]:
-    """Builds and deploys; returns the outputs of the stack. Raises CannotRun with the end of the log."""
-    given = ["--parameter-overrides", *overrides]
-    environment = {**clean_environment(), **aws.environment(), "SAM_CLI_TELEMETRY": "0", **_wheels_for_this_machine()}
-    _sam("build", ["--build-dir", str(BUILD), *given], environment)
+def build(aws: Aws, overrides: Sequence[str]) -> None:
+    """Raises CannotRun with the end of the log."""
+    _sam("build", ["--build-dir", str(BUILD), "--parameter-overrides", *overrides], _environment(aws))
+
+
+def deploy(aws: Aws, stack: str, overrides: Sequence[str]) -> dict[str, str]:
+    """Deploys what was built; returns the outputs of the stack. Raises CannotRun with the end of the log."""
     aws.s3().create_bucket(Bucket=_ARTIFACTS)
-    _sam("deploy", ["--template-file", str(BUILD / "template.yaml"), "--s3-bucket", _ARTIFACTS, *given], environment)
-    stack = aws.cloudformation().describe_stacks(StackName=stack_name())["Stacks"][0]
-    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    template = ["--template-file", str(BUILD / "template.yaml"), "--s3-bucket", _ARTIFACTS]
+    _sam("deploy", ["--stack-name", stack, *template, "--parameter-overrides", *overrides], _environment(aws))
+    found = aws.cloudformation().describe_stacks(StackName=stack)["Stacks"][0]
+    return {output["OutputKey"]: output["OutputValue"] for output in found["Outputs"]}
+
+
+def _environment(aws: Aws) -> dict[str, str]:
+    return {**clean_environment(), **aws.environment(), "SAM_CLI_TELEMETRY": "0", **_wheels_for_this_machine()}
 
 
 def _profile() -> dict[str, dict[str, dict[str, list[str]]]]:

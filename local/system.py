@@ -49,13 +49,14 @@ class System:
     aws: Aws
     claude: ClaudeApi
     outputs: dict[str, str]
+    stack: str
 
     def environment(self) -> dict[str, str]:
         """What `make up` prints. Never the API key."""
         return {
             **self.aws.environment(),
             "ANTHROPIC_BASE_URL": self.claude.url,
-            "BATCHDROP_STACK": deploy.stack_name(),
+            "BATCHDROP_STACK": self.stack,
             "BATCHDROP_BUCKET": self.outputs["Bucket"],
             "BATCHDROP_TABLE": self.outputs["Table"],
             "BATCHDROP_API_KEY_SECRET": self.outputs["ApiKeySecret"],
@@ -80,16 +81,30 @@ def up(say: Say, extra: Sequence[str] = ()) -> System:
     fingerprint = deploy.fingerprint(overrides)
     if memory.fingerprint != fingerprint:
         say("Building and deploying the stack (sam build, sam deploy) ...")
-        memory.outputs = deploy.deploy(aws, overrides)
+        deploy.build(aws, overrides)
+        memory.outputs = deploy.deploy(aws, deploy.stack_name(), overrides)
     aws.secrets().put_secret_value(SecretId=memory.outputs["ApiKeySecret"], SecretString=claude.key)
     if memory.fingerprint != fingerprint:
         _check(aws, memory.outputs["PollFunction"])
         memory.fingerprint = fingerprint
         memory.save()
-    system = System(aws, claude, memory.outputs)
+    system = System(aws, claude, memory.outputs, deploy.stack_name())
     ENVIRONMENT.write_text(system.exports())
     _start_ticks(system)
     return system
+
+
+def beside(stack: str, say: Say, extra: Sequence[str] = ()) -> System:
+    """Deploys one more stack, as `up` has built it, into the AWS that runs. It has no fast clock and is not remembered."""
+    memory = Memory.load()
+    if not (running() and memory.fingerprint):
+        raise CannotRun("There is no laptop system to put a stack beside: run make up.")
+    aws, claude = Aws(memory.aws_port), claude_api.choose(memory.claude_port)
+    say(f"Deploying the stack {stack} (sam deploy) ...")
+    outputs = deploy.deploy(aws, stack, deploy.parameters(claude.url, extra))
+    aws.secrets().put_secret_value(SecretId=outputs["ApiKeySecret"], SecretString=claude.key)
+    _check(aws, outputs["PollFunction"])
+    return System(aws, claude, outputs, stack)
 
 
 def down() -> None:

@@ -6,13 +6,25 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.laptop import ROOT, Laptop, running
+from tests.e2e.laptop import ROOT, Laptop, beside, running
 
 
 @pytest.fixture(scope="session")
 def laptop() -> Iterator[Laptop]:
     with running(ROOT / ".local" / "e2e", "FunctionTimeoutSeconds=60", "VisibilityTimeoutSeconds=360") as system:
         yield system
+
+
+@pytest.fixture(scope="session")
+def second(laptop: Laptop) -> Laptop:
+    """Another stack beside it, with little patience."""
+    return beside(
+        laptop,
+        "batchdrop-second",
+        "FunctionTimeoutSeconds=15",
+        "VisibilityTimeoutSeconds=40",
+        "ReconcileGraceSeconds=5",
+    )
 
 
 @pytest.fixture(autouse=True)

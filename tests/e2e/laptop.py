@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,8 +18,14 @@ from typing import Any
 import boto3
 import psutil
 
+from batchdrop.adapters.clock import SystemClock
+from batchdrop.adapters.dynamodb import DynamoLedger
+from batchdrop.adapters.s3 import S3Objects
 from batchdrop.domain import ids, keys
+from batchdrop.domain.findings import Finding
 from batchdrop.domain.records import ObjectRef
+from batchdrop.usecases.audit import Audit
+from local.audit import EmulatorEvidence
 from local.claude.server import Control, start
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +43,7 @@ class Laptop:
         self.claude = claude
         self.home = home
         self.bucket = environment["BATCHDROP_BUCKET"]
+        self.stack = environment["BATCHDROP_STACK"]
         self.s3 = self.client("s3")
         self.sqs = self.client("sqs")
 
@@ -45,9 +53,11 @@ class Laptop:
             service,
             endpoint_url=self.env["AWS_ENDPOINT_URL"],
             region_name=self.env["AWS_DEFAULT_REGION"],
-            aws_access_key_id=self.env["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=self.env["AWS_SECRET_ACCESS_KEY"],
-            **options,
+            **{
+                "aws_access_key_id": self.env["AWS_ACCESS_KEY_ID"],
+                "aws_secret_access_key": self.env["AWS_SECRET_ACCESS_KEY"],
+                **options,
+            },
         )
 
     # ---------------------------------------------------------------- the user
@@ -83,10 +93,14 @@ class Laptop:
                     lines += [event["message"] for event in page["events"]]
         return "\n".join(lines)
 
+    def output(self, name: str) -> str:
+        """An output of the stack."""
+        outputs = self.client("cloudformation").describe_stacks(StackName=self.stack)["Stacks"][0]["Outputs"]
+        return str(next(one["OutputValue"] for one in outputs if one["OutputKey"] == name))
+
     def dead_letters(self, queue: str) -> str:
         """The URL of a queue's dead-letter queue."""
-        outputs = self.client("cloudformation").describe_stacks(StackName=self.env["BATCHDROP_STACK"])["Stacks"][0]["Outputs"]
-        return str(next(one["OutputValue"] for one in outputs if one["OutputKey"] == f"{queue}DeadLetters"))
+        return self.output(f"{queue}DeadLetters")
 
     def receive(self, queue_url: str) -> str:
         """Takes one message away from a queue, waiting for it, and returns its body."""
@@ -101,11 +115,45 @@ class Laptop:
         self.wait(take, "a message")
         return taken[0]
 
+    def tick(self) -> None:
+        """One run of poll. Nobody minds if it fails: the next one does the same."""
+        self.client("lambda").invoke(FunctionName=f"{self.stack}-poll", Payload=b'{"source": "test"}')
+
+    @contextmanager
+    def ticking(self, seconds: float = 1.0) -> Iterator[None]:
+        """A fast clock for a stack that has none."""
+        ended = threading.Event()
+
+        def run() -> None:
+            while not ended.wait(seconds):
+                self.tick()
+
+        clock = threading.Thread(target=run)
+        clock.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            clock.join()
+
+    def ledger(self) -> DynamoLedger:
+        return DynamoLedger(self.client("dynamodb"), self.env["BATCHDROP_TABLE"], SystemClock())
+
+    def auditor(self) -> Audit:
+        """The checker over this stack's table and bucket, and everything that the emulator has accepted."""
+
+        def versions(key: str) -> int:
+            found = self.s3.list_object_versions(Bucket=self.bucket, Prefix=key)
+            return sum(one["Key"] == key for one in found.get("Versions", []))
+
+        evidence = EmulatorEvidence(self.claude.base_url)
+        return Audit(S3Objects(self.s3, self.bucket), self.ledger(), evidence, versions)
+
     # ---------------------------------------------------------------- the machine
 
     def workers(self, verb: str) -> list[psutil.Process]:
         """The processes that run one function now."""
-        name = f"{self.env['BATCHDROP_STACK']}-{verb}"
+        name = f"{self.stack}-{verb}"
         found = []
         for process in psutil.process_iter():
             try:
@@ -166,34 +214,43 @@ class Job:
         created["detail"]["object"].update({"key": self.key, "version-id": self.version})
         return json.dumps(created)
 
+    def audit(self) -> list[Finding]:
+        """Everything that is wrong with the job."""
+        return self.laptop.auditor().job(self.id)
+
 
 @contextmanager
 def running(home: Path, *parameters: str, emulator: tuple[str, ...] = ("--seconds", "1")) -> Iterator[Laptop]:
     """A laptop system of its own in `home`, with the emulator taken for a real API: its key must reach it and nothing else."""
     with start(*emulator) as claude:
-        environment = {
-            **os.environ,
-            "BATCHDROP_LOCAL": str(home),
-            "BATCHDROP_TICK_SECONDS": "1",
-            "ANTHROPIC_API_KEY": API_KEY,
-            "ANTHROPIC_BASE_URL": claude.base_url,
-        }
-
-        def local(*arguments: str) -> str:
-            done = subprocess.run(
-                [sys.executable, "-m", "local", *arguments],
-                cwd=ROOT,
-                env=environment,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            assert done.returncode == 0, done.stderr
-            return done.stdout
-
-        chosen = [word for parameter in parameters for word in ("--parameter", parameter)]
-        exports = [line.removeprefix("export ") for line in local("up", *chosen).splitlines()]
         try:
-            yield Laptop(dict(shlex.split(line)[0].split("=", 1) for line in exports), claude, home)
+            yield Laptop(_local(home, claude, "up", *_chosen(parameters)), claude, home)
         finally:
-            local("down")
+            _local(home, claude, "down")
+
+
+def beside(laptop: Laptop, stack: str, *parameters: str) -> Laptop:
+    """A second stack in the same account and region, with the same API and key. Its poll runs only when it is told to."""
+    exports = _local(laptop.home, laptop.claude, "beside", stack, *_chosen(parameters))
+    return Laptop(exports, laptop.claude, laptop.home)
+
+
+def _chosen(parameters: tuple[str, ...]) -> list[str]:
+    return [word for parameter in parameters for word in ("--parameter", parameter)]
+
+
+def _local(home: Path, claude: Control, *arguments: str) -> dict[str, str]:
+    """Runs `python -m local`; returns the variables that it prints."""
+    environment = {
+        **os.environ,
+        "BATCHDROP_LOCAL": str(home),
+        "BATCHDROP_TICK_SECONDS": "1",
+        "ANTHROPIC_API_KEY": API_KEY,
+        "ANTHROPIC_BASE_URL": claude.base_url,
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "local", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    exports = [line.removeprefix("export ") for line in done.stdout.splitlines()]
+    return dict(shlex.split(line)[0].split("=", 1) for line in exports)

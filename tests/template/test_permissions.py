@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.template.facts import Resources, as_list, of_type, references, statements
+from tests.template.facts import Resources, as_list, named, of_type, references, statements
 
 _BUCKET = "arn:${AWS::Partition}:s3:::${Bucket}"
 
@@ -75,3 +75,16 @@ def test_only_the_rule_may_send_to_a_queue_that_events_feed(resources: Resources
             rule = entry["Condition"]["ArnEquals"]["aws:SourceArn"]
             assert resources[next(references(rule))]["Type"] == "AWS::Events::Rule"
             assert as_list(entry["Action"]) == ["sqs:SendMessage"]
+
+
+def test_a_topic_hears_only_what_it_is_for(resources: Resources) -> None:
+    policies = of_type(resources, "AWS::SNS::TopicPolicy")
+    who = {
+        named(properties["Topics"][0]): [entry["Principal"] for entry in properties["PolicyDocument"]["Statement"]]
+        for properties in policies.values()
+    }
+    assert who == {
+        "{JobsTopic}": [{"AWS": {"Fn::GetAtt": ["FinishRole", "Arn"]}}],
+        "{AlarmTopic}": [{"Service": "cloudwatch.amazonaws.com"}],
+    }
+    assert set(who) == {f"{{{name}}}" for name in of_type(resources, "AWS::SNS::Topic")}

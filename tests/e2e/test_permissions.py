@@ -1,0 +1,203 @@
+"""With the very credentials that a function's process holds: what its role allows, and that everything else is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.e2e.laptop import Laptop
+from tests.faults.wire import VERBS
+from tests.stack import rows
+
+_REFUSALS = {"AccessDenied", "AccessDeniedException", "AuthorizationError", "403"}
+ALL = frozenset(VERBS)
+NONE: frozenset[str] = frozenset()
+# Each prefix has an object of this name; none of them is a job, an answer or a command.
+_PROBE = "probe/recipe.yaml"
+_KEY = {"pk": {"S": "PROBE"}, "sk": {"S": "PROBE"}}
+# A message about nothing: whoever gets it takes it.
+_MESSAGE = '{"job_id": "probe", "batch": "probe"}'
+
+
+type Call = Callable[[Any, Laptop], object]
+"""with a client that has a function's credentials, and the stack whose resource is asked for"""
+
+
+class Probe(NamedTuple):
+    what: str
+    service: str
+    call: Call
+    allowed: frozenset[str]
+    """verbs; what belongs to another stack is nobody's"""
+
+
+def _verbs(text: str) -> frozenset[str]:
+    found = frozenset(text.split())
+    assert found <= ALL
+    return found
+
+
+# Who reads and who writes below each prefix.
+_PREFIXES = {
+    "inbox": (_verbs("plan submit collect"), _verbs("control")),
+    "work": (_verbs("plan submit collect finish"), _verbs("plan collect")),
+    "outbox": (_verbs("control"), ALL),
+    "control": (NONE, NONE),
+}
+_SENDERS = {
+    "PLAN": _verbs("plan poll"),
+    "SUBMIT": _verbs("plan poll"),
+    "COLLECT": _verbs("plan submit poll control"),
+    "FINISH": _verbs("poll collect"),
+    "CONTROL": NONE,
+}
+
+
+def _object(method: str, key: str) -> Call:
+    return lambda s3, at: getattr(s3, method)(Bucket=at.bucket, Key=key)
+
+
+def _list(prefix: str) -> Call:
+    return lambda s3, at: s3.list_objects_v2(Bucket=at.bucket, Prefix=prefix, MaxKeys=1)
+
+
+def _send(queue: str) -> Call:
+    return lambda sqs, at: sqs.send_message(QueueUrl=at.env[f"BATCHDROP_{queue}_QUEUE"], MessageBody=_MESSAGE)
+
+
+def _suspend_versions(s3: Any, at: Laptop) -> object:
+    return s3.put_bucket_versioning(Bucket=at.bucket, VersioningConfiguration={"Status": "Suspended"})
+
+
+def _objects() -> list[Probe]:
+    probes = [
+        Probe("list everything", "s3", _list(""), NONE),
+        Probe("open the bucket", "s3", lambda s3, at: s3.delete_public_access_block(Bucket=at.bucket), NONE),
+        Probe("stop keeping versions", "s3", _suspend_versions, NONE),
+    ]
+    for prefix, (readers, writers) in _PREFIXES.items():
+        key = f"{prefix}/{_PROBE}"
+        probes += [
+            Probe(f"read {prefix}/", "s3", _object("get_object", key), readers),
+            Probe(f"list {prefix}/", "s3", _list(f"{prefix}/"), readers),
+            Probe(f"write {prefix}/", "s3", _object("put_object", key), writers),
+            Probe(f"delete {prefix}/", "s3", _object("delete_object", key), _verbs("finish") if prefix == "work" else NONE),
+        ]
+    return probes
+
+
+def _table() -> list[Probe]:
+    def query(client: Any, at: Laptop, **where: Any) -> object:
+        return client.query(TableName=at.env["BATCHDROP_TABLE"], ExpressionAttributeValues={":x": {"S": "x"}}, **where)
+
+    calls: list[tuple[str, Callable[[Any, Laptop], object], frozenset[str]]] = [
+        ("get_item", lambda db, at: db.get_item(TableName=at.env["BATCHDROP_TABLE"], Key=_KEY), ALL),
+        ("put_item", lambda db, at: db.put_item(TableName=at.env["BATCHDROP_TABLE"], Item=_KEY), ALL - {"finish"}),
+        ("update_item", lambda db, at: db.update_item(TableName=at.env["BATCHDROP_TABLE"], Key=_KEY), ALL),
+        ("delete_item", lambda db, at: db.delete_item(TableName=at.env["BATCHDROP_TABLE"], Key=_KEY), _verbs("collect")),
+        ("query", lambda db, at: query(db, at, KeyConditionExpression="pk = :x"), _verbs("plan poll finish control")),
+        (
+            "query open",
+            lambda db, at: query(db, at, IndexName="open", KeyConditionExpression="shelf = :x"),
+            _verbs("plan poll"),
+        ),
+        ("scan", lambda db, at: db.scan(TableName=at.env["BATCHDROP_TABLE"], Limit=1), NONE),
+        ("delete_table", lambda db, at: db.delete_table(TableName=at.env["BATCHDROP_TABLE"]), NONE),
+    ]
+    return [Probe(what, "dynamodb", call, allowed) for what, call, allowed in calls]
+
+
+def _queues() -> list[Probe]:
+    return [
+        *(Probe(f"send to {queue}", "sqs", _send(queue), senders) for queue, senders in _SENDERS.items()),
+        Probe("purge", "sqs", lambda sqs, at: sqs.purge_queue(QueueUrl=at.env["BATCHDROP_CONTROL_QUEUE"]), NONE),
+    ]
+
+
+def _others() -> list[Probe]:
+    def read_key(secrets: Any, at: Laptop) -> object:
+        return secrets.get_secret_value(SecretId=at.env["BATCHDROP_API_KEY_SECRET"])
+
+    def change_key(secrets: Any, at: Laptop) -> object:
+        return secrets.put_secret_value(SecretId=at.env["BATCHDROP_API_KEY_SECRET"], SecretString="x")
+
+    def pull_switch(ssm: Any, at: Laptop) -> object:
+        return ssm.put_parameter(Name=at.env["BATCHDROP_SWITCH"], Value="run", Overwrite=True)
+
+    def publish(topic: str) -> Call:
+        return lambda sns, at: sns.publish(TopicArn=at.output(topic), Message="probe")
+
+    def read_logs(logs: Any, at: Laptop) -> object:
+        return logs.filter_log_events(logGroupName=f"/aws/lambda/{at.stack}-plan")
+
+    return [
+        Probe("read the key", "secretsmanager", read_key, _verbs("submit poll collect control")),
+        Probe("change the key", "secretsmanager", change_key, NONE),
+        Probe(
+            "read the switch",
+            "ssm",
+            lambda ssm, at: ssm.get_parameter(Name=at.env["BATCHDROP_SWITCH"]),
+            _verbs("plan submit poll"),
+        ),
+        Probe("pull the switch", "ssm", pull_switch, NONE),
+        Probe("tell subscribers", "sns", publish("JobsTopic"), _verbs("finish")),
+        Probe("ring an alarm", "sns", publish("AlarmTopic"), NONE),
+        Probe("call a function", "lambda", lambda functions, at: functions.invoke(FunctionName=at.output("PollFunction")), NONE),
+        Probe("read roles", "iam", lambda iam, at: iam.list_roles(), NONE),
+        Probe("read logs", "logs", read_logs, NONE),
+    ]
+
+
+PROBES = [*_objects(), *_table(), *_queues(), *_others()]
+
+
+@pytest.fixture(scope="module")
+def credentials(laptop: Laptop) -> dict[str, dict[str, str]]:
+    """What each function's process was given, taken from the process itself."""
+    for prefix in ("inbox", "work", "outbox", "control"):
+        laptop.s3.put_object(Bucket=laptop.bucket, Key=f"{prefix}/{_PROBE}", Body=b"probe")
+    laptop.s3.put_object(Bucket=laptop.bucket, Key="control/approve/nothing", Body=b"")
+    laptop.drop("inbox/permissions.jsonl", rows(2)).wait()
+    found = {}
+    for verb in VERBS:
+        laptop.wait(lambda verb=verb: bool(laptop.workers(verb)), f"{verb} to run")  # type: ignore[misc]  # mypy cannot type a lambda with a default
+        environment = laptop.workers(verb)[0].environ()
+        found[verb] = {
+            "aws_access_key_id": environment["AWS_ACCESS_KEY_ID"],
+            "aws_secret_access_key": environment["AWS_SECRET_ACCESS_KEY"],
+            "aws_session_token": environment["AWS_SESSION_TOKEN"],
+        }
+    return found
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_function_can_do_its_own_work_and_nothing_else(
+    verb: str, laptop: Laptop, credentials: dict[str, dict[str, str]]
+) -> None:
+    wrong = {
+        probe.what: "refused" if verb in probe.allowed else "allowed"
+        for probe in PROBES
+        if _refused(laptop, probe, laptop, credentials[verb]) is (verb in probe.allowed)
+    }
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_function_has_no_part_in_another_stack(
+    verb: str, laptop: Laptop, second: Laptop, credentials: dict[str, dict[str, str]]
+) -> None:
+    assert [probe.what for probe in PROBES if not _refused(laptop, probe, second, credentials[verb])] == []
+
+
+def _refused(laptop: Laptop, probe: Probe, at: Laptop, credentials: dict[str, str]) -> bool:
+    """Whether AWS says no. Any other answer, missing objects included, came from behind the door."""
+    try:
+        probe.call(laptop.client(probe.service, **credentials), at)
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        return code in _REFUSALS or status == 403
+    return False
