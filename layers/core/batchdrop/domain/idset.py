@@ -9,7 +9,7 @@ from pathlib import Path
 from batchdrop.domain.errors import OutOfDisk
 
 # The rest of the tree stays on disk (and in the page cache, where the system has room).
-_CACHE_KIB = 16 * 1024
+_CACHE_KIB = 4 * 1024
 
 _digest = itemgetter(0)
 
