@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench import coldstart, cost, files, layer, machine, measured, memory, pipeline, report, targets, ticks
+from bench import coldstart, cost, files, layer, machine, measured, memory, pages, pipeline, report, targets, ticks
 from bench.servers import Servers, running
 from local.paths import HOME
 
@@ -84,6 +84,8 @@ def main() -> int:
     text = json.dumps(found, indent=1) + "\n"
     (target / "results.json").write_text(text)
     (target / "results.md").write_text(report.page(json.loads(text)))
+    if not quick:
+        pages.fill(json.loads(text))
     for one in targets.judge(json.loads(text)):
         print(f"{'met   ' if one.met else 'MISSED'}  {one.figure}: {one.measured} (target: {one.target})")
     print(f"Written to {target.name}/results.json and {target.name}/results.md")

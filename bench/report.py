@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from bench.targets import judge, mb
@@ -10,8 +10,8 @@ from bench.targets import judge, mb
 
 def page(found: dict[str, Any]) -> str:
     """`found` as it stands in `results.json`."""
-    sections = (_head, _targets, _pipeline, _memory, _cold_starts, _ticks, _cost)
-    return "\n\n".join(section(found) for section in sections) + "\n"
+    sections = (f"## {title}\n\n{BLOCKS[name](found)}" for name, title in _TITLES.items())
+    return "\n\n".join([_head(found), *sections]) + "\n"
 
 
 def _head(found: dict[str, Any]) -> str:
@@ -30,7 +30,7 @@ the servers. The SDK works on local files, out of order, without joins and retri
 
 def _targets(found: dict[str, Any]) -> str:
     rows = [(one.figure, one.target, one.measured, "yes" if one.met else "**no**") for one in judge(found)]
-    return "## Targets\n\n" + _table(["figure", "target", "measured", "met"], rows)
+    return _table(["figure", "target", "measured", "met"], rows)
 
 
 def _pipeline(found: dict[str, Any]) -> str:
@@ -41,8 +41,7 @@ def _pipeline(found: dict[str, Any]) -> str:
         for step, one in of[who].items()
     ]
     ratios = [(name, f"{one['median']:.2f}", _range(one)) for name, one in of["ratios"].items()]
-    return f"""## {of["rows"]:,} rows of 1 KB, answered with {of["results_bytes"] / of["rows"] / 1000:.1f} KB each
-
+    return f"""{of["rows"]:,} rows of 1 KB, answered with {of["results_bytes"] / of["rows"] / 1000:.1f} KB each.
 Medians of {of["rounds"]} rounds, warm processes, one after the other in each round. Peak memory: Batchdrop
 {mb(of["peak"]["batchdrop"])} with all functions in one process, SDK {mb(of["peak"]["sdk"])}.
 
@@ -57,9 +56,7 @@ def _memory(found: dict[str, Any]) -> str:
     rows = [(verb, *(f"{mb(one['peak'])} ({mb(one['disk'])})" for one in of.values())) for verb, of in memory["stages"].items()]
     large, without = memory["large_results"], memory["left_out_for_want_of_disk"]
     missing = f" Not measured for want of disk: {', '.join(map(mb, without))}." if without else ""
-    return f"""## Peak memory, and temporary files in brackets
-
-Each stage in a process of its own; rows of {memory["row_bytes"] / 1000:.0f} KB.{missing}
+    return f"""Each stage in a process of its own; rows of {memory["row_bytes"] / 1000:.0f} KB.{missing}
 
 {_table(["stage", *(f"{mb(size)} of input" for size in sizes)], rows)}
 
@@ -79,10 +76,8 @@ def _cold_starts(found: dict[str, Any]) -> str:
         for name, one in found["cold_start"].items()
     ]
     titles = ["function", "import CPU s", "wall s", "and wired CPU s", "wall s", "modules", "peak memory", "SDK loaded"]
-    return f"""## Cold starts
-
-With the packages of the deployed layers and nothing else, compiled ahead. Wired: clients made, verb put together. `sdk` is
-Anthropic's SDK alone; a function imports it at its first call to Claude, so a tick with nothing open never does.
+    return f"""With the packages of the deployed layers and nothing else, compiled ahead. Wired: clients made, verb put together.
+`sdk` is Anthropic's SDK alone; a function imports it at its first call to Claude, so a tick with nothing open never does.
 
 {_table(titles, rows)}"""
 
@@ -103,9 +98,7 @@ def _ticks(found: dict[str, Any]) -> str:
         for what, one in (("nothing", ticks["quiet"]), (f"{ticks['changed']} ended", ticks["ended"]))
     ]
     titles = ["open batches", "what changed", "wall s", "CPU s", "list calls", "table reads", "table writes", "peak memory"]
-    return f"""## One tick of poll
-
-The second tick of a process; its first one loads the SDK. Most of the wall time is the emulated table's.
+    return f"""The second tick of a process; its first one loads the SDK. Most of the wall time is the emulated table's.
 
 {_table(titles, rows)}"""
 
@@ -116,9 +109,8 @@ def _cost(found: dict[str, Any]) -> str:
     rest = [(name, usd, idle["items_with_free_tier"][name]) for name, usd in idle["items"].items()]
     rest.append(("sum", idle["total"], idle["total_with_free_tier"]))
     idle_rows = [(name, f"{usd:.3f}", f"{free:.3f}") for name, usd, free in rest]
-    return f"""## Cost of AWS, modelled
-
-US$, list prices of {found["cost"]["prices_as_of"]} in us-east-1 (`bench/prices.json`); every assumption is in `bench/cost.py`.
+    return f"""US$, list prices of {found["cost"]["prices_as_of"]} in us-east-1 (`bench/prices.json`).
+Every assumption is in `bench/cost.py`.
 
 {_table(["per million rows", "US$"], [(name, f"{usd:.5f}") for name, usd in work])}
 
@@ -136,3 +128,22 @@ def _seconds(value: float) -> str:
 
 def _range(spread: dict[str, float]) -> str:
     return f"{spread['min']:.2f} to {spread['max']:.2f}"
+
+
+BLOCKS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "targets": _targets,
+    "pipeline": _pipeline,
+    "memory": _memory,
+    "cold_starts": _cold_starts,
+    "ticks": _ticks,
+    "cost": _cost,
+}
+"""What other pages can quote."""
+_TITLES = {
+    "targets": "Targets",
+    "pipeline": "The whole path, beside the SDK and the floors",
+    "memory": "Peak memory, and temporary files in brackets",
+    "cold_starts": "Cold starts",
+    "ticks": "One tick of poll",
+    "cost": "Cost of AWS, modelled",
+}

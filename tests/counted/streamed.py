@@ -1,0 +1,142 @@
+"""Plan, submit and collect of one generated file in this process: `python -m tests.counted.streamed FOLDER ROWS` prints its peak
+memory in bytes.
+
+Objects are files, and answers are made while they are read, so that nothing but the use cases can hold on to rows.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import BinaryIO
+
+from batchdrop.domain.cutting import Limits
+from batchdrop.domain.errors import ObjectGone
+from batchdrop.domain.records import Batch, BatchState, Job, ObjectRef
+from batchdrop.ports import ApiBatch, ApiCounts, ObjectInfo
+from batchdrop.usecases.admit import Admit
+from batchdrop.usecases.cancel import Cancel
+from batchdrop.usecases.collect import Collect
+from batchdrop.usecases.cut import CutFile
+from batchdrop.usecases.plan import Plan, Upload
+from batchdrop.usecases.publish import Publish
+from batchdrop.usecases.submit import Submit
+from batchdrop.usecases.watch import end
+from bench import files
+from bench.process import peak_bytes
+from tests.twins.claude import ClaudeTwin
+from tests.twins.clock import DeadlineTwin, ManualClock
+from tests.twins.ledger import LedgerTwin
+from tests.twins.objects import ObjectsTwin, WriterTwin
+from tests.twins.small import QueuesTwin, SwitchTwin
+
+_LEAST_ROW_BYTES = 900
+KEY = "inbox/rows.jsonl"
+_TEXT = b"This answer is filler. " * 40
+_ANSWER = (
+    b'{"custom_id":"%s-1-%d","result":{"type":"succeeded","message":{"model":"claude-haiku-4-5","content":[{"type":"text","text":"'
+    + _TEXT
+    + b'"}],"usage":{"input_tokens":10,"output_tokens":5}}}}\n'
+)
+
+
+class Files(ObjectsTwin):
+    """The twin, but the input is a file on disk and what is written as a stream is counted and forgotten."""
+
+    def __init__(self, clock: ManualClock, file: Path) -> None:
+        super().__init__(clock)
+        self._file = file
+        self._now = clock.now()
+        self.ref = ObjectRef(bucket=self.bucket, key=KEY, version_id="1", etag="1", size=file.stat().st_size)
+        self.streamed = 0
+
+    def head(self, key: str, version_id: str | None = None) -> ObjectInfo:
+        if key != KEY:
+            raise ObjectGone(key)
+        return ObjectInfo(ref=self.ref, written_at=self._now)
+
+    def read(self, ref: ObjectRef, start: int = 0, end: int | None = None) -> BinaryIO:
+        if ref.key != KEY:
+            return super().read(ref, start, end)
+        file = self._file.open("rb")
+        file.seek(start)
+        return file
+
+    def writer(self, key: str, *, content_type: str = "application/jsonl", once: bool = False) -> WriterTwin:
+        return _Sink(self, key, content_type, once=once)
+
+
+class _Sink(WriterTwin):
+    def write(self, data: bytes | memoryview) -> None:
+        assert isinstance(self._objects, Files)
+        self._objects.streamed += len(data)
+
+
+class Api(ClaudeTwin):
+    """Takes every body without reading it and answers each row, last one first."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__(clock)
+        self.batch: Batch | None = None
+        self.token = ""
+        self.received = 0
+
+    def create(self, body: Path, *, within: float = 600.0) -> ApiBatch:
+        self.received = body.stat().st_size
+        return self._shown("in_progress")
+
+    @contextmanager
+    def results(self, api_id: str) -> Iterator[Iterator[bytes]]:
+        assert self.batch is not None
+        lines = range(self.batch.last_line, self.batch.first_line - 1, -1)
+        yield (_ANSWER % (self.token.encode(), line) for line in lines)
+
+    def ended(self) -> ApiBatch:
+        return self._shown("ended")
+
+    def _shown(self, status: str) -> ApiBatch:
+        assert self.batch is not None
+        counts = ApiCounts(succeeded=self.batch.requests)
+        return ApiBatch(id="msgbatch_1", status=status, counts=counts, created_at=self._clock.now())
+
+
+def run(file: Path) -> tuple[int, int]:
+    """Bytes of the request body and of the results."""
+    clock = ManualClock()
+    objects, ledger, queues, switch, api = Files(clock, file), LedgerTwin(clock), QueuesTwin(clock), SwitchTwin(), Api(clock)
+    publish, cancel = Publish(objects, ledger, clock), Cancel(ledger, queues, clock, api)
+    admit = Admit(ledger, queues, switch, clock, limit=10**6, per_tick=10)
+    limits = Limits(max_requests=100_000, max_body_bytes=250_000_000, max_answer_bytes=10**12)
+    cut_file = CutFile(objects, ledger, limits)
+    plan = Plan(objects, ledger, queues, clock, admit, cancel, publish, cut_file, bucket=objects.bucket, max_input_bytes=10**12)
+    upload = Upload(key=KEY, version_id="1", etag="1", size=objects.ref.size, at=clock.now())
+    plan.dropped(upload, DeadlineTwin(clock, 900.0))
+    job, batch = _only(ledger)
+    api.batch, api.token = batch, job.token
+    Submit(objects, ledger, queues, api, switch, clock, cancel, publish).batch(job.id, batch.name, DeadlineTwin(clock, 900.0))
+    clock.advance(timedelta(minutes=1).total_seconds())
+    end(ledger, queues, _only(ledger)[1], api.ended(), clock.now())
+    collect = Collect(objects, ledger, queues, api, clock, publish, spool_bytes=10**12, max_attempts=1)
+    collect.batch(job.id, batch.name)
+    assert _only(ledger)[1].state is BatchState.collected
+    return api.received, objects.streamed
+
+
+def _only(ledger: LedgerTwin) -> tuple[Job, Batch]:
+    (job,), (batch,) = ledger.jobs.values(), ledger.stored.values()
+    return job, batch
+
+
+def main(folder: Path, rows: int) -> None:
+    received, streamed = run(files.write_rows(folder / "rows.jsonl", rows))
+    # The body and the results have every row, or nothing was streamed.
+    assert received > rows * _LEAST_ROW_BYTES
+    assert streamed > rows * len(_TEXT)
+    print(peak_bytes())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,79 @@
+"""Calls that leave the process, per job and per tick."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+from tests.stack import Stack
+
+LEDGER_WRITES = {"open_job", "move_job", "add_batch", "move_batch", "move_admission"}
+# As many as the rows fill parts; everything else is a call per batch or per job.
+BY_THE_BYTE = {"objects.writer.write"}
+ROW = {"params": {"model": "claude-haiku-4-5", "max_tokens": 10, "messages": [{"role": "user", "content": "Hello"}]}}
+
+
+def rows(count: int) -> bytes:
+    return b"".join(json.dumps({"custom_id": f"row {number}", **ROW}).encode() + b"\n" for number in range(count))
+
+
+def calls_of_a_job(count: int) -> Counter[str]:
+    stack = Stack(max_requests=10_000)
+    stack.drop("inbox/rows.jsonl", rows(count))
+    stack.run()
+    assert len(stack.lines("results.jsonl")) == count
+    return Counter(call for call in stack.hooks.calls if call not in BY_THE_BYTE)
+
+
+def open_batches(count: int) -> Stack:
+    """A stack with that many batches in progress, none of which ends by itself."""
+    stack = Stack(max_requests=1, queue_limit=10 * count, per_tick=count)
+    stack.claude.seconds = 10.0**6
+    stack.drop("inbox/rows.jsonl", rows(count))
+    while stack.pump():
+        pass
+    assert len(stack.claude.ids) == count
+    # The first tick tells the job's status; what is counted is the next one.
+    stack.tick()
+    stack.hooks.calls.clear()
+    return stack
+
+
+def writes(calls: list[str]) -> int:
+    return sum(call.removeprefix("ledger.") in LEDGER_WRITES for call in calls if call.startswith("ledger."))
+
+
+def test_a_job_of_a_batch_makes_as_many_calls_for_3000_rows_as_for_3() -> None:
+    assert calls_of_a_job(3_000) == calls_of_a_job(3)
+
+
+def test_a_job_of_a_batch_makes_few_calls() -> None:
+    calls = calls_of_a_job(3)
+    assert calls["claude.create"] == 1
+    assert calls["claude._results"] + calls["claude.results"] <= 2
+    assert writes(list(calls.elements())) <= 10
+    # Input twice to look at it and to plan, once each to submit and to collect; results once to join.
+    assert calls["objects.read"] + calls["objects.get"] <= 5
+    assert calls["objects.put"] + calls["objects.writer"] <= 12
+
+
+def test_a_tick_lists_what_is_open_once_and_writes_nothing() -> None:
+    stack = open_batches(1_200)
+    stack.tick()
+    calls = Counter(stack.hooks.calls)
+    assert calls["claude.page"] == 2
+    assert calls["claude.retrieve"] == 0
+    assert writes(stack.hooks.calls) == 0
+    assert not any(call.startswith("objects.") for call in calls)
+
+
+def test_a_tick_writes_once_for_each_batch_that_changed() -> None:
+    stack = open_batches(40)
+    for api_id in stack.claude.ids[:3]:
+        stack.claude._held[api_id].ends_at = stack.clock.now()
+    stack.tick()
+    calls = Counter(stack.hooks.calls)
+    assert calls["claude.page"] == 1
+    assert writes(stack.hooks.calls) == calls["ledger.move_batch"] == calls["queues.send"] == 3
+    # One job changed, so one status is told.
+    assert calls["objects.put"] == 1

@@ -1,0 +1,31 @@
+"""The memory of a stage does not know how large its file is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from local.paths import ROOT
+
+SMALL, LARGE = 5_000, 60_000
+# 60 MB of input, 60 MB of answers: held once anywhere they would more than double the peak.
+MOST_GROWTH = 1.15
+MOST_BYTES = 128_000_000
+
+
+def peak(folder: Path, rows: int) -> int:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.counted.streamed", str(folder), str(rows)],
+        env={"PYTHONPATH": f"{ROOT}:{ROOT / 'layers' / 'core'}", "TMPDIR": str(folder)},
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    return int(done.stdout)
+
+
+def test_plan_submit_and_collect_hold_no_file(tmp_path: Path) -> None:
+    small, large = peak(tmp_path, SMALL), peak(tmp_path, LARGE)
+    assert large <= small * MOST_GROWTH
+    assert large <= MOST_BYTES
