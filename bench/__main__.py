@@ -31,7 +31,7 @@ class Extent(NamedTuple):
 
 
 _FULL = Extent(100_000, 3, [5 * memory.MB, 500 * memory.MB, 5_000 * memory.MB], 2_000 * memory.MB, [10, 1_000, 10_000], 5)
-_QUICK = Extent(50_000, 1, [5 * memory.MB, 100 * memory.MB], 200 * memory.MB, [10, 1_000], 1)
+_QUICK = Extent(50_000, 1, [5 * memory.MB, 50 * memory.MB], 100 * memory.MB, [10, 300], 1)
 
 
 def measure(extent: Extent, folder: Path) -> dict[str, Any]:

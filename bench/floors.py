@@ -1,7 +1,7 @@
-"""What no implementation in this language can do without, on the same files and servers: `python -m bench.floors S3_URL INPUT`.
+"""The least that a plain loop does on the same files and servers: `python -m bench.floors S3_URL INPUT`.
 
-plan: count the newlines. submit: put our id in place of the user's at a fixed place of each line, copy to disk, send.
-collect: receive, copy to disk, parse each line. Plain sockets, no checks, no order, no checksums, no retries.
+plan: count the newlines. submit: put our id in place of the user's at a fixed place of each line, copy to disk, send. collect:
+receive, copy to disk, parse each line. Plain sockets, no checks, no order, no checksums, no retries.
 """
 
 from __future__ import annotations

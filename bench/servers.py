@@ -7,7 +7,6 @@ Claude emulator with its clock stopped, so that no time of the provider is in a 
 from __future__ import annotations
 
 import http.client
-import os
 import subprocess
 import sys
 import sysconfig
@@ -170,11 +169,3 @@ def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
 def _made(folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
     return folder
-
-
-def python() -> list[str]:
-    """The interpreter for a measured process: the one this runs under, without what the user's environment adds."""
-    return [sys.executable, "-X", "utf8"]
-
-
-__all__ = ["BUCKET", "TABLE", "Servers", "os", "python", "running"]
