@@ -6,7 +6,7 @@ export SAM_CLI_TELEMETRY := 0
 PYTHON := .venv/bin/python
 PROFILE ?= dev
 STACK ?= batchdrop
-CODE := layers functions local tests bench
+CODE := layers functions cli local tests bench
 
 .PHONY: help
 help: ## this list
@@ -53,7 +53,7 @@ check: lint test ## what CI runs: format, lint, types, template checks, tests
 lint: setup ## format, lint, types and template checks
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
-	$(PYTHON) -m mypy --strict layers/core/batchdrop layers/precompile.py layers/dependencies/prune.py local tests bench
+	$(PYTHON) -m mypy --strict layers/core/batchdrop cli/batchdrop_cli layers/precompile.py layers/dependencies/prune.py local tests bench
 	@for app in functions/*/app.py; do echo "mypy --strict $$app"; $(PYTHON) -m mypy --strict $$app || exit 1; done
 	.venv/bin/cfn-lint template.yaml
 	.venv/bin/sam validate --lint --region us-east-1

@@ -25,7 +25,7 @@ from batchdrop.adapters.s3 import S3Objects
 from batchdrop.domain import ids
 from batchdrop.domain.records import BatchState
 from batchdrop.settings import CollectSettings, FinishSettings, PlanSettings, PollSettings, SubmitSettings
-from batchdrop.usecases.plan import Upload
+from batchdrop.stages.plan.upload import Upload
 from bench.process import cpu_seconds, peak_bytes
 from local.claude.server import Control
 

@@ -24,8 +24,8 @@ from batchdrop.adapters.dynamodb import DynamoLedger
 from batchdrop.adapters.s3 import S3Objects
 from batchdrop.adapters.secrets import SecretKey
 from batchdrop.domain.errors import BatchdropError
-from batchdrop.domain.findings import Finding, Severity
-from batchdrop.usecases.audit import Accepted, Audit, Evidence, ListedEvidence
+from batchdrop_cli.audit.findings import Finding, Severity
+from batchdrop_cli.audit.job_audit import Accepted, Audit, Evidence, ListedEvidence
 from local.claude.server import Control
 from local.claude_api import REAL_URL
 from local.errors import CannotRun

@@ -41,8 +41,8 @@ environment() { # <folder> <requirements>
     touch "$1/ready"
 }
 
-importable() { # the package of the core layer, for tests and tools of this checkout
-    printf '%s\n' "$PWD/layers/core" >.venv/lib/python3.13/site-packages/batchdrop-core.pth
+importable() { # the layer's package and the command line's, for tests and tools of this checkout
+    printf '%s\n' "$PWD/layers/core" "$PWD/cli" >.venv/lib/python3.13/site-packages/batchdrop-core.pth
 }
 
 mkdir -p .local

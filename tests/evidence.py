@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from batchdrop.usecases.audit import Accepted
-from tests.twins.claude import ClaudeTwin
+from batchdrop_cli.audit.job_audit import Accepted
+from tests.fakes.claude import ClaudeTwin
 
 
 class TwinEvidence:

@@ -11,32 +11,32 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from batchdrop.domain import keys
-from batchdrop.domain.cutting import Limits
-from batchdrop.domain.findings import Finding
 from batchdrop.domain.records import Batch, Job
-from batchdrop.domain.states import TERMINAL_JOB_STATES
+from batchdrop.domain.transitions import TERMINAL_JOB_STATES
+from batchdrop.jobs.admit import Admit
+from batchdrop.jobs.cancel import Cancel
+from batchdrop.jobs.publish import Publish
 from batchdrop.ports import Queue
-from batchdrop.usecases.admit import Admit
-from batchdrop.usecases.audit import Audit
-from batchdrop.usecases.cancel import Cancel
-from batchdrop.usecases.collect import Collect
-from batchdrop.usecases.control import Control
-from batchdrop.usecases.cut import CutFile
-from batchdrop.usecases.finish import Finish
-from batchdrop.usecases.plan import Plan, Upload
-from batchdrop.usecases.poll import Poll
-from batchdrop.usecases.publish import Publish
-from batchdrop.usecases.repair import Repair
-from batchdrop.usecases.resolve import Resolve
-from batchdrop.usecases.submit import Submit
-from batchdrop.usecases.watch import Watch
+from batchdrop.stages.collect.ended_batch import Collect
+from batchdrop.stages.control.commands import Control
+from batchdrop.stages.finish.outputs import Finish
+from batchdrop.stages.plan.batches import CutFile
+from batchdrop.stages.plan.cutter import Limits
+from batchdrop.stages.plan.upload import Plan, Upload
+from batchdrop.stages.poll.repair import Repair
+from batchdrop.stages.poll.settle import Resolve
+from batchdrop.stages.poll.tick import Poll
+from batchdrop.stages.poll.watch import Watch
+from batchdrop.stages.submit.post import Submit
+from batchdrop_cli.audit.findings import Finding
+from batchdrop_cli.audit.job_audit import Audit
 from tests.evidence import TwinEvidence
-from tests.twins.claude import ClaudeTwin
-from tests.twins.clock import DeadlineTwin, ManualClock
-from tests.twins.hooks import Hooks
-from tests.twins.ledger import LedgerTwin
-from tests.twins.objects import ObjectsTwin
-from tests.twins.small import MetricsTwin, NoticesTwin, QueuesTwin, Sent, SwitchTwin
+from tests.fakes.claude import ClaudeTwin
+from tests.fakes.clock import DeadlineTwin, ManualClock
+from tests.fakes.hooks import Hooks
+from tests.fakes.ledger import LedgerTwin
+from tests.fakes.objects import ObjectsTwin
+from tests.fakes.small import MetricsTwin, NoticesTwin, QueuesTwin, Sent, SwitchTwin
 
 BUCKET = "bucket"
 TIMEOUT = 60.0

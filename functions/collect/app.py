@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from batchdrop import bootstrap
 from batchdrop.handling import logger, process
 from batchdrop.settings import CollectSettings
-from batchdrop.usecases.collect import Collect
+from batchdrop.stages.collect.ended_batch import Collect
 
 logger()
 

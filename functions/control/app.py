@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from batchdrop import bootstrap
 from batchdrop.handling import ObjectCreated, logger, process
 from batchdrop.settings import ControlSettings
-from batchdrop.usecases.control import Control
+from batchdrop.stages.control.commands import Control
 
 logger()
 

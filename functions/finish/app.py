@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from batchdrop import bootstrap
 from batchdrop.handling import logger, process
 from batchdrop.settings import FinishSettings
-from batchdrop.usecases.finish import Finish
+from batchdrop.stages.finish.outputs import Finish
 
 logger()
 

@@ -12,7 +12,7 @@ from batchdrop import bootstrap
 from batchdrop.adapters.clock import LambdaDeadline
 from batchdrop.handling import ObjectCreated, logger, process
 from batchdrop.settings import PlanSettings
-from batchdrop.usecases.plan import Plan, Upload
+from batchdrop.stages.plan.upload import Plan, Upload
 
 logger()
 

@@ -10,7 +10,7 @@ from batchdrop import bootstrap
 from batchdrop.adapters.metrics import PowertoolsMetrics
 from batchdrop.handling import logger
 from batchdrop.settings import PollSettings
-from batchdrop.usecases.poll import Poll
+from batchdrop.stages.poll.tick import Poll
 
 logger()
 metrics = Metrics()

@@ -11,7 +11,7 @@ from batchdrop import bootstrap
 from batchdrop.adapters.clock import LambdaDeadline
 from batchdrop.handling import logger, process
 from batchdrop.settings import SubmitSettings
-from batchdrop.usecases.submit import Submit
+from batchdrop.stages.submit.post import Submit
 
 logger()
 

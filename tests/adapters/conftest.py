@@ -10,8 +10,8 @@ import pytest
 from botocore.config import Config
 from moto import mock_aws
 
+from tests.fakes import ManualClock
 from tests.resources import make_bucket, make_table
-from tests.twins import ManualClock
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

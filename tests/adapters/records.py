@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from batchdrop.domain.records import Batch, BatchState, Job, JobState, ObjectRef, Span
-from tests.twins.clock import START
+from tests.fakes.clock import START
 
 SOURCE = ObjectRef(bucket="bucket", key='inbox/a+b %20 "é".jsonl', version_id="v1", etag="e" * 32, size=5_000)
 

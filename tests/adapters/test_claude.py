@@ -12,7 +12,7 @@ import pytest
 from batchdrop.adapters.claude import AnthropicClaude
 from batchdrop.domain.errors import Incomplete, NotFound, Refused
 from batchdrop.ports import ApiBatch, ApiCounts, Claude
-from tests.twins import ClaudeTwin, ManualClock
+from tests.fakes import ClaudeTwin, ManualClock
 
 ROOT = "/v1/messages/batches"
 

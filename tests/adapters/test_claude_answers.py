@@ -14,7 +14,7 @@ import pytest
 
 from batchdrop.adapters.claude import AnthropicClaude
 from batchdrop.domain.errors import Ambiguous, Incomplete, NotFound, Refused, Throttled, Unavailable
-from tests.twins import ManualClock
+from tests.fakes import ManualClock
 
 URL = "https://api.example.test"
 KEY = "sk-ant-secret"

@@ -10,13 +10,13 @@ from msgspec.structs import asdict, replace
 
 from batchdrop.adapters.dynamodb import DynamoLedger
 from batchdrop.domain.errors import LostRace
+from batchdrop.domain.open_work import Shelf
 from batchdrop.domain.records import Admission, Batch, BatchState, Counts, Job, JobState, Part, RowStatus, Usage, Verdict
-from batchdrop.domain.shelves import Shelf
-from batchdrop.domain.states import ForbiddenMove
+from batchdrop.domain.transitions import ForbiddenMove
 from batchdrop.ports import Ledger, Tally
 from tests.adapters.records import batch, job
-from tests.twins import LedgerTwin, ManualClock
-from tests.twins.clock import START
+from tests.fakes import LedgerTwin, ManualClock
+from tests.fakes.clock import START
 
 
 @pytest.fixture(params=["dynamodb", "twin"])

@@ -15,7 +15,7 @@ from batchdrop.adapters.s3 import MIB, MIN_PART_BYTES, S3Objects
 from batchdrop.domain.errors import Incomplete, ObjectGone
 from batchdrop.domain.records import ObjectRef
 from batchdrop.ports import Objects
-from tests.twins import ManualClock, ObjectsTwin
+from tests.fakes import ManualClock, ObjectsTwin
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

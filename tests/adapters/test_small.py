@@ -16,7 +16,7 @@ from batchdrop.adapters.ssm import SsmSwitch
 from batchdrop.domain.errors import ConfigurationError
 from batchdrop.ports import Queue, SwitchState
 from tests.adapters.conftest import SESSION
-from tests.twins import ManualClock, QueuesTwin, SwitchTwin
+from tests.fakes import ManualClock, QueuesTwin, SwitchTwin
 
 MESSAGE = {"job_id": "20261122T003115Z-aaaaaaaaaaaaaaaa", "key": 'inbox/a+b %20 "é" \u2028.jsonl'}
 

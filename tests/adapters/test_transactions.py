@@ -13,7 +13,7 @@ from batchdrop.domain.errors import LostRace, Throttled
 from batchdrop.domain.records import Admission, JobState
 from batchdrop.ports import Tally
 from tests.adapters.records import batch, job
-from tests.twins import ManualClock
+from tests.fakes import ManualClock
 
 
 class BusyTable:

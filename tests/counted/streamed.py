@@ -13,25 +13,25 @@ from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
 
-from batchdrop.domain.cutting import Limits
 from batchdrop.domain.errors import ObjectGone
 from batchdrop.domain.records import Batch, BatchState, Job, ObjectRef
+from batchdrop.jobs.admit import Admit
+from batchdrop.jobs.cancel import Cancel
+from batchdrop.jobs.publish import Publish
 from batchdrop.ports import ApiBatch, ApiCounts, ObjectInfo
-from batchdrop.usecases.admit import Admit
-from batchdrop.usecases.cancel import Cancel
-from batchdrop.usecases.collect import Collect
-from batchdrop.usecases.cut import CutFile
-from batchdrop.usecases.plan import Plan, Upload
-from batchdrop.usecases.publish import Publish
-from batchdrop.usecases.submit import Submit
-from batchdrop.usecases.watch import end
+from batchdrop.stages.collect.ended_batch import Collect
+from batchdrop.stages.plan.batches import CutFile
+from batchdrop.stages.plan.cutter import Limits
+from batchdrop.stages.plan.upload import Plan, Upload
+from batchdrop.stages.poll.watch import end
+from batchdrop.stages.submit.post import Submit
 from bench import files
 from bench.process import peak_bytes
-from tests.twins.claude import ClaudeTwin
-from tests.twins.clock import DeadlineTwin, ManualClock
-from tests.twins.ledger import LedgerTwin
-from tests.twins.objects import ObjectsTwin, WriterTwin
-from tests.twins.small import QueuesTwin, SwitchTwin
+from tests.fakes.claude import ClaudeTwin
+from tests.fakes.clock import DeadlineTwin, ManualClock
+from tests.fakes.ledger import LedgerTwin
+from tests.fakes.objects import ObjectsTwin, WriterTwin
+from tests.fakes.small import QueuesTwin, SwitchTwin
 
 _LEAST_ROW_BYTES = 900
 KEY = "inbox/rows.jsonl"

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from batchdrop.domain import lines, rawjson, refusals
-from batchdrop.domain.lines import Line
-from batchdrop.domain.rows import Invalid, parse
-from batchdrop.domain.shelves import Shelf
-from batchdrop.domain.states import BATCH_MOVES, JOB_MOVES
+from batchdrop.domain import refusals
+from batchdrop.domain.open_work import Shelf
+from batchdrop.domain.transitions import BATCH_MOVES, JOB_MOVES
+from batchdrop.formats import lines, rawjson
+from batchdrop.formats.lines import Line
+from batchdrop.formats.rows import Invalid, parse
 from tests.docs.pages import ROOT, code, commands, section, table_rows
 from tests.template import facts
 from tests.template.facts import of_type
@@ -64,8 +65,8 @@ def test_each_alarm_has_a_page() -> None:
 
 
 def test_alarms_and_metrics_are_counted() -> None:
-    poll = (ROOT / "layers/core/batchdrop/usecases/poll.py").read_text() + (
-        ROOT / "layers/core/batchdrop/usecases/repair.py"
+    poll = (ROOT / "layers/core/batchdrop/stages/poll/tick.py").read_text() + (
+        ROOT / "layers/core/batchdrop/stages/poll/repair.py"
     ).read_text()
     metrics = set(re.findall(r'metrics\.count\("(\w+)"', poll))
     alarms = of_type(_TEMPLATE["Resources"], "AWS::CloudWatch::Alarm")

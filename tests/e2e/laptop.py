@@ -22,9 +22,9 @@ from batchdrop.adapters.clock import SystemClock
 from batchdrop.adapters.dynamodb import DynamoLedger
 from batchdrop.adapters.s3 import S3Objects
 from batchdrop.domain import ids, keys
-from batchdrop.domain.findings import Finding
 from batchdrop.domain.records import ObjectRef
-from batchdrop.usecases.audit import Audit
+from batchdrop_cli.audit.findings import Finding
+from batchdrop_cli.audit.job_audit import Audit
 from local.audit import EmulatorEvidence
 from local.claude.server import Control, start
 

@@ -23,14 +23,14 @@ from batchdrop.adapters.items import record_of
 from batchdrop.adapters.s3 import S3Objects
 from batchdrop.domain.errors import BatchdropError
 from batchdrop.domain.records import Batch, Job, ObjectRef
-from batchdrop.domain.states import TERMINAL_JOB_STATES
+from batchdrop.domain.transitions import TERMINAL_JOB_STATES
+from tests.fakes.clock import ManualClock
+from tests.fakes.hooks import Hooks
+from tests.fakes.ledger import LedgerTwin
+from tests.fakes.objects import ObjectsTwin
 from tests.faults.scenarios import fated
 from tests.resources import make_bucket, make_table
 from tests.stack import BUCKET, Killed, Stack, row
-from tests.twins.clock import ManualClock
-from tests.twins.hooks import Hooks
-from tests.twins.ledger import LedgerTwin
-from tests.twins.objects import ObjectsTwin
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -180,7 +180,7 @@ def world(wire: Wire) -> Iterator[Stack]:
         patch("moto.settings.S3_UPLOAD_PART_MIN_SIZE", 1, create=True),
         patch("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", 1, create=True),
         patch("batchdrop.adapters.s3.MIN_PART_BYTES", PART_BYTES),
-        patch("batchdrop.usecases.finish._THROUGH_BYTES", 600),
+        patch("batchdrop.stages.finish.outputs._THROUGH_BYTES", 600),
     ):
         s3, dynamodb = _SESSION.client("s3", config=_QUICK), _SESSION.client("dynamodb", config=_QUICK)
         make_bucket(s3, BUCKET, REGION)

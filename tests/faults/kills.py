@@ -13,8 +13,8 @@ import time
 from collections.abc import Iterator, Sequence
 from itertools import chain, zip_longest
 
-from batchdrop.domain.findings import Finding
-from batchdrop.domain.states import TERMINAL_JOB_STATES
+from batchdrop.domain.transitions import TERMINAL_JOB_STATES
+from batchdrop_cli.audit.findings import Finding
 from tests.e2e.laptop import ROOT, Job, Laptop, running
 from tests.faults.wire import Kill, Killer, Moment
 from tests.stack import row

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from batchdrop.domain import keys
 from batchdrop.domain.errors import BatchdropError
-from batchdrop.domain.states import TERMINAL_JOB_STATES
+from batchdrop.domain.transitions import TERMINAL_JOB_STATES
 from tests.faults.faults import Fault, faults_of
 from tests.faults.scenarios import SCENARIOS, Scenario
 from tests.stack import Killed, Stack

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from batchdrop.domain.ids import parse_custom_id
+from tests.fakes.claude import greet
 from tests.stack import Stack, row
-from tests.twins.claude import greet
 
 RETRYABLE = ("overloaded_error", "api_error", "rate_limit_error", "timeout_error")
 

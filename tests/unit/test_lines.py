@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchdrop.domain import lines
-from batchdrop.domain.lines import CUT_BYTES, Line, read_lines, read_numbered
+from batchdrop.formats import lines
+from batchdrop.formats.lines import CUT_BYTES, Line, read_lines, read_numbered
 
 TEXT = st.lists(st.sampled_from([b"\n", b"\r\n", b"\r", b" ", b"a", b"\xe2\x80\xa8", b"\xc2\x85", b"{}", b"xyz" * 5])).map(
     b"".join

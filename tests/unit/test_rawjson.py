@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchdrop.domain import rawjson
+from batchdrop.formats import rawjson
 
 KEYS = st.sampled_from(["a", "b", "model", "", 'q"', "\\", "é", "🙂", "}", ",", "params"])
 VALUES = st.recursive(

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from batchdrop.domain import rows
-from batchdrop.domain.lines import CUT_BYTES, Line
 from batchdrop.domain.records import RowStatus
-from batchdrop.domain.rows import (
+from batchdrop.formats import rows
+from batchdrop.formats.lines import CUT_BYTES, Line
+from batchdrop.formats.rows import (
     BODY_CLOSE,
     BODY_OPEN,
     SEPARATOR,

@@ -15,10 +15,10 @@ from batchdrop.adapters.clock import SystemClock
 from batchdrop.adapters.dynamodb import DynamoLedger
 from batchdrop.adapters.s3 import S3Objects
 from batchdrop.adapters.sqs import SqsQueues
+from batchdrop.jobs.admit import Admit
+from batchdrop.jobs.cancel import Cancel
+from batchdrop.jobs.publish import Publish
 from batchdrop.ports import Metrics, Queue
-from batchdrop.usecases.admit import Admit
-from batchdrop.usecases.cancel import Cancel
-from batchdrop.usecases.publish import Publish
 
 if TYPE_CHECKING:
     from batchdrop.adapters.claude import AnthropicClaude
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
         PollSettings,
         SubmitSettings,
     )
-    from batchdrop.usecases.collect import Collect
-    from batchdrop.usecases.control import Control
-    from batchdrop.usecases.finish import Finish
-    from batchdrop.usecases.plan import Plan
-    from batchdrop.usecases.poll import Poll
-    from batchdrop.usecases.submit import Submit
+    from batchdrop.stages.collect.ended_batch import Collect
+    from batchdrop.stages.control.commands import Control
+    from batchdrop.stages.finish.outputs import Finish
+    from batchdrop.stages.plan.upload import Plan
+    from batchdrop.stages.poll.tick import Poll
+    from batchdrop.stages.submit.post import Submit
 
 # Adaptive enough for a throttled table, short enough for a function: botocore's standard mode backs off up to 20 s.
 _AWS = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=5, read_timeout=60)
@@ -65,9 +65,9 @@ class _Parts:
 
 
 def plan(settings: PlanSettings) -> Plan:
-    from batchdrop.domain.cutting import Limits
-    from batchdrop.usecases.cut import CutFile
-    from batchdrop.usecases.plan import Plan
+    from batchdrop.stages.plan.batches import CutFile
+    from batchdrop.stages.plan.cutter import Limits
+    from batchdrop.stages.plan.upload import Plan
 
     queues = {Queue.plan: settings.plan_queue, Queue.submit: settings.submit_queue, Queue.collect: settings.collect_queue}
     parts = _Parts(settings.bucket, settings.table, queues)
@@ -100,7 +100,7 @@ def plan(settings: PlanSettings) -> Plan:
 
 
 def submit(settings: SubmitSettings) -> Submit:
-    from batchdrop.usecases.submit import Submit
+    from batchdrop.stages.submit.post import Submit
 
     parts = _Parts(settings.bucket, settings.table, {Queue.collect: settings.collect_queue})
     claude = parts.claude(settings.api_key_secret, settings.anthropic_base_url)
@@ -117,10 +117,10 @@ def submit(settings: SubmitSettings) -> Submit:
 
 
 def poll(settings: PollSettings, metrics: Metrics) -> Poll:
-    from batchdrop.usecases.poll import Poll
-    from batchdrop.usecases.repair import Repair
-    from batchdrop.usecases.resolve import Resolve
-    from batchdrop.usecases.watch import Watch
+    from batchdrop.stages.poll.repair import Repair
+    from batchdrop.stages.poll.settle import Resolve
+    from batchdrop.stages.poll.tick import Poll
+    from batchdrop.stages.poll.watch import Watch
 
     queues = {
         Queue.plan: settings.plan_queue,
@@ -155,7 +155,7 @@ def poll(settings: PollSettings, metrics: Metrics) -> Poll:
 
 
 def collect(settings: CollectSettings) -> Collect:
-    from batchdrop.usecases.collect import Collect
+    from batchdrop.stages.collect.ended_batch import Collect
 
     parts = _Parts(settings.bucket, settings.table, {Queue.finish: settings.finish_queue})
     return Collect(
@@ -172,7 +172,7 @@ def collect(settings: CollectSettings) -> Collect:
 
 def finish(settings: FinishSettings) -> Finish:
     from batchdrop.adapters.sns import SnsNotices
-    from batchdrop.usecases.finish import Finish
+    from batchdrop.stages.finish.outputs import Finish
 
     parts = _Parts(settings.bucket, settings.table, {})
     notices = SnsNotices(boto3.client("sns", config=_AWS), settings.topic)
@@ -180,7 +180,7 @@ def finish(settings: FinishSettings) -> Finish:
 
 
 def control(settings: ControlSettings) -> Control:
-    from batchdrop.usecases.control import Control
+    from batchdrop.stages.control.commands import Control
 
     parts = _Parts(settings.bucket, settings.table, {Queue.collect: settings.collect_queue})
     claude = parts.claude(settings.api_key_secret, settings.anthropic_base_url)

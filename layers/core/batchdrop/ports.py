@@ -15,8 +15,8 @@ from typing import BinaryIO, Protocol
 
 import msgspec
 
+from batchdrop.domain.open_work import Shelf
 from batchdrop.domain.records import Admission, Batch, Job, JobState, ObjectRef, Part, Record
-from batchdrop.domain.shelves import Shelf
 
 # ---------------------------------------------------------------- time
 

@@ -31,9 +31,9 @@ from batchdrop.adapters.items import (
     record_of,
 )
 from batchdrop.domain.errors import LostRace, Throttled
+from batchdrop.domain.open_work import Shelf
 from batchdrop.domain.records import Admission, Batch, Job, JobState, Record
-from batchdrop.domain.shelves import Shelf
-from batchdrop.domain.states import check_batch_move, check_job_move
+from batchdrop.domain.transitions import check_batch_move, check_job_move
 from batchdrop.ports import NO_TALLY, Clock, Tally
 
 if TYPE_CHECKING:

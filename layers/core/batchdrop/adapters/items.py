@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from batchdrop.domain.open_work import instant, place_of_batch, place_of_job
 from batchdrop.domain.records import Admission, Batch, Job, Record
-from batchdrop.domain.shelves import instant, place_of_batch, place_of_job
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef

@@ -1,1 +1,1 @@
-"""The rules of Batchdrop. Nothing here opens a socket or a file, and nothing imports boto3 or anthropic."""
+"""The rules of Batchdrop: records, transitions and decisions, all pure. No I/O; neither boto3 nor anthropic is imported."""

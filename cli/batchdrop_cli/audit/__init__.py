@@ -1,0 +1,1 @@
+"""Was anything of a job paid twice, lost or miscounted?"""

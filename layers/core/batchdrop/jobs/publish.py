@@ -1,0 +1,36 @@
+"""Write `status.json`: where the job stands, at every change."""
+
+from __future__ import annotations
+
+from batchdrop.domain import keys
+from batchdrop.domain.records import Job
+from batchdrop.ports import Clock, Ledger, Objects
+from batchdrop.reports import documents
+
+# Two functions may publish one job at the same moment; the one that read first may write last. Each looks again after writing.
+_LOOKS = 5
+
+
+class Publish:
+    def __init__(self, objects: Objects, ledger: Ledger, clock: Clock) -> None:
+        self._objects = objects
+        self._ledger = ledger
+        self._clock = clock
+
+    def job(self, job_id: str) -> Job | None:
+        """Writes the status of a job as the table has it now, and returns the job."""
+        job = self._ledger.job(job_id)
+        for _ in range(_LOOKS):
+            if job is None:
+                return None
+            notice = self._ledger.admission().notice
+            self._objects.put(self.key(job), documents.status(job, self._clock.now(), notice))
+            again = self._ledger.job(job_id)
+            if again == job:
+                return job
+            job = again
+        return job
+
+    @staticmethod
+    def key(job: Job) -> str:
+        return keys.outbox_folder(job.input.key, job.id) + "status.json"

@@ -1,0 +1,1 @@
+"""The results of one ended batch become pieces of the output."""

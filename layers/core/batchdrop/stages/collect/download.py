@@ -1,0 +1,157 @@
+"""The results of one batch, by line number, whatever order and however often they have to be downloaded."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from batchdrop.domain.errors import BatchdropError, Incomplete, OutOfDisk
+from batchdrop.domain.ids import CustomId, parse_custom_id
+from batchdrop.domain.records import Batch
+from batchdrop.formats.api_result import peek_custom_id
+from batchdrop.ports import Claude, Clock
+from batchdrop.stages.collect.spool import Spool
+
+log = logging.getLogger(__name__)
+
+# A stream may be cut, or end short without an error. Downloads are free; so it is read again before a row is called missing.
+_DOWNLOADS = 4
+_PAUSE = 1.0
+
+
+class Foreign(BatchdropError):
+    """The first result shows that an adopted batch is somebody else's."""
+
+
+class Answers:
+    """Access is in ascending order of line numbers.
+
+    Results that do not fit `budget` bytes of disk are downloaded once for each half (quarter, ...) of the lines instead.
+    """
+
+    def __init__(self, claude: Claude, clock: Clock, batch: Batch, token: str, path: Path, budget: int) -> None:
+        self._claude = claude
+        self._clock = clock
+        self._batch = batch
+        self._spool = Spool(path, budget)
+        self._ours = f"{token}-{batch.attempt}-"
+        self._usual = re.compile(rb'\{"custom_id": ?"%b([0-9]{1,12})"' % self._ours.encode())
+        self._width = batch.last_line - batch.first_line + 1
+
+    def __enter__(self) -> Answers:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self._spool.close()
+
+    def get(self, number: int) -> bytes | None:
+        """The result line as the API sent it, or None if it sent none. Raises Foreign, Incomplete, OutOfDisk, ApiError."""
+        if self._batch.api_id is None:
+            return None
+        if number > self._spool.last:
+            self._load(number)
+        return self._spool.get(number)
+
+    def _load(self, first: int) -> None:
+        last = min(first + self._width - 1, self._batch.last_line)
+        while not self._fill(first, last):
+            if last == first:
+                raise OutOfDisk(f"the result of line {first} alone does not fit the function's ephemeral storage")
+            last = first + (last - first) // 2
+            self._width = last - first + 1
+            log.info("results do not fit the disk at once", extra={"batch": self._batch.name, "window": self._width})
+
+    def _fill(self, first: int, last: int) -> bool:
+        """Downloads the lines of one window. False: they do not fit."""
+        self._spool.open_window(first, last)
+        cut: Incomplete | None = None
+        for attempt in range(_DOWNLOADS):
+            if attempt:
+                self._clock.sleep(_PAUSE * attempt)
+            try:
+                with self._claude.results(self._batch.api_id or "") as chunks:
+                    received = self._take(chunks)
+            except Incomplete as error:
+                cut = error
+                continue
+            if received is None:
+                return False
+            if received >= self._batch.answers:
+                return self._spool.seal()
+            cut = None
+            log.warning("fewer results than announced", extra={"batch": self._batch.name, "received": received})
+        if cut is not None:
+            raise cut
+        return self._spool.seal()
+
+    def _take(self, chunks: Iterable[bytes]) -> int | None:
+        """Spools one download. The number of different lines of ours in it, or None when the disk is full."""
+        first, last = self._batch.first_line, self._batch.last_line
+        received = bytearray(last - first + 1)
+        for line in split_lines(chunks):
+            number = self._number_of(line)
+            if not first <= number <= last:
+                if self._batch.adopted:
+                    raise Foreign(peek_custom_id(line))
+                log.warning("a result with an unknown custom id", extra={"batch": self._batch.name})
+                continue
+            # Once for each line, however often the API repeats it: a repeated one must not hide a missing one.
+            received[number - first] = 1
+            if not self._spool.add(number, line):
+                return None
+        return received.count(1)
+
+    def _number_of(self, line: bytes) -> int:
+        """The input line that a result line answers; 0 when its custom id is not one of this attempt. Raises ValueError."""
+        usual = self._usual.match(line)
+        if usual is not None:
+            return int(usual[1])
+        custom_id = peek_custom_id(line)
+        number = custom_id.removeprefix(self._ours)
+        return int(number) if number != custom_id and number.isdecimal() else 0
+
+
+def split_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Splits on newline bytes only: U+2028 and U+0085 are content. Raises Incomplete when the stream ends within a line."""
+    rest: list[bytes] = []
+    for chunk in chunks:
+        head, newline, tail = chunk.partition(b"\n")
+        if not newline:
+            rest.append(chunk)
+            continue
+        rest.append(head)
+        first = b"".join(rest)
+        if first.strip():
+            yield first
+        *lines, last = tail.split(b"\n")
+        for line in lines:
+            if line:
+                yield line
+        rest = [last]
+    final = b"".join(rest)
+    if final.strip():
+        _check_whole(final)
+        yield final
+
+
+def _check_whole(line: bytes) -> None:
+    """A stream can end early without an error; half a line must not pass for a result."""
+    try:
+        msgspec.json.decode(line, type=msgspec.Raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Incomplete("the results end within a line") from error
+
+
+def first_custom_id(claude: Claude, api_id: str) -> CustomId | None:
+    """The custom id of a batch's first result, parsed; None when it is not one of ours.
+
+    Raises Incomplete for a stream without a result: that proves nothing about whose batch it is.
+    """
+    with claude.results(api_id) as chunks:
+        for line in split_lines(chunks):
+            return parse_custom_id(peek_custom_id(line))
+    raise Incomplete(f"the results of {api_id} have no line")

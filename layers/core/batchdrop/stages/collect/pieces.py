@@ -1,0 +1,106 @@
+"""Pieces of output files: written in input order, with what an earlier attempt wrote merged in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import msgspec
+
+from batchdrop.domain.records import ObjectRef, Part, Record
+from batchdrop.formats.checksums import Crc64
+from batchdrop.formats.lines import read_lines
+from batchdrop.ports import Objects, ObjectWriter
+
+_FLUSH_BYTES = 1 << 20
+# A line of ours is at most one input line or one result, and some words around it.
+OWN_LINE_BYTES = 1 << 28
+
+
+class PartWriter:
+    """Lines in ascending order of their numbers. `earlier` yields lines of an earlier attempt, which fall into place."""
+
+    def __init__(self, key: str, writer: ObjectWriter, earlier: Iterator[tuple[int, bytes]]) -> None:
+        self._key = key
+        self._writer = writer
+        self._earlier = earlier
+        self._next = next(earlier, None)
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
+        self._lines = 0
+        self._size = 0
+        self._crc = Crc64()
+
+    def write(self, number: int, data: bytes) -> None:
+        while self._next is not None and self._next[0] < number:
+            self._put(self._next[1])
+            self._next = next(self._earlier, None)
+        self._put(data)
+
+    def close(self) -> Part | None:
+        """The finished piece, or None if it has no line: then no object is written."""
+        while self._next is not None:
+            self._put(self._next[1])
+            self._next = next(self._earlier, None)
+        self._flush()
+        if not self._lines:
+            self._writer.abort()
+            return None
+        self._writer.close()
+        return Part(key=self._key, lines=self._lines, size=self._size, crc64nvme=self._crc.hex())
+
+    def _put(self, data: bytes) -> None:
+        self._pending.append(data)
+        self._pending_bytes += len(data)
+        self._lines += 1
+        if self._pending_bytes >= _FLUSH_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        block = b"".join(self._pending)
+        self._writer.write(block)
+        self._crc.update(block)
+        self._size += len(block)
+        self._pending, self._pending_bytes = [], 0
+
+
+@contextmanager
+def part_writer(
+    objects: Objects, ref: ObjectRef, earlier: Part | None = None, number_of: Callable[[bytes], int] | None = None
+) -> Iterator[PartWriter]:
+    """`number_of` tells the input line of an earlier line. The object appears at `close`; an exception leaves nothing behind."""
+    writer = objects.writer(ref.key)
+    try:
+        if earlier is None or number_of is None:
+            yield PartWriter(ref.key, writer, iter(()))
+        else:
+            with objects.read(msgspec.structs.replace(ref, key=earlier.key)) as stream:
+                lines = ((number_of(line.data), line.data + b"\n") for line in read_lines(stream, max_line=OWN_LINE_BYTES))
+                yield PartWriter(ref.key, writer, lines)
+    except BaseException:
+        writer.abort()
+        raise
+
+
+class _ResultHead(Record, frozen=True):
+    line: int
+
+
+class _Failure(Record, frozen=True):
+    line: int
+
+
+class _FailedHead(msgspec.Struct, frozen=True, rename={"batchdrop": "_batchdrop"}):
+    batchdrop: _Failure
+
+
+_result_head = msgspec.json.Decoder(_ResultHead).decode
+_failed_head = msgspec.json.Decoder(_FailedHead).decode
+
+
+def number_of_result(line: bytes) -> int:
+    return _result_head(line).line
+
+
+def number_of_failed(line: bytes) -> int:
+    return _failed_head(line).batchdrop.line

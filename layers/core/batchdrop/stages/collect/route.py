@@ -1,0 +1,137 @@
+"""Put every row of a batch where it belongs: among the results, among the failures, or among those that are tried again."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, fields
+
+from batchdrop.domain.records import Batch, Counts, Part, Record, RowStatus, Usage
+from batchdrop.formats.api_result import Answer, parse_answer, retryable
+from batchdrop.formats.lines import Line
+from batchdrop.formats.rows import body_size, failed_line, result_line
+from batchdrop.formats.splice import custom_id_of, params_of
+from batchdrop.jobs.batch_rows import Fault
+from batchdrop.stages.collect.pieces import PartWriter
+
+_MISSING = "The API returned no result for this request."
+
+
+class Sorted(Record, frozen=True):
+    """What a batch came to."""
+
+    counts: Counts
+    usage: dict[str, Usage]
+    results: Part | None
+    failed: Part | None
+    retry: Part | None
+    retry_body_bytes: int
+
+
+@dataclass(slots=True)
+class _Tokens:
+    requests: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_write_5m_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    cache_read_tokens: int = 0
+
+    def usage(self) -> Usage:
+        return Usage(**{field.name: getattr(self, field.name) for field in fields(self)})
+
+
+class Sorter:
+    """`may_retry`: whether rows that failed for a passing reason go again."""
+
+    def __init__(
+        self, batch: Batch, token: str, results: PartWriter, failed: PartWriter, retry: PartWriter, *, may_retry: bool
+    ) -> None:
+        self._batch = batch
+        self._id_bytes = len(f"{token}-{batch.attempt + 1}-")
+        self._results = results
+        self._failed = failed
+        self._retry = retry
+        self._may_retry = may_retry
+        self._ends: Counter[RowStatus] = Counter()
+        self._tokens: defaultdict[str, _Tokens] = defaultdict(_Tokens)
+        self._retry_body_bytes = 0
+
+    def invalid(self, line: Line, fault: Fault) -> None:
+        """A row that was never sent."""
+        self._ends[RowStatus.invalid] += 1
+        data = failed_line(
+            line,
+            custom_id=None,
+            number=line.number,
+            status=RowStatus.invalid,
+            error_type=fault.type,
+            message=fault.message,
+            attempts=0,
+        )
+        self._failed.write(line.number, data)
+
+    def row(self, line: Line, data: bytes | None) -> None:
+        """A row that was sent, with its result line, if the API returned one."""
+        if data is not None:
+            self._answered(line, parse_answer(data))
+        elif self._batch.verdict is not None:
+            verdict = self._batch.verdict
+            self._fail(line, verdict.status, verdict.error_type, verdict.message, attempts=self._batch.attempt - 1)
+        else:
+            self._unanswered(line, RowStatus.missing, "missing_result", _MISSING)
+
+    def close(self) -> Sorted:
+        counts = Counts(total=self._ends.total(), **{status.value: number for status, number in self._ends.items()})
+        return Sorted(
+            counts=counts,
+            usage={model: tokens.usage() for model, tokens in self._tokens.items()},
+            results=self._results.close(),
+            failed=self._failed.close(),
+            retry=self._retry.close(),
+            retry_body_bytes=self._retry_body_bytes,
+        )
+
+    def _answered(self, line: Line, answer: Answer) -> None:
+        match answer.type:
+            case "succeeded":
+                self._succeed(line, answer)
+            case "expired":
+                self._unanswered(line, RowStatus.expired, "expired", "The batch expired before this request was processed.")
+            case "canceled":
+                self._fail(line, RowStatus.canceled, "canceled", "The batch was canceled before this request was processed.")
+            case _:
+                # `errored`, and any type this version does not know: the API's own words go to the user.
+                self._unanswered(line, RowStatus.errored, answer.error_type, answer.error_message)
+
+    def _succeed(self, line: Line, answer: Answer) -> None:
+        self._ends[RowStatus.succeeded] += 1
+        tokens = self._tokens[answer.model]
+        tokens.requests += 1
+        tokens.input_tokens += answer.input_tokens
+        tokens.output_tokens += answer.output_tokens
+        tokens.cache_write_5m_tokens += answer.cache_write_5m_tokens
+        tokens.cache_write_1h_tokens += answer.cache_write_1h_tokens
+        tokens.cache_read_tokens += answer.cache_read_tokens
+        data = result_line(custom_id_of(line.data), line.number, self._batch.attempt, answer.result)
+        self._results.write(line.number, data)
+
+    def _unanswered(self, line: Line, status: RowStatus, error_type: str, message: str) -> None:
+        if self._may_retry and retryable(status, error_type):
+            self._retry.write(line.number, b"%d\t%b\n" % (line.number, line.data))
+            id_bytes = self._id_bytes + len(str(line.number))
+            self._retry_body_bytes += body_size(len(params_of(line.data)), id_bytes)
+        else:
+            self._fail(line, status, error_type, message)
+
+    def _fail(self, line: Line, status: RowStatus, error_type: str, message: str, attempts: int | None = None) -> None:
+        self._ends[status] += 1
+        data = failed_line(
+            line.data,
+            custom_id=custom_id_of(line.data),
+            number=line.number,
+            status=status,
+            error_type=error_type,
+            message=message,
+            attempts=self._batch.attempt if attempts is None else attempts,
+        )
+        self._failed.write(line.number, data)

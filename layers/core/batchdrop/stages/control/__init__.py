@@ -1,0 +1,1 @@
+"""Commands dropped under `control/`."""

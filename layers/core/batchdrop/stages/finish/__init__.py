@@ -1,0 +1,1 @@
+"""The pieces become the output files, the manifest last."""

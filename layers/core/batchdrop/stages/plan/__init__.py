@@ -1,0 +1,1 @@
+"""An upload becomes a job and its batches."""

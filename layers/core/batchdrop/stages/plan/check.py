@@ -1,0 +1,60 @@
+"""Check the lines of a file: each becomes a row that can be sent, or the reason why it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from batchdrop.formats.lines import Line
+from batchdrop.formats.rows import Invalid, Row, custom_id_digest, parse
+from batchdrop.stages.plan.seen_ids import IdSet
+
+# Rows are looked up in the id set this many at a time: enough to pay for the call, little to hold.
+_CHUNK_BYTES = 4_000_000
+_CHUNK_ROWS = 4_000
+
+
+def in_chunks(lines: Iterator[Line]) -> Iterator[list[Line]]:
+    chunk: list[Line] = []
+    size = 0
+    for line in lines:
+        chunk.append(line)
+        size += len(line.data)
+        if size >= _CHUNK_BYTES or len(chunk) >= _CHUNK_ROWS:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def checked(chunk: list[Line], seen: IdSet, broken: Invalid | None = None) -> Iterator[tuple[Line, Row | Invalid]]:
+    """The rows of a chunk, blank lines left out, repeated custom ids made invalid.
+
+    `broken`: what to say of the chunk's last line, where a damaged gzip stream breaks off. Raises OutOfDisk.
+    """
+    rows = [(line, parse(line)) for line in chunk if line.data]
+    if broken is not None and rows:
+        rows[-1] = (rows[-1][0], broken)
+    named = [row for _, row in rows if isinstance(row, Row) and row.custom_id is not None]
+    repeated = {
+        row.line
+        for row, again in zip(
+            named, seen.add_all([custom_id_digest(row.custom_id) for row in named if row.custom_id]), strict=True
+        )
+        if again
+    }
+    for line, row in rows:
+        if isinstance(row, Row) and row.line in repeated:
+            yield line, _repeated(line, row)
+        else:
+            yield line, row
+
+
+def _repeated(line: Line, row: Row) -> Invalid:
+    name = (row.custom_id or b"").decode()
+    return Invalid(
+        line.number,
+        "duplicate_custom_id",
+        f"custom_id {name} stands in an earlier line of this file; give every row its own, or leave it out.",
+        line.data,
+        is_object=True,
+    )

@@ -1,0 +1,104 @@
+"""Rows to batches: where one span ends and the next begins."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from batchdrop.domain.ids import CustomId
+from batchdrop.formats.lines import Line
+from batchdrop.formats.rows import BODY_CLOSE, BODY_OPEN, SEPARATOR, Invalid, Row, body_size
+
+# What a token of `max_tokens` can take in a results stream. Prose has 4 to 5 bytes a token, code and tables of spaces more;
+# other scripts 3 bytes a character at about a token each; escapes double what they touch; the signature of a thinking block
+# comes on top at about 1.4 times its text. 12 covers these together. Results of server tools are not bounded by `max_tokens`:
+# a collector that still runs out of disk says so (OutOfDisk).
+ANSWER_BYTES_PER_TOKEN = 12
+# Custom id, message id, model, stop reason, usage, and the longest error message: 1 to 2 KB seen, doubled.
+ANSWER_BYTES_FIXED = 4_096
+
+_BODY_FRAME = len(BODY_OPEN) + len(BODY_CLOSE)
+_TOKEN_CHARS = 16
+
+
+class Limits(NamedTuple):
+    """What one batch may be. A row or line that is over a limit alone still forms a batch of its own."""
+
+    max_requests: int
+    max_body_bytes: int
+    max_answer_bytes: int
+    """Worst-case size of the results: what the collector's disk holds."""
+    max_span_bytes: int = 1_000_000_000
+    """Input from the first line to the end of the last. The collector reads it again: a second or ten for 1 GB."""
+    max_span_lines: int = 1_000_000
+    """Line numbers from the first to the last, gaps included. The collector's index of them takes some 10 MB for 1 million."""
+
+
+class Cut(NamedTuple):
+    """A finished batch: bytes [start, end) of the input and what is in them."""
+
+    start: int
+    end: int
+    first_line: int
+    last_line: int
+    requests: int
+    invalid: int
+    body_bytes: int
+    """Exact size of the request body; 0 without requests."""
+
+
+class Cutter:
+    """Takes lines in order and gives a Cut whenever the next line does not fit any more.
+
+    It sees every row of a file, so it counts in attributes instead of making a record of each step.
+    """
+
+    def __init__(self, limits: Limits, *, attempt: int = 1) -> None:
+        """`attempt` is part of the custom ids and so of the size of the body."""
+        self._limits = limits
+        self._fixed_id = len(str(CustomId("t" * _TOKEN_CHARS, attempt, 0))) - 1
+        self._lines = 0
+        self._start = self._end = self._first_line = self._last_line = 0
+        self._requests = self._invalid = self._body = self._answer = 0
+
+    def take(self, line: Line, row: Row | Invalid | None) -> Cut | None:
+        """Adds a line (`row` is None for a blank one). Returns the batch before it, if that is now finished."""
+        body = answer = 0
+        if isinstance(row, Row):
+            body = body_size(len(row.params), self._fixed_id + len(str(line.number)))
+            answer = row.max_tokens * ANSWER_BYTES_PER_TOKEN + ANSWER_BYTES_FIXED
+        finished = None if self._lines and self._fits(line, body, answer) else self.finish()
+        if not self._lines:
+            self._start, self._first_line = line.start, line.number
+        self._lines += 1
+        self._end, self._last_line = line.end, line.number
+        if body:
+            self._body += body + (len(SEPARATOR) if self._requests else _BODY_FRAME)
+            self._answer += answer
+            self._requests += 1
+        elif row is not None:
+            self._invalid += 1
+        return finished
+
+    def finish(self) -> Cut | None:
+        """The last batch, or None if there were no lines since the last Cut."""
+        if not self._lines:
+            return None
+        finished = Cut(self._start, self._end, self._first_line, self._last_line, self._requests, self._invalid, self._body)
+        self._lines = self._requests = self._invalid = self._body = self._answer = 0
+        return finished
+
+    def _fits(self, line: Line, body: int, answer: int) -> bool:
+        """Whether a line with a request of `body` bytes (0: without one) still belongs to this batch."""
+        limits = self._limits
+        return (
+            line.end - self._start <= limits.max_span_bytes
+            and line.number - self._first_line < limits.max_span_lines
+            and (
+                not body
+                or (
+                    self._requests < limits.max_requests
+                    and self._body + body + (len(SEPARATOR) if self._requests else _BODY_FRAME) <= limits.max_body_bytes
+                    and self._answer + answer <= limits.max_answer_bytes
+                )
+            )
+        )

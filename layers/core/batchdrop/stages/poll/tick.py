@@ -1,0 +1,142 @@
+"""The heartbeat: watch, settle, repair, admit. Runs every minute; two at once do no harm, none for an hour loses nothing.
+
+Each step stands alone: an API that is down stops no repair, a stuck batch stops no other.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+import msgspec
+
+from batchdrop.domain.errors import ApiError, BatchdropError, LostRace
+from batchdrop.domain.records import BatchState
+from batchdrop.jobs.admit import Admit
+from batchdrop.jobs.cancel import Cancel
+from batchdrop.jobs.publish import Publish
+from batchdrop.ports import Clock, Ledger, Metrics, Shelf, Switch, SwitchState
+from batchdrop.stages.poll.repair import Repair
+from batchdrop.stages.poll.settle import Resolve
+from batchdrop.stages.poll.watch import Watch
+
+log = logging.getLogger(__name__)
+
+# Open batches that one tick watches: bounds its memory (about 2 KB each). The oldest come first.
+_WATCHED = 10_000
+_SUBMITTING = 500
+# Canceled jobs that one tick goes on canceling; the longest waiting come first.
+_CANCELING = 100
+# Waiting jobs whose status is rewritten when the reason for waiting changes.
+_TOLD = 200
+
+
+class Poll:
+    def __init__(
+        self,
+        ledger: Ledger,
+        switch: Switch,
+        clock: Clock,
+        metrics: Metrics,
+        watch: Watch,
+        resolve: Resolve,
+        repair: Repair,
+        admit: Admit,
+        cancel: Cancel,
+        publish: Publish,
+    ) -> None:
+        self._ledger = ledger
+        self._switch = switch
+        self._clock = clock
+        self._metrics = metrics
+        self._watch = watch
+        self._resolve = resolve
+        self._repair = repair
+        self._admit = admit
+        self._cancel = cancel
+        self._publish = publish
+
+    def tick(self) -> None:
+        """Runs every step, then raises the first error that is not just an API that did not answer."""
+        failures: list[BatchdropError] = []
+        for step in (self._look, self._stop, self._cancel_asked, self._mend, self._admit_waiting, self._tell):
+            try:
+                step()
+            except BatchdropError as error:
+                log.exception("one step of this tick failed")
+                failures.append(error)
+        self._metrics.count("Heartbeat")
+        unexpected = [error for error in failures if not isinstance(error, ApiError)]
+        if unexpected:
+            raise unexpected[0]
+
+    def _look(self) -> None:
+        """One look at the API: which batches have ended, and what became of those sent without an answer."""
+        watched = {batch.api_id: batch for batch in self._ledger.shelf(Shelf.watched, limit=_WATCHED) if batch.api_id}
+        submitting = list(self._ledger.shelf(Shelf.submitting, limit=_SUBMITTING))
+        look_back_to = self._resolve.look_back_to(submitting)
+        # Every batch ends within 24 hours of its creation: an alarm watches for one that does not.
+        oldest = min((batch.created_at for batch in watched.values() if batch.created_at), default=self._clock.now())
+        self._metrics.count("OldestOpenHours", (self._clock.now() - oldest).total_seconds() / 3600)
+        self._metrics.count("OpenBatches", len(watched) + len(submitting))
+        others, changed = self._watch.tick(watched, look_back_to)
+        if look_back_to is not None:
+            changed |= self._resolve.tick(submitting, others)
+        for job_id in sorted(changed):
+            self._publish.job(job_id)
+
+    def _stop(self) -> None:
+        """The switch at `stop` cancels what is at the API; what has finished there is still collected."""
+        if self._switch.state() is not SwitchState.stop:
+            return
+        for batch in self._ledger.shelf(Shelf.watched, limit=_WATCHED):
+            if batch.state is BatchState.in_progress:
+                self._cancel.batch(batch)
+
+    def _cancel_asked(self) -> None:
+        """Finishes what a cancel command could not: batches then on their way to the API, or that the API did not let go."""
+        for job in self._ledger.job_shelf(Shelf.canceling, limit=_CANCELING):
+            self._cancel.job(job)
+
+    def _mend(self) -> None:
+        self._repair.tick()
+        oldest = min(
+            (batch.created_at for batch in self._ledger.shelf(Shelf.ended, limit=_TOLD) if batch.created_at), default=None
+        )
+        age = (self._clock.now() - oldest) if oldest else timedelta()
+        # Results are kept 29 days (Anthropic, "Batch processing"): an alarm watches this long before.
+        self._metrics.count("UncollectedAgeHours", age.total_seconds() / 3600)
+
+    def _admit_waiting(self) -> None:
+        self._admit.tick()
+
+    def _tell(self) -> None:
+        """When the reason for waiting changes, says so in the status of every job that waits."""
+        admission = self._ledger.admission()
+        notice = self._notice(
+            admission.blocked, throttled=bool(admission.throttled_until and self._clock.now() < admission.throttled_until)
+        )
+        if notice == admission.notice:
+            return
+        try:
+            self._ledger.move_admission(admission, msgspec.structs.replace(admission, notice=notice))
+        except LostRace:
+            return
+        told: set[str] = set()
+        for batch in self._ledger.shelf(Shelf.waiting):
+            if len(told) >= _TOLD:
+                return
+            if batch.job_id not in told:
+                told.add(batch.job_id)
+                self._publish.job(batch.job_id)
+
+    def _notice(self, blocked: str, *, throttled: bool) -> str:
+        match self._switch.state():
+            case SwitchState.pause:
+                return "The switch is at 'pause': nothing is being submitted until an operator sets it to 'run'."
+            case SwitchState.stop:
+                return "The switch is at 'stop': open batches are canceled and nothing is submitted until it is set to 'run'."
+            case SwitchState.run if blocked:
+                return blocked
+            case SwitchState.run:
+                return "Anthropic asked to slow down; waiting batches go in a few minutes." if throttled else ""

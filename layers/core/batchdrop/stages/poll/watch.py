@@ -1,0 +1,117 @@
+"""See what became of the batches at the API: one list call watches them all."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from datetime import datetime
+
+import msgspec
+
+from batchdrop.domain.errors import LostRace, NotFound, Unavailable
+from batchdrop.domain.reconcile import Candidate
+from batchdrop.domain.records import Batch, BatchState
+from batchdrop.formats.api_result import RESULTS_KEPT
+from batchdrop.ports import ApiBatch, ApiCounts, Claude, Clock, Ledger, Queue, Queues, Tally
+
+log = logging.getLogger(__name__)
+
+ENDED = "ended"
+# Pages of 1,000 a tick reads at most: well under a second each, and under the rate limit of the batch endpoints.
+_PAGES = 100
+# Batches that no page showed are asked for by id, this many a tick.
+_ASK = 20
+
+
+class Watch:
+    def __init__(self, ledger: Ledger, queues: Queues, claude: Claude, clock: Clock) -> None:
+        self._ledger = ledger
+        self._queues = queues
+        self._claude = claude
+        self._clock = clock
+
+    def tick(self, watched: dict[str, Batch], look_back_to: datetime | None) -> tuple[list[Candidate], set[str]]:
+        """Records what has ended. `watched`: open batches by API id; `look_back_to`: list at least this far back.
+
+        Returns what is at the API since `look_back_to` and not known for sure (for reconciliation), and the jobs that changed.
+        Raises Unavailable or Refused when the API does not answer.
+        """
+        open_ids = set(watched)
+        others: list[Candidate] = []
+        changed: set[str] = set()
+        for seen in self._listed(open_ids, look_back_to):
+            batch = watched.get(seen.id)
+            if batch is not None:
+                open_ids.discard(seen.id)
+                if self._saw(batch, seen):
+                    changed.add(batch.job_id)
+            # An adopted batch may still prove to be the one that another submission left behind.
+            if (batch is None or batch.adopted) and look_back_to is not None and seen.created_at >= look_back_to:
+                others.append(_candidate(seen))
+        for api_id in sorted(open_ids)[:_ASK]:
+            if self._ask(watched[api_id]):
+                changed.add(watched[api_id].job_id)
+        return others, changed
+
+    def _listed(self, open_ids: set[str], look_back_to: datetime | None) -> Iterator[ApiBatch]:
+        """Newest first; further pages only while a watched batch is unseen or the list does not reach back far enough.
+
+        Raises Unavailable at a list too long for one tick: a part of it must not pass for the whole.
+        """
+        if not open_ids and look_back_to is None:
+            return
+        cursor: str | None = None
+        reached = False
+        for _ in range(_PAGES):
+            page = self._claude.page(cursor)
+            yield from page.batches
+            cursor = page.next
+            reached = look_back_to is None or not page.batches or page.batches[-1].created_at < look_back_to
+            if cursor is None or (not open_ids and reached):
+                return
+        if not reached:
+            raise Unavailable(f"the API lists more than {_PAGES} pages of batches", kind="long_list")
+
+    def _ask(self, batch: Batch) -> bool:
+        """404 on a known id is observed for valid batches (anthropics/anthropic-sdk-python#1432): it is not an end.
+
+        It is one when the results would be deleted by now: then nothing can come any more, and the job must not wait for ever.
+        """
+        now = self._clock.now()
+        try:
+            return self._saw(batch, self._claude.retrieve(batch.api_id or ""))
+        except NotFound:
+            log.warning("the API does not show a known batch", extra={"batch": batch.name, "api_id": batch.api_id})
+        if batch.created_at is None or now < batch.created_at + RESULTS_KEPT:
+            return False
+        lost = ApiBatch(id=batch.api_id or "", status=ENDED, counts=ApiCounts(), created_at=batch.created_at)
+        return end(self._ledger, self._queues, batch, lost, now)
+
+    def _saw(self, batch: Batch, seen: ApiBatch) -> bool:
+        """Records the end of a batch. Whether this call did."""
+        if seen.status != ENDED:
+            return False
+        return end(self._ledger, self._queues, batch, seen, self._clock.now())
+
+
+def end(ledger: Ledger, queues: Queues, batch: Batch, seen: ApiBatch, now: datetime) -> bool:
+    """in_progress or canceling -> ended, capacity released, handed to `collect`."""
+    ended = msgspec.structs.replace(
+        batch,
+        state=BatchState.ended,
+        ended_at=seen.ended_at or now,
+        created_at=seen.created_at,
+        answers=seen.counts.all,
+        handed_at=now,
+        repairs=0,
+    )
+    try:
+        ledger.move_batch(batch, ended, Tally(batches_ended=1, queued=-batch.requests))
+    except LostRace:
+        return False
+    queues.send(Queue.collect, {"job_id": batch.job_id, "batch": batch.name})
+    return True
+
+
+def _candidate(seen: ApiBatch) -> Candidate:
+    return Candidate(id=seen.id, requests=seen.counts.all, created_at=seen.created_at, ended=seen.status == ENDED)

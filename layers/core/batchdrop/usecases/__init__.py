@@ -1,1 +1,0 @@
-"""One module per verb: what each function does, written against the ports."""

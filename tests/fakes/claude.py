@@ -1,0 +1,212 @@
+"""The Message Batches API in memory, on a manual clock."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from batchdrop.domain.errors import Incomplete, NotFound, Refused
+from batchdrop.ports import ApiBatch, ApiCounts, ApiPage
+from tests.fakes.clock import ManualClock
+from tests.fakes.hooks import Hooks, hooked
+
+type Answer = Callable[[str, dict[str, Any]], Mapping[str, object] | None]
+"""From a custom id and params to the `result` of its line; None for a request that the API counts and gives no line for."""
+
+
+def greet(custom_id: str, params: dict[str, Any]) -> Mapping[str, object]:
+    """The usual answer: it depends on nothing but the request."""
+    return {
+        "type": "succeeded",
+        "message": {
+            "id": f"msg_{custom_id}",
+            "type": "message",
+            "role": "assistant",
+            "model": params.get("model", "claude-haiku-4-5"),
+            "content": [{"type": "text", "text": f"answer to {custom_id}"}],
+            "stop_reason": "end_turn",
+            "usage": {"input_tokens": 10, "output_tokens": 5},
+        },
+    }
+
+
+class _Held:
+    """One batch as it lies at the API."""
+
+    def __init__(self, api_id: str, body: bytes, created_at: datetime, ends_at: datetime) -> None:
+        self.id = api_id
+        self.body = body
+        self.requests: list[dict[str, Any]] = json.loads(body)["requests"]
+        self.created_at = created_at
+        self.ends_at = ends_at
+        self.canceled_at: datetime | None = None
+
+
+class ClaudeTwin:
+    """A batch ends `seconds` after its creation, or `cancel_seconds` after it was canceled.
+
+    `answer` makes the results, one call for each request. `cut_results_at`: the next results stream breaks after so many bytes.
+    `garble`: what becomes of the bytes of the next results stream, without an error. `list_lag`: seconds till a batch is listed.
+    """
+
+    name = "claude"
+
+    def __init__(
+        self,
+        clock: ManualClock,
+        hooks: Hooks | None = None,
+        *,
+        answer: Answer = greet,
+        seconds: float = 60.0,
+        cancel_seconds: float = 10.0,
+        page_limit: int = 1000,
+    ) -> None:
+        self.hooks = hooks or Hooks()
+        self.answer = answer
+        self.seconds = seconds
+        self.cancel_seconds = cancel_seconds
+        self.page_limit = page_limit
+        self.list_lag = 0.0
+        self.cut_results_at: int | None = None
+        self.garble: Callable[[bytes], bytes] | None = None
+        self._clock = clock
+        self._held: dict[str, _Held] = {}
+
+    # ---------------------------------------------------------------- what a test sees
+
+    @property
+    def bodies(self) -> list[bytes]:
+        """The raw body of every batch that was accepted, in order."""
+        return [held.body for held in self._held.values()]
+
+    @property
+    def ids(self) -> list[str]:
+        return list(self._held)
+
+    def custom_ids(self) -> list[str]:
+        """Of every request that was ever accepted: a row that was paid for twice is in here twice."""
+        return [request["custom_id"] for held in self._held.values() for request in held.requests]
+
+    def requests_of(self, api_id: str) -> list[str]:
+        """Custom ids of one batch."""
+        return [request["custom_id"] for request in self._held[api_id].requests]
+
+    def created_at(self, api_id: str) -> datetime:
+        return self._held[api_id].created_at
+
+    def shift(self, by: timedelta) -> None:
+        """The API's clock differs from ours: what it has created so far was created at another time."""
+        for held in self._held.values():
+            held.created_at += by
+
+    def forget(self, api_id: str) -> None:
+        """The API deletes a batch."""
+        del self._held[api_id]
+
+    def inject(self, body: bytes) -> ApiBatch:
+        """A batch that somebody else created in the same workspace."""
+        return self._accept(body)
+
+    # ---------------------------------------------------------------- the port
+
+    @hooked
+    def create(self, body: Path, *, within: float = 600.0) -> ApiBatch:
+        return self._accept(body.read_bytes())
+
+    @hooked
+    def page(self, after: str | None = None) -> ApiPage:
+        listed = self._clock.now() - timedelta(seconds=self.list_lag)
+        newest_first = [held.id for held in reversed(self._held.values()) if held.created_at <= listed]
+        start = newest_first.index(after) + 1 if after else 0
+        ids = newest_first[start : start + self.page_limit]
+        more = start + self.page_limit < len(newest_first)
+        return ApiPage(batches=tuple(self._view(self._held[one]) for one in ids), next=ids[-1] if more else None)
+
+    @hooked
+    def retrieve(self, api_id: str) -> ApiBatch:
+        return self._view(self._find(api_id))
+
+    @hooked
+    def cancel(self, api_id: str) -> ApiBatch:
+        held = self._find(api_id)
+        if self._view(held).status == "in_progress":
+            held.canceled_at = self._clock.now()
+            held.ends_at = held.canceled_at + timedelta(seconds=self.cancel_seconds)
+        return self._view(held)
+
+    @contextmanager
+    def results(self, api_id: str) -> Iterator[Iterable[bytes]]:
+        yield self._results(api_id)
+
+    # ---------------------------------------------------------------- inside
+
+    @hooked
+    def _results(self, api_id: str) -> Iterator[bytes]:
+        held = self._find(api_id)
+        if not self._view(held).has_results:
+            raise NotFound("no results yet", status=404, kind="not_found_error")
+        return self._stream(held)
+
+    def _stream(self, held: _Held) -> Iterator[bytes]:
+        """In the reverse of the order they were asked, in chunks that do not care for lines."""
+        results = [(request["custom_id"], self._result(held, request)) for request in reversed(held.requests)]
+        lines = b"".join(
+            json.dumps({"custom_id": custom_id, "result": result}).encode() + b"\n" for custom_id, result in results if result
+        )
+        if self.garble is not None:
+            garble, self.garble = self.garble, None
+            lines = garble(lines)
+        cut, self.cut_results_at = self.cut_results_at, None
+        for start in range(0, len(lines[:cut]), 1000):
+            yield lines[:cut][start : start + 1000]
+        if cut is not None:
+            raise Incomplete(f"the results of {held.id} broke off")
+
+    def _result(self, held: _Held, request: dict[str, Any]) -> Mapping[str, object] | None:
+        return {"type": "canceled"} if held.canceled_at else self.answer(request["custom_id"], request["params"])
+
+    def _accept(self, body: bytes) -> ApiBatch:
+        self._check(body)
+        now = self._clock.now()
+        api_id = f"msgbatch_{len(self._held) + 1:024d}"
+        self._held[api_id] = _Held(api_id, body, now, now + timedelta(seconds=self.seconds))
+        return self._view(self._held[api_id])
+
+    def _check(self, body: bytes) -> None:
+        try:
+            ids = [request["custom_id"] for request in json.loads(body)["requests"]]
+        except (ValueError, LookupError, TypeError):
+            raise Refused("not a batch", status=400, kind="invalid_request_error") from None
+        if not ids or len(ids) > 100_000 or len(set(ids)) != len(ids):
+            raise Refused("requests: 1 to 100,000, each with its own custom_id", status=400, kind="invalid_request_error")
+
+    def _find(self, api_id: str) -> _Held:
+        if api_id not in self._held:
+            raise NotFound("no such batch", status=404, kind="not_found_error")
+        return self._held[api_id]
+
+    def _view(self, held: _Held) -> ApiBatch:
+        ended = self._clock.now() >= held.ends_at
+        unfinished = "in_progress" if held.canceled_at is None else "canceling"
+        return ApiBatch(
+            id=held.id,
+            status="ended" if ended else unfinished,
+            counts=self._counts(held) if ended else ApiCounts(processing=len(held.requests)),
+            created_at=held.created_at,
+            ended_at=held.ends_at if ended else None,
+            has_results=ended,
+        )
+
+    def _counts(self, held: _Held) -> ApiCounts:
+        results = [self._result(held, request) for request in held.requests]
+        types = [str(result["type"]) if result else "succeeded" for result in results]
+        return ApiCounts(
+            succeeded=types.count("succeeded"),
+            errored=types.count("errored"),
+            canceled=types.count("canceled"),
+            expired=types.count("expired"),
+        )

@@ -1,0 +1,85 @@
+"""The twins that only remember: queues, switch, notices, metrics."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from batchdrop.ports import Queue, SwitchState
+from tests.fakes.clock import ManualClock
+from tests.fakes.hooks import Hooks, hooked
+
+
+class Sent(NamedTuple):
+    queue: Queue
+    message: dict[str, str]
+    delay: int
+    due: datetime
+
+
+class QueuesTwin:
+    name = "queues"
+
+    def __init__(self, clock: ManualClock, hooks: Hooks | None = None) -> None:
+        self.hooks = hooks or Hooks()
+        self._clock = clock
+        self.waiting: list[Sent] = []
+
+    @hooked
+    def send(self, queue: Queue, message: Mapping[str, str], *, delay: int = 0) -> None:
+        seconds = max(0, min(delay, 900))
+        copy = json.loads(json.dumps(dict(message)))
+        self.waiting.append(Sent(queue, copy, seconds, self._clock.now() + timedelta(seconds=seconds)))
+
+    def take(self, queue: Queue) -> dict[str, str] | None:
+        """The oldest message of a queue that is due by now."""
+        for place, sent in enumerate(self.waiting):
+            if sent.queue is queue and sent.due <= self._clock.now():
+                return self.waiting.pop(place).message
+        return None
+
+    def messages(self, queue: Queue) -> list[dict[str, str]]:
+        """Everything in a queue, due or not; nothing is taken."""
+        return [sent.message for sent in self.waiting if sent.queue is queue]
+
+
+class SwitchTwin:
+    name = "switch"
+
+    def __init__(self, text: str = "run", hooks: Hooks | None = None) -> None:
+        self.hooks = hooks or Hooks()
+        self.text: str | None = text
+        """As an operator wrote it; None for a parameter that cannot be read."""
+
+    @hooked
+    def state(self) -> SwitchState:
+        try:
+            return SwitchState((self.text or "").strip().lower())
+        except ValueError:
+            return SwitchState.pause
+
+
+class NoticesTwin:
+    name = "notices"
+
+    def __init__(self, hooks: Hooks | None = None) -> None:
+        self.hooks = hooks or Hooks()
+        self.published: list[tuple[str, dict[str, object]]] = []
+
+    @hooked
+    def publish(self, subject: str, document: Mapping[str, object]) -> None:
+        self.published.append((subject, json.loads(json.dumps(dict(document)))))
+
+
+class MetricsTwin:
+    name = "metrics"
+
+    def __init__(self, hooks: Hooks | None = None) -> None:
+        self.hooks = hooks or Hooks()
+        self.totals: dict[str, float] = {}
+
+    @hooked
+    def count(self, name: str, value: float = 1) -> None:
+        self.totals[name] = self.totals.get(name, 0) + value

@@ -1,0 +1,254 @@
+"""Cancel, retry, approve: in every state, twice, and for jobs that are not there."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from batchdrop.domain.errors import Unavailable
+from batchdrop.domain.records import BatchState, JobState
+from batchdrop.ports import Queue
+from tests.faults.scenarios import EXPIRED
+from tests.stack import Stack, rows
+from tests.stages.harm import LOST, fail, minutes, refused
+
+
+def dropped(lines: int = 4, queue_limit: int = 100_000) -> Stack:
+    stack = Stack(max_requests=2, queue_limit=queue_limit)
+    stack.drop("inbox/a.jsonl", rows(lines))
+    return stack
+
+
+def cancel(stack: Stack) -> None:
+    stack.command("cancel", stack.job().id)
+
+
+def canceled(stack: Stack, *, sent: int, lines: int = 4) -> None:
+    """The job has ended as canceled, with every row in one of the files."""
+    stack.run()
+    assert stack.job().state is JobState.canceled
+    assert stack.document("manifest.json")["state"] == "canceled"
+    assert len(stack.claude.custom_ids()) == sent
+    assert len(stack.lines("results.jsonl")) + len(stack.lines("failed.jsonl")) == lines
+    assert stack.ledger.admission().queued == 0
+    assert stack.audit() == []
+
+
+class TestCancel:
+    def test_before_anything_was_sent(self) -> None:
+        stack = dropped()
+        cancel(stack)
+        canceled(stack, sent=0)
+        assert {line["_batchdrop"]["attempts"] for line in stack.lines("failed.jsonl")} == {0}
+
+    def test_while_waiting_for_room(self) -> None:
+        stack = dropped(queue_limit=2)
+        stack.pump()
+        cancel(stack)
+        canceled(stack, sent=2)
+
+    def test_at_the_api(self) -> None:
+        stack = dropped()
+        stack.claude.seconds = 100_000
+        stack.pump()
+        cancel(stack)
+        assert {batch.state for batch in stack.batches()} == {BatchState.canceling}
+        canceled(stack, sent=4)
+
+    def test_the_api_does_not_let_go_at_once(self) -> None:
+        stack = dropped()
+        stack.claude.seconds = 100_000
+        stack.pump()
+        fail(stack, "claude.cancel", Unavailable("busy"), times=6)
+        cancel(stack)
+        assert {batch.state for batch in stack.batches()} == {BatchState.in_progress}
+        canceled(stack, sent=4)
+
+    def test_while_a_create_is_under_way_and_then_refused(self) -> None:
+        stack = dropped(2)
+
+        def cancel_then_refuse(name: str) -> None:
+            if name == "claude.create":
+                stack.hooks.clear()
+                cancel(stack)
+                raise refused(429, "rate_limit_error")
+
+        stack.hooks.before = cancel_then_refuse
+        canceled(stack, sent=0, lines=2)
+
+    def test_while_a_create_is_under_way_and_then_accepted(self) -> None:
+        stack = dropped(2)
+        stack.claude.seconds = 100_000
+
+        def cancel_first(name: str) -> None:
+            if name == "claude.create":
+                stack.hooks.clear()
+                cancel(stack)
+
+        stack.hooks.before = cancel_first
+        canceled(stack, sent=2, lines=2)
+
+    @pytest.mark.parametrize("accepted", [True, False])
+    def test_of_a_create_without_an_answer(self, accepted: bool) -> None:
+        stack = dropped(2)
+        fail(stack, "claude.create", LOST, after=accepted)
+        stack.pump()
+        stack.hooks.clear()
+        cancel(stack)
+        canceled(stack, sent=2 if accepted else 0, lines=2)
+
+    def test_keeps_every_row_that_has_finished(self) -> None:
+        stack = dropped(queue_limit=2)
+        stack.pump()
+        stack.clock.advance(60)
+        stack.claude.seconds = 100_000
+        stack.tick()
+        stack.pump()
+        cancel(stack)
+        canceled(stack, sent=4)
+        assert [line["line"] for line in stack.lines("results.jsonl")] == [1, 2]
+        assert [line["_batchdrop"]["line"] for line in stack.lines("failed.jsonl")] == [3, 4]
+
+    def test_nothing_is_tried_again(self) -> None:
+        stack = dropped(2)
+        stack.claude.answer = lambda custom_id, params: EXPIRED
+        stack.pump()
+        stack.clock.advance(60)
+        cancel(stack)
+        canceled(stack, sent=2, lines=2)
+
+    def test_while_the_results_are_being_collected(self) -> None:
+        """The follow-up is not opened any more, however close the cancel comes."""
+        stack = dropped(2)
+        stack.claude.answer = lambda custom_id, params: EXPIRED
+
+        def cancel_now(name: str) -> None:
+            if name == "claude._results":
+                stack.hooks.clear()
+                cancel(stack)
+
+        stack.hooks.before = cancel_now
+        canceled(stack, sent=2, lines=2)
+
+    def test_while_planning(self) -> None:
+        stack = Stack(max_requests=2)
+
+        def cancel_now(name: str) -> None:
+            if name == "ledger.add_batch":
+                stack.hooks.clear()
+                cancel(stack)
+
+        stack.hooks.before = cancel_now
+        stack.drop("inbox/a.jsonl", rows(4))
+        canceled(stack, sent=0)
+
+    def test_too_late(self) -> None:
+        stack = dropped()
+        stack.run()
+        cancel(stack)
+        assert stack.job().state is JobState.done
+        assert "too late" in stack.document("status.json")["message"]
+
+    def test_twice(self) -> None:
+        stack = dropped()
+        stack.pump()
+        cancel(stack)
+        cancel(stack)
+        canceled(stack, sent=4)
+
+    def test_its_failed_rows_can_be_dropped_again(self) -> None:
+        stack = dropped()
+        cancel(stack)
+        stack.run()
+        stack.clock.advance(1)
+        stack.drop("inbox/b.jsonl", stack.output("failed.jsonl"))
+        stack.run()
+        second = stack.jobs()[-1]
+        assert [line["custom_id"] for line in stack.lines("results.jsonl", second)] == [f"row {i}" for i in range(1, 5)]
+
+
+class TestRetry:
+    def test_runs_the_rows_that_may_work_next_time(self) -> None:
+        stack = Stack(max_attempts=1)
+        stack.claude.answer = lambda custom_id, params: EXPIRED
+        stack.drop("inbox/team/a.jsonl", b"bad\n" + rows(3))
+        stack.run()
+        job = stack.job()
+        stack.command("retry", job.id)
+        key = f"inbox/team/a.retry-of-{job.id}.jsonl"
+        assert f"3 failed rows was dropped as {key}" in stack.document("status.json", job)["message"]
+        again = [json.loads(line) for line in stack.objects.body(key).splitlines()]
+        assert [line["_batchdrop"]["line"] for line in again] == [2, 3, 4]
+
+    def test_twice_drops_one_file(self) -> None:
+        stack = Stack(max_attempts=1)
+        stack.claude.answer = lambda custom_id, params: EXPIRED
+        stack.drop("inbox/a.jsonl", rows(1))
+        stack.run()
+        for _ in range(2):
+            stack.command("retry", stack.job().id)
+        assert stack.objects.count_versions(f"inbox/a.retry-of-{stack.job().id}.jsonl") == 1
+
+    def test_nothing_to_retry(self) -> None:
+        stack = dropped()
+        stack.run()
+        stack.command("retry", stack.job().id)
+        assert "nothing to retry" in stack.document("status.json")["message"]
+        assert stack.objects.keys("inbox/") == ["inbox/a.jsonl"]
+
+    def test_only_permanent_failures(self) -> None:
+        stack = Stack()
+        stack.drop("inbox/a.jsonl", rows(1) + b"bad\n")
+        stack.run()
+        stack.command("retry", stack.job().id)
+        assert "nothing to retry" in stack.document("status.json")["message"]
+        assert stack.objects.keys("inbox/") == ["inbox/a.jsonl"]
+
+    def test_before_the_end(self) -> None:
+        stack = dropped()
+        stack.command("retry", stack.job().id)
+        assert "once the job has ended" in stack.document("status.json")["message"]
+
+
+def test_approve_without_anything_to_approve() -> None:
+    stack = dropped()
+    stack.command("approve", stack.job().id)
+    assert "nothing to approve" in stack.document("status.json")["message"]
+
+
+def test_an_unknown_command() -> None:
+    stack = dropped()
+    stack.command("explode", stack.job().id)
+    assert "There is no command 'explode'" in stack.document("status.json")["message"]
+    stack.run()
+    assert stack.job().state is JobState.done
+
+
+def test_an_unknown_job() -> None:
+    stack = Stack()
+    stack.command("cancel", "20261122T003115Z-aaaaaaaaaaaaaaaa")
+    status = json.loads(stack.objects.body("outbox/20261122T003115Z-aaaaaaaaaaaaaaaa/status.json"))
+    assert status["state"] == "unknown"
+    assert "does not exist here" in status["message"]
+    assert not stack.failures
+
+
+def test_a_command_that_fails_comes_again() -> None:
+    stack = dropped()
+    stack.claude.seconds = 3600
+    fail(stack, "ledger.move_job", Unavailable("no answer"))
+    cancel(stack)
+    assert stack.failures
+    assert not stack.job().cancel_requested
+    stack.hooks.clear()
+    minutes(stack, 7)
+    assert stack.job().cancel_requested
+
+
+def test_a_lost_collect_message_of_a_canceled_job_is_sent_again() -> None:
+    stack = dropped(queue_limit=2)
+    cancel(stack)
+    stack.queues.waiting.clear()
+    assert not stack.queues.messages(Queue.collect)
+    canceled(stack, sent=0)

@@ -1,0 +1,282 @@
+"""A create without a definite answer: found, adopted, told apart or released, and never paid twice."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from batchdrop.domain.errors import Incomplete, Unavailable
+from batchdrop.domain.records import BatchState
+from batchdrop.ports import ApiPage
+from tests.stack import Stack, rows
+from tests.stages.harm import LOST, fail, minutes
+
+
+def theirs(requests: int) -> bytes:
+    """The body of somebody else's batch."""
+    return json.dumps({"requests": [{"custom_id": f"theirs-{number}", "params": {}} for number in range(requests)]}).encode()
+
+
+def lost(stack: Stack, lines: int = 3, *, accepted: bool) -> None:
+    """Drops a file whose create gets no answer."""
+    fail(stack, "claude.create", LOST, after=accepted)
+    stack.drop("inbox/a.jsonl", rows(lines))
+    stack.pump()
+    stack.hooks.clear()
+
+
+def clean(stack: Stack) -> None:
+    assert stack.audit() == []
+    assert stack.job().state == "done"
+
+
+def test_an_accepted_create_is_adopted() -> None:
+    stack = Stack()
+    lost(stack, accepted=True)
+    assert stack.batches()[0].state is BatchState.submitting
+    stack.run()
+    (batch,) = stack.batches()
+    assert batch.adopted
+    assert len(stack.claude.bodies) == 1
+    clean(stack)
+
+
+def test_a_create_that_never_arrived_is_sent_once_more() -> None:
+    stack = Stack()
+    lost(stack, accepted=False)
+    assert stack.claude.bodies == []
+    stack.run()
+    assert len(stack.claude.bodies) == 1
+    assert not stack.batches()[0].adopted
+    clean(stack)
+
+
+def test_nothing_is_decided_before_the_lease_and_the_grace_have_passed() -> None:
+    stack = Stack(grace=600)
+    lost(stack, accepted=False)
+    minutes(stack, 9)
+    assert stack.batches()[0].state is BatchState.submitting
+    minutes(stack, 2)
+    assert stack.batches()[0].state is not BatchState.submitting
+    stack.run()
+    clean(stack)
+
+
+def test_a_list_that_does_not_answer_releases_nothing() -> None:
+    stack = Stack()
+    lost(stack, accepted=True)
+    fail(stack, "claude.page", Unavailable("down"), times=30)
+    minutes(stack, 30)
+    assert stack.batches()[0].state is BatchState.submitting
+    stack.run()
+    clean(stack)
+
+
+def test_a_late_list_is_waited_for() -> None:
+    stack = Stack(grace=300)
+    stack.claude.list_lag = 250
+    lost(stack, accepted=True)
+    stack.run()
+    assert stack.batches()[0].adopted
+    clean(stack)
+
+
+def test_two_lost_creates_of_the_same_size_are_told_apart_by_their_results() -> None:
+    stack = Stack(max_requests=2)
+    fail(stack, "claude.create", LOST, after=True, times=2)
+    stack.drop("inbox/a.jsonl", rows(4))
+    stack.run()
+    assert [batch.adopted for batch in stack.batches()] == [False, False]
+    assert [batch.api_id for batch in stack.batches()] == stack.claude.ids
+    clean(stack)
+
+
+def test_of_two_lost_creates_of_the_same_size_one_had_not_arrived() -> None:
+    stack = Stack(max_requests=2)
+
+    def second_is_lost_on_its_way(name: str) -> None:
+        if name == "claude.create" and stack.hooks.calls.count(name) == 2:
+            raise LOST
+
+    fail(stack, "claude.create", LOST, after=True)
+    stack.hooks.before = second_is_lost_on_its_way
+    stack.drop("inbox/a.jsonl", rows(4))
+    stack.run()
+    assert len(stack.claude.bodies) == 2
+    clean(stack)
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_batches_of_others_with_the_same_count_are_told_apart(number: int) -> None:
+    stack = Stack()
+    for _ in range(number):
+        stack.claude.inject(theirs(3))
+    lost(stack, accepted=True)
+    for _ in range(number):
+        stack.claude.inject(theirs(3))
+    stack.run()
+    (batch,) = stack.batches()
+    assert set(batch.foreign) <= set(stack.claude.ids)
+    assert batch.api_id == stack.claude.ids[number]
+    clean(stack)
+
+
+def test_an_adopted_batch_of_others_is_given_back_and_ours_is_sent() -> None:
+    stack = Stack()
+    stack.claude.inject(theirs(3))
+    lost(stack, accepted=False)
+    stack.run()
+    (batch,) = stack.batches()
+    assert batch.foreign == (stack.claude.ids[0],)
+    assert batch.api_id == stack.claude.ids[1]
+    assert stack.ledger.claims == {stack.claude.ids[1]: (stack.job().id, batch.name)}
+    clean(stack)
+
+
+def test_a_disowned_adoption_is_followed_by_finding_ours() -> None:
+    """Ours was listed later than the grace; the stranger's batch was taken for it first."""
+    stack = Stack(grace=60)
+    stack.claude.seconds = 1200
+    stack.claude.inject(theirs(3))
+    stack.claude.list_lag = 0
+    hide = Hidden(stack, minutes=8)
+    lost(stack, accepted=True)
+    hide.from_now()
+    stack.run()
+    (batch,) = stack.batches()
+    assert batch.foreign == (stack.claude.ids[0],)
+    assert batch.api_id == stack.claude.ids[1]
+    assert len(stack.claude.bodies) == 2
+    clean(stack)
+
+
+class Hidden:
+    """The newest batch is missing from the list for some minutes."""
+
+    def __init__(self, stack: Stack, minutes: int) -> None:
+        self._stack = stack
+        self._minutes = minutes
+
+    def from_now(self) -> None:
+        claude, clock = self._stack.claude, self._stack.clock
+        newest, until, page = claude.ids[-1], clock.now() + timedelta(minutes=self._minutes), claude.page
+
+        def without(after: str | None = None) -> ApiPage:
+            shown = page(after)
+            kept = tuple(batch for batch in shown.batches if batch.id != newest or clock.now() >= until)
+            return msgspec.structs.replace(shown, batches=kept)
+
+        claude.page = without  # type: ignore[method-assign]  # one list that leaves one batch out
+
+
+def test_ours_is_not_released_while_another_batch_holds_it_by_mistake() -> None:
+    """A lost create is settled at the moment a second one of the same size is under way: it adopts the other's batch."""
+    stack = Stack(max_requests=3, grace=30)
+    stack.claude.seconds = 3600
+    lost(stack, accepted=False)
+    first = stack.batches()[0]
+    stack.clock.advance(120)
+    # The second file is accepted, and its function dies before it can say so, just as `poll` looks at the API.
+
+    def a_tick_after_the_shelves_were_read(name: str) -> None:
+        if name == "claude.page" and len(stack.jobs()) == 1:
+            stack.hooks.clear()
+            fail(stack, "claude.create", LOST, after=True)
+            stack.drop("inbox/b.jsonl", rows(3))
+            stack.pump()
+            stack.hooks.clear()
+
+    stack.hooks.before = a_tick_after_the_shelves_were_read
+    stack.tick()
+    adopter = stack.ledger.batch(first.job_id, first.name)
+    assert adopter is not None
+    assert adopter.adopted
+    minutes(stack, 30)
+    assert len(stack.claude.bodies) == 1
+    stack.run()
+    assert sorted(stack.claude.custom_ids()) == sorted(set(stack.claude.custom_ids()))
+    assert stack.audit() == []
+
+
+def test_the_list_is_read_to_the_page_where_it_has_to_end() -> None:
+    stack = Stack()
+    stack.claude.page_limit = 2
+    lost(stack, accepted=True)
+    for _ in range(5):
+        stack.claude.inject(theirs(1))
+    stack.run()
+    assert stack.batches()[0].api_id == stack.claude.ids[0]
+    clean(stack)
+
+
+def test_a_list_without_end_settles_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("batchdrop.stages.poll.watch._PAGES", 2)
+    stack = Stack()
+    stack.claude.page_limit = 1
+    lost(stack, accepted=True)
+    for _ in range(3):
+        stack.claude.inject(theirs(1))
+    minutes(stack, 20)
+    assert stack.batches()[0].state is BatchState.submitting
+    assert len(stack.claude.bodies) == 4
+
+
+@pytest.mark.parametrize("seconds", [-60, 60])
+def test_clocks_that_differ_by_a_minute(seconds: int) -> None:
+    stack = Stack()
+    lost(stack, accepted=True)
+    stack.claude.shift(timedelta(seconds=seconds))
+    stack.run()
+    assert stack.batches()[0].adopted
+    assert len(stack.claude.bodies) == 1
+    clean(stack)
+
+
+def test_a_results_stream_without_a_line_proves_nothing() -> None:
+    stack = Stack(max_requests=2)
+    fail(stack, "claude.create", LOST, after=True, times=2)
+    stack.drop("inbox/a.jsonl", rows(4))
+    stack.pump()
+
+    def nothing_in_it(name: str) -> None:
+        stack.claude.garble = lambda lines: b""
+
+    stack.hooks.clear()
+    stack.hooks.before = nothing_in_it
+    minutes(stack, 8)
+    assert [batch.foreign for batch in stack.batches()] == [(), ()]
+    stack.hooks.clear()
+    stack.claude.garble = None
+    stack.run()
+    assert len(stack.claude.bodies) == 2
+    clean(stack)
+
+
+def test_a_broken_results_stream_proves_nothing() -> None:
+    stack = Stack(max_requests=2)
+    fail(stack, "claude.create", LOST, after=True, times=2)
+    stack.drop("inbox/a.jsonl", rows(4))
+    stack.pump()
+    fail(stack, "claude._results", Incomplete("cut"), times=8)
+    stack.run()
+    assert len(stack.claude.bodies) == 2
+    clean(stack)
+
+
+def test_an_adopted_batch_is_not_canceled_before_it_is_known_to_be_ours() -> None:
+    stack = Stack()
+    stack.claude.seconds = 1800
+    stack.claude.inject(theirs(3))
+    lost(stack, accepted=False)
+    minutes(stack, 6)
+    assert stack.batches()[0].adopted
+    stack.command("cancel", stack.job().id)
+    stack.switch.text = "stop"
+    stack.run()
+    assert stack.hooks.calls.count("claude.cancel") == 0
+    assert stack.job().state == "canceled"
+    assert stack.document("manifest.json")["counts"]["canceled"] == 3
+    assert stack.audit() == []

@@ -1,0 +1,159 @@
+"""Whatever stands still is set going again: a lost message, a dead function, a redriven letter."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+import pytest
+
+from batchdrop.domain.errors import NotFound, Throttled
+from batchdrop.domain.records import BatchState, JobState
+from batchdrop.ports import Queue
+from tests.stack import Killed, Stack, rows
+from tests.stages.harm import fail, minutes
+
+
+def done(stack: Stack) -> None:
+    stack.run()
+    assert stack.job().state is JobState.done
+    assert stack.audit() == []
+
+
+def lose(stack: Stack, queue: Queue) -> None:
+    """Everything sent to a queue from now on is lost, once."""
+    lost = [False]
+
+    def drop(name: str) -> None:
+        if name == "queues.send" and not lost[0] and stack.queues.waiting and stack.queues.waiting[-1].queue is queue:
+            lost[0] = True
+            stack.queues.waiting.pop()
+
+    stack.hooks.after = drop
+
+
+@pytest.mark.parametrize("queue", [Queue.submit, Queue.collect, Queue.finish])
+def test_a_lost_message_is_sent_again(queue: Queue) -> None:
+    stack = Stack()
+    lose(stack, queue)
+    stack.drop("inbox/a.jsonl", rows(2))
+    done(stack)
+    assert stack.metrics.totals["StuckRepaired"] == 1
+
+
+def test_a_lost_handover_of_a_long_file_is_sent_again() -> None:
+    stack = Stack(max_requests=10_000)
+    lose(stack, Queue.plan)
+    drop = stack.hooks.after
+
+    def slowly(name: str) -> None:
+        if name == "ledger.add_batch":
+            stack.clock.advance(50)
+        drop(name)
+
+    stack.hooks.after = slowly
+    stack.drop("inbox/a.jsonl", rows(9000))
+    assert stack.job().state is JobState.planning
+    done(stack)
+    assert stack.metrics.totals["StuckRepaired"] >= 1
+
+
+def test_a_planner_that_died_is_replaced_even_if_its_message_is_lost() -> None:
+    stack = Stack()
+    fail(stack, "ledger.add_batch", Throttled("busy"))
+    stack.drop("inbox/a.jsonl", rows(2))
+    stack.queues.waiting.clear()
+    done(stack)
+
+
+def test_a_job_planned_by_a_function_that_died_right_after() -> None:
+    stack = Stack()
+
+    def die(name: str) -> None:
+        if name == "ledger.move_job" and stack.jobs()[0].state is JobState.running:
+            stack.hooks.clear()
+            raise Killed
+
+    stack.hooks.after = die
+    stack.drop("inbox/a.jsonl", b"bad\n" + rows(2))
+    stack.queues.waiting.clear()
+    done(stack)
+
+
+def test_patience_doubles_and_is_counted() -> None:
+    stack = Stack()
+    fail(stack, "claude._results", NotFound("not here", status=404), times=10_000)
+    stack.drop("inbox/a.jsonl", rows(2))
+    moments: list[datetime] = []
+    for _ in range(24 * 60):
+        stack.step()
+        stack.queues.waiting = [sent for sent in stack.queues.waiting if sent.queue is not Queue.collect]
+        if stack.batches()[0].repairs > len(moments):
+            moments.append(stack.clock.now())
+    pauses = [(later - earlier) / timedelta(minutes=1) for earlier, later in pairwise(moments)]
+    assert pauses[:5] == [12, 24, 48, 96, 192]
+    assert max(pauses) <= 360
+    assert stack.metrics.totals["StuckRepaired"] == len(moments)
+    stack.hooks.clear()
+    stack.run(minutes=400)
+    assert stack.job().state is JobState.done
+    assert stack.audit() == []
+
+
+def test_a_batch_that_cannot_be_collected_shows_in_the_metric_long_before_day_29() -> None:
+    stack = Stack()
+    fail(stack, "claude._results", NotFound("not here", status=404), times=10_000)
+    stack.drop("inbox/a.jsonl", rows(2))
+    minutes(stack, 30)
+    stack.metrics.totals.clear()
+    stack.clock.advance(86_400)
+    stack.tick()
+    assert 24 < stack.metrics.totals["UncollectedAgeHours"] < 25
+
+
+def test_a_transient_404_on_a_known_batch_is_not_an_end() -> None:
+    stack = Stack()
+    stack.drop("inbox/a.jsonl", rows(2))
+    stack.pump()
+    stack.claude.list_lag = 1800
+    fail(stack, "claude.retrieve", NotFound("not here", status=404), times=20)
+    minutes(stack, 20)
+    assert stack.batches()[0].state is BatchState.in_progress
+    done(stack)
+    assert len(stack.claude.ids) == 1
+
+
+@pytest.mark.parametrize("queue", list(Queue))
+def test_a_dead_letter_redriven_much_later_completes_its_job(queue: Queue) -> None:
+    stack = Stack(max_requests=2)
+    upload = stack.drop("inbox/a.jsonl", rows(4), deliver=False)
+    kept = []
+    if queue is not Queue.plan:
+        stack.deliver(upload)
+    for _ in range(3):
+        kept += [sent for sent in stack.queues.waiting if sent.queue is queue]
+        stack.queues.waiting = [sent for sent in stack.queues.waiting if sent.queue is not queue]
+        stack.step()
+    stack.clock.advance(86_400)
+    if queue is Queue.plan:
+        stack.deliver(upload)
+    for sent in kept:
+        stack.receive(sent.queue, sent.message)
+    done(stack)
+
+
+def test_a_message_of_a_job_that_is_not_there_is_dropped() -> None:
+    stack = Stack()
+    for queue in Queue:
+        stack.receive(queue, {"job_id": "20261122T003115Z-aaaaaaaaaaaaaaaa", "batch": "000000000001.01"})
+    assert not stack.failures
+
+
+def test_one_broken_step_of_a_tick_stops_no_other() -> None:
+    stack = Stack()
+    stack.drop("inbox/a.jsonl", rows(2))
+    fail(stack, "ledger.job_shelf", Throttled("busy"), times=10_000)
+    stack.run()
+    assert stack.job().state is JobState.done
+    assert stack.metrics.totals["Heartbeat"] >= 1
+    assert any(isinstance(error, Throttled) for _, error in stack.failures)

@@ -1,0 +1,153 @@
+"""Result lines as the API writes them, and as it might one day."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchdrop.formats.api_result import Answer, parse_answer, peek_custom_id, retryable
+
+USAGE = {
+    "input_tokens": 1,
+    "output_tokens": 2,
+    "cache_creation_input_tokens": 7,
+    "cache_read_input_tokens": 5,
+    "cache_creation": {"ephemeral_5m_input_tokens": 3, "ephemeral_1h_input_tokens": 4},
+    "service_tier": "batch",
+}
+
+
+def succeeded(**message: Any) -> dict[str, Any]:
+    return {
+        "type": "succeeded",
+        "message": {"model": "m", "content": [{"type": "text", "text": "\u2028"}], "usage": USAGE} | message,
+    }
+
+
+def result(value: Any, custom_id: Any = "t-1-7") -> bytes:
+    return json.dumps({"custom_id": custom_id, "result": value}, ensure_ascii=False).encode()
+
+
+def tokens(answer: Answer) -> tuple[int, ...]:
+    return answer[6:]
+
+
+def test_a_succeeded_row_keeps_its_bytes_and_gives_its_usage() -> None:
+    answer = parse_answer(result(succeeded()) + b"\n")
+    assert (answer.custom_id, answer.type, answer.model, answer.error_type) == ("t-1-7", "succeeded", "m", "")
+    assert answer.result == json.dumps(succeeded(), ensure_ascii=False).encode()
+    assert tokens(answer) == (1, 2, 3, 4, 5)
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        ({"input_tokens": 1, "output_tokens": 2}, (1, 2, 0, 0, 0)),
+        ({"input_tokens": 1, "output_tokens": 2, "cache_creation_input_tokens": 9, "cache_creation": None}, (1, 2, 9, 0, 0)),
+        ({"input_tokens": 1, "output_tokens": None, "cache_read_input_tokens": None}, (1, 0, 0, 0, 0)),
+        (None, (0, 0, 0, 0, 0)),
+    ],
+)
+def test_usage_that_is_partly_there(usage: dict[str, Any] | None, expected: tuple[int, ...]) -> None:
+    assert tokens(parse_answer(result(succeeded(usage=usage)))) == expected
+
+
+@pytest.mark.parametrize("message", [{"usage": "none"}, {"model": 5}, {"usage": {"input_tokens": 1.5}}])
+def test_a_paid_answer_is_never_lost_to_an_odd_detail(message: dict[str, Any]) -> None:
+    answer = parse_answer(result(succeeded(**message)))
+    assert (answer.type, tokens(answer)) == ("succeeded", (0, 0, 0, 0, 0))
+
+
+def test_an_errored_row_says_what_happened_two_levels_down() -> None:
+    error = {"type": "error", "error": {"type": "invalid_request_error", "message": "no"}, "request_id": None}
+    answer = parse_answer(result({"type": "errored", "error": error}))
+    assert (answer.type, answer.error_type, answer.error_message) == ("errored", "invalid_request_error", "no")
+
+
+def test_an_error_that_is_nested_once_is_understood_too() -> None:
+    answer = parse_answer(result({"type": "errored", "error": {"type": "api_error", "message": "x"}}))
+    assert (answer.error_type, answer.error_message) == ("api_error", "x")
+
+
+@pytest.mark.parametrize("kind", ["expired", "canceled", "a_new_word"])
+def test_other_types_are_their_word(kind: str) -> None:
+    answer = parse_answer(result({"type": kind}))
+    assert (answer.type, answer.error_type, answer.result) == (kind, "", json.dumps({"type": kind}).encode())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"", b"null", b"{}", b'{"custom_id":"a"}', b'{"custom_id":1,"result":{"type":"x"}}', b'{"custom_id":"a","result":{}}',
+     b'{"custom_id":"a","result":{"type":1}}', b'{"custom_id":"a","result":{"type":"succ', b"[" * 100_000],
+)  # fmt: skip
+def test_nonsense_is_a_value_error(line: bytes) -> None:
+    with pytest.raises(ValueError, match="not a result line"):
+        parse_answer(line)
+
+
+@given(st.binary(max_size=60))
+def test_random_bytes_are_a_value_error(line: bytes) -> None:
+    for read in (parse_answer, peek_custom_id):
+        with pytest.raises(ValueError, match="not a result line"):
+            read(line)
+
+
+@given(st.text(min_size=1, max_size=12), st.booleans(), st.sampled_from([(",", ":"), (", ", ": ")]), st.booleans())
+def test_a_peek_sees_the_id_that_a_full_look_sees(
+    custom_id: str, first: bool, separators: tuple[str, str], ascii_only: bool
+) -> None:
+    members = [("custom_id", custom_id), ("result", {"type": "expired", "x": '"custom_id":"b"'})]
+    text = json.dumps(dict(members if first else members[::-1]), separators=separators, ensure_ascii=ascii_only)
+    assert peek_custom_id(text.encode()) == parse_answer(text.encode()).custom_id == custom_id
+
+
+def test_a_peek_at_nonsense_is_a_value_error() -> None:
+    with pytest.raises(ValueError, match="not a result line"):
+        peek_custom_id(b'{"custom_id":"')
+
+
+@pytest.mark.parametrize(
+    ("kind", "error_type", "expected"),
+    [
+        ("errored", "overloaded_error", True),
+        ("errored", "api_error", True),
+        ("errored", "rate_limit_error", True),
+        ("errored", "timeout_error", True),
+        ("expired", "", True),
+        ("missing", "", True),
+        ("errored", "invalid_request_error", False),
+        ("errored", "authentication_error", False),
+        ("errored", "permission_error", False),
+        ("errored", "not_found_error", False),
+        ("errored", "request_too_large", False),
+        ("errored", "billing_error", False),
+        ("errored", "an_error_of_tomorrow", False),
+        ("errored", "", False),
+        ("canceled", "", False),
+        ("succeeded", "api_error", False),
+        ("a_new_word", "api_error", False),
+    ],
+)
+def test_what_is_tried_again(kind: str, error_type: str, expected: bool) -> None:
+    assert retryable(kind, error_type) is expected
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"custom_id":"a-1-2","result":{"type":"succeeded","message":{"model":"m"}}}',
+        b'{"custom_id": "a-1-2", "result": {"type": "succeeded", "message": {"model": "m"}}}\n',
+        b'{"result":{"type":"succeeded","message":{"model":"m"}},"custom_id":"a-1-2"}',
+        b'{"custom_id":"a-1-2","result":{"type":"succeeded","message":{"model":"m"}},"extra":{}}',
+        b'{"custom_id":"a-1-2","result":{"type":"x"},"result":{"type":"succeeded","message":{"model":"m"}}}',
+        b'{"custom_id":"a-1-2","result":{"type":"succeeded","message":{"model":"m"}}} ',
+    ],
+)
+def test_the_result_is_the_one_json_value_of_that_name_wherever_it_stands(line: bytes) -> None:
+    answer = parse_answer(line)
+    assert (answer.custom_id, answer.type, answer.model) == ("a-1-2", "succeeded", "m")
+    assert json.loads(answer.result) == {"type": "succeeded", "message": {"model": "m"}}

@@ -1,0 +1,72 @@
+"""Which shelf a record lies on, and the texts that order it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchdrop.domain.open_work import Shelf, instant, place_of_batch, place_of_job
+from batchdrop.domain.records import BatchState, JobState
+from tests.adapters.records import batch, job
+
+LATER = datetime(2027, 1, 1, tzinfo=UTC)
+TEXT = "2027-01-01T00:00:00.000000Z"
+LATEST = LATER + timedelta(days=31)
+LATEST_TEXT = "2027-02-01T00:00:00.000000Z"
+TAG = "2026-11-22T00:31:16.250000Z"
+
+moments = st.datetimes(datetime(1970, 1, 2), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - bounds are naive
+
+
+@given(moments, moments)
+def test_instants_sort_as_times_do(one: datetime, other: datetime) -> None:
+    assert (instant(one) < instant(other)) == (one < other)
+    assert len(instant(one)) == len(instant(other)) == 27
+
+
+@given(moments, st.integers(-12, 12))
+def test_instants_are_utc_and_lose_nothing(moment: datetime, hours: int) -> None:
+    elsewhere = moment.astimezone(timezone(timedelta(hours=hours)))
+    assert datetime.fromisoformat(instant(elsewhere)) == moment
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"state": JobState.planning, "updated_at": LATER}, (Shelf.planning, TEXT)),
+        ({"state": JobState.planning, "lease_until": LATER}, (Shelf.planning, TEXT)),
+        ({"state": JobState.held, "updated_at": LATER}, (Shelf.held, TEXT)),
+        ({"state": JobState.finishing, "updated_at": LATER}, (Shelf.finishing, TEXT)),
+        ({"state": JobState.running}, None),
+        ({"state": JobState.running, "cancel_requested": True, "updated_at": LATER}, (Shelf.canceling, TEXT)),
+        ({"state": JobState.done}, None),
+        ({"state": JobState.rejected}, None),
+        ({"state": JobState.canceled}, None),
+    ],
+)
+def test_jobs(fields: dict[str, Any], expected: tuple[Shelf, str] | None) -> None:
+    assert place_of_job(job(**fields)) == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"state": BatchState.ready, "priority": 3}, (Shelf.waiting, f"3|{TAG}")),
+        ({"state": BatchState.ready, "admitted_at": LATER}, (Shelf.admitted, TEXT)),
+        ({"state": BatchState.ready, "admitted_at": LATER, "handed_at": LATEST}, (Shelf.admitted, LATEST_TEXT)),
+        ({"state": BatchState.submitting, "intent_at": LATER}, (Shelf.submitting, TEXT)),
+        ({"state": BatchState.submitting}, (Shelf.submitting, TAG)),
+        ({"state": BatchState.in_progress, "created_at": LATER}, (Shelf.watched, TEXT)),
+        ({"state": BatchState.canceling, "created_at": LATER}, (Shelf.watched, TEXT)),
+        ({"state": BatchState.ended, "ended_at": LATER}, (Shelf.ended, TEXT)),
+        ({"state": BatchState.ended, "ended_at": LATER, "handed_at": LATEST}, (Shelf.ended, LATEST_TEXT)),
+        ({"state": BatchState.ended}, (Shelf.ended, TAG)),
+        ({"state": BatchState.collected}, None),
+    ],
+)
+def test_batches(fields: dict[str, Any], expected: tuple[Shelf, str] | None) -> None:
+    assert place_of_batch(batch(**fields)) == expected
