@@ -114,7 +114,7 @@ def _collected(job: Job, number: int, size: int) -> Batch:
         requests=100_000,
         counts=Counts(total=100_000, succeeded=100_000),
         usage={"claude-haiku-4-5": Usage(requests=100_000)},
-        tag=job.created_at,
+        start_tag=job.created_at,
         api_id=f"msgbatch_{number}",
         created_at=job.created_at,
         ended_at=job.created_at,

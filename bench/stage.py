@@ -81,7 +81,7 @@ class Measured:
                     self._one(verb, partial(self._plan.dropped, upload, Whole()))
                 case "submit":
                     names = [
-                        one.name for one in self._ledger.batches(job_id) if one.state is BatchState.ready and one.admitted_at
+                        one.name for one in self._ledger.list_batches(job_id) if one.state is BatchState.ready and one.admitted_at
                     ]
                     self._one(verb, *(partial(self._submit.batch, job_id, name, Whole()) for name in names[:most]))
                 case "end":
@@ -90,7 +90,7 @@ class Measured:
                 case "poll":
                     self._one(verb, self._poll.tick)
                 case "collect":
-                    names = [one.name for one in self._ledger.batches(job_id) if one.state is BatchState.ended]
+                    names = [one.name for one in self._ledger.list_batches(job_id) if one.state is BatchState.ended]
                     self._one(verb, *(partial(self._collect.batch, job_id, name) for name in names[:most]))
                 case "finish":
                     self._one(verb, partial(self._finish.job, job_id))

@@ -95,10 +95,10 @@ def _batch(job: Job, number: int, api_id: str, moment: datetime) -> Batch:
         span=Span(object=job.input, start=0, end=1, first_line=number + 1),
         requests=1,
         body_bytes=200,
-        tag=moment,
+        start_tag=moment,
         api_id=api_id,
         admitted_at=moment,
-        handed_at=moment,
+        message_sent_at=moment,
         intent_at=moment,
         created_at=moment,
     )

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from batchdrop_cli.audit.job_audit import Accepted
-from tests.fakes.claude import ClaudeTwin
+from tests.fakes.claude import FakeClaude
 
 
-class TwinEvidence:
+class FakeEvidence:
     complete = True
 
-    def __init__(self, claude: ClaudeTwin) -> None:
+    def __init__(self, claude: FakeClaude) -> None:
         self._claude = claude
 
     def accepted(self, since: datetime) -> Iterator[Accepted]:

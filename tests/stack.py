@@ -1,4 +1,4 @@
-"""A whole Batchdrop in memory: the real use cases over the twins, with queues that deliver again and a clock one can turn.
+"""A whole Batchdrop in memory: the real use cases over the fakes, with queues that deliver again and a clock one can turn.
 
 `Killed` is what a killed process looks like from inside: it is no Exception, so nothing on its way may swallow it.
 """
@@ -24,19 +24,19 @@ from batchdrop.stages.plan.batches import CutFile
 from batchdrop.stages.plan.cutter import Limits
 from batchdrop.stages.plan.upload import Plan, Upload
 from batchdrop.stages.poll.repair import Repair
-from batchdrop.stages.poll.settle import Resolve
+from batchdrop.stages.poll.settle import Settle
 from batchdrop.stages.poll.tick import Poll
 from batchdrop.stages.poll.watch import Watch
 from batchdrop.stages.submit.post import Submit
 from batchdrop_cli.audit.findings import Finding
 from batchdrop_cli.audit.job_audit import Audit
-from tests.evidence import TwinEvidence
-from tests.fakes.claude import ClaudeTwin
-from tests.fakes.clock import DeadlineTwin, ManualClock
+from tests.evidence import FakeEvidence
+from tests.fakes.claude import FakeClaude
+from tests.fakes.clock import FakeDeadline, ManualClock
 from tests.fakes.hooks import Hooks
-from tests.fakes.ledger import LedgerTwin
-from tests.fakes.objects import ObjectsTwin
-from tests.fakes.small import MetricsTwin, NoticesTwin, QueuesTwin, Sent, SwitchTwin
+from tests.fakes.ledger import FakeLedger
+from tests.fakes.objects import FakeObjects
+from tests.fakes.small import FakeMetrics, FakeNotices, FakeQueues, FakeSwitch, Sent
 
 BUCKET = "bucket"
 TIMEOUT = 60.0
@@ -48,15 +48,15 @@ class Killed(BaseException):
     """The process is gone."""
 
 
-type Parts = Callable[[ManualClock, Hooks], tuple[ObjectsTwin, LedgerTwin]]
+type Parts = Callable[[ManualClock, Hooks], tuple[FakeObjects, FakeLedger]]
 
 
-def _twins(clock: ManualClock, hooks: Hooks) -> tuple[ObjectsTwin, LedgerTwin]:
-    return ObjectsTwin(clock, hooks, bucket=BUCKET), LedgerTwin(clock, hooks)
+def _fakes(clock: ManualClock, hooks: Hooks) -> tuple[FakeObjects, FakeLedger]:
+    return FakeObjects(clock, hooks, bucket=BUCKET), FakeLedger(clock, hooks)
 
 
 class Stack:
-    """Attributes are the twins; `drop` and `run` are the user and the passing of time."""
+    """Attributes are the fakes; `drop` and `run` are the user and the passing of time."""
 
     def __init__(
         self,
@@ -70,17 +70,17 @@ class Stack:
         spool_bytes: int = 10_000_000,
         grace: float = 120.0,
         timeout: float = TIMEOUT,
-        parts: Parts = _twins,
+        parts: Parts = _fakes,
     ) -> None:
         self.hooks = Hooks()
         self.clock = ManualClock()
         self.timeout = timeout
         self.objects, self.ledger = parts(self.clock, self.hooks)
-        self.queues = QueuesTwin(self.clock, self.hooks)
-        self.claude = ClaudeTwin(self.clock, self.hooks)
-        self.switch = SwitchTwin(hooks=self.hooks)
-        self.notices = NoticesTwin(self.hooks)
-        self.metrics = MetricsTwin(self.hooks)
+        self.queues = FakeQueues(self.clock, self.hooks)
+        self.claude = FakeClaude(self.clock, self.hooks)
+        self.switch = FakeSwitch(hooks=self.hooks)
+        self.notices = FakeNotices(self.hooks)
+        self.metrics = FakeMetrics(self.hooks)
         self.failures: list[tuple[str, BaseException]] = []
         """Messages and ticks that raised, in order."""
         self.invocations = 0
@@ -117,7 +117,7 @@ class Stack:
         )
         self.finish = Finish(self.objects, self.ledger, self.clock, self.notices, publish)
         self.control = Control(self.objects, self.ledger, self.clock, cancel, publish)
-        self.resolve = Resolve(self.ledger, self.claude, self.clock, cancel, grace=timedelta(seconds=grace))
+        self.resolve = Settle(self.ledger, self.claude, self.clock, cancel, grace=timedelta(seconds=grace))
         self.poll = Poll(
             self.ledger,
             self.switch,
@@ -153,8 +153,8 @@ class Stack:
     def tick(self) -> None:
         self._try("poll", self.poll.tick, lambda _: None)
 
-    def deadline(self) -> DeadlineTwin:
-        return DeadlineTwin(self.clock, self.timeout)
+    def deadline(self) -> FakeDeadline:
+        return FakeDeadline(self.clock, self.timeout)
 
     def pump(self) -> int:
         """Delivers every message that is due. Returns how many."""
@@ -197,7 +197,7 @@ class Stack:
 
     def audit(self) -> list[Finding]:
         """Everything that is wrong with any job, or with the stack as a whole."""
-        audit = Audit(self.objects, self.ledger, TwinEvidence(self.claude), self.objects.count_versions)
+        audit = Audit(self.objects, self.ledger, FakeEvidence(self.claude), self.objects.count_versions)
         return [*audit.stack(), *(finding for job in self.jobs() for finding in audit.job(job.id))]
 
     def jobs(self) -> list[Job]:

@@ -1,4 +1,4 @@
-"""Every suite here runs twice: over the adapter with moto behind it, and over its in-memory twin."""
+"""Every suite here runs twice: over the adapter with moto behind it, and over its in-memory fake."""
 
 from __future__ import annotations
 

@@ -32,6 +32,6 @@ def batch(first_line: int = 1, **fields: Any) -> Batch:
         "last_line": first_line + 9,
         "requests": 10,
         "body_bytes": 700,
-        "tag": START + timedelta(seconds=first_line),
+        "start_tag": START + timedelta(seconds=first_line),
     }
     return Batch(**usual | fields)

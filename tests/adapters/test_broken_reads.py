@@ -143,7 +143,7 @@ def test_long_ranges_are_cut_into_parts_that_s3_takes(length: int) -> None:
 
 
 class ConflictedS3:
-    """Answers the first conditional writes with 409, then as told."""
+    """Results the first conditional writes with 409, then as told."""
 
     def __init__(self, conflicts: int, then: Exception | None) -> None:
         self.conflicts = conflicts

@@ -1,4 +1,4 @@
-"""What every Message Batches API owes its callers: the twin, and the adapter with the twin behind HTTP."""
+"""What every Message Batches API owes its callers: the fake, and the adapter with the fake behind HTTP."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from batchdrop.adapters.claude import AnthropicClaude
 from batchdrop.domain.errors import Incomplete, NotFound, Refused
 from batchdrop.ports import ApiBatch, ApiCounts, Claude
-from tests.fakes import ClaudeTwin, ManualClock
+from tests.fakes import FakeClaude, ManualClock
 
 ROOT = "/v1/messages/batches"
 
@@ -26,10 +26,10 @@ class StaticKey:
 
 
 class Facade:
-    """The twin, spoken to over HTTP as documented."""
+    """The fake, spoken to over HTTP as documented."""
 
-    def __init__(self, twin: ClaudeTwin, tmp_path: Path) -> None:
-        self.twin = twin
+    def __init__(self, fake: FakeClaude, tmp_path: Path) -> None:
+        self.fake = fake
         self.body = tmp_path / "received"
 
     def __call__(self, request: httpx2.Request) -> httpx2.Response:
@@ -44,17 +44,17 @@ class Facade:
         if not path and method == "POST":
             self.body.write_bytes(request.read())
             assert int(request.headers["content-length"]) == self.body.stat().st_size
-            return httpx2.Response(200, json=shown(self.twin.create(self.body)))
+            return httpx2.Response(200, json=shown(self.fake.create(self.body)))
         if not path:
             assert request.url.params["limit"] == "1000"
-            page = self.twin.page(request.url.params.get("after_id"))
+            page = self.fake.page(request.url.params.get("after_id"))
             batches = [shown(one) for one in page.batches]
             return httpx2.Response(200, json={"data": batches, "has_more": page.next is not None, "last_id": page.next})
         api_id, _, verb = path[1:].partition("/")
         if verb == "results":
-            with self.twin.results(api_id) as chunks:
+            with self.fake.results(api_id) as chunks:
                 return httpx2.Response(200, content=broken(chunks))
-        return httpx2.Response(200, json=shown(self.twin.cancel(api_id) if verb else self.twin.retrieve(api_id)))
+        return httpx2.Response(200, json=shown(self.fake.cancel(api_id) if verb else self.fake.retrieve(api_id)))
 
 
 def broken(chunks: Any) -> Any:
@@ -78,15 +78,15 @@ def shown(batch: ApiBatch) -> dict[str, Any]:
 
 
 @pytest.fixture
-def twin(clock: ManualClock) -> ClaudeTwin:
-    return ClaudeTwin(clock, page_limit=3)
+def fake(clock: ManualClock) -> FakeClaude:
+    return FakeClaude(clock, page_limit=3)
 
 
-@pytest.fixture(params=["anthropic", "twin"])
-def claude(request: pytest.FixtureRequest, twin: ClaudeTwin, clock: ManualClock, tmp_path: Path) -> Claude:
-    if request.param == "twin":
-        return twin
-    transport = httpx2.MockTransport(Facade(twin, tmp_path))
+@pytest.fixture(params=["anthropic", "fake"])
+def claude(request: pytest.FixtureRequest, fake: FakeClaude, clock: ManualClock, tmp_path: Path) -> Claude:
+    if request.param == "fake":
+        return fake
+    transport = httpx2.MockTransport(Facade(fake, tmp_path))
     return AnthropicClaude(StaticKey(), "https://api.example.test", clock, transport=transport)
 
 
@@ -96,7 +96,7 @@ def body(path: Path, *custom_ids: str) -> Path:
     return path / "body"
 
 
-def test_a_batch_is_created_from_the_bytes_of_a_file(claude: Claude, twin: ClaudeTwin, tmp_path: Path) -> None:
+def test_a_batch_is_created_from_the_bytes_of_a_file(claude: Claude, fake: FakeClaude, tmp_path: Path) -> None:
     created = claude.create(body(tmp_path, "a", "b"))
     assert (created.status, created.counts, created.ended_at, created.has_results) == (
         "in_progress",
@@ -104,15 +104,15 @@ def test_a_batch_is_created_from_the_bytes_of_a_file(claude: Claude, twin: Claud
         None,
         False,
     )
-    assert twin.bodies == [(tmp_path / "body").read_bytes()]
+    assert fake.bodies == [(tmp_path / "body").read_bytes()]
     assert claude.retrieve(created.id) == created
 
 
-def test_a_bad_body_is_refused(claude: Claude, twin: ClaudeTwin, tmp_path: Path) -> None:
+def test_a_bad_body_is_refused(claude: Claude, fake: FakeClaude, tmp_path: Path) -> None:
     with pytest.raises(Refused) as caught:
         claude.create(body(tmp_path, "a", "a"))
     assert (caught.value.status, caught.value.kind) == (400, "invalid_request_error")
-    assert twin.bodies == []
+    assert fake.bodies == []
 
 
 def test_pages_come_newest_first(claude: Claude, tmp_path: Path) -> None:
@@ -150,10 +150,10 @@ def test_results_come_when_the_batch_has_ended(claude: Claude, clock: ManualCloc
     assert {json.loads(line)["custom_id"] for line in lines} == {f"row-{number}" for number in range(50)}
 
 
-def test_a_cut_stream_is_incomplete(claude: Claude, twin: ClaudeTwin, clock: ManualClock, tmp_path: Path) -> None:
+def test_a_cut_stream_is_incomplete(claude: Claude, fake: FakeClaude, clock: ManualClock, tmp_path: Path) -> None:
     created = claude.create(body(tmp_path, *map(str, range(50))))
     clock.advance(60)
-    twin.cut_results_at = 2500
+    fake.cut_results_at = 2500
     received: list[bytes] = []
     with claude.results(created.id) as chunks, pytest.raises(Incomplete):
         received.extend(chunks)

@@ -42,7 +42,7 @@ class Keys:
 
 
 class Server:
-    """Answers with the next of its answers, the last one again and again; an exception is raised."""
+    """Results with the next of its answers, the last one again and again; an exception is raised."""
 
     def __init__(self, *answers: httpx2.Response | Exception) -> None:
         self.answers = list(answers)

@@ -1,4 +1,4 @@
-"""What the twins have besides the ports: hooks, and things a test can see."""
+"""What the fakes have besides the ports: hooks, and things a test can see."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from batchdrop.domain.errors import ObjectGone
 from batchdrop.ports import Queue
 from tests.adapters.records import job
 from tests.fakes import (
-    ClaudeTwin,
-    DeadlineTwin,
+    FakeClaude,
+    FakeDeadline,
+    FakeLedger,
+    FakeMetrics,
+    FakeNotices,
+    FakeObjects,
+    FakeQueues,
+    FakeSwitch,
     Hooks,
-    LedgerTwin,
     ManualClock,
-    MetricsTwin,
-    NoticesTwin,
-    ObjectsTwin,
-    QueuesTwin,
-    SwitchTwin,
 )
 
 
@@ -32,7 +32,7 @@ def kill(name: str) -> None:
 
 
 def test_a_call_killed_before_has_not_happened(clock: ManualClock) -> None:
-    ledger = LedgerTwin(clock)
+    ledger = FakeLedger(clock)
     ledger.hooks.before = kill
     with pytest.raises(Killed, match=r"ledger\.open_job"):
         ledger.open_job(job())
@@ -40,7 +40,7 @@ def test_a_call_killed_before_has_not_happened(clock: ManualClock) -> None:
 
 
 def test_a_call_killed_after_has_happened(clock: ManualClock, tmp_path: Path) -> None:
-    claude = ClaudeTwin(clock)
+    claude = FakeClaude(clock)
     claude.hooks.after = kill
     (tmp_path / "body").write_bytes(b'{"requests":[{"custom_id":"a","params":{}}]}')
     with pytest.raises(Killed, match=r"claude\.create"):
@@ -50,13 +50,13 @@ def test_a_call_killed_after_has_happened(clock: ManualClock, tmp_path: Path) ->
 
 def test_one_hook_sees_the_calls_of_all_twins(clock: ManualClock) -> None:
     hooks = Hooks()
-    objects = ObjectsTwin(clock, hooks)
+    objects = FakeObjects(clock, hooks)
     with objects.writer("key") as out:
         out.write(b"body")
-    QueuesTwin(clock, hooks).send(Queue.plan, {})
-    SwitchTwin(hooks=hooks).state()
-    NoticesTwin(hooks).publish("subject", {})
-    metrics = MetricsTwin(hooks)
+    FakeQueues(clock, hooks).send(Queue.plan, {})
+    FakeSwitch(hooks=hooks).state()
+    FakeNotices(hooks).publish("subject", {})
+    metrics = FakeMetrics(hooks)
     metrics.count("Jobs")
     metrics.count("Jobs", 2)
     assert metrics.totals == {"Jobs": 3}
@@ -66,7 +66,7 @@ def test_one_hook_sees_the_calls_of_all_twins(clock: ManualClock) -> None:
 
 
 def test_an_upload_has_versions_and_metadata(clock: ManualClock) -> None:
-    objects = ObjectsTwin(clock)
+    objects = FakeObjects(clock)
     first = objects.drop("inbox/a", b"1", {"Priority": "1"})
     second = objects.drop("inbox/a", b"2")
     assert first.version_id != second.version_id
@@ -77,7 +77,7 @@ def test_an_upload_has_versions_and_metadata(clock: ManualClock) -> None:
 
 
 def test_a_bucket_without_versions_forgets(clock: ManualClock) -> None:
-    objects = ObjectsTwin(clock, versioned=False)
+    objects = FakeObjects(clock, versioned=False)
     first = objects.drop("inbox/a", b"1")
     objects.drop("inbox/a", b"2")
     assert first.version_id is None
@@ -86,7 +86,7 @@ def test_a_bucket_without_versions_forgets(clock: ManualClock) -> None:
 
 
 def test_a_deadline_comes_nearer(clock: ManualClock) -> None:
-    deadline = DeadlineTwin(clock, 10)
+    deadline = FakeDeadline(clock, 10)
     clock.sleep(4)
     assert deadline.remaining() == 6
     assert clock.slept == [4]

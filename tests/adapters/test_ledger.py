@@ -10,19 +10,19 @@ from msgspec.structs import asdict, replace
 
 from batchdrop.adapters.dynamodb import DynamoLedger
 from batchdrop.domain.errors import LostRace
-from batchdrop.domain.open_work import Shelf
-from batchdrop.domain.records import Admission, Batch, BatchState, Counts, Job, JobState, Part, RowStatus, Usage, Verdict
+from batchdrop.domain.open_work import OpenWork
+from batchdrop.domain.records import Admission, Batch, BatchState, Counts, Job, JobState, Part, RowStatus, Unsent, Usage
 from batchdrop.domain.transitions import ForbiddenMove
-from batchdrop.ports import Ledger, Tally
+from batchdrop.ports import Counters, Ledger
 from tests.adapters.records import batch, job
-from tests.fakes import LedgerTwin, ManualClock
+from tests.fakes import FakeLedger, ManualClock
 from tests.fakes.clock import START
 
 
-@pytest.fixture(params=["dynamodb", "twin"])
+@pytest.fixture(params=["dynamodb", "fake"])
 def ledger(request: pytest.FixtureRequest, clock: ManualClock) -> Ledger:
-    if request.param == "twin":
-        return LedgerTwin(clock)
+    if request.param == "fake":
+        return FakeLedger(clock)
     return DynamoLedger(request.getfixturevalue("dynamodb"), "table", clock)
 
 
@@ -31,12 +31,12 @@ def running(ledger: Ledger) -> Job:
     """A running job with batches at lines 1 and 11."""
     opened, _ = ledger.open_job(job())
     for first_line in (1, 11):
-        assert ledger.add_batch(batch(first_line), Tally(total=10, batches_total=1))
+        assert ledger.add_batch(batch(first_line), Counters(total=10, batches_total=1))
     return ledger.move_job(opened, replace(opened, state=JobState.running))
 
 
 def known(ledger: Ledger, job_id: str) -> Job:
-    found = ledger.job(job_id)
+    found = ledger.get_job(job_id)
     assert found is not None
     return found
 
@@ -47,9 +47,9 @@ def to_ended(ledger: Ledger, one: Batch) -> Batch:
     return ledger.move_batch(one, replace(one, state=BatchState.ended, ended_at=START))
 
 
-def collect(ledger: Ledger, one: Batch, finish: Job | None = None, **tally: int) -> Batch:
+def collect(ledger: Ledger, one: Batch, finish: Job | None = None, **counters: int) -> Batch:
     after = replace(one, state=BatchState.collected, collected_at=START)
-    return ledger.move_batch(one, after, Tally(batches_collected=1, **tally), finish=finish)
+    return ledger.move_batch(one, after, Counters(batches_collected=1, **counters), finish=finish)
 
 
 # ---------------------------------------------------------------- jobs
@@ -58,12 +58,12 @@ def collect(ledger: Ledger, one: Batch, finish: Job | None = None, **tally: int)
 def test_a_job_is_opened_once(ledger: Ledger) -> None:
     assert ledger.open_job(job()) == (job(), True)
     assert ledger.open_job(job(priority=1)) == (job(), False)
-    assert ledger.job(job().id) == job()
+    assert ledger.get_job(job().id) == job()
 
 
 def test_an_unknown_job_is_none(ledger: Ledger) -> None:
-    assert ledger.job("nobody") is None
-    assert list(ledger.batches("nobody")) == []
+    assert ledger.get_job("nobody") is None
+    assert list(ledger.list_batches("nobody")) == []
 
 
 def test_a_job_keeps_every_field(ledger: Ledger) -> None:
@@ -72,20 +72,20 @@ def test_a_job_keeps_every_field(ledger: Ledger) -> None:
         state=JobState.finishing,
         outcome=JobState.rejected,
         reason='Ünïcode \u2028 and "quotes"',
-        broken=Verdict(status=RowStatus.invalid, error_type="", message=""),
+        broken=Unsent(status=RowStatus.invalid, error_type="", message=""),
         cancel_requested=True,
         lease_until=START + timedelta(microseconds=1),
         lines=10**12,
     )
     ledger.open_job(full)
-    assert ledger.job(full.id) == full
+    assert ledger.get_job(full.id) == full
 
 
 def test_moving_a_job_counts_the_revision_and_removes_what_is_gone(ledger: Ledger) -> None:
     opened, _ = ledger.open_job(job(lease_until=START))
     moved = ledger.move_job(opened, replace(opened, state=JobState.running, lease_until=None, reason="why"))
     assert (moved.revision, moved.lease_until, moved.reason) == (1, None, "why")
-    assert ledger.job(moved.id) == moved
+    assert ledger.get_job(moved.id) == moved
 
 
 def test_the_second_of_two_movers_loses(ledger: Ledger) -> None:
@@ -99,7 +99,7 @@ def test_the_second_of_two_movers_loses(ledger: Ledger) -> None:
 def test_moving_a_job_that_is_not_there_is_a_lost_race(ledger: Ledger) -> None:
     with pytest.raises(LostRace):
         ledger.move_job(job(), replace(job(), state=JobState.running))
-    assert ledger.job(job().id) is None
+    assert ledger.get_job(job().id) is None
 
 
 def test_a_forbidden_move_of_a_job_is_a_bug(ledger: Ledger) -> None:
@@ -110,28 +110,28 @@ def test_a_forbidden_move_of_a_job_is_a_bug(ledger: Ledger) -> None:
 
 def test_moving_a_job_never_writes_counters(ledger: Ledger) -> None:
     opened, _ = ledger.open_job(job())
-    ledger.add_batch(batch(), Tally(total=10, invalid=2, batches_total=1))
+    ledger.add_batch(batch(), Counters(total=10, invalid=2, batches_total=1))
     moved = ledger.move_job(opened, replace(opened, state=JobState.running, total=99))
     assert (moved.total, moved.invalid, moved.batches_total) == (10, 2, 1)
-    assert ledger.job(opened.id) == moved
+    assert ledger.get_job(opened.id) == moved
 
 
 # ---------------------------------------------------------------- batches
 
 
-def test_a_batch_is_added_once_with_its_tally(ledger: Ledger) -> None:
+def test_a_batch_is_added_once_with_its_counters(ledger: Ledger) -> None:
     ledger.open_job(job())
-    assert ledger.add_batch(batch(), Tally(total=10, batches_total=1, queued=10))
-    assert not ledger.add_batch(batch(requests=3), Tally(total=10, batches_total=1, queued=10))
-    assert ledger.batch(job().id, batch().name) == batch()
+    assert ledger.add_batch(batch(), Counters(total=10, batches_total=1, queued=10))
+    assert not ledger.add_batch(batch(requests=3), Counters(total=10, batches_total=1, queued=10))
+    assert ledger.get_batch(job().id, batch().name) == batch()
     assert (known(ledger, job().id).total, known(ledger, job().id).batches_total) == (10, 1)
-    assert ledger.admission().queued == 10
+    assert ledger.get_admission().queued == 10
 
 
 def test_a_batch_without_a_job_is_a_lost_race(ledger: Ledger) -> None:
     with pytest.raises(LostRace):
-        ledger.add_batch(batch(), Tally(total=10, batches_total=1))
-    assert ledger.batch(job().id, batch().name) is None
+        ledger.add_batch(batch(), Counters(total=10, batches_total=1))
+    assert ledger.get_batch(job().id, batch().name) is None
 
 
 def test_a_batch_keeps_every_field(ledger: Ledger) -> None:
@@ -139,7 +139,7 @@ def test_a_batch_keeps_every_field(ledger: Ledger) -> None:
     part = Part(key="work/x", lines=3, size=10**11, crc64nvme="0123456789abcdef")
     full = batch(
         foreign=("msgbatch_1", "msgbatch_2"),
-        verdict=Verdict(status=RowStatus.errored, error_type="billing_error", message="no credit"),
+        unsent=Unsent(status=RowStatus.errored, error_type="billing_error", message="no credit"),
         counts=Counts(total=10, succeeded=9, missing=1),
         usage={"claude-haiku-4-5": Usage(requests=9, input_tokens=2**40)},
         results=part,
@@ -147,37 +147,37 @@ def test_a_batch_keeps_every_field(ledger: Ledger) -> None:
         adopted=True,
         not_before=START,
     )
-    ledger.add_batch(full, Tally(total=10, batches_total=1))
-    assert ledger.batch(full.job_id, full.name) == full
+    ledger.add_batch(full, Counters(total=10, batches_total=1))
+    assert ledger.get_batch(full.job_id, full.name) == full
 
 
 def test_batches_come_in_order_of_name(ledger: Ledger) -> None:
     ledger.open_job(job())
     lines = [1000, 2, 30, 1, 400]
     for line in lines:
-        ledger.add_batch(batch(line), Tally(batches_total=1))
+        ledger.add_batch(batch(line), Counters(batches_total=1))
     ledger.open_job(job(id="other"))
-    ledger.add_batch(batch(5, job_id="other"), Tally(batches_total=1))
-    assert [one.first_line for one in ledger.batches(job().id)] == sorted(lines)
+    ledger.add_batch(batch(5, job_id="other"), Counters(batches_total=1))
+    assert [one.first_line for one in ledger.list_batches(job().id)] == sorted(lines)
 
 
 def test_many_batches_come_in_pages(ledger: Ledger) -> None:
     ledger.open_job(job())
     for line in range(1, 106):
-        ledger.add_batch(batch(line), Tally(batches_total=1))
-    assert [one.first_line for one in ledger.batches(job().id)] == list(range(1, 106))
-    assert [one.first_line for one in ledger.shelf(Shelf.waiting, limit=101)] == list(range(1, 102))
-    assert len(list(ledger.shelf(Shelf.waiting))) == 105
+        ledger.add_batch(batch(line), Counters(batches_total=1))
+    assert [one.first_line for one in ledger.list_batches(job().id)] == list(range(1, 106))
+    assert [one.first_line for one in ledger.list_open_batches(OpenWork.waiting, limit=101)] == list(range(1, 102))
+    assert len(list(ledger.list_open_batches(OpenWork.waiting))) == 105
 
 
 def test_the_second_of_two_batch_movers_loses_and_changes_nothing(ledger: Ledger, running: Job) -> None:
-    moved = ledger.move_batch(batch(), replace(batch(), admitted_at=START), Tally(queued=10))
+    moved = ledger.move_batch(batch(), replace(batch(), admitted_at=START), Counters(queued=10))
     with pytest.raises(LostRace):
-        ledger.move_batch(batch(), replace(batch(), admitted_at=START), Tally(queued=10, succeeded=1))
-    assert ledger.batch(running.id, batch().name) == moved
+        ledger.move_batch(batch(), replace(batch(), admitted_at=START), Counters(queued=10, succeeded=1))
+    assert ledger.get_batch(running.id, batch().name) == moved
     assert moved.revision == 1
-    assert ledger.admission().queued == 10
-    assert ledger.job(running.id) == running
+    assert ledger.get_admission().queued == 10
+    assert ledger.get_job(running.id) == running
 
 
 def test_a_forbidden_move_of_a_batch_is_a_bug(ledger: Ledger, running: Job) -> None:
@@ -185,13 +185,15 @@ def test_a_forbidden_move_of_a_batch_is_a_bug(ledger: Ledger, running: Job) -> N
         ledger.move_batch(batch(), replace(batch(), state=BatchState.collected))
 
 
-def test_the_tally_is_added_with_the_move(ledger: Ledger, running: Job) -> None:
-    tally = Tally(**{name: number for number, name in enumerate(Tally.__struct_fields__, 1) if name != "batches_collected"})
-    ledger.move_batch(batch(), replace(batch(), state=BatchState.ended), tally)
+def test_the_counters_are_added_with_the_move(ledger: Ledger, running: Job) -> None:
+    counters = Counters(
+        **{name: number for number, name in enumerate(Counters.__struct_fields__, 1) if name != "batches_collected"}
+    )
+    ledger.move_batch(batch(), replace(batch(), state=BatchState.ended), counters)
     stored = asdict(known(ledger, running.id))
     before = asdict(running)
-    added = {name: stored[name] - before[name] for name in asdict(tally) if name != "queued"}
-    assert added | {"queued": ledger.admission().queued} == asdict(tally)
+    added = {name: stored[name] - before[name] for name in asdict(counters) if name != "queued"}
+    assert added | {"queued": ledger.get_admission().queued} == asdict(counters)
 
 
 # ---------------------------------------------------------------- conditions of a move
@@ -206,31 +208,31 @@ def test_the_tally_is_added_with_the_move(ledger: Ledger, running: Job) -> None:
 )
 def test_a_job_in_another_state_or_asked_to_cancel_stops_a_move(ledger: Ledger, change: dict[str, Any], wanted: JobState) -> None:
     opened, _ = ledger.open_job(job())
-    ledger.add_batch(batch(), Tally(batches_total=1))
+    ledger.add_batch(batch(), Counters(batches_total=1))
     ledger.move_job(opened, replace(opened, **change))
     with pytest.raises(LostRace):
-        ledger.move_batch(batch(), replace(batch(), admitted_at=START), Tally(queued=10), job_state=wanted)
-    assert ledger.admission().queued == 0
+        ledger.move_batch(batch(), replace(batch(), admitted_at=START), Counters(queued=10), job_state=wanted)
+    assert ledger.get_admission().queued == 0
 
 
 def test_a_job_in_the_right_state_lets_a_move_pass(ledger: Ledger, running: Job) -> None:
     ledger.move_batch(batch(), replace(batch(), admitted_at=START), job_state=JobState.running)
-    assert [one.admitted_at for one in ledger.batches(running.id)] == [START, None]
+    assert [one.admitted_at for one in ledger.list_batches(running.id)] == [START, None]
 
 
 def test_the_limit_on_queued_requests_is_never_passed(ledger: Ledger, running: Job) -> None:
     first, second = batch(1), batch(11)
-    ledger.move_batch(first, replace(first, admitted_at=START), Tally(queued=10), queue_limit=19)
+    ledger.move_batch(first, replace(first, admitted_at=START), Counters(queued=10), queue_limit=19)
     with pytest.raises(LostRace):
-        ledger.move_batch(second, replace(second, admitted_at=START), Tally(queued=10), queue_limit=19)
-    ledger.move_batch(second, replace(second, admitted_at=START), Tally(queued=10), queue_limit=20)
-    assert ledger.admission().queued == 20
+        ledger.move_batch(second, replace(second, admitted_at=START), Counters(queued=10), queue_limit=19)
+    ledger.move_batch(second, replace(second, admitted_at=START), Counters(queued=10), queue_limit=20)
+    assert ledger.get_admission().queued == 20
 
 
 def test_a_batch_above_the_limit_does_not_fit_an_empty_queue(ledger: Ledger, running: Job) -> None:
     with pytest.raises(LostRace):
-        ledger.move_batch(batch(), replace(batch(), admitted_at=START), Tally(queued=10), queue_limit=9)
-    assert ledger.admission() == Admission()
+        ledger.move_batch(batch(), replace(batch(), admitted_at=START), Counters(queued=10), queue_limit=9)
+    assert ledger.get_admission() == Admission()
 
 
 def test_an_api_batch_belongs_to_one_batch(ledger: Ledger, running: Job) -> None:
@@ -256,16 +258,16 @@ def test_an_api_batch_that_is_given_up_is_free_again(ledger: Ledger, running: Jo
 def test_a_follow_up_is_made_with_the_move(ledger: Ledger, running: Job) -> None:
     ended = to_ended(ledger, batch(1))
     after = replace(ended, state=BatchState.collected)
-    ledger.move_batch(ended, after, Tally(batches_collected=1, batches_total=1), follow_up=batch(1, attempt=2))
-    assert [one.name for one in ledger.batches(running.id)] == ["000000000001.01", "000000000001.02", "000000000011.01"]
+    ledger.move_batch(ended, after, Counters(batches_collected=1, batches_total=1), follow_up=batch(1, attempt=2))
+    assert [one.name for one in ledger.list_batches(running.id)] == ["000000000001.01", "000000000001.02", "000000000011.01"]
     assert (known(ledger, running.id).batches_total, known(ledger, running.id).batches_collected) == (3, 1)
 
 
 def test_a_follow_up_that_exists_stops_the_move(ledger: Ledger, running: Job) -> None:
-    ledger.add_batch(batch(1, attempt=2), Tally(batches_total=1))
+    ledger.add_batch(batch(1, attempt=2), Counters(batches_total=1))
     with pytest.raises(LostRace):
         ledger.move_batch(batch(1), replace(batch(1), state=BatchState.ended), follow_up=batch(1, attempt=2))
-    assert ledger.batch(running.id, batch(1).name) == batch(1)
+    assert ledger.get_batch(running.id, batch(1).name) == batch(1)
 
 
 # ---------------------------------------------------------------- the last batch
@@ -275,12 +277,12 @@ def test_the_last_batch_takes_the_job_to_finishing(ledger: Ledger, running: Job,
     first, second = to_ended(ledger, batch(1)), to_ended(ledger, batch(11))
     collect(ledger, first, succeeded=10)
     clock.advance(60)
-    collect(ledger, second, ledger.job(running.id), succeeded=9, missing=1)
+    collect(ledger, second, ledger.get_job(running.id), succeeded=9, missing=1)
     done = known(ledger, running.id)
     assert done.state is JobState.finishing
     assert (done.succeeded, done.missing, done.batches_collected, done.revision) == (19, 1, 2, running.revision + 1)
     assert done.updated_at == clock.now()
-    assert [one.id for one in ledger.job_shelf(Shelf.finishing)] == [running.id]
+    assert [one.id for one in ledger.list_open_jobs(OpenWork.finishing)] == [running.id]
 
 
 def test_the_last_batch_must_be_told_as_the_last(ledger: Ledger, running: Job) -> None:
@@ -288,13 +290,13 @@ def test_the_last_batch_must_be_told_as_the_last(ledger: Ledger, running: Job) -
     collect(ledger, first)
     with pytest.raises(LostRace):
         collect(ledger, second)
-    assert ledger.batch(running.id, second.name) == second
+    assert ledger.get_batch(running.id, second.name) == second
 
 
 def test_another_batch_must_not_be_told_as_the_last(ledger: Ledger, running: Job) -> None:
     first = to_ended(ledger, batch(1))
     with pytest.raises(LostRace):
-        collect(ledger, first, ledger.job(running.id))
+        collect(ledger, first, ledger.get_job(running.id))
     assert known(ledger, running.id).state is JobState.running
 
 
@@ -304,83 +306,83 @@ def test_a_stale_job_cannot_finish(ledger: Ledger, running: Job) -> None:
     ledger.move_job(running, replace(running, note="something else"))
     with pytest.raises(LostRace):
         collect(ledger, second, running)
-    collect(ledger, second, ledger.job(running.id))
+    collect(ledger, second, ledger.get_job(running.id))
     assert known(ledger, running.id).note == "something else"
 
 
 def test_while_a_job_is_planned_no_batch_is_its_last(ledger: Ledger) -> None:
     opened, _ = ledger.open_job(job())
-    ledger.add_batch(batch(), Tally(batches_total=1))
+    ledger.add_batch(batch(), Counters(batches_total=1))
     ended = to_ended(ledger, batch())
     with pytest.raises(LostRace):
-        collect(ledger, ended, ledger.job(opened.id))
+        collect(ledger, ended, ledger.get_job(opened.id))
     collect(ledger, ended)
     assert known(ledger, opened.id).batches_collected == 1
     assert known(ledger, opened.id).state is JobState.planning
 
 
-# ---------------------------------------------------------------- shelves
+# ---------------------------------------------------------------- open work
 
 
-def test_a_batch_wanders_over_the_shelves(ledger: Ledger, running: Job) -> None:
-    def shelves() -> list[str]:
-        return [shelf.value for shelf in Shelf for one in ledger.shelf(shelf) if one.first_line == 1]
+def test_a_batch_moves_through_the_open_work(ledger: Ledger, running: Job) -> None:
+    def open_work() -> list[str]:
+        return [work.value for work in OpenWork for one in ledger.list_open_batches(work) if one.first_line == 1]
 
     one = batch(1)
-    assert shelves() == ["waiting"]
+    assert open_work() == ["waiting"]
     one = ledger.move_batch(one, replace(one, admitted_at=START))
-    assert shelves() == ["admitted"]
+    assert open_work() == ["admitted"]
     one = ledger.move_batch(one, replace(one, state=BatchState.submitting, intent_at=START))
-    assert shelves() == ["submitting"]
+    assert open_work() == ["submitting"]
     one = ledger.move_batch(one, replace(one, state=BatchState.in_progress, api_id="api", created_at=START))
-    assert shelves() == ["watched"]
+    assert open_work() == ["watched"]
     one = ledger.move_batch(one, replace(one, state=BatchState.canceling))
-    assert shelves() == ["watched"]
+    assert open_work() == ["watched"]
     one = ledger.move_batch(one, replace(one, state=BatchState.ended, ended_at=START))
-    assert shelves() == ["ended"]
+    assert open_work() == ["ended"]
     collect(ledger, one)
-    assert shelves() == []
+    assert open_work() == []
 
 
-def test_a_running_job_is_on_no_shelf(ledger: Ledger) -> None:
+def test_a_running_job_is_not_open_work(ledger: Ledger) -> None:
     opened, _ = ledger.open_job(job())
-    assert list(ledger.job_shelf(Shelf.planning)) == [opened]
+    assert list(ledger.list_open_jobs(OpenWork.planning)) == [opened]
     held = ledger.move_job(opened, replace(opened, state=JobState.held))
-    assert list(ledger.job_shelf(Shelf.planning)) == []
-    assert list(ledger.job_shelf(Shelf.held)) == [held]
+    assert list(ledger.list_open_jobs(OpenWork.planning)) == []
+    assert list(ledger.list_open_jobs(OpenWork.held)) == [held]
     ledger.move_job(held, replace(held, state=JobState.running))
-    assert list(ledger.job_shelf(Shelf.held)) == []
+    assert list(ledger.list_open_jobs(OpenWork.held)) == []
 
 
 def test_waiting_batches_come_by_priority_then_tag(ledger: Ledger) -> None:
     ledger.open_job(job())
     for line, priority, seconds in ((1, 5, 9), (2, 5, 1), (3, 1, 99), (4, 9, 0)):
-        ledger.add_batch(batch(line, priority=priority, tag=START + timedelta(seconds=seconds)), Tally(batches_total=1))
-    assert [one.first_line for one in ledger.shelf(Shelf.waiting)] == [3, 2, 1, 4]
-    assert [one.first_line for one in ledger.shelf(Shelf.waiting, limit=2)] == [3, 2]
-    assert list(ledger.shelf(Shelf.waiting, limit=0)) == []
+        ledger.add_batch(batch(line, priority=priority, start_tag=START + timedelta(seconds=seconds)), Counters(batches_total=1))
+    assert [one.first_line for one in ledger.list_open_batches(OpenWork.waiting)] == [3, 2, 1, 4]
+    assert [one.first_line for one in ledger.list_open_batches(OpenWork.waiting, limit=2)] == [3, 2]
+    assert list(ledger.list_open_batches(OpenWork.waiting, limit=0)) == []
 
 
 # ---------------------------------------------------------------- admission
 
 
 def test_admission_begins_empty(ledger: Ledger) -> None:
-    assert ledger.admission() == Admission()
+    assert ledger.get_admission() == Admission()
 
 
 def test_moving_admission_never_writes_queued(ledger: Ledger, running: Job) -> None:
-    ledger.move_batch(batch(), replace(batch(), admitted_at=START), Tally(queued=10))
-    before = ledger.admission()
+    ledger.move_batch(batch(), replace(batch(), admitted_at=START), Counters(queued=10))
+    before = ledger.get_admission()
     moved = ledger.move_admission(before, replace(before, blocked="no credit", probe_at=START, queued=99))
     assert (moved.queued, moved.blocked, moved.probe_at, moved.revision) == (10, "no credit", START, 1)
-    assert ledger.admission() == moved
+    assert ledger.get_admission() == moved
     cleared = ledger.move_admission(moved, replace(moved, blocked="", probe_at=None))
-    assert ledger.admission() == cleared == Admission(queued=10, revision=2)
+    assert ledger.get_admission() == cleared == Admission(queued=10, revision=2)
 
 
 def test_the_second_of_two_admission_movers_loses(ledger: Ledger) -> None:
-    before = ledger.admission()
+    before = ledger.get_admission()
     ledger.move_admission(before, replace(before, notice="first"))
     with pytest.raises(LostRace):
         ledger.move_admission(before, replace(before, notice="second"))
-    assert ledger.admission().notice == "first"
+    assert ledger.get_admission().notice == "first"

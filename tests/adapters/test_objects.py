@@ -15,7 +15,7 @@ from batchdrop.adapters.s3 import MIB, MIN_PART_BYTES, S3Objects
 from batchdrop.domain.errors import Incomplete, ObjectGone
 from batchdrop.domain.records import ObjectRef
 from batchdrop.ports import Objects
-from tests.fakes import ManualClock, ObjectsTwin
+from tests.fakes import FakeObjects, ManualClock
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -25,10 +25,10 @@ KEYS = ["a", "inbox/a+b c%20d.jsonl", "inbox/Grüße/日本 🎉.jsonl", 'inbox/
 LONG = b"".join(hashlib.sha256(number.to_bytes(4)).digest() for number in range((5 * MIN_PART_BYTES + 3232) // 32))
 
 
-@pytest.fixture(params=["s3", "twin"])
+@pytest.fixture(params=["s3", "fake"])
 def objects(request: pytest.FixtureRequest, clock: ManualClock) -> Objects:
-    if request.param == "twin":
-        return ObjectsTwin(clock)
+    if request.param == "fake":
+        return FakeObjects(clock)
     return S3Objects(request.getfixturevalue("s3"), "bucket", part_bytes=MIN_PART_BYTES, sleep=clock.sleep)
 
 

@@ -16,7 +16,7 @@ from batchdrop.adapters.ssm import SsmSwitch
 from batchdrop.domain.errors import ConfigurationError
 from batchdrop.ports import Queue, SwitchState
 from tests.adapters.conftest import SESSION
-from tests.fakes import ManualClock, QueuesTwin, SwitchTwin
+from tests.fakes import FakeQueues, FakeSwitch, ManualClock
 
 MESSAGE = {"job_id": "20261122T003115Z-aaaaaaaaaaaaaaaa", "key": 'inbox/a+b %20 "é" \u2028.jsonl'}
 
@@ -49,7 +49,7 @@ def test_a_queue_without_an_address_is_a_configuration_error(aws: None) -> None:
 
 
 def test_the_twin_gives_messages_when_they_are_due(clock: ManualClock) -> None:
-    queues = QueuesTwin(clock)
+    queues = FakeQueues(clock)
     queues.send(Queue.plan, MESSAGE, delay=901)
     queues.send(Queue.submit, {"a": "b"})
     assert queues.take(Queue.plan) is None
@@ -78,9 +78,9 @@ def test_the_switch_fails_closed(aws: None, clock: ManualClock, text: str | None
     if text is not None:
         ssm.put_parameter(Name="/stack/switch", Value=text, Type="String")
     assert SsmSwitch(ssm, "/stack/switch", clock).state() is expected
-    twin = SwitchTwin()
-    twin.text = text
-    assert twin.state() is expected
+    fake = FakeSwitch()
+    fake.text = text
+    assert fake.state() is expected
     ssm.close()
 
 

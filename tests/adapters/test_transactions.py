@@ -11,13 +11,13 @@ from msgspec.structs import replace
 from batchdrop.adapters.dynamodb import DynamoLedger
 from batchdrop.domain.errors import LostRace, Throttled
 from batchdrop.domain.records import Admission, JobState
-from batchdrop.ports import Tally
+from batchdrop.ports import Counters
 from tests.adapters.records import batch, job
 from tests.fakes import ManualClock
 
 
 class BusyTable:
-    """Answers each transaction with the next of its errors; None is success."""
+    """Results each transaction with the next of its errors; None is success."""
 
     def __init__(self, *answers: Exception | None) -> None:
         self.answers = list(answers)
@@ -43,7 +43,7 @@ UNMET = error("TransactionCanceledException", "ConditionalCheckFailed", "Transac
 
 
 def add(table: BusyTable, clock: ManualClock) -> bool:
-    return DynamoLedger(cast("Any", table), "table", clock).add_batch(batch(), Tally(batches_total=1))
+    return DynamoLedger(cast("Any", table), "table", clock).add_batch(batch(), Counters(batches_total=1))
 
 
 def test_a_conflict_is_tried_again_with_the_same_token(clock: ManualClock) -> None:
@@ -94,7 +94,7 @@ def test_a_batch_between_reading_and_writing_is_no_lost_race(dynamodb: Any, cloc
     ended = []
     for line in (1, 11, 21):
         one = batch(line, state="ended")
-        ledger.add_batch(one, Tally(batches_total=1))
+        ledger.add_batch(one, Counters(batches_total=1))
         ended.append(cast("Any", one))
     ledger.move_job(opened, replace(opened, state=JobState.running))
     others = [ended[1]]
@@ -102,15 +102,15 @@ def test_a_batch_between_reading_and_writing_is_no_lost_race(dynamodb: Any, cloc
     def collect_another(**_: object) -> None:
         if others:
             one = others.pop()
-            ledger.move_batch(one, replace(one, state="collected"), Tally(batches_collected=1))
+            ledger.move_batch(one, replace(one, state="collected"), Counters(batches_collected=1))
 
     dynamodb.meta.events.register("before-call.dynamodb.TransactWriteItems", collect_another)
-    ledger.move_batch(ended[0], replace(ended[0], state="collected"), Tally(batches_collected=1))
-    stored = ledger.job(opened.id)
+    ledger.move_batch(ended[0], replace(ended[0], state="collected"), Counters(batches_collected=1))
+    stored = ledger.get_job(opened.id)
     assert stored is not None
     assert stored.batches_collected == 2
     with pytest.raises(LostRace, match="last batch"):
-        ledger.move_batch(ended[2], replace(ended[2], state="collected"), Tally(batches_collected=1))
+        ledger.move_batch(ended[2], replace(ended[2], state="collected"), Counters(batches_collected=1))
 
 
 def test_items_hold_times_of_one_width_and_no_nothing(dynamodb: Any, clock: ManualClock) -> None:

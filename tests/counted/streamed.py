@@ -27,11 +27,11 @@ from batchdrop.stages.poll.watch import end
 from batchdrop.stages.submit.post import Submit
 from bench import files
 from bench.process import peak_bytes
-from tests.fakes.claude import ClaudeTwin
-from tests.fakes.clock import DeadlineTwin, ManualClock
-from tests.fakes.ledger import LedgerTwin
-from tests.fakes.objects import ObjectsTwin, WriterTwin
-from tests.fakes.small import QueuesTwin, SwitchTwin
+from tests.fakes.claude import FakeClaude
+from tests.fakes.clock import FakeDeadline, ManualClock
+from tests.fakes.ledger import FakeLedger
+from tests.fakes.objects import FakeObjects, FakeWriter
+from tests.fakes.small import FakeQueues, FakeSwitch
 
 _LEAST_ROW_BYTES = 900
 KEY = "inbox/rows.jsonl"
@@ -43,8 +43,8 @@ _ANSWER = (
 )
 
 
-class Files(ObjectsTwin):
-    """The twin, but the input is a file on disk and what is written as a stream is counted and forgotten."""
+class Files(FakeObjects):
+    """The fake, but the input is a file on disk and what is written as a stream is counted and forgotten."""
 
     def __init__(self, clock: ManualClock, file: Path) -> None:
         super().__init__(clock)
@@ -65,17 +65,17 @@ class Files(ObjectsTwin):
         file.seek(start)
         return file
 
-    def writer(self, key: str, *, content_type: str = "application/jsonl", once: bool = False) -> WriterTwin:
+    def writer(self, key: str, *, content_type: str = "application/jsonl", once: bool = False) -> FakeWriter:
         return _Sink(self, key, content_type, once=once)
 
 
-class _Sink(WriterTwin):
+class _Sink(FakeWriter):
     def write(self, data: bytes | memoryview) -> None:
         assert isinstance(self._objects, Files)
         self._objects.streamed += len(data)
 
 
-class Api(ClaudeTwin):
+class Api(FakeClaude):
     """Takes every body without reading it and answers each row, last one first."""
 
     def __init__(self, clock: ManualClock) -> None:
@@ -106,17 +106,17 @@ class Api(ClaudeTwin):
 def run(file: Path) -> tuple[int, int]:
     """Bytes of the request body and of the results."""
     clock = ManualClock()
-    objects, ledger, queues, switch, api = Files(clock, file), LedgerTwin(clock), QueuesTwin(clock), SwitchTwin(), Api(clock)
+    objects, ledger, queues, switch, api = Files(clock, file), FakeLedger(clock), FakeQueues(clock), FakeSwitch(), Api(clock)
     publish, cancel = Publish(objects, ledger, clock), Cancel(ledger, queues, clock, api)
     admit = Admit(ledger, queues, switch, clock, limit=10**6, per_tick=10)
     limits = Limits(max_requests=100_000, max_body_bytes=250_000_000, max_answer_bytes=10**12)
     cut_file = CutFile(objects, ledger, limits)
     plan = Plan(objects, ledger, queues, clock, admit, cancel, publish, cut_file, bucket=objects.bucket, max_input_bytes=10**12)
     upload = Upload(key=KEY, version_id="1", etag="1", size=objects.ref.size, at=clock.now())
-    plan.dropped(upload, DeadlineTwin(clock, 900.0))
+    plan.dropped(upload, FakeDeadline(clock, 900.0))
     job, batch = _only(ledger)
     api.batch, api.token = batch, job.token
-    Submit(objects, ledger, queues, api, switch, clock, cancel, publish).batch(job.id, batch.name, DeadlineTwin(clock, 900.0))
+    Submit(objects, ledger, queues, api, switch, clock, cancel, publish).batch(job.id, batch.name, FakeDeadline(clock, 900.0))
     clock.advance(timedelta(minutes=1).total_seconds())
     end(ledger, queues, _only(ledger)[1], api.ended(), clock.now())
     collect = Collect(objects, ledger, queues, api, clock, publish, spool_bytes=10**12, max_attempts=1)
@@ -125,7 +125,7 @@ def run(file: Path) -> tuple[int, int]:
     return api.received, objects.streamed
 
 
-def _only(ledger: LedgerTwin) -> tuple[Job, Batch]:
+def _only(ledger: FakeLedger) -> tuple[Job, Batch]:
     (job,), (batch,) = ledger.jobs.values(), ledger.stored.values()
     return job, batch
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from batchdrop.domain import refusals
-from batchdrop.domain.open_work import Shelf
+from batchdrop.domain.open_work import OpenWork
 from batchdrop.domain.transitions import BATCH_MOVES, JOB_MOVES
 from batchdrop.formats import lines, rawjson
 from batchdrop.formats.lines import Line
@@ -46,10 +46,10 @@ def test_moves() -> None:
         assert told == {(before.value, after.value) for before, onward in moves.items() for after in onward}
 
 
-def test_shelves() -> None:
+def test_open_work() -> None:
     told = {_bare(row[0]) for row in table_rows(section(_ARCHITECTURE, "The table"))}
-    assert {shelf.value for shelf in Shelf} <= told
-    assert told - {shelf.value for shelf in Shelf} == {"JOB#<job id>", "API#<batch id>", "ADMISSION"}
+    assert {work.value for work in OpenWork} <= told
+    assert told - {work.value for work in OpenWork} == {"JOB#<job id>", "API#<batch id>", "ADMISSION"}
 
 
 def test_functions() -> None:

@@ -29,7 +29,7 @@ def test_one_is_paused_and_the_other_runs(laptop: Laptop, second: Laptop) -> Non
     second.switch("run")
     assert paused.wait().manifest()["counts"]["succeeded"] == 4
     for job, other in ((running, second), (paused, laptop)):
-        assert other.ledger().job(job.id) is None
+        assert other.ledger().get_job(job.id) is None
         assert not other.exists(job.folder)
         assert job.wait_for("done").audit() == []
 

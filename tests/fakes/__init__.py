@@ -1,21 +1,21 @@
-"""In-memory twins of every port. They behave as the adapters do; `tests/adapters/` runs one suite over both."""
+"""In-memory fakes of every port. They behave as the adapters do; `tests/adapters/` runs one suite over both."""
 
-from tests.fakes.claude import ClaudeTwin
-from tests.fakes.clock import DeadlineTwin, ManualClock
+from tests.fakes.claude import FakeClaude
+from tests.fakes.clock import FakeDeadline, ManualClock
 from tests.fakes.hooks import Hooks
-from tests.fakes.ledger import LedgerTwin
-from tests.fakes.objects import ObjectsTwin
-from tests.fakes.small import MetricsTwin, NoticesTwin, QueuesTwin, SwitchTwin
+from tests.fakes.ledger import FakeLedger
+from tests.fakes.objects import FakeObjects
+from tests.fakes.small import FakeMetrics, FakeNotices, FakeQueues, FakeSwitch
 
 __all__ = [
-    "ClaudeTwin",
-    "DeadlineTwin",
+    "FakeClaude",
+    "FakeDeadline",
+    "FakeLedger",
+    "FakeMetrics",
+    "FakeNotices",
+    "FakeObjects",
+    "FakeQueues",
+    "FakeSwitch",
     "Hooks",
-    "LedgerTwin",
     "ManualClock",
-    "MetricsTwin",
-    "NoticesTwin",
-    "ObjectsTwin",
-    "QueuesTwin",
-    "SwitchTwin",
 ]

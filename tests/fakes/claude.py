@@ -46,7 +46,7 @@ class _Held:
         self.canceled_at: datetime | None = None
 
 
-class ClaudeTwin:
+class FakeClaude:
     """A batch ends `seconds` after its creation, or `cancel_seconds` after it was canceled.
 
     `answer` makes the results, one call for each request. `cut_results_at`: the next results stream breaks after so many bytes.

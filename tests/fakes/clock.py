@@ -23,7 +23,7 @@ class ManualClock:
         self._now += timedelta(seconds=seconds)
 
 
-class DeadlineTwin:
+class FakeDeadline:
     """`seconds` from now by a manual clock."""
 
     def __init__(self, clock: ManualClock, seconds: float = 900.0) -> None:

@@ -1,7 +1,7 @@
-"""Faults on demand: a hook runs before and after every call of a twin, and may raise.
+"""Faults on demand: a hook runs before and after every call of a fake, and may raise.
 
 Raising before a call is a call that never happened; raising after it is an answer that was lost. Names are
-`<twin>.<method>`, such as `ledger.move_batch` or `objects.writer.close`.
+`<fake>.<method>`, such as `ledger.move_batch` or `objects.writer.close`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def _nothing(name: str) -> None:
 
 
 class Hooks:
-    """Shared by all twins of a test, so that one hook sees every call in its order."""
+    """Shared by all fakes of a test, so that one hook sees every call in its order."""
 
     def __init__(self) -> None:
         self.before: Callable[[str], None] = _nothing
@@ -35,12 +35,12 @@ class Hooked(Protocol):
 
 def hooked[T: Hooked, **P, R](method: Callable[Concatenate[T, P], R]) -> Callable[Concatenate[T, P], R]:
     @wraps(method)
-    def call(twin: T, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        name = f"{twin.name}.{method.__name__}"
-        twin.hooks.calls.append(name)
-        twin.hooks.before(name)
-        answer = method(twin, *args, **kwargs)
-        twin.hooks.after(name)
+    def call(fake: T, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        name = f"{fake.name}.{method.__name__}"
+        fake.hooks.calls.append(name)
+        fake.hooks.before(name)
+        answer = method(fake, *args, **kwargs)
+        fake.hooks.after(name)
         return answer
 
     return call

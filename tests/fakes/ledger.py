@@ -8,17 +8,17 @@ from collections.abc import Iterator
 import msgspec
 
 from batchdrop.domain.errors import LostRace
-from batchdrop.domain.open_work import Shelf, place_of_batch, place_of_job
+from batchdrop.domain.open_work import OpenWork, place_of_batch, place_of_job
 from batchdrop.domain.records import Admission, Batch, Job, JobState
 from batchdrop.domain.transitions import check_batch_move, check_job_move
-from batchdrop.ports import NO_TALLY, Tally
+from batchdrop.ports import UNCHANGED, Counters
 from tests.fakes.clock import ManualClock
 from tests.fakes.hooks import Hooks, hooked
 
-COUNTERS = tuple(name for name in Tally.__struct_fields__ if name != "queued")
+COUNTERS = tuple(name for name in Counters.__struct_fields__ if name != "queued")
 
 
-class LedgerTwin:
+class FakeLedger:
     name = "ledger"
 
     def __init__(self, clock: ManualClock, hooks: Hooks | None = None) -> None:
@@ -39,7 +39,7 @@ class LedgerTwin:
             return self.jobs.setdefault(job.id, job), created
 
     @hooked
-    def job(self, job_id: str) -> Job | None:
+    def get_job(self, job_id: str) -> Job | None:
         return self.jobs.get(job_id)
 
     @hooked
@@ -52,28 +52,28 @@ class LedgerTwin:
             return self._write_job(stored, after)
 
     @hooked
-    def job_shelf(self, shelf: Shelf, *, limit: int | None = None) -> Iterator[Job]:
-        found = [(place.due, job.id, job) for job in self.jobs.values() if (place := place_of_job(job)) and place.shelf is shelf]
+    def list_open_jobs(self, work: OpenWork, *, limit: int | None = None) -> Iterator[Job]:
+        found = [(place.due, job.id, job) for job in self.jobs.values() if (place := place_of_job(job)) and place.work is work]
         return iter([job for _, _, job in sorted(found, key=lambda one: one[:2])][:limit])
 
     # ---------------------------------------------------------------- batches
 
     @hooked
-    def add_batch(self, batch: Batch, tally: Tally) -> bool:
+    def add_batch(self, batch: Batch, counters: Counters) -> bool:
         with self._lock:
             if (batch.job_id, batch.name) in self.stored:
                 return False
-            job = self._job_for(batch.job_id, tally, None)
+            job = self._job_for(batch.job_id, counters, None)
             self.stored[batch.job_id, batch.name] = batch
-            self._count(job, tally)
+            self._count(job, counters)
             return True
 
     @hooked
-    def batch(self, job_id: str, name: str) -> Batch | None:
+    def get_batch(self, job_id: str, name: str) -> Batch | None:
         return self.stored.get((job_id, name))
 
     @hooked
-    def batches(self, job_id: str) -> Iterator[Batch]:
+    def list_batches(self, job_id: str) -> Iterator[Batch]:
         return iter([batch for (owner, _), batch in sorted(self.stored.items()) if owner == job_id])
 
     @hooked
@@ -81,7 +81,7 @@ class LedgerTwin:
         self,
         before: Batch,
         after: Batch,
-        tally: Tally = NO_TALLY,
+        counters: Counters = UNCHANGED,
         *,
         job_state: JobState | None = None,
         queue_limit: int | None = None,
@@ -92,14 +92,14 @@ class LedgerTwin:
         with self._lock:
             self._check_batch(before, follow_up)
             self._check_claims(before, after)
-            job = self._job_for(before.job_id, tally, job_state)
-            if finish is not None or (tally.batches_collected and follow_up is None):
-                self._check_last(job, tally, finish)
-            if queue_limit is not None and self._admission.queued + tally.queued > queue_limit:
+            job = self._job_for(before.job_id, counters, job_state)
+            if finish is not None or (counters.batches_collected and follow_up is None):
+                self._check_last(job, counters, finish)
+            if queue_limit is not None and self._admission.queued + counters.queued > queue_limit:
                 raise LostRace("the limit on queued requests")
             moved = msgspec.structs.replace(after, revision=before.revision + 1)
             self._write_batch(before, moved, follow_up)
-            self._count(job, tally)
+            self._count(job, counters)
             if finish is not None:
                 self._finish(finish)
             return moved
@@ -109,18 +109,18 @@ class LedgerTwin:
         return self.claims.get(api_id)
 
     @hooked
-    def shelf(self, shelf: Shelf, *, limit: int | None = None) -> Iterator[Batch]:
+    def list_open_batches(self, work: OpenWork, *, limit: int | None = None) -> Iterator[Batch]:
         found = [
             (place.due, key, batch)
             for key, batch in self.stored.items()
-            if (place := place_of_batch(batch)) and place.shelf is shelf
+            if (place := place_of_batch(batch)) and place.work is work
         ]
         return iter([batch for _, _, batch in sorted(found, key=lambda one: one[:2])][:limit])
 
     # ---------------------------------------------------------------- admission
 
     @hooked
-    def admission(self) -> Admission:
+    def get_admission(self) -> Admission:
         return self._admission
 
     @hooked
@@ -148,9 +148,9 @@ class LedgerTwin:
         if before.api_id is not None and self.claims.get(before.api_id) != (before.job_id, before.name):
             raise LostRace(f"the claim on {before.api_id}")
 
-    def _job_for(self, job_id: str, tally: Tally, job_state: JobState | None) -> Job | None:
+    def _job_for(self, job_id: str, counters: Counters, job_state: JobState | None) -> Job | None:
         """The job, if anything is asked of it or added to it."""
-        if job_state is None and not any(getattr(tally, name) for name in COUNTERS):
+        if job_state is None and not any(getattr(counters, name) for name in COUNTERS):
             return None
         job = self.jobs.get(job_id)
         if job is None:
@@ -159,12 +159,12 @@ class LedgerTwin:
             raise LostRace(f"job {job_id} is {job.state}")
         return job
 
-    def _check_last(self, job: Job | None, tally: Tally, finish: Job | None) -> None:
+    def _check_last(self, job: Job | None, counters: Counters, finish: Job | None) -> None:
         assert job is not None
         if finish is not None and finish.revision != job.revision:
             raise LostRace(f"job {job.id} has changed")
-        collected = job.batches_collected + tally.batches_collected
-        is_last = job.state is JobState.running and collected == job.batches_total + tally.batches_total
+        collected = job.batches_collected + counters.batches_collected
+        is_last = job.state is JobState.running and collected == job.batches_total + counters.batches_total
         if is_last != (finish is not None):
             raise LostRace(f"job {job.id}: this is {'' if is_last else 'not '}its last batch")
 
@@ -185,11 +185,11 @@ class LedgerTwin:
         self.jobs[stored.id] = msgspec.structs.replace(after, revision=stored.revision + 1, **counters)
         return self.jobs[stored.id]
 
-    def _count(self, job: Job | None, tally: Tally) -> None:
+    def _count(self, job: Job | None, counters: Counters) -> None:
         if job is not None:
-            sums = {name: getattr(job, name) + getattr(tally, name) for name in COUNTERS}
+            sums = {name: getattr(job, name) + getattr(counters, name) for name in COUNTERS}
             self.jobs[job.id] = msgspec.structs.replace(job, **sums)
-        self._admission = msgspec.structs.replace(self._admission, queued=self._admission.queued + tally.queued)
+        self._admission = msgspec.structs.replace(self._admission, queued=self._admission.queued + counters.queued)
 
     def _finish(self, job: Job) -> None:
         check_job_move(job.state, JobState.finishing)

@@ -30,7 +30,7 @@ class _Version(NamedTuple):
         return hashlib.md5(self.body or b"", usedforsecurity=False).hexdigest()
 
 
-class ObjectsTwin:
+class FakeObjects:
     name = "objects"
 
     def __init__(self, clock: ManualClock, hooks: Hooks | None = None, *, bucket: str = "bucket", versioned: bool = True) -> None:
@@ -93,8 +93,8 @@ class ObjectsTwin:
         path.write_bytes(self.body(key))
 
     @hooked
-    def writer(self, key: str, *, content_type: str = "application/jsonl", once: bool = False) -> WriterTwin:
-        return WriterTwin(self, key, content_type, once=once)
+    def writer(self, key: str, *, content_type: str = "application/jsonl", once: bool = False) -> FakeWriter:
+        return FakeWriter(self, key, content_type, once=once)
 
     @hooked
     def delete(self, key: str) -> None:
@@ -141,10 +141,10 @@ class ObjectsTwin:
         return ObjectInfo(ref=ref, written_at=version.written_at, metadata=version.metadata)
 
 
-class WriterTwin:
+class FakeWriter:
     name = "objects.writer"
 
-    def __init__(self, objects: ObjectsTwin, key: str, content_type: str, *, once: bool) -> None:
+    def __init__(self, objects: FakeObjects, key: str, content_type: str, *, once: bool) -> None:
         self.hooks = objects.hooks
         self._objects = objects
         self._key = key
@@ -175,7 +175,7 @@ class WriterTwin:
     def abort(self) -> None:
         self._open = False
 
-    def __enter__(self) -> WriterTwin:
+    def __enter__(self) -> FakeWriter:
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:

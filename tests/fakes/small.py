@@ -1,4 +1,4 @@
-"""The twins that only remember: queues, switch, notices, metrics."""
+"""The fakes that only remember: queues, switch, notices, metrics."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Sent(NamedTuple):
     due: datetime
 
 
-class QueuesTwin:
+class FakeQueues:
     name = "queues"
 
     def __init__(self, clock: ManualClock, hooks: Hooks | None = None) -> None:
@@ -45,7 +45,7 @@ class QueuesTwin:
         return [sent.message for sent in self.waiting if sent.queue is queue]
 
 
-class SwitchTwin:
+class FakeSwitch:
     name = "switch"
 
     def __init__(self, text: str = "run", hooks: Hooks | None = None) -> None:
@@ -61,7 +61,7 @@ class SwitchTwin:
             return SwitchState.pause
 
 
-class NoticesTwin:
+class FakeNotices:
     name = "notices"
 
     def __init__(self, hooks: Hooks | None = None) -> None:
@@ -73,7 +73,7 @@ class NoticesTwin:
         self.published.append((subject, json.loads(json.dumps(dict(document)))))
 
 
-class MetricsTwin:
+class FakeMetrics:
     name = "metrics"
 
     def __init__(self, hooks: Hooks | None = None) -> None:

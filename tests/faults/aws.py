@@ -26,8 +26,8 @@ from batchdrop.domain.records import Batch, Job, ObjectRef
 from batchdrop.domain.transitions import TERMINAL_JOB_STATES
 from tests.fakes.clock import ManualClock
 from tests.fakes.hooks import Hooks
-from tests.fakes.ledger import LedgerTwin
-from tests.fakes.objects import ObjectsTwin
+from tests.fakes.ledger import FakeLedger
+from tests.fakes.objects import FakeObjects
 from tests.faults.scenarios import fated
 from tests.resources import make_bucket, make_table
 from tests.stack import BUCKET, Killed, Stack, row
@@ -186,8 +186,8 @@ def world(wire: Wire) -> Iterator[Stack]:
         make_bucket(s3, BUCKET, REGION)
         make_table(dynamodb, TABLE)
 
-        def parts(clock: ManualClock, hooks: Hooks) -> tuple[ObjectsTwin, LedgerTwin]:
-            return cast("ObjectsTwin", _Objects(s3)), cast("LedgerTwin", _Ledger(dynamodb, clock))
+        def parts(clock: ManualClock, hooks: Hooks) -> tuple[FakeObjects, FakeLedger]:
+            return cast("FakeObjects", _Objects(s3)), cast("FakeLedger", _Ledger(dynamodb, clock))
 
         stack = Stack(max_requests=3, parts=parts)
         stack.claude.answer = fated

@@ -148,11 +148,11 @@ class Run:
         return max(0.0, self._until - time.monotonic())
 
     def _ended(self, job: Job) -> bool:
-        stored = self.laptop.ledger().job(job.id)
+        stored = self.laptop.ledger().get_job(job.id)
         return stored is not None and stored.state in TERMINAL_JOB_STATES
 
     def _at_api(self, job: Job) -> bool:
-        return any(batch.api_id for batch in self.laptop.ledger().batches(job.id))
+        return any(batch.api_id for batch in self.laptop.ledger().list_batches(job.id))
 
 
 def _rows(number: int) -> bytes:

@@ -39,8 +39,8 @@ def test_every_fault_of_a_create(run: Run) -> None:
 
 
 def test_the_points_come_from_the_run_itself() -> None:
-    """Every kind of call that the twins know, and the same ones each time."""
+    """Every kind of call that the fakes know, and the same ones each time."""
     found = points(MIXED)
     assert found == points(MIXED)
-    twins = {name.split(".")[0] for name in found}
-    assert twins == {"objects", "ledger", "queues", "claude", "switch", "notices", "metrics"}
+    fakes = {name.split(".")[0] for name in found}
+    assert fakes == {"objects", "ledger", "queues", "claude", "switch", "notices", "metrics"}

@@ -30,10 +30,10 @@ def test_queued_requests_stay_under_the_limit() -> None:
     most = 0
     for _ in range(30):
         stack.step()
-        most = max(most, stack.ledger.admission().queued)
+        most = max(most, stack.ledger.get_admission().queued)
     assert most == 9
     assert stack.job().state == "done"
-    assert stack.ledger.admission().queued == 0
+    assert stack.ledger.get_admission().queued == 0
 
 
 def test_creates_stay_under_the_rate() -> None:
@@ -121,7 +121,7 @@ def test_a_429_slows_down_and_loses_nothing(retry_after: float | None) -> None:
     assert stack.document("status.json")["state"] == "running"
     stack.run()
     assert stack.job().state == "done"
-    assert stack.ledger.admission().throttles == 0
+    assert stack.ledger.get_admission().throttles == 0
     assert stack.audit() == []
 
 

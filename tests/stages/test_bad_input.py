@@ -9,7 +9,7 @@ import zlib
 import pytest
 
 from batchdrop.domain.errors import ObjectGone, OutOfDisk
-from batchdrop.domain.open_work import Shelf
+from batchdrop.domain.open_work import OpenWork
 from batchdrop.stages.plan.seen_ids import IdSet
 from tests.stack import Stack, row
 
@@ -298,7 +298,7 @@ def test_a_file_that_goes_away_half_read_is_rejected_and_leaves_nothing_waiting(
     assert "deleted while it was being read" in manifest["message"]
     assert manifest["counts"]["canceled"] == manifest["counts"]["total"] == stack.job().total
     assert not stack.claude.bodies
-    assert not list(stack.ledger.shelf(Shelf.waiting))
+    assert not list(stack.ledger.list_open_batches(OpenWork.waiting))
 
 
 def test_more_custom_ids_than_the_disk_holds(monkeypatch: pytest.MonkeyPatch) -> None:

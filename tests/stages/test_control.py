@@ -31,7 +31,7 @@ def canceled(stack: Stack, *, sent: int, lines: int = 4) -> None:
     assert stack.document("manifest.json")["state"] == "canceled"
     assert len(stack.claude.custom_ids()) == sent
     assert len(stack.lines("results.jsonl")) + len(stack.lines("failed.jsonl")) == lines
-    assert stack.ledger.admission().queued == 0
+    assert stack.ledger.get_admission().queued == 0
     assert stack.audit() == []
 
 

@@ -181,7 +181,7 @@ def test_ours_is_not_released_while_another_batch_holds_it_by_mistake() -> None:
     stack.clock.advance(120)
     # The second file is accepted, and its function dies before it can say so, just as `poll` looks at the API.
 
-    def a_tick_after_the_shelves_were_read(name: str) -> None:
+    def a_tick_after_the_open_work_was_read(name: str) -> None:
         if name == "claude.page" and len(stack.jobs()) == 1:
             stack.hooks.clear()
             fail(stack, "claude.create", LOST, after=True)
@@ -189,9 +189,9 @@ def test_ours_is_not_released_while_another_batch_holds_it_by_mistake() -> None:
             stack.pump()
             stack.hooks.clear()
 
-    stack.hooks.before = a_tick_after_the_shelves_were_read
+    stack.hooks.before = a_tick_after_the_open_work_was_read
     stack.tick()
-    adopter = stack.ledger.batch(first.job_id, first.name)
+    adopter = stack.ledger.get_batch(first.job_id, first.name)
     assert adopter is not None
     assert adopter.adopted
     minutes(stack, 30)

@@ -152,7 +152,7 @@ def test_a_message_of_a_job_that_is_not_there_is_dropped() -> None:
 def test_one_broken_step_of_a_tick_stops_no_other() -> None:
     stack = Stack()
     stack.drop("inbox/a.jsonl", rows(2))
-    fail(stack, "ledger.job_shelf", Throttled("busy"), times=10_000)
+    fail(stack, "ledger.list_open_jobs", Throttled("busy"), times=10_000)
     stack.run()
     assert stack.job().state is JobState.done
     assert stack.metrics.totals["Heartbeat"] >= 1

@@ -29,11 +29,11 @@ def test_nothing_is_sent_unless_it_says_run(text: str | None) -> None:
 def test_what_was_admitted_is_asked_again_before_it_is_sent(text: str | None) -> None:
     stack = Stack()
     stack.drop("inbox/a.jsonl", rows(3))
-    assert stack.ledger.admission().queued == 3
+    assert stack.ledger.get_admission().queued == 3
     stack.switch.text = text
     stack.pump()
     assert stack.claude.ids == []
-    assert stack.ledger.admission().queued == 0
+    assert stack.ledger.get_admission().queued == 0
     stack.switch.text = "run"
     stack.run()
     assert stack.job().state is JobState.done

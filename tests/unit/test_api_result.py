@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchdrop.formats.api_result import Answer, parse_answer, peek_custom_id, retryable
+from batchdrop.formats.api_result import ApiResult, parse_result, peek_custom_id, retryable
 
 USAGE = {
     "input_tokens": 1,
@@ -32,12 +32,12 @@ def result(value: Any, custom_id: Any = "t-1-7") -> bytes:
     return json.dumps({"custom_id": custom_id, "result": value}, ensure_ascii=False).encode()
 
 
-def tokens(answer: Answer) -> tuple[int, ...]:
+def tokens(answer: ApiResult) -> tuple[int, ...]:
     return answer[6:]
 
 
 def test_a_succeeded_row_keeps_its_bytes_and_gives_its_usage() -> None:
-    answer = parse_answer(result(succeeded()) + b"\n")
+    answer = parse_result(result(succeeded()) + b"\n")
     assert (answer.custom_id, answer.type, answer.model, answer.error_type) == ("t-1-7", "succeeded", "m", "")
     assert answer.result == json.dumps(succeeded(), ensure_ascii=False).encode()
     assert tokens(answer) == (1, 2, 3, 4, 5)
@@ -53,29 +53,29 @@ def test_a_succeeded_row_keeps_its_bytes_and_gives_its_usage() -> None:
     ],
 )
 def test_usage_that_is_partly_there(usage: dict[str, Any] | None, expected: tuple[int, ...]) -> None:
-    assert tokens(parse_answer(result(succeeded(usage=usage)))) == expected
+    assert tokens(parse_result(result(succeeded(usage=usage)))) == expected
 
 
 @pytest.mark.parametrize("message", [{"usage": "none"}, {"model": 5}, {"usage": {"input_tokens": 1.5}}])
 def test_a_paid_answer_is_never_lost_to_an_odd_detail(message: dict[str, Any]) -> None:
-    answer = parse_answer(result(succeeded(**message)))
+    answer = parse_result(result(succeeded(**message)))
     assert (answer.type, tokens(answer)) == ("succeeded", (0, 0, 0, 0, 0))
 
 
 def test_an_errored_row_says_what_happened_two_levels_down() -> None:
     error = {"type": "error", "error": {"type": "invalid_request_error", "message": "no"}, "request_id": None}
-    answer = parse_answer(result({"type": "errored", "error": error}))
+    answer = parse_result(result({"type": "errored", "error": error}))
     assert (answer.type, answer.error_type, answer.error_message) == ("errored", "invalid_request_error", "no")
 
 
 def test_an_error_that_is_nested_once_is_understood_too() -> None:
-    answer = parse_answer(result({"type": "errored", "error": {"type": "api_error", "message": "x"}}))
+    answer = parse_result(result({"type": "errored", "error": {"type": "api_error", "message": "x"}}))
     assert (answer.error_type, answer.error_message) == ("api_error", "x")
 
 
 @pytest.mark.parametrize("kind", ["expired", "canceled", "a_new_word"])
 def test_other_types_are_their_word(kind: str) -> None:
-    answer = parse_answer(result({"type": kind}))
+    answer = parse_result(result({"type": kind}))
     assert (answer.type, answer.error_type, answer.result) == (kind, "", json.dumps({"type": kind}).encode())
 
 
@@ -86,12 +86,12 @@ def test_other_types_are_their_word(kind: str) -> None:
 )  # fmt: skip
 def test_nonsense_is_a_value_error(line: bytes) -> None:
     with pytest.raises(ValueError, match="not a result line"):
-        parse_answer(line)
+        parse_result(line)
 
 
 @given(st.binary(max_size=60))
 def test_random_bytes_are_a_value_error(line: bytes) -> None:
-    for read in (parse_answer, peek_custom_id):
+    for read in (parse_result, peek_custom_id):
         with pytest.raises(ValueError, match="not a result line"):
             read(line)
 
@@ -102,7 +102,7 @@ def test_a_peek_sees_the_id_that_a_full_look_sees(
 ) -> None:
     members = [("custom_id", custom_id), ("result", {"type": "expired", "x": '"custom_id":"b"'})]
     text = json.dumps(dict(members if first else members[::-1]), separators=separators, ensure_ascii=ascii_only)
-    assert peek_custom_id(text.encode()) == parse_answer(text.encode()).custom_id == custom_id
+    assert peek_custom_id(text.encode()) == parse_result(text.encode()).custom_id == custom_id
 
 
 def test_a_peek_at_nonsense_is_a_value_error() -> None:
@@ -148,6 +148,6 @@ def test_what_is_tried_again(kind: str, error_type: str, expected: bool) -> None
     ],
 )
 def test_the_result_is_the_one_json_value_of_that_name_wherever_it_stands(line: bytes) -> None:
-    answer = parse_answer(line)
+    answer = parse_result(line)
     assert (answer.custom_id, answer.type, answer.model) == ("a-1-2", "succeeded", "m")
     assert json.loads(answer.result) == {"type": "succeeded", "message": {"model": "m"}}

@@ -1,4 +1,4 @@
-"""Which shelf a record lies on, and the texts that order it."""
+"""Which kind of open work a record is, and the texts that order it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchdrop.domain.open_work import Shelf, instant, place_of_batch, place_of_job
+from batchdrop.domain.open_work import OpenWork, instant, place_of_batch, place_of_job
 from batchdrop.domain.records import BatchState, JobState
 from tests.adapters.records import batch, job
 
@@ -37,36 +37,36 @@ def test_instants_are_utc_and_lose_nothing(moment: datetime, hours: int) -> None
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({"state": JobState.planning, "updated_at": LATER}, (Shelf.planning, TEXT)),
-        ({"state": JobState.planning, "lease_until": LATER}, (Shelf.planning, TEXT)),
-        ({"state": JobState.held, "updated_at": LATER}, (Shelf.held, TEXT)),
-        ({"state": JobState.finishing, "updated_at": LATER}, (Shelf.finishing, TEXT)),
+        ({"state": JobState.planning, "updated_at": LATER}, (OpenWork.planning, TEXT)),
+        ({"state": JobState.planning, "lease_until": LATER}, (OpenWork.planning, TEXT)),
+        ({"state": JobState.held, "updated_at": LATER}, (OpenWork.held, TEXT)),
+        ({"state": JobState.finishing, "updated_at": LATER}, (OpenWork.finishing, TEXT)),
         ({"state": JobState.running}, None),
-        ({"state": JobState.running, "cancel_requested": True, "updated_at": LATER}, (Shelf.canceling, TEXT)),
+        ({"state": JobState.running, "cancel_requested": True, "updated_at": LATER}, (OpenWork.canceling, TEXT)),
         ({"state": JobState.done}, None),
         ({"state": JobState.rejected}, None),
         ({"state": JobState.canceled}, None),
     ],
 )
-def test_jobs(fields: dict[str, Any], expected: tuple[Shelf, str] | None) -> None:
+def test_jobs(fields: dict[str, Any], expected: tuple[OpenWork, str] | None) -> None:
     assert place_of_job(job(**fields)) == expected
 
 
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({"state": BatchState.ready, "priority": 3}, (Shelf.waiting, f"3|{TAG}")),
-        ({"state": BatchState.ready, "admitted_at": LATER}, (Shelf.admitted, TEXT)),
-        ({"state": BatchState.ready, "admitted_at": LATER, "handed_at": LATEST}, (Shelf.admitted, LATEST_TEXT)),
-        ({"state": BatchState.submitting, "intent_at": LATER}, (Shelf.submitting, TEXT)),
-        ({"state": BatchState.submitting}, (Shelf.submitting, TAG)),
-        ({"state": BatchState.in_progress, "created_at": LATER}, (Shelf.watched, TEXT)),
-        ({"state": BatchState.canceling, "created_at": LATER}, (Shelf.watched, TEXT)),
-        ({"state": BatchState.ended, "ended_at": LATER}, (Shelf.ended, TEXT)),
-        ({"state": BatchState.ended, "ended_at": LATER, "handed_at": LATEST}, (Shelf.ended, LATEST_TEXT)),
-        ({"state": BatchState.ended}, (Shelf.ended, TAG)),
+        ({"state": BatchState.ready, "priority": 3}, (OpenWork.waiting, f"3|{TAG}")),
+        ({"state": BatchState.ready, "admitted_at": LATER}, (OpenWork.admitted, TEXT)),
+        ({"state": BatchState.ready, "admitted_at": LATER, "message_sent_at": LATEST}, (OpenWork.admitted, LATEST_TEXT)),
+        ({"state": BatchState.submitting, "intent_at": LATER}, (OpenWork.submitting, TEXT)),
+        ({"state": BatchState.submitting}, (OpenWork.submitting, TAG)),
+        ({"state": BatchState.in_progress, "created_at": LATER}, (OpenWork.watched, TEXT)),
+        ({"state": BatchState.canceling, "created_at": LATER}, (OpenWork.watched, TEXT)),
+        ({"state": BatchState.ended, "ended_at": LATER}, (OpenWork.ended, TEXT)),
+        ({"state": BatchState.ended, "ended_at": LATER, "message_sent_at": LATEST}, (OpenWork.ended, LATEST_TEXT)),
+        ({"state": BatchState.ended}, (OpenWork.ended, TAG)),
         ({"state": BatchState.collected}, None),
     ],
 )
-def test_batches(fields: dict[str, Any], expected: tuple[Shelf, str] | None) -> None:
+def test_batches(fields: dict[str, Any], expected: tuple[OpenWork, str] | None) -> None:
     assert place_of_batch(batch(**fields)) == expected

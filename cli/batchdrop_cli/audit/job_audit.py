@@ -26,7 +26,7 @@ from batchdrop.formats.api_result import peek_custom_id
 from batchdrop.formats.checksums import Crc64
 from batchdrop.formats.lines import Line, read_lines
 from batchdrop.formats.splice import custom_id_of
-from batchdrop.ports import Claude, Ledger, Objects, Shelf
+from batchdrop.ports import Claude, Ledger, Objects, OpenWork
 from batchdrop.stages.collect.download import split_lines
 from batchdrop.stages.collect.pieces import OWN_LINE_BYTES
 from batchdrop_cli.audit.findings import ROW_ENDS, Finding, Severity, in_records, queued_by
@@ -100,10 +100,10 @@ class Audit:
 
     def job(self, job_id: str) -> list[Finding]:
         """Everything that is wrong with a job; empty when all promises are kept."""
-        job = self._ledger.job(job_id)
+        job = self._ledger.get_job(job_id)
         if job is None:
             return [Finding(kind="unknown_job", sentence="there is no such job in the table", job_id=job_id)]
-        batches = list(self._ledger.batches(job_id))
+        batches = list(self._ledger.list_batches(job_id))
         sent = _Sent(job, max((batch.last_line for batch in batches), default=0), complete=self._evidence.complete)
         found = chain(in_records(job, batches), self._claims(job, batches), self._at_api(job, batches, sent))
         if job.state in TERMINAL_JOB_STATES:
@@ -113,9 +113,9 @@ class Audit:
 
     def stack(self) -> list[Finding]:
         """What concerns no single job: what the stack believes to have at the API."""
-        shelves = (Shelf.admitted, Shelf.submitting, Shelf.watched)
-        queued = queued_by(batch for shelf in shelves for batch in self._ledger.shelf(shelf))
-        counted = self._ledger.admission().queued
+        at_api = (OpenWork.admitted, OpenWork.submitting, OpenWork.watched)
+        queued = queued_by(batch for work in at_api for batch in self._ledger.list_open_batches(work))
+        counted = self._ledger.get_admission().queued
         if queued == counted:
             return []
         # The index lags behind the table while work is going on.

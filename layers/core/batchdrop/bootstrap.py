@@ -82,7 +82,7 @@ def plan(settings: PlanSettings) -> Plan:
     limits = Limits(
         max_requests=min(settings.max_batch_requests, settings.queued_requests_limit),
         max_body_bytes=settings.max_batch_bytes,
-        # Answers are rarely a quarter of `max_tokens`; where they are, the collector downloads them in windows that fit its disk.
+        # Results are rarely a quarter of `max_tokens`; where they are, the collector downloads them in windows that fit its disk.
         max_answer_bytes=4 * settings.spool_bytes,
     )
     return Plan(
@@ -118,7 +118,7 @@ def submit(settings: SubmitSettings) -> Submit:
 
 def poll(settings: PollSettings, metrics: Metrics) -> Poll:
     from batchdrop.stages.poll.repair import Repair
-    from batchdrop.stages.poll.settle import Resolve
+    from batchdrop.stages.poll.settle import Settle
     from batchdrop.stages.poll.tick import Poll
     from batchdrop.stages.poll.watch import Watch
 
@@ -146,7 +146,7 @@ def poll(settings: PollSettings, metrics: Metrics) -> Poll:
         parts.clock,
         metrics,
         Watch(parts.ledger, parts.queues, claude, parts.clock),
-        Resolve(parts.ledger, claude, parts.clock, cancel, grace=timedelta(seconds=settings.grace_seconds)),
+        Settle(parts.ledger, claude, parts.clock, cancel, grace=timedelta(seconds=settings.grace_seconds)),
         Repair(parts.ledger, parts.queues, parts.clock, metrics, patience=timedelta(seconds=settings.visibility_seconds)),
         admit,
         cancel,

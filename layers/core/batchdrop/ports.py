@@ -1,6 +1,6 @@
 """What the use cases need from the outside, in their own words.
 
-Each port has one adapter (AWS or Anthropic) and one in-memory twin in `tests/twins/`; one test suite runs over both.
+Each port has one adapter (AWS or Anthropic) and one in-memory fake in `tests/fakes/`; one test suite runs over both.
 Every method that leaves the process may raise `Throttled`; anything else it may raise is named in its docstring.
 """
 
@@ -15,7 +15,7 @@ from typing import BinaryIO, Protocol
 
 import msgspec
 
-from batchdrop.domain.open_work import Shelf
+from batchdrop.domain.open_work import OpenWork
 from batchdrop.domain.records import Admission, Batch, Job, JobState, ObjectRef, Part, Record
 
 # ---------------------------------------------------------------- time
@@ -97,7 +97,7 @@ class Objects(Protocol):
 # ---------------------------------------------------------------- the table
 
 
-class Tally(Record, frozen=True, kw_only=True):
+class Counters(Record, frozen=True, kw_only=True):
     """What a batch move adds to the counters of its job and of the admission record, in the same transaction."""
 
     total: int = 0
@@ -115,7 +115,7 @@ class Tally(Record, frozen=True, kw_only=True):
     """Requests added to (or, negative, released from) what counts against the workspace's queue limit."""
 
 
-NO_TALLY = Tally()
+UNCHANGED = Counters()
 
 
 class Ledger(Protocol):
@@ -128,26 +128,26 @@ class Ledger(Protocol):
     def open_job(self, job: Job) -> tuple[Job, bool]:
         """Creates the job unless it exists. Returns the stored job (strongly consistent) and whether this call created it."""
 
-    def job(self, job_id: str) -> Job | None:
+    def get_job(self, job_id: str) -> Job | None:
         """Strongly consistent."""
 
     def move_job(self, before: Job, after: Job) -> Job:
         """Writes every field but the counters, if `before.revision` still holds. Raises LostRace."""
 
-    def add_batch(self, batch: Batch, tally: Tally) -> bool:
-        """Creates a batch and adds the tally to its job, in one transaction. False: the batch existed; nothing was changed."""
+    def add_batch(self, batch: Batch, counters: Counters) -> bool:
+        """Creates a batch and adds the counters of its job, in one transaction. False: the batch existed; nothing was changed."""
 
-    def batch(self, job_id: str, name: str) -> Batch | None:
+    def get_batch(self, job_id: str, name: str) -> Batch | None:
         """Strongly consistent."""
 
-    def batches(self, job_id: str) -> Iterator[Batch]:
+    def list_batches(self, job_id: str) -> Iterator[Batch]:
         """All batches of a job in order of name, strongly consistent, a page at a time."""
 
     def move_batch(
         self,
         before: Batch,
         after: Batch,
-        tally: Tally = NO_TALLY,
+        counters: Counters = UNCHANGED,
         *,
         job_state: JobState | None = None,
         queue_limit: int | None = None,
@@ -156,15 +156,15 @@ class Ledger(Protocol):
     ) -> Batch:
         """Moves one batch if `before.revision` still holds; everything below is part of the same transaction.
 
-        - the tally is added to the job and to the admission record;
+        - they are added to the job and to the admission record;
         - `job_state`: the job must be in this state, and not be asked to cancel;
         - `queue_limit`: the admission record must stay at or below this many queued requests and must not be blocked
           (a probe passes: see `Admission.probe_at`, the caller decides and passes a limit; blocked is the caller's check);
         - an `api_id` that `after` gains is claimed for this batch alone; one that it gives up is released;
-        - `follow_up`: this batch is created (the tally counts it);
+        - `follow_up`: this batch is created (the counters count it);
         - `finish`: the job as read; all its other batches are collected (`batches_collected + 1 == batches_total` is a
           condition on the stored counters) and it becomes `finishing`. Without it, the condition is that this is NOT the last
-          batch when the tally says `batches_collected=1` and there is no follow-up.
+          batch when the counters say `batches_collected=1` and there is no follow-up.
 
         Raises LostRace, whichever condition failed.
         """
@@ -172,13 +172,13 @@ class Ledger(Protocol):
     def owner_of(self, api_id: str) -> tuple[str, str] | None:
         """(job id, batch name) that claimed an API batch, or None. Strongly consistent."""
 
-    def shelf(self, shelf: Shelf, *, limit: int | None = None) -> Iterator[Batch]:
-        """Batches on a shelf in its order, a page at a time, eventually consistent."""
+    def list_open_batches(self, work: OpenWork, *, limit: int | None = None) -> Iterator[Batch]:
+        """Batches that are this kind of open work, in its order, a page at a time, eventually consistent."""
 
-    def job_shelf(self, shelf: Shelf, *, limit: int | None = None) -> Iterator[Job]:
-        """Jobs on a shelf in its order, a page at a time, eventually consistent."""
+    def list_open_jobs(self, work: OpenWork, *, limit: int | None = None) -> Iterator[Job]:
+        """Jobs that are this kind of open work, in its order, a page at a time, eventually consistent."""
 
-    def admission(self) -> Admission:
+    def get_admission(self) -> Admission:
         """Strongly consistent; an empty record when there is none yet."""
 
     def move_admission(self, before: Admission, after: Admission) -> Admission:
@@ -279,7 +279,29 @@ class Metrics(Protocol):
 
 
 __all__ = [
-    "NO_TALLY", "Admission", "ApiBatch", "ApiCounts", "ApiPage", "Batch", "Claude", "Clock", "Deadline", "Job", "JobState",
-    "Ledger", "Metrics", "Notices", "ObjectInfo", "ObjectRef", "ObjectWriter", "Objects", "Part", "Queue", "Queues", "Shelf",
-    "Switch", "SwitchState", "Tally",
+    "UNCHANGED",
+    "Admission",
+    "ApiBatch",
+    "ApiCounts",
+    "ApiPage",
+    "Batch",
+    "Claude",
+    "Clock",
+    "Counters",
+    "Deadline",
+    "Job",
+    "JobState",
+    "Ledger",
+    "Metrics",
+    "Notices",
+    "ObjectInfo",
+    "ObjectRef",
+    "ObjectWriter",
+    "Objects",
+    "OpenWork",
+    "Part",
+    "Queue",
+    "Queues",
+    "Switch",
+    "SwitchState",
 ]  # fmt: skip

@@ -57,7 +57,7 @@ class Change:
 
     def write(self, item: Item, kind: type[Record], *, keep: Sequence[str]) -> None:
         """Makes the stored fields those of `item`, all but `keep`; what `item` lacks is removed."""
-        for name in (*kind.__struct_fields__, "shelf", "due"):
+        for name in (*kind.__struct_encode_fields__, "shelf", "due"):
             if name in keep:
                 continue
             if name in item:

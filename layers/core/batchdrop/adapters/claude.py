@@ -1,7 +1,7 @@
 """The Message Batches API over Anthropic's SDK.
 
 The SDK brings the headers, the credentials and the connection. Its own retries are off: they would send a create again after a
-lost answer, and a body from disk the second time as nothing. Answers are parsed here, straight from bytes.
+lost answer, and a body from disk the second time as nothing. Results are parsed here, straight from bytes.
 
 Importing the SDK costs most of a second, so it happens at the first call.
 """

@@ -31,10 +31,10 @@ from batchdrop.adapters.items import (
     record_of,
 )
 from batchdrop.domain.errors import LostRace, Throttled
-from batchdrop.domain.open_work import Shelf
+from batchdrop.domain.open_work import OpenWork
 from batchdrop.domain.records import Admission, Batch, Job, JobState, Record
 from batchdrop.domain.transitions import check_batch_move, check_job_move
-from batchdrop.ports import NO_TALLY, Clock, Tally
+from batchdrop.ports import UNCHANGED, Clock, Counters
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -48,7 +48,7 @@ _LONGEST_PAUSE = 1.0
 _READINGS = 8
 # Items of one query. DynamoDB ends a page at 1 MB anyway, which is about as many; fewer would only be more calls.
 _PAGE = 1000
-_COUNTERS = tuple(name for name in Tally.__struct_fields__ if name != "queued")
+_COUNTERS = tuple(name for name in Counters.__struct_fields__ if name != "queued")
 _QUEUED = ("queued",)
 
 
@@ -71,7 +71,7 @@ class DynamoLedger:
             return self._known_job(job.id), False
         return job, True
 
-    def job(self, job_id: str) -> Job | None:
+    def get_job(self, job_id: str) -> Job | None:
         return self._get(job_key(job_id), Job)
 
     def move_job(self, before: Job, after: Job) -> Job:
@@ -83,24 +83,24 @@ class DynamoLedger:
         self._commit_or_lose([change.update()])
         return _with_counters(stored, self._known_job(before.id), _COUNTERS)
 
-    def job_shelf(self, shelf: Shelf, *, limit: int | None = None) -> Iterator[Job]:
-        return self._on_shelf(shelf, Job, limit)
+    def list_open_jobs(self, work: OpenWork, *, limit: int | None = None) -> Iterator[Job]:
+        return self._list_open(work, Job, limit)
 
     # ---------------------------------------------------------------- batches
 
-    def add_batch(self, batch: Batch, tally: Tally) -> bool:
+    def add_batch(self, batch: Batch, counters: Counters) -> bool:
         try:
-            self._commit([self._new_batch(batch), *self._tallied(batch.job_id, tally)])
+            self._commit([self._new_batch(batch), *self._counted_in(batch.job_id, counters)])
         except _Unmet as unmet:
             if unmet.first == 0:
                 return False
             raise LostRace(str(unmet)) from unmet
         return True
 
-    def batch(self, job_id: str, name: str) -> Batch | None:
+    def get_batch(self, job_id: str, name: str) -> Batch | None:
         return self._get(batch_key(job_id, name), Batch)
 
-    def batches(self, job_id: str) -> Iterator[Batch]:
+    def list_batches(self, job_id: str) -> Iterator[Batch]:
         question: QueryInputTypeDef = {
             "TableName": self._table,
             "KeyConditionExpression": "pk = :job and begins_with(sk, :batches)",
@@ -113,7 +113,7 @@ class DynamoLedger:
         self,
         before: Batch,
         after: Batch,
-        tally: Tally = NO_TALLY,
+        counters: Counters = UNCHANGED,
         *,
         job_state: JobState | None = None,
         queue_limit: int | None = None,
@@ -125,22 +125,22 @@ class DynamoLedger:
         others = [self._moved_batch(before, stored), *self._claims(before, stored)]
         if follow_up is not None:
             others.append(self._new_batch(follow_up))
-        if finish is None and (follow_up is not None or not tally.batches_collected):
-            self._commit_or_lose([*others, *self._tallied(before.job_id, tally, job_state, queue_limit)])
+        if finish is None and (follow_up is not None or not counters.batches_collected):
+            self._commit_or_lose([*others, *self._counted_in(before.job_id, counters, job_state, queue_limit)])
         else:
-            self._commit_counted(others, before.job_id, tally, job_state=job_state, queue_limit=queue_limit, finish=finish)
+            self._commit_counted(others, before.job_id, counters, job_state=job_state, queue_limit=queue_limit, finish=finish)
         return stored
 
     def owner_of(self, api_id: str) -> tuple[str, str] | None:
         claim = self._item(claim_key(api_id))
         return None if claim is None else (claim["job_id"]["S"], claim["batch_name"]["S"])
 
-    def shelf(self, shelf: Shelf, *, limit: int | None = None) -> Iterator[Batch]:
-        return self._on_shelf(shelf, Batch, limit)
+    def list_open_batches(self, work: OpenWork, *, limit: int | None = None) -> Iterator[Batch]:
+        return self._list_open(work, Batch, limit)
 
     # ---------------------------------------------------------------- admission
 
-    def admission(self) -> Admission:
+    def get_admission(self) -> Admission:
         return self._get(admission_key(), Admission) or Admission()
 
     def move_admission(self, before: Admission, after: Admission) -> Admission:
@@ -151,7 +151,7 @@ class DynamoLedger:
         stored = msgspec.structs.replace(after, revision=before.revision + 1)
         change.write(admission_item(stored), Admission, keep=_QUEUED)
         self._commit_or_lose([change.update()])
-        return _with_counters(stored, self.admission(), _QUEUED)
+        return _with_counters(stored, self.get_admission(), _QUEUED)
 
     # ---------------------------------------------------------------- parts of a batch's transaction
 
@@ -179,17 +179,17 @@ class DynamoLedger:
             given_up.require(it_is_ours)
             yield given_up.delete()
 
-    def _tallied(
-        self, job_id: str, tally: Tally, job_state: JobState | None = None, queue_limit: int | None = None
+    def _counted_in(
+        self, job_id: str, counters: Counters, job_state: JobState | None = None, queue_limit: int | None = None
     ) -> Iterator[Action]:
-        counted = any(getattr(tally, name) for name in _COUNTERS)
+        counted = any(getattr(counters, name) for name in _COUNTERS)
         if counted or job_state is not None:
-            change = self._job_change(job_id, tally, job_state)
+            change = self._job_change(job_id, counters, job_state)
             yield change.update() if counted else change.check()
-        if tally.queued or queue_limit is not None:
-            yield self._admitted(tally.queued, queue_limit)
+        if counters.queued or queue_limit is not None:
+            yield self._admitted(counters.queued, queue_limit)
 
-    def _job_change(self, job_id: str, tally: Tally, job_state: JobState | None) -> Change:
+    def _job_change(self, job_id: str, counters: Counters, job_state: JobState | None) -> Change:
         change = Change(self._table, job_key(job_id), f"job {job_id}")
         # An addition would make an item out of nothing.
         it_exists = "attribute_exists(pk)"
@@ -199,7 +199,7 @@ class DynamoLedger:
             not_asked_to_cancel = change.equals("cancel_requested", False)
             change.require(in_that_state, not_asked_to_cancel)
         for name in _COUNTERS:
-            if amount := getattr(tally, name):
+            if amount := getattr(counters, name):
                 change.add(name, amount)
         return change
 
@@ -219,7 +219,7 @@ class DynamoLedger:
         self,
         others: Sequence[Action],
         job_id: str,
-        tally: Tally,
+        counters: Counters,
         *,
         job_state: JobState | None,
         queue_limit: int | None,
@@ -229,11 +229,11 @@ class DynamoLedger:
 
         DynamoDB does not calculate in conditions: the counters are read, judged here, and must be the same when written.
         """
-        admitted = [self._admitted(tally.queued, queue_limit)] if tally.queued or queue_limit is not None else []
+        admitted = [self._admitted(counters.queued, queue_limit)] if counters.queued or queue_limit is not None else []
         for _ in range(_READINGS):
             job = self._known_job(job_id)
-            _judge(job, tally, job_state, finish)
-            change = self._job_change(job_id, tally, job_state)
+            _judge(job, counters, job_state, finish)
+            change = self._job_change(job_id, counters, job_state)
             no_batch_came_between = " and ".join(
                 change.equals(name, getattr(job, name)) for name in ("batches_collected", "batches_total")
             )
@@ -283,7 +283,7 @@ class DynamoLedger:
         raise Throttled(f"{actions[0].label}: the table was busy {_TRIES} times in a row")
 
     def _known_job(self, job_id: str) -> Job:
-        job = self.job(job_id)
+        job = self.get_job(job_id)
         if job is None:
             raise LostRace(f"job {job_id} is not in the table")
         return job
@@ -296,12 +296,12 @@ class DynamoLedger:
         with throttling():
             return self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
 
-    def _on_shelf[R: Record](self, shelf: Shelf, kind: type[R], limit: int | None) -> Iterator[R]:
+    def _list_open[R: Record](self, work: OpenWork, kind: type[R], limit: int | None) -> Iterator[R]:
         question: QueryInputTypeDef = {
             "TableName": self._table,
             "IndexName": INDEX,
             "KeyConditionExpression": "shelf = :shelf",
-            "ExpressionAttributeValues": {":shelf": {"S": str(shelf)}},
+            "ExpressionAttributeValues": {":shelf": {"S": str(work)}},
         }
         return self._query(question, kind, limit)
 
@@ -353,14 +353,14 @@ def _nobody_changed_it(change: Change, revision: int) -> str:
     return change.equals("revision", revision)
 
 
-def _judge(job: Job, tally: Tally, job_state: JobState | None, finish: Job | None) -> None:
+def _judge(job: Job, counters: Counters, job_state: JobState | None, finish: Job | None) -> None:
     """Raises LostRace unless the job, as it is now, allows the move as it was asked for."""
     if job_state is not None and (job.state is not job_state or job.cancel_requested):
         raise LostRace(f"job {job.id} is {job.state}{', asked to cancel' * job.cancel_requested}")
     if finish is not None and job.revision != finish.revision:
         raise LostRace(f"job {job.id} has changed since it was read")
-    collected = job.batches_collected + tally.batches_collected
-    is_last = job.state is JobState.running and collected == job.batches_total + tally.batches_total
+    collected = job.batches_collected + counters.batches_collected
+    is_last = job.state is JobState.running and collected == job.batches_total + counters.batches_total
     if is_last and finish is None:
         raise LostRace(f"job {job.id}: this is its last batch by now; read the job again and finish it")
     if finish is not None and not is_last:

@@ -48,11 +48,11 @@ def admission_key() -> Item:
 
 
 def job_item(job: Job) -> Item:
-    return fields_of(job) | _shelved(place_of_job(job)) | job_key(job.id)
+    return fields_of(job) | _open_work(place_of_job(job)) | job_key(job.id)
 
 
 def batch_item(batch: Batch) -> Item:
-    return fields_of(batch) | _shelved(place_of_batch(batch)) | batch_key(batch.job_id, batch.name)
+    return fields_of(batch) | _open_work(place_of_batch(batch)) | batch_key(batch.job_id, batch.name)
 
 
 def claim_item(api_id: str, batch: Batch) -> Item:
@@ -114,5 +114,5 @@ def _key(partition: str, sort: str) -> Item:
     return {"pk": {"S": partition}, "sk": {"S": sort}}
 
 
-def _shelved(place: tuple[str, str] | None) -> Item:
+def _open_work(place: tuple[str, str] | None) -> Item:
     return {} if place is None else {"shelf": {"S": str(place[0])}, "due": {"S": place[1]}}

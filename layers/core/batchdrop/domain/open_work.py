@@ -1,6 +1,6 @@
-"""Which open work lies on which shelf of the table's sparse index, and in which order.
+"""Which kind of open work a record is, and its order there: the two keys of the table's sparse index.
 
-A record that is on no shelf waits for nobody: a running job (its batches carry it), a collected batch, a job that has ended.
+A record that is no open work waits for nobody: a running job (its batches carry it), a collected batch, a job that has ended.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from batchdrop.domain.records import Batch, BatchState, Job, JobState
 
 
-class Shelf(StrEnum):
+class OpenWork(StrEnum):
     """The partitions of the sparse index of open work. The index is eventually consistent: a hint, never the truth."""
 
     planning = "planning"
@@ -26,19 +26,19 @@ class Shelf(StrEnum):
     waiting = "waiting"
     """ready batches without admitted_at, by priority, then tag"""
     admitted = "admitted"
-    """ready batches with admitted_at, by handed_at (else admitted_at)"""
+    """ready batches with admitted_at, by message_sent_at (else admitted_at)"""
     submitting = "submitting"
     """batches, by intent_at"""
     watched = "watched"
     """in_progress and canceling batches, by created_at"""
     ended = "ended"
-    """batches, by handed_at (else ended_at)"""
+    """batches, by message_sent_at (else ended_at)"""
 
 
 class Place(NamedTuple):
-    """A shelf and the text that orders a record on it."""
+    """The partition key and the sort key of the sparse index (stored as `shelf` and `due`)."""
 
-    shelf: Shelf
+    work: OpenWork
     due: str
 
 
@@ -50,13 +50,13 @@ def instant(moment: datetime) -> str:
 def place_of_job(job: Job) -> Place | None:
     match job.state:
         case JobState.planning:
-            return Place(Shelf.planning, instant(job.lease_until or job.updated_at))
+            return Place(OpenWork.planning, instant(job.lease_until or job.updated_at))
         case JobState.held:
-            return Place(Shelf.held, instant(job.updated_at))
+            return Place(OpenWork.held, instant(job.updated_at))
         case JobState.running if job.cancel_requested:
-            return Place(Shelf.canceling, instant(job.updated_at))
+            return Place(OpenWork.canceling, instant(job.updated_at))
         case JobState.finishing:
-            return Place(Shelf.finishing, instant(job.updated_at))
+            return Place(OpenWork.finishing, instant(job.updated_at))
         case _:
             return None
 
@@ -65,14 +65,14 @@ def place_of_batch(batch: Batch) -> Place | None:
     """A missing time falls back to the batch's tag, which it always has: an odd record is looked at, never lost."""
     match batch.state:
         case BatchState.ready if batch.admitted_at is None:
-            return Place(Shelf.waiting, f"{batch.priority}|{instant(batch.tag)}")
+            return Place(OpenWork.waiting, f"{batch.priority}|{instant(batch.start_tag)}")
         case BatchState.ready:
-            return Place(Shelf.admitted, instant(batch.handed_at or batch.admitted_at or batch.tag))
+            return Place(OpenWork.admitted, instant(batch.message_sent_at or batch.admitted_at or batch.start_tag))
         case BatchState.submitting:
-            return Place(Shelf.submitting, instant(batch.intent_at or batch.tag))
+            return Place(OpenWork.submitting, instant(batch.intent_at or batch.start_tag))
         case BatchState.in_progress | BatchState.canceling:
-            return Place(Shelf.watched, instant(batch.created_at or batch.tag))
+            return Place(OpenWork.watched, instant(batch.created_at or batch.start_tag))
         case BatchState.ended:
-            return Place(Shelf.ended, instant(batch.handed_at or batch.ended_at or batch.tag))
+            return Place(OpenWork.ended, instant(batch.message_sent_at or batch.ended_at or batch.start_tag))
         case BatchState.collected:
             return None

@@ -50,11 +50,11 @@ type Decision = Wait | Release | Adopt | Identify
 
 def earliest_creation(batch: Batch) -> datetime:
     """No batch of ours can have been created before this, by the API's clock."""
-    return (batch.intent_at or batch.tag) - CLOCK_SKEW
+    return (batch.intent_at or batch.start_tag) - CLOCK_SKEW
 
 
 def latest_creation(batch: Batch) -> datetime:
-    return (batch.lease_until or batch.intent_at or batch.tag) + CLOCK_SKEW
+    return (batch.lease_until or batch.intent_at or batch.start_tag) + CLOCK_SKEW
 
 
 def candidates_for(batch: Batch, listed: Iterable[Candidate]) -> list[Candidate]:

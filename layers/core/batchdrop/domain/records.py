@@ -1,6 +1,7 @@
 """What the table remembers: jobs, batches, and the one admission record. Per-row data is never here.
 
-All times are timezone-aware UTC. A record is immutable; a change is a new record with `revision + 1`.
+All times are timezone-aware UTC. A record is immutable; a change is a new record with `revision + 1`. A field is stored
+under its own name, or under the one of an earlier version (`name=`): jobs that are under way cross an upgrade.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ class Part(Record, frozen=True, kw_only=True):
     crc64nvme: str
 
 
-class Verdict(Record, frozen=True, kw_only=True):
+class Unsent(Record, frozen=True, kw_only=True):
     """The end of every row of a batch that has no results at the API: never sent, or refused for good."""
 
     status: RowStatus
@@ -128,7 +129,7 @@ class Job(Record, frozen=True, kw_only=True):
     """One sentence for people: why rejected, held or canceled."""
     note: str = ""
     """One sentence for people: what became of the last control command."""
-    broken: Verdict | None = None
+    broken: Unsent | None = None
     """Why the last line of `source` is where a damaged gzip stream breaks off."""
     priority: int = 5
     """1 first, 9 last."""
@@ -141,7 +142,7 @@ class Job(Record, frozen=True, kw_only=True):
     """While set and not passed, one invocation of `plan` (planning) is at work."""
     lines: int = 0
     """Lines of the input, blank ones included."""
-    handed_at: datetime | None = None
+    message_sent_at: datetime | None = msgspec.field(default=None, name="handed_at")
     """When the message of the next step (plan, finish) was last sent."""
     repairs: int = 0
     """How often `poll` sent that message again."""
@@ -182,7 +183,7 @@ class Batch(Record, frozen=True, kw_only=True):
     body_bytes: int = 0
     """Size of the request body."""
     priority: int = 5
-    tag: datetime
+    start_tag: datetime = msgspec.field(name="tag")
     """Fair-queueing start tag: waiting batches are admitted in order of priority, then tag."""
     admitted_at: datetime | None = None
     """Capacity is reserved and a submit message was sent; None while waiting."""
@@ -201,13 +202,13 @@ class Batch(Record, frozen=True, kw_only=True):
     created_at: datetime | None = None
     """By the API's clock; results are kept 29 days from here."""
     ended_at: datetime | None = None
-    handed_at: datetime | None = None
+    message_sent_at: datetime | None = msgspec.field(default=None, name="handed_at")
     """When the message of the next step (submit, collect) was last sent."""
     repairs: int = 0
     """How often `poll` sent that message again."""
     collected_at: datetime | None = None
-    verdict: Verdict | None = None
-    answers: int = 0
+    unsent: Unsent | None = msgspec.field(default=None, name="verdict")
+    result_lines: int = msgspec.field(default=0, name="answers")
     """Result lines to expect: the sum of the API's request counts when it ended."""
     counts: Counts | None = None
     usage: dict[str, Usage] = {}

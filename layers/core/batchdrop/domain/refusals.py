@@ -8,7 +8,7 @@ from enum import StrEnum
 from batchdrop.domain.errors import Refused
 
 
-class Answer(StrEnum):
+class Reaction(StrEnum):
     wait = "wait"
     """The same batch may work later: put it back and slow down."""
     block = "block"
@@ -18,17 +18,17 @@ class Answer(StrEnum):
 
 
 # Source: Anthropic, "Errors" (status codes and error types) and "Rate limits".
-BY_STATUS: dict[int | None, Answer] = {
-    None: Answer.wait,  # the connection was never made
-    400: Answer.isolate,
-    401: Answer.block,
-    402: Answer.block,
-    403: Answer.block,
-    404: Answer.block,
-    413: Answer.isolate,
-    422: Answer.isolate,
-    429: Answer.wait,
-    529: Answer.wait,
+BY_STATUS: dict[int | None, Reaction] = {
+    None: Reaction.wait,  # the connection was never made
+    400: Reaction.isolate,
+    401: Reaction.block,
+    402: Reaction.block,
+    403: Reaction.block,
+    404: Reaction.block,
+    413: Reaction.isolate,
+    422: Reaction.isolate,
+    429: Reaction.wait,
+    529: Reaction.wait,
 }
 
 # A 429 that no waiting cures: it has no `retry-after` and asks for a person (Anthropic, "Errors").
@@ -50,10 +50,10 @@ _ADVICE = {
 }
 
 
-def answer_to(refusal: Refused) -> Answer:
+def reaction_to(refusal: Refused) -> Reaction:
     if refusal.code in SPEND_LIMIT_CODES:
-        return Answer.block
-    return BY_STATUS.get(refusal.status, Answer.wait)
+        return Reaction.block
+    return BY_STATUS.get(refusal.status, Reaction.wait)
 
 
 def waiting_time(refusal: Refused, refusals: int) -> timedelta:

@@ -21,7 +21,7 @@ _FIRST_ID = re.compile(rb'\{"custom_id": ?"([a-zA-Z0-9_-]+)"')
 _HEAD = re.compile(rb'\{"custom_id": ?"([a-zA-Z0-9_-]+)", ?"result": ?')
 
 
-class Answer(NamedTuple):
+class ApiResult(NamedTuple):
     """What Batchdrop needs to know about one result; numbers are tokens, 0 where the API gave none."""
 
     custom_id: str
@@ -84,7 +84,7 @@ _result = msgspec.json.Decoder(_Result).decode
 _bare = msgspec.json.Decoder(_Bare).decode
 
 
-def parse_answer(line: bytes) -> Answer:
+def parse_result(line: bytes) -> ApiResult:
     """Reads one line (its newline may be there). Raises ValueError when it is no result line, saying why.
 
     A line that names its row and its type is always an answer, even if the rest is not as documented: it may have been paid.
@@ -98,7 +98,7 @@ def parse_answer(line: bytes) -> Answer:
     if cache is None:
         # Before there were two lifetimes every cache write was one of five minutes.
         cache = _CacheCreation(usage.cache_creation_input_tokens)
-    return Answer(
+    return ApiResult(
         custom_id,
         result.type,
         raw,

@@ -10,7 +10,7 @@ import msgspec
 from batchdrop.domain import fairness, refusals
 from batchdrop.domain.errors import LostRace
 from batchdrop.domain.records import Admission, Batch, BatchState, Job, JobState
-from batchdrop.ports import Clock, Ledger, Queue, Queues, Shelf, Switch, SwitchState, Tally
+from batchdrop.ports import Clock, Counters, Ledger, OpenWork, Queue, Queues, Switch, SwitchState
 
 # How many waiting batches one tick looks at. Those beyond wait for the next tick; it bounds time and memory.
 _LOOK_AT = 1000
@@ -38,20 +38,20 @@ class Admit:
 
     def job(self, job: Job) -> int:
         """Admits what fits of a job just planned, unless others have waited longer. Returns the number of batches."""
-        first = next(iter(self._ledger.shelf(Shelf.waiting, limit=1)), None)
-        if first is not None and (first.priority, first.tag) < (job.priority, job.created_at):
+        first = next(iter(self._ledger.list_open_batches(OpenWork.waiting, limit=1)), None)
+        if first is not None and (first.priority, first.start_tag) < (job.priority, job.created_at):
             return 0
-        return self._admit(filter(is_waiting, self._ledger.batches(job.id)))
+        return self._admit(filter(is_waiting, self._ledger.list_batches(job.id)))
 
     def tick(self) -> int:
         """Admits what fits of all that waits. Returns the number of batches."""
-        return self._admit(self._ledger.shelf(Shelf.waiting, limit=_LOOK_AT))
+        return self._admit(self._ledger.list_open_batches(OpenWork.waiting, limit=_LOOK_AT))
 
     def _admit(self, waiting: Iterable[Batch]) -> int:
         now = self._clock.now()
         if self._switch.state() is not SwitchState.run:
             return 0
-        admission = self._ledger.admission()
+        admission = self._ledger.get_admission()
         budget = self._budget(admission, now)
         room = self._limit - admission.queued
         jobs: dict[str, bool] = {}
@@ -64,7 +64,7 @@ class Admit:
             if not self._runs(batch.job_id, jobs):
                 continue
             if batch.requests > room and not self._larger_than_all_room(batch, admission):
-                if fairness.may_be_overtaken(batch.tag, now):
+                if fairness.may_be_overtaken(batch.start_tag, now):
                     continue
                 break
             if self._reserve(batch, now):
@@ -87,16 +87,18 @@ class Admit:
 
     def _runs(self, job_id: str, known: dict[str, bool]) -> bool:
         if job_id not in known:
-            job = self._ledger.job(job_id)
+            job = self._ledger.get_job(job_id)
             known[job_id] = job is not None and job.state is JobState.running and not job.cancel_requested
         return known[job_id]
 
     def _reserve(self, batch: Batch, now: datetime) -> bool:
         """Takes capacity for one batch and sends it on its way."""
-        admitted = msgspec.structs.replace(batch, admitted_at=now, handed_at=now, repairs=0)
+        admitted = msgspec.structs.replace(batch, admitted_at=now, message_sent_at=now, repairs=0)
         limit = max(self._limit, batch.requests)
         try:
-            self._ledger.move_batch(batch, admitted, Tally(queued=batch.requests), job_state=JobState.running, queue_limit=limit)
+            self._ledger.move_batch(
+                batch, admitted, Counters(queued=batch.requests), job_state=JobState.running, queue_limit=limit
+            )
         except LostRace:
             return False
         self._queues.send(Queue.submit, {"job_id": batch.job_id, "batch": batch.name})

@@ -23,7 +23,7 @@ class Fault(Record, frozen=True):
     message: str
 
 
-class Entry(NamedTuple):
+class BatchRow(NamedTuple):
     line: Line
     fault: Fault | None
 
@@ -32,7 +32,7 @@ _NUMBERED_LINE_BYTES = MAX_LINE_BYTES + NUMBER_BYTES
 _decode_fault = msgspec.json.Decoder(Fault).decode
 
 
-class Stretch(NamedTuple):
+class LineBlock(NamedTuple):
     """Lines of a batch that follow one another, and those among them that are not sent."""
 
     block: Block
@@ -48,7 +48,7 @@ class Stretch(NamedTuple):
         found = params_in(block.data)
         return found if len(found) == block.lines else None
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[BatchRow]:
         """The lines that are not blank."""
         if self.numbered:
             return _paired(map(numbered, lines_in(self.block, _NUMBERED_LINE_BYTES)), iter(self.faults))
@@ -56,20 +56,20 @@ class Stretch(NamedTuple):
 
 
 @contextmanager
-def stretches_of(objects: Objects, batch: Batch) -> Iterator[Iterator[Stretch]]:
+def line_blocks_of(objects: Objects, batch: Batch) -> Iterator[Iterator[LineBlock]]:
     """The lines of a batch, a chunk's worth at a time. Raises ObjectGone, also while reading."""
     span = batch.span
     longest = _NUMBERED_LINE_BYTES if span.numbered else MAX_LINE_BYTES
     with objects.read(span.object, span.start, span.end) as stream, faults_of(objects, batch) as faults:
         blocks = read_blocks(stream, start=span.start, first_line=span.first_line, max_line=longest)
-        yield _stretches(blocks, faults, numbered=span.numbered)
+        yield _line_blocks(blocks, faults, numbered=span.numbered)
 
 
 @contextmanager
-def entries_of(objects: Objects, batch: Batch) -> Iterator[Iterator[Entry]]:
+def batch_rows_of(objects: Objects, batch: Batch) -> Iterator[Iterator[BatchRow]]:
     """The lines of a batch that are not blank. Raises ObjectGone, also while reading."""
-    with stretches_of(objects, batch) as stretches:
-        yield chain.from_iterable(stretch.entries() for stretch in stretches)
+    with line_blocks_of(objects, batch) as blocks:
+        yield chain.from_iterable(stretch.entries() for stretch in blocks)
 
 
 @contextmanager
@@ -81,7 +81,7 @@ def faults_of(objects: Objects, batch: Batch) -> Iterator[Iterator[Fault]]:
         yield (_decode_fault(line.data) for line in read_lines(stream) if line.data)
 
 
-def _stretches(blocks: Iterator[Block], faults: Iterator[Fault], *, numbered: bool) -> Iterator[Stretch]:
+def _line_blocks(blocks: Iterator[Block], faults: Iterator[Fault], *, numbered: bool) -> Iterator[LineBlock]:
     fault = next(faults, None)
     for block in blocks:
         held: list[Fault] = []
@@ -89,14 +89,14 @@ def _stretches(blocks: Iterator[Block], faults: Iterator[Fault], *, numbered: bo
             if fault.line >= block.number:
                 held.append(fault)
             fault = next(faults, None)
-        yield Stretch(block, held, numbered)
+        yield LineBlock(block, held, numbered)
 
 
-def _paired(lines: Iterator[Line], faults: Iterator[Fault]) -> Iterator[Entry]:
+def _paired(lines: Iterator[Line], faults: Iterator[Fault]) -> Iterator[BatchRow]:
     fault = next(faults, None)
     for line in lines:
         if not line.data:
             continue
         while fault is not None and fault.line < line.number:
             fault = next(faults, None)
-        yield Entry(line, fault if fault is not None and fault.line == line.number else None)
+        yield BatchRow(line, fault if fault is not None and fault.line == line.number else None)

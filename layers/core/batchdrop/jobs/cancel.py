@@ -7,12 +7,12 @@ import logging
 import msgspec
 
 from batchdrop.domain.errors import ApiError, LostRace
-from batchdrop.domain.records import Batch, BatchState, Job, RowStatus, Verdict
-from batchdrop.ports import Claude, Clock, Ledger, Queue, Queues, Tally
+from batchdrop.domain.records import Batch, BatchState, Job, RowStatus, Unsent
+from batchdrop.ports import Claude, Clock, Counters, Ledger, Queue, Queues
 
 log = logging.getLogger(__name__)
 
-CANCELED = Verdict(status=RowStatus.canceled, error_type="canceled", message="The job was canceled before this row was sent.")
+CANCELED = Unsent(status=RowStatus.canceled, error_type="canceled", message="The job was canceled before this row was sent.")
 
 
 class Cancel:
@@ -25,7 +25,7 @@ class Cancel:
         self._claude = claude
 
     def job(self, job: Job) -> None:
-        for batch in self._ledger.batches(job.id):
+        for batch in self._ledger.list_batches(job.id):
             self.batch(batch)
 
     def batch(self, batch: Batch) -> None:
@@ -45,9 +45,9 @@ class Cancel:
         now = self._clock.now()
         released = -batch.requests if batch.admitted_at is not None else 0
         ended = msgspec.structs.replace(
-            batch, state=BatchState.ended, verdict=CANCELED, ended_at=now, handed_at=now, admitted_at=None, repairs=0
+            batch, state=BatchState.ended, unsent=CANCELED, ended_at=now, message_sent_at=now, admitted_at=None, repairs=0
         )
-        self._ledger.move_batch(batch, ended, Tally(batches_ended=1, queued=released))
+        self._ledger.move_batch(batch, ended, Counters(batches_ended=1, queued=released))
         self._queues.send(Queue.collect, {"job_id": batch.job_id, "batch": batch.name})
 
     def _cancel_at_api(self, batch: Batch) -> None:

@@ -19,13 +19,13 @@ class Publish:
 
     def job(self, job_id: str) -> Job | None:
         """Writes the status of a job as the table has it now, and returns the job."""
-        job = self._ledger.job(job_id)
+        job = self._ledger.get_job(job_id)
         for _ in range(_LOOKS):
             if job is None:
                 return None
-            notice = self._ledger.admission().notice
+            notice = self._ledger.get_admission().notice
             self._objects.put(self.key(job), documents.status(job, self._clock.now(), notice))
-            again = self._ledger.job(job_id)
+            again = self._ledger.get_job(job_id)
             if again == job:
                 return job
             job = again

@@ -23,11 +23,11 @@ _DOWNLOADS = 4
 _PAUSE = 1.0
 
 
-class Foreign(BatchdropError):
+class NotOurs(BatchdropError):
     """The first result shows that an adopted batch is somebody else's."""
 
 
-class Answers:
+class Results:
     """Access is in ascending order of line numbers.
 
     Results that do not fit `budget` bytes of disk are downloaded once for each half (quarter, ...) of the lines instead.
@@ -42,14 +42,14 @@ class Answers:
         self._usual = re.compile(rb'\{"custom_id": ?"%b([0-9]{1,12})"' % self._ours.encode())
         self._width = batch.last_line - batch.first_line + 1
 
-    def __enter__(self) -> Answers:
+    def __enter__(self) -> Results:
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         self._spool.close()
 
     def get(self, number: int) -> bytes | None:
-        """The result line as the API sent it, or None if it sent none. Raises Foreign, Incomplete, OutOfDisk, ApiError."""
+        """The result line as the API sent it, or None if it sent none. Raises NotOurs, Incomplete, OutOfDisk, ApiError."""
         if self._batch.api_id is None:
             return None
         if number > self._spool.last:
@@ -80,7 +80,7 @@ class Answers:
                 continue
             if received is None:
                 return False
-            if received >= self._batch.answers:
+            if received >= self._batch.result_lines:
                 return self._spool.seal()
             cut = None
             log.warning("fewer results than announced", extra={"batch": self._batch.name, "received": received})
@@ -96,7 +96,7 @@ class Answers:
             number = self._number_of(line)
             if not first <= number <= last:
                 if self._batch.adopted:
-                    raise Foreign(peek_custom_id(line))
+                    raise NotOurs(peek_custom_id(line))
                 log.warning("a result with an unknown custom id", extra={"batch": self._batch.name})
                 continue
             # Once for each line, however often the API repeats it: a repeated one must not hide a missing one.

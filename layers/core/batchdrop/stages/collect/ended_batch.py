@@ -15,16 +15,16 @@ import msgspec
 
 from batchdrop.domain import keys
 from batchdrop.domain.errors import Incomplete, LostRace, NotFound, ObjectGone
-from batchdrop.domain.records import Batch, BatchState, Job, JobState, ObjectRef, RowStatus, Span, Verdict, batch_name
+from batchdrop.domain.records import Batch, BatchState, Job, JobState, ObjectRef, RowStatus, Span, Unsent, batch_name
 from batchdrop.formats.api_result import RESULTS_KEPT
 from batchdrop.formats.lines import Line
 from batchdrop.formats.rows import BODY_CLOSE, BODY_OPEN
-from batchdrop.jobs.batch_rows import Entry, entries_of, faults_of
+from batchdrop.jobs.batch_rows import BatchRow, batch_rows_of, faults_of
 from batchdrop.jobs.publish import Publish
-from batchdrop.ports import Claude, Clock, Ledger, Objects, Queue, Queues, Tally
-from batchdrop.stages.collect.download import Answers, Foreign
+from batchdrop.ports import Claude, Clock, Counters, Ledger, Objects, Queue, Queues
+from batchdrop.stages.collect.download import NotOurs, Results
 from batchdrop.stages.collect.pieces import number_of_failed, number_of_result, part_writer
-from batchdrop.stages.collect.route import Sorted, Sorter
+from batchdrop.stages.collect.route import Routed, Router
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 _TRIES = 20
 
 # Not tried again: they may have been answered, and paid.
-_DELETED = Verdict(
+_DELETED = Unsent(
     status=RowStatus.missing,
     error_type="results_deleted",
     message="Anthropic deleted the results of this batch, 29 days after its creation, before they were collected.",
@@ -64,8 +64,8 @@ class Collect:
         self._max_attempts = max_attempts
 
     def batch(self, job_id: str, name: str) -> None:
-        batch = self._ledger.batch(job_id, name)
-        job = self._ledger.job(job_id)
+        batch = self._ledger.get_batch(job_id, name)
+        job = self._ledger.get_job(job_id)
         if batch is None or job is None:
             log.error("no such batch", extra={"job_id": job_id, "batch": name})
             return
@@ -80,34 +80,34 @@ class Collect:
     def _collect(self, batch: Batch, job: Job) -> None:
         try:
             rows = self._sort(batch, job)
-        except Foreign:
+        except NotOurs:
             self._disown(batch)
             return
         except NotFound:
             if batch.created_at is None or self._clock.now() < batch.created_at + RESULTS_KEPT:
                 raise
             log.exception("results deleted before they were collected", extra={"job_id": job.id, "batch": batch.name})
-            rows = self._sort(msgspec.structs.replace(batch, api_id=None, answers=0, verdict=_DELETED), job)
+            rows = self._sort(msgspec.structs.replace(batch, api_id=None, result_lines=0, unsent=_DELETED), job)
         self._record(batch, job, rows)
 
     # ------------------------------------------------------------ the rows
 
-    def _sort(self, batch: Batch, job: Job) -> Sorted:
+    def _sort(self, batch: Batch, job: Job) -> Routed:
         with TemporaryDirectory() as folder:
             path = Path(folder) / "results"
             try:
-                with self._answers(batch, job, path) as answers, entries_of(self._objects, batch) as entries:
+                with self._answers(batch, job, path) as answers, batch_rows_of(self._objects, batch) as entries:
                     return self._write(batch, job, entries, answers)
             except ObjectGone:
                 log.warning("the input is gone: rows are collected without their custom ids", extra={"batch": batch.name})
             with self._answers(batch, job, path) as answers:
                 return self._write(batch, job, self._without_source(batch, answers), answers)
 
-    def _answers(self, batch: Batch, job: Job, path: Path) -> Answers:
-        return Answers(self._claude, self._clock, batch, job.token, path, self._spool_bytes)
+    def _answers(self, batch: Batch, job: Job, path: Path) -> Results:
+        return Results(self._claude, self._clock, batch, job.token, path, self._spool_bytes)
 
-    def _write(self, batch: Batch, job: Job, entries: Iterator[Entry], answers: Answers) -> Sorted:
-        earlier = self._ledger.batch(job.id, batch_name(batch.first_line, batch.attempt - 1)) if batch.attempt > 1 else None
+    def _write(self, batch: Batch, job: Job, entries: Iterator[BatchRow], answers: Results) -> Routed:
+        earlier = self._ledger.get_batch(job.id, batch_name(batch.first_line, batch.attempt - 1)) if batch.attempt > 1 else None
         with ExitStack() as stack:
             results = stack.enter_context(
                 part_writer(self._objects, _part(batch, job, "results"), earlier.results if earlier else None, number_of_result)
@@ -116,7 +116,7 @@ class Collect:
                 part_writer(self._objects, _part(batch, job, "failed"), earlier.failed if earlier else None, number_of_failed)
             )
             retry = stack.enter_context(part_writer(self._objects, _part(batch, job, "retry")))
-            sorter = Sorter(batch, job.token, results, failed, retry, may_retry=self._may_retry(batch, job))
+            sorter = Router(batch, job.token, results, failed, retry, may_retry=self._may_retry(batch, job))
             for line, fault in entries:
                 if fault is not None:
                     sorter.invalid(line, fault)
@@ -131,9 +131,9 @@ class Collect:
     def _may_retry(self, batch: Batch, job: Job) -> bool:
         return batch.attempt < self._max_attempts and not job.cancel_requested
 
-    def _without_source(self, batch: Batch, answers: Answers) -> Iterator[Entry]:
+    def _without_source(self, batch: Batch, answers: Results) -> Iterator[BatchRow]:
         """The rows as far as they can be told without the input: by the faults, by the results, then by counting."""
-        unseen = batch.requests - batch.answers
+        unseen = batch.requests - batch.result_lines
         with faults_of(self._objects, batch) as faults:
             fault = next(faults, None)
             for number in range(batch.first_line, batch.last_line + 1):
@@ -141,16 +141,16 @@ class Collect:
                 while fault is not None and fault.line < number:
                     fault = next(faults, None)
                 if fault is not None and fault.line == number:
-                    yield Entry(line, fault)
+                    yield BatchRow(line, fault)
                 elif answers.get(number) is not None:
-                    yield Entry(line, None)
+                    yield BatchRow(line, None)
                 elif unseen > 0:
                     unseen -= 1
-                    yield Entry(line, None)
+                    yield BatchRow(line, None)
 
     # ------------------------------------------------------------ the record
 
-    def _record(self, batch: Batch, job: Job, rows: Sorted) -> None:
+    def _record(self, batch: Batch, job: Job, rows: Routed) -> None:
         collected = msgspec.structs.replace(
             batch,
             state=BatchState.collected,
@@ -162,7 +162,7 @@ class Collect:
             retry=rows.retry,
         )
         follow_up = self._follow_up(batch, job, rows)
-        tally = Tally(
+        counters = Counters(
             succeeded=rows.counts.succeeded,
             errored=rows.counts.errored,
             expired=rows.counts.expired,
@@ -173,7 +173,7 @@ class Collect:
             batches_total=1 if follow_up else 0,
         )
         for _ in range(_TRIES):
-            current = self._ledger.job(batch.job_id)
+            current = self._ledger.get_job(batch.job_id)
             if current is None:
                 return
             last = follow_up is None and current.batches_collected + 1 == current.batches_total
@@ -183,14 +183,14 @@ class Collect:
                 self._ledger.move_batch(
                     batch,
                     collected,
-                    tally,
+                    counters,
                     follow_up=follow_up,
                     # Nothing new is opened for a job that is being canceled.
                     job_state=JobState.running if follow_up else None,
                     finish=current if last else None,
                 )
             except LostRace:
-                stored = self._ledger.batch(batch.job_id, batch.name)
+                stored = self._ledger.get_batch(batch.job_id, batch.name)
                 if stored is None or stored.revision != batch.revision:
                     log.info("another invocation collected this batch", extra={"job_id": batch.job_id, "batch": batch.name})
                     return
@@ -198,7 +198,7 @@ class Collect:
                 return
         raise LostRace(f"batch {batch.name} of job {batch.job_id} could not be recorded")
 
-    def _follow_up(self, batch: Batch, job: Job, rows: Sorted) -> Batch | None:
+    def _follow_up(self, batch: Batch, job: Job, rows: Routed) -> Batch | None:
         if rows.retry is None:
             return None
         source = msgspec.structs.replace(_part(batch, job, "retry"), size=rows.retry.size)
@@ -213,7 +213,7 @@ class Collect:
             body_bytes=rows.retry_body_bytes + len(BODY_OPEN) + len(BODY_CLOSE),
             priority=batch.priority,
             # It keeps its place: rows that failed at Anthropic's side do not queue up again behind later files.
-            tag=batch.tag,
+            start_tag=batch.start_tag,
         )
 
     def _disown(self, batch: Batch) -> None:
@@ -228,11 +228,11 @@ class Collect:
             foreign=foreign,
             created_at=None,
             ended_at=None,
-            handed_at=None,
-            answers=0,
+            message_sent_at=None,
+            result_lines=0,
         )
         try:
-            self._ledger.move_batch(batch, back, Tally(batches_ended=-1, queued=batch.requests))
+            self._ledger.move_batch(batch, back, Counters(batches_ended=-1, queued=batch.requests))
         except LostRace:
             log.info("another invocation disowned it", extra={"batch": batch.name})
 

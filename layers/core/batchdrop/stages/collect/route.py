@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, fields
 
 from batchdrop.domain.records import Batch, Counts, Part, Record, RowStatus, Usage
-from batchdrop.formats.api_result import Answer, parse_answer, retryable
+from batchdrop.formats.api_result import ApiResult, parse_result, retryable
 from batchdrop.formats.lines import Line
 from batchdrop.formats.rows import body_size, failed_line, result_line
 from batchdrop.formats.splice import custom_id_of, params_of
@@ -16,7 +16,7 @@ from batchdrop.stages.collect.pieces import PartWriter
 _MISSING = "The API returned no result for this request."
 
 
-class Sorted(Record, frozen=True):
+class Routed(Record, frozen=True):
     """What a batch came to."""
 
     counts: Counts
@@ -40,7 +40,7 @@ class _Tokens:
         return Usage(**{field.name: getattr(self, field.name) for field in fields(self)})
 
 
-class Sorter:
+class Router:
     """`may_retry`: whether rows that failed for a passing reason go again."""
 
     def __init__(
@@ -73,16 +73,16 @@ class Sorter:
     def row(self, line: Line, data: bytes | None) -> None:
         """A row that was sent, with its result line, if the API returned one."""
         if data is not None:
-            self._answered(line, parse_answer(data))
-        elif self._batch.verdict is not None:
-            verdict = self._batch.verdict
-            self._fail(line, verdict.status, verdict.error_type, verdict.message, attempts=self._batch.attempt - 1)
+            self._answered(line, parse_result(data))
+        elif self._batch.unsent is not None:
+            unsent = self._batch.unsent
+            self._fail(line, unsent.status, unsent.error_type, unsent.message, attempts=self._batch.attempt - 1)
         else:
             self._unanswered(line, RowStatus.missing, "missing_result", _MISSING)
 
-    def close(self) -> Sorted:
+    def close(self) -> Routed:
         counts = Counts(total=self._ends.total(), **{status.value: number for status, number in self._ends.items()})
-        return Sorted(
+        return Routed(
             counts=counts,
             usage={model: tokens.usage() for model, tokens in self._tokens.items()},
             results=self._results.close(),
@@ -91,7 +91,7 @@ class Sorter:
             retry_body_bytes=self._retry_body_bytes,
         )
 
-    def _answered(self, line: Line, answer: Answer) -> None:
+    def _answered(self, line: Line, answer: ApiResult) -> None:
         match answer.type:
             case "succeeded":
                 self._succeed(line, answer)
@@ -103,7 +103,7 @@ class Sorter:
                 # `errored`, and any type this version does not know: the API's own words go to the user.
                 self._unanswered(line, RowStatus.errored, answer.error_type, answer.error_message)
 
-    def _succeed(self, line: Line, answer: Answer) -> None:
+    def _succeed(self, line: Line, answer: ApiResult) -> None:
         self._ends[RowStatus.succeeded] += 1
         tokens = self._tokens[answer.model]
         tokens.requests += 1

@@ -55,7 +55,7 @@ class Control:
             log.warning("not a command", extra={"key": key})
             return
         name, job_id = command
-        job = self._ledger.job(job_id)
+        job = self._ledger.get_job(job_id)
         if job is None:
             self._objects.put(f"{keys.OUTBOX}{job_id}/status.json", documents.unknown_job(job_id, name, self._clock.now()))
             return
@@ -66,7 +66,7 @@ class Control:
 
     def _note(self, job_id: str, note: str) -> None:
         for _ in range(_TRIES):
-            job = self._ledger.job(job_id)
+            job = self._ledger.get_job(job_id)
             if job is None or job.note == note:
                 return
             try:
@@ -85,7 +85,7 @@ class Control:
                         job, msgspec.structs.replace(job, cancel_requested=True, reason="Canceled by request.")
                     )
             except LostRace:
-                job = self._ledger.job(job.id) or job
+                job = self._ledger.get_job(job.id) or job
                 continue
             # A job still being planned is canceled by its planner, once it knows all its batches.
             if job.state is not JobState.planning:

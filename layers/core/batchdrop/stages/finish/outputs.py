@@ -35,12 +35,12 @@ class Finish:
         self._publish = publish
 
     def job(self, job_id: str) -> None:
-        job = self._ledger.job(job_id)
+        job = self._ledger.get_job(job_id)
         if job is None or job.state is not JobState.finishing:
             log.info("nothing to finish", extra={"job_id": job_id, "state": job and job.state})
             self._publish.job(job_id)  # a run that died right after ending the job left an old status behind
             return
-        batches = list(self._ledger.batches(job_id))
+        batches = list(self._ledger.list_batches(job_id))
         job = self._with_outcome(job)
         self._write_outputs(job, batches)
         self._end(job)

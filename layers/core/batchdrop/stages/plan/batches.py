@@ -17,7 +17,7 @@ from batchdrop.domain.records import Batch, BatchState, Job, ObjectRef, Record, 
 from batchdrop.formats.lines import Line, read_lines
 from batchdrop.formats.rows import Invalid, Row
 from batchdrop.jobs.batch_rows import Fault
-from batchdrop.ports import Deadline, Ledger, Objects, ObjectWriter, Tally
+from batchdrop.ports import Counters, Deadline, Ledger, Objects, ObjectWriter
 from batchdrop.stages.plan.check import checked, in_chunks
 from batchdrop.stages.plan.cutter import Cut, Cutter, Limits
 from batchdrop.stages.plan.seen_ids import IdSet
@@ -81,7 +81,7 @@ class CutFile:
     def _resume_point(self, job: Job) -> tuple[int, int, int]:
         """Byte offset and number of the first line that no stored batch covers, and the requests stored so far."""
         offset, line, requests = 0, 1, 0
-        for batch in self._ledger.batches(job.id):
+        for batch in self._ledger.list_batches(job.id):
             offset, line = batch.span.end, batch.last_line + 1
             requests += batch.requests
         return offset, line, requests
@@ -168,10 +168,10 @@ class _Batches:
             invalid_key=self._faults_key if cut.invalid else None,
             body_bytes=cut.body_bytes,
             priority=self._job.priority,
-            tag=fairness.start_tag(self._job.created_at, self._requests),
+            start_tag=fairness.start_tag(self._job.created_at, self._requests),
             ended_at=self._job.created_at if ended else None,
         )
-        self._ledger.add_batch(batch, Tally(total=cut.requests + cut.invalid, batches_total=1, batches_ended=int(ended)))
+        self._ledger.add_batch(batch, Counters(total=cut.requests + cut.invalid, batches_total=1, batches_ended=int(ended)))
         self._requests += cut.requests
         self._first_line = None
 

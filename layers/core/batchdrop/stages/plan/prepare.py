@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from batchdrop.domain.errors import Rejected
-from batchdrop.domain.records import ObjectRef, RowStatus, Verdict
+from batchdrop.domain.records import ObjectRef, RowStatus, Unsent
 from batchdrop.formats.gzip_stream import InflateError, Inflater, sniff
 from batchdrop.ports import Objects
 
@@ -19,14 +19,14 @@ def is_compressed(objects: Objects, ref: ObjectRef) -> bool:
         return sniff(stream.read(2))
 
 
-def unpack(objects: Objects, ref: ObjectRef, key: str, max_bytes: int) -> tuple[ObjectRef, Verdict | None]:
+def unpack(objects: Objects, ref: ObjectRef, key: str, max_bytes: int) -> tuple[ObjectRef, Unsent | None]:
     """Writes the decompressed object to `key`.
 
     A stream that breaks off keeps what came before: the copy's last line then ends in the reason, and the verdict says that this
     line is where it broke. Raises Rejected beyond `max_bytes`; nothing is kept then.
     """
     inflater = Inflater(max_bytes)
-    broken: Verdict | None = None
+    broken: Unsent | None = None
     size = 0
     with objects.read(ref) as stream, objects.writer(key) as writer:
         try:
@@ -38,7 +38,7 @@ def unpack(objects: Objects, ref: ObjectRef, key: str, max_bytes: int) -> tuple[
                 raise Rejected(f"{error.message} Nothing was sent; split it and drop the parts.") from error
             if error.type == "gzip_empty":
                 return ObjectRef(bucket=ref.bucket, key=key, size=size), None
-            broken = Verdict(status=RowStatus.invalid, error_type=error.type, message=error.message)
+            broken = Unsent(status=RowStatus.invalid, error_type=error.type, message=error.message)
             note = f"[{error.type}: {error.message}]".encode()
             writer.write(note)
             size += len(note)

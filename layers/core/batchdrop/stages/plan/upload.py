@@ -82,7 +82,7 @@ class Plan:
 
     def resumed(self, job_id: str, deadline: Deadline) -> None:
         """A long file is carried on, or a planner that died is replaced."""
-        job = self._ledger.job(job_id)
+        job = self._ledger.get_job(job_id)
         if job is not None and self._take_over(job, deadline):
             self._work(job_id, deadline)
 
@@ -175,20 +175,20 @@ class Plan:
 
     def _hand_over(self, job: Job) -> None:
         """Gives up the lease and sends the rest of the file to the next invocation."""
-        current = self._ledger.job(job.id)
+        current = self._ledger.get_job(job.id)
         if current is None or current.state is not JobState.planning:
             return
         now = self._clock.now()
-        self._ledger.move_job(current, msgspec.structs.replace(current, lease_until=now, handed_at=now))
+        self._ledger.move_job(current, msgspec.structs.replace(current, lease_until=now, message_sent_at=now))
         self._queues.send(Queue.plan, {"job_id": job.id})
 
     def _conclude(self, job_id: str, lines: int) -> None:
-        job = self._ledger.job(job_id)
+        job = self._ledger.get_job(job_id)
         if job is not None and not job.batches_total:
             self._reject(job_id, _nothing_in_it(lines))
             return
         changes: dict[str, object] = {"lines": lines}
-        if job is not None and not any(batch.requests for batch in self._ledger.batches(job_id)):
+        if job is not None and not any(batch.requests for batch in self._ledger.list_batches(job_id)):
             reason = f"None of the {job.total:,} rows can be sent; failed.jsonl gives the reason for each."
             changes |= {"outcome": JobState.rejected, "reason": reason}
         self._run(job_id, changes)
@@ -196,7 +196,7 @@ class Plan:
     def _run(self, job_id: str, changes: Mapping[str, object]) -> None:
         """planning -> running, and what can go, goes."""
         while True:
-            job = self._ledger.job(job_id)
+            job = self._ledger.get_job(job_id)
             if job is None or job.state is not JobState.planning:
                 return
             now = self._clock.now()
@@ -212,19 +212,19 @@ class Plan:
         self._publish.job(job_id)
 
     def _collect_what_has_nothing_to_send(self, job: Job) -> None:
-        for batch in self._ledger.batches(job.id):
+        for batch in self._ledger.list_batches(job.id):
             if batch.state is BatchState.ended and not batch.requests:
                 self._queues.send(Queue.collect, {"job_id": job.id, "batch": batch.name})
 
     def _reject(self, job_id: str, reason: str) -> None:
         """The documents come first: whoever dies here leaves a job that is still planned, and so rejected again."""
-        job = self._ledger.job(job_id)
+        job = self._ledger.get_job(job_id)
         if job is None or job.state is not JobState.planning:
             return
         now = self._clock.now()
         if job.batches_total:
             # Rows were read before it broke off: they end as canceled, through the same door as everybody's.
-            lines = max(batch.last_line for batch in self._ledger.batches(job_id))
+            lines = max(batch.last_line for batch in self._ledger.list_batches(job_id))
             self._run(job_id, {"cancel_requested": True, "outcome": JobState.rejected, "reason": reason, "lines": lines})
             return
         rejected = msgspec.structs.replace(

@@ -13,11 +13,11 @@ import msgspec
 
 from batchdrop.domain.errors import LostRace
 from batchdrop.domain.records import Batch, Job
-from batchdrop.ports import Clock, Ledger, Metrics, Queue, Queues, Shelf
+from batchdrop.ports import Clock, Ledger, Metrics, OpenWork, Queue, Queues
 
 log = logging.getLogger(__name__)
 
-# Looked at per shelf and tick. Shelves are in order of time: the longest stuck come first.
+# Looked at per kind of open work and tick, in order of time: the longest stuck come first.
 _LOOK_AT = 200
 _LONGEST_WAIT = timedelta(hours=6)
 
@@ -35,11 +35,11 @@ class Repair:
     def tick(self) -> int:
         """Returns how many messages were sent again."""
         sent = 0
-        for shelf, queue in ((Shelf.admitted, Queue.submit), (Shelf.ended, Queue.collect)):
-            for batch in self._ledger.shelf(shelf, limit=_LOOK_AT):
+        for work, queue in ((OpenWork.admitted, Queue.submit), (OpenWork.ended, Queue.collect)):
+            for batch in self._ledger.list_open_batches(work, limit=_LOOK_AT):
                 sent += self._batch(batch, queue)
-        for shelf, queue in ((Shelf.planning, Queue.plan), (Shelf.finishing, Queue.finish)):
-            for job in self._ledger.job_shelf(shelf, limit=_LOOK_AT):
+        for work, queue in ((OpenWork.planning, Queue.plan), (OpenWork.finishing, Queue.finish)):
+            for job in self._ledger.list_open_jobs(work, limit=_LOOK_AT):
                 sent += self._job(job, queue)
         if sent:
             self._metrics.count("StuckRepaired", sent)
@@ -47,10 +47,10 @@ class Repair:
 
     def _batch(self, batch: Batch, queue: Queue) -> bool:
         now = self._clock.now()
-        if not self._overdue(batch.handed_at or batch.ended_at or batch.admitted_at, batch.repairs, now):
+        if not self._overdue(batch.message_sent_at or batch.ended_at or batch.admitted_at, batch.repairs, now):
             return False
         try:
-            self._ledger.move_batch(batch, msgspec.structs.replace(batch, handed_at=now, repairs=batch.repairs + 1))
+            self._ledger.move_batch(batch, msgspec.structs.replace(batch, message_sent_at=now, repairs=batch.repairs + 1))
         except LostRace:
             return False
         log.warning("message sent again", extra={"job_id": batch.job_id, "batch": batch.name, "queue": queue})
@@ -59,11 +59,11 @@ class Repair:
 
     def _job(self, job: Job, queue: Queue) -> bool:
         now = self._clock.now()
-        since = max(moment for moment in (job.handed_at, job.lease_until, job.updated_at) if moment is not None)
+        since = max(moment for moment in (job.message_sent_at, job.lease_until, job.updated_at) if moment is not None)
         if not self._overdue(since, job.repairs, now):
             return False
         try:
-            self._ledger.move_job(job, msgspec.structs.replace(job, handed_at=now, repairs=job.repairs + 1))
+            self._ledger.move_job(job, msgspec.structs.replace(job, message_sent_at=now, repairs=job.repairs + 1))
         except LostRace:
             return False
         log.warning("message sent again", extra={"job_id": job.id, "queue": queue})

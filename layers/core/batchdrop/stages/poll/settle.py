@@ -11,13 +11,13 @@ from batchdrop.domain import reconcile
 from batchdrop.domain.errors import ApiError, Incomplete, LostRace
 from batchdrop.domain.records import Batch, BatchState
 from batchdrop.jobs.cancel import Cancel
-from batchdrop.ports import Claude, Clock, Ledger, Tally
+from batchdrop.ports import Claude, Clock, Counters, Ledger
 from batchdrop.stages.collect.download import first_custom_id
 
 log = logging.getLogger(__name__)
 
 
-class Resolve:
+class Settle:
     """`grace`: how long after the end of a POST the API's list may still not show what it created."""
 
     def __init__(self, ledger: Ledger, claude: Claude, clock: Clock, cancel: Cancel, *, grace: timedelta) -> None:
@@ -51,7 +51,7 @@ class Resolve:
 
     def _may_be_mistaken(self, owner: tuple[str, str]) -> bool:
         """Whether a batch has adopted what may be another's: its first result has not been seen yet."""
-        batch = self._ledger.batch(*owner)
+        batch = self._ledger.get_batch(*owner)
         return batch is not None and batch.adopted and batch.state is not BatchState.collected
 
     def _act(self, batch: Batch, decision: reconcile.Decision) -> bool:
@@ -71,16 +71,16 @@ class Resolve:
 
     def _release(self, batch: Batch) -> None:
         ready = msgspec.structs.replace(
-            batch, state=BatchState.ready, admitted_at=None, handed_at=None, intent_at=None, lease_until=None
+            batch, state=BatchState.ready, admitted_at=None, message_sent_at=None, intent_at=None, lease_until=None
         )
-        self._ledger.move_batch(batch, ready, Tally(queued=-batch.requests))
+        self._ledger.move_batch(batch, ready, Counters(queued=-batch.requests))
 
     def _adopt(self, batch: Batch, api_id: str, *, certain: bool) -> None:
         adopted = msgspec.structs.replace(
             batch, state=BatchState.in_progress, api_id=api_id, adopted=not certain, created_at=batch.intent_at
         )
         moved = self._ledger.move_batch(batch, adopted)
-        job = self._ledger.job(batch.job_id)
+        job = self._ledger.get_job(batch.job_id)
         if job is not None and job.cancel_requested:
             self._cancel.batch(moved)
 

@@ -15,9 +15,9 @@ from batchdrop.domain.records import BatchState
 from batchdrop.jobs.admit import Admit
 from batchdrop.jobs.cancel import Cancel
 from batchdrop.jobs.publish import Publish
-from batchdrop.ports import Clock, Ledger, Metrics, Shelf, Switch, SwitchState
+from batchdrop.ports import Clock, Ledger, Metrics, OpenWork, Switch, SwitchState
 from batchdrop.stages.poll.repair import Repair
-from batchdrop.stages.poll.settle import Resolve
+from batchdrop.stages.poll.settle import Settle
 from batchdrop.stages.poll.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class Poll:
         clock: Clock,
         metrics: Metrics,
         watch: Watch,
-        resolve: Resolve,
+        resolve: Settle,
         repair: Repair,
         admit: Admit,
         cancel: Cancel,
@@ -72,8 +72,10 @@ class Poll:
 
     def _look(self) -> None:
         """One look at the API: which batches have ended, and what became of those sent without an answer."""
-        watched = {batch.api_id: batch for batch in self._ledger.shelf(Shelf.watched, limit=_WATCHED) if batch.api_id}
-        submitting = list(self._ledger.shelf(Shelf.submitting, limit=_SUBMITTING))
+        watched = {
+            batch.api_id: batch for batch in self._ledger.list_open_batches(OpenWork.watched, limit=_WATCHED) if batch.api_id
+        }
+        submitting = list(self._ledger.list_open_batches(OpenWork.submitting, limit=_SUBMITTING))
         look_back_to = self._resolve.look_back_to(submitting)
         # Every batch ends within 24 hours of its creation: an alarm watches for one that does not.
         oldest = min((batch.created_at for batch in watched.values() if batch.created_at), default=self._clock.now())
@@ -89,19 +91,20 @@ class Poll:
         """The switch at `stop` cancels what is at the API; what has finished there is still collected."""
         if self._switch.state() is not SwitchState.stop:
             return
-        for batch in self._ledger.shelf(Shelf.watched, limit=_WATCHED):
+        for batch in self._ledger.list_open_batches(OpenWork.watched, limit=_WATCHED):
             if batch.state is BatchState.in_progress:
                 self._cancel.batch(batch)
 
     def _cancel_asked(self) -> None:
         """Finishes what a cancel command could not: batches then on their way to the API, or that the API did not let go."""
-        for job in self._ledger.job_shelf(Shelf.canceling, limit=_CANCELING):
+        for job in self._ledger.list_open_jobs(OpenWork.canceling, limit=_CANCELING):
             self._cancel.job(job)
 
     def _mend(self) -> None:
         self._repair.tick()
         oldest = min(
-            (batch.created_at for batch in self._ledger.shelf(Shelf.ended, limit=_TOLD) if batch.created_at), default=None
+            (batch.created_at for batch in self._ledger.list_open_batches(OpenWork.ended, limit=_TOLD) if batch.created_at),
+            default=None,
         )
         age = (self._clock.now() - oldest) if oldest else timedelta()
         # Results are kept 29 days (Anthropic, "Batch processing"): an alarm watches this long before.
@@ -112,7 +115,7 @@ class Poll:
 
     def _tell(self) -> None:
         """When the reason for waiting changes, says so in the status of every job that waits."""
-        admission = self._ledger.admission()
+        admission = self._ledger.get_admission()
         notice = self._notice(
             admission.blocked, throttled=bool(admission.throttled_until and self._clock.now() < admission.throttled_until)
         )
@@ -123,7 +126,7 @@ class Poll:
         except LostRace:
             return
         told: set[str] = set()
-        for batch in self._ledger.shelf(Shelf.waiting):
+        for batch in self._ledger.list_open_batches(OpenWork.waiting):
             if len(told) >= _TOLD:
                 return
             if batch.job_id not in told:

@@ -12,7 +12,7 @@ from batchdrop.domain.errors import LostRace, NotFound, Unavailable
 from batchdrop.domain.reconcile import Candidate
 from batchdrop.domain.records import Batch, BatchState
 from batchdrop.formats.api_result import RESULTS_KEPT
-from batchdrop.ports import ApiBatch, ApiCounts, Claude, Clock, Ledger, Queue, Queues, Tally
+from batchdrop.ports import ApiBatch, ApiCounts, Claude, Clock, Counters, Ledger, Queue, Queues
 
 log = logging.getLogger(__name__)
 
@@ -101,12 +101,12 @@ def end(ledger: Ledger, queues: Queues, batch: Batch, seen: ApiBatch, now: datet
         state=BatchState.ended,
         ended_at=seen.ended_at or now,
         created_at=seen.created_at,
-        answers=seen.counts.all,
-        handed_at=now,
+        result_lines=seen.counts.all,
+        message_sent_at=now,
         repairs=0,
     )
     try:
-        ledger.move_batch(batch, ended, Tally(batches_ended=1, queued=-batch.requests))
+        ledger.move_batch(batch, ended, Counters(batches_ended=1, queued=-batch.requests))
     except LostRace:
         return False
     queues.send(Queue.collect, {"job_id": batch.job_id, "batch": batch.name})

@@ -16,14 +16,14 @@ import msgspec
 
 from batchdrop.domain import refusals
 from batchdrop.domain.errors import Ambiguous, Incomplete, LostRace, ObjectGone, Refused
-from batchdrop.domain.records import Admission, Batch, BatchState, Job, JobState, RowStatus, Verdict
+from batchdrop.domain.records import Admission, Batch, BatchState, Job, JobState, RowStatus, Unsent
 from batchdrop.formats.lines import Line
 from batchdrop.formats.rows import BODY_CLOSE, BODY_OPEN, SEPARATOR
 from batchdrop.formats.splice import params_of
-from batchdrop.jobs.batch_rows import Stretch, stretches_of
+from batchdrop.jobs.batch_rows import LineBlock, line_blocks_of
 from batchdrop.jobs.cancel import Cancel
 from batchdrop.jobs.publish import Publish
-from batchdrop.ports import ApiBatch, Claude, Clock, Deadline, Ledger, Objects, Queue, Queues, Switch, SwitchState, Tally
+from batchdrop.ports import ApiBatch, Claude, Clock, Counters, Deadline, Ledger, Objects, Queue, Queues, Switch, SwitchState
 
 log = logging.getLogger(__name__)
 
@@ -78,8 +78,8 @@ class Submit:
 
     def batch(self, job_id: str, name: str, deadline: Deadline) -> None:
         """Submits an admitted batch. Any other state means that somebody else did, or that `poll` has it."""
-        batch = self._ledger.batch(job_id, name)
-        job = self._ledger.job(job_id)
+        batch = self._ledger.get_batch(job_id, name)
+        job = self._ledger.get_job(job_id)
         if batch is None or job is None or batch.state is not BatchState.ready or batch.admitted_at is None:
             log.info("nothing to submit", extra={"job_id": job_id, "batch": name, "state": batch and batch.state})
             return
@@ -95,7 +95,7 @@ class Submit:
         """Asked again right before spending: the switch or the API may have said no since the batch was admitted."""
         if self._switch.state() is not SwitchState.run:
             return False
-        admission = self._ledger.admission()
+        admission = self._ledger.get_admission()
         if admission.throttled_until is not None and self._clock.now() < admission.throttled_until:
             return False
         if not admission.blocked or admission.blocked_at is None or batch.admitted_at is None:
@@ -103,8 +103,8 @@ class Submit:
         return batch.admitted_at > admission.blocked_at  # the probe
 
     def _put_back(self, batch: Batch) -> None:
-        waiting = msgspec.structs.replace(batch, admitted_at=None, handed_at=None)
-        self._ledger.move_batch(batch, waiting, Tally(queued=-batch.requests))
+        waiting = msgspec.structs.replace(batch, admitted_at=None, message_sent_at=None)
+        self._ledger.move_batch(batch, waiting, Counters(queued=-batch.requests))
 
     # ------------------------------------------------------------ the POST
 
@@ -146,12 +146,12 @@ class Submit:
         )
         log.info("batch accepted", extra=_names(batch) | {"api_id": answer.id, "requests": batch.requests})
         self._clear_block()
-        job = self._ledger.job(batch.job_id)
+        job = self._ledger.get_job(batch.job_id)
         if job is not None and job.cancel_requested:
             self._cancel.batch(moved)
 
     def _clear_block(self) -> None:
-        admission = self._ledger.admission()
+        admission = self._ledger.get_admission()
         if admission.blocked or admission.throttles:
             self._move_admission(
                 admission,
@@ -163,18 +163,18 @@ class Submit:
     def _refused(self, batch: Batch, job: Job, body: _Body, refusal: Refused) -> None:
         # Without the API's own words: they may quote the request.
         log.warning("create refused", extra=_names(batch) | {"status": refusal.status, "kind": refusal.kind})
-        match refusals.answer_to(refusal):
-            case refusals.Answer.wait:
+        match refusals.reaction_to(refusal):
+            case refusals.Reaction.wait:
                 self._wait(batch, refusal)
-            case refusals.Answer.block:
+            case refusals.Reaction.block:
                 self._block(batch, refusal)
-            case refusals.Answer.isolate:
+            case refusals.Reaction.isolate:
                 self._isolate(batch, job, body, refusal)
 
     def _wait(self, batch: Batch, refusal: Refused) -> None:
         until = self._clock.now() + refusals.waiting_time(refusal, batch.refusals)
         self._back_to_ready(batch, msgspec.structs.replace(batch, refusals=batch.refusals + 1, not_before=until))
-        admission = self._ledger.admission()
+        admission = self._ledger.get_admission()
         self._move_admission(
             admission,
             msgspec.structs.replace(admission, throttled_until=until, throttles=admission.throttles + 1),
@@ -183,7 +183,7 @@ class Submit:
     def _block(self, batch: Batch, refusal: Refused) -> None:
         now = self._clock.now()
         self._back_to_ready(batch, msgspec.structs.replace(batch, refusals=batch.refusals + 1))
-        admission = self._ledger.admission()
+        admission = self._ledger.get_admission()
         self._move_admission(
             admission,
             msgspec.structs.replace(
@@ -195,7 +195,7 @@ class Submit:
         )
 
     def _back_to_ready(self, batch: Batch, after: Batch) -> None:
-        self._ledger.move_batch(batch, _ready_again(after), Tally(queued=-batch.requests))
+        self._ledger.move_batch(batch, _ready_again(after), Counters(queued=-batch.requests))
 
     def _isolate(self, batch: Batch, job: Job, body: _Body, refusal: Refused) -> None:
         """Cuts the batch in two. Rows of a later attempt were accepted before, so there a cut would find nothing."""
@@ -223,16 +223,16 @@ class Submit:
             body_bytes=size - half.size + len(BODY_OPEN) + len(BODY_CLOSE) - 1,
             revision=0,
         )
-        self._ledger.move_batch(batch, first, Tally(queued=-batch.requests, batches_total=1, splits=1), follow_up=second)
+        self._ledger.move_batch(batch, first, Counters(queued=-batch.requests, batches_total=1, splits=1), follow_up=second)
 
     def _end(self, batch: Batch, error_type: str, message: str) -> None:
         """Ends every row of the batch as errored, unsent."""
         now = self._clock.now()
-        verdict = Verdict(status=RowStatus.errored, error_type=error_type, message=message)
+        unsent = Unsent(status=RowStatus.errored, error_type=error_type, message=message)
         self._ledger.move_batch(
             batch,
-            msgspec.structs.replace(batch, state=BatchState.ended, verdict=verdict, ended_at=now, handed_at=now),
-            Tally(batches_ended=1, queued=-batch.requests),
+            msgspec.structs.replace(batch, state=BatchState.ended, unsent=unsent, ended_at=now, message_sent_at=now),
+            Counters(batches_ended=1, queued=-batch.requests),
         )
         self._queues.send(Queue.collect, {"job_id": batch.job_id, "batch": batch.name})
 
@@ -246,9 +246,9 @@ class Submit:
 
     def _render(self, batch: Batch, job: Job, path: Path) -> _Body:
         """Splices the `params` of every valid row, byte for byte, into a request body on disk."""
-        with path.open("wb", buffering=_WRITE_BYTES) as out, stretches_of(self._objects, batch) as stretches:
+        with path.open("wb", buffering=_WRITE_BYTES) as out, line_blocks_of(self._objects, batch) as blocks:
             rendering = _Rendering(out, f"{job.token}-{batch.attempt}-", batch.requests // 2)
-            for stretch in stretches:
+            for stretch in blocks:
                 rendering.take(stretch)
             rendering.close()
         if rendering.requests != batch.requests:
@@ -268,7 +268,7 @@ class _Rendering:
         self.half: _Half | None = None
         self.size = out.write(BODY_OPEN)
 
-    def take(self, stretch: Stretch) -> None:
+    def take(self, stretch: LineBlock) -> None:
         # The first request has no comma before it, the middle one is remembered: those are looked at one by one.
         special = not self.requests or self.requests <= self._middle < self.requests + stretch.block.lines
         params = None if special else stretch.params()
@@ -301,7 +301,7 @@ class _Rendering:
 
 def _ready_again(batch: Batch) -> Batch:
     return msgspec.structs.replace(
-        batch, state=BatchState.ready, admitted_at=None, handed_at=None, intent_at=None, lease_until=None
+        batch, state=BatchState.ready, admitted_at=None, message_sent_at=None, intent_at=None, lease_until=None
     )
 
 
