@@ -23,9 +23,9 @@ from batchdrop.adapters.clock import SystemClock
 from batchdrop.adapters.dynamodb import DynamoLedger
 from batchdrop.adapters.s3 import S3Objects
 from batchdrop.domain import ids
+from batchdrop.domain.messages import CollectBatch, FinishJob, SubmitBatch, Upload
 from batchdrop.domain.records import BatchState
 from batchdrop.settings import CollectSettings, FinishSettings, PlanSettings, PollSettings, SubmitSettings
-from batchdrop.stages.plan.upload import Upload
 from bench.process import cpu_seconds, peak_bytes
 from local.claude.server import Control
 
@@ -78,22 +78,24 @@ class Measured:
         for verb in verbs:
             match verb:
                 case "plan" if upload is not None:
-                    self._one(verb, partial(self._plan.dropped, upload, Whole()))
+                    self._one(verb, partial(self._plan, upload, Whole()))
                 case "submit":
                     names = [
                         one.name for one in self._ledger.list_batches(job_id) if one.state is BatchState.ready and one.admitted_at
                     ]
-                    self._one(verb, *(partial(self._submit.batch, job_id, name, Whole()) for name in names[:most]))
+                    self._one(
+                        verb, *(partial(self._submit, SubmitBatch(job_id=job_id, batch=name), Whole()) for name in names[:most])
+                    )
                 case "end":
                     # The provider's time: no figure has it.
                     self._control.advance(3600)
                 case "poll":
-                    self._one(verb, self._poll.tick)
+                    self._one(verb, self._poll)
                 case "collect":
                     names = [one.name for one in self._ledger.list_batches(job_id) if one.state is BatchState.ended]
-                    self._one(verb, *(partial(self._collect.batch, job_id, name) for name in names[:most]))
+                    self._one(verb, *(partial(self._collect, CollectBatch(job_id=job_id, batch=name)) for name in names[:most]))
                 case "finish":
-                    self._one(verb, partial(self._finish.job, job_id))
+                    self._one(verb, partial(self._finish, FinishJob(job_id=job_id)))
                 case _:
                     raise ValueError(verb)
 

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from batchdrop.adapters.items import batch_item, claim_item, job_item
-from batchdrop.domain.records import Batch, BatchState, Job, JobState, ObjectRef, Span
+from batchdrop.domain.records import Batch, BatchState, Counts, Job, JobState, ObjectRef, Span
 from bench import measured
 from bench.servers import BUCKET, TABLE, Servers
 
@@ -81,7 +81,7 @@ def _job(number: int, moment: datetime, batches: int) -> Job:
         state=JobState.running,
         created_at=moment,
         updated_at=moment,
-        total=batches,
+        counts=Counts(total=batches),
         batches_total=batches,
     )
 

@@ -10,24 +10,19 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+from batchdrop import bootstrap
 from batchdrop.domain import keys
+from batchdrop.domain.messages import CollectBatch, FinishJob, Message, Queue, ResumePlanning, SubmitBatch, Upload
 from batchdrop.domain.records import Batch, Job
 from batchdrop.domain.transitions import TERMINAL_JOB_STATES
-from batchdrop.jobs.admit import Admit
-from batchdrop.jobs.cancel import Cancel
-from batchdrop.jobs.publish import Publish
-from batchdrop.ports import Queue
-from batchdrop.stages.collect.ended_batch import Collect
-from batchdrop.stages.control.commands import Control
-from batchdrop.stages.finish.outputs import Finish
-from batchdrop.stages.plan.batches import CutFile
-from batchdrop.stages.plan.cutter import Limits
-from batchdrop.stages.plan.upload import Plan, Upload
-from batchdrop.stages.poll.repair import Repair
-from batchdrop.stages.poll.settle import Settle
-from batchdrop.stages.poll.tick import Poll
-from batchdrop.stages.poll.watch import Watch
-from batchdrop.stages.submit.post import Submit
+from batchdrop.settings import (
+    CollectSettings,
+    ControlSettings,
+    FinishSettings,
+    PlanSettings,
+    PollSettings,
+    SubmitSettings,
+)
 from batchdrop_cli.audit.findings import Finding
 from batchdrop_cli.audit.job_audit import Audit
 from tests.evidence import FakeEvidence
@@ -40,7 +35,7 @@ from tests.fakes.small import FakeMetrics, FakeNotices, FakeQueues, FakeSwitch, 
 
 BUCKET = "bucket"
 TIMEOUT = 60.0
-VISIBILITY = 360.0
+VISIBILITY = 360
 TICK = 60.0
 
 
@@ -52,7 +47,7 @@ type Parts = Callable[[ManualClock, Hooks], tuple[FakeObjects, FakeLedger]]
 
 
 def _fakes(clock: ManualClock, hooks: Hooks) -> tuple[FakeObjects, FakeLedger]:
-    return FakeObjects(clock, hooks, bucket=BUCKET), FakeLedger(clock, hooks)
+    return FakeObjects(clock, hooks, bucket=BUCKET), FakeLedger(hooks)
 
 
 class Stack:
@@ -68,16 +63,17 @@ class Stack:
         max_attempts: int = 3,
         max_input_bytes: int = 10_000_000,
         spool_bytes: int = 10_000_000,
-        grace: float = 120.0,
+        grace: int = 120,
         timeout: float = TIMEOUT,
         parts: Parts = _fakes,
+        api: Callable[[ManualClock, Hooks], FakeClaude] = FakeClaude,
     ) -> None:
         self.hooks = Hooks()
         self.clock = ManualClock()
         self.timeout = timeout
         self.objects, self.ledger = parts(self.clock, self.hooks)
         self.queues = FakeQueues(self.clock, self.hooks)
-        self.claude = FakeClaude(self.clock, self.hooks)
+        self.claude = api(self.clock, self.hooks)
         self.switch = FakeSwitch(hooks=self.hooks)
         self.notices = FakeNotices(self.hooks)
         self.metrics = FakeMetrics(self.hooks)
@@ -88,48 +84,31 @@ class Stack:
         """The message being handled: called again, it is a second delivery."""
         self.commands: list[tuple[datetime, str]] = []
         """Keys under `control/` that wait for their delivery, and since when they may come."""
-        publish = Publish(self.objects, self.ledger, self.clock)
-        cancel = Cancel(self.ledger, self.queues, self.clock, self.claude)
-        admit = Admit(self.ledger, self.queues, self.switch, self.clock, limit=queue_limit, per_tick=per_tick)
-        limits = Limits(max_requests=max_requests, max_body_bytes=max_body_bytes, max_answer_bytes=10**12)
-        self.plan = Plan(
-            self.objects,
-            self.ledger,
-            self.queues,
-            self.clock,
-            admit,
-            Cancel(self.ledger, self.queues, self.clock),
-            publish,
-            CutFile(self.objects, self.ledger, limits),
-            bucket=BUCKET,
-            max_input_bytes=max_input_bytes,
-        )
-        self.submit = Submit(self.objects, self.ledger, self.queues, self.claude, self.switch, self.clock, cancel, publish)
-        self.collect = Collect(
-            self.objects,
-            self.ledger,
-            self.queues,
-            self.claude,
-            self.clock,
-            publish,
-            spool_bytes=spool_bytes,
-            max_attempts=max_attempts,
-        )
-        self.finish = Finish(self.objects, self.ledger, self.clock, self.notices, publish)
-        self.control = Control(self.objects, self.ledger, self.clock, cancel, publish)
-        self.resolve = Settle(self.ledger, self.claude, self.clock, cancel, grace=timedelta(seconds=grace))
-        self.poll = Poll(
-            self.ledger,
-            self.switch,
-            self.clock,
-            self.metrics,
-            Watch(self.ledger, self.queues, self.claude, self.clock),
-            self.resolve,
-            Repair(self.ledger, self.queues, self.clock, self.metrics, patience=timedelta(seconds=VISIBILITY)),
-            admit,
-            cancel,
-            publish,
-        )
+        environment = {
+            "BATCHDROP_BUCKET": BUCKET,
+            "BATCHDROP_TABLE": "table",
+            "BATCHDROP_SWITCH": "switch",
+            "BATCHDROP_TOPIC": "topic",
+            "BATCHDROP_API_KEY_SECRET": "secret",
+            **{f"BATCHDROP_{queue.upper()}_QUEUE": queue.value for queue in Queue},
+            "BATCHDROP_QUEUED_REQUESTS_LIMIT": str(queue_limit),
+            "BATCHDROP_CREATES_PER_TICK": str(per_tick),
+            "BATCHDROP_MAX_BATCH_REQUESTS": str(max_requests),
+            "BATCHDROP_MAX_BATCH_BYTES": str(max_body_bytes),
+            "BATCHDROP_MAX_INPUT_BYTES": str(max_input_bytes),
+            "BATCHDROP_SPOOL_BYTES": str(spool_bytes),
+            "BATCHDROP_MAX_ATTEMPTS": str(max_attempts),
+            "BATCHDROP_GRACE_SECONDS": str(grace),
+            "BATCHDROP_VISIBILITY_SECONDS": str(VISIBILITY),
+        }
+        # A small disk of the collector is a matter of its own: batches are not cut smaller for it.
+        uncut = environment | {"BATCHDROP_SPOOL_BYTES": str(10**12)}
+        self.plan = bootstrap.plan(PlanSettings.from_env(uncut), ports=self)
+        self.submit = bootstrap.submit(SubmitSettings.from_env(environment), ports=self)
+        self.poll = bootstrap.poll(PollSettings.from_env(environment), ports=self)
+        self.collect = bootstrap.collect(CollectSettings.from_env(environment), ports=self)
+        self.finish = bootstrap.finish(FinishSettings.from_env(environment), ports=self)
+        self.control = bootstrap.control(ControlSettings.from_env(environment), ports=self)
 
     # ---------------------------------------------------------------- what users and AWS do
 
@@ -143,15 +122,14 @@ class Stack:
 
     def deliver(self, upload: Upload) -> None:
         """One delivery of an S3 event; what fails comes back after the visibility timeout."""
-        message = {"upload": json.dumps([upload.key, upload.version_id, upload.etag, upload.size])}
-        self.receive(Queue.plan, message)
+        self.receive(Queue.plan, upload)
 
     def command(self, name: str, job_id: str) -> None:
         """Drops a command; it is delivered at once."""
         self._control(f"control/{name}/{job_id}")
 
     def tick(self) -> None:
-        self._try("poll", self.poll.tick, lambda _: None)
+        self._try("poll", self.poll, lambda _: None)
 
     def deadline(self) -> FakeDeadline:
         return FakeDeadline(self.clock, self.timeout)
@@ -169,11 +147,11 @@ class Stack:
             self._control(command[1])
         return delivered + len(due)
 
-    def receive(self, queue: Queue, message: dict[str, str]) -> None:
+    def receive(self, queue: Queue, message: Message | Upload) -> None:
         """One delivery of a message to the function behind its queue."""
         self._try(
             queue.value,
-            self._consumer(queue, message),
+            self._consumer(message),
             lambda due: self.queues.waiting.append(Sent(queue, message, 0, due)),
         )
 
@@ -227,23 +205,19 @@ class Stack:
 
     # ---------------------------------------------------------------- how messages come and come back
 
-    def _consumer(self, queue: Queue, message: dict[str, str]) -> Callable[[], None]:
-        match queue:
-            case Queue.plan if "upload" in message:
-                key, version_id, etag, size = json.loads(message["upload"])
-                upload = Upload(key=key, version_id=version_id, etag=etag, size=size, at=self.clock.now())
-                return lambda: self.plan.dropped(upload, self.deadline())
-            case Queue.plan:
-                return lambda: self.plan.resumed(message["job_id"], self.deadline())
-            case Queue.submit:
-                return lambda: self.submit.batch(message["job_id"], message["batch"], self.deadline())
-            case Queue.collect:
-                return lambda: self.collect.batch(message["job_id"], message["batch"])
-            case Queue.finish:
-                return lambda: self.finish.job(message["job_id"])
+    def _consumer(self, message: Message | Upload) -> Callable[[], None]:
+        match message:
+            case Upload() | ResumePlanning():
+                return lambda: self.plan(message, self.deadline())
+            case SubmitBatch():
+                return lambda: self.submit(message, self.deadline())
+            case CollectBatch():
+                return lambda: self.collect(message)
+            case FinishJob():
+                return lambda: self.finish(message)
 
     def _control(self, key: str) -> None:
-        self._try("control", lambda: self.control.dropped(key), lambda due: self.commands.append((due, key)))
+        self._try("control", lambda: self.control(key), lambda due: self.commands.append((due, key)))
 
     def _try(self, who: str, call: Callable[[], None], again: Callable[[datetime], None]) -> None:
         """One invocation. What fails comes `again` after the visibility timeout."""

@@ -8,6 +8,7 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from batchdrop import bootstrap
+from batchdrop.domain.messages import CollectBatch
 from batchdrop.handling import logger, process
 from batchdrop.settings import CollectSettings
 from batchdrop.stages.collect.ended_batch import Collect
@@ -15,9 +16,7 @@ from batchdrop.stages.collect.ended_batch import Collect
 logger()
 
 
-class _Message(msgspec.Struct, frozen=True):
-    job_id: str
-    batch: str
+_decode = msgspec.json.Decoder(CollectBatch).decode
 
 
 @cache
@@ -26,8 +25,4 @@ def _collect() -> Collect:
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    def take(body: bytes) -> None:
-        message = msgspec.json.decode(body, type=_Message)
-        _collect().batch(message.job_id, message.batch)
-
-    return process(event, context, take)
+    return process(event, context, lambda body: _collect()(_decode(body)))

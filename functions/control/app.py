@@ -3,12 +3,11 @@
 from functools import cache
 from typing import Any
 
-import msgspec
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from batchdrop import bootstrap
-from batchdrop.handling import ObjectCreated, logger, process
+from batchdrop.handling import created_key, logger, process
 from batchdrop.settings import ControlSettings
 from batchdrop.stages.control.commands import Control
 
@@ -21,7 +20,4 @@ def _control() -> Control:
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    def take(body: bytes) -> None:
-        _control().dropped(msgspec.json.decode(body, type=ObjectCreated).detail.object.key)
-
-    return process(event, context, take)
+    return process(event, context, lambda body: _control()(created_key(body)))

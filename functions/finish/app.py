@@ -8,6 +8,7 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from batchdrop import bootstrap
+from batchdrop.domain.messages import FinishJob
 from batchdrop.handling import logger, process
 from batchdrop.settings import FinishSettings
 from batchdrop.stages.finish.outputs import Finish
@@ -15,8 +16,7 @@ from batchdrop.stages.finish.outputs import Finish
 logger()
 
 
-class _Message(msgspec.Struct, frozen=True):
-    job_id: str
+_decode = msgspec.json.Decoder(FinishJob).decode
 
 
 @cache
@@ -25,7 +25,4 @@ def _finish() -> Finish:
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    def take(body: bytes) -> None:
-        _finish().job(msgspec.json.decode(body, type=_Message).job_id)
-
-    return process(event, context, take)
+    return process(event, context, lambda body: _finish()(_decode(body)))

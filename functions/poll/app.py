@@ -23,4 +23,4 @@ def _poll() -> Poll:
 
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG001 - Lambda's signature; a tick carries nothing
-    _poll().tick()
+    _poll()()

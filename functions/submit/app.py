@@ -9,6 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from batchdrop import bootstrap
 from batchdrop.adapters.clock import LambdaDeadline
+from batchdrop.domain.messages import SubmitBatch
 from batchdrop.handling import logger, process
 from batchdrop.settings import SubmitSettings
 from batchdrop.stages.submit.post import Submit
@@ -16,9 +17,7 @@ from batchdrop.stages.submit.post import Submit
 logger()
 
 
-class _Message(msgspec.Struct, frozen=True):
-    job_id: str
-    batch: str
+_decode = msgspec.json.Decoder(SubmitBatch).decode
 
 
 @cache
@@ -27,8 +26,5 @@ def _submit() -> Submit:
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    def take(body: bytes) -> None:
-        message = msgspec.json.decode(body, type=_Message)
-        _submit().batch(message.job_id, message.batch, LambdaDeadline(context))
-
-    return process(event, context, take)
+    deadline = LambdaDeadline(context)
+    return process(event, context, lambda body: _submit()(_decode(body), deadline))

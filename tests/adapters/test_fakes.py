@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from batchdrop.domain.errors import ObjectGone
-from batchdrop.ports import Queue
+from batchdrop.domain.messages import ResumePlanning
+from batchdrop.domain.transitions import opened
 from tests.adapters.records import job
 from tests.fakes import (
     FakeClaude,
@@ -32,10 +33,10 @@ def kill(name: str) -> None:
 
 
 def test_a_call_killed_before_has_not_happened(clock: ManualClock) -> None:
-    ledger = FakeLedger(clock)
+    ledger = FakeLedger()
     ledger.hooks.before = kill
-    with pytest.raises(Killed, match=r"ledger\.open_job"):
-        ledger.open_job(job())
+    with pytest.raises(Killed, match=r"ledger\.commit"):
+        ledger.commit(opened(job()))
     assert ledger.jobs == {}
 
 
@@ -48,12 +49,12 @@ def test_a_call_killed_after_has_happened(clock: ManualClock, tmp_path: Path) ->
     assert claude.custom_ids() == ["a"]
 
 
-def test_one_hook_sees_the_calls_of_all_twins(clock: ManualClock) -> None:
+def test_one_hook_sees_the_calls_of_all_fakes(clock: ManualClock) -> None:
     hooks = Hooks()
     objects = FakeObjects(clock, hooks)
     with objects.writer("key") as out:
         out.write(b"body")
-    FakeQueues(clock, hooks).send(Queue.plan, {})
+    FakeQueues(clock, hooks).send(ResumePlanning(job_id="a"))
     FakeSwitch(hooks=hooks).state()
     FakeNotices(hooks).publish("subject", {})
     metrics = FakeMetrics(hooks)

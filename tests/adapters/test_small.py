@@ -14,11 +14,12 @@ from batchdrop.adapters.sns import SnsNotices
 from batchdrop.adapters.sqs import SqsQueues
 from batchdrop.adapters.ssm import SsmSwitch
 from batchdrop.domain.errors import ConfigurationError
-from batchdrop.ports import Queue, SwitchState
+from batchdrop.domain.messages import CollectBatch, Queue, SubmitBatch
+from batchdrop.ports import SwitchState
 from tests.adapters.conftest import SESSION
 from tests.fakes import FakeQueues, FakeSwitch, ManualClock
 
-MESSAGE = {"job_id": "20261122T003115Z-aaaaaaaaaaaaaaaa", "key": 'inbox/a+b %20 "é" \u2028.jsonl'}
+MESSAGE = SubmitBatch(job_id="a", batch="1")
 
 # ---------------------------------------------------------------- queues
 
@@ -26,9 +27,9 @@ MESSAGE = {"job_id": "20261122T003115Z-aaaaaaaaaaaaaaaa", "key": 'inbox/a+b %20 
 def test_a_message_arrives_as_it_was_sent(aws: None) -> None:
     sqs = SESSION.client("sqs")
     url = sqs.create_queue(QueueName="submit")["QueueUrl"]
-    SqsQueues(sqs, {Queue.submit: url}).send(Queue.submit, MESSAGE)
+    SqsQueues(sqs, {Queue.submit: url}).send(MESSAGE)
     (received,) = sqs.receive_message(QueueUrl=url)["Messages"]
-    assert json.loads(received["Body"]) == MESSAGE
+    assert received["Body"] == '{"job_id":"a","batch":"1"}'
     sqs.close()
 
 
@@ -38,25 +39,26 @@ def test_a_delay_is_sent_and_cut_to_what_sqs_takes(aws: None) -> None:
     sent: list[int] = []
     sqs.meta.events.register("provide-client-params.sqs.SendMessage", lambda params, **_: sent.append(params["DelaySeconds"]))
     for delay in (0, 20, 901, -1):
-        SqsQueues(sqs, {Queue.submit: url}).send(Queue.submit, MESSAGE, delay=delay)
+        SqsQueues(sqs, {Queue.submit: url}).send(MESSAGE, delay=delay)
     assert sent == [0, 20, 900, 0]
     sqs.close()
 
 
 def test_a_queue_without_an_address_is_a_configuration_error(aws: None) -> None:
-    with pytest.raises(ConfigurationError, match="finish"):
-        SqsQueues(SESSION.client("sqs"), {}).send(Queue.finish, MESSAGE)
+    with pytest.raises(ConfigurationError, match="submit"):
+        SqsQueues(SESSION.client("sqs"), {}).send(MESSAGE)
 
 
-def test_the_twin_gives_messages_when_they_are_due(clock: ManualClock) -> None:
+def test_the_fake_gives_messages_when_they_are_due(clock: ManualClock) -> None:
     queues = FakeQueues(clock)
-    queues.send(Queue.plan, MESSAGE, delay=901)
-    queues.send(Queue.submit, {"a": "b"})
-    assert queues.take(Queue.plan) is None
-    assert queues.take(Queue.submit) == {"a": "b"}
+    other = CollectBatch(job_id="b", batch="2")
+    queues.send(MESSAGE, delay=901)
+    queues.send(other)
+    assert queues.take(Queue.submit) is None
+    assert queues.take(Queue.collect) == other
     clock.advance(900)
-    assert queues.take(Queue.plan) == MESSAGE
-    assert queues.take(Queue.plan) is None
+    assert queues.take(Queue.submit) == MESSAGE
+    assert queues.take(Queue.submit) is None
 
 
 # ---------------------------------------------------------------- switch

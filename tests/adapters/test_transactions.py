@@ -6,12 +6,11 @@ from typing import Any, cast
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError
-from msgspec.structs import replace
 
 from batchdrop.adapters.dynamodb import DynamoLedger
-from batchdrop.domain.errors import LostRace, Throttled
-from batchdrop.domain.records import Admission, JobState
-from batchdrop.ports import Counters
+from batchdrop.domain.errors import AlreadyExists, Throttled
+from batchdrop.domain.records import Admission, Batch
+from batchdrop.domain.transitions import added, noticed, opened
 from tests.adapters.records import batch, job
 from tests.fakes import ManualClock
 
@@ -42,8 +41,8 @@ CONFLICT = error("TransactionCanceledException", "TransactionConflict", "None")
 UNMET = error("TransactionCanceledException", "ConditionalCheckFailed", "TransactionConflict")
 
 
-def add(table: BusyTable, clock: ManualClock) -> bool:
-    return DynamoLedger(cast("Any", table), "table", clock).add_batch(batch(), Counters(batches_total=1))
+def add(table: BusyTable, clock: ManualClock) -> Batch:
+    return DynamoLedger(cast("Any", table), "table", clock).commit(added(batch()))
 
 
 def test_a_conflict_is_tried_again_with_the_same_token(clock: ManualClock) -> None:
@@ -56,7 +55,7 @@ def test_a_conflict_is_tried_again_with_the_same_token(clock: ManualClock) -> No
         ConnectionClosedError(endpoint_url="here"),
         None,
     )
-    assert add(table, clock)
+    add(table, clock)
     assert len(set(table.tokens)) == 1
     assert len(clock.slept) == len(table.tokens) - 1
     assert sum(clock.slept) < 4
@@ -64,8 +63,8 @@ def test_a_conflict_is_tried_again_with_the_same_token(clock: ManualClock) -> No
 
 def test_every_write_has_a_token_of_its_own(clock: ManualClock) -> None:
     table = BusyTable(None, None)
-    assert add(table, clock)
-    assert add(table, clock)
+    add(table, clock)
+    add(table, clock)
     assert len(set(table.tokens)) == 2
 
 
@@ -77,7 +76,8 @@ def test_a_table_that_stays_busy_is_throttled(clock: ManualClock) -> None:
 
 
 def test_a_failed_condition_counts_more_than_a_conflict(clock: ManualClock) -> None:
-    assert not add(BusyTable(UNMET), clock)
+    with pytest.raises(AlreadyExists):
+        add(BusyTable(UNMET), clock)
 
 
 def test_what_no_retry_can_mend_is_raised(clock: ManualClock) -> None:
@@ -87,36 +87,10 @@ def test_what_no_retry_can_mend_is_raised(clock: ManualClock) -> None:
         add(BusyTable(error("TransactionCanceledException", "ValidationError", "None")), clock)
 
 
-def test_a_batch_between_reading_and_writing_is_no_lost_race(dynamodb: Any, clock: ManualClock) -> None:
-    """Two of three batches are collected at the same time: the counters move under the second, which tries again."""
-    ledger = DynamoLedger(dynamodb, "table", clock)
-    opened, _ = ledger.open_job(job())
-    ended = []
-    for line in (1, 11, 21):
-        one = batch(line, state="ended")
-        ledger.add_batch(one, Counters(batches_total=1))
-        ended.append(cast("Any", one))
-    ledger.move_job(opened, replace(opened, state=JobState.running))
-    others = [ended[1]]
-
-    def collect_another(**_: object) -> None:
-        if others:
-            one = others.pop()
-            ledger.move_batch(one, replace(one, state="collected"), Counters(batches_collected=1))
-
-    dynamodb.meta.events.register("before-call.dynamodb.TransactWriteItems", collect_another)
-    ledger.move_batch(ended[0], replace(ended[0], state="collected"), Counters(batches_collected=1))
-    stored = ledger.get_job(opened.id)
-    assert stored is not None
-    assert stored.batches_collected == 2
-    with pytest.raises(LostRace, match="last batch"):
-        ledger.move_batch(ended[2], replace(ended[2], state="collected"), Counters(batches_collected=1))
-
-
 def test_items_hold_times_of_one_width_and_no_nothing(dynamodb: Any, clock: ManualClock) -> None:
     ledger = DynamoLedger(dynamodb, "table", clock)
-    ledger.open_job(job(created_at=clock.now().replace(microsecond=0)))
-    ledger.move_admission(Admission(), Admission(blocked="x"))
+    ledger.commit(opened(job(created_at=clock.now().replace(microsecond=0))))
+    ledger.commit(noticed(Admission(), "x"))
     item = dynamodb.get_item(TableName="table", Key={"pk": {"S": f"JOB#{job().id}"}, "sk": {"S": "JOB"}})["Item"]
     assert item["created_at"] == {"S": "2026-11-22T00:31:15.000000Z"}
     assert (item["shelf"], item["due"]) == ({"S": "planning"}, {"S": "2026-11-22T00:31:15.250000Z"})

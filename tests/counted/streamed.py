@@ -9,29 +9,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
 
 from batchdrop.domain.errors import ObjectGone
-from batchdrop.domain.records import Batch, BatchState, Job, ObjectRef
-from batchdrop.jobs.admit import Admit
-from batchdrop.jobs.cancel import Cancel
-from batchdrop.jobs.publish import Publish
-from batchdrop.ports import ApiBatch, ApiCounts, ObjectInfo
-from batchdrop.stages.collect.ended_batch import Collect
-from batchdrop.stages.plan.batches import CutFile
-from batchdrop.stages.plan.cutter import Limits
-from batchdrop.stages.plan.upload import Plan, Upload
-from batchdrop.stages.poll.watch import end
-from batchdrop.stages.submit.post import Submit
+from batchdrop.domain.messages import CollectBatch, Queue, Upload
+from batchdrop.domain.records import Batch, BatchState, ObjectRef
+from batchdrop.ports import ApiBatch, ApiCounts, ApiPage, ObjectInfo
 from bench import files
 from bench.process import peak_bytes
 from tests.fakes.claude import FakeClaude
-from tests.fakes.clock import FakeDeadline, ManualClock
+from tests.fakes.clock import ManualClock
 from tests.fakes.ledger import FakeLedger
 from tests.fakes.objects import FakeObjects, FakeWriter
-from tests.fakes.small import FakeQueues, FakeSwitch
+from tests.stack import Stack
 
 _LEAST_ROW_BYTES = 900
 KEY = "inbox/rows.jsonl"
@@ -94,8 +85,8 @@ class Api(FakeClaude):
         lines = range(self.batch.last_line, self.batch.first_line - 1, -1)
         yield (_ANSWER % (self.token.encode(), line) for line in lines)
 
-    def ended(self) -> ApiBatch:
-        return self._shown("ended")
+    def page(self, after: str | None = None) -> ApiPage:
+        return ApiPage(batches=(self._shown("ended"),), next=None)
 
     def _shown(self, status: str) -> ApiBatch:
         assert self.batch is not None
@@ -105,29 +96,31 @@ class Api(FakeClaude):
 
 def run(file: Path) -> tuple[int, int]:
     """Bytes of the request body and of the results."""
-    clock = ManualClock()
-    objects, ledger, queues, switch, api = Files(clock, file), FakeLedger(clock), FakeQueues(clock), FakeSwitch(), Api(clock)
-    publish, cancel = Publish(objects, ledger, clock), Cancel(ledger, queues, clock, api)
-    admit = Admit(ledger, queues, switch, clock, limit=10**6, per_tick=10)
-    limits = Limits(max_requests=100_000, max_body_bytes=250_000_000, max_answer_bytes=10**12)
-    cut_file = CutFile(objects, ledger, limits)
-    plan = Plan(objects, ledger, queues, clock, admit, cancel, publish, cut_file, bucket=objects.bucket, max_input_bytes=10**12)
-    upload = Upload(key=KEY, version_id="1", etag="1", size=objects.ref.size, at=clock.now())
-    plan.dropped(upload, FakeDeadline(clock, 900.0))
-    job, batch = _only(ledger)
-    api.batch, api.token = batch, job.token
-    Submit(objects, ledger, queues, api, switch, clock, cancel, publish).batch(job.id, batch.name, FakeDeadline(clock, 900.0))
-    clock.advance(timedelta(minutes=1).total_seconds())
-    end(ledger, queues, _only(ledger)[1], api.ended(), clock.now())
-    collect = Collect(objects, ledger, queues, api, clock, publish, spool_bytes=10**12, max_attempts=1)
-    collect.batch(job.id, batch.name)
-    assert _only(ledger)[1].state is BatchState.collected
+    stack = Stack(
+        max_requests=100_000,
+        max_body_bytes=250_000_000,
+        queue_limit=10**6,
+        max_input_bytes=10**12,
+        spool_bytes=10**12,
+        max_attempts=1,
+        timeout=900.0,
+        parts=lambda clock, hooks: (Files(clock, file), FakeLedger(hooks)),
+        api=lambda clock, _: Api(clock),
+    )
+    objects, api = stack.objects, stack.claude
+    assert isinstance(objects, Files)
+    assert isinstance(api, Api)
+    ref = objects.ref
+    stack.deliver(Upload(key=KEY, version_id="1", etag="1", size=ref.size, at=stack.clock.now()))
+    (api.batch,), api.token = stack.batches(), stack.job().token
+    stack.pump()
+    stack.poll()
+    (message,) = stack.queues.messages(Queue.collect)
+    assert isinstance(message, CollectBatch)
+    stack.collect(message)
+    (batch,) = stack.batches()
+    assert batch.state is BatchState.collected, stack.failures
     return api.received, objects.streamed
-
-
-def _only(ledger: FakeLedger) -> tuple[Job, Batch]:
-    (job,), (batch,) = ledger.jobs.values(), ledger.stored.values()
-    return job, batch
 
 
 def main(folder: Path, rows: int) -> None:

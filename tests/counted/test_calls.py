@@ -7,7 +7,6 @@ from collections import Counter
 
 from tests.stack import Stack
 
-LEDGER_WRITES = {"open_job", "move_job", "add_batch", "move_batch", "move_admission"}
 # As many as the rows fill parts; everything else is a call per batch or per job.
 BY_THE_BYTE = {"objects.writer.write"}
 ROW = {"params": {"model": "claude-haiku-4-5", "max_tokens": 10, "messages": [{"role": "user", "content": "Hello"}]}}
@@ -40,7 +39,7 @@ def open_batches(count: int) -> Stack:
 
 
 def writes(calls: list[str]) -> int:
-    return sum(call.removeprefix("ledger.") in LEDGER_WRITES for call in calls if call.startswith("ledger."))
+    return sum(call.startswith("ledger.commit.") for call in calls)
 
 
 def test_a_job_of_a_batch_makes_as_many_calls_for_3000_rows_as_for_3() -> None:
@@ -74,6 +73,6 @@ def test_a_tick_writes_once_for_each_batch_that_changed() -> None:
     stack.tick()
     calls = Counter(stack.hooks.calls)
     assert calls["claude.page"] == 1
-    assert writes(stack.hooks.calls) == calls["ledger.move_batch"] == calls["queues.send"] == 3
+    assert writes(stack.hooks.calls) == calls["ledger.commit.ended"] == calls["queues.send"] == 3
     # One job changed, so one status is told.
     assert calls["objects.put"] == 1

@@ -10,7 +10,7 @@ import pytest
 
 from batchdrop.domain import refusals
 from batchdrop.domain.open_work import OpenWork
-from batchdrop.domain.transitions import BATCH_MOVES, JOB_MOVES
+from batchdrop.domain.transitions import BATCH_EDGES, JOB_EDGES
 from batchdrop.formats import lines, rawjson
 from batchdrop.formats.lines import Line
 from batchdrop.formats.rows import Invalid, parse
@@ -39,11 +39,12 @@ def _bare(cell: str) -> str:
     return cell.strip("`")
 
 
-def test_moves() -> None:
+def test_transitions() -> None:
     job, batch = section(_ARCHITECTURE, "States").split("\nBatch:\n")
-    for text, moves in ((job, JOB_MOVES), (batch, BATCH_MOVES)):
+    for text, edges in ((job, JOB_EDGES), (batch, BATCH_EDGES)):
         told = {(_bare(before), _bare(after)) for before, after, _ in table_rows(text)}
-        assert told == {(before.value, after.value) for before, onward in moves.items() for after in onward}
+        pairs = {(source, target) for edge in edges.values() for source in edge.sources for target in edge.leads_to(source)}
+        assert told == {(source.value, target.value) for source, target in pairs if source is not target}
 
 
 def test_open_work() -> None:

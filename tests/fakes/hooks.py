@@ -1,12 +1,13 @@
 """Faults on demand: a hook runs before and after every call of a fake, and may raise.
 
 Raising before a call is a call that never happened; raising after it is an answer that was lost. Names are
-`<fake>.<method>`, such as `ledger.move_batch` or `objects.writer.close`.
+`<fake>.<method>`, such as `ledger.commit.admitted` or `objects.writer.close`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Concatenate, Protocol
 
@@ -33,14 +34,19 @@ class Hooked(Protocol):
     hooks: Hooks
 
 
+@contextmanager
+def calling(fake: Hooked, method: str) -> Iterator[None]:
+    name = f"{fake.name}.{method}"
+    fake.hooks.calls.append(name)
+    fake.hooks.before(name)
+    yield
+    fake.hooks.after(name)
+
+
 def hooked[T: Hooked, **P, R](method: Callable[Concatenate[T, P], R]) -> Callable[Concatenate[T, P], R]:
     @wraps(method)
     def call(fake: T, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        name = f"{fake.name}.{method.__name__}"
-        fake.hooks.calls.append(name)
-        fake.hooks.before(name)
-        answer = method(fake, *args, **kwargs)
-        fake.hooks.after(name)
-        return answer
+        with calling(fake, method.__name__):
+            return method(fake, *args, **kwargs)
 
     return call

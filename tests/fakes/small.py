@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from batchdrop.ports import Queue, SwitchState
+from batchdrop.domain.messages import Message, Queue, Upload
+from batchdrop.ports import SwitchState
 from tests.fakes.clock import ManualClock
 from tests.fakes.hooks import Hooks, hooked
 
 
 class Sent(NamedTuple):
     queue: Queue
-    message: dict[str, str]
+    message: Message | Upload
     delay: int
     due: datetime
 
@@ -28,19 +29,18 @@ class FakeQueues:
         self.waiting: list[Sent] = []
 
     @hooked
-    def send(self, queue: Queue, message: Mapping[str, str], *, delay: int = 0) -> None:
+    def send(self, message: Message, *, delay: int = 0) -> None:
         seconds = max(0, min(delay, 900))
-        copy = json.loads(json.dumps(dict(message)))
-        self.waiting.append(Sent(queue, copy, seconds, self._clock.now() + timedelta(seconds=seconds)))
+        self.waiting.append(Sent(message.queue, message, seconds, self._clock.now() + timedelta(seconds=seconds)))
 
-    def take(self, queue: Queue) -> dict[str, str] | None:
+    def take(self, queue: Queue) -> Message | Upload | None:
         """The oldest message of a queue that is due by now."""
         for place, sent in enumerate(self.waiting):
             if sent.queue is queue and sent.due <= self._clock.now():
                 return self.waiting.pop(place).message
         return None
 
-    def messages(self, queue: Queue) -> list[dict[str, str]]:
+    def messages(self, queue: Queue) -> list[Message | Upload]:
         """Everything in a queue, due or not; nothing is taken."""
         return [sent.message for sent in self.waiting if sent.queue is queue]
 

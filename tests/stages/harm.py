@@ -13,11 +13,11 @@ def refused(status: int | None, kind: str = "", *, retry_after: float | None = N
 
 
 def fail(stack: Stack, call: str, error: Exception, *, after: bool = False, times: int = 1) -> None:
-    """The next calls of that name raise: before anything happens, or after it has."""
+    """The next calls of that name raise: before anything happens, or after it has. `ledger.commit` is every one of its edges."""
     left = [error] * times
 
     def hook(name: str) -> None:
-        if name == call and left:
+        if (name == call or name.startswith(f"{call}.")) and left:
             raise left.pop()
 
     if after:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from batchdrop.ports import Queue
+from batchdrop.domain.messages import Queue
 from tests.stack import Stack, row, rows
 from tests.stages.harm import fail, minutes, refused
 

@@ -284,7 +284,7 @@ def test_a_file_that_goes_away_half_read_is_rejected_and_leaves_nothing_waiting(
     stack = Stack(max_requests=1000, timeout=60)
 
     def slow_and_then_gone(name: str) -> None:
-        if name == "ledger.add_batch":
+        if name == "ledger.commit.added":
             stack.clock.advance(50)
             stack.objects.purge("inbox/long.jsonl")
 
@@ -296,7 +296,7 @@ def test_a_file_that_goes_away_half_read_is_rejected_and_leaves_nothing_waiting(
     manifest = stack.document("manifest.json")
     assert manifest["state"] == "rejected"
     assert "deleted while it was being read" in manifest["message"]
-    assert manifest["counts"]["canceled"] == manifest["counts"]["total"] == stack.job().total
+    assert manifest["counts"]["canceled"] == manifest["counts"]["total"] == stack.job().counts.total
     assert not stack.claude.bodies
     assert not list(stack.ledger.list_open_batches(OpenWork.waiting))
 

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from batchdrop.domain.errors import Unavailable
+from batchdrop.domain.messages import Queue
 from batchdrop.domain.records import BatchState, JobState
-from batchdrop.ports import Queue
 from tests.faults.scenarios import EXPIRED
 from tests.stack import Stack, rows
 from tests.stages.harm import LOST, fail, minutes, refused
@@ -135,7 +135,7 @@ class TestCancel:
         stack = Stack(max_requests=2)
 
         def cancel_now(name: str) -> None:
-            if name == "ledger.add_batch":
+            if name == "ledger.commit.added":
                 stack.hooks.clear()
                 cancel(stack)
 
@@ -237,7 +237,7 @@ def test_an_unknown_job() -> None:
 def test_a_command_that_fails_comes_again() -> None:
     stack = dropped()
     stack.claude.seconds = 3600
-    fail(stack, "ledger.move_job", Unavailable("no answer"))
+    fail(stack, "ledger.commit.cancel_requested", Unavailable("no answer"))
     cancel(stack)
     assert stack.failures
     assert not stack.job().cancel_requested

@@ -73,7 +73,7 @@ def test_300_open_batches_take_one_list_call() -> None:
     stack.tick()
     assert stack.hooks.calls.count("claude.page") == 1
     assert stack.hooks.calls.count("claude.retrieve") == 0
-    assert not any(call.startswith("ledger.move_batch") for call in stack.hooks.calls)
+    assert not any(call.startswith("ledger.commit") for call in stack.hooks.calls)
 
 
 def test_an_idle_tick_calls_nobody() -> None:
@@ -86,7 +86,7 @@ def test_a_long_file_is_handed_over_in_time() -> None:
     stack = Stack(max_requests=10_000, timeout=60)
 
     def reading_takes_long(name: str) -> None:
-        if name == "ledger.add_batch":
+        if name == "ledger.commit.added":
             stack.clock.advance(50)
 
     stack.hooks.after = reading_takes_long

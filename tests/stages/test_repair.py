@@ -8,8 +8,8 @@ from itertools import pairwise
 import pytest
 
 from batchdrop.domain.errors import NotFound, Throttled
+from batchdrop.domain.messages import CollectBatch, FinishJob, Queue, ResumePlanning, SubmitBatch
 from batchdrop.domain.records import BatchState, JobState
-from batchdrop.ports import Queue
 from tests.stack import Killed, Stack, rows
 from tests.stages.harm import fail, minutes
 
@@ -47,7 +47,7 @@ def test_a_lost_handover_of_a_long_file_is_sent_again() -> None:
     drop = stack.hooks.after
 
     def slowly(name: str) -> None:
-        if name == "ledger.add_batch":
+        if name == "ledger.commit.added":
             stack.clock.advance(50)
         drop(name)
 
@@ -60,7 +60,7 @@ def test_a_lost_handover_of_a_long_file_is_sent_again() -> None:
 
 def test_a_planner_that_died_is_replaced_even_if_its_message_is_lost() -> None:
     stack = Stack()
-    fail(stack, "ledger.add_batch", Throttled("busy"))
+    fail(stack, "ledger.commit.added", Throttled("busy"))
     stack.drop("inbox/a.jsonl", rows(2))
     stack.queues.waiting.clear()
     done(stack)
@@ -70,7 +70,7 @@ def test_a_job_planned_by_a_function_that_died_right_after() -> None:
     stack = Stack()
 
     def die(name: str) -> None:
-        if name == "ledger.move_job" and stack.jobs()[0].state is JobState.running:
+        if name == "ledger.commit.planned":
             stack.hooks.clear()
             raise Killed
 
@@ -144,8 +144,11 @@ def test_a_dead_letter_redriven_much_later_completes_its_job(queue: Queue) -> No
 
 def test_a_message_of_a_job_that_is_not_there_is_dropped() -> None:
     stack = Stack()
-    for queue in Queue:
-        stack.receive(queue, {"job_id": "20261122T003115Z-aaaaaaaaaaaaaaaa", "batch": "000000000001.01"})
+    nobody, nothing = "20261122T003115Z-aaaaaaaaaaaaaaaa", "000000000001.01"
+    stack.receive(Queue.plan, ResumePlanning(job_id=nobody))
+    stack.receive(Queue.submit, SubmitBatch(job_id=nobody, batch=nothing))
+    stack.receive(Queue.collect, CollectBatch(job_id=nobody, batch=nothing))
+    stack.receive(Queue.finish, FinishJob(job_id=nobody))
     assert not stack.failures
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from batchdrop.domain.errors import Ambiguous, BatchdropError, NotFound, Refused, Throttled, Unavailable
+from batchdrop.domain.messages import Upload
 from batchdrop.domain.transitions import TERMINAL_JOB_STATES
-from batchdrop.stages.plan.upload import Upload
 from batchdrop_cli.audit.findings import Severity
 from tests.fakes.small import Sent
 from tests.faults.scenarios import fated
@@ -39,8 +39,8 @@ HARM: dict[str, tuple[str, str, Exception]] = {
     "no list": ("before", "claude.page", Unavailable("down")),
     "no results": ("before", "claude._results", NotFound("not yet", status=404)),
     "no cancel": ("before", "claude.cancel", Unavailable("down")),
-    "table busy": ("before", "ledger.move_batch", Throttled("busy")),
-    "table busy, done": ("after", "ledger.move_batch", Throttled("busy")),
+    "table busy": ("before", "ledger.commit", Throttled("busy")),
+    "table busy, done": ("after", "ledger.commit", Throttled("busy")),
     "bucket busy": ("before", "objects.put", Throttled("busy")),
     "queue busy": ("before", "queues.send", Throttled("busy")),
 }
@@ -199,7 +199,7 @@ class _Once:
         self._error: Exception | None = error
 
     def __call__(self, name: str) -> None:
-        if name == self._call and self._error is not None:
+        if (name == self._call or name.startswith(f"{self._call}.")) and self._error is not None:
             error, self._error = self._error, None
             raise error
 

@@ -45,10 +45,10 @@ def test_pause_still_collects() -> None:
     stack.pump()
     stack.switch.text = "pause"
     minutes(stack, 5)
-    assert (stack.job().succeeded, len(stack.claude.ids)) == (2, 1)
+    assert (stack.job().counts.succeeded, len(stack.claude.ids)) == (2, 1)
     stack.switch.text = "run"
     stack.run()
-    assert stack.job().succeeded == 4
+    assert stack.job().counts.succeeded == 4
     assert stack.audit() == []
 
 
@@ -63,7 +63,7 @@ def test_stop_cancels_at_the_api_and_keeps_what_has_finished() -> None:
     stack.switch.text = "stop"
     minutes(stack, 3)
     done, still_open = sorted(stack.jobs(), key=lambda job: job.input.key)
-    assert (done.succeeded, still_open.canceled) == (2, 2)
+    assert (done.counts.succeeded, still_open.counts.canceled) == (2, 2)
     assert len(stack.lines("failed.jsonl", still_open)) == 2
     assert stack.audit() == []
 
@@ -74,8 +74,8 @@ def test_a_switch_that_cannot_be_asked_sends_nothing_and_collects_all_the_same()
     stack.pump()
     fail(stack, "switch.state", Throttled("busy"), times=1000)
     minutes(stack, 5)
-    assert (stack.job().succeeded, len(stack.claude.ids)) == (2, 1)
+    assert (stack.job().counts.succeeded, len(stack.claude.ids)) == (2, 1)
     stack.hooks.clear()
     stack.run()
-    assert stack.job().succeeded == 4
+    assert stack.job().counts.succeeded == 4
     assert stack.audit() == []

@@ -1,131 +1,239 @@
-"""The state machines as data, and the decision about a create without an answer, as pure functions."""
+"""The state machines, edge by edge, and whatever path a job takes through them."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from itertools import product
+import inspect
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from batchdrop.domain.reconcile import SETTLING, Adopt, Candidate, Identify, Release, Wait, candidates_for, decide
-from batchdrop.domain.records import BatchState, JobState
+from batchdrop.domain import transitions
+from batchdrop.domain.errors import LostRace
+from batchdrop.domain.records import Admission, Batch, BatchState, Counts, Job, JobState, Part, RowStatus, Unsent
 from batchdrop.domain.transitions import (
-    BATCH_MOVES,
-    JOB_MOVES,
+    BATCH_EDGES,
+    JOB_EDGES,
     TERMINAL_JOB_STATES,
+    Collected,
+    Edge,
     ForbiddenMove,
-    check_batch_move,
-    check_job_move,
+    Half,
+    Move,
 )
-from tests.adapters.records import batch
+from batchdrop_cli.audit.findings import in_records, queued_by
+from tests.adapters.records import batch, job
 from tests.fakes.clock import START
+from tests.fakes.ledger import FakeLedger
 
-LEASE = START + timedelta(minutes=5)
-GRACE = timedelta(minutes=3)
+LATER = START + timedelta(minutes=5)
+WHY = Unsent(status=RowStatus.canceled, error_type="canceled", message="because")
+PART = Part(key="work/part", lines=1, size=100, crc64nvme="0" * 16)
+
+# How each edge is called on a record that it starts from.
+JOBS: dict[str, Callable[[Job], Move[Job]]] = {
+    "opened": transitions.opened,
+    "leased": lambda one: transitions.leased(one, until=LATER),
+    "sourced": lambda one: transitions.sourced(one, one.input, None),
+    "handed_over": lambda one: transitions.handed_over(one, now=LATER),
+    "planned": lambda one: transitions.planned(one, now=LATER, lines=20),
+    "rejected": lambda one: transitions.rejected(one, "why", now=LATER),
+    "cancel_requested": lambda one: transitions.cancel_requested(one, "why"),
+    "noted": lambda one: transitions.noted(one, "a note"),
+    "finishing": lambda one: transitions.finishing(one, now=LATER),
+    "finished": lambda one: transitions.finished(one, now=LATER),
+    "job_message_repeated": lambda one: transitions.job_message_repeated(one, now=LATER),
+}
+BATCHES: dict[str, Callable[[Batch, Job], Move[Batch]]] = {
+    "added": lambda one, _: transitions.added(one),
+    "admitted": lambda one, _: transitions.admitted(one, now=LATER, queue_limit=1_000),
+    "put_back": lambda one, _: transitions.put_back(one),
+    "intended": lambda one, _: transitions.intended(one, now=LATER, lease_until=LATER),
+    "unanswered": lambda one, _: transitions.unanswered(one, now=LATER),
+    "accepted": lambda one, _: transitions.accepted(one, f"api-{one.name}-{one.revision}", created_at=LATER),
+    "adopted": lambda one, _: transitions.adopted(one, f"api-{one.name}-{one.revision}", certain=False),
+    "ruled_out": lambda one, _: transitions.ruled_out(one, ("api-other",)),
+    "refused": lambda one, _: transitions.refused(one, not_before=LATER),
+    "released": lambda one, _: transitions.released(one),
+    "split": lambda one, _: transitions.split(one, half_of(one), rest_body_bytes=100),
+    "unsent": lambda one, _: transitions.unsent(one, WHY, now=LATER),
+    "canceling": lambda one, _: transitions.canceling(one),
+    "ended": lambda one, _: transitions.ended(one, ended_at=LATER, created_at=START, result_lines=one.requests, now=LATER),
+    "disowned": lambda one, _: transitions.disowned(one),
+    "collected": lambda one, of: transitions.collected(one, of, rows_of(one, of), now=LATER),
+    "batch_message_repeated": lambda one, _: transitions.batch_message_repeated(one, now=LATER),
+}
+# What an edge asks of a record besides its state; its callers see to it.
+ASKS: dict[str, Callable[[Batch], bool]] = {
+    "admitted": lambda one: one.admitted_at is None,
+    "put_back": lambda one: one.admitted_at is not None,
+    "intended": lambda one: one.admitted_at is not None,
+    "split": lambda one: one.requests > 1,
+    "disowned": lambda one: one.api_id is not None,
+}
 
 
-def reachable[S: (JobState, BatchState)](moves: dict[S, frozenset[S]], start: S) -> set[S]:
-    found: set[S] = set()
-    todo = [start]
+def half_of(one: Batch) -> Half:
+    requests = one.requests // 2
+    line = one.first_line + requests + one.invalid
+    return Half(next_line=line, next_start=100, requests=requests, invalid=one.invalid, body_bytes=100)
+
+
+def rows_of(one: Batch, of: Job) -> Collected:
+    """Half of its rows go again once, unless the job is being canceled."""
+    again = one.requests // 2 if one.attempt == 1 and not of.cancel_requested and of.state is JobState.running else 0
+    counts = Counts(total=one.requests - again + one.invalid, succeeded=one.requests - again, invalid=one.invalid)
+    retry = replace(PART, lines=again) if again else None
+    return Collected(counts=counts, usage={}, results=PART, failed=None, retry=retry, retry_body_bytes=10 * again)
+
+
+def functions(record: type[Job | Batch | Admission]) -> set[str]:
+    """Those of the module that move such a record."""
+    return {
+        name
+        for name, one in inspect.getmembers(transitions, inspect.isfunction)
+        if not name.startswith("_") and inspect.signature(one, eval_str=True).return_annotation == Move[record]  # type: ignore[valid-type]
+    }
+
+
+def test_every_edge_has_exactly_one_function_and_every_function_is_an_edge() -> None:
+    assert set(JOB_EDGES) == functions(Job) == set(JOBS)
+    assert set(BATCH_EDGES) == functions(Batch) == set(BATCHES)
+    assert functions(Admission) == {"throttled", "blocked", "probed", "cleared", "noticed"}
+
+
+def start_of(name: str, state: JobState | BatchState, edges: Mapping[str, Edge]) -> Any:
+    """A record from which that edge starts."""
+    if edges is JOB_EDGES:
+        return job(state=state)
+    at_api = state in (BatchState.in_progress, BatchState.canceling, BatchState.ended)
+    admitted_at = None if name == "admitted" else START
+    return batch(state=state, intent_at=START, admitted_at=admitted_at, api_id="api-1" if at_api else None)
+
+
+def moved(name: str, state: JobState | BatchState, edges: Mapping[str, Edge]) -> Move[Any]:
+    record = start_of(name, state, edges)
+    return JOBS[name](record) if edges is JOB_EDGES else BATCHES[name](record, job(state=JobState.running))
+
+
+@pytest.mark.parametrize(
+    ("edges", "name", "state"),
+    [
+        (edges, name, state)
+        for edges, states in ((JOB_EDGES, JobState), (BATCH_EDGES, BatchState))
+        for name, edge in edges.items()
+        for state in states
+        if edge.sources
+    ],
+)
+def test_an_edge_starts_from_its_states_alone(edges: Mapping[str, Edge], name: str, state: JobState | BatchState) -> None:
+    if state not in edges[name].sources:
+        with pytest.raises(ForbiddenMove, match=name):
+            moved(name, state, edges)
+        return
+    move = moved(name, state, edges)
+    assert move.edge == name
+    assert move.before is not None
+    assert move.before.state is state
+    assert move.after.state in edges[name].leads_to(state)
+
+
+def test_an_edge_leads_to_its_states_alone() -> None:
+    with pytest.raises(ForbiddenMove, match="finished: to running"):
+        transitions.finished(job(state=JobState.finishing, outcome=JobState.running), now=LATER)
+
+
+# ---------------------------------------------------------------- the shape of the machines
+
+
+def onward(edges: Mapping[str, Edge], state: JobState | BatchState) -> set[Any]:
+    return {target for edge in edges.values() if state in edge.sources for target in edge.leads_to(state)} - {state}
+
+
+def reachable(edges: Mapping[str, Edge], start: JobState | BatchState) -> set[Any]:
+    found: set[Any] = set()
+    todo: list[Any] = [start]
     while todo:
         state = todo.pop()
         if state not in found:
             found.add(state)
-            todo += moves[state]
+            todo += onward(edges, state)
     return found
 
 
-def test_every_state_is_known_to_the_tables() -> None:
-    assert set(JOB_MOVES) == set(JobState)
-    assert set(BATCH_MOVES) == set(BatchState)
+def test_every_state_but_held_can_be_reached() -> None:
+    assert reachable(JOB_EDGES, JobState.planning) == set(JobState) - {JobState.held}
+    assert reachable(BATCH_EDGES, BatchState.ready) == set(BatchState)
 
 
-@pytest.mark.parametrize("state", list(JobState))
+@pytest.mark.parametrize("state", sorted(set(JobState) - {JobState.held}))
 def test_a_job_can_always_come_to_an_end(state: JobState) -> None:
-    assert reachable(JOB_MOVES, state) & TERMINAL_JOB_STATES
+    assert reachable(JOB_EDGES, state) & TERMINAL_JOB_STATES
 
 
 @pytest.mark.parametrize("state", list(BatchState))
 def test_a_batch_can_always_be_collected(state: BatchState) -> None:
-    assert BatchState.collected in reachable(BATCH_MOVES, state)
+    assert BatchState.collected in reachable(BATCH_EDGES, state)
 
 
-def test_terminal_states_are_terminal() -> None:
-    assert {JobState.done, JobState.rejected, JobState.canceled} == TERMINAL_JOB_STATES
+def test_nothing_leads_out_of_an_end() -> None:
+    assert {state for state in JobState if not onward(JOB_EDGES, state)} == TERMINAL_JOB_STATES | {JobState.held}
+    assert {state for state in BatchState if not onward(BATCH_EDGES, state)} == {BatchState.collected}
 
 
 def test_a_batch_at_the_api_is_never_made_ready() -> None:
     """The only way back to `ready` leads through `submitting`, where it has to be settled first."""
-    assert [state for state, onward in BATCH_MOVES.items() if BatchState.ready in onward] == [BatchState.submitting]
+    assert [state for state in BatchState if BatchState.ready in onward(BATCH_EDGES, state)] == [BatchState.submitting]
 
 
-@given(st.sampled_from(JobState), st.sampled_from(JobState))
-def test_job_moves_are_those_of_the_table(before: JobState, after: JobState) -> None:
-    if after is before or after in JOB_MOVES[before]:
-        check_job_move(before, after)
-    else:
-        with pytest.raises(ForbiddenMove):
-            check_job_move(before, after)
-
-
-@given(st.sampled_from(BatchState), st.sampled_from(BatchState))
-def test_batch_moves_are_those_of_the_table(before: BatchState, after: BatchState) -> None:
-    if after is before or after in BATCH_MOVES[before]:
-        check_batch_move(before, after)
-    else:
-        with pytest.raises(ForbiddenMove):
-            check_batch_move(before, after)
-
-
-candidates = st.lists(
-    st.builds(
-        Candidate,
-        id=st.sampled_from([f"msgbatch_{number}" for number in range(6)]),
-        requests=st.integers(9, 11),
-        created_at=st.timedeltas(timedelta(minutes=-20), timedelta(minutes=30)).map(lambda offset: START + offset),
-        ended=st.booleans(),
-    ),
-    max_size=5,
-    unique_by=lambda one: one.id,
-)
+# ---------------------------------------------------------------- any path
 
 
 @given(
-    listed=candidates,
-    rivals=st.lists(st.integers(9, 11), max_size=2),
-    now=st.timedeltas(timedelta(minutes=-1), timedelta(hours=1)).map(lambda offset: START + offset),
-    foreign=st.sets(st.sampled_from(["msgbatch_0", "msgbatch_1"])),
-    doubtful=st.booleans(),
+    st.lists(st.tuples(st.integers(0, 30), st.integers(1, 4), st.integers(0, 2)), min_size=1, max_size=3),
+    st.lists(st.tuples(st.integers(0, 10), st.integers(0, 10**6)), max_size=60),
+    st.integers(0, 60),
 )
-def test_the_decision(listed: list[Candidate], rivals: list[int], now: datetime, foreign: set[str], doubtful: bool) -> None:
-    ours = batch(state=BatchState.submitting, intent_at=START, lease_until=LEASE, requests=10, foreign=tuple(sorted(foreign)))
-    others = [batch(100 * number, state=BatchState.submitting, requests=count) for number, count in enumerate(rivals, 1)]
-    possible = candidates_for(ours, listed)
-    decision = decide(ours, possible, others, now, GRACE, doubtful=doubtful)
-    settled = now >= LEASE + GRACE
-    match decision:
-        case Release():
-            assert settled
-            assert not possible
-            assert not doubtful
-        case Adopt(api_id):
-            assert now >= LEASE + min(GRACE, SETTLING)
-            assert [one.id for one in possible] == [api_id]
-            assert 10 not in rivals
-            assert not doubtful
-            assert api_id not in foreign
-        case Identify(ended):
-            assert now >= LEASE
-            assert len(possible) > 1 or 10 in rivals or doubtful
-            assert list(ended) == [one.id for one in possible if one.ended]
-        case Wait():
-            assert not settled or (not possible and doubtful)
+def test_the_counters_of_any_path_add_up(sizes: list[tuple[int, int, int]], steps: list[tuple[int, int]], cancel_at: int) -> None:
+    """Whatever edges the batches of a job take, in whatever order: what was counted is what the records say."""
+    ledger = FakeLedger()
+    opened = ledger.commit(transitions.opened(job()))
+    for number, (gap, requests, invalid) in enumerate(sizes):
+        first = 1 + 100 * number + gap
+        one = batch(first, requests=requests, invalid=invalid, last_line=first + requests + invalid - 1)
+        one = replace(one, span=replace(one.span, start=1_000 * number, end=1_000 * number + 500))
+        ledger.commit(transitions.added(one))
+    ledger.commit(transitions.planned(opened, now=START, lines=300))
+    for number, (which, edge) in enumerate(steps):
+        if number == cancel_at:
+            current = ledger.jobs[opened.id]
+            if current.state is JobState.running:
+                ledger.commit(transitions.cancel_requested(current, "why"))
+        batches = list(ledger.list_batches(opened.id))
+        one = batches[which % len(batches)]
+        possible = [
+            name
+            for name, of in BATCH_EDGES.items()
+            if one.state in of.sources and (name not in ASKS or ASKS[name](one)) and not (name == "split" and one.attempt > 1)
+        ]
+        if possible:
+            name = possible[edge % len(possible)]
+            try:
+                ledger.commit(BATCHES[name](one, ledger.jobs[opened.id]))
+            except LostRace:
+                assert name == "admitted"  # the job is being canceled
+    batches = list(ledger.list_batches(opened.id))
+    # A path made up here has spans and line ranges of its own: only what is counted is looked at.
+    assert [one for one in in_records(ledger.jobs[opened.id], batches) if one.kind == "counter"] == []
+    assert queued_by(batches) == ledger.get_admission().queued
+    all_collected = all(one.state is BatchState.collected for one in batches)
+    assert (ledger.jobs[opened.id].state is JobState.finishing) == all_collected
 
 
-@pytest.mark.parametrize(("state", "leased"), list(product(BatchState, [True, False])))
-def test_only_a_submission_whose_lease_has_passed_is_decided(state: BatchState, leased: bool) -> None:
-    ours = batch(state=state, intent_at=START, lease_until=LEASE if leased else None, requests=10)
-    decision = decide(ours, [], [], LEASE + timedelta(days=1), GRACE)
-    assert isinstance(decision, Release if state is BatchState.submitting and leased else Wait)
+def test_counts_have_a_field_for_each_end_and_add_up() -> None:
+    assert Counts(total=1, missing=2) + Counts(total=3, invalid=4) == Counts(total=4, missing=2, invalid=4)
+    assert set(Counts.__struct_fields__) == {"total", *RowStatus}

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from itertools import pairwise
 
-from batchdrop.domain.records import Batch, BatchState, Job, JobState, Record
-from batchdrop.domain.transitions import TERMINAL_JOB_STATES
+from msgspec.structs import asdict, replace
 
-ROW_ENDS = ("succeeded", "errored", "expired", "canceled", "invalid", "missing")
-"""The counters that add up to `total` once a job has ended."""
+from batchdrop.domain.records import Batch, BatchState, Counts, Job, JobState, Record
+from batchdrop.domain.transitions import TERMINAL_JOB_STATES
 
 
 class Severity(StrEnum):
@@ -50,19 +49,19 @@ def queued_by(batches: Iterable[Batch]) -> int:
 
 def _counters(job: Job, batches: Sequence[Batch]) -> Iterator[tuple[str, str]]:
     collected = [batch.counts for batch in batches if batch.state is BatchState.collected and batch.counts is not None]
+    rows = sum(collected, Counts())
     expected = {
-        "total": sum(batch.requests + batch.invalid for batch in batches if batch.attempt == 1),
+        **asdict(replace(rows, total=sum(batch.requests + batch.invalid for batch in batches if batch.attempt == 1))),
         "batches_total": len(batches),
         "batches_ended": sum(batch.state in (BatchState.ended, BatchState.collected) for batch in batches),
         "batches_collected": sum(batch.state is BatchState.collected for batch in batches),
-        **{name: sum(getattr(counts, name) for counts in collected) for name in ROW_ENDS},
     }
+    stored = asdict(job) | asdict(job.counts)
     for name, number in expected.items():
-        if getattr(job, name) != number:
-            yield "counter", f"the job's counter {name} is {getattr(job, name)}; its batches say {number}"
-    ends = sum(getattr(job, name) for name in ROW_ENDS)
-    if job.state in TERMINAL_JOB_STATES and ends != job.total:
-        yield "counter", f"the job has ended with {job.total} rows, of which {ends} have an end"
+        if stored[name] != number:
+            yield "counter", f"the job's counter {name} is {stored[name]}; its batches say {number}"
+    if job.state in TERMINAL_JOB_STATES and job.counts.finished != job.counts.total:
+        yield "counter", f"the job has ended with {job.counts.total} rows, of which {job.counts.finished} have an end"
 
 
 def _spans(batches: Sequence[Batch]) -> Iterator[tuple[str, str, Batch]]:

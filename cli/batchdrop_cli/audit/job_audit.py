@@ -15,21 +15,23 @@ from itertools import chain
 from typing import NamedTuple, Protocol
 
 import msgspec
+from msgspec.structs import asdict
 
 from batchdrop.domain import keys
 from batchdrop.domain.errors import ApiError, Incomplete, ObjectGone
 from batchdrop.domain.ids import parse_custom_id
+from batchdrop.domain.open_work import OpenWork
 from batchdrop.domain.reconcile import CLOCK_SKEW
-from batchdrop.domain.records import Batch, Job, JobState, Record
+from batchdrop.domain.records import Batch, Job, JobState, Record, RowStatus
 from batchdrop.domain.transitions import TERMINAL_JOB_STATES
 from batchdrop.formats.api_result import peek_custom_id
 from batchdrop.formats.checksums import Crc64
 from batchdrop.formats.lines import Line, read_lines
 from batchdrop.formats.splice import custom_id_of
-from batchdrop.ports import Claude, Ledger, Objects, OpenWork
+from batchdrop.ports import Claude, Ledger, Objects
 from batchdrop.stages.collect.download import split_lines
 from batchdrop.stages.collect.pieces import OWN_LINE_BYTES
-from batchdrop_cli.audit.findings import ROW_ENDS, Finding, Severity, in_records, queued_by
+from batchdrop_cli.audit.findings import Finding, Severity, in_records, queued_by
 
 # A broken file can have a finding for each of its lines; after so many of one kind the rest is only counted.
 _SHOWN = 20
@@ -319,11 +321,9 @@ class _Outputs:
     def _manifest(self, manifest: _Manifest) -> Iterator[Finding]:
         if (manifest.job_id, manifest.state) != (self._job.id, self._job.state):
             yield self._finding("manifest", f"the manifest says {manifest.state}, the table {self._job.state}")
-        for name in ("total", *ROW_ENDS):
-            if manifest.counts.get(name) != getattr(self._job, name):
-                yield self._finding(
-                    "counter", f"{name} is {manifest.counts.get(name)} in the manifest, {getattr(self._job, name)} in the table"
-                )
+        for name, number in asdict(self._job.counts).items():
+            if manifest.counts.get(name) != number:
+                yield self._finding("counter", f"{name} is {manifest.counts.get(name)} in the manifest, {number} in the table")
 
     def _written_once(self, manifest: _Manifest) -> Iterator[Finding]:
         last = self._objects.head(self._folder + "manifest.json").written_at
@@ -384,9 +384,10 @@ class _Outputs:
                 for source, end in self._rest(results, failed):
                     sentence = f"{source.name} has a row behind the end of the input"
                     yield self._finding("row_invented", sentence, line=end.line)
-        for status in ROW_ENDS:
-            if self._counted[status] != getattr(self._job, status):
-                sentence = f"{self._counted[status]} rows are {status} in the files; the table says {getattr(self._job, status)}"
+        for status in RowStatus:
+            number = getattr(self._job.counts, status)
+            if self._counted[status] != number:
+                sentence = f"{self._counted[status]} rows are {status} in the files; the table says {number}"
                 yield self._finding("counter", sentence)
 
     def _row(self, line: Line, results: _Ends, failed: _Ends) -> Iterator[Finding]:

@@ -1,34 +1,36 @@
-"""The one place where clients are made and parts are put together: one function for each verb.
+"""The composition root: the one place where clients are made and parts are put together, one function for each stage.
 
-Imports that only some verbs need are inside their functions, so that one that never calls Claude never loads the SDK.
+A stage is built over `Ports`: the real ones, or fakes. Imports that only some stages need are inside their functions, so that a
+function that never calls Claude never loads its SDK.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
 
 import boto3
+import msgspec
 from botocore.config import Config
 
-from batchdrop.adapters.clock import SystemClock
-from batchdrop.adapters.dynamodb import DynamoLedger
-from batchdrop.adapters.s3 import S3Objects
-from batchdrop.adapters.sqs import SqsQueues
-from batchdrop.jobs.admit import Admit
-from batchdrop.jobs.cancel import Cancel
+from batchdrop.domain.admission import AdmissionLimits
+from batchdrop.domain.messages import Queue
+from batchdrop.jobs.cancel import CancelBatch, CancelJob
+from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.publish import Publish
-from batchdrop.ports import Metrics, Queue
+from batchdrop.ports import Claude, Clock, Ledger, Metrics, Notices, Objects, Queues, Switch
 
 if TYPE_CHECKING:
-    from batchdrop.adapters.claude import AnthropicClaude
-    from batchdrop.adapters.ssm import SsmSwitch
+    from batchdrop.jobs.admit import Admit
     from batchdrop.settings import (
         CollectSettings,
         ControlSettings,
         FinishSettings,
         PlanSettings,
         PollSettings,
+        Settings,
         SubmitSettings,
     )
     from batchdrop.stages.collect.ended_batch import Collect
@@ -38,151 +40,237 @@ if TYPE_CHECKING:
     from batchdrop.stages.poll.tick import Poll
     from batchdrop.stages.submit.post import Submit
 
-# Adaptive enough for a throttled table, short enough for a function: botocore's standard mode backs off up to 20 s.
+# Short enough for a function, long enough for a throttled table: botocore's standard mode backs off up to 20 s.
 _AWS = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=5, read_timeout=60)
 
 
-class _Parts:
-    """What every verb is made of."""
+class Ports(Protocol):
+    """What a stage reaches the outside through. Only those that it uses are ever asked for."""
 
-    def __init__(self, bucket: str, table: str, queues: dict[Queue, str]) -> None:
-        self.clock = SystemClock()
-        self.objects = S3Objects(boto3.client("s3", config=_AWS), bucket)
-        self.ledger = DynamoLedger(boto3.client("dynamodb", config=_AWS), table, self.clock)
-        self.queues = SqsQueues(boto3.client("sqs", config=_AWS), queues)
-        self.publish = Publish(self.objects, self.ledger, self.clock)
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def objects(self) -> Objects: ...
+    @property
+    def ledger(self) -> Ledger: ...
+    @property
+    def queues(self) -> Queues: ...
+    @property
+    def switch(self) -> Switch: ...
+    @property
+    def claude(self) -> Claude: ...
+    @property
+    def notices(self) -> Notices: ...
+    @property
+    def metrics(self) -> Metrics: ...
 
-    def switch(self, name: str) -> SsmSwitch:
+
+class RealPorts:
+    """AWS and Anthropic, by a function's settings. Each client is made when it is first asked for."""
+
+    def __init__(self, settings: Settings, metrics: Metrics | None = None) -> None:
+        self._settings: Mapping[str, Any] = msgspec.structs.asdict(settings)
+        self._metrics = metrics
+
+    @cached_property
+    def clock(self) -> Clock:
+        from batchdrop.adapters.clock import SystemClock
+
+        return SystemClock()
+
+    @cached_property
+    def objects(self) -> Objects:
+        from batchdrop.adapters.s3 import S3Objects
+
+        return S3Objects(boto3.client("s3", config=_AWS), self._settings["bucket"])
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        from batchdrop.adapters.dynamodb import DynamoLedger
+
+        return DynamoLedger(boto3.client("dynamodb", config=_AWS), self._settings["table"], self.clock)
+
+    @cached_property
+    def queues(self) -> Queues:
+        """Those whose URL is among the settings, as `<queue>_queue`."""
+        from batchdrop.adapters.sqs import SqsQueues
+
+        urls = {queue: self._settings[f"{queue}_queue"] for queue in Queue if f"{queue}_queue" in self._settings}
+        return SqsQueues(boto3.client("sqs", config=_AWS), urls)
+
+    @cached_property
+    def switch(self) -> Switch:
         from batchdrop.adapters.ssm import SsmSwitch
 
-        return SsmSwitch(boto3.client("ssm", config=_AWS), name, self.clock)
+        return SsmSwitch(boto3.client("ssm", config=_AWS), self._settings["switch"], self.clock)
 
-    def claude(self, secret: str, base_url: str) -> AnthropicClaude:
+    @cached_property
+    def claude(self) -> Claude:
         from batchdrop.adapters.claude import AnthropicClaude
         from batchdrop.adapters.secrets import SecretKey
 
-        return AnthropicClaude(SecretKey(boto3.client("secretsmanager", config=_AWS), secret), base_url, self.clock)
+        key = SecretKey(boto3.client("secretsmanager", config=_AWS), self._settings["api_key_secret"])
+        return AnthropicClaude(key, self._settings["anthropic_base_url"], self.clock)
+
+    @cached_property
+    def notices(self) -> Notices:
+        from batchdrop.adapters.sns import SnsNotices
+
+        return SnsNotices(boto3.client("sns", config=_AWS), self._settings["topic"])
+
+    @property
+    def metrics(self) -> Metrics:
+        if self._metrics is None:
+            raise LookupError("this stage counts no metrics")
+        return self._metrics
 
 
-def plan(settings: PlanSettings) -> Plan:
+def plan(settings: PlanSettings, ports: Ports | None = None) -> Plan:
     from batchdrop.stages.plan.batches import CutFile
     from batchdrop.stages.plan.cutter import Limits
     from batchdrop.stages.plan.upload import Plan
 
-    queues = {Queue.plan: settings.plan_queue, Queue.submit: settings.submit_queue, Queue.collect: settings.collect_queue}
-    parts = _Parts(settings.bucket, settings.table, queues)
-    admit = Admit(
-        parts.ledger,
-        parts.queues,
-        parts.switch(settings.switch),
-        parts.clock,
-        limit=settings.queued_requests_limit,
-        per_tick=settings.creates_per_tick,
-    )
-    limits = Limits(
+    ports = ports or RealPorts(settings)
+    commit = _commit(ports)
+    limits = Limits.of_a_stack(
         max_requests=min(settings.max_batch_requests, settings.queued_requests_limit),
         max_body_bytes=settings.max_batch_bytes,
-        # Results are rarely a quarter of `max_tokens`; where they are, the collector downloads them in windows that fit its disk.
-        max_answer_bytes=4 * settings.spool_bytes,
+        spool_bytes=settings.spool_bytes,
     )
     return Plan(
-        parts.objects,
-        parts.ledger,
-        parts.queues,
-        parts.clock,
-        admit,
-        Cancel(parts.ledger, parts.queues, parts.clock),
-        parts.publish,
-        CutFile(parts.objects, parts.ledger, limits),
+        objects=ports.objects,
+        ledger=ports.ledger,
+        clock=ports.clock,
+        commit=commit,
+        admit=_admit(ports, settings),
+        # It has no key: what is at the API is left for `poll`.
+        cancel_job=CancelJob(ledger=ports.ledger, cancel_batch=CancelBatch(clock=ports.clock, commit=commit)),
+        publish=_publish(ports),
+        cut_file=CutFile(objects=ports.objects, ledger=ports.ledger, commit=commit, limits=limits),
         bucket=settings.bucket,
         max_input_bytes=settings.max_input_bytes,
     )
 
 
-def submit(settings: SubmitSettings) -> Submit:
+def submit(settings: SubmitSettings, ports: Ports | None = None) -> Submit:
     from batchdrop.stages.submit.post import Submit
 
-    parts = _Parts(settings.bucket, settings.table, {Queue.collect: settings.collect_queue})
-    claude = parts.claude(settings.api_key_secret, settings.anthropic_base_url)
+    ports = ports or RealPorts(settings)
     return Submit(
-        parts.objects,
-        parts.ledger,
-        parts.queues,
-        claude,
-        parts.switch(settings.switch),
-        parts.clock,
-        Cancel(parts.ledger, parts.queues, parts.clock, claude),
-        parts.publish,
+        objects=ports.objects,
+        ledger=ports.ledger,
+        claude=ports.claude,
+        switch=ports.switch,
+        clock=ports.clock,
+        commit=_commit(ports),
+        cancel_batch=_cancel_batch(ports),
+        publish=_publish(ports),
     )
 
 
-def poll(settings: PollSettings, metrics: Metrics) -> Poll:
+def poll(settings: PollSettings, metrics: Metrics | None = None, ports: Ports | None = None) -> Poll:
     from batchdrop.stages.poll.repair import Repair
     from batchdrop.stages.poll.settle import Settle
     from batchdrop.stages.poll.tick import Poll
     from batchdrop.stages.poll.watch import Watch
 
-    queues = {
-        Queue.plan: settings.plan_queue,
-        Queue.submit: settings.submit_queue,
-        Queue.collect: settings.collect_queue,
-        Queue.finish: settings.finish_queue,
-    }
-    parts = _Parts(settings.bucket, settings.table, queues)
-    claude = parts.claude(settings.api_key_secret, settings.anthropic_base_url)
-    switch = parts.switch(settings.switch)
-    cancel = Cancel(parts.ledger, parts.queues, parts.clock, claude)
-    admit = Admit(
-        parts.ledger,
-        parts.queues,
-        switch,
-        parts.clock,
-        limit=settings.queued_requests_limit,
-        per_tick=settings.creates_per_tick,
-    )
+    ports = ports or RealPorts(settings, metrics)
+    commit, cancel_batch = _commit(ports), _cancel_batch(ports)
     return Poll(
-        parts.ledger,
-        switch,
-        parts.clock,
-        metrics,
-        Watch(parts.ledger, parts.queues, claude, parts.clock),
-        Settle(parts.ledger, claude, parts.clock, cancel, grace=timedelta(seconds=settings.grace_seconds)),
-        Repair(parts.ledger, parts.queues, parts.clock, metrics, patience=timedelta(seconds=settings.visibility_seconds)),
-        admit,
-        cancel,
-        parts.publish,
+        ledger=ports.ledger,
+        switch=ports.switch,
+        clock=ports.clock,
+        metrics=ports.metrics,
+        commit=commit,
+        watch=Watch(ledger=ports.ledger, claude=ports.claude, clock=ports.clock, commit=commit),
+        settle=Settle(
+            ledger=ports.ledger,
+            claude=ports.claude,
+            clock=ports.clock,
+            commit=commit,
+            cancel_batch=cancel_batch,
+            grace=timedelta(seconds=settings.grace_seconds),
+        ),
+        repair=Repair(
+            ledger=ports.ledger,
+            clock=ports.clock,
+            metrics=ports.metrics,
+            commit=commit,
+            patience=timedelta(seconds=settings.visibility_seconds),
+        ),
+        admit=_admit(ports, settings),
+        cancel_batch=cancel_batch,
+        cancel_job=CancelJob(ledger=ports.ledger, cancel_batch=cancel_batch),
+        publish=_publish(ports),
     )
 
 
-def collect(settings: CollectSettings) -> Collect:
+def collect(settings: CollectSettings, ports: Ports | None = None) -> Collect:
     from batchdrop.stages.collect.ended_batch import Collect
 
-    parts = _Parts(settings.bucket, settings.table, {Queue.finish: settings.finish_queue})
+    ports = ports or RealPorts(settings)
     return Collect(
-        parts.objects,
-        parts.ledger,
-        parts.queues,
-        parts.claude(settings.api_key_secret, settings.anthropic_base_url),
-        parts.clock,
-        parts.publish,
+        objects=ports.objects,
+        ledger=ports.ledger,
+        claude=ports.claude,
+        clock=ports.clock,
+        commit=_commit(ports),
+        publish=_publish(ports),
         spool_bytes=settings.spool_bytes,
         max_attempts=settings.max_attempts,
     )
 
 
-def finish(settings: FinishSettings) -> Finish:
-    from batchdrop.adapters.sns import SnsNotices
+def finish(settings: FinishSettings, ports: Ports | None = None) -> Finish:
     from batchdrop.stages.finish.outputs import Finish
 
-    parts = _Parts(settings.bucket, settings.table, {})
-    notices = SnsNotices(boto3.client("sns", config=_AWS), settings.topic)
-    return Finish(parts.objects, parts.ledger, parts.clock, notices, parts.publish)
+    ports = ports or RealPorts(settings)
+    return Finish(
+        objects=ports.objects,
+        ledger=ports.ledger,
+        clock=ports.clock,
+        notices=ports.notices,
+        commit=_commit(ports),
+        publish=_publish(ports),
+    )
 
 
-def control(settings: ControlSettings) -> Control:
+def control(settings: ControlSettings, ports: Ports | None = None) -> Control:
     from batchdrop.stages.control.commands import Control
 
-    parts = _Parts(settings.bucket, settings.table, {Queue.collect: settings.collect_queue})
-    claude = parts.claude(settings.api_key_secret, settings.anthropic_base_url)
-    cancel = Cancel(parts.ledger, parts.queues, parts.clock, claude)
-    return Control(parts.objects, parts.ledger, parts.clock, cancel, parts.publish)
+    ports = ports or RealPorts(settings)
+    return Control(
+        objects=ports.objects,
+        ledger=ports.ledger,
+        clock=ports.clock,
+        commit=_commit(ports),
+        cancel_job=CancelJob(ledger=ports.ledger, cancel_batch=_cancel_batch(ports)),
+        publish=_publish(ports),
+    )
+
+
+# ---------------------------------------------------------------- what several stages are made of
+
+
+def _commit(ports: Ports) -> Commit:
+    return Commit(ledger=ports.ledger, queues=ports.queues)
+
+
+def _publish(ports: Ports) -> Publish:
+    return Publish(objects=ports.objects, ledger=ports.ledger, clock=ports.clock)
+
+
+def _cancel_batch(ports: Ports) -> CancelBatch:
+    return CancelBatch(clock=ports.clock, commit=_commit(ports), claude=ports.claude)
+
+
+def _admit(ports: Ports, settings: PlanSettings | PollSettings) -> Admit:
+    from batchdrop.jobs.admit import Admit
+
+    return Admit(
+        ledger=ports.ledger,
+        switch=ports.switch,
+        clock=ports.clock,
+        commit=_commit(ports),
+        limits=AdmissionLimits(queued_requests=settings.queued_requests_limit, per_tick=settings.creates_per_tick),
+    )

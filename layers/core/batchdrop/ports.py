@@ -1,4 +1,4 @@
-"""What the use cases need from the outside, in their own words.
+"""What the stages need from the outside, in their own words.
 
 Each port has one adapter (AWS or Anthropic) and one in-memory fake in `tests/fakes/`; one test suite runs over both.
 Every method that leaves the process may raise `Throttled`; anything else it may raise is named in its docstring.
@@ -15,8 +15,10 @@ from typing import BinaryIO, Protocol
 
 import msgspec
 
+from batchdrop.domain.messages import Message
 from batchdrop.domain.open_work import OpenWork
-from batchdrop.domain.records import Admission, Batch, Job, JobState, ObjectRef, Part, Record
+from batchdrop.domain.records import Admission, Batch, Job, ObjectRef, Record
+from batchdrop.domain.transitions import Move
 
 # ---------------------------------------------------------------- time
 
@@ -97,80 +99,20 @@ class Objects(Protocol):
 # ---------------------------------------------------------------- the table
 
 
-class Counters(Record, frozen=True, kw_only=True):
-    """What a batch move adds to the counters of its job and of the admission record, in the same transaction."""
-
-    total: int = 0
-    succeeded: int = 0
-    errored: int = 0
-    expired: int = 0
-    canceled: int = 0
-    invalid: int = 0
-    missing: int = 0
-    batches_total: int = 0
-    batches_ended: int = 0
-    batches_collected: int = 0
-    splits: int = 0
-    queued: int = 0
-    """Requests added to (or, negative, released from) what counts against the workspace's queue limit."""
-
-
-UNCHANGED = Counters()
-
-
 class Ledger(Protocol):
-    """The table. Every write is one conditional write or transaction; the loser gets LostRace.
-
-    Writes take the record as it was read (`before`) and the record as it should be (`after`, revision + 1 is set here), check
-    the move against `domain.states`, and return the stored record.
-    """
-
-    def open_job(self, job: Job) -> tuple[Job, bool]:
-        """Creates the job unless it exists. Returns the stored job (strongly consistent) and whether this call created it."""
+    """The table. Everything is written by `commit`, as one conditional transaction; the loser of a race gets LostRace."""
 
     def get_job(self, job_id: str) -> Job | None:
         """Strongly consistent."""
 
-    def move_job(self, before: Job, after: Job) -> Job:
-        """Writes every field but the counters, if `before.revision` still holds. Raises LostRace."""
-
-    def add_batch(self, batch: Batch, counters: Counters) -> bool:
-        """Creates a batch and adds the counters of its job, in one transaction. False: the batch existed; nothing was changed."""
-
     def get_batch(self, job_id: str, name: str) -> Batch | None:
         """Strongly consistent."""
 
+    def get_admission(self) -> Admission:
+        """Strongly consistent; an empty record when there is none yet."""
+
     def list_batches(self, job_id: str) -> Iterator[Batch]:
         """All batches of a job in order of name, strongly consistent, a page at a time."""
-
-    def move_batch(
-        self,
-        before: Batch,
-        after: Batch,
-        counters: Counters = UNCHANGED,
-        *,
-        job_state: JobState | None = None,
-        queue_limit: int | None = None,
-        follow_up: Batch | None = None,
-        finish: Job | None = None,
-    ) -> Batch:
-        """Moves one batch if `before.revision` still holds; everything below is part of the same transaction.
-
-        - they are added to the job and to the admission record;
-        - `job_state`: the job must be in this state, and not be asked to cancel;
-        - `queue_limit`: the admission record must stay at or below this many queued requests and must not be blocked
-          (a probe passes: see `Admission.probe_at`, the caller decides and passes a limit; blocked is the caller's check);
-        - an `api_id` that `after` gains is claimed for this batch alone; one that it gives up is released;
-        - `follow_up`: this batch is created (the counters count it);
-        - `finish`: the job as read; all its other batches are collected (`batches_collected + 1 == batches_total` is a
-          condition on the stored counters) and it becomes `finishing`. Without it, the condition is that this is NOT the last
-          batch when the counters say `batches_collected=1` and there is no follow-up.
-
-        Raises LostRace, whichever condition failed.
-        """
-
-    def owner_of(self, api_id: str) -> tuple[str, str] | None:
-        """(job id, batch name) that claimed an API batch, or None. Strongly consistent."""
 
     def list_open_batches(self, work: OpenWork, *, limit: int | None = None) -> Iterator[Batch]:
         """Batches that are this kind of open work, in its order, a page at a time, eventually consistent."""
@@ -178,26 +120,27 @@ class Ledger(Protocol):
     def list_open_jobs(self, work: OpenWork, *, limit: int | None = None) -> Iterator[Job]:
         """Jobs that are this kind of open work, in its order, a page at a time, eventually consistent."""
 
-    def get_admission(self) -> Admission:
-        """Strongly consistent; an empty record when there is none yet."""
+    def owner_of(self, api_id: str) -> tuple[str, str] | None:
+        """(job id, batch name) that claimed an API batch, or None. Strongly consistent."""
 
-    def move_admission(self, before: Admission, after: Admission) -> Admission:
-        """Writes every field but `queued`, if `before.revision` still holds. Raises LostRace."""
+    def commit[R: (Job, Batch, Admission)](self, move: Move[R]) -> R:
+        """Writes a move with all that belongs to it, or nothing. Returns the record as it is stored.
+
+        - A record is replaced if its revision is still that of `before`; the stored revision is one higher.
+        - A record without `before` is created, with its revision as given.
+        - The counters of jobs and of the admission record change by addition only, so a move never writes them.
+        - An `api_id` that a batch gains is claimed for this batch alone; one that it gives up is released.
+
+        Raises AlreadyExists if the record to be created is there; LostRace if any other condition failed.
+        """
 
 
 # ---------------------------------------------------------------- queues
 
 
-class Queue(StrEnum):
-    plan = "plan"
-    submit = "submit"
-    collect = "collect"
-    finish = "finish"
-
-
 class Queues(Protocol):
-    def send(self, queue: Queue, message: Mapping[str, str], *, delay: int = 0) -> None:
-        """A JSON object of strings. `delay` in seconds, at most 900 (SQS)."""
+    def send(self, message: Message, *, delay: int = 0) -> None:
+        """Sends a message to its queue. `delay` in seconds, at most 900 (SQS)."""
 
 
 # ---------------------------------------------------------------- the API
@@ -276,32 +219,3 @@ class Notices(Protocol):
 
 class Metrics(Protocol):
     def count(self, name: str, value: float = 1) -> None: ...
-
-
-__all__ = [
-    "UNCHANGED",
-    "Admission",
-    "ApiBatch",
-    "ApiCounts",
-    "ApiPage",
-    "Batch",
-    "Claude",
-    "Clock",
-    "Counters",
-    "Deadline",
-    "Job",
-    "JobState",
-    "Ledger",
-    "Metrics",
-    "Notices",
-    "ObjectInfo",
-    "ObjectRef",
-    "ObjectWriter",
-    "Objects",
-    "OpenWork",
-    "Part",
-    "Queue",
-    "Queues",
-    "Switch",
-    "SwitchState",
-]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from batchdrop.adapters.items import Item, Value, to_value
+from batchdrop.adapters.items import Item, Value, fields_in_item, to_value
 from batchdrop.domain.records import Record
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ class Change:
         self._values: Item = {}
         self._conditions: list[str] = []
         self._sets: list[str] = []
-        self._adds: list[str] = []
+        self._adds: dict[str, int] = {}
+        self._whole: tuple[str, dict[str, object]] | None = None
         self._removes: list[str] = []
 
     # conditions
@@ -53,11 +54,11 @@ class Change:
     # effects
 
     def add(self, name: str, number: int) -> None:
-        self._adds.append(f"{self._name(name)} {self._value(to_value(number))}")
+        self._adds[name] = self._adds.get(name, 0) + number
 
     def write(self, item: Item, kind: type[Record], *, keep: Sequence[str]) -> None:
         """Makes the stored fields those of `item`, all but `keep`; what `item` lacks is removed."""
-        for name in (*kind.__struct_encode_fields__, "shelf", "due"):
+        for name in (*fields_in_item(kind), "shelf", "due"):
             if name in keep:
                 continue
             if name in item:
@@ -65,23 +66,16 @@ class Change:
             else:
                 self._removes.append(self._name(name))
 
+    def put(self, item: Item) -> None:
+        self._whole = ("Put", {"Item": item})
+
+    def delete(self) -> None:
+        self._whole = ("Delete", {"Key": self._key})
+
     # the entry of the transaction
 
-    def put(self, item: Item) -> Action:
-        return self._action("Put", Item=item)
-
-    def update(self) -> Action:
-        clauses = (("SET", self._sets), ("ADD", self._adds), ("REMOVE", self._removes))
-        text = " ".join(f"{verb} {', '.join(parts)}" for verb, parts in clauses if parts)
-        return self._action("Update", Key=self._key, UpdateExpression=text)
-
-    def check(self) -> Action:
-        return self._action("ConditionCheck", Key=self._key)
-
-    def delete(self) -> Action:
-        return self._action("Delete", Key=self._key)
-
-    def _action(self, verb: str, **parts: object) -> Action:
+    def action(self) -> Action:
+        verb, parts = self._whole or self._partial()
         expressions = {
             "ConditionExpression": " and ".join(self._conditions),
             "ExpressionAttributeNames": self._names,
@@ -91,6 +85,12 @@ class Change:
         present = {name: part for name, part in expressions.items() if part}
         entry: Any = {verb: {"TableName": self._table, **parts, **present}}
         return Action(entry, self._label)
+
+    def _partial(self) -> tuple[str, dict[str, object]]:
+        adds = [f"{self._name(name)} {self._value(to_value(number))}" for name, number in self._adds.items()]
+        clauses = (("SET", self._sets), ("ADD", adds), ("REMOVE", self._removes))
+        text = " ".join(f"{verb} {', '.join(parts)}" for verb, parts in clauses if parts)
+        return ("Update", {"Key": self._key, "UpdateExpression": text}) if text else ("ConditionCheck", {"Key": self._key})
 
     def _name(self, name: str) -> str:
         """An alias for every name: many of ours (`state`, `total`) are reserved words of DynamoDB."""

@@ -5,8 +5,8 @@ JOB#<id>       BATCH#<name>   a batch; the name sorts in input order
 API#<api id>   API            which batch an API batch belongs to
 ADMISSION      ADMISSION      the admission record
 
-Fields keep their names. None is left out; times are texts of a fixed width; there are no fractions. Open work also has
-`shelf` and `due`, the keys of the sparse index `open`.
+Fields keep their names; the counts of a job are fields of the job itself. None is left out; times are texts of a fixed width;
+there are no fractions. Open work also has `shelf` and `due`, the keys of the sparse index `open`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from batchdrop.domain.open_work import instant, place_of_batch, place_of_job
-from batchdrop.domain.records import Admission, Batch, Job, Record
+from batchdrop.domain.records import Admission, Batch, Counters, Counts, Job, Record
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
@@ -29,6 +29,10 @@ type Item = dict[str, AttributeValueTypeDef]
 INDEX = "open"
 JOB_SORT = "JOB"
 BATCH_PREFIX = "BATCH#"
+# Counters are written by addition only.
+BATCH_COUNTERS = ("batches_total", "batches_ended", "batches_collected", "splits")
+JOB_COUNTERS = (*Counts.__struct_fields__, *BATCH_COUNTERS)
+ADMISSION_COUNTERS = ("queued",)
 
 
 def job_key(job_id: str) -> Item:
@@ -64,12 +68,32 @@ def admission_item(admission: Admission) -> Item:
 
 
 def fields_of(record: Record) -> Item:
-    return _values(msgspec.to_builtins(record, builtin_types=(datetime,)))
+    fields = msgspec.to_builtins(record, builtin_types=(datetime,))
+    if isinstance(record, Job):
+        fields |= fields.pop("counts")
+    return _values(fields)
 
 
 def record_of[R: Record](item: Mapping[str, Any], kind: type[R]) -> R:
     """The keys of the table and of the index are no fields, and msgspec passes over them."""
-    return msgspec.convert({name: from_value(value) for name, value in item.items()}, kind)
+    fields = {name: from_value(value) for name, value in item.items()}
+    if kind is Job:
+        fields["counts"] = {name: fields[name] for name in Counts.__struct_fields__ if name in fields}
+    return msgspec.convert(fields, kind)
+
+
+def fields_in_item(kind: type[Record]) -> tuple[str, ...]:
+    """The names under which the fields of a record are stored."""
+    names = kind.__struct_encode_fields__
+    return (*(name for name in names if name != "counts"), *Counts.__struct_fields__) if kind is Job else names
+
+
+def counted(counters: Counters) -> dict[str, int]:
+    """What is added to the stored fields of a job, under their names."""
+    amounts = msgspec.to_builtins(counters)
+    del amounts["queued"]
+    amounts |= amounts.pop("rows")
+    return {name: amount for name, amount in amounts.items() if amount}
 
 
 def to_value(plain: object) -> Value:

@@ -9,7 +9,7 @@ import msgspec
 
 from batchdrop.adapters.aws import throttling
 from batchdrop.domain.errors import ConfigurationError
-from batchdrop.ports import Queue
+from batchdrop.domain.messages import Message, Queue
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -25,11 +25,11 @@ class SqsQueues:
         self._client = client
         self._urls = urls
 
-    def send(self, queue: Queue, message: Mapping[str, str], *, delay: int = 0) -> None:
+    def send(self, message: Message, *, delay: int = 0) -> None:
         """A longer delay is cut to 900 s. Raises ConfigurationError for a queue without a URL."""
-        url = self._urls.get(queue)
+        url = self._urls.get(message.queue)
         if url is None:
-            raise ConfigurationError(f"there is no URL for the {queue} queue")
+            raise ConfigurationError(f"there is no URL for the {message.queue} queue")
         with throttling():
             self._client.send_message(
                 QueueUrl=url,

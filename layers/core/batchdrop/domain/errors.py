@@ -2,6 +2,7 @@
 
 BatchdropError
 ├── LostRace          somebody else changed the item first; carries nothing, the loser reads again or stops
+│   └── AlreadyExists   the record to be created is there
 ├── Rejected          the dropped object can never become a job's work; the sentence goes to its owner
 ├── ObjectGone        the object (or that version of it) no longer exists
 ├── Incomplete        a stream ended before its time; reading again may help
@@ -24,6 +25,10 @@ class BatchdropError(Exception):
 
 class LostRace(BatchdropError):
     """A conditional write found the item changed. The winner carries on; the loser logs and stops."""
+
+
+class AlreadyExists(LostRace):
+    """The record that a move creates exists: somebody else was first, or this is a repetition. Nothing was changed."""
 
 
 class Rejected(BatchdropError):

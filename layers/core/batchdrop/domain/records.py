@@ -71,7 +71,7 @@ class Span(Record, frozen=True, kw_only=True):
 
 
 class Counts(Record, frozen=True, kw_only=True):
-    """How rows ended. `total` is the number of input lines, blank lines aside, that this record covers."""
+    """How rows ended: a field for each `RowStatus`. `total` is the number of input lines, blank lines aside, that this covers."""
 
     total: int = 0
     succeeded: int = 0
@@ -80,6 +80,29 @@ class Counts(Record, frozen=True, kw_only=True):
     canceled: int = 0
     invalid: int = 0
     missing: int = 0
+
+    @property
+    def finished(self) -> int:
+        """Rows that have come to one of their ends."""
+        return sum(getattr(self, status) for status in RowStatus)
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(**{name: getattr(self, name) + getattr(other, name) for name in self.__struct_fields__})
+
+
+class Counters(Record, frozen=True, kw_only=True):
+    """What one transaction adds to the counters of a job and to the admission record."""
+
+    rows: Counts = Counts()
+    batches_total: int = 0
+    batches_ended: int = 0
+    batches_collected: int = 0
+    splits: int = 0
+    queued: int = 0
+    """Requests added to (or, negative, released from) what counts against the workspace's queue limit."""
+
+
+UNCHANGED = Counters()
 
 
 class Usage(Record, frozen=True, kw_only=True):
@@ -113,7 +136,7 @@ class Unsent(Record, frozen=True, kw_only=True):
 class Job(Record, frozen=True, kw_only=True):
     """One dropped object version.
 
-    The counters (`total` to `batches_collected`) are changed by atomic additions in the transaction that moves a batch, so a
+    The counters (`counts` to `splits`) are changed by atomic additions in the transaction that moves a batch, so a
     reader may hold an older copy; every other field changes with `revision`.
     """
 
@@ -148,13 +171,8 @@ class Job(Record, frozen=True, kw_only=True):
     """How often `poll` sent that message again."""
     revision: int = 0
 
-    total: int = 0
-    succeeded: int = 0
-    errored: int = 0
-    expired: int = 0
-    canceled: int = 0
-    invalid: int = 0
-    missing: int = 0
+    counts: Counts = Counts()
+    """Stored flat, as the fields of the job itself."""
     batches_total: int = 0
     batches_ended: int = 0
     batches_collected: int = 0

@@ -1,43 +1,540 @@
-"""The state machines, as data. A move that is not in these tables is a bug, and raises."""
+"""The state machines: every change of a job, a batch or the admission record, with all its effects.
+
+Each function is one named edge. It takes the record as it was read and returns a `Move`: what the record becomes, what is
+counted, what must still hold, what changes in the same transaction, and which messages follow. Nothing is written here: a ledger
+interprets the move, and `jobs.commit` sends its messages. A record in a state that an edge does not start from is a bug.
+"""
 
 from __future__ import annotations
 
-from batchdrop.domain.records import BatchState, JobState
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import wraps
+from typing import Any, Concatenate, NamedTuple
 
-JOB_MOVES: dict[JobState, frozenset[JobState]] = {
-    JobState.planning: frozenset({JobState.held, JobState.running, JobState.rejected, JobState.canceled}),
-    JobState.held: frozenset({JobState.running, JobState.canceled}),
-    JobState.running: frozenset({JobState.finishing}),
-    JobState.finishing: frozenset({JobState.done, JobState.rejected, JobState.canceled}),
-    JobState.done: frozenset(),
-    JobState.rejected: frozenset(),
-    JobState.canceled: frozenset(),
-}
+from msgspec.structs import replace
 
-BATCH_MOVES: dict[BatchState, frozenset[BatchState]] = {
-    # ready -> ended: canceled before it was sent, or nothing in it to send.
-    BatchState.ready: frozenset({BatchState.submitting, BatchState.ended}),
-    # submitting -> ready: only after a definite refusal or a finished reconciliation. -> ended: refused for good.
-    BatchState.submitting: frozenset({BatchState.in_progress, BatchState.ready, BatchState.ended}),
-    BatchState.in_progress: frozenset({BatchState.canceling, BatchState.ended}),
-    BatchState.canceling: frozenset({BatchState.ended}),
-    # ended -> submitting: an adopted batch whose first result proved it somebody else's.
-    BatchState.ended: frozenset({BatchState.collected, BatchState.submitting}),
-    BatchState.collected: frozenset(),
-}
+from batchdrop.domain.messages import CollectBatch, FinishJob, Message, ResumePlanning, SubmitBatch
+from batchdrop.domain.records import (
+    UNCHANGED,
+    Admission,
+    Batch,
+    BatchState,
+    Counters,
+    Counts,
+    Job,
+    JobState,
+    ObjectRef,
+    Part,
+    Record,
+    Span,
+    Unsent,
+    Usage,
+)
 
-TERMINAL_JOB_STATES = frozenset(state for state, onward in JOB_MOVES.items() if not onward)
+# ---------------------------------------------------------------- what a move is
+
+
+class Progress(NamedTuple):
+    """What tells whether a batch is the last one of its job. While a job is planned it may still gain batches."""
+
+    state: JobState
+    batches_total: int
+    batches_collected: int
+
+    @classmethod
+    def of(cls, job: Job) -> Progress:
+        return cls(job.state, job.batches_total, job.batches_collected)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """What must hold of the job and of the admission record at the moment of the write."""
+
+    job_state: JobState | None = None
+    """The job is in this state and nobody has asked to cancel it."""
+    progress: Progress | None = None
+    """The job's progress is the one that the move was made for."""
+    queue_limit: int | None = None
+    """Not more queued requests than this, those of the move included."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move[R: (Job, Batch, Admission)]:
+    """One transaction. A record is written only if its revision is still the one of `before`."""
+
+    before: R | None
+    """None: the record is created, and must not exist yet."""
+    after: R
+    """Its counters and its revision are not written: the ledger keeps them."""
+    counters: Counters = UNCHANGED
+    guard: Guard = Guard()
+    also: tuple[Move[Any], ...] = ()
+    """What moves in the same transaction. Their counters, guards and messages count as this move's own."""
+    messages: tuple[Message, ...] = ()
+    """Sent after the commit. A message that is lost is sent again by `poll`."""
+    edge: str = ""
+    """The name of the function that made it."""
 
 
 class ForbiddenMove(Exception):
-    """A move that the tables do not allow: a bug in Batchdrop, never the user's doing."""
+    """A record in a state that the edge does not start from: a bug in Batchdrop, never the user's doing."""
 
 
-def check_job_move(before: JobState, after: JobState) -> None:
-    if after is not before and after not in JOB_MOVES[before]:
-        raise ForbiddenMove(f"job: {before} -> {after}")
+type State = JobState | BatchState
 
 
-def check_batch_move(before: BatchState, after: BatchState) -> None:
-    if after is not before and after not in BATCH_MOVES[before]:
-        raise ForbiddenMove(f"batch: {before} -> {after}")
+class Edge(NamedTuple):
+    sources: frozenset[State]
+    """Empty: the edge creates the record."""
+    targets: frozenset[State]
+    """Empty: the state stays."""
+
+    def leads_to(self, source: State) -> frozenset[State]:
+        return self.targets or frozenset({source})
+
+
+JOB_EDGES: dict[str, Edge] = {}
+BATCH_EDGES: dict[str, Edge] = {}
+
+
+class _Declared[R: (Job, Batch)]:
+    """A decorator: the function below it is an edge, and is held to it."""
+
+    def __init__(self, edges: dict[str, Edge], sources: tuple[State, ...], to: tuple[State, ...]) -> None:
+        self._edges = edges
+        self._edge = Edge(frozenset(sources), frozenset(to))
+
+    def __call__[**P](self, function: Callable[Concatenate[R, P], Move[R]]) -> Callable[Concatenate[R, P], Move[R]]:
+        edge, name = self._edge, function.__name__
+        self._edges[name] = edge
+
+        @wraps(function)
+        def move(record: R, /, *args: P.args, **kwargs: P.kwargs) -> Move[R]:
+            if edge.sources and record.state not in edge.sources:
+                raise ForbiddenMove(f"{name}: from {record.state}")
+            made = function(record, *args, **kwargs)
+            if made.after.state not in edge.leads_to(record.state):
+                raise ForbiddenMove(f"{name}: to {made.after.state}")
+            return dataclasses.replace(made, edge=name)
+
+        return move
+
+
+def _job_edge(*sources: JobState, to: tuple[JobState, ...] = ()) -> _Declared[Job]:
+    """`to` is left out where the state stays."""
+    return _Declared(JOB_EDGES, sources, to)
+
+
+def _batch_edge(*sources: BatchState, to: tuple[BatchState, ...] = ()) -> _Declared[Batch]:
+    return _Declared(BATCH_EDGES, sources, to)
+
+
+# ---------------------------------------------------------------- jobs
+
+TERMINAL_JOB_STATES = frozenset({JobState.done, JobState.rejected, JobState.canceled})
+
+# A lease outlives its invocation by this much, so that clocks that differ a little do not let two of them in.
+_LEASE_MARGIN = timedelta(seconds=15)
+
+
+def lease(now: datetime, seconds: float) -> datetime:
+    """Until when an invocation with so many seconds left may be at work."""
+    return now + timedelta(seconds=seconds) + _LEASE_MARGIN
+
+
+@_job_edge(to=(JobState.planning,))
+def opened(job: Job) -> Move[Job]:
+    return Move(before=None, after=job)
+
+
+@_job_edge(JobState.planning)
+def leased(job: Job, *, until: datetime) -> Move[Job]:
+    """One invocation of `plan` is at work until then."""
+    return Move(before=job, after=replace(job, lease_until=until))
+
+
+@_job_edge(JobState.planning)
+def sourced(job: Job, source: ObjectRef, broken: Unsent | None) -> Move[Job]:
+    """Where its rows are read from is known."""
+    return Move(before=job, after=replace(job, source=source, broken=broken))
+
+
+@_job_edge(JobState.planning)
+def handed_over(job: Job, *, now: datetime) -> Move[Job]:
+    """This invocation gives up its lease, and another one reads on."""
+    return Move(before=job, after=replace(job, lease_until=now, message_sent_at=now), messages=(ResumePlanning(job_id=job.id),))
+
+
+@_job_edge(JobState.planning, to=(JobState.running,))
+def planned(
+    job: Job, *, now: datetime, lines: int, unsendable: tuple[Batch, ...] = (), rejection: str = "", cancel: bool = False
+) -> Move[Job]:
+    """All its batches are stored. `unsendable`: those without a request, which can be collected at once.
+
+    `rejection`: why the job will end as rejected. `cancel`: its batches are not to be sent.
+    """
+    after = replace(job, state=JobState.running, planned_at=now, updated_at=now, lease_until=None, lines=lines)
+    if rejection:
+        after = replace(after, outcome=JobState.rejected, reason=rejection)
+    return Move(
+        before=job,
+        after=replace(after, cancel_requested=True) if cancel else after,
+        messages=tuple(_collect(batch) for batch in unsendable),
+    )
+
+
+@_job_edge(JobState.planning, to=(JobState.rejected,))
+def rejected(job: Job, reason: str, *, now: datetime) -> Move[Job]:
+    """It ends without a batch."""
+    return Move(
+        before=job,
+        after=replace(
+            job,
+            state=JobState.rejected,
+            outcome=JobState.rejected,
+            reason=reason,
+            updated_at=now,
+            finished_at=now,
+            lease_until=None,
+        ),
+    )
+
+
+@_job_edge(JobState.planning, JobState.held, JobState.running)
+def cancel_requested(job: Job, reason: str) -> Move[Job]:
+    return Move(before=job, after=replace(job, cancel_requested=True, reason=reason))
+
+
+@_job_edge(*JobState)
+def noted(job: Job, note: str) -> Move[Job]:
+    return Move(before=job, after=replace(job, note=note))
+
+
+@_job_edge(JobState.running, to=(JobState.finishing,))
+def finishing(job: Job, *, now: datetime) -> Move[Job]:
+    """Only as a part of `collected`."""
+    return Move(before=job, after=replace(job, state=JobState.finishing, updated_at=now), messages=(FinishJob(job_id=job.id),))
+
+
+@_job_edge(JobState.finishing, to=(JobState.done, JobState.rejected, JobState.canceled))
+def finished(job: Job, *, now: datetime) -> Move[Job]:
+    """Its manifest is written."""
+    outcome = job.outcome or (JobState.canceled if job.cancel_requested else JobState.done)
+    return Move(before=job, after=replace(job, state=outcome, outcome=outcome, updated_at=now, finished_at=now))
+
+
+@_job_edge(JobState.planning, JobState.finishing)
+def job_message_repeated(job: Job, *, now: datetime) -> Move[Job]:
+    message = ResumePlanning(job_id=job.id) if job.state is JobState.planning else FinishJob(job_id=job.id)
+    return Move(before=job, after=replace(job, message_sent_at=now, repairs=job.repairs + 1), messages=(message,))
+
+
+# ---------------------------------------------------------------- batches
+
+
+@_batch_edge(to=(BatchState.ready, BatchState.ended))
+def added(batch: Batch) -> Move[Batch]:
+    """Cut from a file. A batch without a request is `ended` from the start; `plan` sends its message once the job runs."""
+    return Move(
+        before=None,
+        after=batch,
+        counters=Counters(
+            rows=Counts(total=batch.requests + batch.invalid), batches_total=1, batches_ended=int(batch.state is BatchState.ended)
+        ),
+    )
+
+
+@_batch_edge(BatchState.ready)
+def admitted(batch: Batch, *, now: datetime, queue_limit: int) -> Move[Batch]:
+    """Takes capacity, and goes to `submit`."""
+    return Move(
+        before=batch,
+        after=replace(batch, admitted_at=now, message_sent_at=now, repairs=0),
+        counters=Counters(queued=batch.requests),
+        guard=Guard(job_state=JobState.running, queue_limit=queue_limit),
+        messages=(_submit(batch),),
+    )
+
+
+@_batch_edge(BatchState.ready)
+def put_back(batch: Batch) -> Move[Batch]:
+    """Admitted, but by now it may not be sent: it waits again."""
+    return Move(
+        before=batch,
+        after=replace(batch, admitted_at=None, message_sent_at=None),
+        counters=Counters(queued=-batch.requests),
+    )
+
+
+@_batch_edge(BatchState.ready, to=(BatchState.submitting,))
+def intended(batch: Batch, *, now: datetime, lease_until: datetime) -> Move[Batch]:
+    """Written before the POST: whoever dies after this leaves a trace."""
+    return Move(before=batch, after=replace(batch, state=BatchState.submitting, intent_at=now, lease_until=lease_until))
+
+
+@_batch_edge(BatchState.submitting)
+def unanswered(batch: Batch, *, now: datetime) -> Move[Batch]:
+    """The POST is over without a definite answer: only `poll`, which can look at the API, may decide, and it may look soon."""
+    return Move(before=batch, after=replace(batch, lease_until=now))
+
+
+@_batch_edge(BatchState.submitting, to=(BatchState.in_progress,))
+def accepted(batch: Batch, api_id: str, *, created_at: datetime) -> Move[Batch]:
+    return Move(
+        before=batch,
+        after=replace(batch, state=BatchState.in_progress, api_id=api_id, created_at=created_at, refusals=0),
+    )
+
+
+@_batch_edge(BatchState.submitting, to=(BatchState.in_progress,))
+def adopted(batch: Batch, api_id: str, *, certain: bool) -> Move[Batch]:
+    """Found at the API. Unless `certain`, its first result still has to confirm it."""
+    return Move(
+        before=batch,
+        after=replace(batch, state=BatchState.in_progress, api_id=api_id, adopted=not certain, created_at=batch.intent_at),
+    )
+
+
+@_batch_edge(BatchState.submitting)
+def ruled_out(batch: Batch, api_ids: tuple[str, ...]) -> Move[Batch]:
+    """These batches at the API looked like this one, and are not."""
+    return Move(before=batch, after=replace(batch, foreign=(*batch.foreign, *api_ids)))
+
+
+@_batch_edge(BatchState.submitting, to=(BatchState.ready,))
+def refused(batch: Batch, *, not_before: datetime | None = None) -> Move[Batch]:
+    """A definite no that says nothing about its rows: it can be sent again later."""
+    after = replace(_waiting(batch), refusals=batch.refusals + 1)
+    if not_before is not None:
+        after = replace(after, not_before=not_before)
+    return Move(before=batch, after=after, counters=Counters(queued=-batch.requests))
+
+
+@_batch_edge(BatchState.submitting, to=(BatchState.ready,))
+def released(batch: Batch) -> Move[Batch]:
+    """The API holds no trace of it: it can be sent again."""
+    return Move(before=batch, after=_waiting(batch), counters=Counters(queued=-batch.requests))
+
+
+class Half(NamedTuple):
+    """The first half of a batch that is cut in two."""
+
+    next_line: int
+    """Line of the first request of the second half."""
+    next_start: int
+    """Byte offset of that line in the source."""
+    requests: int
+    invalid: int
+    body_bytes: int
+    """Size of a body of the first half alone."""
+
+
+@_batch_edge(BatchState.submitting, to=(BatchState.ready,))
+def split(batch: Batch, half: Half, *, rest_body_bytes: int) -> Move[Batch]:
+    """Refused as a whole: the batch keeps its first half, and a new one gets the rest."""
+    waiting = replace(_waiting(batch), refusals=batch.refusals + 1)
+    first = replace(
+        waiting,
+        span=replace(batch.span, end=half.next_start),
+        last_line=half.next_line - 1,
+        requests=half.requests,
+        invalid=half.invalid,
+        body_bytes=half.body_bytes,
+    )
+    rest = replace(
+        waiting,
+        first_line=half.next_line,
+        span=replace(batch.span, start=half.next_start, first_line=half.next_line),
+        requests=batch.requests - half.requests,
+        invalid=batch.invalid - half.invalid,
+        body_bytes=rest_body_bytes,
+        revision=0,
+    )
+    return Move(
+        before=batch,
+        after=first,
+        # No row is new: only the batch is.
+        counters=Counters(queued=-batch.requests, batches_total=1, splits=1),
+        also=(Move(before=None, after=rest),),
+    )
+
+
+@_batch_edge(BatchState.ready, BatchState.submitting, to=(BatchState.ended,))
+def unsent(batch: Batch, why: Unsent, *, now: datetime) -> Move[Batch]:
+    """Every row of it ends so, without a result at the API."""
+    took_capacity = batch.state is BatchState.submitting or batch.admitted_at is not None
+    return Move(
+        before=batch,
+        after=replace(batch, state=BatchState.ended, unsent=why, ended_at=now, message_sent_at=now, admitted_at=None, repairs=0),
+        counters=Counters(batches_ended=1, queued=-batch.requests if took_capacity else 0),
+        messages=(_collect(batch),),
+    )
+
+
+@_batch_edge(BatchState.in_progress, to=(BatchState.canceling,))
+def canceling(batch: Batch) -> Move[Batch]:
+    """The API has accepted the cancel."""
+    return Move(before=batch, after=replace(batch, state=BatchState.canceling))
+
+
+@_batch_edge(BatchState.in_progress, BatchState.canceling, to=(BatchState.ended,))
+def ended(batch: Batch, *, ended_at: datetime, created_at: datetime, result_lines: int, now: datetime) -> Move[Batch]:
+    """The API says so. Its capacity is free again."""
+    return Move(
+        before=batch,
+        after=replace(
+            batch,
+            state=BatchState.ended,
+            ended_at=ended_at,
+            created_at=created_at,
+            result_lines=result_lines,
+            message_sent_at=now,
+            repairs=0,
+        ),
+        counters=Counters(batches_ended=1, queued=-batch.requests),
+        messages=(_collect(batch),),
+    )
+
+
+@_batch_edge(BatchState.ended, to=(BatchState.submitting,))
+def disowned(batch: Batch) -> Move[Batch]:
+    """The batch it adopted is not ours: it is given back, and `poll` looks for ours again."""
+    return Move(
+        before=batch,
+        after=replace(
+            batch,
+            state=BatchState.submitting,
+            api_id=None,
+            adopted=False,
+            foreign=(*batch.foreign, batch.api_id) if batch.api_id else batch.foreign,
+            created_at=None,
+            ended_at=None,
+            message_sent_at=None,
+            result_lines=0,
+        ),
+        counters=Counters(batches_ended=-1, queued=batch.requests),
+    )
+
+
+class Collected(Record, frozen=True, kw_only=True):
+    """What the rows of a batch came to."""
+
+    counts: Counts
+    usage: dict[str, Usage]
+    results: Part | None
+    failed: Part | None
+    retry: Part | None
+    """Rows that go again."""
+    retry_body_bytes: int
+    """Size of the request body that holds them."""
+
+
+@_batch_edge(BatchState.ended, to=(BatchState.collected,))
+def collected(batch: Batch, job: Job, rows: Collected, *, now: datetime) -> Move[Batch]:
+    """Its rows are in pieces of the output. Those that go again get a batch of their own; the last batch ends the job's run.
+
+    `job` is as it is read for this write: whether this is its last batch is judged by it, and must be true of it when written.
+    """
+    move = Move(
+        before=batch,
+        after=replace(
+            batch,
+            state=BatchState.collected,
+            collected_at=now,
+            counts=rows.counts,
+            usage=rows.usage,
+            results=rows.results,
+            failed=rows.failed,
+            retry=rows.retry,
+        ),
+    )
+    # A row that goes again has not ended; `total` has counted every row since the file was cut.
+    counters = Counters(rows=replace(rows.counts, total=0), batches_collected=1)
+    if rows.retry is not None:
+        follow_up = _follow_up(batch, job, rows.retry, rows.retry_body_bytes)
+        return dataclasses.replace(
+            move,
+            counters=replace(counters, batches_total=1),
+            # Nothing new is opened for a job that is being canceled.
+            guard=Guard(job_state=JobState.running),
+            also=(Move(before=None, after=follow_up),),
+        )
+    last = job.state is JobState.running and job.batches_collected + 1 == job.batches_total
+    return dataclasses.replace(
+        move, counters=counters, guard=Guard(progress=Progress.of(job)), also=(finishing(job, now=now),) if last else ()
+    )
+
+
+@_batch_edge(BatchState.ready, BatchState.ended)
+def batch_message_repeated(batch: Batch, *, now: datetime) -> Move[Batch]:
+    return Move(
+        before=batch,
+        after=replace(batch, message_sent_at=now, repairs=batch.repairs + 1),
+        messages=(_submit(batch) if batch.state is BatchState.ready else _collect(batch),),
+    )
+
+
+def _follow_up(batch: Batch, job: Job, retry: Part, body_bytes: int) -> Batch:
+    source = ObjectRef(bucket=job.input.bucket, key=retry.key, size=retry.size)
+    return Batch(
+        job_id=batch.job_id,
+        first_line=batch.first_line,
+        last_line=batch.last_line,
+        attempt=batch.attempt + 1,
+        state=BatchState.ready,
+        span=Span(object=source, start=0, end=retry.size, first_line=batch.first_line, numbered=True),
+        requests=retry.lines,
+        body_bytes=body_bytes,
+        priority=batch.priority,
+        # It keeps its place: rows that failed at Anthropic's side do not queue up again behind later files.
+        start_tag=batch.start_tag,
+    )
+
+
+def _waiting(batch: Batch) -> Batch:
+    return replace(batch, state=BatchState.ready, admitted_at=None, message_sent_at=None, intent_at=None, lease_until=None)
+
+
+def _submit(batch: Batch) -> Message:
+    return SubmitBatch(job_id=batch.job_id, batch=batch.name)
+
+
+def _collect(batch: Batch) -> Message:
+    return CollectBatch(job_id=batch.job_id, batch=batch.name)
+
+
+# ---------------------------------------------------------------- the admission record
+
+
+def throttled(admission: Admission, *, until: datetime) -> Move[Admission]:
+    """The API asked to slow down: nothing is sent before that time."""
+    return Move(
+        edge="throttled", before=admission, after=replace(admission, throttled_until=until, throttles=admission.throttles + 1)
+    )
+
+
+def blocked(admission: Admission, sentence: str, *, now: datetime, probe_at: datetime) -> Move[Admission]:
+    """No batch will be accepted until somebody acts."""
+    return Move(edge="blocked", before=admission, after=replace(admission, blocked=sentence, blocked_at=now, probe_at=probe_at))
+
+
+def probed(admission: Admission, *, next_at: datetime) -> Move[Admission]:
+    """While blocked, one batch was let through to see whether it works again."""
+    return Move(edge="probed", before=admission, after=replace(admission, probe_at=next_at))
+
+
+def cleared(admission: Admission) -> Move[Admission]:
+    """A batch was accepted: nothing stands in the way any more."""
+    return Move(
+        edge="cleared",
+        before=admission,
+        after=replace(admission, blocked="", blocked_at=None, probe_at=None, throttles=0, throttled_until=None),
+    )
+
+
+def noticed(admission: Admission, notice: str) -> Move[Admission]:
+    """What waiting jobs tell about why they wait."""
+    return Move(edge="noticed", before=admission, after=replace(admission, notice=notice))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from batchdrop.domain import keys
 from batchdrop.domain.records import Job
 from batchdrop.ports import Clock, Ledger, Objects
@@ -11,21 +13,21 @@ from batchdrop.reports import documents
 _LOOKS = 5
 
 
+@dataclass(frozen=True, kw_only=True)
 class Publish:
-    def __init__(self, objects: Objects, ledger: Ledger, clock: Clock) -> None:
-        self._objects = objects
-        self._ledger = ledger
-        self._clock = clock
+    objects: Objects
+    ledger: Ledger
+    clock: Clock
 
-    def job(self, job_id: str) -> Job | None:
+    def __call__(self, job_id: str) -> Job | None:
         """Writes the status of a job as the table has it now, and returns the job."""
-        job = self._ledger.get_job(job_id)
+        job = self.ledger.get_job(job_id)
         for _ in range(_LOOKS):
             if job is None:
                 return None
-            notice = self._ledger.get_admission().notice
-            self._objects.put(self.key(job), documents.status(job, self._clock.now(), notice))
-            again = self._ledger.get_job(job_id)
+            notice = self.ledger.get_admission().notice
+            self.objects.put(self.key(job), documents.status(job, self.clock.now(), notice))
+            again = self.ledger.get_job(job_id)
             if again == job:
                 return job
             job = again

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from batchdrop.domain.records import Batch, Counts, Job, JobState, Part, Record, Usage
+from batchdrop.domain.records import Batch, Job, JobState, Part, Record, Usage
 
 # "Most batches finish in less than 1 hour" and "expire after 24 hours" (Anthropic, "Batch processing").
 USUAL_TIME = timedelta(hours=1)
@@ -26,25 +26,13 @@ def stamp(time: datetime | None) -> str | None:
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if time else None
 
 
-def counts_of(job: Job) -> Counts:
-    return Counts(
-        total=job.total,
-        succeeded=job.succeeded,
-        errored=job.errored,
-        expired=job.expired,
-        canceled=job.canceled,
-        invalid=job.invalid,
-        missing=job.missing,
-    )
-
-
 def _plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}{'es' if noun.endswith('ch') else 's'}"
 
 
 def _done_sentence(job: Job) -> str:
-    failed = job.total - job.succeeded
-    start = f"Done: {job.succeeded:,} of {_plural(job.total, 'row')} succeeded"
+    failed = job.counts.total - job.counts.succeeded
+    start = f"Done: {job.counts.succeeded:,} of {_plural(job.counts.total, 'row')} succeeded"
     return f"{start}; the other {failed:,} are in failed.jsonl with the reason." if failed else f"{start}."
 
 
@@ -59,7 +47,7 @@ def sentence(job: Job, notice: str = "") -> str:
             text = "Canceling: every row that has finished is still collected."
         case JobState.running:
             text = (
-                f"{_plural(job.total, 'row')} in {_plural(job.batches_total, 'batch')}: "
+                f"{_plural(job.counts.total, 'row')} in {_plural(job.batches_total, 'batch')}: "
                 f"{job.batches_ended:,} ended, {job.batches_collected:,} collected."
             )
         case JobState.finishing:
@@ -69,10 +57,8 @@ def sentence(job: Job, notice: str = "") -> str:
         case JobState.rejected:
             text = job.reason
         case JobState.canceled:
-            text = (
-                f"Canceled: {job.succeeded:,} of {_plural(job.total, 'row')} had finished and are in results.jsonl; "
-                "the rest is in failed.jsonl."
-            )
+            finished = f"{job.counts.succeeded:,} of {_plural(job.counts.total, 'row')}"
+            text = f"Canceled: {finished} had finished and are in results.jsonl; the rest is in failed.jsonl."
     unsent = job.state in (JobState.planning, JobState.running) and job.batches_ended < max(job.batches_total, 1)
     return " ".join(part for part in (text, notice if unsent else "", job.note) if part)
 
@@ -91,7 +77,7 @@ def status(job: Job, now: datetime, notice: str = "") -> bytes:
             "job_id": job.id,
             "state": job.state,
             "message": sentence(job, notice),
-            "counts": counts_of(job),
+            "counts": job.counts,
             "cost": None,
             "batches": {
                 "open": job.batches_total - job.batches_ended,
@@ -155,7 +141,7 @@ def manifest(job: Job, batches: Iterable[Batch], files: Mapping[str, OutputFile]
                 "size": job.input.size,
                 "lines": job.lines,
             },
-            "counts": counts_of(job),
+            "counts": job.counts,
             "usage": usage,
             "cost": None,
             "batches": listed,

@@ -8,28 +8,31 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import msgspec
+from msgspec.structs import asdict, replace
 
-from batchdrop.domain import keys
+from batchdrop.domain import keys, transitions
 from batchdrop.domain.errors import Incomplete, LostRace, NotFound, ObjectGone
-from batchdrop.domain.records import Batch, BatchState, Job, JobState, ObjectRef, RowStatus, Span, Unsent, batch_name
+from batchdrop.domain.messages import CollectBatch
+from batchdrop.domain.records import Batch, BatchState, Job, JobState, ObjectRef, RowStatus, Unsent, batch_name
+from batchdrop.domain.transitions import Collected
 from batchdrop.formats.api_result import RESULTS_KEPT
 from batchdrop.formats.lines import Line
-from batchdrop.formats.rows import BODY_CLOSE, BODY_OPEN
 from batchdrop.jobs.batch_rows import BatchRow, batch_rows_of, faults_of
+from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.publish import Publish
-from batchdrop.ports import Claude, Clock, Counters, Ledger, Objects, Queue, Queues
+from batchdrop.ports import Claude, Clock, Ledger, Objects
 from batchdrop.stages.collect.download import NotOurs, Results
 from batchdrop.stages.collect.pieces import number_of_failed, number_of_result, part_writer
-from batchdrop.stages.collect.route import Routed, Router
+from batchdrop.stages.collect.route import Router
 
 log = logging.getLogger(__name__)
 
 # Losing this often means that many batches of one job end at the same moment; the queue then delivers the message again.
-_TRIES = 20
+_TRIES = 100
 
 # Not tried again: they may have been answered, and paid.
 _DELETED = Unsent(
@@ -39,43 +42,30 @@ _DELETED = Unsent(
 )
 
 
+@dataclass(frozen=True, kw_only=True)
 class Collect:
     """`spool_bytes`: disk for one download of results. `max_attempts`: how often a row is sent at most."""
 
-    def __init__(
-        self,
-        objects: Objects,
-        ledger: Ledger,
-        queues: Queues,
-        claude: Claude,
-        clock: Clock,
-        publish: Publish,
-        *,
-        spool_bytes: int,
-        max_attempts: int,
-    ) -> None:
-        self._objects = objects
-        self._ledger = ledger
-        self._queues = queues
-        self._claude = claude
-        self._clock = clock
-        self._publish = publish
-        self._spool_bytes = spool_bytes
-        self._max_attempts = max_attempts
+    objects: Objects
+    ledger: Ledger
+    claude: Claude
+    clock: Clock
+    commit: Commit
+    publish: Publish
+    spool_bytes: int
+    max_attempts: int
 
-    def batch(self, job_id: str, name: str) -> None:
-        batch = self._ledger.get_batch(job_id, name)
-        job = self._ledger.get_job(job_id)
+    def __call__(self, message: CollectBatch) -> None:
+        batch = self.ledger.get_batch(message.job_id, message.batch)
+        job = self.ledger.get_job(message.job_id)
         if batch is None or job is None:
-            log.error("no such batch", extra={"job_id": job_id, "batch": name})
+            log.error("no such batch", extra=asdict(message))
             return
         if batch.state is BatchState.ended and job.state is JobState.running:
             self._collect(batch, job)
         else:
-            log.info("nothing to collect", extra={"job_id": job_id, "batch": name, "state": batch.state})
-        now = self._publish.job(job_id)
-        if now is not None and now.state is JobState.finishing:
-            self._queues.send(Queue.finish, {"job_id": job_id})
+            log.info("nothing to collect", extra=asdict(message) | {"state": batch.state})
+        self.publish(message.job_id)
 
     def _collect(self, batch: Batch, job: Job) -> None:
         try:
@@ -84,19 +74,19 @@ class Collect:
             self._disown(batch)
             return
         except NotFound:
-            if batch.created_at is None or self._clock.now() < batch.created_at + RESULTS_KEPT:
+            if batch.created_at is None or self.clock.now() < batch.created_at + RESULTS_KEPT:
                 raise
             log.exception("results deleted before they were collected", extra={"job_id": job.id, "batch": batch.name})
-            rows = self._sort(msgspec.structs.replace(batch, api_id=None, result_lines=0, unsent=_DELETED), job)
-        self._record(batch, job, rows)
+            rows = self._sort(replace(batch, api_id=None, result_lines=0, unsent=_DELETED), job)
+        self._record(batch, rows)
 
     # ------------------------------------------------------------ the rows
 
-    def _sort(self, batch: Batch, job: Job) -> Routed:
+    def _sort(self, batch: Batch, job: Job) -> Collected:
         with TemporaryDirectory() as folder:
             path = Path(folder) / "results"
             try:
-                with self._answers(batch, job, path) as answers, batch_rows_of(self._objects, batch) as entries:
+                with self._answers(batch, job, path) as answers, batch_rows_of(self.objects, batch) as entries:
                     return self._write(batch, job, entries, answers)
             except ObjectGone:
                 log.warning("the input is gone: rows are collected without their custom ids", extra={"batch": batch.name})
@@ -104,18 +94,18 @@ class Collect:
                 return self._write(batch, job, self._without_source(batch, answers), answers)
 
     def _answers(self, batch: Batch, job: Job, path: Path) -> Results:
-        return Results(self._claude, self._clock, batch, job.token, path, self._spool_bytes)
+        return Results(self.claude, self.clock, batch, job.token, path, self.spool_bytes)
 
-    def _write(self, batch: Batch, job: Job, entries: Iterator[BatchRow], answers: Results) -> Routed:
-        earlier = self._ledger.get_batch(job.id, batch_name(batch.first_line, batch.attempt - 1)) if batch.attempt > 1 else None
+    def _write(self, batch: Batch, job: Job, entries: Iterator[BatchRow], answers: Results) -> Collected:
+        earlier = self.ledger.get_batch(job.id, batch_name(batch.first_line, batch.attempt - 1)) if batch.attempt > 1 else None
         with ExitStack() as stack:
             results = stack.enter_context(
-                part_writer(self._objects, _part(batch, job, "results"), earlier.results if earlier else None, number_of_result)
+                part_writer(self.objects, _part(batch, job, "results"), earlier.results if earlier else None, number_of_result)
             )
             failed = stack.enter_context(
-                part_writer(self._objects, _part(batch, job, "failed"), earlier.failed if earlier else None, number_of_failed)
+                part_writer(self.objects, _part(batch, job, "failed"), earlier.failed if earlier else None, number_of_failed)
             )
-            retry = stack.enter_context(part_writer(self._objects, _part(batch, job, "retry")))
+            retry = stack.enter_context(part_writer(self.objects, _part(batch, job, "retry")))
             sorter = Router(batch, job.token, results, failed, retry, may_retry=self._may_retry(batch, job))
             for line, fault in entries:
                 if fault is not None:
@@ -129,12 +119,12 @@ class Collect:
         return rows
 
     def _may_retry(self, batch: Batch, job: Job) -> bool:
-        return batch.attempt < self._max_attempts and not job.cancel_requested
+        return batch.attempt < self.max_attempts and not job.cancel_requested
 
     def _without_source(self, batch: Batch, answers: Results) -> Iterator[BatchRow]:
         """The rows as far as they can be told without the input: by the faults, by the results, then by counting."""
         unseen = batch.requests - batch.result_lines
-        with faults_of(self._objects, batch) as faults:
+        with faults_of(self.objects, batch) as faults:
             fault = next(faults, None)
             for number in range(batch.first_line, batch.last_line + 1):
                 line = Line(number, 0, 0, b"{}", cut=False)
@@ -150,47 +140,17 @@ class Collect:
 
     # ------------------------------------------------------------ the record
 
-    def _record(self, batch: Batch, job: Job, rows: Routed) -> None:
-        collected = msgspec.structs.replace(
-            batch,
-            state=BatchState.collected,
-            collected_at=self._clock.now(),
-            counts=rows.counts,
-            usage=rows.usage,
-            results=rows.results,
-            failed=rows.failed,
-            retry=rows.retry,
-        )
-        follow_up = self._follow_up(batch, job, rows)
-        counters = Counters(
-            succeeded=rows.counts.succeeded,
-            errored=rows.counts.errored,
-            expired=rows.counts.expired,
-            canceled=rows.counts.canceled,
-            invalid=rows.counts.invalid,
-            missing=rows.counts.missing,
-            batches_collected=1,
-            batches_total=1 if follow_up else 0,
-        )
+    def _record(self, batch: Batch, rows: Collected) -> None:
         for _ in range(_TRIES):
-            current = self._ledger.get_job(batch.job_id)
-            if current is None:
+            job = self.ledger.get_job(batch.job_id)
+            if job is None:
                 return
-            last = follow_up is None and current.batches_collected + 1 == current.batches_total
-            if follow_up is not None and current.cancel_requested:
+            if rows.retry is not None and job.cancel_requested:
                 raise LostRace(f"job {batch.job_id} was canceled meanwhile: its batch is collected again, without a retry")
             try:
-                self._ledger.move_batch(
-                    batch,
-                    collected,
-                    counters,
-                    follow_up=follow_up,
-                    # Nothing new is opened for a job that is being canceled.
-                    job_state=JobState.running if follow_up else None,
-                    finish=current if last else None,
-                )
+                self.commit(transitions.collected(batch, job, rows, now=self.clock.now()))
             except LostRace:
-                stored = self._ledger.get_batch(batch.job_id, batch.name)
+                stored = self.ledger.get_batch(batch.job_id, batch.name)
                 if stored is None or stored.revision != batch.revision:
                     log.info("another invocation collected this batch", extra={"job_id": batch.job_id, "batch": batch.name})
                     return
@@ -198,41 +158,10 @@ class Collect:
                 return
         raise LostRace(f"batch {batch.name} of job {batch.job_id} could not be recorded")
 
-    def _follow_up(self, batch: Batch, job: Job, rows: Routed) -> Batch | None:
-        if rows.retry is None:
-            return None
-        source = msgspec.structs.replace(_part(batch, job, "retry"), size=rows.retry.size)
-        return Batch(
-            job_id=batch.job_id,
-            first_line=batch.first_line,
-            last_line=batch.last_line,
-            attempt=batch.attempt + 1,
-            state=BatchState.ready,
-            span=Span(object=source, start=0, end=rows.retry.size, first_line=batch.first_line, numbered=True),
-            requests=rows.retry.lines,
-            body_bytes=rows.retry_body_bytes + len(BODY_OPEN) + len(BODY_CLOSE),
-            priority=batch.priority,
-            # It keeps its place: rows that failed at Anthropic's side do not queue up again behind later files.
-            start_tag=batch.start_tag,
-        )
-
     def _disown(self, batch: Batch) -> None:
-        """An adopted batch is somebody else's: give it back, and let `poll` look for ours again."""
         log.warning("an adopted batch is not ours", extra={"batch": batch.name, "api_id": batch.api_id})
-        foreign = (*batch.foreign, batch.api_id) if batch.api_id else batch.foreign
-        back = msgspec.structs.replace(
-            batch,
-            state=BatchState.submitting,
-            api_id=None,
-            adopted=False,
-            foreign=foreign,
-            created_at=None,
-            ended_at=None,
-            message_sent_at=None,
-            result_lines=0,
-        )
         try:
-            self._ledger.move_batch(batch, back, Counters(batches_ended=-1, queued=batch.requests))
+            self.commit(transitions.disowned(batch))
         except LostRace:
             log.info("another invocation disowned it", extra={"batch": batch.name})
 

@@ -5,26 +5,16 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass, fields
 
-from batchdrop.domain.records import Batch, Counts, Part, Record, RowStatus, Usage
+from batchdrop.domain.records import Batch, Counts, RowStatus, Usage
+from batchdrop.domain.transitions import Collected
 from batchdrop.formats.api_result import ApiResult, parse_result, retryable
 from batchdrop.formats.lines import Line
-from batchdrop.formats.rows import body_size, failed_line, result_line
+from batchdrop.formats.rows import BODY_CLOSE, BODY_OPEN, body_size, failed_line, result_line
 from batchdrop.formats.splice import custom_id_of, params_of
 from batchdrop.jobs.batch_rows import Fault
 from batchdrop.stages.collect.pieces import PartWriter
 
 _MISSING = "The API returned no result for this request."
-
-
-class Routed(Record, frozen=True):
-    """What a batch came to."""
-
-    counts: Counts
-    usage: dict[str, Usage]
-    results: Part | None
-    failed: Part | None
-    retry: Part | None
-    retry_body_bytes: int
 
 
 @dataclass(slots=True)
@@ -80,15 +70,15 @@ class Router:
         else:
             self._unanswered(line, RowStatus.missing, "missing_result", _MISSING)
 
-    def close(self) -> Routed:
+    def close(self) -> Collected:
         counts = Counts(total=self._ends.total(), **{status.value: number for status, number in self._ends.items()})
-        return Routed(
+        return Collected(
             counts=counts,
             usage={model: tokens.usage() for model, tokens in self._tokens.items()},
             results=self._results.close(),
             failed=self._failed.close(),
             retry=self._retry.close(),
-            retry_body_bytes=self._retry_body_bytes,
+            retry_body_bytes=self._retry_body_bytes + len(BODY_OPEN) + len(BODY_CLOSE),
         )
 
     def _answered(self, line: Line, answer: ApiResult) -> None:

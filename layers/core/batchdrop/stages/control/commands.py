@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import msgspec
 
-from batchdrop.domain import keys
+from batchdrop.domain import keys, transitions
 from batchdrop.domain.errors import LostRace, ObjectGone
 from batchdrop.domain.records import Job, JobState, RowStatus
 from batchdrop.domain.transitions import TERMINAL_JOB_STATES
 from batchdrop.formats.api_result import retryable
 from batchdrop.formats.lines import read_lines
-from batchdrop.jobs.cancel import Cancel
+from batchdrop.jobs.cancel import CancelJob
+from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.publish import Publish
 from batchdrop.ports import Clock, Ledger, Objects
 from batchdrop.reports import documents
@@ -40,37 +42,38 @@ class _Failed(msgspec.Struct, frozen=True, rename={"failure": "_batchdrop"}):
 _decode_failed = msgspec.json.Decoder(_Failed).decode
 
 
+@dataclass(frozen=True, kw_only=True)
 class Control:
-    def __init__(self, objects: Objects, ledger: Ledger, clock: Clock, cancel: Cancel, publish: Publish) -> None:
-        self._objects = objects
-        self._ledger = ledger
-        self._clock = clock
-        self._cancel = cancel
-        self._publish = publish
+    objects: Objects
+    ledger: Ledger
+    clock: Clock
+    commit: Commit
+    cancel_job: CancelJob
+    publish: Publish
 
-    def dropped(self, key: str) -> None:
+    def __call__(self, key: str) -> None:
         """An object was created under `control/`."""
         command = keys.command_of(key)
         if command is None:
             log.warning("not a command", extra={"key": key})
             return
         name, job_id = command
-        job = self._ledger.get_job(job_id)
+        job = self.ledger.get_job(job_id)
         if job is None:
-            self._objects.put(f"{keys.OUTBOX}{job_id}/status.json", documents.unknown_job(job_id, name, self._clock.now()))
+            self.objects.put(f"{keys.OUTBOX}{job_id}/status.json", documents.unknown_job(job_id, name, self.clock.now()))
             return
         commands: dict[str, Callable[[Job], str]] = {"cancel": self._cancel_job, "retry": self._retry, "approve": self._approve}
         run = commands.get(name)
         self._note(job_id, run(job) if run else f"There is no command '{name}'; there are cancel, approve and retry.")
-        self._publish.job(job_id)
+        self.publish(job_id)
 
     def _note(self, job_id: str, note: str) -> None:
         for _ in range(_TRIES):
-            job = self._ledger.get_job(job_id)
+            job = self.ledger.get_job(job_id)
             if job is None or job.note == note:
                 return
             try:
-                self._ledger.move_job(job, msgspec.structs.replace(job, note=note))
+                self.commit(transitions.noted(job, note))
             except LostRace:
                 continue
             return
@@ -81,15 +84,13 @@ class Control:
                 return "A cancel came too late: the job had already ended."
             try:
                 if not job.cancel_requested:
-                    job = self._ledger.move_job(
-                        job, msgspec.structs.replace(job, cancel_requested=True, reason="Canceled by request.")
-                    )
+                    job = self.commit(transitions.cancel_requested(job, "Canceled by request."))
             except LostRace:
-                job = self._ledger.get_job(job.id) or job
+                job = self.ledger.get_job(job.id) or job
                 continue
             # A job still being planned is canceled by its planner, once it knows all its batches.
             if job.state is not JobState.planning:
-                self._cancel.job(job)
+                self.cancel_job(job)
             return ""
         raise LostRace(f"job {job.id} changes faster than it can be canceled")
 
@@ -115,10 +116,10 @@ class Control:
     def _drop_again(self, job: Job, key: str) -> int:
         rows = 0
         try:
-            failed = self._objects.head(keys.outbox_folder(job.input.key, job.id) + "failed.jsonl")
+            failed = self.objects.head(keys.outbox_folder(job.input.key, job.id) + "failed.jsonl")
         except ObjectGone:
             return 0
-        with self._objects.read(failed.ref) as stream, self._objects.writer(key, once=True) as writer:
+        with self.objects.read(failed.ref) as stream, self.objects.writer(key, once=True) as writer:
             for line in read_lines(stream, max_line=OWN_LINE_BYTES):
                 failure = _decode_failed(line.data).failure
                 # A canceled row was never answered and never billed; whoever asks for a retry wants it.

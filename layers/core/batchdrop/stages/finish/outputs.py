@@ -8,13 +8,16 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import msgspec
 
-from batchdrop.domain import keys
+from batchdrop.domain import keys, transitions
 from batchdrop.domain.errors import LostRace
+from batchdrop.domain.messages import FinishJob
 from batchdrop.domain.records import Batch, Job, JobState, ObjectRef, Part
 from batchdrop.formats import checksums
+from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.publish import Publish
 from batchdrop.ports import Clock, Ledger, Notices, Objects
 from batchdrop.reports import documents
@@ -26,30 +29,26 @@ log = logging.getLogger(__name__)
 _THROUGH_BYTES = 8_000_000
 
 
+@dataclass(frozen=True, kw_only=True)
 class Finish:
-    def __init__(self, objects: Objects, ledger: Ledger, clock: Clock, notices: Notices, publish: Publish) -> None:
-        self._objects = objects
-        self._ledger = ledger
-        self._clock = clock
-        self._notices = notices
-        self._publish = publish
+    objects: Objects
+    ledger: Ledger
+    clock: Clock
+    notices: Notices
+    commit: Commit
+    publish: Publish
 
-    def job(self, job_id: str) -> None:
-        job = self._ledger.get_job(job_id)
+    def __call__(self, message: FinishJob) -> None:
+        job_id = message.job_id
+        job = self.ledger.get_job(job_id)
         if job is None or job.state is not JobState.finishing:
             log.info("nothing to finish", extra={"job_id": job_id, "state": job and job.state})
-            self._publish.job(job_id)  # a run that died right after ending the job left an old status behind
+            self.publish(job_id)  # a run that died right after ending the job left an old status behind
             return
-        batches = list(self._ledger.list_batches(job_id))
-        job = self._with_outcome(job)
+        batches = list(self.ledger.list_batches(job_id))
         self._write_outputs(job, batches)
         self._end(job)
         self._tidy(batches)
-
-    def _with_outcome(self, job: Job) -> Job:
-        if job.outcome is not None:
-            return job
-        return msgspec.structs.replace(job, outcome=JobState.canceled if job.cancel_requested else JobState.done)
 
     def _write_outputs(self, job: Job, batches: list[Batch]) -> None:
         last = [batch for batch in batches if batch.retry is None]
@@ -57,8 +56,9 @@ class Finish:
         failed = [one.failed for one in last if one.failed]
         if failed:
             files["failed.jsonl"] = self._join(job, "failed.jsonl", failed)
-        manifest = documents.manifest(job, batches, files, self._clock.now())
-        self._objects.put(self._key(job, "manifest.json"), manifest, once=True)
+        now = self.clock.now()
+        manifest = documents.manifest(transitions.finished(job, now=now).after, batches, files, now)
+        self.objects.put(self._key(job, "manifest.json"), manifest, once=True)
 
     def _join(self, job: Job, name: str, parts: list[Part]) -> OutputFile:
         size = sum(part.size for part in parts)
@@ -67,36 +67,36 @@ class Finish:
         return documents.output_file(parts, checksum)
 
     def _write(self, job: Job, name: str, parts: Iterable[Part]) -> str:
-        body = b"".join(self._objects.get(part.key) for part in parts)
-        self._objects.put(self._key(job, name), body, content_type="application/jsonl", once=True)
+        body = b"".join(self.objects.get(part.key) for part in parts)
+        self.objects.put(self._key(job, name), body, content_type="application/jsonl", once=True)
         return f"sha256:{hashlib.sha256(body).hexdigest()}"
 
     def _copy(self, job: Job, name: str, parts: Iterable[Part]) -> str:
         parts = list(parts)
-        with self._objects.writer(self._key(job, name), once=True) as writer:
+        with self.objects.writer(self._key(job, name), once=True) as writer:
             for part in parts:
                 writer.copy(ObjectRef(bucket=job.input.bucket, key=part.key, size=part.size), 0, part.size)
         return f"crc64nvme:{checksums.joined(parts)}"
 
     def _end(self, job: Job) -> None:
         """The manifest is written: subscribers (at least once), the table and the status follow."""
-        outcome = job.outcome or JobState.done
-        self._notices.publish(
-            f"Batchdrop job {outcome}: {job.id}",
+        finished = transitions.finished(job, now=self.clock.now())
+        state = finished.after.state
+        self.notices.publish(
+            f"Batchdrop job {state}: {job.id}",
             {
                 "job_id": job.id,
-                "state": outcome,
+                "state": state,
                 "bucket": job.input.bucket,
                 "folder": keys.outbox_folder(job.input.key, job.id),
-                "counts": msgspec.to_builtins(documents.counts_of(job)),
+                "counts": msgspec.to_builtins(job.counts),
             },
         )
-        now = self._clock.now()
         try:
-            self._ledger.move_job(job, msgspec.structs.replace(job, state=outcome, updated_at=now, finished_at=now))
+            self.commit(finished)
         except LostRace:
             log.info("another invocation finished this job", extra={"job_id": job.id})
-        self._publish.job(job.id)
+        self.publish(job.id)
 
     def _tidy(self, batches: Iterable[Batch]) -> None:
         """Removes the pieces: kept until their lifecycle rule takes them they would cost several times the rest of the AWS bill.
@@ -107,7 +107,7 @@ class Finish:
         for batch in batches:
             for part in (batch.results, batch.failed):
                 if part is not None:
-                    self._objects.delete(part.key)
+                    self.objects.delete(part.key)
 
     @staticmethod
     def _key(job: Job, name: str) -> str:

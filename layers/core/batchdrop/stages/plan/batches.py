@@ -6,18 +6,21 @@ A file too long for one invocation is left at the end of a batch, with the custo
 from __future__ import annotations
 
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
 
-from batchdrop.domain import fairness, keys
-from batchdrop.domain.errors import ObjectGone
+from batchdrop.domain import keys, transitions
+from batchdrop.domain.admission import start_tag
+from batchdrop.domain.errors import AlreadyExists, ObjectGone
 from batchdrop.domain.records import Batch, BatchState, Job, ObjectRef, Record, Span
 from batchdrop.formats.lines import Line, read_lines
 from batchdrop.formats.rows import Invalid, Row
 from batchdrop.jobs.batch_rows import Fault
-from batchdrop.ports import Counters, Deadline, Ledger, Objects, ObjectWriter
+from batchdrop.jobs.commit import Commit
+from batchdrop.ports import Deadline, Ledger, Objects, ObjectWriter
 from batchdrop.stages.plan.check import checked, in_chunks
 from batchdrop.stages.plan.cutter import Cut, Cutter, Limits
 from batchdrop.stages.plan.seen_ids import IdSet
@@ -32,11 +35,12 @@ class _Mark(Record, frozen=True, kw_only=True):
     offset: int
 
 
+@dataclass(frozen=True, kw_only=True)
 class CutFile:
-    def __init__(self, objects: Objects, ledger: Ledger, limits: Limits) -> None:
-        self._objects = objects
-        self._ledger = ledger
-        self._limits = limits
+    objects: Objects
+    ledger: Ledger
+    commit: Commit
+    limits: Limits
 
     def __call__(self, job: Job, source: ObjectRef, deadline: Deadline) -> int | None:
         """Stores the job's batches. Returns the number of lines, or None when time ran out before the end.
@@ -50,7 +54,7 @@ class CutFile:
             with closing(IdSet(path)) as seen:
                 if not known:
                     self._read_ids(source, offset, seen)
-                batches = _Batches(self._objects, self._ledger, job, source, Cutter(self._limits), requests)
+                batches = _Batches(self.objects, self.commit, job, source, Cutter(self.limits), requests)
                 try:
                     last, end = self._read(job, source, (offset, line), seen, batches, deadline)
                 finally:
@@ -67,7 +71,7 @@ class CutFile:
         reserve = min(_RESERVE, deadline.remaining() / 4)
         end, line = start
         last = line - 1
-        with self._objects.read(source, end) as stream:
+        with self.objects.read(source, end) as stream:
             for chunk in in_chunks(read_lines(stream, start=end, first_line=line)):
                 last, end = chunk[-1].number, chunk[-1].end
                 broken = _broken_line(job, chunk[-1]) if end >= source.size else None
@@ -81,7 +85,7 @@ class CutFile:
     def _resume_point(self, job: Job) -> tuple[int, int, int]:
         """Byte offset and number of the first line that no stored batch covers, and the requests stored so far."""
         offset, line, requests = 0, 1, 0
-        for batch in self._ledger.list_batches(job.id):
+        for batch in self.ledger.list_batches(job.id):
             offset, line = batch.span.end, batch.last_line + 1
             requests += batch.requests
         return offset, line, requests
@@ -90,33 +94,33 @@ class CutFile:
         """Whether the last invocation has left the custom ids of all lines before `offset`; they are then at `path`."""
         if offset:
             with suppress(ObjectGone):
-                mark = msgspec.json.decode(self._objects.get(keys.work_folder(job.id) + "plan.json"), type=_Mark)
+                mark = msgspec.json.decode(self.objects.get(keys.work_folder(job.id) + "plan.json"), type=_Mark)
                 if mark.offset == offset:
-                    self._objects.get_file(keys.work_folder(job.id) + "plan.ids", path)
+                    self.objects.get_file(keys.work_folder(job.id) + "plan.ids", path)
                     return True
         return False
 
     def _read_ids(self, source: ObjectRef, offset: int, seen: IdSet) -> None:
         if not offset:
             return
-        with self._objects.read(source, 0, offset) as stream:
+        with self.objects.read(source, 0, offset) as stream:
             for chunk in in_chunks(read_lines(stream)):
                 for _ in checked(chunk, seen):
                     pass
 
     def _keep_ids(self, job: Job, path: Path, offset: int) -> None:
-        self._objects.put_file(keys.work_folder(job.id) + "plan.ids", path)
-        self._objects.put(keys.work_folder(job.id) + "plan.json", msgspec.json.encode(_Mark(offset=offset)))
+        self.objects.put_file(keys.work_folder(job.id) + "plan.ids", path)
+        self.objects.put(keys.work_folder(job.id) + "plan.json", msgspec.json.encode(_Mark(offset=offset)))
 
 
 class _Batches:
     """Rows go in, stored batches come out. Memory: one writer of faults."""
 
     def __init__(
-        self, objects: Objects, ledger: Ledger, job: Job, source: ObjectRef, cutter: Cutter, requests_before: int
+        self, objects: Objects, commit: Commit, job: Job, source: ObjectRef, cutter: Cutter, requests_before: int
     ) -> None:
         self._objects = objects
-        self._ledger = ledger
+        self._commit = commit
         self._job = job
         self._source = source
         self._cutter = cutter
@@ -168,10 +172,11 @@ class _Batches:
             invalid_key=self._faults_key if cut.invalid else None,
             body_bytes=cut.body_bytes,
             priority=self._job.priority,
-            start_tag=fairness.start_tag(self._job.created_at, self._requests),
+            start_tag=start_tag(self._job.created_at, self._requests),
             ended_at=self._job.created_at if ended else None,
         )
-        self._ledger.add_batch(batch, Counters(total=cut.requests + cut.invalid, batches_total=1, batches_ended=int(ended)))
+        with suppress(AlreadyExists):  # an invocation that died here has stored it
+            self._commit(transitions.added(batch))
         self._requests += cut.requests
         self._first_line = None
 

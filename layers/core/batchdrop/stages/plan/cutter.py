@@ -32,6 +32,14 @@ class Limits(NamedTuple):
     max_span_lines: int = 1_000_000
     """Line numbers from the first to the last, gaps included. The collector's index of them takes some 10 MB for 1 million."""
 
+    @classmethod
+    def of_a_stack(cls, *, max_requests: int, max_body_bytes: int, spool_bytes: int) -> Limits:
+        """`spool_bytes`: disk of the collector.
+
+        Answers are rarely a quarter of `max_tokens`; where they are, the collector downloads them in windows that fit its disk.
+        """
+        return cls(max_requests, max_body_bytes, max_answer_bytes=4 * spool_bytes)
+
 
 class Cut(NamedTuple):
     """A finished batch: bytes [start, end) of the input and what is in them."""

@@ -3,45 +3,46 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import msgspec
-
-from batchdrop.domain import reconcile
+from batchdrop.domain import reconcile, transitions
 from batchdrop.domain.errors import ApiError, Incomplete, LostRace
 from batchdrop.domain.records import Batch, BatchState
-from batchdrop.jobs.cancel import Cancel
-from batchdrop.ports import Claude, Clock, Counters, Ledger
+from batchdrop.jobs.cancel import CancelBatch
+from batchdrop.jobs.commit import Commit
+from batchdrop.ports import Claude, Clock, Ledger
 from batchdrop.stages.collect.download import first_custom_id
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True)
 class Settle:
     """`grace`: how long after the end of a POST the API's list may still not show what it created."""
 
-    def __init__(self, ledger: Ledger, claude: Claude, clock: Clock, cancel: Cancel, *, grace: timedelta) -> None:
-        self._ledger = ledger
-        self._claude = claude
-        self._clock = clock
-        self._cancel = cancel
-        self._grace = grace
+    ledger: Ledger
+    claude: Claude
+    clock: Clock
+    commit: Commit
+    cancel_batch: CancelBatch
+    grace: timedelta
 
     def look_back_to(self, submitting: list[Batch]) -> datetime | None:
         """How far back the API has to be listed to settle these; None when nothing is due."""
-        now = self._clock.now()
+        now = self.clock.now()
         due = [batch for batch in submitting if batch.lease_until is not None and now >= batch.lease_until]
         return min((reconcile.earliest_creation(batch) for batch in due), default=None)
 
-    def tick(self, submitting: list[Batch], listed: list[reconcile.Candidate]) -> set[str]:
+    def __call__(self, submitting: list[Batch], listed: list[reconcile.Candidate]) -> set[str]:
         """`listed`: batches at the API that nobody owns for sure, back to `look_back_to`. Returns the jobs that changed."""
         changed: set[str] = set()
         for batch in submitting:
             rivals = [other for other in submitting if other is not batch]
-            owners = {one: self._ledger.owner_of(one.id) for one in reconcile.candidates_for(batch, listed)}
+            owners = {one: self.ledger.owner_of(one.id) for one in reconcile.candidates_for(batch, listed)}
             free = [one for one, owner in owners.items() if owner is None]
             doubtful = any(self._may_be_mistaken(owner) for owner in owners.values() if owner is not None)
-            decision = reconcile.decide(batch, free, rivals, self._clock.now(), self._grace, doubtful=doubtful)
+            decision = reconcile.decide(batch, free, rivals, self.clock.now(), self.grace, doubtful=doubtful)
             try:
                 if self._act(batch, decision):
                     changed.add(batch.job_id)
@@ -51,7 +52,7 @@ class Settle:
 
     def _may_be_mistaken(self, owner: tuple[str, str]) -> bool:
         """Whether a batch has adopted what may be another's: its first result has not been seen yet."""
-        batch = self._ledger.get_batch(*owner)
+        batch = self.ledger.get_batch(*owner)
         return batch is not None and batch.adopted and batch.state is not BatchState.collected
 
     def _act(self, batch: Batch, decision: reconcile.Decision) -> bool:
@@ -60,7 +61,7 @@ class Settle:
                 return False
             case reconcile.Release():
                 log.warning("no trace at the API: the batch can be sent", extra={"job_id": batch.job_id, "batch": batch.name})
-                self._release(batch)
+                self.commit(transitions.released(batch))
                 return True
             case reconcile.Adopt(api_id):
                 log.warning("found at the API and adopted", extra={"job_id": batch.job_id, "batch": batch.name, "api_id": api_id})
@@ -69,34 +70,25 @@ class Settle:
             case reconcile.Identify(ended):
                 return self._identify(batch, ended)
 
-    def _release(self, batch: Batch) -> None:
-        ready = msgspec.structs.replace(
-            batch, state=BatchState.ready, admitted_at=None, message_sent_at=None, intent_at=None, lease_until=None
-        )
-        self._ledger.move_batch(batch, ready, Counters(queued=-batch.requests))
-
     def _adopt(self, batch: Batch, api_id: str, *, certain: bool) -> None:
-        adopted = msgspec.structs.replace(
-            batch, state=BatchState.in_progress, api_id=api_id, adopted=not certain, created_at=batch.intent_at
-        )
-        moved = self._ledger.move_batch(batch, adopted)
-        job = self._ledger.get_job(batch.job_id)
+        adopted = self.commit(transitions.adopted(batch, api_id, certain=certain))
+        job = self.ledger.get_job(batch.job_id)
         if job is not None and job.cancel_requested:
-            self._cancel.batch(moved)
+            self.cancel_batch(adopted)
 
     def _identify(self, batch: Batch, ended: tuple[str, ...]) -> bool:
         """Looks at the first result of each candidate that has ended: its custom id names job, attempt and line."""
-        foreign = list(batch.foreign)
+        not_ours: list[str] = []
         for api_id in ended:
             try:
-                first = first_custom_id(self._claude, api_id)
+                first = first_custom_id(self.claude, api_id)
             except (ApiError, Incomplete):
                 continue  # looked at again in the next tick
             if first is not None and reconcile.names(batch, first):
                 self._adopt(batch, api_id, certain=True)
                 return True
-            foreign.append(api_id)
-        if len(foreign) == len(batch.foreign):
+            not_ours.append(api_id)
+        if not not_ours:
             return False
-        self._ledger.move_batch(batch, msgspec.structs.replace(batch, foreign=tuple(foreign)))
+        self.commit(transitions.ruled_out(batch, tuple(not_ours)))
         return True

@@ -6,16 +6,19 @@ Each step stands alone: an API that is down stops no repair, a stuck batch stops
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from datetime import timedelta
 
-import msgspec
-
+from batchdrop.domain import transitions
+from batchdrop.domain.admission import is_throttled
 from batchdrop.domain.errors import ApiError, BatchdropError, LostRace
-from batchdrop.domain.records import BatchState
+from batchdrop.domain.open_work import OpenWork
+from batchdrop.domain.records import Admission, BatchState
 from batchdrop.jobs.admit import Admit
-from batchdrop.jobs.cancel import Cancel
+from batchdrop.jobs.cancel import CancelBatch, CancelJob
+from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.publish import Publish
-from batchdrop.ports import Clock, Ledger, Metrics, OpenWork, Switch, SwitchState
+from batchdrop.ports import Clock, Ledger, Metrics, Switch, SwitchState
 from batchdrop.stages.poll.repair import Repair
 from batchdrop.stages.poll.settle import Settle
 from batchdrop.stages.poll.watch import Watch
@@ -31,32 +34,22 @@ _CANCELING = 100
 _TOLD = 200
 
 
+@dataclass(frozen=True, kw_only=True)
 class Poll:
-    def __init__(
-        self,
-        ledger: Ledger,
-        switch: Switch,
-        clock: Clock,
-        metrics: Metrics,
-        watch: Watch,
-        resolve: Settle,
-        repair: Repair,
-        admit: Admit,
-        cancel: Cancel,
-        publish: Publish,
-    ) -> None:
-        self._ledger = ledger
-        self._switch = switch
-        self._clock = clock
-        self._metrics = metrics
-        self._watch = watch
-        self._resolve = resolve
-        self._repair = repair
-        self._admit = admit
-        self._cancel = cancel
-        self._publish = publish
+    ledger: Ledger
+    switch: Switch
+    clock: Clock
+    metrics: Metrics
+    commit: Commit
+    watch: Watch
+    settle: Settle
+    repair: Repair
+    admit: Admit
+    cancel_batch: CancelBatch
+    cancel_job: CancelJob
+    publish: Publish
 
-    def tick(self) -> None:
+    def __call__(self) -> None:
         """Runs every step, then raises the first error that is not just an API that did not answer."""
         failures: list[BatchdropError] = []
         for step in (self._look, self._stop, self._cancel_asked, self._mend, self._admit_waiting, self._tell):
@@ -65,7 +58,7 @@ class Poll:
             except BatchdropError as error:
                 log.exception("one step of this tick failed")
                 failures.append(error)
-        self._metrics.count("Heartbeat")
+        self.metrics.count("Heartbeat")
         unexpected = [error for error in failures if not isinstance(error, ApiError)]
         if unexpected:
             raise unexpected[0]
@@ -73,73 +66,75 @@ class Poll:
     def _look(self) -> None:
         """One look at the API: which batches have ended, and what became of those sent without an answer."""
         watched = {
-            batch.api_id: batch for batch in self._ledger.list_open_batches(OpenWork.watched, limit=_WATCHED) if batch.api_id
+            batch.api_id: batch for batch in self.ledger.list_open_batches(OpenWork.watched, limit=_WATCHED) if batch.api_id
         }
-        submitting = list(self._ledger.list_open_batches(OpenWork.submitting, limit=_SUBMITTING))
-        look_back_to = self._resolve.look_back_to(submitting)
+        submitting = list(self.ledger.list_open_batches(OpenWork.submitting, limit=_SUBMITTING))
+        look_back_to = self.settle.look_back_to(submitting)
         # Every batch ends within 24 hours of its creation: an alarm watches for one that does not.
-        oldest = min((batch.created_at for batch in watched.values() if batch.created_at), default=self._clock.now())
-        self._metrics.count("OldestOpenHours", (self._clock.now() - oldest).total_seconds() / 3600)
-        self._metrics.count("OpenBatches", len(watched) + len(submitting))
-        others, changed = self._watch.tick(watched, look_back_to)
+        oldest = min((batch.created_at for batch in watched.values() if batch.created_at), default=self.clock.now())
+        self.metrics.count("OldestOpenHours", (self.clock.now() - oldest).total_seconds() / 3600)
+        self.metrics.count("OpenBatches", len(watched) + len(submitting))
+        others, changed = self.watch(watched, look_back_to)
         if look_back_to is not None:
-            changed |= self._resolve.tick(submitting, others)
+            changed |= self.settle(submitting, others)
         for job_id in sorted(changed):
-            self._publish.job(job_id)
+            self.publish(job_id)
 
     def _stop(self) -> None:
         """The switch at `stop` cancels what is at the API; what has finished there is still collected."""
-        if self._switch.state() is not SwitchState.stop:
+        if self.switch.state() is not SwitchState.stop:
             return
-        for batch in self._ledger.list_open_batches(OpenWork.watched, limit=_WATCHED):
+        for batch in self.ledger.list_open_batches(OpenWork.watched, limit=_WATCHED):
             if batch.state is BatchState.in_progress:
-                self._cancel.batch(batch)
+                self.cancel_batch(batch)
 
     def _cancel_asked(self) -> None:
         """Finishes what a cancel command could not: batches then on their way to the API, or that the API did not let go."""
-        for job in self._ledger.list_open_jobs(OpenWork.canceling, limit=_CANCELING):
-            self._cancel.job(job)
+        for job in self.ledger.list_open_jobs(OpenWork.canceling, limit=_CANCELING):
+            self.cancel_job(job)
 
     def _mend(self) -> None:
-        self._repair.tick()
+        self.repair()
         oldest = min(
-            (batch.created_at for batch in self._ledger.list_open_batches(OpenWork.ended, limit=_TOLD) if batch.created_at),
+            (batch.created_at for batch in self.ledger.list_open_batches(OpenWork.ended, limit=_TOLD) if batch.created_at),
             default=None,
         )
-        age = (self._clock.now() - oldest) if oldest else timedelta()
+        age = (self.clock.now() - oldest) if oldest else timedelta()
         # Results are kept 29 days (Anthropic, "Batch processing"): an alarm watches this long before.
-        self._metrics.count("UncollectedAgeHours", age.total_seconds() / 3600)
+        self.metrics.count("UncollectedAgeHours", age.total_seconds() / 3600)
 
     def _admit_waiting(self) -> None:
-        self._admit.tick()
+        self.admit()
 
     def _tell(self) -> None:
         """When the reason for waiting changes, says so in the status of every job that waits."""
-        admission = self._ledger.get_admission()
-        notice = self._notice(
-            admission.blocked, throttled=bool(admission.throttled_until and self._clock.now() < admission.throttled_until)
-        )
+        admission = self.ledger.get_admission()
+        notice = self._notice(admission)
         if notice == admission.notice:
             return
         try:
-            self._ledger.move_admission(admission, msgspec.structs.replace(admission, notice=notice))
+            self.commit(transitions.noticed(admission, notice))
         except LostRace:
             return
         told: set[str] = set()
-        for batch in self._ledger.list_open_batches(OpenWork.waiting):
+        for batch in self.ledger.list_open_batches(OpenWork.waiting):
             if len(told) >= _TOLD:
                 return
             if batch.job_id not in told:
                 told.add(batch.job_id)
-                self._publish.job(batch.job_id)
+                self.publish(batch.job_id)
 
-    def _notice(self, blocked: str, *, throttled: bool) -> str:
-        match self._switch.state():
+    def _notice(self, admission: Admission) -> str:
+        match self.switch.state():
             case SwitchState.pause:
                 return "The switch is at 'pause': nothing is being submitted until an operator sets it to 'run'."
             case SwitchState.stop:
                 return "The switch is at 'stop': open batches are canceled and nothing is submitted until it is set to 'run'."
-            case SwitchState.run if blocked:
-                return blocked
+            case SwitchState.run if admission.blocked:
+                return admission.blocked
             case SwitchState.run:
-                return "Anthropic asked to slow down; waiting batches go in a few minutes." if throttled else ""
+                return (
+                    "Anthropic asked to slow down; waiting batches go in a few minutes."
+                    if is_throttled(admission, self.clock.now())
+                    else ""
+                )

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 
-import msgspec
-
+from batchdrop.domain import transitions
 from batchdrop.domain.errors import LostRace, NotFound, Unavailable
 from batchdrop.domain.reconcile import Candidate
-from batchdrop.domain.records import Batch, BatchState
+from batchdrop.domain.records import Batch
 from batchdrop.formats.api_result import RESULTS_KEPT
-from batchdrop.ports import ApiBatch, ApiCounts, Claude, Clock, Counters, Ledger, Queue, Queues
+from batchdrop.jobs.commit import Commit
+from batchdrop.ports import ApiBatch, ApiCounts, Claude, Clock, Ledger
 
 log = logging.getLogger(__name__)
 
@@ -23,14 +24,14 @@ _PAGES = 100
 _ASK = 20
 
 
+@dataclass(frozen=True, kw_only=True)
 class Watch:
-    def __init__(self, ledger: Ledger, queues: Queues, claude: Claude, clock: Clock) -> None:
-        self._ledger = ledger
-        self._queues = queues
-        self._claude = claude
-        self._clock = clock
+    ledger: Ledger
+    claude: Claude
+    clock: Clock
+    commit: Commit
 
-    def tick(self, watched: dict[str, Batch], look_back_to: datetime | None) -> tuple[list[Candidate], set[str]]:
+    def __call__(self, watched: dict[str, Batch], look_back_to: datetime | None) -> tuple[list[Candidate], set[str]]:
         """Records what has ended. `watched`: open batches by API id; `look_back_to`: list at least this far back.
 
         Returns what is at the API since `look_back_to` and not known for sure (for reconciliation), and the jobs that changed.
@@ -63,7 +64,7 @@ class Watch:
         cursor: str | None = None
         reached = False
         for _ in range(_PAGES):
-            page = self._claude.page(cursor)
+            page = self.claude.page(cursor)
             yield from page.batches
             cursor = page.next
             reached = look_back_to is None or not page.batches or page.batches[-1].created_at < look_back_to
@@ -77,40 +78,29 @@ class Watch:
 
         It is one when the results would be deleted by now: then nothing can come any more, and the job must not wait for ever.
         """
-        now = self._clock.now()
+        now = self.clock.now()
         try:
-            return self._saw(batch, self._claude.retrieve(batch.api_id or ""))
+            return self._saw(batch, self.claude.retrieve(batch.api_id or ""))
         except NotFound:
             log.warning("the API does not show a known batch", extra={"batch": batch.name, "api_id": batch.api_id})
         if batch.created_at is None or now < batch.created_at + RESULTS_KEPT:
             return False
         lost = ApiBatch(id=batch.api_id or "", status=ENDED, counts=ApiCounts(), created_at=batch.created_at)
-        return end(self._ledger, self._queues, batch, lost, now)
+        return self._saw(batch, lost)
 
     def _saw(self, batch: Batch, seen: ApiBatch) -> bool:
         """Records the end of a batch. Whether this call did."""
         if seen.status != ENDED:
             return False
-        return end(self._ledger, self._queues, batch, seen, self._clock.now())
-
-
-def end(ledger: Ledger, queues: Queues, batch: Batch, seen: ApiBatch, now: datetime) -> bool:
-    """in_progress or canceling -> ended, capacity released, handed to `collect`."""
-    ended = msgspec.structs.replace(
-        batch,
-        state=BatchState.ended,
-        ended_at=seen.ended_at or now,
-        created_at=seen.created_at,
-        result_lines=seen.counts.all,
-        message_sent_at=now,
-        repairs=0,
-    )
-    try:
-        ledger.move_batch(batch, ended, Counters(batches_ended=1, queued=-batch.requests))
-    except LostRace:
-        return False
-    queues.send(Queue.collect, {"job_id": batch.job_id, "batch": batch.name})
-    return True
+        now = self.clock.now()
+        ended = transitions.ended(
+            batch, ended_at=seen.ended_at or now, created_at=seen.created_at, result_lines=seen.counts.all, now=now
+        )
+        try:
+            self.commit(ended)
+        except LostRace:
+            return False
+        return True
 
 
 def _candidate(seen: ApiBatch) -> Candidate:

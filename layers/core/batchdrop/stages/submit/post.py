@@ -7,44 +7,35 @@ a definite answer is left to `poll` to reconcile.
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO, NamedTuple
 
 import msgspec
+from msgspec.structs import asdict
 
-from batchdrop.domain import refusals
+from batchdrop.domain import refusals, transitions
+from batchdrop.domain.admission import may_be_sent
 from batchdrop.domain.errors import Ambiguous, Incomplete, LostRace, ObjectGone, Refused
+from batchdrop.domain.messages import SubmitBatch
 from batchdrop.domain.records import Admission, Batch, BatchState, Job, JobState, RowStatus, Unsent
+from batchdrop.domain.transitions import Half, Move
 from batchdrop.formats.lines import Line
 from batchdrop.formats.rows import BODY_CLOSE, BODY_OPEN, SEPARATOR
 from batchdrop.formats.splice import params_of
 from batchdrop.jobs.batch_rows import LineBlock, line_blocks_of
-from batchdrop.jobs.cancel import Cancel
+from batchdrop.jobs.cancel import CancelBatch
+from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.publish import Publish
-from batchdrop.ports import ApiBatch, Claude, Clock, Counters, Deadline, Ledger, Objects, Queue, Queues, Switch, SwitchState
+from batchdrop.ports import ApiBatch, Claude, Clock, Deadline, Ledger, Objects, Switch, SwitchState
 
 log = logging.getLogger(__name__)
 
-_LEASE_MARGIN = timedelta(seconds=15)
 # Small, so that a stretch of rows goes to the file without a copy in between.
 _WRITE_BYTES = 1 << 16
 # Two POSTs (the second with a key just replaced) and what follows them fit into the time left.
 _POST_SHARE = 0.4
-
-
-class _Half(NamedTuple):
-    """The first half of a batch, in case it has to be cut in two."""
-
-    next_line: int
-    """Line of the first request of the second half."""
-    next_start: int
-    """Byte offset of that line in the source."""
-    requests: int
-    invalid: int
-    size: int
-    """Bytes of a body of the first half alone."""
 
 
 class _Body(NamedTuple):
@@ -52,59 +43,38 @@ class _Body(NamedTuple):
 
     path: Path
     size: int
-    half: _Half | None
+    half: Half | None
 
 
+@dataclass(frozen=True, kw_only=True)
 class Submit:
-    def __init__(
-        self,
-        objects: Objects,
-        ledger: Ledger,
-        queues: Queues,
-        claude: Claude,
-        switch: Switch,
-        clock: Clock,
-        cancel: Cancel,
-        publish: Publish,
-    ) -> None:
-        self._objects = objects
-        self._ledger = ledger
-        self._queues = queues
-        self._claude = claude
-        self._switch = switch
-        self._clock = clock
-        self._cancel = cancel
-        self._publish = publish
+    objects: Objects
+    ledger: Ledger
+    claude: Claude
+    switch: Switch
+    clock: Clock
+    commit: Commit
+    cancel_batch: CancelBatch
+    publish: Publish
 
-    def batch(self, job_id: str, name: str, deadline: Deadline) -> None:
+    def __call__(self, message: SubmitBatch, deadline: Deadline) -> None:
         """Submits an admitted batch. Any other state means that somebody else did, or that `poll` has it."""
-        batch = self._ledger.get_batch(job_id, name)
-        job = self._ledger.get_job(job_id)
+        batch = self.ledger.get_batch(message.job_id, message.batch)
+        job = self.ledger.get_job(message.job_id)
         if batch is None or job is None or batch.state is not BatchState.ready or batch.admitted_at is None:
-            log.info("nothing to submit", extra={"job_id": job_id, "batch": name, "state": batch and batch.state})
+            log.info("nothing to submit", extra=asdict(message) | {"state": batch and batch.state})
             return
         if job.cancel_requested:
-            self._cancel.batch(batch)
+            self.cancel_batch(batch)
         elif job.state is JobState.running and self._may_spend(batch):
             self._submit(batch, job, deadline)
         else:
-            self._put_back(batch)
-        self._publish.job(job_id)
+            self.commit(transitions.put_back(batch))
+        self.publish(message.job_id)
 
     def _may_spend(self, batch: Batch) -> bool:
         """Asked again right before spending: the switch or the API may have said no since the batch was admitted."""
-        if self._switch.state() is not SwitchState.run:
-            return False
-        admission = self._ledger.get_admission()
-        if admission.throttled_until is not None and self._clock.now() < admission.throttled_until:
-            return False
-        if not admission.blocked or admission.blocked_at is None or batch.admitted_at is None:
-            return True
-        return batch.admitted_at > admission.blocked_at  # the probe
-
-    def _put_back(self, batch: Batch) -> None:
-        waiting = msgspec.structs.replace(batch, admitted_at=None, message_sent_at=None)
-        self._ledger.move_batch(batch, waiting, Counters(queued=-batch.requests))
+        return self.switch.state() is SwitchState.run and may_be_sent(batch, self.ledger.get_admission(), self.clock.now())
 
     # ------------------------------------------------------------ the POST
 
@@ -117,46 +87,28 @@ class Submit:
                 return
             intended = self._intend(batch, deadline)
             try:
-                answer = self._claude.create(body.path, within=deadline.remaining() * _POST_SHARE)
+                answer = self.claude.create(body.path, within=deadline.remaining() * _POST_SHARE)
             except Refused as refusal:
                 self._refused(intended, job, body, refusal)
             except Ambiguous as unclear:
                 log.warning("no definite answer", extra=_names(batch) | {"status": unclear.status, "kind": unclear.kind})
-                self._leave_to_poll(intended)
+                self.commit(transitions.unanswered(intended, now=self.clock.now()))
             else:
                 self._accepted(intended, answer)
 
     def _intend(self, batch: Batch, deadline: Deadline) -> Batch:
-        now = self._clock.now()
-        lease = now + timedelta(seconds=deadline.remaining()) + _LEASE_MARGIN
-        return self._ledger.move_batch(
-            batch, msgspec.structs.replace(batch, state=BatchState.submitting, intent_at=now, lease_until=lease)
-        )
-
-    def _leave_to_poll(self, batch: Batch) -> None:
-        """Stays `submitting`: only `poll`, which can look at the API, may decide. The POST is over, so it may look soon."""
-        self._ledger.move_batch(batch, msgspec.structs.replace(batch, lease_until=self._clock.now()))
+        now = self.clock.now()
+        return self.commit(transitions.intended(batch, now=now, lease_until=transitions.lease(now, deadline.remaining())))
 
     def _accepted(self, batch: Batch, answer: ApiBatch) -> None:
-        moved = self._ledger.move_batch(
-            batch,
-            msgspec.structs.replace(
-                batch, state=BatchState.in_progress, api_id=answer.id, created_at=answer.created_at, refusals=0
-            ),
-        )
+        accepted = self.commit(transitions.accepted(batch, answer.id, created_at=answer.created_at))
         log.info("batch accepted", extra=_names(batch) | {"api_id": answer.id, "requests": batch.requests})
-        self._clear_block()
-        job = self._ledger.get_job(batch.job_id)
-        if job is not None and job.cancel_requested:
-            self._cancel.batch(moved)
-
-    def _clear_block(self) -> None:
-        admission = self._ledger.get_admission()
+        admission = self.ledger.get_admission()
         if admission.blocked or admission.throttles:
-            self._move_admission(
-                admission,
-                msgspec.structs.replace(admission, blocked="", blocked_at=None, probe_at=None, throttles=0, throttled_until=None),
-            )
+            self._tell(transitions.cleared(admission))
+        job = self.ledger.get_job(batch.job_id)
+        if job is not None and job.cancel_requested:
+            self.cancel_batch(accepted)
 
     # ------------------------------------------------------------ refusals
 
@@ -172,73 +124,33 @@ class Submit:
                 self._isolate(batch, job, body, refusal)
 
     def _wait(self, batch: Batch, refusal: Refused) -> None:
-        until = self._clock.now() + refusals.waiting_time(refusal, batch.refusals)
-        self._back_to_ready(batch, msgspec.structs.replace(batch, refusals=batch.refusals + 1, not_before=until))
-        admission = self._ledger.get_admission()
-        self._move_admission(
-            admission,
-            msgspec.structs.replace(admission, throttled_until=until, throttles=admission.throttles + 1),
-        )
+        until = self.clock.now() + refusals.waiting_time(refusal, batch.refusals)
+        self.commit(transitions.refused(batch, not_before=until))
+        self._tell(transitions.throttled(self.ledger.get_admission(), until=until))
 
     def _block(self, batch: Batch, refusal: Refused) -> None:
-        now = self._clock.now()
-        self._back_to_ready(batch, msgspec.structs.replace(batch, refusals=batch.refusals + 1))
-        admission = self._ledger.get_admission()
-        self._move_admission(
-            admission,
-            msgspec.structs.replace(
-                admission,
-                blocked=refusals.blocked_sentence(refusal),
-                blocked_at=now,
-                probe_at=now + refusals.PROBE_EVERY,
-            ),
-        )
-
-    def _back_to_ready(self, batch: Batch, after: Batch) -> None:
-        self._ledger.move_batch(batch, _ready_again(after), Counters(queued=-batch.requests))
+        now = self.clock.now()
+        self.commit(transitions.refused(batch))
+        sentence = refusals.blocked_sentence(refusal)
+        admission = self.ledger.get_admission()
+        self._tell(transitions.blocked(admission, sentence, now=now, probe_at=now + refusals.PROBE_EVERY))
 
     def _isolate(self, batch: Batch, job: Job, body: _Body, refusal: Refused) -> None:
         """Cuts the batch in two. Rows of a later attempt were accepted before, so there a cut would find nothing."""
         if body.half is not None and batch.attempt == 1 and job.splits < refusals.MAX_SPLITS:
-            self._split(batch, body.size, body.half)
+            rest_body_bytes = body.size - body.half.body_bytes + len(BODY_OPEN) + len(BODY_CLOSE) - 1
+            self.commit(transitions.split(batch, body.half, rest_body_bytes=rest_body_bytes))
         else:
             self._end(batch, refusal.kind, f"The API refused the request: {refusal}")
 
-    def _split(self, batch: Batch, size: int, half: _Half) -> None:
-        ready = msgspec.structs.replace(_ready_again(batch), refusals=batch.refusals + 1)
-        first = msgspec.structs.replace(
-            ready,
-            span=msgspec.structs.replace(batch.span, end=half.next_start),
-            last_line=half.next_line - 1,
-            requests=half.requests,
-            invalid=half.invalid,
-            body_bytes=half.size,
-        )
-        second = msgspec.structs.replace(
-            ready,
-            first_line=half.next_line,
-            span=msgspec.structs.replace(batch.span, start=half.next_start, first_line=half.next_line),
-            requests=batch.requests - half.requests,
-            invalid=batch.invalid - half.invalid,
-            body_bytes=size - half.size + len(BODY_OPEN) + len(BODY_CLOSE) - 1,
-            revision=0,
-        )
-        self._ledger.move_batch(batch, first, Counters(queued=-batch.requests, batches_total=1, splits=1), follow_up=second)
-
     def _end(self, batch: Batch, error_type: str, message: str) -> None:
         """Ends every row of the batch as errored, unsent."""
-        now = self._clock.now()
-        unsent = Unsent(status=RowStatus.errored, error_type=error_type, message=message)
-        self._ledger.move_batch(
-            batch,
-            msgspec.structs.replace(batch, state=BatchState.ended, unsent=unsent, ended_at=now, message_sent_at=now),
-            Counters(batches_ended=1, queued=-batch.requests),
-        )
-        self._queues.send(Queue.collect, {"job_id": batch.job_id, "batch": batch.name})
+        why = Unsent(status=RowStatus.errored, error_type=error_type, message=message)
+        self.commit(transitions.unsent(batch, why, now=self.clock.now()))
 
-    def _move_admission(self, before: Admission, after: Admission) -> None:
+    def _tell(self, move: Move[Admission]) -> None:
         try:
-            self._ledger.move_admission(before, after)
+            self.commit(move)
         except LostRace:
             log.info("another submission spoke first")
 
@@ -246,7 +158,7 @@ class Submit:
 
     def _render(self, batch: Batch, job: Job, path: Path) -> _Body:
         """Splices the `params` of every valid row, byte for byte, into a request body on disk."""
-        with path.open("wb", buffering=_WRITE_BYTES) as out, line_blocks_of(self._objects, batch) as blocks:
+        with path.open("wb", buffering=_WRITE_BYTES) as out, line_blocks_of(self.objects, batch) as blocks:
             rendering = _Rendering(out, f"{job.token}-{batch.attempt}-", batch.requests // 2)
             for stretch in blocks:
                 rendering.take(stretch)
@@ -265,7 +177,7 @@ class _Rendering:
         self._middle = middle
         self._invalid = 0
         self.requests = 0
-        self.half: _Half | None = None
+        self.half: Half | None = None
         self.size = out.write(BODY_OPEN)
 
     def take(self, stretch: LineBlock) -> None:
@@ -286,7 +198,7 @@ class _Rendering:
 
     def _row(self, line: Line) -> None:
         if self.requests == self._middle and self.requests:
-            self.half = _Half(line.number, line.start, self.requests, self._invalid, self.size + len(BODY_CLOSE))
+            self.half = Half(line.number, line.start, self.requests, self._invalid, self.size + len(BODY_CLOSE))
         self._rows(line.number, [params_of(line.data)])
 
     def _rows(self, number: int, params: list[msgspec.Raw]) -> None:
@@ -297,12 +209,6 @@ class _Rendering:
             pieces[0] = (self._request % number).removeprefix(SEPARATOR)
         self.size += self._out.write(b"".join(pieces))
         self.requests += len(params)
-
-
-def _ready_again(batch: Batch) -> Batch:
-    return msgspec.structs.replace(
-        batch, state=BatchState.ready, admitted_at=None, message_sent_at=None, intent_at=None, lease_until=None
-    )
 
 
 def _names(batch: Batch) -> dict[str, object]:

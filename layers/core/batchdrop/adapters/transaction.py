@@ -1,0 +1,153 @@
+"""A move as the entries of one DynamoDB transaction.
+
+A transaction may name an item once only, so everything that a move and its parts ask of one item becomes one entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec.structs import replace
+
+from batchdrop.adapters.changes import Action, Change
+from batchdrop.adapters.items import (
+    ADMISSION_COUNTERS,
+    JOB_COUNTERS,
+    Item,
+    admission_item,
+    admission_key,
+    batch_item,
+    batch_key,
+    claim_item,
+    claim_key,
+    counted,
+    job_item,
+    job_key,
+)
+from batchdrop.domain.records import Admission, Batch, Job
+from batchdrop.domain.transitions import Guard, Move
+
+
+class Transaction:
+    def __init__(self, table: str) -> None:
+        self._table = table
+        self._changes: list[Change] = []
+        self._jobs: dict[str, Change] = {}
+        self._admission: Change | None = None
+
+    def entries(self, move: Move[Any]) -> list[Action]:
+        """The entry of the record itself comes first."""
+        for part in (move, *move.also):
+            match part.after:
+                case Batch() as batch:
+                    self._batch(part.before, batch)
+                    job_id = batch.job_id
+                case Job() as job:
+                    self._job(part.before, job)
+                    job_id = job.id
+                case Admission() as admission:
+                    self._write_admission(part.before or Admission(), admission)
+                    continue
+            self._count(job_id, part)
+        return [change.action() for change in self._changes]
+
+    # ---------------------------------------------------------------- the records
+
+    def _batch(self, before: Batch | None, after: Batch) -> None:
+        change = self._change(batch_key(after.job_id, after.name), f"batch {after.name}")
+        if before is None:
+            change.require(change.is_new())
+            change.put(batch_item(after))
+            return
+        change.require(_nobody_changed_it(change, before.revision))
+        change.put(batch_item(_next_revision(before, after)))
+        self._claims(before, after)
+
+    def _claims(self, before: Batch, after: Batch) -> None:
+        if before.api_id == after.api_id:
+            return
+        if after.api_id is not None:
+            gained = self._change(claim_key(after.api_id), f"the claim on {after.api_id}")
+            nobody_has_it = gained.is_new()
+            gained.require(nobody_has_it)
+            gained.put(claim_item(after.api_id, after))
+        if before.api_id is not None:
+            given_up = self._change(claim_key(before.api_id), f"the claim on {before.api_id}")
+            it_is_ours = f"{given_up.equals('job_id', before.job_id)} and {given_up.equals('batch_name', before.name)}"
+            given_up.require(it_is_ours)
+            given_up.delete()
+
+    def _job(self, before: Job | None, after: Job) -> None:
+        change = self._change_of_job(after.id)
+        if before is None:
+            change.require(change.is_new())
+            change.put(job_item(after))
+            return
+        change.require(_nobody_changed_it(change, before.revision))
+        change.write(job_item(_next_revision(before, after)), Job, keep=JOB_COUNTERS)
+
+    def _write_admission(self, before: Admission, after: Admission) -> None:
+        change = self._change_of_admission()
+        unchanged = _nobody_changed_it(change, before.revision)
+        # An addition to `queued` makes the item without a revision: that counts as revision 0.
+        change.require(unchanged if before.revision else f"({change.lacks('revision')} or {unchanged})")
+        change.write(admission_item(_next_revision(before, after)), Admission, keep=ADMISSION_COUNTERS)
+
+    # ---------------------------------------------------------------- counters and guards
+
+    def _count(self, job_id: str, part: Move[Any]) -> None:
+        amounts, guard = counted(part.counters), part.guard
+        if amounts or guard.job_state is not None or guard.progress is not None:
+            change = self._change_of_job(job_id)
+            # An addition would make an item out of nothing.
+            it_exists = "attribute_exists(pk)"
+            change.require(it_exists, *_job_guards(change, guard))
+            for name, amount in amounts.items():
+                change.add(name, amount)
+        if part.counters.queued or guard.queue_limit is not None:
+            self._limit_queue(part.counters.queued, guard.queue_limit)
+
+    def _limit_queue(self, requests: int, limit: int | None) -> None:
+        change = self._change_of_admission()
+        change.add("queued", requests)
+        if limit is not None:
+            room = limit - requests
+            enough_room = change.at_most("queued", room)
+            # No item yet: nothing is queued, so only a batch above the limit itself does not fit.
+            change.require(enough_room if room < 0 else f"({change.lacks('queued')} or {enough_room})")
+
+    # ---------------------------------------------------------------- one change for each item
+
+    def _change(self, key: Item, label: str) -> Change:
+        change = Change(self._table, key, label)
+        self._changes.append(change)
+        return change
+
+    def _change_of_job(self, job_id: str) -> Change:
+        if job_id not in self._jobs:
+            self._jobs[job_id] = self._change(job_key(job_id), f"job {job_id}")
+        return self._jobs[job_id]
+
+    def _change_of_admission(self) -> Change:
+        if self._admission is None:
+            self._admission = self._change(admission_key(), "the limit on queued requests")
+        return self._admission
+
+
+def _job_guards(change: Change, guard: Guard) -> Iterator[str]:
+    if guard.job_state is not None:
+        in_that_state = change.equals("state", guard.job_state)
+        not_asked_to_cancel = change.equals("cancel_requested", False)
+        yield from (in_that_state, not_asked_to_cancel)
+    if guard.progress is not None:
+        no_batch_came_between = (change.equals(name, value) for name, value in guard.progress._asdict().items())
+        yield from no_batch_came_between
+
+
+def _nobody_changed_it(change: Change, revision: int) -> str:
+    return change.equals("revision", revision)
+
+
+def _next_revision[R: (Job, Batch, Admission)](before: R, after: R) -> R:
+    return replace(after, revision=before.revision + 1)
