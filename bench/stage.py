@@ -27,7 +27,7 @@ from batchdrop.domain.records import BatchState
 from batchdrop.settings import CollectSettings, FinishSettings, PlanSettings, PollSettings, SubmitSettings
 from batchdrop.usecases.plan import Upload
 from bench.process import cpu_seconds, peak_bytes
-from local.claude.server import Control
+from local.claude.client import Control
 
 
 class Figures(TypedDict):
