@@ -17,7 +17,7 @@ _INTERRUPTED = 130
 
 
 def _note(text: str) -> None:
-    """Progress goes to standard error, so that standard output holds results only."""
+    """Progress goes to standard error, so that standard output contains only results."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -52,13 +52,13 @@ def _demo(given: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m local", description="The whole of Batchdrop on this machine.")
+    parser = argparse.ArgumentParser(prog="python -m local", description="All of Batchdrop on this machine.")
     commands = parser.add_subparsers(required=True)
     named: dict[str, tuple[Callable[[argparse.Namespace], None], str]] = {
         "up": (_up, "start it and leave it running; prints the environment to export"),
-        "beside": (_beside, "deploy one more stack into it; prints that one's environment"),
+        "beside": (_beside, "deploy one more stack into it; prints the environment of that stack"),
         "down": (_down, "end it"),
-        "demo": (_demo, "drop a file and fetch the answers; ends what it started"),
+        "demo": (_demo, "upload a file and download the answers; ends what it started"),
     }
     for name, (run, text) in named.items():
         command = commands.add_parser(name, help=text)

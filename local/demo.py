@@ -1,4 +1,4 @@
-"""`make demo`: drop a file, watch the job, fetch the answers, read a few of them. Plain S3 calls, as a user would make them."""
+"""`make demo`: upload a file, watch the job, download the answers, show a few. Plain S3 calls, as a user would make them."""
 
 from __future__ import annotations
 

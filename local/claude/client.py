@@ -1,7 +1,7 @@
-"""Starting an emulator from a test or a script, and telling it what to do.
+"""Starting the emulator from a test or a script, and controlling it.
 
-It runs as a process of its own, so that what it costs is not charged to its caller, and needs nothing but the standard
-library here.
+The emulator runs as a process of its own, so that its cost is not measured as its caller's. This side needs only the standard
+library.
 """
 
 from __future__ import annotations
@@ -70,12 +70,12 @@ class Control:
         self._json("POST", "/faults", {"kind": kind, "route": route, **fields})
 
     def faults(self) -> list[dict[str, Any]]:
-        """The faults ordered since the last clear, with how often each has struck."""
+        """The faults ordered since the last clear, and how often each has happened."""
         answer: list[dict[str, Any]] = self._json("GET", "/faults")["faults"]
         return answer
 
     def clear_faults(self) -> None:
-        """Takes all faults back."""
+        """Removes all faults."""
         self._json("DELETE", "/faults")
 
     def log(self, route: str | None = None) -> list[dict[str, Any]]:
@@ -106,7 +106,7 @@ def start(*arguments: str, python: str = sys.executable) -> Iterator[Control]:
     """Runs an emulator with these command line arguments on a free port and gives its controls; ends it at the end.
 
     ``python`` is an interpreter that has starlette, uvicorn, httptools and msgspec. Raises RuntimeError if it does not
-    start; what it had to say is on its own error output.
+    start; the reason is on its own error output.
     """
     paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     process = subprocess.Popen(

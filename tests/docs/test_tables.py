@@ -74,6 +74,18 @@ def test_alarms_and_metrics_are_counted() -> None:
     assert metrics <= set(code(_ARCHITECTURE))
 
 
+def test_log_lines_exist() -> None:
+    """What operators are told to search the logs for, a few lowercase words between backticks, is logged somewhere."""
+    named = {text for text in code(_OPERATIONS) if re.fullmatch(r"[a-z]+(?: [A-Za-z]+)+", text)}
+    logged = {
+        text
+        for path in (ROOT / "layers" / "core" / "batchdrop").rglob("*.py")
+        for text in re.findall(r'log\.\w+\(\s*"([^"]+)"', path.read_text())
+    }
+    assert {"message failed", "create refused"} <= named
+    assert sorted(named - logged) == []
+
+
 def test_outputs_exist() -> None:
     named = set(
         re.findall(
