@@ -10,7 +10,7 @@ from pathlib import Path
 
 from local import demo, system
 from local.errors import CannotRun
-from local.paths import ENVIRONMENT, ROOT
+from local.paths import ENVIRONMENT, ROOT, shown
 
 _EXAMPLE = ROOT / "examples" / "reviews.jsonl"
 _INTERRUPTED = 130
@@ -23,7 +23,7 @@ def _note(text: str) -> None:
 
 def _up(given: argparse.Namespace) -> None:
     running = system.up(_note, given.parameter)
-    _note(f"The laptop system is running; make down ends it. These lines are also in {ENVIRONMENT}:")
+    _note(f"The laptop system is running; make down ends it. These lines are also in {shown(ENVIRONMENT)}:")
     print(running.exports(), end="")
 
 
@@ -42,7 +42,7 @@ def _demo(given: argparse.Namespace) -> None:
     was_running = system.running()
     try:
         running = system.up(_note, given.parameter)
-        _note(f"Dropping {given.file} into the inbox of {running.outputs['Bucket']} ...")
+        _note(f"Dropping {shown(given.file)} into the inbox of {running.outputs['Bucket']} ...")
         dropped = demo.drop(running, given.file)
         demo.watch(running, dropped, _note)
         print(demo.summary(demo.fetch(running, dropped)))

@@ -14,7 +14,7 @@ from typing import Any
 from batchdrop.domain import ids, keys
 from batchdrop.domain.records import ObjectRef
 from local.errors import CannotRun
-from local.paths import OUTBOX, ROOT
+from local.paths import OUTBOX, shown
 from local.system import Say, System
 
 _ASK_SECONDS = 1.0
@@ -81,7 +81,7 @@ def summary(folder: Path) -> str:
         *_answers(folder),
         *_failures(folder),
         "",
-        f"Files in {folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder}:",
+        f"Files in {shown(folder)}:",
         *(f"  {path.name}" for path in sorted(folder.iterdir())),
     ]
     return "\n".join(parts)
