@@ -42,6 +42,10 @@ faults: setup ## kill and break every step of small jobs in every way, thousands
 audit: setup ## was anything of a job paid twice, lost or miscounted? make audit JOB=id STACK=batchdrop-dev
 	@$(PYTHON) -m local.audit $(JOB) --stack $(STACK)
 
+.PHONY: docs
+docs: setup ## write the outputs that the documents show; a test compares them
+	@$(PYTHON) -m tests.docs.outputs >/dev/null # what the functions log
+
 .PHONY: scale
 scale: setup ## the tests of hundreds of megabytes through the whole system
 	@$(PYTHON) -m pytest -m scale

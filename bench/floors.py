@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from bench.process import cpu_seconds
-from local.claude.server import Control
+from local.claude.client import Control
 
 _CHUNK = 1 << 18
 _HEADERS = {"Authorization": "Bearer sk-ant-bench", "anthropic-version": "2026-10-21", "Content-Type": "application/json"}

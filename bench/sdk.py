@@ -17,7 +17,7 @@ from pathlib import Path
 import anthropic
 
 from bench.process import cpu_seconds, peak_bytes
-from local.claude.server import Control
+from local.claude.client import Control
 
 _figures: dict[str, dict[str, float]] = {}
 

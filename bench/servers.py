@@ -23,7 +23,7 @@ import boto3
 from bench import deployed
 from bench.standin import FILE_HEADER
 from local.aws import CREDENTIALS
-from local.claude.server import Control, start
+from local.claude.client import Control, start
 from local.paths import MINISTACK_PYTHON, ROOT
 from local.processes import clean_environment, free_port
 

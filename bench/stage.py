@@ -27,7 +27,7 @@ from batchdrop.domain.messages import CollectBatch, FinishJob, SubmitBatch, Uplo
 from batchdrop.domain.records import BatchState
 from batchdrop.settings import CollectSettings, FinishSettings, PlanSettings, PollSettings, SubmitSettings
 from bench.process import cpu_seconds, peak_bytes
-from local.claude.server import Control
+from local.claude.client import Control
 
 
 class Figures(TypedDict):

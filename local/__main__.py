@@ -10,20 +10,20 @@ from pathlib import Path
 
 from local import demo, system
 from local.errors import CannotRun
-from local.paths import ENVIRONMENT, ROOT
+from local.paths import ENVIRONMENT, ROOT, shown
 
 _EXAMPLE = ROOT / "examples" / "reviews.jsonl"
 _INTERRUPTED = 130
 
 
 def _note(text: str) -> None:
-    """Progress goes to standard error, so that standard output holds results only."""
+    """Progress goes to standard error, so that standard output contains only results."""
     print(text, file=sys.stderr, flush=True)
 
 
 def _up(given: argparse.Namespace) -> None:
     running = system.up(_note, given.parameter)
-    _note(f"The laptop system is running; make down ends it. These lines are also in {ENVIRONMENT}:")
+    _note(f"The laptop system is running; make down ends it. These lines are also in {shown(ENVIRONMENT)}:")
     print(running.exports(), end="")
 
 
@@ -42,7 +42,7 @@ def _demo(given: argparse.Namespace) -> None:
     was_running = system.running()
     try:
         running = system.up(_note, given.parameter)
-        _note(f"Dropping {given.file} into the inbox of {running.outputs['Bucket']} ...")
+        _note(f"Dropping {shown(given.file)} into the inbox of {running.outputs['Bucket']} ...")
         dropped = demo.drop(running, given.file)
         demo.watch(running, dropped, _note)
         print(demo.summary(demo.fetch(running, dropped)))
@@ -52,13 +52,13 @@ def _demo(given: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m local", description="The whole of Batchdrop on this machine.")
+    parser = argparse.ArgumentParser(prog="python -m local", description="All of Batchdrop on this machine.")
     commands = parser.add_subparsers(required=True)
     named: dict[str, tuple[Callable[[argparse.Namespace], None], str]] = {
         "up": (_up, "start it and leave it running; prints the environment to export"),
-        "beside": (_beside, "deploy one more stack into it; prints that one's environment"),
+        "beside": (_beside, "deploy one more stack into it; prints the environment of that stack"),
         "down": (_down, "end it"),
-        "demo": (_demo, "drop a file and fetch the answers; ends what it started"),
+        "demo": (_demo, "upload a file and download the answers; ends what it started"),
     }
     for name, (run, text) in named.items():
         command = commands.add_parser(name, help=text)

@@ -26,7 +26,7 @@ from batchdrop.adapters.secrets import SecretKey
 from batchdrop.domain.errors import BatchdropError
 from batchdrop_cli.audit.findings import Finding, Severity
 from batchdrop_cli.audit.job_audit import Accepted, Audit, Evidence, ListedEvidence
-from local.claude.server import Control
+from local.claude.client import Control
 from local.claude_api import REAL_URL
 from local.errors import CannotRun
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 REGION = "us-east-1"
-# MiniStack takes this identity for the account's root; every other one needs a policy (`AUTH=true`).
+# To MiniStack, this identity is the account's root; every other one needs a policy (`AUTH=true`).
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": REGION}
 
 
@@ -52,7 +52,7 @@ class Aws:
         self.process.wait_until_serving(f"{self.url}/_ministack/health")
 
     def environment(self) -> dict[str, str]:
-        """What a program needs to use this AWS, and no setting of the user's own."""
+        """What a program needs to use this AWS, and none of the user's own settings."""
         return {
             **CREDENTIALS,
             "AWS_ENDPOINT_URL": self.url,

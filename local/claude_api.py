@@ -1,4 +1,4 @@
-"""Which Claude the laptop system speaks to: the real one when a key is in the environment, else the emulator as a process."""
+"""Which Claude API the laptop system calls: the real one if a key is in the environment, otherwise the emulator."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _EMULATED_SECONDS = "5"
 class ClaudeApi:
     url: str
     key: str = field(repr=False)
-    """Goes into the stack's secret and nowhere else."""
+    """Stored in the stack's secret and nowhere else."""
     process: Process | None = None
 
     @property
@@ -30,7 +30,7 @@ def emulator(port: int) -> Process:
 
 
 def choose(port: int) -> ClaudeApi:
-    """`ANTHROPIC_API_KEY`, with `ANTHROPIC_BASE_URL` if that is set too, means a real API; `port` is the emulator's."""
+    """`ANTHROPIC_API_KEY`, with `ANTHROPIC_BASE_URL` if that is set too, selects a real API; `port` is the emulator's."""
     key = os.environ.get("ANTHROPIC_API_KEY", "").strip()
     if key:
         return ClaudeApi(url=os.environ.get("ANTHROPIC_BASE_URL", "").rstrip("/") or REAL_URL, key=key)

@@ -1,4 +1,4 @@
-"""`make demo`: drop a file, watch the job, fetch the answers, read a few of them. Plain S3 calls, as a user would make them."""
+"""`make demo`: upload a file, watch the job, download the answers, show a few. Plain S3 calls, as a user would make them."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from typing import Any
 from batchdrop.domain import ids, keys
 from batchdrop.domain.records import ObjectRef
 from local.errors import CannotRun
-from local.paths import OUTBOX
+from local.paths import OUTBOX, shown
 from local.system import Say, System
 
 _ASK_SECONDS = 1.0
 _REPEAT_SECONDS = 10.0
 _SHOWN = 5
-# A small file is a job within two seconds; the first pieces of a large one within less than this.
+# A small file becomes a job within two seconds, a large one within less than this.
 _PATIENCE_SECONDS = 120.0
 _NOT_THERE = "waiting for the job to appear"
 
 
 @dataclass(frozen=True)
 class Dropped:
-    """A file that lies in the inbox."""
+    """A file in the inbox."""
 
     key: str
     folder: str
@@ -44,14 +44,14 @@ def drop(system: System, path: Path) -> Dropped:
 
 
 def watch(system: System, dropped: Dropped, say: Say) -> None:
-    """Says what `status.json` says whenever it changes, until the manifest is there."""
+    """Reports `status.json` whenever it changes, until the manifest is there."""
     started = spoken = time.monotonic()
     last = ""
     while not _exists(system, dropped.folder + "manifest.json"):
         line = _progress(system, dropped)
         now = time.monotonic()
         if line == _NOT_THERE and now - started > _PATIENCE_SECONDS:
-            raise CannotRun(f"No job appeared for {dropped.key}. What the functions said is in {system.aws.process.log}.")
+            raise CannotRun(f"No job appeared for {dropped.key}. Read what the functions logged in {system.aws.process.log}.")
         if line != last or now - spoken > _REPEAT_SECONDS:
             say(f"  {now - started:5.0f} s  {line}")
             last, spoken = line, now
@@ -72,7 +72,7 @@ def fetch(system: System, dropped: Dropped) -> Path:
 
 
 def summary(folder: Path) -> str:
-    """What a person wants to know first: the counts, a few answers, why rows failed, where the files are."""
+    """What a person wants to know first: the counts, some answers, why rows failed, where the files are."""
     manifest = json.loads((folder / "manifest.json").read_text())
     counts = manifest["counts"]
     ends = ", ".join(f"{number:,} {name}" for name, number in counts.items() if name != "total" and number)
@@ -81,9 +81,9 @@ def summary(folder: Path) -> str:
         *_answers(folder),
         *_failures(folder),
         "",
-        "Files:",
+        f"Files in {shown(folder)}:",
+        *(f"  {path.name}" for path in sorted(folder.iterdir())),
     ]
-    parts += [f"  {path}  ({path.stat().st_size:,} bytes)" for path in sorted(folder.iterdir())]
     return "\n".join(parts)
 
 
@@ -122,7 +122,7 @@ def _progress(system: System, dropped: Dropped) -> str:
     body = system.aws.s3().get_object(Bucket=system.outputs["Bucket"], Key=dropped.folder + "status.json")["Body"].read()
     status = json.loads(body)
     numbers = Counter({name: number for name, number in status["counts"].items() if name != "total"})
-    return f"{status['state']:<10} {numbers.total():,} of {status['counts']['total']:,} rows have an end. {status['message']}"
+    return f"{status['state']:<10} {numbers.total():,} of {status['counts']['total']:,} rows finished. {status['message']}"
 
 
 def _exists(system: System, key: str) -> bool:
@@ -131,7 +131,7 @@ def _exists(system: System, key: str) -> bool:
 
 
 def _inside(root: Path, relative: str) -> Path:
-    """A key may hold `..`, a file system must not follow it."""
+    """A key may contain `..`; the file system must not follow it."""
     target = (root / relative).resolve()
     if not target.is_relative_to(root.resolve()):
         raise CannotRun(f"{relative} would be written outside {root}.")

@@ -1,4 +1,4 @@
-"""The real `sam build` and `sam deploy` of the one template, aimed at the emulated AWS."""
+"""The real `sam build` and `sam deploy` of the one template, against the emulated AWS."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def stack_name() -> str:
 
 
 def architecture() -> str:
-    """Lambda's word for this machine's processor: functions run on it directly."""
+    """Lambda's name for this machine's processor: functions run on it directly."""
     return "arm64" if platform.machine().lower() in ("arm64", "aarch64") else "x86_64"
 
 
 def parameters(api_url: str, extra: Sequence[str] = ()) -> list[str]:
-    """`Name=value` of every parameter: the profile's, this machine's, then `extra`; of one name the last counts."""
+    """`Name=value` of every parameter: the profile's, this machine's, then `extra`; for each name, the last one counts."""
     chosen = [
         *_profile()["deploy"]["parameters"]["parameter_overrides"],
         f"Architecture={architecture()}",
@@ -42,7 +42,7 @@ def parameters(api_url: str, extra: Sequence[str] = ()) -> list[str]:
 
 
 def fingerprint(overrides: Iterable[str]) -> str:
-    """Changes when a deployment would change something."""
+    """A value that changes if a deployment would change anything."""
     digest = hashlib.sha256("\n".join(overrides).encode())
     for path in sorted(_files()):
         digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
@@ -79,7 +79,7 @@ def _files() -> list[Path]:
 
 
 def _wheels_for_this_machine() -> dict[str, str]:
-    """Lambda is Linux; on a Mac the emulator runs the functions as Mac programs and they need a Mac's compiled packages."""
+    """Lambda is Linux, but on a Mac the emulator runs the functions as Mac programs, which need packages compiled for the Mac."""
     if sys.platform != "darwin":
         return {}
     return {"LAYER_PLATFORM": f"{'aarch64' if architecture() == 'arm64' else 'x86_64'}-apple-darwin"}
@@ -91,7 +91,7 @@ def _sam(command: str, arguments: Sequence[str], environment: dict[str, str]) ->
     sam = Path(sys.executable).parent / "sam"
     if not sam.exists():
         raise CannotRun("sam is not installed: run make setup.")
-    # What sam calls (uv, make, a Python of the functions' version) is looked for beside it first.
+    # sam calls uv, make and a Python of the functions' version: those in its own folder come first.
     path = f"{sam.parent}{os.pathsep}{environment.get('PATH', os.defpath)}"
     with log.open("wb") as file:
         ended = subprocess.run(

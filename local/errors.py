@@ -1,4 +1,4 @@
-"""What the laptop system says when it cannot go on: one sentence for people, never a stack trace."""
+"""What the laptop system reports when it cannot continue: a sentence for people, never a stack trace."""
 
 from __future__ import annotations
 

@@ -1,15 +1,13 @@
-"""MiniStack 1.5.33 with what it lacks. Runs under MiniStack's own interpreter and imports nothing of this project.
+"""MiniStack 1.5.33 with five fixes. Runs under MiniStack's own interpreter and imports nothing of this project.
 
-1. It translates SAM templates only when aws-sam-translator is installed beside it. But functions run under the same interpreter
-   and would find that package's dependencies, some of which they must bring in their layer. So the translator is lent from the
-   checkout's .venv to this process alone, package by package.
-2. CRC-64/NVME and CRC-32C are computed byte by byte in Python, 8 MB/s for every upload that names one. awscrt, lent too, does it
-   in C.
-3. A read that names a version ignores `Range` and answers with the whole object: reading a large file in pieces becomes
-   quadratic.
-4. Every new worker unpacks the layers again, 7,000 files and several seconds. Here the workers share one read-only copy, as
-   /opt is on Lambda.
-5. With TLS it also takes port 443 when it can, which another checkout or the user may want.
+1. MiniStack translates SAM templates only if aws-sam-translator is installed in its environment. But functions run under the same
+   interpreter and would find that package's dependencies, some of which they must bring in their layer. So the translator is lent
+   from the checkout's .venv to this process alone, package by package.
+2. CRC-64/NVME and CRC-32C are computed byte by byte in Python, at 8 MB/s for every upload that names one; awscrt uses C.
+3. A read that names a version ignores `Range` and returns the whole object, so reading a large file in pieces becomes quadratic.
+4. Every new worker unpacks the layers again: 7,000 files, several seconds. Here the workers share one read-only copy, as /opt is
+   on Lambda.
+5. With TLS, MiniStack also takes port 443 if it can, which another checkout or the user may need.
 """
 
 from __future__ import annotations

@@ -17,3 +17,8 @@ OUTBOX = HOME / "outbox"
 ENVIRONMENT = HOME / "env"
 SYSTEM = HOME / "system.json"
 MINISTACK_PYTHON = ROOT / ".local" / "ministack" / "venv" / "bin" / "python"
+
+
+def shown(path: Path) -> Path:
+    """A path as people read it: from the checkout on, if it is inside."""
+    return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path

@@ -1,4 +1,4 @@
-"""Background processes of this checkout: started with a log, remembered by pid, ended by pid and nothing else."""
+"""Background processes of this checkout: started with a log, remembered by pid, and ended only by pid."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def clean_environment() -> dict[str, str]:
 
 
 def free_port(wanted: int = 0) -> int:
-    """`wanted` when nothing listens there, else any free port of the loopback interface."""
+    """`wanted` if nothing listens there, otherwise any free port of the loopback interface."""
     for port in (wanted, 0):
         with socket.socket() as listener, contextlib.suppress(OSError):
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -64,7 +64,7 @@ class Process:
         return self._pid() is not None
 
     def stop(self) -> None:
-        """Ends the process and what it started: it leads a group of its own. No error when it is gone already."""
+        """Ends the process and what it started: it leads a group of its own. No error if it is already gone."""
         pid = self._pid()
         if pid is not None:
             _signal_group(pid, signal.SIGTERM)

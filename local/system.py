@@ -16,7 +16,7 @@ from local.errors import CannotRun
 from local.paths import ENVIRONMENT, HOME, SYSTEM
 from local.processes import Process, clean_environment, free_port
 
-# AWS's own scheduler is no faster than once a minute; a demonstration need not wait for it. 0 leaves ticking to the schedule.
+# EventBridge Scheduler runs once a minute at most; a demo need not wait for it. 0 leaves the ticks to the schedule.
 _TICK_SECONDS = "BATCHDROP_TICK_SECONDS"
 _USUAL_TICK_SECONDS = "2"
 
@@ -25,12 +25,12 @@ type Say = Callable[[str], None]
 
 @dataclass
 class Memory:
-    """What is kept between runs in `.local/system.json`."""
+    """What `.local/system.json` keeps between runs."""
 
     aws_port: int = 0
     claude_port: int = 0
     fingerprint: str = ""
-    """of what is deployed"""
+    """Of what is deployed."""
     outputs: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -95,10 +95,10 @@ def up(say: Say, extra: Sequence[str] = ()) -> System:
 
 
 def beside(stack: str, say: Say, extra: Sequence[str] = ()) -> System:
-    """Deploys one more stack, as `up` has built it, into the AWS that runs. It has no fast clock and is not remembered."""
+    """Deploys one more stack, as built by `up`, into the running AWS. It gets no extra ticks and is not remembered."""
     memory = Memory.load()
     if not (running() and memory.fingerprint):
-        raise CannotRun("There is no laptop system to put a stack beside: run make up.")
+        raise CannotRun("The laptop system is not running: run make up first.")
     aws, claude = Aws(memory.aws_port), claude_api.choose(memory.claude_port)
     say(f"Deploying the stack {stack} (sam deploy) ...")
     outputs = deploy.deploy(aws, stack, deploy.parameters(claude.url, extra))
@@ -108,7 +108,7 @@ def beside(stack: str, say: Say, extra: Sequence[str] = ()) -> System:
 
 
 def down() -> None:
-    """Ends every process of this checkout's laptop system; its data was in memory and is gone with it."""
+    """Ends every process of this checkout's laptop system. Its data was in memory and is gone."""
     for process in (_ticks(), claude_api.emulator(0), Aws(0).process):
         process.stop()
     ENVIRONMENT.unlink(missing_ok=True)
@@ -146,7 +146,7 @@ def _start_claude(memory: Memory, say: Say) -> ClaudeApi:
 
 
 def _check(aws: Aws, function: str) -> None:
-    """One tick at once: a function that cannot even start would otherwise only be noticed by waiting in vain."""
+    """Runs one tick at once: otherwise a function that cannot start would only show as a job that never appears."""
     answer = aws.functions().invoke(FunctionName=function, Payload=b'{"source": "local"}')
     if "FunctionError" in answer:
         raise CannotRun(f"{function} was deployed but fails: {answer['Payload'].read().decode()}")

@@ -1,4 +1,4 @@
-"""A fast clock: `python -m local.ticks` invokes the poll function every few seconds, as the schedule does every minute."""
+"""Fast ticks: `python -m local.ticks` invokes the poll function every few seconds, as the schedule does every minute."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What the emulator says: a label for a classification, a value for a schema, else a short echo. Always the same answer
-to the same prompt."""
+"""The emulator's answers: a label for a classification, a value for a schema, otherwise a short echo. The same prompt always
+gets the same answer."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def _labels(instruction: str) -> tuple[str, ...]:
 
 
 def _choice(options: list[Json], subject: str) -> Json:
-    """One of the options: the sentiment where that is among them, else one named in the text, else any, steadily."""
+    """One of the options: the sentiment where that is among them, or one named in the text, or any, always the same."""
     by_word = {str(option).lower(): option for option in options}
     feeling = sentiment.judge(subject)
     if "positive" in by_word and "negative" in by_word:

@@ -69,7 +69,7 @@ def _too_large() -> ApiError:
 
 
 async def create(emulator: Emulator, call: Call) -> Reply:
-    """Accepts a batch whose form is right, whatever its params."""
+    """Accepts a batch whose form is right, whatever its params are."""
     path = emulator.spool / f"incoming-{next(_numbers)}.body"
     try:
 
@@ -102,7 +102,7 @@ async def create(emulator: Emulator, call: Call) -> Reply:
 
 
 async def _settle_if_still(emulator: Emulator) -> None:
-    """With a clock that stands still, what is due now is over before the answer goes out, so that tests can rely on it."""
+    """If the clock is stopped, what is due now ends before the answer is sent, so that tests can rely on it."""
     if not emulator.clock.speed:
         await emulator.batches.settle_due()
 

@@ -1,4 +1,4 @@
-"""All the batches and what becomes of them: in progress, canceling, ended, archived, deleted."""
+"""All batches and their states: in progress, canceling, ended, archived, deleted."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Batches:
     # What callers do
 
     def accept(self, *, workspace: str, body: Path, size: int, intake: Intake, version: str, betas: frozenset[str]) -> Batch:
-        """Creates a batch from a body that was found in order; the file becomes the batch's own."""
+        """Creates a batch from a body whose form is right; the batch takes over the file."""
         batch_id = self._identifiers.draw("msgbatch")
         created = self._clock.now()
         batch = Batch(
@@ -129,7 +129,7 @@ class Batches:
         return hidden
 
     async def cancel(self, batch: Batch) -> None:
-        """Starts canceling. Raises a 400 for a batch that has ended; canceling twice is once.
+        """Starts canceling. Raises a 400 for a batch that has ended; canceling again changes nothing.
 
         Neither answer is documented. The sample batch takes it in silence, as the SDK's tests need.
         """
@@ -169,14 +169,14 @@ class Batches:
         return self._queued[workspace]
 
     def accepted(self, batch_id: str) -> Batch | None:
-        """An accepted batch of whatever workspace, deleted or not; None if there was none."""
+        """An accepted batch of any workspace, deleted or not; None if there is none."""
         return self._by_id.get(batch_id)
 
     def everything(self) -> list[Batch]:
         """Every accepted batch, deleted ones included, oldest first."""
         return list(self._by_id.values())
 
-    # What time does
+    # What happens with time
 
     async def run(self) -> None:
         """Ends batches as their time comes, for as long as the server runs."""
@@ -192,7 +192,7 @@ class Batches:
                 pass
 
     def clock_changed(self) -> None:
-        """Tells :meth:`run` that the clock was turned."""
+        """Wakes :meth:`run` after the clock was changed."""
         self._changed.set()
 
     async def settle_due(self) -> None:
@@ -211,7 +211,7 @@ class Batches:
         now = self._clock.now()
         while self._agenda and self._agenda[0][0] <= now:
             moment, _, batch = heapq.heappop(self._agenda)
-            if self._ending(batch).moment == moment:  # else it was canceled since, and stands elsewhere in the agenda
+            if self._ending(batch).moment == moment:  # otherwise it was canceled since and has another entry in the agenda
                 due.append(batch)
         return due
 

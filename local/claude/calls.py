@@ -1,4 +1,4 @@
-"""What every call of the API has in common: who calls, what is to go wrong, the answer's headers, the journal."""
+"""What all calls of the API have in common: who calls, which fault applies, the answer's headers, the journal."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class Endpoint:
         except ApiError as error:
             reply = _error_reply(error, entry)
         except Exception:
-            # A fault of the emulator, not of the API: loud, and still an answer, so that a caller is not left waiting.
+            # A fault of the emulator, not of the API: printed, and still answered, so that no caller waits forever.
             traceback.print_exc()
             reply = _error_reply(ApiError(500, "The emulator failed: its own output says why."), entry)
         await asyncio.sleep(plan.stall("after"))
@@ -196,7 +196,7 @@ def _error_reply(error: ApiError, entry: Entry, *, html: bool = False) -> Reply:
 
 
 def _break_off(reply: Reply, plan: Plan) -> None:
-    """Applies the faults that hurt any answer; those of results alone are applied where results are read."""
+    """Applies the faults that affect any answer; those of results alone are applied where results are read."""
     if isinstance(reply.body, bytes):
         if plan.struck("truncated-json"):
             reply.body = reply.body[: len(reply.body) * 2 // 3]

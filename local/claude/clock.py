@@ -1,4 +1,4 @@
-"""The emulator's clock: real, faster than real, or standing still until it is told to move."""
+"""The emulator's clock: real, faster than real, or stopped until it is advanced."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Clock:
         self._base, self._since, self._speed = self.now(), time.monotonic(), speed
 
     def real_seconds_until(self, moment: float) -> float | None:
-        """Real seconds until the emulated ``moment``; None when the clock stands still before it."""
+        """Real seconds until the emulated ``moment``; None if the clock is stopped before it."""
         left = moment - self.now()
         if left <= 0:
             return 0.0

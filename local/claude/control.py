@@ -26,7 +26,7 @@ class ClockOrder(Struct, forbid_unknown_fields=True):
 
 
 class ClockView(Struct):
-    """The clock: now as RFC 3339 and in seconds since 1970, and its speed (0: it stands still)."""
+    """The clock: now as RFC 3339 and in seconds since 1970, and its speed (0: it is stopped)."""
 
     now: str
     epoch: float
@@ -34,7 +34,7 @@ class ClockView(Struct):
 
 
 class AcceptedBatch(Struct, kw_only=True):
-    """A batch as its creator cannot see it: whatever the workspace, deleted and hidden ones included."""
+    """What the API does not show of a batch: of any workspace, deleted and hidden ones included."""
 
     id: str
     workspace: str

@@ -1,4 +1,4 @@
-"""Faults on demand: what is to go wrong, on which calls, and how often."""
+"""Faults on demand: what goes wrong, on which calls, and how often."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ _MESSAGES = {
 class Fault(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One fault as it is ordered.
 
-    ``route`` and, when given, ``batch_id`` say which calls it meets; it lets the first ``skip`` of them pass, then strikes
-    ``times`` (null: always).
+    ``route`` and, when given, ``batch_id`` say which calls it meets; it lets the first ``skip`` of them pass, then happens
+    ``times`` times (null: always).
 
     ``status``, ``type``, ``message``, ``retry_after`` (seconds), ``details`` shape an error answer; ``html`` makes it a page
     of the network's edge instead of JSON; ``read_body: false`` answers before the request's body is read.
@@ -122,7 +122,7 @@ class Standing(Struct, kw_only=True):
 
     @property
     def spent(self) -> bool:
-        """Whether it will strike no more."""
+        """Whether it will not happen again."""
         return self.fault.times is not None and self.struck >= self.fault.times
 
 
@@ -148,7 +148,7 @@ class Plan(Struct):
 
 
 class Faults:
-    """The faults that stand; the oldest that meets a call strikes first."""
+    """The faults in force; of those that apply to a call, the oldest comes first."""
 
     def __init__(self) -> None:
         self._standing: list[Standing] = []
@@ -171,7 +171,7 @@ class Faults:
         return self._standing
 
     def clear(self) -> None:
-        """Takes all faults back."""
+        """Removes all faults."""
         self._standing = []
 
     def meet(self, route: str, batch_id: str | None) -> Plan:

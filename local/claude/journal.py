@@ -1,4 +1,4 @@
-"""What was called: one entry a call, in the order of arrival, without a word of any prompt, answer or key."""
+"""What was called: one entry per call, in order of arrival, without any text of a prompt, an answer or a key."""
 
 from __future__ import annotations
 

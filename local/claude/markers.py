@@ -1,14 +1,14 @@
 """Markers in a prompt that force what happens to its row.
 
 ======================================  ==========================================================
-``[[error:overloaded_error]]``          the row is errored with this error type
+``[[error:overloaded_error]]``          the row fails with this error type
 ``[[expire]]``                          the row expires
 ``[[missing]]``                         the row is counted as succeeded but has no result line
-``[[duplicate]]``                       the row's result line stands twice in the results
+``[[duplicate]]``                       the row has two result lines
 ======================================  ==========================================================
 
-A number at the end (``[[error:api_error:1]]``, ``[[expire:2]]``) limits a marker to the first so many times that exactly
-these ``params`` are accepted; after that the row is answered. That is how a test sees a retry succeed.
+A number at the end (``[[error:api_error:1]]``, ``[[expire:2]]``) limits a marker to that many attempts with exactly these
+``params``; after that the row is answered. That is how a test sees a retry succeed.
 """
 
 from __future__ import annotations

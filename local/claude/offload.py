@@ -1,4 +1,4 @@
-"""Where a job is done: here when it is small, in a worker process when it would keep the server from answering."""
+"""Where a job runs: here if it is small, in a worker process if it would keep the server from answering."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         "--clock",
         choices=("real", "manual"),
         default="real",
-        help="manual: time stands still until it is advanced",
+        help="manual: the clock is stopped until it is advanced",
     )
     add("--speed", type=float, default=1.0, help="emulated seconds per real second (default: %(default)s)")
     add(

@@ -1,4 +1,4 @@
-"""A very small opinion of a text: positive, negative or neutral, from a list of words."""
+"""The sentiment of a text: positive, negative or neutral, from lists of words."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _GOOD, _BAD = frozenset(_GOOD_WORDS.split()), frozenset(_BAD_WORDS.split())
 _NEGATING = frozenset(_NEGATING_WORDS.split())
 _NOTED = _GOOD | _BAD | _NEGATING
 _SPACED = str.maketrans(dict.fromkeys('.,;:!?()[]{}<>"/\\-*_#\u2014', " "))
-_LONGEST = 600  # characters looked at: enough for an opinion, and a book costs no more than a letter
-_REACH = 3  # words after a negation whose meaning it turns
+_LONGEST = 600  # characters examined: enough for a verdict, and a bound on the cost of a long text
+_REACH = 3  # words after a negation whose meaning it reverses
 
 
 def judge(text: str) -> Sentiment:

@@ -1,130 +1,112 @@
-"""Starting an emulator from a test or a script, and telling it what to do.
-
-It runs as a process of its own, so that what it costs is not charged to its caller, and needs nothing but the standard
-library here.
-"""
+"""The server: the application with all its parts, and its life from the ready line to the last file removed."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import http.client
-import json
-import os
-import subprocess
-import sys
-import urllib.parse
-from collections.abc import Iterator
+import signal
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from types import FrameType
 
-_ROOT = Path(__file__).resolve().parents[2]
-_READY = "Claude emulator on "
-_PATIENCE_SECONDS = 60
-_LONGEST_CALL_SECONDS = 300
+import uvicorn
+from starlette.applications import Starlette
+
+from local.claude import api, control
+from local.claude.batches import Batches
+from local.claude.calls import Emulator
+from local.claude.clock import Clock
+from local.claude.faults import Faults
+from local.claude.identifiers import Identifiers
+from local.claude.journal import Journal
+from local.claude.limits import RequestRate
+from local.claude.offload import Offload
+from local.claude.options import Options
+from local.claude.wire import Protocol
+
+READY = "Claude emulator on "
+# Longer than any client keeps a connection for later: one that the server closes just when a client uses it again would
+# look like a lost request, and losing requests is for the faults.
+_KEEP_ALIVE_SECONDS = 600
+_GRACE_SECONDS = 1
+_BACKLOG = 2048
 
 
-class ControlError(Exception):
-    """The emulator did not accept an order; the message says why."""
+def application(options: Options, spool: Path) -> Starlette:
+    """The emulator as an ASGI application that keeps its files in ``spool``."""
+    clock = Clock(0.0 if options.clock == "manual" else options.speed, options.clock_offset)
+    identifiers, offload = Identifiers(options.seed), Offload()
+    emulator = Emulator(
+        settings=options.settings,
+        keys=options.keys,
+        clock=clock,
+        identifiers=identifiers,
+        offload=offload,
+        batches=Batches(clock, options.settings, offload, identifiers, spool),
+        faults=Faults(),
+        journal=Journal(clock, options.journal),
+        rate=RequestRate(),
+        spool=spool,
+    )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(emulator.batches.run()), asyncio.create_task(offload.warm())]
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await offload.close()
+        emulator.journal.end()
+
+    return Starlette(routes=[*api.routes(emulator), *control.routes(emulator)], lifespan=lifespan)
 
 
-class Control:
-    """The controls of a running emulator (``/_emulator``). Every method raises ControlError for a refused order."""
+class _Server(uvicorn.Server):
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listening in sockets or ():
+            host, port = listening.getsockname()[:2]
+            print(f"{READY}http://{host}:{port}", flush=True)
 
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url
-        self._address = urllib.parse.urlsplit(base_url).netloc
 
-    def _call(self, method: str, path: str, body: object = None) -> bytes:
-        data = None if body is None else json.dumps(body).encode()
-        connection = http.client.HTTPConnection(self._address, timeout=_LONGEST_CALL_SECONDS)
-        with contextlib.closing(connection):
-            connection.request(method, f"/_emulator{path}", data)
-            answer = connection.getresponse()
-            content = answer.read()
-        if answer.status >= http.HTTPStatus.BAD_REQUEST:
-            raise ControlError(content.decode(errors="replace"))
-        return content
-
-    def _json(self, method: str, path: str, body: object = None) -> dict[str, Any]:
-        answer: dict[str, Any] = json.loads(self._call(method, path, body))
-        return answer
-
-    def now(self) -> float:
-        """The emulated time in seconds since 1970."""
-        return float(self._json("GET", "/clock")["epoch"])
-
-    def advance(self, seconds: float) -> float:
-        """Moves the clock forward; what is due by then has ended when this returns. Returns the new time."""
-        return float(self._json("POST", "/clock", {"advance": seconds})["epoch"])
-
-    def speed(self, speed: float) -> None:
-        """Sets how many emulated seconds pass in a real one; 0 stops the clock."""
-        self._json("POST", "/clock", {"speed": speed})
-
-    def settings(self, **changes: object) -> dict[str, Any]:
-        """Changes settings (see options.Settings) and returns all of them."""
-        return self._json("POST", "/settings", changes)
-
-    def fault(self, kind: str, route: str = "*", **fields: object) -> None:
-        """Orders one fault (see faults.Fault for the fields)."""
-        self._json("POST", "/faults", {"kind": kind, "route": route, **fields})
-
-    def faults(self) -> list[dict[str, Any]]:
-        """The faults ordered since the last clear, with how often each has struck."""
-        answer: list[dict[str, Any]] = self._json("GET", "/faults")["faults"]
-        return answer
-
-    def clear_faults(self) -> None:
-        """Takes all faults back."""
-        self._json("DELETE", "/faults")
-
-    def log(self, route: str | None = None) -> list[dict[str, Any]]:
-        """The journal since the last reset, of one route or of all."""
-        query = f"?{urllib.parse.urlencode({'route': route})}" if route else ""
-        return [json.loads(line) for line in self._call("GET", f"/log{query}").splitlines()]
-
-    def count(self, route: str) -> int:
-        """How many calls this route has had since the last reset."""
-        return int(self._json("GET", "/counters")["routes"].get(route, {"count": 0})["count"])
-
-    def batches(self) -> list[dict[str, Any]]:
-        """Every accepted batch of every workspace, oldest first."""
-        answer: list[dict[str, Any]] = self._json("GET", "/batches")["batches"]
-        return answer
-
-    def body(self, batch_id: str) -> bytes:
-        """The body a batch was created with, byte for byte."""
-        return self._call("GET", f"/batches/{batch_id}/body")
-
-    def reset(self) -> None:
-        """Forgets batches, faults, journal and limits; clock and settings stay."""
-        self._json("POST", "/reset")
+def serve(options: Options) -> None:
+    """Serves until the process is told to end (SIGTERM or an interrupt), then removes every file it made."""
+    if options.spool is not None:
+        options.spool.mkdir(parents=True, exist_ok=True)
+    with (
+        socket.create_server((options.host, options.port), backlog=_BACKLOG) as listening,
+        tempfile.TemporaryDirectory(prefix="claude-emulator-", dir=options.spool, ignore_cleanup_errors=True) as spool,
+        _ended_by_signals(),
+    ):
+        # Connections inherit this. Without it an answer waits 40 ms for the acknowledgement of its own headers.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        config = uvicorn.Config(
+            application(options, Path(spool)),
+            http=Protocol,
+            ws="none",
+            lifespan="on",
+            access_log=False,
+            log_level="error",
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+        _Server(config).run(sockets=[listening])
 
 
 @contextlib.contextmanager
-def start(*arguments: str, python: str = sys.executable) -> Iterator[Control]:
-    """Runs an emulator with these command line arguments on a free port and gives its controls; ends it at the end.
+def _ended_by_signals() -> Iterator[None]:
+    """Lets the program end in order: the server sends itself the signal again once it is done, which would kill it."""
 
-    ``python`` is an interpreter that has starlette, uvicorn, httptools and msgspec. Raises RuntimeError if it does not
-    start; what it had to say is on its own error output.
-    """
-    paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    process = subprocess.Popen(
-        [python, "-m", "local.claude", "--port", "0", *arguments],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-    )
-    with process:
-        assert process.stdout is not None
-        try:
-            line = process.stdout.readline()
-            if not line.startswith(_READY):
-                raise RuntimeError(f"the Claude emulator did not start: {line!r}")
-            yield Control(line.removeprefix(_READY).strip())
-        finally:
-            process.terminate()
-            try:
-                process.wait(_PATIENCE_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
+    def ignore(number: int, frame: FrameType | None) -> None:
+        pass
+
+    before = {number: signal.signal(number, ignore) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -51,7 +51,7 @@ def of_input(params: Params) -> int:
 
 
 class Cache:
-    """The prompt cache of one workspace: prefix -> when its entry dies, in emulated seconds since 1970.
+    """The prompt cache of one workspace: prefix -> when its entry expires, in emulated seconds since 1970.
 
     A breakpoint caches everything before it, tools and system first. The longest prefix still alive is read, the rest up
     to the last breakpoint is written. The real cache is best effort; this one always works.

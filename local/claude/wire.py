@@ -1,4 +1,4 @@
-"""Requests and answers on the wire: reading a body to disk, sending a file, and breaking a connection for good."""
+"""Requests and answers on the wire: reading a body to disk, sending a file, breaking a connection."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class CallerLeft(Exception):
 
 
 class Connection:
-    """The TCP connection of a call, for faults that HTTP knows nothing of."""
+    """The TCP connection of a call, for faults below HTTP."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
@@ -166,7 +166,7 @@ async def leave(scope: Scope, receive: Receive, *, at_once: bool) -> None:
     else:
         connection.hang_up()
     while (await receive())["type"] != "http.disconnect":
-        pass  # the rest of a body that nobody wants
+        pass  # the rest of a body that is not needed
 
 
 def _length(body: bytes | FileBody) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from local.claude.server import Control, start
+from local.claude.client import Control, start
 from tests.claude.helpers import HEADERS, Api
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx2
 
-from local.claude.server import Control
+from local.claude.client import Control
 
 VERSION = "2026-10-21"
 HEADERS = {"authorization": "Bearer test-key", "anthropic-version": VERSION}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
-from local.claude.server import Control, start
+from local.claude.client import Control, start
 from tests.claude.helpers import BATCHES, HEADERS, VERSION, Api, error_of, requests
 
 

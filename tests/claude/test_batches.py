@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import httpx2
 import pytest
 
-from local.claude.server import Control
+from local.claude.client import Control
 from tests.claude.helpers import BATCHES, Api, error_of, requests
 
 DAY = 24 * 3600

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from local.claude.server import Control, ControlError
+from local.claude.client import Control, ControlError
 from tests.claude.helpers import BATCHES, VERSION, Api, error_of, requests
 
 

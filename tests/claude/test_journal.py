@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from local.claude.server import Control, ControlError
+from local.claude.client import Control, ControlError
 from tests.claude.helpers import BATCHES, Api, requests
 
 SECRET = "a-very-private-sentence"

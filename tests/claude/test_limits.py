@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from local.claude.server import Control
+from local.claude.client import Control
 from tests.claude.helpers import BATCHES, HEADERS, Api, error_of, requests
 
 

@@ -14,7 +14,7 @@ import httpx2
 import pytest
 
 from local.claude import options, worker
-from local.claude.server import Control, start
+from local.claude.client import Control, start
 from tests.claude.helpers import BATCHES, HEADERS, requests
 
 PATIENCE = 30

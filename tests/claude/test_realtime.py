@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import anthropic
 import pytest
 
-from local.claude.server import Control
+from local.claude.client import Control
 from tests.claude.helpers import Api, error_of, params, text_of
 
 MESSAGES = "/v1/messages"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local.claude.server import Control
+from local.claude.client import Control
 from tests.claude.helpers import Api, params, requests, text_of
 
 

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from local.claude.server import Control, start
+from local.claude.client import Control, start
 from tests.claude.helpers import BATCHES, HEADERS, params
 
 ROWS = 100_000

@@ -17,7 +17,7 @@ import tarfile
 import venv
 from pathlib import Path
 
-from local.claude.server import start
+from local.claude.client import start
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".local" / "cache" / "conformance"

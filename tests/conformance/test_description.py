@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from local.claude.server import Control, start
+from local.claude.client import Control, start
 from tests.conformance.description import VARIABLE, Description, path
 
 COLLECTION = "/v1/messages/batches"

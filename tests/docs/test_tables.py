@@ -76,6 +76,18 @@ def test_alarms_and_metrics_are_counted() -> None:
     assert metrics <= set(code(_ARCHITECTURE))
 
 
+def test_log_lines_exist() -> None:
+    """What operators are told to search the logs for, a few lowercase words between backticks, is logged somewhere."""
+    named = {text for text in code(_OPERATIONS) if re.fullmatch(r"[a-z]+(?: [A-Za-z]+)+", text)}
+    logged = {
+        text
+        for path in (ROOT / "layers" / "core" / "batchdrop").rglob("*.py")
+        for text in re.findall(r'log\.\w+\(\s*"([^"]+)"', path.read_text())
+    }
+    assert {"message failed", "create refused"} <= named
+    assert sorted(named - logged) == []
+
+
 def test_outputs_exist() -> None:
     named = set(
         re.findall(
@@ -118,21 +130,43 @@ def test_permissions(verb: str) -> None:
     """The row of each function in docs/security.md, rebuilt from its role."""
     role = f"{verb.capitalize()}Role"
     granted: dict[str, set[str]] = {}
+    listed: set[str] = set()
     for statement in facts.statements(_TEMPLATE["Resources"]):
         if statement.role == role:
             for action in statement.actions:
                 granted.setdefault(action, set()).update(json.dumps(resource) for resource in statement.resources)
+            if "s3:ListBucket" in statement.actions:
+                listed |= _folders({f"/{prefix}" for prefix in statement.condition["StringLike"]["s3:prefix"]})
     told = next(row for row in table_rows(section(_SECURITY, "What each function may do")) if _bare(row[0]) == verb)
     table = {word for action, word in _TABLE_WORDS.items() if action in granted}
     table |= {"index" for one in granted.get("dynamodb:Query", set()) if "index/open" in one}
     assert set(re.findall(r"`(\w+)/`", told[1])) == _folders(granted.get("s3:GetObject", set()))
     assert set(re.findall(r"`(\w+)/`", told[2])) == _folders(granted["s3:PutObject"])
-    assert set(told[3].split(", ")) == table
+    assert set(re.findall(r"`(\w+)/`", told[3])) == _folders(granted.get("s3:DeleteObject", set()))
+    assert set(told[4].split(", ")) == table
     queues = {queue for one in granted.get("sqs:SendMessage", set()) for queue in re.findall(r"(\w+)Queue", one)}
-    assert set(re.findall(r"\w+", told[4])) == queues
-    assert told[5] == ("yes" if "secretsmanager:GetSecretValue" in granted else "no")
-    assert told[6] == ("yes" if "ssm:GetParameter" in granted else "no")
-    assert ("publish" in told[7]) == ("sns:Publish" in granted)
+    assert set(re.findall(r"\w+", told[5])) == queues
+    assert told[6] == ("yes" if "secretsmanager:GetSecretValue" in granted else "no")
+    assert told[7] == ("yes" if "ssm:GetParameter" in granted else "no")
+    assert ("publish" in told[8]) == ("sns:Publish" in granted)
+    # Said below the table, of all functions alike.
+    assert listed == _folders(granted.get("s3:GetObject", set()))
+    assert ("sqs:ReceiveMessage" in granted) == (verb != "poll")
+
+
+def test_who_may_delete() -> None:
+    """The two sentences below the table, each with "Only" and a function's name."""
+    may = {
+        kind: {
+            entry.role.removesuffix("Role").lower() for entry in facts.statements(_TEMPLATE["Resources"]) if kind in entry.actions
+        }
+        for kind in ("dynamodb:DeleteItem", "s3:DeleteObject", "s3:DeleteObjectVersion")
+    }
+    text = section(_SECURITY, "What each function may do")
+    assert re.findall(r"Only `(\w+)` may delete an item", text) == sorted(may["dynamodb:DeleteItem"])
+    assert re.findall(r"Only `(\w+)` may delete objects", text) == sorted(may["s3:DeleteObject"])
+    assert may["s3:DeleteObjectVersion"] == set()
+    assert "no function may delete a version" in text
 
 
 def _folders(resources: set[str]) -> set[str]:

@@ -26,7 +26,7 @@ from batchdrop.domain.records import ObjectRef
 from batchdrop_cli.audit.findings import Finding
 from batchdrop_cli.audit.job_audit import Audit
 from local.audit import EmulatorEvidence
-from local.claude.server import Control, start
+from local.claude.client import Control, start
 
 ROOT = Path(__file__).parents[2]
 API_KEY = "sk-ant-planted-key-5150"

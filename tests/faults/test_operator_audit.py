@@ -12,7 +12,7 @@ import pytest
 
 from batchdrop.domain.reconcile import CLOCK_SKEW
 from local import audit
-from local.claude.server import start
+from local.claude.client import start
 from tests.claude.helpers import HEADERS, Api, requests
 from tests.faults.aws import REGION, TABLE, Wire, play, world
 from tests.stack import BUCKET, Stack

@@ -13,7 +13,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from local.claude.server import Control, start
+from local.claude.client import Control, start
 from tests.resources import make_bucket, make_table
 
 ROOT = Path(__file__).parents[2]

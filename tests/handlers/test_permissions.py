@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 import pytest
 
 from batchdrop.adapters.s3 import MIN_PART_BYTES, S3Objects
-from local.claude.server import Control, start
+from local.claude.client import Control, start
 from tests.handlers.calls import Recorder, Use, Watched
 from tests.handlers.conftest import BUCKET, QUEUES, VERBS, Context, surroundings
 from tests.stack import row, rows

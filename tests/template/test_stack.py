@@ -78,6 +78,10 @@ def test_every_parameter_is_described_in_a_sentence(source: Template) -> None:
     assert {name: text for name, text in described.items() if len(text.split()) < 8 or not text.endswith(".")} == {}
 
 
+def test_every_output_is_described(source: Template) -> None:
+    assert [name for name, found in source["Outputs"].items() if not found.get("Description")] == []
+
+
 def test_every_parameter_is_used(source: Template) -> None:
     everything = {key: source[key] for key in ("Globals", "Resources", "Conditions", "Outputs")}
     assert set(source["Parameters"]) - set(references(everything)) == set()

@@ -1,0 +1,136 @@
+"""What commands in the documents print. `make docs` runs them again and writes their outputs into the pages.
+
+In a page, `<!-- output -->` stands between a block and what comes of it, and `<!-- end -->` after that: below a row of input its
+row of output, below shell commands what they print. They run here on the real handlers with an AWS in memory and the Claude
+emulator. What differs from run to run (times, ids that are drawn, places in the code) is left out or always the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from batchdrop.handling import logger
+from local import demo
+from local.claude.client import start
+from tests.docs.pages import PAGES, ROOT
+from tests.handlers.conftest import Cloud, surroundings
+
+SHOWN = re.compile(
+    r"(?P<above>^```(?P<language>json|sh)\n(?P<block>(?:(?!```).*\n)+)```\n(?:(?!```).*\n)*<!-- output -->\n)"
+    r"```(?P<kind>json|)\n(?:(?!```).*\n)*```\n<!-- end -->\n",
+    re.MULTILINE,
+)
+JOB = "20261122T014233Z-ocgoouztvi7v6pls"
+_NOW = "2026-11-22T00:31:17Z"
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_INVOKE = re.compile(r"invoke (\w+)Function events/([\w-]+)\.json")
+_READ = re.compile(r'aws s3 sync --quiet "s3://\$BATCHDROP_BUCKET/(\S+)" (\S+) && cat \2\*/status\.json')
+# Of a log line or a metric: its time, its place in the code, the name of the stack, and CloudWatch's description of a metric.
+_NOT_SHOWN = {"timestamp", "location", "service", "_aws"}
+_MORE_TICKS_THAN_NEEDED = 10
+
+
+def filled(text: str) -> str:
+    """The page with the output of every block that says it has one."""
+    if not SHOWN.search(text):
+        return text
+    with start("--clock", "manual", "--seconds", "5", "--seed", "documents") as claude, surroundings(claude):
+        cloud = Cloud(claude)
+        return SHOWN.sub(lambda match: _shown(cloud, match), text)
+
+
+def _shown(cloud: Cloud, match: re.Match[str]) -> str:
+    answer = _row(cloud, match["block"]) if match["language"] == "json" else _shell(cloud, match["block"])
+    return f"{match['above']}```{match['kind']}\n{answer}\n```\n<!-- end -->\n"
+
+
+def _row(cloud: Cloud, line: str) -> str:
+    """The row of `results.jsonl`, with no more of Claude's message than the text."""
+    row = json.loads(_answered(cloud, "row.jsonl", line.encode())["results.jsonl"])
+    (content,) = row["result"]["message"]["content"]
+    row["result"]["message"] = {"content": [{"type": content["type"], "text": content["text"]}]}
+    return json.dumps(row).removesuffix("}}}") + ", ...}}}"
+
+
+def _shell(cloud: Cloud, block: str) -> str:
+    return "\n".join(line for command in block.splitlines() for line in _printed(cloud, command.partition("#")[0].strip()))
+
+
+def _printed(cloud: Cloud, command: str) -> Iterator[str]:
+    if command == "make demo":
+        yield _demo(cloud)
+    elif invoked := _INVOKE.fullmatch(command):
+        yield from _invocation(cloud, invoked[1].lower(), cloud.event(invoked[2]))
+    elif read := _READ.fullmatch(command):
+        (status,) = (body for key, body in cloud.outputs().items() if key.startswith(read[1]) and key.endswith("/status.json"))
+        yield _TIME.sub(_NOW, status.decode().rstrip())
+    else:
+        raise ValueError(f"nothing here can run: {command}")
+
+
+def _demo(cloud: Cloud) -> str:
+    """What `make demo` prints at its end."""
+    files = _answered(cloud, "reviews.jsonl", (ROOT / "examples" / "reviews.jsonl").read_bytes())
+    with tempfile.TemporaryDirectory() as folder:
+        for name, body in files.items():
+            Path(folder, name).write_bytes(body)
+        return demo.summary(Path(folder)).replace(folder, f".local/outbox/reviews/{JOB}")
+
+
+def _answered(cloud: Cloud, name: str, body: bytes) -> dict[str, bytes]:
+    """Drops a file and waits for its manifest; the job's outputs by name."""
+    folder = f"outbox/{name.removesuffix('.jsonl')}/"
+    cloud.invoke("plan", cloud.upload(f"inbox/{name}", body))
+    for _ in range(_MORE_TICKS_THAN_NEEDED):
+        files = {key.rsplit("/", 1)[1]: output for key, output in cloud.outputs().items() if key.startswith(folder)}
+        if "manifest.json" in files:
+            return files
+        cloud.drain()
+        cloud.claude.advance(10)
+        cloud.invoke("poll", cloud.event("poll-tick"))
+        cloud.drain()
+    raise AssertionError(f"{name} never ended")
+
+
+def _invocation(cloud: Cloud, stage: str, event: dict[str, Any]) -> Iterator[str]:
+    logged = _Lines()
+    logging.getLogger(logger().name).addHandler(logged)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            answer = cloud.invoke(stage, event)
+    finally:
+        logging.getLogger(logger().name).removeHandler(logged)
+    metrics = [line for line in printed.getvalue().splitlines() if '"_aws"' in line]
+    for line in [*logged.lines, *metrics]:
+        yield json.dumps({name: _rounded(value) for name, value in json.loads(line).items() if name not in _NOT_SHOWN})
+    yield json.dumps(answer)
+
+
+def _rounded(value: Any) -> Any:
+    """A metric's values in hundredths: the age of what was made a moment ago is zero."""
+    return [round(number, 2) for number in value] if isinstance(value, list) else value
+
+
+class _Lines(logging.Handler):
+    """The lines that the functions' logger writes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self.setFormatter(logger().registered_formatter)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))
+
+
+if __name__ == "__main__":
+    for page in PAGES:
+        page.write_text(filled(page.read_text()))
