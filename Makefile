@@ -10,7 +10,7 @@ CODE := layers functions cli local tests bench
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## .venv with everything pinned, and MiniStack's own environment; quick when they are up to date
@@ -29,8 +29,8 @@ down: setup ## end the laptop system
 	@$(PYTHON) -m local down
 
 .PHONY: test
-test: setup ## all tests that need no cloud
-	@$(PYTHON) -m pytest
+test: setup ## all tests that need no cloud, and the branches of the core layer that they reach
+	@$(PYTHON) -m pytest --cov
 
 .PHONY: faults
 faults: setup ## kill and break every step of small jobs in every way, thousands of times; each must end well
@@ -54,13 +54,18 @@ scale: setup ## the tests of hundreds of megabytes through the whole system
 check: lint test ## what CI runs: format, lint, types, template checks, tests
 
 .PHONY: lint
-lint: setup ## format, lint, types and template checks
+lint: setup ## format, lint, imports, types and template checks
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
-	$(PYTHON) -m mypy --strict layers/core/batchdrop cli/batchdrop_cli layers/precompile.py layers/dependencies/prune.py local tests bench
-	@for app in functions/*/app.py; do echo "mypy --strict $$app"; $(PYTHON) -m mypy --strict $$app || exit 1; done
+	.venv/bin/lint-imports --no-cache
+	@$(MAKE) types
 	.venv/bin/cfn-lint template.yaml
 	.venv/bin/sam validate --lint --region us-east-1
+
+.PHONY: types
+types: setup ## types alone
+	$(PYTHON) -m mypy --strict layers/core/batchdrop cli/batchdrop_cli layers/precompile.py layers/dependencies/prune.py local tests bench
+	@for app in functions/*/app.py; do echo "mypy --strict $$app"; $(PYTHON) -m mypy --strict $$app || exit 1; done
 
 .PHONY: format
 format: setup ## put the code in format
@@ -86,6 +91,16 @@ deploy: build ## sam deploy to the account of your AWS credentials: make deploy 
 .PHONY: requirements
 requirements: setup ## compile the pinned requirements again, with the newest versions
 	requirements/compile.sh
+
+.PHONY: vulnerabilities
+vulnerabilities: setup ## known vulnerabilities of the packages that are deployed; asks a service on the network
+	@requirements/uv venv --quiet --clear --python $(PYTHON) .local/vulnerabilities
+	@requirements/uv pip sync --quiet --require-hashes --python .local/vulnerabilities/bin/python requirements/vulnerabilities.txt
+	.local/vulnerabilities/bin/pip-audit --strict --disable-pip --require-hashes --requirement layers/dependencies/requirements.txt
+
+.PHONY: release
+release: setup ## check everything, then tag the version that pyproject.toml and CHANGELOG.md name; pushes nothing
+	@.ci/release
 
 .PHONY: clean
 clean: ## end the laptop system and remove everything that was made, .venv included

@@ -17,8 +17,9 @@ from types import ModuleType
 
 from bench.process import peak_bytes
 from local.paths import ROOT
+from local.stages import STAGES
 
-SUBJECTS = ("plan", "submit", "poll", "collect", "finish", "control", "sdk")
+SUBJECTS = (*STAGES, "sdk")
 _SDK = ("anthropic", "httpx2", "pydantic")
 
 

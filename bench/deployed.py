@@ -9,7 +9,6 @@ from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from local.paths import ROOT
 
-FUNCTIONS = ("plan", "submit", "poll", "collect", "finish", "control")
 _LIMITS = {
     "BATCHDROP_CREATES_PER_TICK": "CreatesPerTick",
     "BATCHDROP_MAX_ATTEMPTS": "MaxAttempts",

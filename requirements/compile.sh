@@ -12,6 +12,7 @@ compile() { # <in> <out> [options]
 
 compile bootstrap.in bootstrap.txt
 compile ministack.in ministack.txt
+compile vulnerabilities.in vulnerabilities.txt
 compile dev.in dev.txt --constraints bootstrap.txt
 # The functions run on exactly the versions that the tests ran on.
 compile dependencies.in ../layers/dependencies/requirements.txt --constraints dev.txt

@@ -9,18 +9,19 @@ from typing import Any
 
 import pytest
 
+from batchdrop import settings
 from bench import deployed
 from local.paths import ROOT
+from local.stages import STAGES
 
 # Installed beside tests, botocore also loads pyOpenSSL; a deployed function has some 60 modules less.
 MOST_MODULES = 650
-_NAMES = ("BUCKET", "TABLE", "SWITCH", "API_KEY_SECRET", "TOPIC", "PLAN_QUEUE", "SUBMIT_QUEUE", "COLLECT_QUEUE", "FINISH_QUEUE")
 _ENVIRONMENT = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
     "PYTHONPATH": f"{ROOT}:{ROOT / 'layers' / 'core'}",
-    **{f"BATCHDROP_{name}": "name" for name in _NAMES},
+    **{name: "name" for stage in STAGES for name in getattr(settings, f"{stage.capitalize()}Settings").__struct_encode_fields__},
 }
 
 
@@ -36,7 +37,7 @@ def started(function: str) -> Any:
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("function", deployed.FUNCTIONS)
+@pytest.mark.parametrize("function", STAGES)
 def test_a_function_starts_without_the_sdk_and_with_few_modules(function: str) -> None:
     found = started(function)
     assert found["sdk"] == []

@@ -12,8 +12,8 @@ from tests.docs.pages import PAGES, name_of
 
 _SHOWING = [page for page in PAGES if outputs.SHOWN.search(page.read_text())]
 _FENCE = re.compile(r"^ *```(\w*)\n(?:.*\n)*?^ *```$", re.MULTILINE)
-# Commands to run, and drawings.
-_NO_OUTPUT = {"sh", "text"}
+# Commands to run, drawings, and code, which `test_contributing` runs.
+_NO_OUTPUT = {"sh", "text", "python"}
 
 
 def test_pages_show_outputs() -> None:
@@ -27,7 +27,7 @@ def test_outputs_are_up_to_date(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_no_output_is_written_by_hand(page: Path) -> None:
-    """A block is a command, a drawing, or made by `make docs`."""
+    """A block is a command, a drawing, code that a test runs, or made by `make docs`."""
     rest = outputs.SHOWN.sub("", page.read_text())
     assert [kind for kind in _FENCE.findall(rest) if kind not in _NO_OUTPUT] == []
     assert "<!-- output -->" not in rest, "this marker is not between two blocks"

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import pytest
 from botocore.exceptions import ClientError
 
+from local.stages import STAGES
 from tests.e2e.laptop import Laptop
-from tests.faults.wire import VERBS
 from tests.stack import rows
 
 _REFUSALS = {"AccessDenied", "AccessDeniedException", "AuthorizationError", "403"}
-ALL = frozenset(VERBS)
+ALL = frozenset(STAGES)
 NONE: frozenset[str] = frozenset()
 # Each prefix has an object of this name; none of them is a job, an answer or a command.
 _PROBE = "probe/recipe.yaml"
@@ -162,7 +162,7 @@ def credentials(laptop: Laptop) -> dict[str, dict[str, str]]:
     laptop.s3.put_object(Bucket=laptop.bucket, Key="control/approve/nothing", Body=b"")
     laptop.drop("inbox/permissions.jsonl", rows(2)).wait()
     found = {}
-    for verb in VERBS:
+    for verb in STAGES:
         laptop.wait(lambda verb=verb: bool(laptop.workers(verb)), f"{verb} to run")  # type: ignore[misc]  # mypy cannot type a lambda with a default
         environment = laptop.workers(verb)[0].environ()
         found[verb] = {
@@ -173,7 +173,7 @@ def credentials(laptop: Laptop) -> dict[str, dict[str, str]]:
     return found
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", STAGES)
 def test_a_function_can_do_its_own_work_and_nothing_else(
     verb: str, laptop: Laptop, credentials: dict[str, dict[str, str]]
 ) -> None:
@@ -185,7 +185,7 @@ def test_a_function_can_do_its_own_work_and_nothing_else(
     assert wrong == {}
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", STAGES)
 def test_a_function_has_no_part_in_another_stack(
     verb: str, laptop: Laptop, second: Laptop, credentials: dict[str, dict[str, str]]
 ) -> None:

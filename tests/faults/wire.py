@@ -19,9 +19,9 @@ from typing import Any, Literal, NamedTuple
 
 import psutil
 
+from local.stages import STAGES
 from tests.e2e.laptop import Laptop
 
-VERBS = ("plan", "submit", "poll", "collect", "finish", "control")
 _JOB = re.compile(r"\d{8}T\d{6}Z-[a-z2-7]{16}")
 # One call never takes so long; it bounds a wire whose other end is gone.
 _LONGEST_CALL = 120
@@ -95,7 +95,7 @@ class Killer:
             if mapping["FunctionArn"].split(":")[6].startswith(f"{self._laptop.stack}-"):
                 lambdas.update_event_source_mapping(UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": 2})
         with contextlib.ExitStack() as stack:
-            for verb in VERBS:
+            for verb in STAGES:
                 name = f"{self._laptop.stack}-{verb}"
                 variables = lambdas.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
                 aws = stack.enter_context(_wire(self, verb, self._laptop.env["AWS_ENDPOINT_URL"]))

@@ -13,13 +13,14 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from batchdrop.domain.messages import Queue
 from local.claude.client import Control, start
+from local.stages import STAGES
 from tests.resources import make_bucket, make_table
 
 ROOT = Path(__file__).parents[2]
 BUCKET = "batchdrop-123456789012-eu-west-1"
-VERBS = ("plan", "submit", "poll", "collect", "finish", "control")
-QUEUES = ("plan", "submit", "collect", "finish")
+QUEUES = tuple(queue.value for queue in Queue)
 
 
 class Context:
@@ -43,7 +44,7 @@ class Cloud:
         self.s3 = boto3.client("s3")
         self.sqs = boto3.client("sqs")
         self.urls = {name: self.sqs.create_queue(QueueName=name)["QueueUrl"] for name in QUEUES}
-        self._handlers = {verb: _handler(verb) for verb in VERBS}
+        self._handlers = {verb: _handler(verb) for verb in STAGES}
 
     def invoke(self, verb: str, event: dict[str, Any]) -> Any:
         return self._handlers[verb](event, Context())
@@ -62,17 +63,16 @@ class Cloud:
 
     def drain(self) -> None:
         """Delivers what waits in the queues until nothing does; every message must be taken."""
-        verbs = {"plan": "plan", "submit": "submit", "collect": "collect", "finish": "finish"}
         moved = True
         while moved:
             moved = False
-            for queue, verb in verbs.items():
+            for queue in QUEUES:
                 while messages := self.sqs.receive_message(QueueUrl=self.urls[queue]).get("Messages"):
                     moved = True
                     self.sqs.delete_message(QueueUrl=self.urls[queue], ReceiptHandle=messages[0]["ReceiptHandle"])
                     event = self.event("finish-job")
                     event["Records"][0]["body"] = messages[0]["Body"]
-                    assert self.invoke(verb, event) == {"batchItemFailures": []}
+                    assert self.invoke(queue, event) == {"batchItemFailures": []}
 
     def outputs(self) -> dict[str, bytes]:
         """Every object under outbox/, by key."""

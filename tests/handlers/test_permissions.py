@@ -15,8 +15,9 @@ import pytest
 
 from batchdrop.adapters.s3 import MIN_PART_BYTES, S3Objects
 from local.claude.client import Control, start
+from local.stages import STAGES
 from tests.handlers.calls import Recorder, Use, Watched
-from tests.handlers.conftest import BUCKET, QUEUES, VERBS, Context, surroundings
+from tests.handlers.conftest import BUCKET, QUEUES, Context, surroundings
 from tests.stack import row, rows
 from tests.template import facts
 from tests.template.facts import Statement, named, statements
@@ -36,7 +37,7 @@ _NOT_CALLED = {
 @pytest.fixture(scope="module")
 def granted() -> dict[str, list[Statement]]:
     """Statements by verb."""
-    found: dict[str, list[Statement]] = {verb: [] for verb in VERBS}
+    found: dict[str, list[Statement]] = {verb: [] for verb in STAGES}
     for statement in statements(facts.translate(facts.source())["Resources"]):
         verb = statement.role.removesuffix("Role").lower()
         if verb in found:
@@ -67,13 +68,13 @@ def used() -> frozenset[Use]:
     return frozenset(recorder.uses)
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", STAGES)
 def test_everything_a_function_asks_for_is_granted(verb: str, used: frozenset[Use], granted: dict[str, list[Statement]]) -> None:
     refused = {use for use in used if use.verb == verb and not any(_covers(statement, use) for statement in granted[verb])}
     assert refused == set()
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", STAGES)
 def test_everything_granted_is_used(verb: str, used: frozenset[Use], granted: dict[str, list[Statement]]) -> None:
     idle = {
         (statement.sid, action, named(resource))
@@ -86,7 +87,7 @@ def test_everything_granted_is_used(verb: str, used: frozenset[Use], granted: di
     assert idle == set()
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", STAGES)
 def test_missing_objects_are_told_apart_where_objects_are_read(
     verb: str, used: frozenset[Use], granted: dict[str, list[Statement]]
 ) -> None:
@@ -100,7 +101,7 @@ def test_missing_objects_are_told_apart_where_objects_are_read(
     assert listed == read
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", STAGES)
 def test_what_is_granted_without_a_call_is_about_the_functions_own(verb: str, granted: dict[str, list[Statement]]) -> None:
     own_queue = {"plan": "Uploads", "control": "Controls"}.get(verb, verb.capitalize())
     expected = {"logs": f"{{{verb.capitalize()}Logs}}", "sqs": f"{{{own_queue}Queue}}"}

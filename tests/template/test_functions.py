@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from batchdrop import settings
-from tests.template.conftest import ROOT, Template
+from local.stages import STAGES
+from tests.template.conftest import Template
 from tests.template.facts import Resources, of_type, references
-
-_VERBS = ("plan", "submit", "poll", "collect", "finish", "control")
 
 
 @pytest.fixture
@@ -22,8 +20,7 @@ def functions(resources: Resources) -> dict[str, Mapping[str, Any]]:
 
 
 def test_there_is_one_function_for_each_folder(functions: dict[str, Mapping[str, Any]]) -> None:
-    folders = {path.parent.name for path in Path(ROOT, "functions").glob("*/app.py")}
-    assert folders == set(functions) == set(_VERBS)
+    assert sorted(functions) == list(STAGES)
 
 
 def test_every_function_has_a_role_of_its_own(functions: dict[str, Mapping[str, Any]]) -> None:
@@ -52,7 +49,7 @@ def test_no_key_is_in_an_environment_or_in_the_template(functions: dict[str, Map
     assert "sk-ant" not in json.dumps(translated)
 
 
-@pytest.mark.parametrize("verb", _VERBS)
+@pytest.mark.parametrize("verb", STAGES)
 def test_a_function_is_told_what_its_settings_ask_for_and_nothing_more(
     verb: str, functions: dict[str, Mapping[str, Any]]
 ) -> None:
