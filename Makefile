@@ -40,7 +40,7 @@ faults: setup ## kill and break every step of small jobs in every way, thousands
 
 .PHONY: audit
 audit: setup ## was anything of a job paid twice, lost or miscounted? make audit JOB=id STACK=batchdrop-dev
-	@$(PYTHON) -m local.audit $(JOB) --stack $(STACK)
+	@$(PYTHON) -m batchdrop_cli audit $(JOB) --stack $(STACK)
 
 .PHONY: scale
 scale: setup ## the tests of hundreds of megabytes through the whole system

@@ -23,9 +23,9 @@ from batchdrop.adapters.dynamodb import DynamoLedger
 from batchdrop.adapters.s3 import S3Objects
 from batchdrop.domain import ids, keys
 from batchdrop.domain.records import ObjectRef
+from batchdrop_cli.audit.evidence import EmulatorEvidence
 from batchdrop_cli.audit.findings import Finding
-from batchdrop_cli.audit.job_audit import Audit
-from local.audit import EmulatorEvidence
+from batchdrop_cli.audit.job_audit import AuditJob
 from local.claude.server import Control, start
 
 ROOT = Path(__file__).parents[2]
@@ -139,7 +139,7 @@ class Laptop:
     def ledger(self) -> DynamoLedger:
         return DynamoLedger(self.client("dynamodb"), self.env["BATCHDROP_TABLE"], SystemClock())
 
-    def auditor(self) -> Audit:
+    def auditor(self) -> AuditJob:
         """The checker over this stack's table and bucket, and everything that the emulator has accepted."""
 
         def versions(key: str) -> int:
@@ -147,7 +147,7 @@ class Laptop:
             return sum(one["Key"] == key for one in found.get("Versions", []))
 
         evidence = EmulatorEvidence(self.claude.base_url)
-        return Audit(S3Objects(self.s3, self.bucket), self.ledger(), evidence, versions)
+        return AuditJob(objects=S3Objects(self.s3, self.bucket), ledger=self.ledger(), evidence=evidence, count_versions=versions)
 
     # ---------------------------------------------------------------- the machine
 
@@ -216,7 +216,7 @@ class Job:
 
     def audit(self) -> list[Finding]:
         """Everything that is wrong with the job."""
-        return self.laptop.auditor().job(self.id)
+        return self.laptop.auditor()(self.id)
 
 
 @contextmanager
