@@ -155,5 +155,5 @@ def test_another_server_than_the_emulator_is_named(another_server: str) -> None:
 
 
 def test_an_emulator_that_is_not_there_is_named() -> None:
-    with pytest.raises(OSError, match="at 127.0.0.1:1 cannot be reached"):
+    with pytest.raises(OSError, match=r"at 127\.0\.0\.1:1 cannot be reached"):
         list(EmulatorEvidence("http://127.0.0.1:1").accepted(datetime.now(UTC)))
