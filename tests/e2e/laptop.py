@@ -38,10 +38,11 @@ _LOOK = 0.2
 class Laptop:
     """One running system. `claude` controls the emulator that the stack calls."""
 
-    def __init__(self, environment: dict[str, str], claude: Control, home: Path) -> None:
+    def __init__(self, environment: dict[str, str], claude: Control, home: Path, root: Path = ROOT) -> None:
         self.env = environment
         self.claude = claude
         self.home = home
+        self.root = root
         self.bucket = environment["BATCHDROP_BUCKET"]
         self.stack = environment["BATCHDROP_STACK"]
         self.s3 = self.client("s3")
@@ -114,6 +115,10 @@ class Laptop:
 
         self.wait(take, "a message")
         return taken[0]
+
+    def update(self, *parameters: str) -> None:
+        """Deploys what the checkout holds now over the stack."""
+        _local(self.home, self.claude, "up", *_chosen(parameters), root=self.root)
 
     def tick(self) -> None:
         """One run of poll. Nobody minds if it fails: the next one does the same."""
@@ -220,13 +225,16 @@ class Job:
 
 
 @contextmanager
-def running(home: Path, *parameters: str, emulator: tuple[str, ...] = ("--seconds", "1")) -> Iterator[Laptop]:
-    """A laptop system of its own in `home`, with the emulator taken for a real API: its key must reach it and nothing else."""
+def running(home: Path, *parameters: str, emulator: tuple[str, ...] = ("--seconds", "1"), root: Path = ROOT) -> Iterator[Laptop]:
+    """A laptop system of its own in `home`, with the emulator taken for a real API: its key must reach it and nothing else.
+
+    `root` is the checkout that is deployed, set up.
+    """
     with start(*emulator) as claude:
         try:
-            yield Laptop(_local(home, claude, "up", *_chosen(parameters)), claude, home)
+            yield Laptop(_local(home, claude, "up", *_chosen(parameters), root=root), claude, home, root)
         finally:
-            _local(home, claude, "down")
+            _local(home, claude, "down", root=root)
 
 
 def beside(laptop: Laptop, stack: str, *parameters: str) -> Laptop:
@@ -239,8 +247,8 @@ def _chosen(parameters: tuple[str, ...]) -> list[str]:
     return [word for parameter in parameters for word in ("--parameter", parameter)]
 
 
-def _local(home: Path, claude: Control, *arguments: str) -> dict[str, str]:
-    """Runs `python -m local`; returns the variables that it prints."""
+def _local(home: Path, claude: Control, *arguments: str, root: Path = ROOT) -> dict[str, str]:
+    """Runs a checkout's `python -m local`; returns the variables that it prints."""
     environment = {
         **os.environ,
         "BATCHDROP_LOCAL": str(home),
@@ -249,7 +257,12 @@ def _local(home: Path, claude: Control, *arguments: str) -> dict[str, str]:
         "ANTHROPIC_BASE_URL": claude.base_url,
     }
     done = subprocess.run(
-        [sys.executable, "-m", "local", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        [str(root / ".venv" / "bin" / "python"), "-m", "local", *arguments],
+        cwd=root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     exports = [line.removeprefix("export ") for line in done.stdout.splitlines()]
