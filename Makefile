@@ -38,6 +38,10 @@ faults: setup ## kill and break every step of small jobs in every way, thousands
 	@$(PYTHON) -m tests.faults.aws
 	@$(PYTHON) -m tests.faults.kills
 
+.PHONY: upgrade
+upgrade: setup ## update a stack of an earlier commit that has open jobs, on this machine: make upgrade FROM=v0.1.0
+	@$(PYTHON) -m tests.upgrade $(FROM)
+
 .PHONY: audit
 audit: setup ## was anything of a job paid twice, lost or miscounted? make audit JOB=id STACK=batchdrop-dev
 	@$(PYTHON) -m batchdrop_cli audit $(JOB) --stack $(STACK)

@@ -1,4 +1,4 @@
-"""`python -m tests.upgrade REF`: deploys an earlier commit on this machine, opens jobs, and updates the stack to the last one.
+"""`make upgrade FROM=REF`: deploys an earlier commit on this machine, opens jobs, and updates the stack to the last one.
 
 A checkout in a folder of its own goes from one commit to the other, as a user's does. Every job must end, and the audit must find
 nothing. It needs git history, so `make test` does not run it: its counterpart there, test_upgrade.py, starts from what an earlier
@@ -150,4 +150,6 @@ def _layers(laptop: Laptop) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    if len(sys.argv) != 2:
+        sys.exit("Which earlier commit? For example: make upgrade FROM=v0.1.0")
+    sys.exit(main(sys.argv[1]))
