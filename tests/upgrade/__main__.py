@@ -33,7 +33,6 @@ _PARAMETERS = (
 # Longer than an update takes.
 _SLOW, _QUICK = 120.0, 1.0
 _DURING_SECONDS = 3.0
-_AT_API = frozenset({BatchState.in_progress, BatchState.canceling})
 
 
 def main(ref: str) -> int:
@@ -80,26 +79,28 @@ def _judge(laptop: Laptop) -> int:
     for job in jobs:
         manifest = job.manifest()
         counts = {name: number for name, number in manifest["counts"].items() if number}
-        found = job.audit()
+        expected = "canceled" if job.key == "inbox/canceled.jsonl" else "done"
+        wrong += [f"{job.key} is {manifest['state']}, not {expected}"] if manifest["state"] != expected else []
+        wrong += [f"{job.key}: {finding.kind}: {finding.sentence}" for finding in job.audit()]
         _say(f"{job.key:28} {before.get(job.id, 'dropped during the update'):58} -> {manifest['state']}, {counts}")
-        wrong += [f"{job.key}: {finding.kind}: {finding.sentence}" for finding in found]
-    _say("\n".join(wrong) if wrong else f"{len(jobs)} jobs: the audit finds nothing")
+    _say("\n".join(wrong) if wrong else f"{len(jobs)} jobs, all as expected; the audit finds nothing")
     return 1 if wrong else 0
 
 
 def _open_jobs(laptop: Laptop) -> list[Job]:
-    """One that has ended, and others in every kind of open state."""
+    """One that has ended; others that are sent, wait, are being canceled, and do not know whether a batch was accepted."""
     ended = laptop.drop("inbox/ended.jsonl", rows(3)).wait()
-    laptop.claude.settings(seconds=_SLOW)
+    laptop.claude.settings(seconds=_SLOW, cancel_seconds=_SLOW)
     canceled = laptop.drop("inbox/canceled.jsonl", rows(30)).wait_for("running")
-    laptop.wait(lambda: _at_api(canceled) == 2, "both batches to be at the API")
+    laptop.wait(lambda: _states(canceled)[BatchState.in_progress] == 2, "both batches to be at the API")
     laptop.claude.fault("accept-then-drop", "create")
     lost = laptop.drop("inbox/lost.jsonl", rows(7)).wait_for("running")
     laptop.wait(lambda: bool(laptop.claude.faults()[0]["struck"]), "the answer to be lost")
     packed = laptop.drop("inbox/packed.jsonl.gz", gzip.compress(_mixed(), mtime=0)).wait_for("running")
     crowd = laptop.drop("inbox/crowd.jsonl", rows(200)).wait_for("running")
-    laptop.wait(lambda: _at_api(crowd) > 1, "batches to be at the API while others wait")
+    laptop.wait(lambda: _states(crowd)[BatchState.in_progress] > 1, "batches to be at the API while others wait")
     laptop.s3.put_object(Bucket=laptop.bucket, Key=f"control/cancel/{canceled.id}", Body=b"")
+    laptop.wait(lambda: _states(canceled)[BatchState.canceling] == 2, "both batches to be canceled")
     return [ended, canceled, lost, packed, crowd]
 
 
@@ -131,16 +132,15 @@ def _dropping(laptop: Laptop, jobs: list[Job]) -> Iterator[None]:
         users.join()
 
 
-def _at_api(job: Job) -> int:
-    return sum(batch.state in _AT_API for batch in job.laptop.ledger().list_batches(job.id))
+def _states(job: Job) -> Counter[BatchState]:
+    """Of its batches."""
+    return Counter(batch.state for batch in job.laptop.ledger().list_batches(job.id))
 
 
 def _state(job: Job) -> str:
     """Of a job and its batches, in short."""
-    ledger = job.laptop.ledger()
-    stored = ledger.get_job(job.id)
-    states = Counter(str(batch.state) for batch in ledger.list_batches(job.id))
-    described = ", ".join(f"{number} {state}" for state, number in states.items())
+    stored = job.laptop.ledger().get_job(job.id)
+    described = ", ".join(f"{number} {state}" for state, number in _states(job).items())
     return f"{stored.state if stored else JobState.planning} ({described})"
 
 
