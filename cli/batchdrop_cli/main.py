@@ -13,7 +13,7 @@ def _version() -> str:
     try:
         return importlib.metadata.version("batchdrop")
     except importlib.metadata.PackageNotFoundError:
-        return "not installed: run from a checkout"
+        return "unknown (a checkout, not installed)"
 
 
 @click.group(name="batchdrop", commands=[audit])

@@ -103,14 +103,14 @@ def _refused(code: str, message: str) -> ClientError:
         ({"Bucket": BUCKET}, "The stack mine has no output Table, so it is not a Batchdrop stack. Check --stack."),
         (
             _refused("ValidationError", "Stack with id mine does not exist"),
-            f"There is no stack mine in {REGION}. Check --stack, AWS_REGION and AWS_PROFILE.",
+            f"There is no stack mine in {REGION}. Check --stack, AWS_DEFAULT_REGION and AWS_PROFILE.",
         ),
         (
             _refused("AccessDenied", "User: me is not authorized"),
             "AWS did not carry out DescribeStacks for the stack mine: User: me is not authorized",
         ),
         (NoCredentialsError(), "There are no AWS credentials. Sign in (aws sso login), or set AWS_PROFILE."),
-        (NoRegionError(), "There is no AWS region. Set AWS_REGION, or a region in your AWS profile."),
+        (NoRegionError(), "There is no AWS region. Set AWS_DEFAULT_REGION, or a region in your AWS profile."),
         (ConfigurationError("the secret is empty"), f"The audit of {UNKNOWN} stopped: the secret is empty"),
     ],
 )

@@ -51,7 +51,7 @@ def audit_deployed(job_id: str, stack: str, emulator: str | None = None) -> list
     except NoCredentialsError as error:
         raise CannotAudit("There are no AWS credentials. Sign in (aws sso login), or set AWS_PROFILE.") from error
     except NoRegionError as error:
-        raise CannotAudit("There is no AWS region. Set AWS_REGION, or a region in your AWS profile.") from error
+        raise CannotAudit("There is no AWS region. Set AWS_DEFAULT_REGION, or a region in your AWS profile.") from error
     except ClientError as error:
         said = error.response.get("Error", {}).get("Message", str(error))
         raise CannotAudit(f"AWS did not carry out {error.operation_name} for the stack {stack}: {said}") from error
@@ -82,7 +82,7 @@ def _outputs(stack: str) -> dict[str, str]:
         if "does not exist" not in str(error):
             raise
         region = cloudformation.meta.region_name
-        raise CannotAudit(f"There is no stack {stack} in {region}. Check --stack, AWS_REGION and AWS_PROFILE.") from error
+        raise CannotAudit(f"There is no stack {stack} in {region}. Check --stack, AWS_DEFAULT_REGION and AWS_PROFILE.") from error
     outputs = {one["OutputKey"]: one["OutputValue"] for one in described if "OutputKey" in one and "OutputValue" in one}
     missing = [name for name in _OUTPUTS if name not in outputs]
     if missing:
