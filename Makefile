@@ -38,9 +38,13 @@ faults: setup ## kill and break every step of small jobs in every way, thousands
 	@$(PYTHON) -m tests.faults.aws
 	@$(PYTHON) -m tests.faults.kills
 
+.PHONY: upgrade
+upgrade: setup ## update a stack of an earlier commit that has open jobs, on this machine: make upgrade FROM=v0.1.0
+	@$(PYTHON) -m tests.upgrade $(FROM)
+
 .PHONY: audit
 audit: setup ## was anything of a job paid twice, lost or miscounted? make audit JOB=id STACK=batchdrop-dev
-	@$(PYTHON) -m local.audit $(JOB) --stack $(STACK)
+	@$(PYTHON) -m batchdrop_cli audit $(JOB) --stack $(STACK)
 
 .PHONY: docs
 docs: setup ## write the outputs that the documents show; a test compares them

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from batchdrop_cli.audit.job_audit import Accepted
+from batchdrop_cli.audit.evidence import Accepted
 from tests.fakes.claude import FakeClaude
 
 

@@ -24,7 +24,8 @@ from batchdrop.settings import (
     SubmitSettings,
 )
 from batchdrop_cli.audit.findings import Finding
-from batchdrop_cli.audit.job_audit import Audit
+from batchdrop_cli.audit.job_audit import AuditJob
+from batchdrop_cli.audit.table import check_queued
 from tests.evidence import FakeEvidence
 from tests.fakes.claude import FakeClaude
 from tests.fakes.clock import FakeDeadline, ManualClock
@@ -175,8 +176,13 @@ class Stack:
 
     def audit(self) -> list[Finding]:
         """Everything that is wrong with any job, or with the stack as a whole."""
-        audit = Audit(self.objects, self.ledger, FakeEvidence(self.claude), self.objects.count_versions)
-        return [*audit.stack(), *(finding for job in self.jobs() for finding in audit.job(job.id))]
+        audit_job = AuditJob(
+            objects=self.objects,
+            ledger=self.ledger,
+            evidence=FakeEvidence(self.claude),
+            count_versions=self.objects.count_versions,
+        )
+        return [*check_queued(self.ledger), *(finding for job in self.jobs() for finding in audit_job(job.id))]
 
     def jobs(self) -> list[Job]:
         return sorted(self.ledger.jobs.values(), key=lambda job: job.id)

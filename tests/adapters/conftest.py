@@ -1,8 +1,11 @@
-"""Every suite here runs twice: over the adapter with moto behind it, and over its in-memory fake."""
+"""Every suite here runs over the adapter with moto behind it, and over its fake; the bucket's over the S3 of `make bench` too."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 import boto3
@@ -10,6 +13,7 @@ import pytest
 from botocore.config import Config
 from moto import mock_aws
 
+from bench.standin import Server, Store
 from tests.fakes import ManualClock
 from tests.resources import make_bucket, make_table
 
@@ -40,6 +44,17 @@ def s3(aws: None) -> Iterator[S3Client]:
     make_bucket(client, "bucket", REGION)
     yield client
     client.close()
+
+
+@pytest.fixture
+def bench_s3() -> Iterator[S3Client]:
+    """The S3 that `make bench` measures with: figures are worth nothing if it is not one."""
+    with TemporaryDirectory() as folder, Server(Store(Path(folder))) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        client = SESSION.client("s3", config=QUICK, endpoint_url=f"http://127.0.0.1:{server.server_address[1]}")
+        yield client
+        client.close()
+        server.shutdown()
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,9 +22,9 @@ from batchdrop.adapters.dynamodb import DynamoLedger
 from batchdrop.adapters.s3 import S3Objects
 from batchdrop.domain import ids, keys
 from batchdrop.domain.records import ObjectRef
+from batchdrop_cli.audit.evidence import EmulatorEvidence
 from batchdrop_cli.audit.findings import Finding
-from batchdrop_cli.audit.job_audit import Audit
-from local.audit import EmulatorEvidence
+from batchdrop_cli.audit.job_audit import AuditJob
 from local.claude.client import Control, start
 
 ROOT = Path(__file__).parents[2]
@@ -38,10 +37,11 @@ _LOOK = 0.2
 class Laptop:
     """One running system. `claude` controls the emulator that the stack calls."""
 
-    def __init__(self, environment: dict[str, str], claude: Control, home: Path) -> None:
+    def __init__(self, environment: dict[str, str], claude: Control, home: Path, root: Path = ROOT) -> None:
         self.env = environment
         self.claude = claude
         self.home = home
+        self.root = root
         self.bucket = environment["BATCHDROP_BUCKET"]
         self.stack = environment["BATCHDROP_STACK"]
         self.s3 = self.client("s3")
@@ -115,6 +115,10 @@ class Laptop:
         self.wait(take, "a message")
         return taken[0]
 
+    def update(self, *parameters: str) -> None:
+        """Deploys what the checkout holds now over the stack."""
+        _local(self.home, self.claude, "up", *_chosen(parameters), root=self.root)
+
     def tick(self) -> None:
         """One run of poll. Nobody minds if it fails: the next one does the same."""
         self.client("lambda").invoke(FunctionName=f"{self.stack}-poll", Payload=b'{"source": "test"}')
@@ -139,7 +143,7 @@ class Laptop:
     def ledger(self) -> DynamoLedger:
         return DynamoLedger(self.client("dynamodb"), self.env["BATCHDROP_TABLE"], SystemClock())
 
-    def auditor(self) -> Audit:
+    def auditor(self) -> AuditJob:
         """The checker over this stack's table and bucket, and everything that the emulator has accepted."""
 
         def versions(key: str) -> int:
@@ -147,7 +151,7 @@ class Laptop:
             return sum(one["Key"] == key for one in found.get("Versions", []))
 
         evidence = EmulatorEvidence(self.claude.base_url)
-        return Audit(S3Objects(self.s3, self.bucket), self.ledger(), evidence, versions)
+        return AuditJob(objects=S3Objects(self.s3, self.bucket), ledger=self.ledger(), evidence=evidence, count_versions=versions)
 
     # ---------------------------------------------------------------- the machine
 
@@ -216,17 +220,20 @@ class Job:
 
     def audit(self) -> list[Finding]:
         """Everything that is wrong with the job."""
-        return self.laptop.auditor().job(self.id)
+        return self.laptop.auditor()(self.id)
 
 
 @contextmanager
-def running(home: Path, *parameters: str, emulator: tuple[str, ...] = ("--seconds", "1")) -> Iterator[Laptop]:
-    """A laptop system of its own in `home`, with the emulator taken for a real API: its key must reach it and nothing else."""
+def running(home: Path, *parameters: str, emulator: tuple[str, ...] = ("--seconds", "1"), root: Path = ROOT) -> Iterator[Laptop]:
+    """A laptop system of its own in `home`, with the emulator taken for a real API: its key must reach it and nothing else.
+
+    `root` is the checkout that is deployed, set up.
+    """
     with start(*emulator) as claude:
         try:
-            yield Laptop(_local(home, claude, "up", *_chosen(parameters)), claude, home)
+            yield Laptop(_local(home, claude, "up", *_chosen(parameters), root=root), claude, home, root)
         finally:
-            _local(home, claude, "down")
+            _local(home, claude, "down", root=root)
 
 
 def beside(laptop: Laptop, stack: str, *parameters: str) -> Laptop:
@@ -239,8 +246,8 @@ def _chosen(parameters: tuple[str, ...]) -> list[str]:
     return [word for parameter in parameters for word in ("--parameter", parameter)]
 
 
-def _local(home: Path, claude: Control, *arguments: str) -> dict[str, str]:
-    """Runs `python -m local`; returns the variables that it prints."""
+def _local(home: Path, claude: Control, *arguments: str, root: Path = ROOT) -> dict[str, str]:
+    """Runs a checkout's `python -m local`; returns the variables that it prints."""
     environment = {
         **os.environ,
         "BATCHDROP_LOCAL": str(home),
@@ -249,7 +256,12 @@ def _local(home: Path, claude: Control, *arguments: str) -> dict[str, str]:
         "ANTHROPIC_BASE_URL": claude.base_url,
     }
     done = subprocess.run(
-        [sys.executable, "-m", "local", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        [str(root / ".venv" / "bin" / "python"), "-m", "local", *arguments],
+        cwd=root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     exports = [line.removeprefix("export ") for line in done.stdout.splitlines()]

@@ -15,6 +15,7 @@ from itertools import chain, zip_longest
 
 from batchdrop.domain.transitions import TERMINAL_JOB_STATES
 from batchdrop_cli.audit.findings import Finding
+from batchdrop_cli.audit.table import check_queued
 from tests.e2e.laptop import ROOT, Job, Laptop, running
 from tests.faults.wire import Kill, Killer, Moment
 from tests.stack import row
@@ -105,9 +106,9 @@ class Run:
 
     def findings(self) -> dict[str, list[Finding]]:
         """What is wrong, by job; what concerns none under an empty name."""
-        auditor = self.laptop.auditor()
-        found = {job.id: auditor.job(job.id) for job in self.jobs}
-        return {job_id: wrong for job_id, wrong in {**found, "": auditor.stack()}.items() if wrong}
+        audit_job = self.laptop.auditor()
+        found = {job.id: audit_job(job.id) for job in self.jobs}
+        return {job_id: wrong for job_id, wrong in {**found, "": check_queued(self.laptop.ledger())}.items() if wrong}
 
     def _round(self, number: int, files: int, *, wide: bool) -> None:
         dropped = [self._drop(f"inbox/kill/{number}-{file}.jsonl", _rows(file)) for file in range(files)]

@@ -25,7 +25,7 @@ from batchdrop.domain.transitions import (
     Half,
     Move,
 )
-from batchdrop_cli.audit.findings import in_records, queued_by
+from batchdrop_cli.audit.table import check_records, queued_by
 from tests.adapters.records import batch, job
 from tests.fakes.clock import START
 from tests.fakes.ledger import FakeLedger
@@ -228,7 +228,7 @@ def test_the_counters_of_any_path_add_up(sizes: list[tuple[int, int, int]], step
                 assert name == "admitted"  # the job is being canceled
     batches = list(ledger.list_batches(opened.id))
     # A path made up here has spans and line ranges of its own: only what is counted is looked at.
-    assert [one for one in in_records(ledger.jobs[opened.id], batches) if one.kind == "counter"] == []
+    assert [one for one in check_records(ledger.jobs[opened.id], batches) if one.kind == "counter"] == []
     assert queued_by(batches) == ledger.get_admission().queued
     all_collected = all(one.state is BatchState.collected for one in batches)
     assert (ledger.jobs[opened.id].state is JobState.finishing) == all_collected

@@ -1,1 +1,1 @@
-"""Was anything of a job paid twice, lost or miscounted?"""
+"""Was anything of a job paid twice, lost, invented or miscounted?"""

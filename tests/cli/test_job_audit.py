@@ -1,4 +1,4 @@
-"""The checker finds what is wrong; a checker that finds nothing proves nothing."""
+"""The audit finds what is wrong; an audit that finds nothing proves nothing."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import pytest
 from batchdrop.domain import keys
 from batchdrop.domain.errors import Incomplete
 from batchdrop.domain.records import Batch, Counts
+from batchdrop_cli.audit.evidence import ListedEvidence
 from batchdrop_cli.audit.findings import Finding, Severity
-from batchdrop_cli.audit.job_audit import Audit, ListedEvidence
+from batchdrop_cli.audit.job_audit import AuditJob
 from tests.faults.scenarios import fated, mixed_rows
 from tests.stack import Stack, rows
 from tests.stages.harm import fail
@@ -31,6 +32,11 @@ def finished() -> Stack:
 
 def kinds(stack: Stack) -> set[str]:
     return {finding.kind for finding in stack.audit()}
+
+
+def audit_results(stack: Stack, job_id: str) -> list[Finding]:
+    """As over the real API, which shows results and no request."""
+    return AuditJob(objects=stack.objects, ledger=stack.ledger, evidence=ListedEvidence(stack.claude))(job_id)
 
 
 def rewrite(stack: Stack, name: str, change: Callable[[list[bytes]], list[bytes]]) -> None:
@@ -213,7 +219,7 @@ class TestTheRealApi:
     """Results are all it shows: what has no result line is no proof of anything."""
 
     def audit(self, stack: Stack) -> list[Finding]:
-        return Audit(stack.objects, stack.ledger, ListedEvidence(stack.claude)).job(stack.job().id)
+        return audit_results(stack, stack.job().id)
 
     def test_is_content_with_results(self) -> None:
         stack = finished()
@@ -231,7 +237,7 @@ class TestTheRealApi:
         stack.drop("inbox/a.jsonl", rows(2))
         stack.pump()
         (finding,) = self.audit(stack)
-        assert "cannot be told before it has ended" in finding.sentence
+        assert "not known until it has ended" in finding.sentence
 
     def test_broken_results_are_a_warning(self) -> None:
         stack = finished()
@@ -241,7 +247,7 @@ class TestTheRealApi:
 
 def test_an_unknown_job() -> None:
     stack = finished()
-    (finding,) = Audit(stack.objects, stack.ledger, ListedEvidence(stack.claude)).job("20261122T003115Z-aaaaaaaaaaaaaaaa")
+    (finding,) = audit_results(stack, "20261122T003115Z-aaaaaaaaaaaaaaaa")
     assert finding.kind == "unknown_job"
 
 

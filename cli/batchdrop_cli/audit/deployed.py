@@ -1,0 +1,101 @@
+"""The audit of a deployed stack, with the operator's own AWS credentials."""
+
+from __future__ import annotations
+
+import os
+from http.client import HTTPException
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+
+from batchdrop.adapters.claude import AnthropicClaude
+from batchdrop.adapters.clock import SystemClock
+from batchdrop.adapters.dynamodb import DynamoLedger
+from batchdrop.adapters.s3 import S3Objects
+from batchdrop.adapters.secrets import SecretKey
+from batchdrop.domain.errors import BatchdropError
+from batchdrop_cli.audit.evidence import EmulatorEvidence, Evidence, ListedEvidence
+from batchdrop_cli.audit.findings import Finding
+from batchdrop_cli.audit.job_audit import AuditJob
+from batchdrop_cli.audit.table import check_queued
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_OUTPUTS = ("Bucket", "Table", "ApiKeySecret")
+_ANTHROPIC_URL = "https://api.anthropic.com"
+
+
+class CannotAudit(Exception):
+    """What kept the audit from being made, where, and what to do about it."""
+
+
+class _GivenKey:
+    """A key from the environment; there is no newer one to read."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def get(self) -> str:
+        return self._key
+
+    def refresh(self) -> str:
+        return self._key
+
+
+def audit_deployed(job_id: str, stack: str, emulator: str | None = None) -> list[Finding]:
+    """Everything that is wrong with a job of a deployed stack, and with what the stack counts as queued. Raises CannotAudit."""
+    try:
+        return _audit(job_id, stack, emulator)
+    except NoCredentialsError as error:
+        raise CannotAudit("There are no AWS credentials. Sign in (aws sso login), or set AWS_PROFILE.") from error
+    except NoRegionError as error:
+        raise CannotAudit("There is no AWS region. Set AWS_DEFAULT_REGION, or a region in your AWS profile.") from error
+    except ClientError as error:
+        said = error.response.get("Error", {}).get("Message", str(error))
+        raise CannotAudit(f"AWS did not carry out {error.operation_name} for the stack {stack}: {said}") from error
+    except (BatchdropError, BotoCoreError, HTTPException, OSError) as error:
+        raise CannotAudit(f"The audit of {job_id} stopped: {error}") from error
+
+
+def _audit(job_id: str, stack: str, emulator: str | None) -> list[Finding]:
+    outputs = _outputs(stack)
+    clock = SystemClock()
+    s3 = boto3.client("s3")
+    ledger = DynamoLedger(boto3.client("dynamodb"), outputs["Table"], clock)
+    evidence: Evidence = EmulatorEvidence(emulator) if emulator else ListedEvidence(_claude(outputs["ApiKeySecret"], clock))
+    audit_job = AuditJob(
+        objects=S3Objects(s3, outputs["Bucket"]),
+        ledger=ledger,
+        evidence=evidence,
+        count_versions=lambda key: _count_versions(s3, outputs["Bucket"], key),
+    )
+    return [*audit_job(job_id), *check_queued(ledger)]
+
+
+def _outputs(stack: str) -> dict[str, str]:
+    cloudformation = boto3.client("cloudformation")
+    try:
+        described = cloudformation.describe_stacks(StackName=stack)["Stacks"][0].get("Outputs", [])
+    except ClientError as error:
+        if "does not exist" not in str(error):
+            raise
+        region = cloudformation.meta.region_name
+        raise CannotAudit(f"There is no stack {stack} in {region}. Check --stack, AWS_DEFAULT_REGION and AWS_PROFILE.") from error
+    outputs = {one["OutputKey"]: one["OutputValue"] for one in described if "OutputKey" in one and "OutputValue" in one}
+    missing = [name for name in _OUTPUTS if name not in outputs]
+    if missing:
+        raise CannotAudit(f"The stack {stack} has no output {missing[0]}, so it is not a Batchdrop stack. Check --stack.")
+    return outputs
+
+
+def _claude(secret: str, clock: SystemClock) -> AnthropicClaude:
+    given = os.environ.get("ANTHROPIC_API_KEY", "").strip()
+    key = _GivenKey(given) if given else SecretKey(boto3.client("secretsmanager"), secret)
+    return AnthropicClaude(key, os.environ.get("ANTHROPIC_BASE_URL", "").rstrip("/") or _ANTHROPIC_URL, clock)
+
+
+def _count_versions(s3: S3Client, bucket: str, key: str) -> int:
+    pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key)
+    return sum(version.get("Key") == key for page in pages for version in page.get("Versions", []))

@@ -1,0 +1,46 @@
+"""What the API has accepted of a job, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from batchdrop.domain.records import Job
+from batchdrop_cli.audit.findings import Finding
+
+
+class SentRows:
+    """Which attempts of which line the API has accepted, and how often. `complete`: no request is left out."""
+
+    def __init__(self, job: Job, lines: int, *, complete: bool) -> None:
+        self.complete = complete
+        self._job = job
+        self._lines = lines
+        self._times: dict[int, bytearray] = {}
+        self._invented: list[tuple[int, int]] = []
+
+    def note(self, attempt: int, line: int) -> None:
+        if not 1 <= line <= self._lines:
+            self._invented.append((attempt, line))
+            return
+        times = self._times.setdefault(attempt, bytearray(self._lines + 1))
+        times[line] = min(times[line] + 1, 255)
+
+    def attempts(self, line: int) -> list[int]:
+        """Those accepted, in order."""
+        return [attempt for attempt, times in sorted(self._times.items()) if times[line]]
+
+    def agrees(self, line: int, attempts: int) -> bool:
+        """Whether a row that ended in its attempt of that number was sent once in each up to it, and never after."""
+        found, expected = self.attempts(line), list(range(1, attempts + 1))
+        return found == expected if self.complete else set(found) <= set(expected)
+
+    def findings(self) -> Iterator[Finding]:
+        for attempt, line in self._invented:
+            yield self._finding("row_invented", line, f"attempt {attempt} was sent for a line that is in no batch")
+        for attempt, times in sorted(self._times.items()):
+            for line, number in enumerate(times):
+                if number > 1:
+                    yield self._finding("accepted_twice", line, f"attempt {attempt} was accepted {number} times: paid twice")
+
+    def _finding(self, kind: str, line: int, sentence: str) -> Finding:
+        return Finding(kind=kind, sentence=sentence, job_id=self._job.id, line=line)

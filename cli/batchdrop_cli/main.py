@@ -1,0 +1,22 @@
+"""The command `batchdrop`. What a subcommand needs is imported when it runs, so that help is there at once."""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+import click
+
+from batchdrop_cli.audit.command import audit
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("batchdrop")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown (a checkout, not installed)"
+
+
+@click.group(name="batchdrop", commands=[audit])
+@click.version_option(_version())
+def batchdrop() -> None:
+    """Every answer from Claude for a file dropped into an S3 bucket, in order, at half price."""

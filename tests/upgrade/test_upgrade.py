@@ -1,0 +1,53 @@
+"""A stack of version 0.1.0 is updated while its jobs are open: all of them end, as they would have."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batchdrop.adapters.items import admission_item, batch_item, claim_item, job_item, record_of
+from batchdrop.domain.errors import BatchdropError
+from batchdrop.domain.records import Admission, Batch, Job
+from batchdrop.domain.transitions import TERMINAL_JOB_STATES
+from tests.upgrade.moment import MOMENTS, kind_of, load, read
+
+# Long enough for the longest patience of repair.
+MINUTES = 3 * 24 * 60
+
+
+@pytest.fixture(params=MOMENTS, ids=lambda file: file.stem)
+def moment(request: pytest.FixtureRequest) -> dict[str, Any]:
+    file: Path = request.param
+    return read(file)
+
+
+def test_every_job_ends_as_it_would_have(moment: dict[str, Any]) -> None:
+    stack = load(moment)
+    stack.run(MINUTES)
+    assert [job.state for job in stack.jobs() if job.state not in TERMINAL_JOB_STATES] == []
+    assert stack.audit() == []
+    assert [error for _, error in stack.failures if not isinstance(error, BatchdropError)] == []
+    written = {key: stack.objects.body(key).decode() for key in stack.objects.keys("outbox/") if not key.endswith("/status.json")}
+    assert written == moment["outputs"]
+
+
+def test_items_are_written_as_they_were_read(moment: dict[str, Any]) -> None:
+    items = moment["items"]
+    batches = {
+        (batch.job_id, batch.name): batch for item in items if kind_of(item) == "BATCH" for batch in [record_of(item, Batch)]
+    }
+    for item in items:
+        match kind_of(item):
+            case "JOB":
+                written = job_item(record_of(item, Job))
+            case "BATCH":
+                written = batch_item(record_of(item, Batch))
+            case "API":
+                owner = batches[item["job_id"]["S"], item["batch_name"]["S"]]
+                written = claim_item(item["pk"]["S"].removeprefix("API#"), owner)
+            case _:
+                written = admission_item(record_of(item, Admission))
+        assert json.dumps(written, sort_keys=True) == json.dumps(item, sort_keys=True)
