@@ -122,7 +122,7 @@ def _progress(system: System, dropped: Dropped) -> str:
     body = system.aws.s3().get_object(Bucket=system.outputs["Bucket"], Key=dropped.folder + "status.json")["Body"].read()
     status = json.loads(body)
     numbers = Counter({name: number for name, number in status["counts"].items() if name != "total"})
-    return f"{status['state']:<10} {numbers.total():,} of {status['counts']['total']:,} rows have an end. {status['message']}"
+    return f"{status['state']:<10} {numbers.total():,} of {status['counts']['total']:,} rows finished. {status['message']}"
 
 
 def _exists(system: System, key: str) -> bool:

@@ -62,7 +62,7 @@ def _counters(job: Job, batches: Sequence[Batch]) -> Iterator[tuple[str, str]]:
             yield "counter", f"the job's counter {name} is {getattr(job, name)}; its batches say {number}"
     ends = sum(getattr(job, name) for name in ROW_ENDS)
     if job.state in TERMINAL_JOB_STATES and ends != job.total:
-        yield "counter", f"the job has ended with {job.total} rows, of which {ends} have an end"
+        yield "counter", f"the job has ended with {job.total} rows, of which {ends} finished"
 
 
 def _spans(batches: Sequence[Batch]) -> Iterator[tuple[str, str, Batch]]:

@@ -9,10 +9,11 @@ import msgspec
 from batchdrop.domain.errors import ApiError, LostRace
 from batchdrop.domain.records import Batch, BatchState, Job, RowStatus, Unsent
 from batchdrop.ports import Claude, Clock, Counters, Ledger, Queue, Queues
+from batchdrop.reports import sentences
 
 log = logging.getLogger(__name__)
 
-CANCELED = Unsent(status=RowStatus.canceled, error_type="canceled", message="The job was canceled before this row was sent.")
+CANCELED = Unsent(status=RowStatus.canceled, error_type="canceled", message=sentences.CANCELED_UNSENT)
 
 
 class Cancel:

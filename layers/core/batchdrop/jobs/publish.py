@@ -5,7 +5,7 @@ from __future__ import annotations
 from batchdrop.domain import keys
 from batchdrop.domain.records import Job
 from batchdrop.ports import Clock, Ledger, Objects
-from batchdrop.reports import documents
+from batchdrop.reports.status import status
 
 # Two functions may publish one job at the same moment; the one that read first may write last. Each looks again after writing.
 _LOOKS = 5
@@ -24,7 +24,7 @@ class Publish:
             if job is None:
                 return None
             notice = self._ledger.get_admission().notice
-            self._objects.put(self.key(job), documents.status(job, self._clock.now(), notice))
+            self._objects.put(self.key(job), status(job, self._clock.now(), notice))
             again = self._ledger.get_job(job_id)
             if again == job:
                 return job

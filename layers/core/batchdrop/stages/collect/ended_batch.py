@@ -16,14 +16,17 @@ import msgspec
 from batchdrop.domain import keys
 from batchdrop.domain.errors import Incomplete, LostRace, NotFound, ObjectGone
 from batchdrop.domain.records import Batch, BatchState, Job, JobState, ObjectRef, RowStatus, Span, Unsent, batch_name
-from batchdrop.formats.api_result import RESULTS_KEPT
+from batchdrop.domain.retries import RESULTS_KEPT
+from batchdrop.formats.batch_body import FRAME_BYTES
+from batchdrop.formats.failed_line import number_of_failed
 from batchdrop.formats.lines import Line
-from batchdrop.formats.rows import BODY_CLOSE, BODY_OPEN
-from batchdrop.jobs.batch_rows import BatchRow, batch_rows_of, faults_of
+from batchdrop.formats.result_line import number_of_result
+from batchdrop.jobs.batch_rows import BatchRow, batch_rows_of, invalid_lines_of
 from batchdrop.jobs.publish import Publish
 from batchdrop.ports import Claude, Clock, Counters, Ledger, Objects, Queue, Queues
+from batchdrop.reports import sentences
 from batchdrop.stages.collect.download import NotOurs, Results
-from batchdrop.stages.collect.pieces import number_of_failed, number_of_result, part_writer
+from batchdrop.stages.collect.pieces import part_writer
 from batchdrop.stages.collect.route import Routed, Router
 
 log = logging.getLogger(__name__)
@@ -35,7 +38,7 @@ _TRIES = 20
 _DELETED = Unsent(
     status=RowStatus.missing,
     error_type="results_deleted",
-    message="Anthropic deleted the results of this batch, 29 days after its creation, before they were collected.",
+    message=sentences.RESULTS_DELETED,
 )
 
 
@@ -132,9 +135,9 @@ class Collect:
         return batch.attempt < self._max_attempts and not job.cancel_requested
 
     def _without_source(self, batch: Batch, answers: Results) -> Iterator[BatchRow]:
-        """The rows as far as they can be told without the input: by the faults, by the results, then by counting."""
+        """The rows as far as they can be told without the input: by the invalid lines, by the results, then by counting."""
         unseen = batch.requests - batch.result_lines
-        with faults_of(self._objects, batch) as faults:
+        with invalid_lines_of(self._objects, batch) as faults:
             fault = next(faults, None)
             for number in range(batch.first_line, batch.last_line + 1):
                 line = Line(number, 0, 0, b"{}", cut=False)
@@ -210,7 +213,7 @@ class Collect:
             state=BatchState.ready,
             span=Span(object=source, start=0, end=rows.retry.size, first_line=batch.first_line, numbered=True),
             requests=rows.retry.lines,
-            body_bytes=rows.retry_body_bytes + len(BODY_OPEN) + len(BODY_CLOSE),
+            body_bytes=rows.retry_body_bytes + FRAME_BYTES,
             priority=batch.priority,
             # It keeps its place: rows that failed at Anthropic's side do not queue up again behind later files.
             start_tag=batch.start_tag,

@@ -17,8 +17,8 @@ from batchdrop.domain.records import Batch, Job, JobState, ObjectRef, Part
 from batchdrop.formats import checksums
 from batchdrop.jobs.publish import Publish
 from batchdrop.ports import Clock, Ledger, Notices, Objects
-from batchdrop.reports import documents
-from batchdrop.reports.documents import OutputFile
+from batchdrop.reports.manifest import OutputFile, manifest, output_file
+from batchdrop.reports.status import counts_of
 
 log = logging.getLogger(__name__)
 
@@ -57,14 +57,13 @@ class Finish:
         failed = [one.failed for one in last if one.failed]
         if failed:
             files["failed.jsonl"] = self._join(job, "failed.jsonl", failed)
-        manifest = documents.manifest(job, batches, files, self._clock.now())
-        self._objects.put(self._key(job, "manifest.json"), manifest, once=True)
+        self._objects.put(self._key(job, "manifest.json"), manifest(job, batches, files, self._clock.now()), once=True)
 
     def _join(self, job: Job, name: str, parts: list[Part]) -> OutputFile:
         size = sum(part.size for part in parts)
         through = size <= _THROUGH_BYTES
         checksum = self._write(job, name, parts) if through else self._copy(job, name, parts)
-        return documents.output_file(parts, checksum)
+        return output_file(parts, checksum)
 
     def _write(self, job: Job, name: str, parts: Iterable[Part]) -> str:
         body = b"".join(self._objects.get(part.key) for part in parts)
@@ -88,7 +87,7 @@ class Finish:
                 "state": outcome,
                 "bucket": job.input.bucket,
                 "folder": keys.outbox_folder(job.input.key, job.id),
-                "counts": msgspec.to_builtins(documents.counts_of(job)),
+                "counts": msgspec.to_builtins(counts_of(job)),
             },
         )
         now = self._clock.now()

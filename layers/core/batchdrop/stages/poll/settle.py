@@ -9,10 +9,11 @@ import msgspec
 
 from batchdrop.domain import reconcile
 from batchdrop.domain.errors import ApiError, Incomplete, LostRace
+from batchdrop.domain.ids import parse_custom_id
 from batchdrop.domain.records import Batch, BatchState
+from batchdrop.formats.api_result import first_custom_id
 from batchdrop.jobs.cancel import Cancel
 from batchdrop.ports import Claude, Clock, Counters, Ledger
-from batchdrop.stages.collect.download import first_custom_id
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +90,8 @@ class Settle:
         foreign = list(batch.foreign)
         for api_id in ended:
             try:
-                first = first_custom_id(self._claude, api_id)
+                with self._claude.results(api_id) as chunks:
+                    first = parse_custom_id(first_custom_id(chunks))
             except (ApiError, Incomplete):
                 continue  # looked at again in the next tick
             if first is not None and reconcile.names(batch, first):

@@ -16,6 +16,7 @@ from batchdrop.jobs.admit import Admit
 from batchdrop.jobs.cancel import Cancel
 from batchdrop.jobs.publish import Publish
 from batchdrop.ports import Clock, Ledger, Metrics, OpenWork, Switch, SwitchState
+from batchdrop.reports import sentences
 from batchdrop.stages.poll.repair import Repair
 from batchdrop.stages.poll.settle import Settle
 from batchdrop.stages.poll.watch import Watch
@@ -136,10 +137,10 @@ class Poll:
     def _notice(self, blocked: str, *, throttled: bool) -> str:
         match self._switch.state():
             case SwitchState.pause:
-                return "The switch is at 'pause': nothing is being submitted until an operator sets it to 'run'."
+                return sentences.PAUSED
             case SwitchState.stop:
-                return "The switch is at 'stop': open batches are canceled and nothing is submitted until it is set to 'run'."
+                return sentences.STOPPED
             case SwitchState.run if blocked:
                 return blocked
             case SwitchState.run:
-                return "Anthropic asked to slow down; waiting batches go in a few minutes." if throttled else ""
+                return sentences.THROTTLED if throttled else ""

@@ -11,7 +11,7 @@ import msgspec
 from batchdrop.domain.errors import LostRace, NotFound, Unavailable
 from batchdrop.domain.reconcile import Candidate
 from batchdrop.domain.records import Batch, BatchState
-from batchdrop.formats.api_result import RESULTS_KEPT
+from batchdrop.domain.retries import RESULTS_KEPT
 from batchdrop.ports import ApiBatch, ApiCounts, Claude, Clock, Counters, Ledger, Queue, Queues
 
 log = logging.getLogger(__name__)

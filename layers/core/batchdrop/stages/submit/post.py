@@ -10,41 +10,28 @@ import logging
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from batchdrop.domain import refusals
 from batchdrop.domain.errors import Ambiguous, Incomplete, LostRace, ObjectGone, Refused
 from batchdrop.domain.records import Admission, Batch, BatchState, Job, JobState, RowStatus, Unsent
-from batchdrop.formats.lines import Line
-from batchdrop.formats.rows import BODY_CLOSE, BODY_OPEN, SEPARATOR
-from batchdrop.formats.splice import params_of
-from batchdrop.jobs.batch_rows import LineBlock, line_blocks_of
+from batchdrop.formats.batch_body import BodyWriter, Half
+from batchdrop.formats.input_line import REQUESTS
+from batchdrop.jobs.batch_rows import line_blocks_of
 from batchdrop.jobs.cancel import Cancel
 from batchdrop.jobs.publish import Publish
 from batchdrop.ports import ApiBatch, Claude, Clock, Counters, Deadline, Ledger, Objects, Queue, Queues, Switch, SwitchState
+from batchdrop.reports import sentences
 
 log = logging.getLogger(__name__)
 
 _LEASE_MARGIN = timedelta(seconds=15)
-# Small, so that a stretch of rows goes to the file without a copy in between.
+# Small, so that a block of rows goes to the file without a copy in between.
 _WRITE_BYTES = 1 << 16
 # Two POSTs (the second with a key just replaced) and what follows them fit into the time left.
 _POST_SHARE = 0.4
-
-
-class _Half(NamedTuple):
-    """The first half of a batch, in case it has to be cut in two."""
-
-    next_line: int
-    """Line of the first request of the second half."""
-    next_start: int
-    """Byte offset of that line in the source."""
-    requests: int
-    invalid: int
-    size: int
-    """Bytes of a body of the first half alone."""
 
 
 class _Body(NamedTuple):
@@ -52,7 +39,7 @@ class _Body(NamedTuple):
 
     path: Path
     size: int
-    half: _Half | None
+    half: Half | None
 
 
 class Submit:
@@ -113,7 +100,7 @@ class Submit:
             try:
                 body = self._render(batch, job, Path(folder) / "body.json")
             except ObjectGone:
-                self._end(batch, "input_deleted", "The input was deleted before this row could be sent.")
+                self._end(batch, "input_deleted", sentences.INPUT_DELETED)
                 return
             intended = self._intend(batch, deadline)
             try:
@@ -188,7 +175,7 @@ class Submit:
             admission,
             msgspec.structs.replace(
                 admission,
-                blocked=refusals.blocked_sentence(refusal),
+                blocked=sentences.blocked(refusal),
                 blocked_at=now,
                 probe_at=now + refusals.PROBE_EVERY,
             ),
@@ -202,9 +189,9 @@ class Submit:
         if body.half is not None and batch.attempt == 1 and job.splits < refusals.MAX_SPLITS:
             self._split(batch, body.size, body.half)
         else:
-            self._end(batch, refusal.kind, f"The API refused the request: {refusal}")
+            self._end(batch, refusal.kind, sentences.refused(refusal))
 
-    def _split(self, batch: Batch, size: int, half: _Half) -> None:
+    def _split(self, batch: Batch, size: int, half: Half) -> None:
         ready = msgspec.structs.replace(_ready_again(batch), refusals=batch.refusals + 1)
         first = msgspec.structs.replace(
             ready,
@@ -220,7 +207,7 @@ class Submit:
             span=msgspec.structs.replace(batch.span, start=half.next_start, first_line=half.next_line),
             requests=batch.requests - half.requests,
             invalid=batch.invalid - half.invalid,
-            body_bytes=size - half.size + len(BODY_OPEN) + len(BODY_CLOSE) - 1,
+            body_bytes=half.rest(size),
             revision=0,
         )
         self._ledger.move_batch(batch, first, Counters(queued=-batch.requests, batches_total=1, splits=1), follow_up=second)
@@ -247,56 +234,21 @@ class Submit:
     def _render(self, batch: Batch, job: Job, path: Path) -> _Body:
         """Splices the `params` of every valid row, byte for byte, into a request body on disk."""
         with path.open("wb", buffering=_WRITE_BYTES) as out, line_blocks_of(self._objects, batch) as blocks:
-            rendering = _Rendering(out, f"{job.token}-{batch.attempt}-", batch.requests // 2)
-            for stretch in blocks:
-                rendering.take(stretch)
-            rendering.close()
-        if rendering.requests != batch.requests:
-            raise Incomplete(f"{rendering.requests} of {batch.requests} requests read from {batch.span.object.key}")
-        return _Body(path, rendering.size, rendering.half)
-
-
-class _Rendering:
-    """A request body on its way to disk. `middle`: how many requests its first half has."""
-
-    def __init__(self, out: BinaryIO, id_start: str, middle: int) -> None:
-        self._out = out
-        self._request = f',{{"custom_id":"{id_start}%d","params":'.encode()
-        self._middle = middle
-        self._invalid = 0
-        self.requests = 0
-        self.half: _Half | None = None
-        self.size = out.write(BODY_OPEN)
-
-    def take(self, stretch: LineBlock) -> None:
-        # The first request has no comma before it, the middle one is remembered: those are looked at one by one.
-        special = not self.requests or self.requests <= self._middle < self.requests + stretch.block.lines
-        params = None if special else stretch.params()
-        if params is None:
-            for line, fault in stretch.entries():
-                if fault is None:
-                    self._row(line)
-                else:
-                    self._invalid += 1
-        else:
-            self._rows(stretch.block.number, params)
-
-    def close(self) -> None:
-        self.size += self._out.write(BODY_CLOSE)
-
-    def _row(self, line: Line) -> None:
-        if self.requests == self._middle and self.requests:
-            self.half = _Half(line.number, line.start, self.requests, self._invalid, self.size + len(BODY_CLOSE))
-        self._rows(line.number, [params_of(line.data)])
-
-    def _rows(self, number: int, params: list[msgspec.Raw]) -> None:
-        pieces: list[bytes | msgspec.Raw] = []
-        for line, value in enumerate(params, number):
-            pieces += (self._request % line, value, b"}")
-        if not self.requests:
-            pieces[0] = (self._request % number).removeprefix(SEPARATOR)
-        self.size += self._out.write(b"".join(pieces))
-        self.requests += len(params)
+            body = BodyWriter(out, job.token, batch.attempt, middle=batch.requests // 2)
+            for block in blocks:
+                params = block.params() if body.may_add_all(block.block.lines) else None
+                if params is not None:
+                    body.add_all(block.block.number, params)
+                    continue
+                for line, invalid in block.rows():
+                    if invalid is None:
+                        body.add(line, REQUESTS.params(line.data))
+                    else:
+                        body.leave_out()
+            body.close()
+        if body.requests != batch.requests:
+            raise Incomplete(f"{body.requests} of {batch.requests} requests read from {batch.span.object.key}")
+        return _Body(path, body.size, body.half)
 
 
 def _ready_again(batch: Batch) -> Batch:
