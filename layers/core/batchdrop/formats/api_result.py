@@ -81,9 +81,9 @@ _bare = msgspec.json.Decoder(_Bare).decode
 
 
 def parse_result(line: bytes) -> ApiResult:
-    """Reads one line (its newline may be there). Raises ValueError when it is no result line, saying why.
+    """Reads one line, with or without its newline. Raises ValueError, with the reason, when it is not a result line.
 
-    A line that names its row and its type is always an answer, even if the rest is not as documented: it may have been paid.
+    A line that names its row and its type is always an answer, even if the rest is not as documented: it may have been paid for.
     """
     custom_id, result, raw = _in_one_pass(line) or _in_two(line)
     message = result.message or _Message()
@@ -110,7 +110,7 @@ def parse_result(line: bytes) -> ApiResult:
 
 
 def peek_custom_id(line: bytes) -> str:
-    """The custom id alone, without a look at the rest if it comes first. Raises ValueError when there is none."""
+    """The custom id alone; if it comes first, the rest is not read. Raises ValueError when there is none."""
     found = _FIRST_ID.match(line)
     if found:
         return found[1].decode()
@@ -179,9 +179,9 @@ def _check_whole(line: bytes) -> None:
 
 
 def _in_one_pass(line: bytes) -> tuple[str, _Result, bytes] | None:
-    """Custom id, result and its bytes, if the line is as lines are; None says nothing.
+    """Custom id, result and its bytes, if the line is spelled as the API does it; None says nothing.
 
-    What stands between the name `result` and the line's last brace is the result if it is one JSON value.
+    What is between the name `result` and the line's last brace is the result if it is one JSON value.
     """
     head = _HEAD.match(line)
     if head is None or not line.endswith(b"}"):

@@ -9,7 +9,7 @@ from batchdrop.formats import rawjson
 from batchdrop.formats.input_line import NOTE, is_object, own_custom_id
 from batchdrop.formats.lines import Line
 
-# Of the text of a line that is not JSON, and of an error message.
+# How much is kept of a line that is not JSON, and of an error message.
 MAX_RAW_CHARS = 1_000
 MAX_MESSAGE_CHARS = 2_000
 
@@ -53,10 +53,10 @@ _raw = msgspec.json.Decoder(_RawNote).decode
 
 
 def failed_line(line: Line, *, custom_id: bytes | None, status: RowStatus, error_type: str, message: str, attempts: int) -> bytes:
-    """`custom_id` is the user's own of a valid row (which saves a closer look), None for a row without one and an invalid line.
+    """`custom_id` is the user's own if the row is valid and has one; such a line is mostly not parsed again.
 
-    A field `_batchdrop` of an earlier run is replaced; a missing custom_id becomes `line-<n>`, so that answers of a second run
-    can still be joined. A line that is not a JSON object is kept as text in `_batchdrop.raw`, up to 1,000 characters.
+    The `_batchdrop` field of an earlier run is replaced. A missing custom_id becomes `line-<n>`, so that the answers of a second
+    run can still be joined. A line that is not a JSON object is kept as text in `_batchdrop.raw`, up to 1,000 characters.
     """
     data = line.data
     note: dict[str, object] = {

@@ -1,4 +1,4 @@
-"""`manifest.json`: what a job came to; its last object. Fields may be added, never renamed."""
+"""`manifest.json`: the outcome of a job, written last. Fields may be added, never renamed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def add_usage(totals: dict[str, Usage], more: Mapping[str, Usage]) -> None:
 
 
 def manifest(job: Job, batches: Iterable[Batch], files: Mapping[str, OutputFile], now: datetime) -> bytes:
-    """The last object of a job. Memory: one line per batch of the job (about 200 bytes)."""
+    """Memory: one entry per batch of the job (about 200 bytes)."""
     usage: dict[str, Usage] = {}
     listed = []
     for batch in batches:

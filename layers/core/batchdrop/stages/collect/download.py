@@ -21,7 +21,7 @@ _PAUSE = 1.0
 
 
 class NotOurs(BatchdropError):
-    """The first result shows that an adopted batch is somebody else's."""
+    """The first result shows that an adopted batch belongs to someone else."""
 
 
 class Results:

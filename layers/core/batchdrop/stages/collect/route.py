@@ -21,7 +21,7 @@ from batchdrop.stages.collect.pieces import PartWriter
 
 
 class Routed(Record, frozen=True):
-    """What a batch came to."""
+    """The outcome of a batch."""
 
     counts: Counts
     usage: dict[str, Usage]
@@ -45,7 +45,7 @@ class _Tokens:
 
 
 class Router:
-    """`may_retry`: whether rows that failed for a passing reason go again."""
+    """`may_retry`: whether rows that failed for a temporary reason are sent again."""
 
     def __init__(
         self, batch: Batch, token: str, results: PartWriter, failed: PartWriter, retry: PartWriter, *, may_retry: bool

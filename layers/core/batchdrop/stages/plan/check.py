@@ -28,9 +28,9 @@ def in_chunks(lines: Iterator[Line]) -> Iterator[list[Line]]:
 
 
 def checked(chunk: list[Line], seen: IdSet, broken: InvalidLine | None = None) -> Iterator[tuple[Line, Row | InvalidLine]]:
-    """The rows of a chunk, blank lines left out, repeated custom ids made invalid.
+    """The rows of a chunk without its blank lines; a row that repeats a custom id is invalid.
 
-    `broken`: what to say of the chunk's last line, where a damaged gzip stream breaks off. Raises OutOfDisk.
+    `broken`: what is wrong with the chunk's last line, if a damaged gzip stream breaks off there. Raises OutOfDisk.
     """
     check = REQUESTS.check
     rows = [(line, check(line)) for line in chunk if line.data]

@@ -1,6 +1,6 @@
-"""Make lines of what was dropped: a batch is a byte range of lines, and not every kind of file has them.
+"""Turn the dropped file into lines: a batch is a byte range of them.
 
-This is the one place that knows kinds of files. Everything after it reads lines.
+This is the only place that knows kinds of files. Everything after it reads lines.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from batchdrop.formats.gzip_stream import InflateError
 from batchdrop.ports import Objects
 from batchdrop.reports import sentences
 
-# Enough to tell every kind of file by its first bytes.
+# What it takes to recognise gzip.
 _HEAD_BYTES = 2
 _CHUNK = 1 << 20
 
@@ -25,14 +25,14 @@ class Source(NamedTuple):
 
     object: ObjectRef
     broken: Unsent | None = None
-    """The file is damaged; what came before is kept, and its last line is where it broke off."""
+    """The file is damaged: the last line is where it breaks off, and why."""
 
 
 def prepare(objects: Objects, ref: ObjectRef, copy: str, max_bytes: int) -> Source:
     """The object itself if it holds lines, else lines made from it and stored under the key `copy`.
 
-    Its content says what it is, never its name: a `.gz` that holds plain text is plain text. Raises Rejected for more than
-    `max_bytes` of lines.
+    The content decides, never the name: a `.gz` that holds plain text is plain text. Raises Rejected for more than `max_bytes`
+    of lines.
     """
     if gzip_stream.sniff(_head(objects, ref)):
         return _decompressed(objects, ref, copy, max_bytes)
@@ -49,7 +49,7 @@ def _head(objects: Objects, ref: ObjectRef) -> bytes:
 
 
 def _decompressed(objects: Objects, ref: ObjectRef, copy: str, max_bytes: int) -> Source:
-    """A stream that breaks off keeps what came before; the copy's last line then ends in the reason."""
+    """What comes before any damage is kept; the copy's last line then ends with the reason."""
     broken: Unsent | None = None
     size = 0
     with objects.read(ref) as stream, objects.writer(copy) as writer:
