@@ -307,6 +307,12 @@ def _row(number: int, data: bytes) -> Row:
     if "params" not in found:
         raise _Fault("missing_params", "The field params is missing. It holds the request: model, max_tokens and messages.")
     params = bytes(found["params"])
+    max_tokens, model = _check_params(params)
+    return Row(number, custom_id, params, max_tokens, model)
+
+
+def _check_params(params: bytes) -> tuple[int, str]:
+    """`max_tokens` and `model` of sound JSON that can be sent as `params`. Raises _Fault."""
     if params[:1] != b"{":
         raise _Fault("invalid_params", f"params is {_kind(params)}; it must be an object with model, max_tokens and messages.")
     _check_unique(params, "params.")
@@ -320,7 +326,7 @@ def _row(number: int, data: bytes) -> Row:
     for name, (harmless, reason) in _REFUSED.items():
         if name in values and values[name] not in harmless:
             raise _Fault("unsupported_parameter", f"params.{name} is not supported in a batch: {reason}. Remove it.")
-    return Row(number, custom_id, params, max_tokens, model)
+    return max_tokens, model
 
 
 def _check_unique(data: bytes, where: str) -> None:
