@@ -19,7 +19,7 @@ from batchdrop.domain.errors import Ambiguous, Incomplete, LostRace, ObjectGone,
 from batchdrop.domain.records import Admission, Batch, BatchState, Job, JobState, RowStatus, Unsent
 from batchdrop.formats.batch_body import BodyWriter, Half
 from batchdrop.formats.input_line import REQUESTS
-from batchdrop.jobs.batch_rows import line_blocks_of
+from batchdrop.jobs.batch_rows import LineBlock, line_blocks_of
 from batchdrop.jobs.cancel import Cancel
 from batchdrop.jobs.publish import Publish
 from batchdrop.ports import ApiBatch, Claude, Clock, Counters, Deadline, Ledger, Objects, Queue, Queues, Switch, SwitchState
@@ -236,19 +236,24 @@ class Submit:
         with path.open("wb", buffering=_WRITE_BYTES) as out, line_blocks_of(self._objects, batch) as blocks:
             body = BodyWriter(out, job.token, batch.attempt, middle=batch.requests // 2)
             for block in blocks:
-                params = block.params() if body.may_add_all(block.block.lines) else None
-                if params is not None:
-                    body.add_all(block.block.number, params)
-                    continue
-                for line, invalid in block.rows():
-                    if invalid is None:
-                        body.add(line, REQUESTS.params(line.data))
-                    else:
-                        body.leave_out()
+                _add(body, block)
             body.close()
         if body.requests != batch.requests:
             raise Incomplete(f"{body.requests} of {batch.requests} requests read from {batch.span.object.key}")
         return _Body(path, body.size, body.half)
+
+
+def _add(body: BodyWriter, block: LineBlock) -> None:
+    """Adds the rows of a block that are sent, all at once where that is possible."""
+    params = block.params() if body.may_add_all(block.block.lines) else None
+    if params is not None:
+        body.add_all(block.block.number, params)
+        return
+    for line, invalid in block.rows():
+        if invalid is None:
+            body.add(line, REQUESTS.params(line.data))
+        else:
+            body.leave_out()
 
 
 def _ready_again(batch: Batch) -> Batch:
