@@ -39,17 +39,8 @@ class _NumberedNote(msgspec.Struct, frozen=True, rename={"note": NOTE}):
     note: _Numbered
 
 
-class _Raw(msgspec.Struct, frozen=True):
-    raw: str
-
-
-class _RawNote(msgspec.Struct, frozen=True, rename={"note": NOTE}):
-    note: _Raw
-
-
 _failed = msgspec.json.Decoder(_Failed).decode
 _numbered = msgspec.json.Decoder(_NumberedNote).decode
-_raw = msgspec.json.Decoder(_RawNote).decode
 
 
 def failed_line(line: Line, *, custom_id: bytes | None, status: RowStatus, error_type: str, message: str, attempts: int) -> bytes:
@@ -100,7 +91,6 @@ def _printable(text: str) -> str:
 
 
 def _earlier_raw(data: bytes) -> dict[str, object]:
-    try:
-        return {"raw": _raw(data).note.raw[:MAX_RAW_CHARS]}
-    except msgspec.ValidationError:
-        return {}
+    note = msgspec.json.decode(data)[NOTE]
+    raw = note.get("raw") if isinstance(note, dict) else None
+    return {"raw": raw[:MAX_RAW_CHARS]} if isinstance(raw, str) else {}

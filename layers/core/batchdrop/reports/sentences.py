@@ -50,6 +50,11 @@ def done(job: Job) -> str:
     return f"{start}; {others} in failed.jsonl with the reason."
 
 
+def subject(job: Job, outcome: JobState) -> str:
+    """Of the notification that the job has ended."""
+    return f"Batchdrop job {outcome}: {job.id}"
+
+
 # ---------------------------------------------------------------- why a file was rejected
 
 DELETED_BEFORE_READING = "The file was deleted before it could be read. Nothing was sent; drop it again to run it."

@@ -17,6 +17,7 @@ from batchdrop.domain.records import Batch, Job, JobState, ObjectRef, Part
 from batchdrop.formats import checksums
 from batchdrop.jobs.publish import Publish
 from batchdrop.ports import Clock, Ledger, Notices, Objects
+from batchdrop.reports import sentences
 from batchdrop.reports.manifest import OutputFile, manifest, output_file
 from batchdrop.reports.status import counts_of
 
@@ -81,7 +82,7 @@ class Finish:
         """The manifest is written: subscribers (at least once), the table and the status follow."""
         outcome = job.outcome or JobState.done
         self._notices.publish(
-            f"Batchdrop job {outcome}: {job.id}",
+            sentences.subject(job, outcome),
             {
                 "job_id": job.id,
                 "state": outcome,
