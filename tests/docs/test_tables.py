@@ -12,8 +12,9 @@ from batchdrop.domain import refusals
 from batchdrop.domain.open_work import OpenWork
 from batchdrop.domain.transitions import BATCH_EDGES, JOB_EDGES
 from batchdrop.formats import lines, rawjson
+from batchdrop.formats.input_line import REQUESTS
+from batchdrop.formats.invalid_line import InvalidLine
 from batchdrop.formats.lines import Line
-from batchdrop.formats.rows import Invalid, parse
 from local.stages import STAGES
 from tests.docs.pages import ROOT, code, commands, section, table_rows
 from tests.template import facts
@@ -183,10 +184,10 @@ def test_each_event_is_shown_in_a_function() -> None:
 def test_the_broken_rows_of_the_example() -> None:
     told = {int(row[0]): row[2] for row in _rows_by_number(ROOT / "examples" / "README.md")}
     judged = [
-        parse(Line(number, 0, 0, data, cut=False))
+        REQUESTS.check(Line(number, 0, 0, data, cut=False))
         for number, data in enumerate((ROOT / "examples" / "reviews.jsonl").read_bytes().splitlines(), 1)
     ]
-    invalid = {row.line: f"`invalid` (`{row.type}`)" for row in judged if isinstance(row, Invalid)}
+    invalid = {row.line: f"`invalid` (`{row.type}`)" for row in judged if isinstance(row, InvalidLine)}
     assert {line: end for line, end in told.items() if line in invalid} == invalid
     assert sorted(set(told) - set(invalid)) == [35, 46]  # a repeated id, which no line shows alone, and what the API finds
 

@@ -81,7 +81,7 @@ def test_a_file_of_one_bad_line_is_rejected(name: str) -> None:
     stack.run()
     status = stack.document("status.json")
     assert status["state"] == "rejected"
-    assert status["message"] == "None of the 1 rows can be sent; failed.jsonl gives the reason for each."
+    assert status["message"] == "The only row cannot be sent; failed.jsonl gives the reason."
     assert stack.document("manifest.json")["state"] == "rejected"
     assert len(stack.lines("failed.jsonl")) == 1
     assert not stack.claude.bodies
@@ -308,4 +308,4 @@ def test_more_custom_ids_than_the_disk_holds(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(IdSet, "add_all", full)
     stack = Stack()
     stack.drop("inbox/ids.jsonl", GOOD)
-    assert "more custom ids than this stack can compare" in stack.document("status.json")["message"]
+    assert "more custom_id values than this stack can check" in stack.document("status.json")["message"]

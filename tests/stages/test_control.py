@@ -177,7 +177,7 @@ class TestRetry:
         job = stack.job()
         stack.command("retry", job.id)
         key = f"inbox/team/a.retry-of-{job.id}.jsonl"
-        assert f"3 failed rows was dropped as {key}" in stack.document("status.json", job)["message"]
+        assert f"3 failed rows are being retried as {key}" in stack.document("status.json", job)["message"]
         again = [json.loads(line) for line in stack.objects.body(key).splitlines()]
         assert [line["_batchdrop"]["line"] for line in again] == [2, 3, 4]
 
@@ -208,7 +208,7 @@ class TestRetry:
     def test_before_the_end(self) -> None:
         stack = dropped()
         stack.command("retry", stack.job().id)
-        assert "once the job has ended" in stack.document("status.json")["message"]
+        assert "only after it has ended" in stack.document("status.json")["message"]
 
 
 def test_approve_without_anything_to_approve() -> None:
@@ -230,7 +230,7 @@ def test_an_unknown_job() -> None:
     stack.command("cancel", "20261122T003115Z-aaaaaaaaaaaaaaaa")
     status = json.loads(stack.objects.body("outbox/20261122T003115Z-aaaaaaaaaaaaaaaa/status.json"))
     assert status["state"] == "unknown"
-    assert "does not exist here" in status["message"]
+    assert "a job that does not exist" in status["message"]
     assert not stack.failures
 
 

@@ -18,7 +18,7 @@ def test_nothing_is_sent_unless_it_says_run(text: str | None) -> None:
     minutes(stack, 20)
     assert stack.claude.ids == []
     assert stack.job().state is JobState.running
-    assert "The switch is at" in stack.document("status.json")["message"]
+    assert "The switch is set to" in stack.document("status.json")["message"]
     stack.switch.text = "run"
     stack.run()
     assert stack.job().state is JobState.done

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchdrop.formats.api_result import ApiResult, parse_result, peek_custom_id, retryable
+from batchdrop.domain.errors import Incomplete
+from batchdrop.formats.api_result import (
+    ApiResult,
+    first_custom_id,
+    line_number_reader,
+    parse_result,
+    peek_custom_id,
+    result_lines,
+)
 
 USAGE = {
     "input_tokens": 1,
@@ -111,32 +119,6 @@ def test_a_peek_at_nonsense_is_a_value_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "error_type", "expected"),
-    [
-        ("errored", "overloaded_error", True),
-        ("errored", "api_error", True),
-        ("errored", "rate_limit_error", True),
-        ("errored", "timeout_error", True),
-        ("expired", "", True),
-        ("missing", "", True),
-        ("errored", "invalid_request_error", False),
-        ("errored", "authentication_error", False),
-        ("errored", "permission_error", False),
-        ("errored", "not_found_error", False),
-        ("errored", "request_too_large", False),
-        ("errored", "billing_error", False),
-        ("errored", "an_error_of_tomorrow", False),
-        ("errored", "", False),
-        ("canceled", "", False),
-        ("succeeded", "api_error", False),
-        ("a_new_word", "api_error", False),
-    ],
-)
-def test_what_is_tried_again(kind: str, error_type: str, expected: bool) -> None:
-    assert retryable(kind, error_type) is expected
-
-
-@pytest.mark.parametrize(
     "line",
     [
         b'{"custom_id":"a-1-2","result":{"type":"succeeded","message":{"model":"m"}}}',
@@ -151,3 +133,40 @@ def test_the_result_is_the_one_json_value_of_that_name_wherever_it_stands(line: 
     answer = parse_result(line)
     assert (answer.custom_id, answer.type, answer.model) == ("a-1-2", "succeeded", "m")
     assert json.loads(answer.result) == {"type": "succeeded", "message": {"model": "m"}}
+
+
+# ---------------------------------------------------------------- streams of lines
+
+
+@given(st.lists(st.sampled_from([b"{}", b'"\xe2\x80\xa8"', b'"\xc2\x85"', b"\n", b"\n\n"])), st.lists(st.integers(1, 5)))
+def test_lines_are_the_same_in_any_chunks(pieces: list[bytes], sizes: list[int]) -> None:
+    data = b"\n".join(pieces) + b"\n"
+    chunks, rest = [], data
+    for size in sizes:
+        chunks.append(rest[:size])
+        rest = rest[size:]
+    assert list(result_lines([*chunks, rest])) == [line for line in data.split(b"\n") if line]
+
+
+def test_a_stream_that_ends_within_a_line_is_incomplete() -> None:
+    assert list(result_lines([b'{"a":1}\n{"a"', b":2}"])) == [b'{"a":1}', b'{"a":2}']
+    with pytest.raises(Incomplete, match="within a line"):
+        list(result_lines([b'{"a":1}\n{"a":']))
+
+
+def test_the_first_custom_id_of_a_stream() -> None:
+    assert first_custom_id([b"\n", result({"type": "expired"}, "t-1-9"), b"\n", b"rubbish\n"]) == "t-1-9"
+    with pytest.raises(Incomplete, match="no line"):
+        first_custom_id([b"\n"])
+
+
+@pytest.mark.parametrize(
+    ("custom_id", "expected"),
+    [("t-1-7", 7), ("t-1-123456789012", 123456789012), ("t-2-7", 0), ("t-1-", 0), ("t-1-x", 0), ("t-1-7-1", 0), ("", 0)],
+)
+def test_the_line_number_in_a_custom_id_of_the_same_attempt(custom_id: str, expected: int) -> None:
+    number_of = line_number_reader("t-1-")
+    members = {"custom_id": custom_id, "result": {"type": "expired"}}
+    for line in (members, dict(reversed(members.items()))):
+        for separators in ((",", ":"), (", ", ": ")):
+            assert number_of(json.dumps(line, separators=separators).encode()) == expected

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchdrop.domain.ids import CustomId
+from batchdrop.formats.input_line import REQUESTS, Row
+from batchdrop.formats.invalid_line import InvalidLine
 from batchdrop.formats.lines import Line, read_lines
-from batchdrop.formats.rows import BODY_CLOSE, BODY_OPEN, SEPARATOR, Invalid, Row, parse, render
 from batchdrop.stages.plan.cutter import ANSWER_BYTES_FIXED, ANSWER_BYTES_PER_TOKEN, Cut, Cutter, Limits
+from tests.input_lines import body_of
 
 TOKEN = "abcdefghijklmnop"
 WIDE = Limits(100_000, 256_000_000, 10**12, 10**12, 10**12)
@@ -37,30 +38,23 @@ LIMITS = st.builds(
 )
 
 
-def cut_all(lines: list[Line], limits: Limits, *, attempt: int = 1, blank: bool = True) -> list[Cut]:
-    cutter = Cutter(limits, attempt=attempt)
-    taken = [cutter.take(line, parse(line) if line.data else None) for line in lines if line.data or blank]
+def cut_all(lines: list[Line], limits: Limits) -> list[Cut]:
+    cutter = Cutter(limits)
+    taken = [cutter.take(line, REQUESTS.check(line)) for line in lines if line.data]
     return [cut for cut in (*taken, cutter.finish()) if cut is not None]
 
 
 def rows_of(cut: Cut, lines: list[Line]) -> list[Row]:
-    parsed = [parse(line) for line in lines if cut.start <= line.start < cut.end and line.data]
+    parsed = [REQUESTS.check(line) for line in lines if cut.start <= line.start < cut.end and line.data]
     return [row for row in parsed if isinstance(row, Row)]
 
 
-def body_of(rows: list[Row], attempt: int) -> bytes:
-    requests = [render(row, str(CustomId(TOKEN, attempt, row.line))) for row in rows]
-    return BODY_OPEN + SEPARATOR.join(requests) + BODY_CLOSE
-
-
-@given(LINES, LIMITS, st.sampled_from([1, 3, 12]), st.integers(1, 2_000), st.booleans())
-def test_cuts_cover_every_line_once_and_stay_within_the_limits(
-    texts: list[str], limits: Limits, attempt: int, first_line: int, blank: bool
-) -> None:
+@given(LINES, LIMITS, st.integers(1, 2_000))
+def test_cuts_cover_every_line_once_and_stay_within_the_limits(texts: list[str], limits: Limits, first_line: int) -> None:
     data = "\n".join(texts).encode()
     lines = list(read_lines(io.BytesIO(data), start=50, first_line=first_line))
-    cuts = cut_all(lines, limits, attempt=attempt, blank=blank)
-    taken = [line for line in lines if line.data or blank]
+    cuts = cut_all(lines, limits)
+    taken = [line for line in lines if line.data]
 
     covered = [line.number for cut in cuts for line in taken if cut.start <= line.start < cut.end]
     assert covered == [line.number for line in taken]
@@ -69,7 +63,7 @@ def test_cuts_cover_every_line_once_and_stay_within_the_limits(
         rows = rows_of(cut, lines)
         answer = sum(row.max_tokens * ANSWER_BYTES_PER_TOKEN + ANSWER_BYTES_FIXED for row in rows)
         assert cut.requests == len(rows)
-        assert cut.body_bytes == (len(body_of(rows, attempt)) if rows else 0)
+        assert cut.body_bytes == (len(body_of(rows, TOKEN)) if rows else 0)
         assert cut.invalid == sum(line.data == b"no json" for line in taken if cut.start <= line.start < cut.end)
         assert cut.requests <= limits.max_requests
         assert cut.requests <= 1 or (cut.body_bytes <= limits.max_body_bytes and answer <= limits.max_answer_bytes)
@@ -82,12 +76,12 @@ def test_cuts_cover_every_line_once_and_stay_within_the_limits(
 def test_no_batch_ends_before_it_is_full(texts: list[str], limits: Limits) -> None:
     lines = list(read_lines(io.BytesIO("\n".join(texts).encode())))
     for cut in cut_all(lines, limits)[:-1]:
-        following = next(line for line in lines if line.start >= cut.end)
+        following = next(line for line in lines if line.start >= cut.end and line.data)
         rows = rows_of(cut, lines) + rows_of(cut._replace(start=following.start, end=following.end), lines)
         answer = sum(row.max_tokens * ANSWER_BYTES_PER_TOKEN + ANSWER_BYTES_FIXED for row in rows)
         assert (
             len(rows) > limits.max_requests
-            or len(body_of(rows, 1)) > limits.max_body_bytes
+            or len(body_of(rows, TOKEN)) > limits.max_body_bytes
             or answer > limits.max_answer_bytes
             or following.end - cut.start > limits.max_span_bytes
             or following.number - cut.first_line >= limits.max_span_lines
@@ -101,7 +95,7 @@ def lines_of(*texts: str) -> list[Line]:
 def test_exactly_full_is_not_too_full() -> None:
     lines = lines_of(*[row_text(10, 5)] * 6)
     assert [cut.requests for cut in cut_all(lines, WIDE._replace(max_requests=3))] == [3, 3]
-    size = len(body_of(rows_of(cut_all(lines[:3], WIDE)[0], lines), 1))
+    size = len(body_of(rows_of(cut_all(lines[:3], WIDE)[0], lines), TOKEN))
     assert [cut.requests for cut in cut_all(lines, WIDE._replace(max_body_bytes=size))] == [3, 3]
     assert [cut.requests for cut in cut_all(lines, WIDE._replace(max_body_bytes=size - 1))] == [2, 2, 2]
 
@@ -130,7 +124,7 @@ def test_nothing_taken_nothing_cut() -> None:
 def test_it_can_be_used_again_after_finish() -> None:
     cutter = Cutter(WIDE)
     line = Line(1, 0, 2, b"x", False)
-    invalid = Invalid(1, "not_json", "", b"x", False)
+    invalid = InvalidLine(line=1, type="not_json", message="")
     cutter.take(line, invalid)
     first = cutter.finish()
     cutter.take(line, invalid)

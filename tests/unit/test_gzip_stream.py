@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchdrop.formats import gzip_stream
-from batchdrop.formats.gzip_stream import InflateError, Inflater, sniff
+from batchdrop.formats.gzip_stream import InflateError, inflate, sniff
 
 
 def pieces(data: bytes, size: int) -> Iterator[bytes]:
@@ -20,10 +20,7 @@ def pieces(data: bytes, size: int) -> Iterator[bytes]:
 
 
 def unpack(data: bytes, size: int = 1 << 16, max_output: int = 1 << 30) -> bytes:
-    inflater = Inflater(max_output)
-    out = [piece for part in pieces(data, size) for piece in inflater.feed(part)]
-    inflater.finish()
-    return b"".join(out)
+    return b"".join(inflate(pieces(data, size), max_output))
 
 
 def error_of(data: bytes, size: int = 1 << 16, max_output: int = 1 << 30) -> str:
@@ -56,7 +53,7 @@ def test_members_and_padding_in_any_pieces(members: list[bytes], zeros: int, siz
 def test_output_comes_in_bounded_pieces_and_in_full() -> None:
     # Long repeats leave zlib holding output when all input is consumed.
     plain = b"\0" * (3 * gzip_stream._PIECE_BYTES)
-    found = list(Inflater(1 << 30).feed(gzip.compress(plain)))
+    found = list(inflate([gzip.compress(plain)], 1 << 30))
     assert max(map(len, found)) <= gzip_stream._PIECE_BYTES
     assert b"".join(found) == plain
 
@@ -112,11 +109,10 @@ def test_a_bomb_stops_at_the_limit_in_bounded_memory() -> None:
     squeeze = zlib.compressobj(9, zlib.DEFLATED, 31)
     million = b"\0" * 1_000_000
     bomb = b"".join(squeeze.compress(million) for _ in range(200)) + squeeze.flush()
-    inflater = Inflater(10_000_000)
     tracemalloc.start()
     try:
         with pytest.raises(InflateError, match=r"10,000,000 bytes"):
-            sum(len(piece) for piece in inflater.feed(bomb))
+            sum(len(piece) for piece in inflate([bomb], 10_000_000))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

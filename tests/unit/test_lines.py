@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchdrop.formats import lines
-from batchdrop.formats.lines import CUT_BYTES, Line, read_lines, read_numbered
+from batchdrop.formats.lines import CUT_BYTES, Line, read_lines
 
 TEXT = st.lists(st.sampled_from([b"\n", b"\r\n", b"\r", b" ", b"a", b"\xe2\x80\xa8", b"\xc2\x85", b"{}", b"xyz" * 5])).map(
     b"".join
@@ -110,14 +110,3 @@ def test_an_endless_line_takes_the_memory_of_a_chunk() -> None:
         tracemalloc.stop()
     assert (line.cut, line.end, len(line.data)) == (True, 200 * lines._CHUNK_BYTES, CUT_BYTES)
     assert peak < 4_000_000
-
-
-def test_numbered_lines_carry_their_own_number() -> None:
-    found = list(read_numbered(io.BytesIO(b'12\t{"a":\t1}\n40\tx'), start=5))
-    assert found == [Line(12, 5, 17, b'{"a":\t1}', False), Line(40, 17, 21, b"x", False)]
-
-
-@pytest.mark.parametrize("data", [b"{}\n", b"\t{}\n", b"x1\t{}\n"])
-def test_a_numbered_line_without_a_number_is_an_error(data: bytes) -> None:
-    with pytest.raises(ValueError, match="byte 0"):
-        list(read_numbered(io.BytesIO(data)))

@@ -59,7 +59,7 @@ BATCHES: dict[str, Callable[[Batch, Job], Move[Batch]]] = {
     "ruled_out": lambda one, _: transitions.ruled_out(one, ("api-other",)),
     "refused": lambda one, _: transitions.refused(one, not_before=LATER),
     "released": lambda one, _: transitions.released(one),
-    "split": lambda one, _: transitions.split(one, half_of(one), rest_body_bytes=100),
+    "split": lambda one, _: transitions.split(one, half_of(one)),
     "unsent": lambda one, _: transitions.unsent(one, WHY, now=LATER),
     "canceling": lambda one, _: transitions.canceling(one),
     "ended": lambda one, _: transitions.ended(one, ended_at=LATER, created_at=START, result_lines=one.requests, now=LATER),
@@ -80,7 +80,7 @@ ASKS: dict[str, Callable[[Batch], bool]] = {
 def half_of(one: Batch) -> Half:
     requests = one.requests // 2
     line = one.first_line + requests + one.invalid
-    return Half(next_line=line, next_start=100, requests=requests, invalid=one.invalid, body_bytes=100)
+    return Half(next_line=line, next_start=100, requests=requests, invalid=one.invalid, body_bytes=100, rest_body_bytes=100)
 
 
 def rows_of(one: Batch, of: Job) -> Collected:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from tests.upgrade.moment import MOMENTS, kind_of, load, read
 
 # Long enough for the longest patience of repair.
 MINUTES = 3 * 24 * 60
+# What is said about a row, and the reason that ends the last line of a damaged gzip file.
+_SENTENCE = re.compile(r'(?<="message":)"(?:[^"\\]|\\.)*"|(?<=\[gzip_truncated: )[^]]*')
 
 
 @pytest.fixture(params=MOMENTS, ids=lambda file: file.stem)
@@ -31,7 +34,23 @@ def test_every_job_ends_as_it_would_have(moment: dict[str, Any]) -> None:
     assert stack.audit() == []
     assert [error for _, error in stack.failures if not isinstance(error, BatchdropError)] == []
     written = {key: stack.objects.body(key).decode() for key in stack.objects.keys("outbox/") if not key.endswith("/status.json")}
-    assert written == moment["outputs"]
+    assert unworded(written) == unworded(moment["outputs"])
+
+
+def unworded(outputs: dict[str, str]) -> dict[str, str]:
+    """Without sentences: they are reworded from one version to the next, and change the size of the file that they are in."""
+    return {
+        key: _unworded_manifest(text) if key.endswith("/manifest.json") else _SENTENCE.sub("", text)
+        for key, text in outputs.items()
+    }
+
+
+def _unworded_manifest(text: str) -> str:
+    document = json.loads(text)
+    del document["message"]
+    if "failed.jsonl" in document["files"]:
+        document["files"]["failed.jsonl"] = {"lines": document["files"]["failed.jsonl"]["lines"]}
+    return json.dumps(document)
 
 
 def test_items_are_written_as_they_were_read(moment: dict[str, Any]) -> None:

@@ -11,9 +11,8 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from batchdrop.domain.records import Record
-from batchdrop.formats.api_result import peek_custom_id
+from batchdrop.formats.api_result import peek_custom_id, result_lines
 from batchdrop.ports import Claude
-from batchdrop.stages.collect.download import split_lines
 
 _EMULATOR_SECONDS = 60.0
 
@@ -65,7 +64,7 @@ class ListedEvidence:
 
     def _of_results(self, api_id: str) -> Iterator[str]:
         with self._claude.results(api_id) as chunks:
-            for line in split_lines(chunks):
+            for line in result_lines(chunks):
                 yield peek_custom_id(line)
 
 

@@ -8,60 +8,22 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
-import msgspec
 from msgspec.structs import asdict
 
 from batchdrop.domain import keys
 from batchdrop.domain.errors import ObjectGone
-from batchdrop.domain.records import Job, JobState, Record, RowStatus
+from batchdrop.domain.records import Job, RowStatus
 from batchdrop.formats.checksums import Crc64
-from batchdrop.formats.lines import Line, read_lines
-from batchdrop.formats.splice import custom_id_of
+from batchdrop.formats.failed_line import read_failure
+from batchdrop.formats.input_line import REQUESTS, own_custom_id
+from batchdrop.formats.lines import MAX_OUTPUT_LINE_BYTES, Line, read_lines
+from batchdrop.formats.result_line import read_result_line
 from batchdrop.ports import Objects
-from batchdrop.stages.collect.pieces import OWN_LINE_BYTES
+from batchdrop.reports.manifest import Manifest, OutputFile, read_manifest
 from batchdrop_cli.audit.findings import Finding, Severity
 from batchdrop_cli.audit.sent_rows import SentRows
 
 _CHUNK = 1 << 20
-
-
-class _File(Record, frozen=True):
-    lines: int
-    size: int
-    checksum: str
-
-
-class _Manifest(Record, frozen=True):
-    job_id: str
-    state: JobState
-    counts: dict[str, int]
-    files: dict[str, _File]
-
-
-class _Note(msgspec.Struct, frozen=True):
-    line: int
-    status: str
-    attempts: int
-
-
-class _Failed(msgspec.Struct, frozen=True, rename={"note": "_batchdrop"}):
-    note: _Note
-
-
-class _ResultType(msgspec.Struct, frozen=True):
-    type: str
-
-
-class _Result(msgspec.Struct, frozen=True):
-    custom_id: msgspec.Raw
-    line: int
-    attempts: int
-    result: _ResultType
-
-
-_decode_manifest = msgspec.json.Decoder(_Manifest).decode
-_decode_failed = msgspec.json.Decoder(_Failed).decode
-_decode_result = msgspec.json.Decoder(_Result).decode
 
 
 class _End(NamedTuple):
@@ -86,7 +48,7 @@ class OutputFiles:
 
     def check(self, *, has_batches: bool) -> Iterator[Finding]:
         try:
-            manifest = _decode_manifest(self._objects.get(self._folder + "manifest.json"))
+            manifest = read_manifest(self._objects.get(self._folder + "manifest.json"))
         except ObjectGone:
             yield self._finding("no_manifest", "the job has ended and has no manifest.json")
             return
@@ -97,14 +59,14 @@ class OutputFiles:
         if has_batches:
             yield from self._rows(manifest)
 
-    def _manifest(self, manifest: _Manifest) -> Iterator[Finding]:
+    def _manifest(self, manifest: Manifest) -> Iterator[Finding]:
         if (manifest.job_id, manifest.state) != (self._job.id, self._job.state):
             yield self._finding("manifest", f"the manifest says {manifest.state}, the table {self._job.state}")
         for name, number in asdict(self._job.counts).items():
             if manifest.counts.get(name) != number:
                 yield self._finding("counter", f"{name} is {manifest.counts.get(name)} in the manifest, {number} in the table")
 
-    def _written_once(self, manifest: _Manifest) -> Iterator[Finding]:
+    def _written_once(self, manifest: Manifest) -> Iterator[Finding]:
         last = self._objects.head(self._folder + "manifest.json").written_at
         for name in ("manifest.json", *manifest.files):
             try:
@@ -126,7 +88,7 @@ class OutputFiles:
             return False
         return True
 
-    def _file(self, name: str, file: _File) -> Iterator[Finding]:
+    def _file(self, name: str, file: OutputFile) -> Iterator[Finding]:
         crc, sha, size, lines = Crc64(), hashlib.sha256(), 0, 0
         try:
             ref = self._objects.head(self._folder + name).ref
@@ -146,7 +108,7 @@ class OutputFiles:
 
     # ------------------------------------------------------------ row by row
 
-    def _rows(self, manifest: _Manifest) -> Iterator[Finding]:
+    def _rows(self, manifest: Manifest) -> Iterator[Finding]:
         """Input, results and failures side by side: every row is in exactly one of the two."""
         with ExitStack() as stack:
             results = _Ends("results.jsonl", stack.enter_context(self._ends("results.jsonl", manifest, _result_end)))
@@ -191,7 +153,7 @@ class OutputFiles:
             sent = self._sent.attempts(line.number)
             kind = "sent_after_success" if end.status == "succeeded" and len(sent) > end.attempts else "attempts"
             yield self._finding(kind, f"{source.name} says {end.attempts} attempts; the API accepted {sent}", line=line.number)
-        if end.custom_id is not None and end.custom_id != (custom_id_of(line.data) or b'"line-%d"' % line.number):
+        if end.custom_id is not None and end.custom_id != (REQUESTS.custom_id(line.data) or own_custom_id(line.number)):
             yield self._finding("custom_id", f"{source.name} has another custom_id than the input", line=line.number)
 
     def _rest(self, results: _Ends, failed: _Ends) -> Iterator[tuple[_Ends, _End]]:
@@ -206,12 +168,12 @@ class OutputFiles:
             yield read_lines(stream)
 
     @contextmanager
-    def _ends(self, name: str, manifest: _Manifest, read: Callable[[bytes], _End]) -> Iterator[Iterator[_End]]:
+    def _ends(self, name: str, manifest: Manifest, read: Callable[[bytes], _End]) -> Iterator[Iterator[_End]]:
         if name not in manifest.files:
             yield iter(())
             return
         with self._objects.read(self._objects.head(self._folder + name).ref) as stream:
-            yield (read(line.data) for line in read_lines(stream, max_line=OWN_LINE_BYTES))
+            yield (read(line.data) for line in read_lines(stream, max_line=MAX_OUTPUT_LINE_BYTES))
 
     def _finding(self, kind: str, sentence: str, severity: Severity = Severity.error, line: int | None = None) -> Finding:
         return Finding(severity=severity, kind=kind, sentence=sentence, job_id=self._job.id, line=line)
@@ -237,10 +199,10 @@ class _Ends:
 
 
 def _result_end(data: bytes) -> _End:
-    result = _decode_result(data)
+    result = read_result_line(data)
     return _End(result.line, result.result.type, result.attempts, bytes(result.custom_id))
 
 
 def _failed_end(data: bytes) -> _End:
-    note = _decode_failed(data).note
-    return _End(note.line, note.status, note.attempts, None)
+    failure = read_failure(data)
+    return _End(failure.line, failure.status, failure.attempts, None)

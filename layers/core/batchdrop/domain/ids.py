@@ -11,7 +11,6 @@ from typing import NamedTuple
 from batchdrop.domain.records import ObjectRef
 
 _TOKEN_BYTES = 10
-_JOB_ID = re.compile(r"\d{8}T\d{6}Z-[a-z2-7]{16}")
 _CUSTOM_ID = re.compile(r"([a-z2-7]{16})-(\d{1,2})-(\d{1,12})")
 
 
@@ -26,13 +25,14 @@ def job_id(source: ObjectRef, written_at: datetime) -> str:
     return f"{written_at:%Y%m%dT%H%M%SZ}-{job_token(source)}"
 
 
-def is_job_id(text: str) -> bool:
-    return _JOB_ID.fullmatch(text) is not None
-
-
 def token_of(job: str) -> str:
     """The job token within a job id."""
     return job.rsplit("-", 1)[1]
+
+
+def custom_id_prefix(token: str, attempt: int) -> str:
+    """What all custom ids of an attempt begin with; the line number follows."""
+    return f"{token}-{attempt}-"
 
 
 class CustomId(NamedTuple):
@@ -43,7 +43,7 @@ class CustomId(NamedTuple):
     line: int
 
     def __str__(self) -> str:
-        return f"{self.token}-{self.attempt}-{self.line}"
+        return f"{custom_id_prefix(self.token, self.attempt)}{self.line}"
 
 
 def parse_custom_id(text: str) -> CustomId | None:

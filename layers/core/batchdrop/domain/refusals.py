@@ -41,14 +41,6 @@ PROBE_EVERY = timedelta(minutes=5)
 # Finding one bad row among 100,000 takes 17 cuts. A job that needs more than this is refused for a reason common to its rows.
 MAX_SPLITS = 64
 
-_ADVICE = {
-    401: "put a valid key into the stack's secret",
-    402: "add credit to the Anthropic organization",
-    403: "give the key's workspace permission to use the Message Batches API",
-    404: "check the ApiBaseUrl parameter of the stack",
-    429: "raise the workspace's spend limit, or wait until it resets",
-}
-
 
 def reaction_to(refusal: Refused) -> Reaction:
     if refusal.code in SPEND_LIMIT_CODES:
@@ -61,11 +53,3 @@ def waiting_time(refusal: Refused, refusals: int) -> timedelta:
     if refusal.retry_after is not None:
         return min(timedelta(seconds=max(refusal.retry_after, 1.0)), BACKOFF_MOST)
     return min(BACKOFF_FIRST * float(2 ** min(refusals, 10)), BACKOFF_MOST)
-
-
-def blocked_sentence(refusal: Refused) -> str:
-    advice = _ADVICE.get(refusal.status or 0, "see the API's message")
-    return (
-        f"Nothing is being submitted: Anthropic answered {refusal.status} {refusal.kind} ({refusal}). "
-        f"To mend it, {advice}; submission then resumes by itself within a few minutes."
-    )

@@ -320,7 +320,7 @@ def released(batch: Batch) -> Move[Batch]:
 
 
 class Half(NamedTuple):
-    """The first half of a batch that is cut in two."""
+    """The first half of a batch, in case it has to be cut in two."""
 
     next_line: int
     """Line of the first request of the second half."""
@@ -330,10 +330,12 @@ class Half(NamedTuple):
     invalid: int
     body_bytes: int
     """Size of a body of the first half alone."""
+    rest_body_bytes: int
+    """Size of a body of the second half alone."""
 
 
 @_batch_edge(BatchState.submitting, to=(BatchState.ready,))
-def split(batch: Batch, half: Half, *, rest_body_bytes: int) -> Move[Batch]:
+def split(batch: Batch, half: Half) -> Move[Batch]:
     """Refused as a whole: the batch keeps its first half, and a new one gets the rest."""
     waiting = replace(_waiting(batch), refusals=batch.refusals + 1)
     first = replace(
@@ -350,7 +352,7 @@ def split(batch: Batch, half: Half, *, rest_body_bytes: int) -> Move[Batch]:
         span=replace(batch.span, start=half.next_start, first_line=half.next_line),
         requests=batch.requests - half.requests,
         invalid=batch.invalid - half.invalid,
-        body_bytes=rest_body_bytes,
+        body_bytes=half.rest_body_bytes,
         revision=0,
     )
     return Move(

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import msgspec
 
-# How long Anthropic keeps the results of a batch, from its creation (Anthropic, "Batch processing").
-RESULTS_KEPT = timedelta(days=29)
-# Errors that are not the request's own doing (Anthropic, API errors): the same request may succeed later.
-_RETRYABLE_ERRORS = frozenset({"overloaded_error", "api_error", "rate_limit_error", "timeout_error"})
-# The API did not get to the request, or returned no line for it; neither is billed.
-_RETRYABLE_TYPES = frozenset({"expired", "missing"})
+from batchdrop.domain.errors import Incomplete
 
 # An id that comes first and needs no decoding, as ours are.
-_FIRST_ID = re.compile(rb'\{"custom_id": ?"([a-zA-Z0-9_-]+)"')
+_ID = rb'\{"custom_id": ?"%b"'
+_FIRST_ID = re.compile(_ID % rb"([a-zA-Z0-9_-]+)")
 # The same, with the result right behind it.
-_HEAD = re.compile(rb'\{"custom_id": ?"([a-zA-Z0-9_-]+)", ?"result": ?')
+_HEAD = re.compile(_FIRST_ID.pattern + rb', ?"result": ?')
 
 
 class ApiResult(NamedTuple):
@@ -85,9 +81,9 @@ _bare = msgspec.json.Decoder(_Bare).decode
 
 
 def parse_result(line: bytes) -> ApiResult:
-    """Reads one line (its newline may be there). Raises ValueError when it is no result line, saying why.
+    """Reads one line, with or without its newline. Raises ValueError, with the reason, when it is not a result line.
 
-    A line that names its row and its type is always an answer, even if the rest is not as documented: it may have been paid.
+    A line that names its row and its type is always an answer, even if the rest is not as documented: it may have been paid for.
     """
     custom_id, result, raw = _in_one_pass(line) or _in_two(line)
     message = result.message or _Message()
@@ -114,7 +110,7 @@ def parse_result(line: bytes) -> ApiResult:
 
 
 def peek_custom_id(line: bytes) -> str:
-    """The custom id alone, without a look at the rest if it comes first. Raises ValueError when there is none."""
+    """The custom id alone; if it comes first, the rest is not read. Raises ValueError when there is none."""
     found = _FIRST_ID.match(line)
     if found:
         return found[1].decode()
@@ -124,18 +120,68 @@ def peek_custom_id(line: bytes) -> str:
         raise ValueError(f"not a result line: {error}") from None
 
 
-def retryable(type: str, error_type: str) -> bool:  # noqa: A002 - the API's word
-    """Whether the same row may fare better in another batch.
+def line_number_reader(prefix: str) -> Callable[[bytes], int]:
+    """A function that tells the input line which a result line answers; 0 when its custom id does not begin with `prefix`.
 
-    An error type that is not known is not retried: it may be billed, or fail again, and `failed.jsonl` offers the row anyway.
+    It raises ValueError for what is not a result line.
     """
-    return type in _RETRYABLE_TYPES or (type == "errored" and error_type in _RETRYABLE_ERRORS)
+    usual = re.compile(_ID % (rb"%b([0-9]{1,12})" % prefix.encode())).match
+
+    def number_of(line: bytes) -> int:
+        if found := usual(line):
+            return int(found[1])
+        custom_id = peek_custom_id(line)
+        number = custom_id.removeprefix(prefix)
+        return int(number) if number != custom_id and number.isdecimal() else 0
+
+    return number_of
+
+
+def result_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines of a stream of results, blank ones left out. Raises Incomplete when the stream ends within a line.
+
+    Only a newline byte ends a line: U+2028 and U+0085 are content.
+    """
+    rest: list[bytes] = []
+    for chunk in chunks:
+        head, newline, tail = chunk.partition(b"\n")
+        if not newline:
+            rest.append(chunk)
+            continue
+        rest.append(head)
+        first = b"".join(rest)
+        if first.strip():
+            yield first
+        *lines, last = tail.split(b"\n")
+        for line in lines:
+            if line:
+                yield line
+        rest = [last]
+    final = b"".join(rest)
+    if final.strip():
+        _check_whole(final)
+        yield final
+
+
+def first_custom_id(chunks: Iterable[bytes]) -> str:
+    """Of a stream of results. Raises Incomplete when it has no line: that proves nothing about whose batch it is."""
+    for line in result_lines(chunks):
+        return peek_custom_id(line)
+    raise Incomplete("the results have no line")
+
+
+def _check_whole(line: bytes) -> None:
+    """A stream can end early without an error; half a line must not pass for a result."""
+    try:
+        msgspec.json.decode(line, type=msgspec.Raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Incomplete("the results end within a line") from error
 
 
 def _in_one_pass(line: bytes) -> tuple[str, _Result, bytes] | None:
-    """Custom id, result and its bytes, if the line is as lines are; None says nothing.
+    """Custom id, result and its bytes, if the line is spelled as the API does it; None says nothing.
 
-    What stands between the name `result` and the line's last brace is the result if it is one JSON value.
+    What is between the name `result` and the line's last brace is the result if it is one JSON value.
     """
     head = _HEAD.match(line)
     if head is None or not line.endswith(b"}"):

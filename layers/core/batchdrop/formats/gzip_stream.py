@@ -1,9 +1,12 @@
-"""gzip as a stream, in bounded pieces: a few kilobytes that unpack to terabytes stop at the limit, not at the memory."""
+"""gzip as a stream, in bounded pieces: a few kilobytes that decompress to terabytes stop at the limit, not at the memory.
+
+Why not the standard library's reader: `docs/decisions/0023-own-gzip-reader.md`.
+"""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 _MAGIC = b"\x1f\x8b"
 _GZIP = 16 + zlib.MAX_WBITS
@@ -11,7 +14,7 @@ _PIECE_BYTES = 1 << 20
 
 
 class InflateError(Exception):
-    """The object is no usable gzip file. `type` is in snake_case, the message a sentence for the person who dropped it."""
+    """The object is not a usable gzip file. `type` is in snake_case, the message a sentence for the person who dropped it."""
 
     def __init__(self, type: str, message: str) -> None:  # noqa: A002 - the word used for every error of a row
         super().__init__(message)
@@ -24,14 +27,21 @@ def sniff(head: bytes) -> bool:
     return head.startswith(_MAGIC)
 
 
-class Inflater:
-    """Unpacks a gzip file of one or more members.
+def inflate(chunks: Iterable[bytes], max_output: int) -> Iterator[bytes]:
+    """Decompresses a gzip file of one or more members, in pieces of at most 1 MiB. Memory: one chunk and one piece.
 
-    Feed it pieces in order, take everything each `feed` yields, then call `finish`. Memory: the piece fed and one of 1 MiB.
+    Raises InflateError, after everything that could be read before the fault was yielded: `gzip_corrupt`, `gzip_trailing_data`;
+    `gzip_truncated` if the file ends within a member; `gzip_empty` if nothing came out of it; `too_large` before more than
+    `max_output` bytes, over all members, were yielded.
     """
+    inflater = _Inflater(max_output)
+    for chunk in chunks:
+        yield from inflater.feed(chunk)
+    inflater.finish()
 
+
+class _Inflater:
     def __init__(self, max_output: int) -> None:
-        """`max_output` is in bytes, over all members."""
         self._max_output = max_output
         self._output = 0
         self._member: zlib._Decompress | None = None
@@ -39,10 +49,6 @@ class Inflater:
         self._held = b""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yields what the piece unpacks to.
-
-        Raises InflateError: `gzip_corrupt`, `gzip_trailing_data`, or `too_large` before more than `max_output` has been yielded.
-        """
         data = self._held + data
         self._held = b""
         pending = False
@@ -59,16 +65,15 @@ class Inflater:
                 self._member = None
             self._output += len(piece)
             if self._output > self._max_output:
-                raise InflateError("too_large", f"The file unpacks to more than {self._max_output:,} bytes. Split it.")
+                raise InflateError("too_large", f"The file decompresses to more than {self._max_output:,} bytes. Split it.")
             if piece:
                 yield piece
 
     def finish(self) -> None:
-        """Raises InflateError: `gzip_truncated` if the file ends within a member, `gzip_empty` if nothing came out of it."""
         if self._member is not None or self._held:
-            raise InflateError("gzip_truncated", "The gzip file ends too early. Upload it again.")
+            raise InflateError("gzip_truncated", "The gzip file is truncated. Upload it again.")
         if not self._output:
-            raise InflateError("gzip_empty", "The gzip file holds no data.")
+            raise InflateError("gzip_empty", "The gzip file is empty.")
 
     def _open(self, data: bytes) -> bytes:
         """The start of a member in what lies between two, or nothing."""
@@ -81,7 +86,9 @@ class Inflater:
         if not sniff(data):
             if not self._members:
                 raise InflateError("gzip_corrupt", "The file is not gzip.")
-            raise InflateError("gzip_trailing_data", "Something that is not gzip follows the compressed data. Compress it again.")
+            raise InflateError(
+                "gzip_trailing_data", "The compressed data is followed by data that is not gzip. Compress the file again."
+            )
         self._member = zlib.decompressobj(_GZIP)
         self._members += 1
         return data

@@ -16,8 +16,8 @@ MAX_LINE_BYTES = 32_000_000
 CUT_BYTES = 1_000
 _CHUNK_BYTES = 256 * 1024
 _BOM = b"\xef\xbb\xbf"
-NUMBER_BYTES = 13
-"""`<line number, at most 12 digits>\\t`, see `ids`."""
+MAX_OUTPUT_LINE_BYTES = 1 << 28
+"""A line of `results.jsonl` or `failed.jsonl`: at most one input line or one result, and some words around it."""
 
 
 class Line(NamedTuple):
@@ -86,22 +86,6 @@ def read_lines(stream: BinaryIO, *, start: int = 0, first_line: int = 1, max_lin
     """
     blocks = read_blocks(stream, start=start, first_line=first_line, max_line=max_line)
     return chain.from_iterable(lines_in(block, max_line) for block in blocks)
-
-
-def read_numbered(stream: BinaryIO, *, start: int = 0, max_line: int = MAX_LINE_BYTES) -> Iterator[Line]:
-    """Lines of an object of ours that holds `<line number>\\t<original line>`: the number is the one in the line.
-
-    Raises ValueError for a line without a number: that object was not written by Batchdrop.
-    """
-    return map(numbered, read_lines(stream, start=start, max_line=max_line + NUMBER_BYTES))
-
-
-def numbered(line: Line) -> Line:
-    """The line that a `<line number>\t<original line>` stands for. Raises ValueError."""
-    digits, tab, data = line.data.partition(b"\t")
-    if not tab or not digits.isdigit():
-        raise ValueError(f"byte {line.start}: a numbered line begins with its number and a tab")
-    return line._replace(number=int(digits), data=data)
 
 
 def _whole_lines(stream: BinaryIO, max_line: int) -> Iterator[tuple[bytes, int]]:

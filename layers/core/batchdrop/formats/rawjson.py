@@ -40,7 +40,7 @@ _LONE_SURROGATE = re.compile(
 )
 
 fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-"""The members of an object, values raw. Raises msgspec.DecodeError (ValidationError when it is no object), RecursionError."""
+"""The members of an object, values raw. Raises msgspec.DecodeError (ValidationError when it is not an object), RecursionError."""
 
 
 class Member(NamedTuple):

@@ -10,10 +10,11 @@ from batchdrop.domain.errors import ApiError, LostRace
 from batchdrop.domain.records import Batch, BatchState, Job, RowStatus, Unsent
 from batchdrop.jobs.commit import Commit
 from batchdrop.ports import Claude, Clock, Ledger
+from batchdrop.reports import sentences
 
 log = logging.getLogger(__name__)
 
-CANCELED = Unsent(status=RowStatus.canceled, error_type="canceled", message="The job was canceled before this row was sent.")
+CANCELED = Unsent(status=RowStatus.canceled, error_type="canceled", message=sentences.CANCELED_UNSENT)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from batchdrop.domain import keys
 from batchdrop.domain.records import Job
 from batchdrop.ports import Clock, Ledger, Objects
-from batchdrop.reports import documents
+from batchdrop.reports.status import status
 
 # Two functions may publish one job at the same moment; the one that read first may write last. Each looks again after writing.
 _LOOKS = 5
@@ -26,7 +26,7 @@ class Publish:
             if job is None:
                 return None
             notice = self.ledger.get_admission().notice
-            self.objects.put(self.key(job), documents.status(job, self.clock.now(), notice))
+            self.objects.put(self.key(job), status(job, self.clock.now(), notice))
             again = self.ledger.get_job(job_id)
             if again == job:
                 return job

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
-import msgspec
-
 from batchdrop.domain.errors import BatchdropError, Incomplete, OutOfDisk
-from batchdrop.domain.ids import CustomId, parse_custom_id
+from batchdrop.domain.ids import custom_id_prefix
 from batchdrop.domain.records import Batch
-from batchdrop.formats.api_result import peek_custom_id
+from batchdrop.formats.api_result import line_number_reader, peek_custom_id, result_lines
 from batchdrop.ports import Claude, Clock
 from batchdrop.stages.collect.spool import Spool
 
@@ -24,7 +21,7 @@ _PAUSE = 1.0
 
 
 class NotOurs(BatchdropError):
-    """The first result shows that an adopted batch is somebody else's."""
+    """The first result shows that an adopted batch belongs to someone else."""
 
 
 class Results:
@@ -38,8 +35,7 @@ class Results:
         self._clock = clock
         self._batch = batch
         self._spool = Spool(path, budget)
-        self._ours = f"{token}-{batch.attempt}-"
-        self._usual = re.compile(rb'\{"custom_id": ?"%b([0-9]{1,12})"' % self._ours.encode())
+        self._number_of = line_number_reader(custom_id_prefix(token, batch.attempt))
         self._width = batch.last_line - batch.first_line + 1
 
     def __enter__(self) -> Results:
@@ -92,7 +88,7 @@ class Results:
         """Spools one download. The number of different lines of ours in it, or None when the disk is full."""
         first, last = self._batch.first_line, self._batch.last_line
         received = bytearray(last - first + 1)
-        for line in split_lines(chunks):
+        for line in result_lines(chunks):
             number = self._number_of(line)
             if not first <= number <= last:
                 if self._batch.adopted:
@@ -104,54 +100,3 @@ class Results:
             if not self._spool.add(number, line):
                 return None
         return received.count(1)
-
-    def _number_of(self, line: bytes) -> int:
-        """The input line that a result line answers; 0 when its custom id is not one of this attempt. Raises ValueError."""
-        usual = self._usual.match(line)
-        if usual is not None:
-            return int(usual[1])
-        custom_id = peek_custom_id(line)
-        number = custom_id.removeprefix(self._ours)
-        return int(number) if number != custom_id and number.isdecimal() else 0
-
-
-def split_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Splits on newline bytes only: U+2028 and U+0085 are content. Raises Incomplete when the stream ends within a line."""
-    rest: list[bytes] = []
-    for chunk in chunks:
-        head, newline, tail = chunk.partition(b"\n")
-        if not newline:
-            rest.append(chunk)
-            continue
-        rest.append(head)
-        first = b"".join(rest)
-        if first.strip():
-            yield first
-        *lines, last = tail.split(b"\n")
-        for line in lines:
-            if line:
-                yield line
-        rest = [last]
-    final = b"".join(rest)
-    if final.strip():
-        _check_whole(final)
-        yield final
-
-
-def _check_whole(line: bytes) -> None:
-    """A stream can end early without an error; half a line must not pass for a result."""
-    try:
-        msgspec.json.decode(line, type=msgspec.Raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Incomplete("the results end within a line") from error
-
-
-def first_custom_id(claude: Claude, api_id: str) -> CustomId | None:
-    """The custom id of a batch's first result, parsed; None when it is not one of ours.
-
-    Raises Incomplete for a stream without a result: that proves nothing about whose batch it is.
-    """
-    with claude.results(api_id) as chunks:
-        for line in split_lines(chunks):
-            return parse_custom_id(peek_custom_id(line))
-    raise Incomplete(f"the results of {api_id} have no line")

@@ -18,15 +18,18 @@ from batchdrop.domain import keys, transitions
 from batchdrop.domain.errors import Incomplete, LostRace, NotFound, ObjectGone
 from batchdrop.domain.messages import CollectBatch
 from batchdrop.domain.records import Batch, BatchState, Job, JobState, ObjectRef, RowStatus, Unsent, batch_name
+from batchdrop.domain.retries import RESULTS_KEPT
 from batchdrop.domain.transitions import Collected
-from batchdrop.formats.api_result import RESULTS_KEPT
+from batchdrop.formats.failed_line import number_of_failed
 from batchdrop.formats.lines import Line
-from batchdrop.jobs.batch_rows import BatchRow, batch_rows_of, faults_of
+from batchdrop.formats.result_line import number_of_result
+from batchdrop.jobs.batch_rows import BatchRow, batch_rows_of, invalid_lines_of
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.publish import Publish
 from batchdrop.ports import Claude, Clock, Ledger, Objects
+from batchdrop.reports import sentences
 from batchdrop.stages.collect.download import NotOurs, Results
-from batchdrop.stages.collect.pieces import number_of_failed, number_of_result, part_writer
+from batchdrop.stages.collect.pieces import part_writer
 from batchdrop.stages.collect.route import Router
 
 log = logging.getLogger(__name__)
@@ -38,7 +41,7 @@ _TRIES = 100
 _DELETED = Unsent(
     status=RowStatus.missing,
     error_type="results_deleted",
-    message="Anthropic deleted the results of this batch, 29 days after its creation, before they were collected.",
+    message=sentences.RESULTS_DELETED,
 )
 
 
@@ -122,9 +125,9 @@ class Collect:
         return batch.attempt < self.max_attempts and not job.cancel_requested
 
     def _without_source(self, batch: Batch, answers: Results) -> Iterator[BatchRow]:
-        """The rows as far as they can be told without the input: by the faults, by the results, then by counting."""
+        """The rows as far as they can be told without the input: by the invalid lines, by the results, then by counting."""
         unseen = batch.requests - batch.result_lines
-        with faults_of(self.objects, batch) as faults:
+        with invalid_lines_of(self.objects, batch) as faults:
             fault = next(faults, None)
             for number in range(batch.first_line, batch.last_line + 1):
                 line = Line(number, 0, 0, b"{}", cut=False)

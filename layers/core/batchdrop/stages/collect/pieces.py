@@ -7,14 +7,12 @@ from contextlib import contextmanager
 
 import msgspec
 
-from batchdrop.domain.records import ObjectRef, Part, Record
+from batchdrop.domain.records import ObjectRef, Part
 from batchdrop.formats.checksums import Crc64
-from batchdrop.formats.lines import read_lines
+from batchdrop.formats.lines import MAX_OUTPUT_LINE_BYTES, read_lines
 from batchdrop.ports import Objects, ObjectWriter
 
 _FLUSH_BYTES = 1 << 20
-# A line of ours is at most one input line or one result, and some words around it.
-OWN_LINE_BYTES = 1 << 28
 
 
 class PartWriter:
@@ -75,32 +73,8 @@ def part_writer(
             yield PartWriter(ref.key, writer, iter(()))
         else:
             with objects.read(msgspec.structs.replace(ref, key=earlier.key)) as stream:
-                lines = ((number_of(line.data), line.data + b"\n") for line in read_lines(stream, max_line=OWN_LINE_BYTES))
+                lines = ((number_of(line.data), line.data + b"\n") for line in read_lines(stream, max_line=MAX_OUTPUT_LINE_BYTES))
                 yield PartWriter(ref.key, writer, lines)
     except BaseException:
         writer.abort()
         raise
-
-
-class _ResultHead(Record, frozen=True):
-    line: int
-
-
-class _Failure(Record, frozen=True):
-    line: int
-
-
-class _FailedHead(msgspec.Struct, frozen=True, rename={"batchdrop": "_batchdrop"}):
-    batchdrop: _Failure
-
-
-_result_head = msgspec.json.Decoder(_ResultHead).decode
-_failed_head = msgspec.json.Decoder(_FailedHead).decode
-
-
-def number_of_result(line: bytes) -> int:
-    return _result_head(line).line
-
-
-def number_of_failed(line: bytes) -> int:
-    return _failed_head(line).batchdrop.line

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass, fields
 
+from batchdrop.domain.ids import custom_id_prefix
 from batchdrop.domain.records import Batch, Counts, RowStatus, Usage
+from batchdrop.domain.retries import retryable
 from batchdrop.domain.transitions import Collected
-from batchdrop.formats.api_result import ApiResult, parse_result, retryable
+from batchdrop.formats.api_result import ApiResult, parse_result
+from batchdrop.formats.batch_body import FRAME_BYTES, request_bytes
+from batchdrop.formats.failed_line import failed_line
+from batchdrop.formats.input_line import REQUESTS
+from batchdrop.formats.invalid_line import InvalidLine
 from batchdrop.formats.lines import Line
-from batchdrop.formats.rows import BODY_CLOSE, BODY_OPEN, body_size, failed_line, result_line
-from batchdrop.formats.splice import custom_id_of, params_of
-from batchdrop.jobs.batch_rows import Fault
+from batchdrop.formats.result_line import result_line
+from batchdrop.formats.retry_line import retry_line
+from batchdrop.reports import sentences
 from batchdrop.stages.collect.pieces import PartWriter
-
-_MISSING = "The API returned no result for this request."
 
 
 @dataclass(slots=True)
@@ -31,13 +35,13 @@ class _Tokens:
 
 
 class Router:
-    """`may_retry`: whether rows that failed for a passing reason go again."""
+    """`may_retry`: whether rows that failed for a temporary reason are sent again."""
 
     def __init__(
         self, batch: Batch, token: str, results: PartWriter, failed: PartWriter, retry: PartWriter, *, may_retry: bool
     ) -> None:
         self._batch = batch
-        self._id_bytes = len(f"{token}-{batch.attempt + 1}-")
+        self._id_bytes = len(custom_id_prefix(token, batch.attempt + 1))
         self._results = results
         self._failed = failed
         self._retry = retry
@@ -46,16 +50,15 @@ class Router:
         self._tokens: defaultdict[str, _Tokens] = defaultdict(_Tokens)
         self._retry_body_bytes = 0
 
-    def invalid(self, line: Line, fault: Fault) -> None:
+    def invalid(self, line: Line, invalid: InvalidLine) -> None:
         """A row that was never sent."""
         self._ends[RowStatus.invalid] += 1
         data = failed_line(
             line,
             custom_id=None,
-            number=line.number,
             status=RowStatus.invalid,
-            error_type=fault.type,
-            message=fault.message,
+            error_type=invalid.type,
+            message=invalid.message,
             attempts=0,
         )
         self._failed.write(line.number, data)
@@ -68,7 +71,7 @@ class Router:
             unsent = self._batch.unsent
             self._fail(line, unsent.status, unsent.error_type, unsent.message, attempts=self._batch.attempt - 1)
         else:
-            self._unanswered(line, RowStatus.missing, "missing_result", _MISSING)
+            self._unanswered(line, RowStatus.missing, "missing_result", sentences.MISSING)
 
     def close(self) -> Collected:
         counts = Counts(total=self._ends.total(), **{status.value: number for status, number in self._ends.items()})
@@ -78,7 +81,7 @@ class Router:
             results=self._results.close(),
             failed=self._failed.close(),
             retry=self._retry.close(),
-            retry_body_bytes=self._retry_body_bytes + len(BODY_OPEN) + len(BODY_CLOSE),
+            retry_body_bytes=self._retry_body_bytes + FRAME_BYTES,
         )
 
     def _answered(self, line: Line, answer: ApiResult) -> None:
@@ -86,9 +89,9 @@ class Router:
             case "succeeded":
                 self._succeed(line, answer)
             case "expired":
-                self._unanswered(line, RowStatus.expired, "expired", "The batch expired before this request was processed.")
+                self._unanswered(line, RowStatus.expired, "expired", sentences.EXPIRED)
             case "canceled":
-                self._fail(line, RowStatus.canceled, "canceled", "The batch was canceled before this request was processed.")
+                self._fail(line, RowStatus.canceled, "canceled", sentences.CANCELED)
             case _:
                 # `errored`, and any type this version does not know: the API's own words go to the user.
                 self._unanswered(line, RowStatus.errored, answer.error_type, answer.error_message)
@@ -102,23 +105,22 @@ class Router:
         tokens.cache_write_5m_tokens += answer.cache_write_5m_tokens
         tokens.cache_write_1h_tokens += answer.cache_write_1h_tokens
         tokens.cache_read_tokens += answer.cache_read_tokens
-        data = result_line(custom_id_of(line.data), line.number, self._batch.attempt, answer.result)
+        data = result_line(REQUESTS.custom_id(line.data), line.number, self._batch.attempt, answer.result)
         self._results.write(line.number, data)
 
     def _unanswered(self, line: Line, status: RowStatus, error_type: str, message: str) -> None:
         if self._may_retry and retryable(status, error_type):
-            self._retry.write(line.number, b"%d\t%b\n" % (line.number, line.data))
+            self._retry.write(line.number, retry_line(line))
             id_bytes = self._id_bytes + len(str(line.number))
-            self._retry_body_bytes += body_size(len(params_of(line.data)), id_bytes)
+            self._retry_body_bytes += request_bytes(len(REQUESTS.params(line.data)), id_bytes)
         else:
             self._fail(line, status, error_type, message)
 
     def _fail(self, line: Line, status: RowStatus, error_type: str, message: str, attempts: int | None = None) -> None:
         self._ends[status] += 1
         data = failed_line(
-            line.data,
-            custom_id=custom_id_of(line.data),
-            number=line.number,
+            line,
+            custom_id=REQUESTS.custom_id(line.data),
             status=status,
             error_type=error_type,
             message=message,

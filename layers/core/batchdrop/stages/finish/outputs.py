@@ -20,8 +20,8 @@ from batchdrop.formats import checksums
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.publish import Publish
 from batchdrop.ports import Clock, Ledger, Notices, Objects
-from batchdrop.reports import documents
-from batchdrop.reports.documents import OutputFile
+from batchdrop.reports import sentences
+from batchdrop.reports.manifest import OutputFile, manifest, output_file
 
 log = logging.getLogger(__name__)
 
@@ -57,14 +57,14 @@ class Finish:
         if failed:
             files["failed.jsonl"] = self._join(job, "failed.jsonl", failed)
         now = self.clock.now()
-        manifest = documents.manifest(transitions.finished(job, now=now).after, batches, files, now)
-        self.objects.put(self._key(job, "manifest.json"), manifest, once=True)
+        finished = transitions.finished(job, now=now).after
+        self.objects.put(self._key(job, "manifest.json"), manifest(finished, batches, files, now), once=True)
 
     def _join(self, job: Job, name: str, parts: list[Part]) -> OutputFile:
         size = sum(part.size for part in parts)
         through = size <= _THROUGH_BYTES
         checksum = self._write(job, name, parts) if through else self._copy(job, name, parts)
-        return documents.output_file(parts, checksum)
+        return output_file(parts, checksum)
 
     def _write(self, job: Job, name: str, parts: Iterable[Part]) -> str:
         body = b"".join(self.objects.get(part.key) for part in parts)
@@ -83,7 +83,7 @@ class Finish:
         finished = transitions.finished(job, now=self.clock.now())
         state = finished.after.state
         self.notices.publish(
-            f"Batchdrop job {state}: {job.id}",
+            sentences.subject(job, state),
             {
                 "job_id": job.id,
                 "state": state,

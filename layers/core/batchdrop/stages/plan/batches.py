@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import msgspec
-
 from batchdrop.domain import keys, transitions
 from batchdrop.domain.admission import start_tag
 from batchdrop.domain.errors import AlreadyExists, ObjectGone
-from batchdrop.domain.records import Batch, BatchState, Job, ObjectRef, Record, Span
+from batchdrop.domain.records import Batch, BatchState, Job, ObjectRef, Span
+from batchdrop.formats.input_line import Row
+from batchdrop.formats.invalid_line import InvalidLine, invalid_line
 from batchdrop.formats.lines import Line, read_lines
-from batchdrop.formats.rows import Invalid, Row
-from batchdrop.jobs.batch_rows import Fault
+from batchdrop.formats.plan_checkpoint import PlanCheckpoint, decode_checkpoint, encode_checkpoint
 from batchdrop.jobs.commit import Commit
 from batchdrop.ports import Deadline, Ledger, Objects, ObjectWriter
 from batchdrop.stages.plan.check import checked, in_chunks
@@ -27,12 +26,6 @@ from batchdrop.stages.plan.seen_ids import IdSet
 
 # Seconds kept back to store the id set (tens of megabytes) and hand the rest of a long file over.
 _RESERVE = 45.0
-
-
-class _Mark(Record, frozen=True, kw_only=True):
-    """How far the stored id set has read."""
-
-    offset: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +87,8 @@ class CutFile:
         """Whether the last invocation has left the custom ids of all lines before `offset`; they are then at `path`."""
         if offset:
             with suppress(ObjectGone):
-                mark = msgspec.json.decode(self.objects.get(keys.work_folder(job.id) + "plan.json"), type=_Mark)
-                if mark.offset == offset:
+                checkpoint = decode_checkpoint(self.objects.get(keys.work_folder(job.id) + "plan.json"))
+                if checkpoint.offset == offset:
                     self.objects.get_file(keys.work_folder(job.id) + "plan.ids", path)
                     return True
         return False
@@ -110,7 +103,7 @@ class CutFile:
 
     def _keep_ids(self, job: Job, path: Path, offset: int) -> None:
         self.objects.put_file(keys.work_folder(job.id) + "plan.ids", path)
-        self.objects.put(keys.work_folder(job.id) + "plan.json", msgspec.json.encode(_Mark(offset=offset)))
+        self.objects.put(keys.work_folder(job.id) + "plan.json", encode_checkpoint(PlanCheckpoint(offset=offset)))
 
 
 class _Batches:
@@ -129,13 +122,13 @@ class _Batches:
         self._faults_key = ""
         self._faults: ObjectWriter | None = None
 
-    def take(self, line: Line, row: Row | Invalid) -> None:
+    def take(self, line: Line, row: Row | InvalidLine) -> None:
         cut = self._cutter.take(line, row)
         if cut is not None:
             self._store(cut)
         if self._first_line is None:
             self._first_line = line.number
-        if isinstance(row, Invalid):
+        if isinstance(row, InvalidLine):
             self._note(row, self._first_line)
 
     def finish(self) -> None:
@@ -149,11 +142,11 @@ class _Batches:
             self._faults.abort()
             self._faults = None
 
-    def _note(self, row: Invalid, first_line: int) -> None:
+    def _note(self, row: InvalidLine, first_line: int) -> None:
         if self._faults is None:
             self._faults_key = f"{keys.work_folder(self._job.id)}invalid-{first_line:012d}.jsonl"
             self._faults = self._objects.writer(self._faults_key)
-        self._faults.write(msgspec.json.encode(Fault(line=row.line, type=row.type, message=row.message)) + b"\n")
+        self._faults.write(invalid_line(row))
 
     def _store(self, cut: Cut) -> None:
         """Faults first: a stored batch can rely on them."""
@@ -181,8 +174,8 @@ class _Batches:
         self._first_line = None
 
 
-def _broken_line(job: Job, last: Line) -> Invalid | None:
+def _broken_line(job: Job, last: Line) -> InvalidLine | None:
     """The last line of the source, if that is where a damaged gzip stream breaks off."""
     if job.broken is None:
         return None
-    return Invalid(last.number, job.broken.error_type, job.broken.message, last.data, is_object=False)
+    return InvalidLine(line=last.number, type=job.broken.error_type, message=job.broken.message)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from batchdrop.formats.input_line import REQUESTS, Row, custom_id_digest
+from batchdrop.formats.invalid_line import InvalidLine
 from batchdrop.formats.lines import Line
-from batchdrop.formats.rows import Invalid, Row, custom_id_digest, parse
 from batchdrop.stages.plan.seen_ids import IdSet
 
 # Rows are looked up in the id set this many at a time: enough to pay for the call, little to hold.
@@ -26,12 +27,13 @@ def in_chunks(lines: Iterator[Line]) -> Iterator[list[Line]]:
         yield chunk
 
 
-def checked(chunk: list[Line], seen: IdSet, broken: Invalid | None = None) -> Iterator[tuple[Line, Row | Invalid]]:
-    """The rows of a chunk, blank lines left out, repeated custom ids made invalid.
+def checked(chunk: list[Line], seen: IdSet, broken: InvalidLine | None = None) -> Iterator[tuple[Line, Row | InvalidLine]]:
+    """The rows of a chunk without its blank lines; a row that repeats a custom id is invalid.
 
-    `broken`: what to say of the chunk's last line, where a damaged gzip stream breaks off. Raises OutOfDisk.
+    `broken`: what is wrong with the chunk's last line, if a damaged gzip stream breaks off there. Raises OutOfDisk.
     """
-    rows = [(line, parse(line)) for line in chunk if line.data]
+    check = REQUESTS.check
+    rows = [(line, check(line)) for line in chunk if line.data]
     if broken is not None and rows:
         rows[-1] = (rows[-1][0], broken)
     named = [row for _, row in rows if isinstance(row, Row) and row.custom_id is not None]
@@ -44,17 +46,16 @@ def checked(chunk: list[Line], seen: IdSet, broken: Invalid | None = None) -> It
     }
     for line, row in rows:
         if isinstance(row, Row) and row.line in repeated:
-            yield line, _repeated(line, row)
+            yield line, _repeated(row)
         else:
             yield line, row
 
 
-def _repeated(line: Line, row: Row) -> Invalid:
+def _repeated(row: Row) -> InvalidLine:
     name = (row.custom_id or b"").decode()
-    return Invalid(
-        line.number,
-        "duplicate_custom_id",
-        f"custom_id {name} stands in an earlier line of this file; give every row its own, or leave it out.",
-        line.data,
-        is_object=True,
+    return InvalidLine(
+        line=row.line,
+        type="duplicate_custom_id",
+        message=f"custom_id {name} appears more than once in this file; only the first row with it is sent. "
+        "Give every row its own, or leave the field out.",
     )

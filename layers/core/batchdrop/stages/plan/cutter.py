@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from batchdrop.domain.ids import CustomId
+from batchdrop.domain.ids import custom_id_prefix
+from batchdrop.formats.batch_body import FRAME_BYTES, SEPARATOR_BYTES, request_bytes
+from batchdrop.formats.input_line import Row
+from batchdrop.formats.invalid_line import InvalidLine
 from batchdrop.formats.lines import Line
-from batchdrop.formats.rows import BODY_CLOSE, BODY_OPEN, SEPARATOR, Invalid, Row, body_size
 
 # What a token of `max_tokens` can take in a results stream. Prose has 4 to 5 bytes a token, code and tables of spaces more;
 # other scripts 3 bytes a character at about a token each; escapes double what they touch; the signature of a thinking block
@@ -16,8 +18,8 @@ ANSWER_BYTES_PER_TOKEN = 12
 # Custom id, message id, model, stop reason, usage, and the longest error message: 1 to 2 KB seen, doubled.
 ANSWER_BYTES_FIXED = 4_096
 
-_BODY_FRAME = len(BODY_OPEN) + len(BODY_CLOSE)
-_TOKEN_CHARS = 16
+# The token of a job has 16 characters; rows are cut for their first attempt.
+_ID_PREFIX_BYTES = len(custom_id_prefix("t" * 16, attempt=1))
 
 
 class Limits(NamedTuple):
@@ -60,19 +62,17 @@ class Cutter:
     It sees every row of a file, so it counts in attributes instead of making a record of each step.
     """
 
-    def __init__(self, limits: Limits, *, attempt: int = 1) -> None:
-        """`attempt` is part of the custom ids and so of the size of the body."""
+    def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._fixed_id = len(str(CustomId("t" * _TOKEN_CHARS, attempt, 0))) - 1
         self._lines = 0
         self._start = self._end = self._first_line = self._last_line = 0
         self._requests = self._invalid = self._body = self._answer = 0
 
-    def take(self, line: Line, row: Row | Invalid | None) -> Cut | None:
-        """Adds a line (`row` is None for a blank one). Returns the batch before it, if that is now finished."""
+    def take(self, line: Line, row: Row | InvalidLine) -> Cut | None:
+        """Adds a line that is not blank. Returns the batch before it, if that is now finished."""
         body = answer = 0
         if isinstance(row, Row):
-            body = body_size(len(row.params), self._fixed_id + len(str(line.number)))
+            body = request_bytes(len(row.params), _ID_PREFIX_BYTES + len(str(line.number)))
             answer = row.max_tokens * ANSWER_BYTES_PER_TOKEN + ANSWER_BYTES_FIXED
         finished = None if self._lines and self._fits(line, body, answer) else self.finish()
         if not self._lines:
@@ -80,10 +80,10 @@ class Cutter:
         self._lines += 1
         self._end, self._last_line = line.end, line.number
         if body:
-            self._body += body + (len(SEPARATOR) if self._requests else _BODY_FRAME)
+            self._body += body + (SEPARATOR_BYTES if self._requests else FRAME_BYTES)
             self._answer += answer
             self._requests += 1
-        elif row is not None:
+        else:
             self._invalid += 1
         return finished
 
@@ -105,7 +105,7 @@ class Cutter:
                 not body
                 or (
                     self._requests < limits.max_requests
-                    and self._body + body + (len(SEPARATOR) if self._requests else _BODY_FRAME) <= limits.max_body_bytes
+                    and self._body + body + (SEPARATOR_BYTES if self._requests else FRAME_BYTES) <= limits.max_body_bytes
                     and self._answer + answer <= limits.max_answer_bytes
                 )
             )

@@ -1,51 +1,73 @@
-"""Copy a gzip-compressed input to `work/` as plain lines: a batch is a byte range, and gzip has none."""
+"""Turn the dropped file into lines: a batch is a byte range of them.
+
+This is the only place that knows kinds of files. Everything after it reads lines.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from batchdrop.domain.errors import Rejected
 from batchdrop.domain.records import ObjectRef, RowStatus, Unsent
-from batchdrop.formats.gzip_stream import InflateError, Inflater, sniff
+from batchdrop.formats import gzip_stream
+from batchdrop.formats.gzip_stream import InflateError
 from batchdrop.ports import Objects
+from batchdrop.reports import sentences
 
+# What it takes to recognise gzip.
+_HEAD_BYTES = 2
 _CHUNK = 1 << 20
 
 
-def is_compressed(objects: Objects, ref: ObjectRef) -> bool:
-    """By content, never by name: a `.gz` that holds plain text is plain text."""
-    with objects.read(ref, 0, min(ref.size, 2)) as stream:
-        return sniff(stream.read(2))
+class Source(NamedTuple):
+    """Where the lines of a job are."""
+
+    object: ObjectRef
+    broken: Unsent | None = None
+    """The file is damaged: the last line is where it breaks off, and why."""
 
 
-def unpack(objects: Objects, ref: ObjectRef, key: str, max_bytes: int) -> tuple[ObjectRef, Unsent | None]:
-    """Writes the decompressed object to `key`.
+def prepare(objects: Objects, ref: ObjectRef, copy: str, max_bytes: int) -> Source:
+    """The object itself if it holds lines, else lines made from it and stored under the key `copy`.
 
-    A stream that breaks off keeps what came before: the copy's last line then ends in the reason, and the verdict says that this
-    line is where it broke. Raises Rejected beyond `max_bytes`; nothing is kept then.
+    The content decides, never the name: a `.gz` that holds plain text is plain text. Raises Rejected for more than `max_bytes`
+    of lines.
     """
-    inflater = Inflater(max_bytes)
+    if gzip_stream.sniff(_head(objects, ref)):
+        return _decompressed(objects, ref, copy, max_bytes)
+    if ref.size > max_bytes:
+        raise Rejected(sentences.too_large(max_bytes))
+    return Source(ref)
+
+
+def _head(objects: Objects, ref: ObjectRef) -> bytes:
+    if not ref.size:
+        return b""
+    with objects.read(ref, 0, min(ref.size, _HEAD_BYTES)) as stream:
+        return stream.read(_HEAD_BYTES)
+
+
+def _decompressed(objects: Objects, ref: ObjectRef, copy: str, max_bytes: int) -> Source:
+    """What comes before any damage is kept; the copy's last line then ends with the reason."""
     broken: Unsent | None = None
     size = 0
-    with objects.read(ref) as stream, objects.writer(key) as writer:
+    with objects.read(ref) as stream, objects.writer(copy) as writer:
         try:
-            for piece in _pieces(stream, inflater):
+            for piece in gzip_stream.inflate(_chunks(stream), max_bytes):
                 writer.write(piece)
                 size += len(piece)
         except InflateError as error:
             if error.type == "too_large":
-                raise Rejected(f"{error.message} Nothing was sent; split it and drop the parts.") from error
-            if error.type == "gzip_empty":
-                return ObjectRef(bucket=ref.bucket, key=key, size=size), None
-            broken = Unsent(status=RowStatus.invalid, error_type=error.type, message=error.message)
-            note = f"[{error.type}: {error.message}]".encode()
-            writer.write(note)
-            size += len(note)
-    return ObjectRef(bucket=ref.bucket, key=key, size=size), broken
+                raise Rejected(sentences.decompressed_too_large(max_bytes)) from error
+            if error.type != "gzip_empty":
+                broken = Unsent(status=RowStatus.invalid, error_type=error.type, message=error.message)
+                note = f"[{error.type}: {error.message}]".encode()
+                writer.write(note)
+                size += len(note)
+    return Source(ObjectRef(bucket=ref.bucket, key=copy, size=size), broken)
 
 
-def _pieces(stream: BinaryIO, inflater: Inflater) -> Iterator[bytes]:
+def _chunks(stream: BinaryIO) -> Iterator[bytes]:
     while chunk := stream.read(_CHUNK):
-        yield from inflater.feed(chunk)
-    inflater.finish()
+        yield chunk

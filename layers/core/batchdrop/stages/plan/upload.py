@@ -20,9 +20,11 @@ from batchdrop.jobs.cancel import CancelJob
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.publish import Publish
 from batchdrop.ports import Clock, Deadline, Ledger, ObjectInfo, Objects
-from batchdrop.reports import documents
+from batchdrop.reports import sentences
+from batchdrop.reports.manifest import manifest
+from batchdrop.reports.status import status
 from batchdrop.stages.plan.batches import CutFile
-from batchdrop.stages.plan.prepare import is_compressed, unpack
+from batchdrop.stages.plan.prepare import prepare
 
 log = logging.getLogger(__name__)
 
@@ -128,11 +130,9 @@ class Plan:
         except Rejected as reason:
             self._reject(job.id, str(reason))
         except ObjectGone:
-            self._reject(job.id, "The file was deleted while it was being read. Nothing was sent; drop it again to run it.")
+            self._reject(job.id, sentences.DELETED_WHILE_READING)
         except OutOfDisk:
-            self._reject(
-                job.id, "The file has more custom ids than this stack can compare. Nothing was sent; split it and drop the parts."
-            )
+            self._reject(job.id, sentences.TOO_MANY_CUSTOM_IDS)
         else:
             if lines is None:
                 self._hand_over(job)
@@ -140,18 +140,11 @@ class Plan:
                 self._conclude(job.id, lines)
 
     def _with_source(self, job: Job) -> tuple[Job, ObjectRef]:
-        """The job, and the object to read rows from: the input, or its decompressed copy."""
+        """The job, and the object to read rows from: the input, or the lines made from it."""
         if job.source is not None:
             return job, job.source
-        source, broken = job.input, None
-        if job.input.size and is_compressed(self.objects, job.input):
-            key = keys.work_folder(job.id) + "input.jsonl"
-            source, broken = unpack(self.objects, job.input, key, self.max_input_bytes)
-        elif job.input.size > self.max_input_bytes:
-            raise Rejected(
-                f"The file is larger than {self.max_input_bytes:,} bytes, this stack's limit. "
-                "Nothing was sent; split it and drop the parts."
-            )
+        copy = keys.work_folder(job.id) + "input.jsonl"
+        source, broken = prepare(self.objects, job.input, copy, self.max_input_bytes)
         return self.commit(transitions.sourced(job, source, broken)), source
 
     # ------------------------------------------------------------ ending
@@ -166,11 +159,11 @@ class Plan:
     def _conclude(self, job_id: str, lines: int) -> None:
         job = self.ledger.get_job(job_id)
         if job is not None and not job.batches_total:
-            self._reject(job_id, _nothing_in_it(lines))
+            self._reject(job_id, sentences.no_rows(lines))
             return
         rejection = ""
         if job is not None and not any(batch.requests for batch in self.ledger.list_batches(job_id)):
-            rejection = f"None of the {job.counts.total:,} rows can be sent; failed.jsonl gives the reason for each."
+            rejection = sentences.no_valid_rows(job.counts.total)
         self._run(job_id, lines, rejection)
 
     def _run(self, job_id: str, lines: int, rejection: str = "", *, cancel: bool = False) -> None:
@@ -211,12 +204,5 @@ class Plan:
     def _write_rejection(self, job: Job) -> None:
         now = self.clock.now()
         folder = keys.outbox_folder(job.input.key, job.id)
-        self.objects.put(folder + "status.json", documents.status(job, now))
-        self.objects.put(folder + "manifest.json", documents.manifest(job, (), {}, now), once=True)
-
-
-def _nothing_in_it(lines: int) -> str:
-    if not lines:
-        return "The file is empty; nothing was sent."
-    which = "its only line is" if lines == 1 else f"all of its {lines:,} lines are"
-    return f"The file has no rows: {which} blank; nothing was sent."
+        self.objects.put(folder + "status.json", status(job, now))
+        self.objects.put(folder + "manifest.json", manifest(job, (), {}, now), once=True)

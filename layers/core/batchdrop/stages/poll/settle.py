@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 
 from batchdrop.domain import reconcile, transitions
 from batchdrop.domain.errors import ApiError, Incomplete, LostRace
+from batchdrop.domain.ids import parse_custom_id
 from batchdrop.domain.records import Batch, BatchState
+from batchdrop.formats.api_result import first_custom_id
 from batchdrop.jobs.cancel import CancelBatch
 from batchdrop.jobs.commit import Commit
 from batchdrop.ports import Claude, Clock, Ledger
-from batchdrop.stages.collect.download import first_custom_id
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,8 @@ class Settle:
         not_ours: list[str] = []
         for api_id in ended:
             try:
-                first = first_custom_id(self.claude, api_id)
+                with self.claude.results(api_id) as chunks:
+                    first = parse_custom_id(first_custom_id(chunks))
             except (ApiError, Incomplete):
                 continue  # looked at again in the next tick
             if first is not None and reconcile.names(batch, first):

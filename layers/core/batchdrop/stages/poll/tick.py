@@ -19,6 +19,7 @@ from batchdrop.jobs.cancel import CancelBatch, CancelJob
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.publish import Publish
 from batchdrop.ports import Clock, Ledger, Metrics, Switch, SwitchState
+from batchdrop.reports import sentences
 from batchdrop.stages.poll.repair import Repair
 from batchdrop.stages.poll.settle import Settle
 from batchdrop.stages.poll.watch import Watch
@@ -127,14 +128,10 @@ class Poll:
     def _notice(self, admission: Admission) -> str:
         match self.switch.state():
             case SwitchState.pause:
-                return "The switch is at 'pause': nothing is being submitted until an operator sets it to 'run'."
+                return sentences.PAUSED
             case SwitchState.stop:
-                return "The switch is at 'stop': open batches are canceled and nothing is submitted until it is set to 'run'."
+                return sentences.STOPPED
             case SwitchState.run if admission.blocked:
                 return admission.blocked
             case SwitchState.run:
-                return (
-                    "Anthropic asked to slow down; waiting batches go in a few minutes."
-                    if is_throttled(admission, self.clock.now())
-                    else ""
-                )
+                return sentences.THROTTLED if is_throttled(admission, self.clock.now()) else ""

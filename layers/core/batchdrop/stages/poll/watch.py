@@ -11,7 +11,7 @@ from batchdrop.domain import transitions
 from batchdrop.domain.errors import LostRace, NotFound, Unavailable
 from batchdrop.domain.reconcile import Candidate
 from batchdrop.domain.records import Batch
-from batchdrop.formats.api_result import RESULTS_KEPT
+from batchdrop.domain.retries import RESULTS_KEPT
 from batchdrop.jobs.commit import Commit
 from batchdrop.ports import ApiBatch, ApiCounts, Claude, Clock, Ledger
 

@@ -10,9 +10,8 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
-import msgspec
 from msgspec.structs import asdict
 
 from batchdrop.domain import refusals, transitions
@@ -21,18 +20,18 @@ from batchdrop.domain.errors import Ambiguous, Incomplete, LostRace, ObjectGone,
 from batchdrop.domain.messages import SubmitBatch
 from batchdrop.domain.records import Admission, Batch, BatchState, Job, JobState, RowStatus, Unsent
 from batchdrop.domain.transitions import Half, Move
-from batchdrop.formats.lines import Line
-from batchdrop.formats.rows import BODY_CLOSE, BODY_OPEN, SEPARATOR
-from batchdrop.formats.splice import params_of
+from batchdrop.formats.batch_body import BodyWriter
+from batchdrop.formats.input_line import REQUESTS
 from batchdrop.jobs.batch_rows import LineBlock, line_blocks_of
 from batchdrop.jobs.cancel import CancelBatch
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.publish import Publish
 from batchdrop.ports import ApiBatch, Claude, Clock, Deadline, Ledger, Objects, Switch, SwitchState
+from batchdrop.reports import sentences
 
 log = logging.getLogger(__name__)
 
-# Small, so that a stretch of rows goes to the file without a copy in between.
+# Small, so that a block of rows goes to the file without a copy in between.
 _WRITE_BYTES = 1 << 16
 # Two POSTs (the second with a key just replaced) and what follows them fit into the time left.
 _POST_SHARE = 0.4
@@ -42,7 +41,6 @@ class _Body(NamedTuple):
     """A rendered request body on disk."""
 
     path: Path
-    size: int
     half: Half | None
 
 
@@ -83,7 +81,7 @@ class Submit:
             try:
                 body = self._render(batch, job, Path(folder) / "body.json")
             except ObjectGone:
-                self._end(batch, "input_deleted", "The input was deleted before this row could be sent.")
+                self._end(batch, "input_deleted", sentences.INPUT_DELETED)
                 return
             intended = self._intend(batch, deadline)
             try:
@@ -131,17 +129,16 @@ class Submit:
     def _block(self, batch: Batch, refusal: Refused) -> None:
         now = self.clock.now()
         self.commit(transitions.refused(batch))
-        sentence = refusals.blocked_sentence(refusal)
+        sentence = sentences.blocked(refusal)
         admission = self.ledger.get_admission()
         self._tell(transitions.blocked(admission, sentence, now=now, probe_at=now + refusals.PROBE_EVERY))
 
     def _isolate(self, batch: Batch, job: Job, body: _Body, refusal: Refused) -> None:
         """Cuts the batch in two. Rows of a later attempt were accepted before, so there a cut would find nothing."""
         if body.half is not None and batch.attempt == 1 and job.splits < refusals.MAX_SPLITS:
-            rest_body_bytes = body.size - body.half.body_bytes + len(BODY_OPEN) + len(BODY_CLOSE) - 1
-            self.commit(transitions.split(batch, body.half, rest_body_bytes=rest_body_bytes))
+            self.commit(transitions.split(batch, body.half))
         else:
-            self._end(batch, refusal.kind, f"The API refused the request: {refusal}")
+            self._end(batch, refusal.kind, sentences.refused(refusal))
 
     def _end(self, batch: Batch, error_type: str, message: str) -> None:
         """Ends every row of the batch as errored, unsent."""
@@ -159,56 +156,26 @@ class Submit:
     def _render(self, batch: Batch, job: Job, path: Path) -> _Body:
         """Splices the `params` of every valid row, byte for byte, into a request body on disk."""
         with path.open("wb", buffering=_WRITE_BYTES) as out, line_blocks_of(self.objects, batch) as blocks:
-            rendering = _Rendering(out, f"{job.token}-{batch.attempt}-", batch.requests // 2)
-            for stretch in blocks:
-                rendering.take(stretch)
-            rendering.close()
-        if rendering.requests != batch.requests:
-            raise Incomplete(f"{rendering.requests} of {batch.requests} requests read from {batch.span.object.key}")
-        return _Body(path, rendering.size, rendering.half)
+            body = BodyWriter(out, job.token, batch.attempt, middle=batch.requests // 2)
+            for block in blocks:
+                _add(body, block)
+            body.close()
+        if body.requests != batch.requests:
+            raise Incomplete(f"{body.requests} of {batch.requests} requests read from {batch.span.object.key}")
+        return _Body(path, body.half())
 
 
-class _Rendering:
-    """A request body on its way to disk. `middle`: how many requests its first half has."""
-
-    def __init__(self, out: BinaryIO, id_start: str, middle: int) -> None:
-        self._out = out
-        self._request = f',{{"custom_id":"{id_start}%d","params":'.encode()
-        self._middle = middle
-        self._invalid = 0
-        self.requests = 0
-        self.half: Half | None = None
-        self.size = out.write(BODY_OPEN)
-
-    def take(self, stretch: LineBlock) -> None:
-        # The first request has no comma before it, the middle one is remembered: those are looked at one by one.
-        special = not self.requests or self.requests <= self._middle < self.requests + stretch.block.lines
-        params = None if special else stretch.params()
-        if params is None:
-            for line, fault in stretch.entries():
-                if fault is None:
-                    self._row(line)
-                else:
-                    self._invalid += 1
+def _add(body: BodyWriter, block: LineBlock) -> None:
+    """Adds the rows of a block that are sent, all at once where that is possible."""
+    params = block.params() if body.may_add_all(block.block.lines) else None
+    if params is not None:
+        body.add_all(block.block.number, params)
+        return
+    for line, invalid in block.rows():
+        if invalid is None:
+            body.add(line, REQUESTS.params(line.data))
         else:
-            self._rows(stretch.block.number, params)
-
-    def close(self) -> None:
-        self.size += self._out.write(BODY_CLOSE)
-
-    def _row(self, line: Line) -> None:
-        if self.requests == self._middle and self.requests:
-            self.half = Half(line.number, line.start, self.requests, self._invalid, self.size + len(BODY_CLOSE))
-        self._rows(line.number, [params_of(line.data)])
-
-    def _rows(self, number: int, params: list[msgspec.Raw]) -> None:
-        pieces: list[bytes | msgspec.Raw] = []
-        for line, value in enumerate(params, number):
-            pieces += (self._request % line, value, b"}")
-        if not self.requests:
-            pieces[0] = (self._request % number).removeprefix(SEPARATOR)
-        self.size += self._out.write(b"".join(pieces))
-        self.requests += len(params)
+            body.leave_out()
 
 
 def _names(batch: Batch) -> dict[str, object]:

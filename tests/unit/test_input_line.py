@@ -11,50 +11,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from batchdrop.domain.records import RowStatus
-from batchdrop.formats import rows
-from batchdrop.formats.lines import CUT_BYTES, Line
-from batchdrop.formats.rows import (
-    BODY_CLOSE,
-    BODY_OPEN,
-    SEPARATOR,
-    Invalid,
-    Row,
-    body_size,
-    custom_id_digest,
-    failed_line,
-    parse,
-    render,
-    result_line,
-)
-
-GOOD = '{"model":"m","max_tokens":5,"messages":[{"role":"user","content":"hi"}]}'
-
-
-def line(data: bytes | str, number: int = 7, *, cut: bool = False) -> Line:
-    """In text GOOD stands for good params, OPEN for the same without the closing brace, LONG for a long name."""
-    if isinstance(data, str):
-        data = data.replace("GOOD", GOOD).replace("OPEN", GOOD[:-1]).replace("LONG", "x" * 900).encode()
-    return Line(number, 100, 101 + len(data), data, cut)
-
-
-def with_params(**changes: str | None) -> str:
-    """A row whose params differ from a good one; values are JSON text, None leaves one out."""
-    params = {"model": '"m"', "max_tokens": "5", "messages": '[{"role":"user","content":"hi"}]'} | changes
-    members = ",".join(f'"{key}":{value}' for key, value in params.items() if value is not None)
-    return f'{{"custom_id":"a","params":{{{members}}}}}'
-
-
-def failed(source: Line | Invalid | bytes, custom_id: bytes | None = None, **changes: Any) -> bytes:
-    fields: dict[str, Any] = {"number": 7, "status": RowStatus.errored, "error_type": "api_error", "message": "no", "attempts": 2}
-    return failed_line(source, custom_id=custom_id, **(fields | changes))
+from batchdrop.formats import input_line
+from batchdrop.formats.input_line import REQUESTS, Row, custom_id_digest, is_object
+from batchdrop.formats.invalid_line import InvalidLine
+from batchdrop.formats.lines import Line
+from tests.input_lines import GOOD, JSON, ROW, SPELLING, body_of, damaged, line, with_params
 
 
 def strict(data: bytes) -> Any:
     """What a parser makes of it that refuses everything doubtful."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        assert len(dict(pairs)) == len(pairs), "a key is there twice"
+        assert len(dict(pairs)) == len(pairs), "a key appears twice"
         return dict(pairs)
 
     def finite(text: str) -> float:
@@ -92,7 +60,7 @@ def strict(data: bytes) -> Any:
 )
 def test_a_good_row(text: str) -> None:
     source = line(text)
-    row = parse(source)
+    row = REQUESTS.check(source)
     assert isinstance(row, Row)
     assert (row.line, row.custom_id, row.max_tokens, row.model) == (7, b'"a"', 5, "m")
     assert row.params in source.data
@@ -101,13 +69,13 @@ def test_a_good_row(text: str) -> None:
 
 @pytest.mark.parametrize("custom_id", ['"a b"', '"ä\u2028"', '"' + "x" * 500 + '"', '"\\ud83d\\ude42"', '" "', '"a\\"b"'])
 def test_a_custom_id_is_kept_as_written(custom_id: str) -> None:
-    row = parse(line(f'{{"custom_id":{custom_id},"params":{GOOD}}}'))
+    row = REQUESTS.check(line(f'{{"custom_id":{custom_id},"params":{GOOD}}}'))
     assert isinstance(row, Row)
     assert row.custom_id == custom_id.encode()
 
 
 def test_a_row_without_custom_id() -> None:
-    row = parse(line(f'{{"params":{GOOD}}}'))
+    row = REQUESTS.check(line(f'{{"params":{GOOD}}}'))
     assert isinstance(row, Row)
     assert row.custom_id is None
 
@@ -191,8 +159,8 @@ BAD: list[tuple[bytes | str, str, str]] = [
     (with_params(messages="[]"), "invalid_messages", "empty"),
     (with_params(messages='"hi"'), "invalid_messages", "a string"),
     (with_params(messages="{}"), "invalid_messages", "an object"),
-    (with_params(messages='["hi"]'), "invalid_messages", "no object"),
-    (with_params(messages='[{"role":"user"},null]'), "invalid_messages", "no object"),
+    (with_params(messages='["hi"]'), "invalid_messages", "not an object"),
+    (with_params(messages='[{"role":"user"},null]'), "invalid_messages", "not an object"),
     # what a batch refuses
     (with_params(stream="true"), "unsupported_parameter", "params.stream"),
     (with_params(stream="1"), "unsupported_parameter", "params.stream"),
@@ -208,96 +176,39 @@ NO_OBJECT = {
 @pytest.mark.parametrize(("data", "kind", "words"), BAD, ids=[f"{kind}-{index}" for index, (_, kind, _) in enumerate(BAD)])
 def test_a_bad_row(data: bytes | str, kind: str, words: str) -> None:
     source = line(data)
-    invalid = parse(source)
-    assert isinstance(invalid, Invalid)
-    assert (invalid.type, invalid.line, invalid.data) == (kind, 7, source.data)
+    invalid = REQUESTS.check(source)
+    assert isinstance(invalid, InvalidLine)
+    assert (invalid.type, invalid.line) == (kind, 7)
     assert words in invalid.message
     assert len(invalid.message) < 400
-    assert invalid.is_object == (kind not in NO_OBJECT)
-    assert rows._quick(source) is None
+    assert is_object(source) == (kind not in NO_OBJECT)
+    assert input_line._quick(source) is None
 
 
 def test_a_line_over_the_bound() -> None:
-    invalid = parse(Line(7, 100, 300_000_101, b"{}", True))
-    assert isinstance(invalid, Invalid)
-    assert (invalid.type, invalid.is_object) == ("line_too_long", False)
+    source = Line(7, 100, 300_000_101, b"{}", True)
+    invalid = REQUESTS.check(source)
+    assert isinstance(invalid, InvalidLine)
+    assert (invalid.type, is_object(source)) == ("line_too_long", False)
     assert "300,000,001 bytes" in invalid.message
 
 
 # ---------------------------------------------------------------- any line at all
 
-SCALARS = (
-    st.none()
-    | st.booleans()
-    | st.integers(-(10**20), 10**20)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=4)
-)
-JSON = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3), max_leaves=6
-)
-BLOCK = st.fixed_dictionaries({"type": st.just("text"), "text": st.text(max_size=8)}, optional={"cache_control": JSON})
-MESSAGE = st.fixed_dictionaries(
-    {"role": st.text(max_size=4), "content": st.text(max_size=8) | st.lists(BLOCK, max_size=2) | JSON}
-)
-PARAMS = st.fixed_dictionaries(
-    {
-        "model": st.text(min_size=1, max_size=9),
-        "max_tokens": st.integers(1, 10**6),
-        "messages": st.lists(MESSAGE, min_size=1, max_size=3),
-    },
-    optional={
-        "system": st.text(max_size=5) | JSON,
-        "temperature": st.floats(0, 1),
-        "tools": JSON,
-        "x": JSON,
-        "stream": st.just(False),
-    },
-)
-ROW = st.fixed_dictionaries({"params": PARAMS}, optional={"custom_id": st.text(min_size=1, max_size=9), "_batchdrop": JSON})
-SPELLING: st.SearchStrategy[Callable[[Any], str]] = st.sampled_from(
-    [
-        lambda value: json.dumps(value, separators=(",", ":")),
-        lambda value: json.dumps(value, separators=(",", ":"), ensure_ascii=False),
-        json.dumps,
-        lambda value: json.dumps(value, ensure_ascii=False),
-        lambda value: json.dumps(value, separators=("\t, ", "  :")),
-    ]
-)
-
 
 @given(ROW, SPELLING)
 def test_every_good_row_is_sent_byte_for_byte(value: dict[str, Any], spell: Callable[[Any], str]) -> None:
     data = spell(value).encode()
-    row = parse(line(data))
+    row = REQUESTS.check(line(data))
     assert isinstance(row, Row)
     spelled = spell(value["params"]).encode()
     assert row.params == spelled
-    sent = json.loads(render(row, "token-1-7"))
-    assert sent == {"custom_id": "token-1-7", "params": json.loads(spelled)}
-    assert len(render(row, "token-1-7")) == body_size(len(row.params), len("token-1-7"))
+    assert json.loads(body_of([row])) == {"requests": [{"custom_id": "token-1-7", "params": json.loads(spelled)}]}
     assert (row.custom_id is None) == ("custom_id" not in value)
+    assert bytes(REQUESTS.params(data)) == row.params
+    assert REQUESTS.custom_id(data) == row.custom_id
     if row.custom_id is not None:
         assert json.loads(row.custom_id) == json.loads(data)["custom_id"]
-
-
-NOISE = st.sampled_from(
-    [
-        b"", b'"', b"\\", b"{", b"}", b"[", b"]", b",", b":", b"0", b"-", b"e999", b"NaN", b"\xff", b"\xed\xa0\x80", b"\\ud800",
-        b"null",
-        b'"params":1,', b'"custom_id":"b",', b'"model":"n",', b" ", b"\n", b"\x00", b"true", b"1e400", b'"x":', b"\xc3\xa4",
-    ]
-)  # fmt: skip
-
-
-@st.composite
-def damaged(draw: st.DrawFn) -> bytes:
-    """A good row with a few bytes replaced, removed or added."""
-    data = draw(SPELLING)(draw(ROW)).encode()
-    for _ in range(draw(st.integers(1, 3))):
-        start = draw(st.integers(0, len(data)))
-        data = data[:start] + draw(NOISE) + data[start + draw(st.integers(0, 3)) :]
-    return data
 
 
 @given(st.binary(max_size=40) | damaged() | JSON.map(json.dumps).map(str.encode), st.booleans())
@@ -306,99 +217,20 @@ def damaged(draw: st.DrawFn) -> bytes:
 @example(b'{"params":{"model":"m","messages":[{}],"max_tokens":' + b"9" * 5000 + b"}}", False)
 def test_any_bytes_are_a_row_or_invalid_and_a_row_is_safe_to_send(data: bytes, cut: bool) -> None:
     source = line(data, cut=cut)
-    row = parse(source)
-    quick = rows._quick(source)
-    assert quick is None or quick == rows._judge(source)
-    if isinstance(row, Invalid):
+    row = REQUESTS.check(source)
+    quick = input_line._quick(source)
+    assert quick is None or quick == input_line._judge(source)
+    if isinstance(row, InvalidLine):
         assert re.fullmatch("[a-z_0-9]+", row.type)
         return
-    whole = strict(b'{"requests":[' + render(row, "id") + b"]}")
+    whole = strict(body_of([row]))
     params = whole["requests"][0]["params"]
     assert params["model"] == row.model
     assert params["max_tokens"] == row.max_tokens
     assert strict(data).keys() <= {"custom_id", "params", "_batchdrop"}
 
 
-@given(st.binary(max_size=40) | damaged() | ROW.map(json.dumps).map(str.encode), st.text(max_size=20))
-def test_a_failed_line_dropped_again_fares_as_the_original(data: bytes, message: str) -> None:
-    source = line(data)
-    before = parse(source)
-    custom_id = before.custom_id if isinstance(before, Row) else None
-    out = failed(source, custom_id, message=message)
-    assert out.endswith(b"\n")
-    assert b"\n" not in out[:-1] or b"\n" in data
-    value = json.loads(out)
-    assert value["_batchdrop"]["line"] == 7
-    assert value["_batchdrop"]["error"]["message"] == message.encode(errors="backslashreplace").decode()
-    after = parse(line(out[:-1]))
-    assert isinstance(after, Row) == isinstance(before, Row)
-    if isinstance(before, Row) and isinstance(after, Row):
-        assert after.params == before.params
-        assert after.custom_id == (before.custom_id or b'"line-7"')
-        # From the bytes alone it is the same, however it came about.
-        assert json.loads(failed(source, None, message=message)) == value
-    if isinstance(before, Invalid):
-        assert failed(before, None, message=message) == out
-        assert isinstance(after, Invalid)
-        assert after.type == (before.type if before.is_object else "missing_params")
-    again = failed(line(out[:-1]), after.custom_id if isinstance(after, Row) else None, message=message)
-    assert json.loads(again) == value
-
-
-# ---------------------------------------------------------------- lines of failed.jsonl
-
-
-def test_a_failed_row_keeps_its_bytes() -> None:
-    data = b'{"custom_id": "a", "params": {"x" : 1.50}} '
-    assert failed(data, b'"a"') == (
-        b'{"custom_id": "a", "params": {"x" : 1.50},"_batchdrop":{"line":7,"status":"errored",'
-        b'"error":{"type":"api_error","message":"no"},"attempts":2}}\n'
-    )
-
-
-def test_a_failed_row_without_custom_id_gets_one() -> None:
-    assert failed(b'{"params": {"x" : 1.50}}').startswith(b'{"custom_id":"line-7","params": {"x" : 1.50},"_batchdrop":{')
-    assert failed(b"{}").startswith(b'{"custom_id":"line-7","_batchdrop":{')
-
-
-def test_an_older_note_is_replaced_however_it_is_spelled() -> None:
-    for key in ("_batchdrop", "\\u005fbatchdrop", "_b\\u0061tchdrop"):
-        out = failed(b'{"custom_id":"a","%b":{"line":1},"params":{}}' % key.encode(), b'"a"')
-        assert out.startswith(b'{"custom_id":"a","params":{},"_batchdrop":{"line":7,')
-        assert out.count(b"batchdrop") == 1
-
-
-def test_a_bad_custom_id_and_repeated_keys_stay_for_their_owner_to_see() -> None:
-    assert failed(b'{"custom_id":5,"params":{},"params":[]}').startswith(b'{"custom_id":5,"params":{},"params":[],"_batchdrop"')
-
-
-@pytest.mark.parametrize(
-    ("data", "raw"),
-    [
-        (b"plain \xff text", "plain \\xff text"),
-        ("ä\u2028".encode(), "ä\u2028"),
-        (b"x" * 5_000, "x" * 1_000),
-        (b"a" + "🙂".encode() * 2_000, "a" + "🙂" * 999),
-        (b'{"a":1e999}', '{"a":1e999}'),
-        (b'{"a":"\\ud800"}', '{"a":"\\ud800"}'),
-        (b"[" * 100_000 + b"]" * 100_000, "[" * 1_000),
-    ],
-)
-def test_a_line_that_is_no_object_is_kept_as_text(data: bytes, raw: str) -> None:
-    assert list(json.loads(failed(data))) == ["_batchdrop"]
-    assert json.loads(failed(data))["_batchdrop"]["raw"] == raw
-
-
-def test_a_cut_line_is_text_even_if_its_beginning_is_an_object() -> None:
-    source = line(b"{}" + b" " * (CUT_BYTES - 2), cut=True)
-    assert json.loads(failed(source))["_batchdrop"]["raw"] == source.data.decode()
-
-
-def test_a_long_message_is_cut() -> None:
-    assert len(json.loads(failed(b"{}", message="x" * 9_000))["_batchdrop"]["error"]["message"]) == rows.MAX_MESSAGE_CHARS
-
-
-# ---------------------------------------------------------------- ids, bodies, results
+# ---------------------------------------------------------------- ids
 
 
 @given(st.text(min_size=1, max_size=20), st.text(min_size=1, max_size=20))
@@ -415,15 +247,15 @@ def test_two_spellings_are_one_id() -> None:
     assert custom_id_digest(b'"a"') == custom_id_digest(b'"\\u0061"') != custom_id_digest(b'"A"')
 
 
-def test_a_body_is_what_the_api_expects() -> None:
-    row = Row(1, None, GOOD.encode(), 5, "m")
-    body = BODY_OPEN + SEPARATOR.join([render(row, "a"), render(row, "b")]) + BODY_CLOSE
-    assert json.loads(body) == {"requests": [{"custom_id": name, "params": json.loads(GOOD)} for name in "ab"]}
+# ---------------------------------------------------------------- lines that passed the check
 
 
-def test_a_result_line() -> None:
-    assert (
-        result_line(b'"\\u0061"', 12, 1, b'{"type": "x"}')
-        == b'{"custom_id":"\\u0061","line":12,"attempts":1,"result":{"type": "x"}}\n'
-    )
-    assert result_line(None, 12, 2, b"{}") == b'{"custom_id":"line-12","line":12,"attempts":2,"result":{}}\n'
+@given(st.lists(ROW, min_size=1, max_size=4), SPELLING)
+def test_a_block_of_lines_gives_the_params_of_each(values: list[dict[str, Any]], spell: Callable[[Any], str]) -> None:
+    lines = [spell(value).encode() for value in values]
+    found = REQUESTS.params_of_lines(b"\n".join(lines) + b"\n")
+    assert [bytes(params) for params in found] == [bytes(REQUESTS.params(one)) for one in lines]
+
+
+def test_a_line_whose_source_is_gone_has_neither_params_nor_custom_id() -> None:
+    assert (bytes(REQUESTS.params(b"{}")), REQUESTS.custom_id(b"{}")) == (b"{}", None)

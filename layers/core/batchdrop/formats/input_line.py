@@ -1,7 +1,8 @@
-"""One input line: is it a request, and what becomes of it.
+"""One line of an input file: is it a request, and which of its bytes are sent.
 
-`parse` decides twice. `_quick` knows what nearly every row looks like and gives up at the slightest doubt; `_judge` is the rule,
-one check after the other, and finds the words for what is wrong. Where `_quick` gives a row, `_judge` gives the same one.
+`RequestReader` is the only place that knows where `params` and `custom_id` are in a line. Its check decides twice: `_quick` knows
+what nearly every row looks like and gives up at the slightest doubt; `_judge` is the rule, one check after the other, and finds
+the words for what is wrong. Where `_quick` gives a row, `_judge` gives the same one.
 """
 
 from __future__ import annotations
@@ -13,19 +14,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from batchdrop.domain.records import RowStatus
 from batchdrop.formats import rawjson
+from batchdrop.formats.invalid_line import InvalidLine
 from batchdrop.formats.lines import MAX_LINE_BYTES, Line
 
-BODY_OPEN = b'{"requests":['
-BODY_CLOSE = b"]}"
-SEPARATOR = b","
-# Raw text of a line that is not JSON, and of an error message, in `failed.jsonl`.
-MAX_RAW_CHARS = 1_000
-MAX_MESSAGE_CHARS = 2_000
+NOTE = "_batchdrop"
+"""What `failed.jsonl` adds to a line. A line that is dropped again may keep it; it is not sent."""
 
-_NOTE = "_batchdrop"
-_FIELDS = frozenset({"custom_id", "params", _NOTE})
+_FIELDS = frozenset({"custom_id", "params", NOTE})
 _REQUIRED = ("model", "max_tokens", "messages")
 _PARAMS = frozenset(
     {
@@ -45,32 +41,46 @@ _PARAMS = frozenset(
 # Parameters that a batch refuses, with the values that are harmless all the same. Source: Anthropic, "Batch processing", what can
 # be batched (`max_tokens: 0` is there too and has a check of its own). `null` is the same as leaving a parameter out.
 _REFUSED: dict[str, tuple[frozenset[bytes], str]] = {
-    "stream": (frozenset({b"false", b"null"}), "answers of a batch are never streamed"),
+    "stream": (frozenset({b"false", b"null"}), "batch results are never streamed"),
     "speed": (frozenset({b'"standard"', b"null"}), "fast mode is not available in a batch"),
     "store": (frozenset({b"false", b"null"}), "a batch does not store responses"),
 }
-_FRAME = len(b'{"custom_id":"","params":}')
 _PARAMS_FRAME = len(b'{"params":}')
 _ID_FRAME = len(b'"custom_id":,')
 _NOTE_FRAME = len(b'"_batchdrop":,')
 _SHORTEST_REPEAT = len(b',"params":0')
-# No model gives that many; and a sum of a batch's stays within 64 bits.
+# No model generates that many, and the sum over a batch stays within 64 bits.
 _MAX_MAX_TOKENS = 999_999_999
 _CUSTOM_ID_HASH_BYTES = 16
+# Of an unknown field that may be a misspelled one: comparing takes time that grows with its length.
+_MAX_NAME_CHARS = 1_000
 _INFINITE = re.compile(rb"-?(?:NaN|Infinity)")
 _BYTE = re.compile(r"\(byte (\d+)\)")
+# An id that comes first is found without reading the rest of the line.
+_FIRST_ID = re.compile(rb'\{"custom_id": ?("[^"\\]*+")')
 
 
 class _AnyObject(msgspec.Struct):
-    """Decoding into it checks that there is an object and keeps nothing."""
+    """Decoding into it checks that the value is an object, and keeps nothing of it."""
+
+
+class _Params(msgspec.Struct):
+    params: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class _CustomId(msgspec.Struct):
+    custom_id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Ordinary(msgspec.Struct, forbid_unknown_fields=True):
     params: msgspec.Raw
     custom_id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    note: msgspec.Raw | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name=_NOTE)
+    note: msgspec.Raw | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name=NOTE)
 
 
+_params_of_lines = msgspec.json.Decoder(_Params).decode_lines
+_params = msgspec.json.Decoder(_Params).decode
+_custom_id = msgspec.json.Decoder(_CustomId).decode
 _ordinary = msgspec.json.Decoder(_Ordinary).decode
 _whole = msgspec.json.Decoder(int).decode
 _text = msgspec.json.Decoder(str).decode
@@ -93,32 +103,69 @@ class Row(NamedTuple):
     model: str
 
 
-class Invalid(NamedTuple):
-    """A line that is never sent."""
-
-    line: int
-    type: str
-    """What is wrong, in snake_case."""
-    message: str
-    """What is wrong, where, and what to do about it; for the person who wrote the line."""
-    data: bytes
-    is_object: bool
-    """The line is a JSON object that any parser can read."""
-
-
 class _Fault(Exception):
-    def __init__(self, kind: str, message: str) -> None:
+    def __init__(self, type: str, message: str) -> None:  # noqa: A002 - the word used for every error of a row
         super().__init__(message)
-        self.kind = kind
+        self.type = type
         self.message = message
 
 
-# ---------------------------------------------------------------- reading a line
+class RequestReader:
+    """Reads lines that are requests as the API documents them: `{"custom_id": ..., "params": {...}}`.
+
+    `check` decides about a line. The other methods take lines that have passed it, and do not check them again. Lines of another
+    kind need a reader of their own, with the same methods.
+    """
+
+    @staticmethod
+    def check(line: Line) -> Row | InvalidLine:
+        """Decides about a line that is not blank. Never raises, whatever its bytes are."""
+        return _quick(line) or _judge(line)
+
+    @staticmethod
+    def params(line: bytes) -> msgspec.Raw:
+        """The `params`, byte for byte, as a buffer. `{}` where there is none."""
+        return _params(line).params
+
+    @staticmethod
+    def params_of_lines(lines: bytes) -> list[msgspec.Raw]:
+        """The `params` of every line in a block. One call for all of them takes half the time."""
+        return [found.params for found in _params_of_lines(lines)]
+
+    @staticmethod
+    def custom_id(line: bytes) -> bytes | None:
+        """The user's own `custom_id` as written, quotes included, or None."""
+        if first := _FIRST_ID.match(line):
+            return first[1]
+        found = _custom_id(line).custom_id
+        return None if found is msgspec.UNSET else bytes(found)
 
 
-def parse(line: Line) -> Row | Invalid:
-    """Decides about one line that is not blank. Never raises, whatever the bytes are."""
-    return _quick(line) or _judge(line)
+REQUESTS = RequestReader()
+
+
+def own_custom_id(line: int) -> bytes:
+    """The `custom_id` that the output gives to a row without one."""
+    return b'"line-%d"' % line
+
+
+def custom_id_digest(custom_id: bytes) -> bytes:
+    """16 bytes that stand for the text of a custom id (`Row.custom_id`), however it is spelled in JSON."""
+    text = custom_id[1:-1] if b"\\" not in custom_id else _text(custom_id).encode()
+    return hashlib.blake2b(text, digest_size=_CUSTOM_ID_HASH_BYTES).digest()
+
+
+def is_object(line: Line) -> bool:
+    """Whether the line is one JSON object that every parser reads, and reads alike."""
+    try:
+        _check_length(line)
+        _check_json(line.data)
+    except _Fault:
+        return False
+    return True
+
+
+# ---------------------------------------------------------------- the check
 
 
 def _quick(line: Line) -> Row | None:
@@ -176,23 +223,20 @@ def _is_sound(value: bytes) -> bool:
     return value[:1] == b'"' or (rawjson.depth(value) == 0 and rawjson.bad_number(value) is None)
 
 
-def _judge(line: Line) -> Row | Invalid:
-    data = line.data
-    is_object = False
+def _judge(line: Line) -> Row | InvalidLine:
     try:
         _check_length(line)
-        _check_json(data)
-        is_object = True
-        return _row(line.number, data)
+        _check_json(line.data)
+        return _row(line.number, line.data)
     except _Fault as fault:
-        return Invalid(line.number, fault.kind, fault.message, data, is_object)
+        return InvalidLine(line=line.number, type=fault.type, message=fault.message)
 
 
 def _check_length(line: Line) -> None:
     if line.cut:
         raise _Fault(
             "line_too_long",
-            f"The line has {line.end - line.start:,} bytes; a request may have {MAX_LINE_BYTES:,}. Split the request.",
+            f"The line is {line.end - line.start:,} bytes long; the maximum is {MAX_LINE_BYTES:,}. Split the request.",
         )
 
 
@@ -200,7 +244,7 @@ def _check_json(data: bytes) -> None:
     """Raises _Fault unless the data is a JSON object that every parser reads, and reads alike."""
     bad = rawjson.bad_utf8(data)
     if bad is not None:
-        raise _Fault("not_utf8", f"Byte {bad + 1} of the line is not UTF-8. Save the file as UTF-8.")
+        raise _Fault("not_utf8", f"Byte {bad + 1} of the line is not valid UTF-8. Save the file as UTF-8.")
     try:
         rawjson.fields(data)
     except msgspec.ValidationError:
@@ -216,7 +260,7 @@ def _check_json(data: bytes) -> None:
         shown = number.decode() if len(number) <= 40 else f"{number[:20].decode()}... of {len(number):,} characters"
         raise _Fault(
             "number_out_of_range",
-            f"The number {shown} is beyond what JSON parsers accept (1.8e308, {rawjson.MAX_NUMBER_CHARS:,} characters). "
+            f"The number {shown} exceeds what JSON parsers accept (1.8e308, or {rawjson.MAX_NUMBER_CHARS:,} characters). "
             "Write it as a string or make it smaller.",
         )
 
@@ -234,23 +278,23 @@ def _not_an_object(data: bytes) -> _Fault:
 
 
 def _too_deep() -> _Fault:
-    return _Fault("too_deep", f"Arrays and objects are nested more than {rawjson.MAX_DEPTH} deep. Flatten them.")
+    return _Fault("too_deep", f"Arrays and objects are nested more than {rawjson.MAX_DEPTH} levels deep. Flatten them.")
 
 
 def _bad_syntax(data: bytes, reason: str) -> _Fault:
     if any(word in reason for word in ("surrogate", "truncated", "escape")) and rawjson.has_lone_surrogate(data):
         return _Fault(
-            "lone_surrogate", "A \\u escape names half of a surrogate pair, which is no character. Write both or neither."
+            "lone_surrogate", "A \\u escape is half of a surrogate pair, which is not a character. Write both halves or neither."
         )
     place = _BYTE.search(reason)
     # msgspec stops at the `I` of `-Infinity`.
     if place and (_INFINITE.match(data, int(place[1])) or _INFINITE.match(data, max(int(place[1]) - 1, 0))):
-        return _Fault("not_a_number", "NaN and Infinity are not JSON. Use null or leave the field out.")
+        return _Fault("not_a_number", "NaN and Infinity are not valid JSON. Use null or leave the field out.")
     where = f" at byte {int(place[1]) + 1}" if place else ""
     what = reason.removeprefix("JSON is malformed: ").partition(" (byte")[0]
     if not place:
         what = "the line ends too early"
-    return _Fault("not_json", f"The line is not JSON: {what}{where}. Write one JSON object per line.")
+    return _Fault("not_json", f"The line is not valid JSON: {what}{where}. Write one JSON object per line.")
 
 
 def _row(number: int, data: bytes) -> Row:
@@ -259,12 +303,18 @@ def _row(number: int, data: bytes) -> Row:
     found = rawjson.fields(data)
     for name in found.keys() - _FIELDS:
         raise _unknown_field(name)
-    custom_id = _custom_id(found)
+    custom_id = _checked_id(found)
     if "params" not in found:
-        raise _Fault("missing_params", "The field params is missing. It holds the request: model, max_tokens, messages.")
+        raise _Fault("missing_params", "The field params is missing. It holds the request: model, max_tokens and messages.")
     params = bytes(found["params"])
+    max_tokens, model = _check_params(params)
+    return Row(number, custom_id, params, max_tokens, model)
+
+
+def _check_params(params: bytes) -> tuple[int, str]:
+    """`max_tokens` and `model` of sound JSON that can be sent as `params`. Raises _Fault."""
     if params[:1] != b"{":
-        raise _Fault("invalid_params", f"params is {_kind(params)}; it has to be an object with model, max_tokens, messages.")
+        raise _Fault("invalid_params", f"params is {_kind(params)}; it must be an object with model, max_tokens and messages.")
     _check_unique(params, "params.")
     values = {name: bytes(value) for name, value in rawjson.fields(params).items()}
     for name in _REQUIRED:
@@ -275,32 +325,30 @@ def _row(number: int, data: bytes) -> Row:
     _check_messages(values["messages"])
     for name, (harmless, reason) in _REFUSED.items():
         if name in values and values[name] not in harmless:
-            raise _Fault("unsupported_parameter", f"params.{name} is refused in a batch: {reason}. Leave it out.")
-    return Row(number, custom_id, params, max_tokens, model)
+            raise _Fault("unsupported_parameter", f"params.{name} is not supported in a batch: {reason}. Remove it.")
+    return max_tokens, model
 
 
 def _check_unique(data: bytes, where: str) -> None:
     key = rawjson.repeated_key(data)
     if key is not None:
-        raise _Fault("duplicate_key", f"The field {where}{_shown(key)} is there twice. Keep one of them.")
+        raise _Fault("duplicate_key", f"The field {where}{_shown(key)} appears twice. Keep one of them.")
 
 
 def _unknown_field(name: str) -> _Fault:
     if name in _PARAMS:
-        return _Fault("unknown_field", f"The field {name} belongs inside params, beside model and messages. Move it there.")
-    near = get_close_matches(name[:MAX_RAW_CHARS], ("custom_id", "params"), n=1)
-    hint = f"Did you mean {near[0]}?" if near else "A line has custom_id and params only; remove it."
-    return _Fault("unknown_field", f"The field {_shown(name)} is not known. {hint}")
+        return _Fault("unknown_field", f"The field {name} belongs inside params, next to model and messages. Move it there.")
+    near = get_close_matches(name[:_MAX_NAME_CHARS], ("custom_id", "params"), n=1)
+    hint = f"Did you mean {near[0]}?" if near else "A line has only custom_id and params; remove it."
+    return _Fault("unknown_field", f"The field {_shown(name)} is unknown. {hint}")
 
 
-def _custom_id(found: dict[str, msgspec.Raw]) -> bytes | None:
+def _checked_id(found: dict[str, msgspec.Raw]) -> bytes | None:
     if "custom_id" not in found:
         return None
     value = bytes(found["custom_id"])
     if value[:1] != b'"':
-        raise _Fault(
-            "invalid_custom_id", f"custom_id is {_kind(value)}; it has to be a string. Put it in quotes or leave it out."
-        )
+        raise _Fault("invalid_custom_id", f"custom_id is {_kind(value)}; it must be a string. Put it in quotes or leave it out.")
     if value == b'""':
         raise _Fault("invalid_custom_id", "custom_id is empty. Give the row a name or leave the field out.")
     return value
@@ -308,7 +356,7 @@ def _custom_id(found: dict[str, msgspec.Raw]) -> bytes | None:
 
 def _model(value: bytes) -> str:
     if value[:1] != b'"':
-        raise _Fault("invalid_model", f"params.model is {_kind(value)}; it has to be a string such as claude-haiku-4-5.")
+        raise _Fault("invalid_model", f"params.model is {_kind(value)}; it must be a string such as claude-haiku-4-5.")
     model = _text(value)
     if not model:
         raise _Fault("invalid_model", "params.model is empty. Name a model, such as claude-haiku-4-5.")
@@ -322,21 +370,19 @@ def _max_tokens(value: bytes) -> int:
         count = 0
     if not 1 <= count <= _MAX_MAX_TOKENS:
         shown = value.decode() if value[:1] not in b'"[{' and len(value) <= 20 else _kind(value)
-        raise _Fault(
-            "invalid_max_tokens", f"params.max_tokens is {shown}; it has to be a whole number, 1 or more, without quotes."
-        )
+        raise _Fault("invalid_max_tokens", f"params.max_tokens is {shown}; it must be a whole number, 1 or more, without quotes.")
     return count
 
 
 def _check_messages(value: bytes) -> None:
     if value[:1] != b"[":
-        raise _Fault("invalid_messages", f"params.messages is {_kind(value)}; it has to be an array of messages.")
+        raise _Fault("invalid_messages", f"params.messages is {_kind(value)}; it must be an array of messages.")
     try:
         count = len(_objects(value))
     except msgspec.ValidationError:
         raise _Fault(
             "invalid_messages",
-            'params.messages holds something that is no object. Each message is {"role": ..., "content": ...}.',
+            'params.messages has an element that is not an object. Each message is {"role": ..., "content": ...}.',
         ) from None
     if not count:
         raise _Fault("invalid_messages", "params.messages is empty. A request needs at least one message.")
@@ -351,109 +397,3 @@ def _kind(value: bytes) -> str:
 
 def _shown(name: str) -> str:
     return name if len(name) <= 80 else f"{name[:77]}..."
-
-
-def custom_id_digest(custom_id: bytes) -> bytes:
-    """16 bytes that stand for the text of a custom id (`Row.custom_id`), however it is spelled in JSON."""
-    text = custom_id[1:-1] if b"\\" not in custom_id else _text(custom_id).encode()
-    return hashlib.blake2b(text, digest_size=_CUSTOM_ID_HASH_BYTES).digest()
-
-
-# ---------------------------------------------------------------- writing a line
-
-
-def render(row: Row, custom_id: str) -> bytes:
-    """The row as one request of a body: `BODY_OPEN`, requests with `SEPARATOR` between them, `BODY_CLOSE`.
-
-    `custom_id` is ours (see `ids`): plain ASCII that needs no escape.
-    """
-    return b'{"custom_id":"%b","params":%b}' % (custom_id.encode(), row.params)
-
-
-def body_size(params_len: int, custom_id_len: int) -> int:
-    """Bytes of one rendered request, its separator not counted."""
-    return _FRAME + params_len + custom_id_len
-
-
-def result_line(row_custom_id: bytes | None, line: int, attempts: int, result: bytes) -> bytes:
-    """A line of `results.jsonl`, no spaces between our tokens: `{"custom_id":...,"line":12,"attempts":1,"result":{...}}`."""
-    return b'{"custom_id":%b,"line":%d,"attempts":%d,"result":%b}\n' % (row_custom_id or _own_id(line), line, attempts, result)
-
-
-def failed_line(
-    source: Line | Invalid | bytes,
-    *,
-    custom_id: bytes | None,
-    number: int,
-    status: RowStatus,
-    error_type: str,
-    message: str,
-    attempts: int,
-) -> bytes:
-    """A line of `failed.jsonl`: the original with a `_batchdrop` field, ready to be dropped again.
-
-    `custom_id` is `Row.custom_id` of a valid row (which saves a closer look), None for a row without one and for an invalid line.
-    A field `_batchdrop` of an earlier run is replaced; a missing custom_id becomes `line-<n>`, so that answers of a second run
-    can still be joined. A line that is not a JSON object is kept as text in `_batchdrop.raw`, up to 1,000 characters.
-    """
-    data = source if isinstance(source, bytes) else source.data
-    note: dict[str, object] = {
-        "line": number,
-        "status": status.value,
-        "error": {"type": error_type, "message": _printable(message[:MAX_MESSAGE_CHARS])},
-        "attempts": attempts,
-    }
-    if custom_id is not None and b"_batchdrop" not in data and b"\\u" not in data:
-        return b'%b,"_batchdrop":%b}\n' % (data.rstrip()[:-1], msgspec.json.encode(note))
-    if not _is_object(source):
-        return msgspec.json.encode({_NOTE: {**note, "raw": _raw_text(data)}}) + b"\n"
-    members = [(member.key, data[member.start : member.end]) for member in rawjson.members(data)]
-    kept = [text for key, text in members if key != _NOTE]
-    if not kept and members:
-        # A line of an earlier failed.jsonl that was no object: its text is the original line.
-        note |= _earlier_raw(data)
-    elif all(key != "custom_id" for key, _ in members):
-        kept.insert(0, b'"custom_id":' + (custom_id or _own_id(number)))
-    kept.append(b'"_batchdrop":' + msgspec.json.encode(note))
-    return b"{%b}\n" % b",".join(kept)
-
-
-def _own_id(line: int) -> bytes:
-    return b'"line-%d"' % line
-
-
-def _is_object(source: Line | Invalid | bytes) -> bool:
-    if isinstance(source, Invalid):
-        return source.is_object
-    if isinstance(source, Line) and source.cut:
-        return False
-    try:
-        _check_json(source if isinstance(source, bytes) else source.data)
-    except _Fault:
-        return False
-    return True
-
-
-def _raw_text(data: bytes) -> str:
-    # No character takes more than four bytes.
-    return data[: 4 * MAX_RAW_CHARS].decode(errors="backslashreplace")[:MAX_RAW_CHARS]
-
-
-def _printable(text: str) -> str:
-    """Half a surrogate pair cannot be written as UTF-8."""
-    return text.encode(errors="backslashreplace").decode()
-
-
-class _Raw(msgspec.Struct):
-    raw: str
-
-
-class _Noted(msgspec.Struct):
-    note: _Raw = msgspec.field(name=_NOTE)
-
-
-def _earlier_raw(data: bytes) -> dict[str, object]:
-    try:
-        return {"raw": msgspec.json.decode(data, type=_Noted).note.raw[:MAX_RAW_CHARS]}
-    except msgspec.ValidationError:
-        return {}

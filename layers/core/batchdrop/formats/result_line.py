@@ -1,0 +1,48 @@
+"""A line of `results.jsonl`: `{"custom_id":...,"line":12,"attempts":1,"result":{...}}`."""
+
+from __future__ import annotations
+
+import msgspec
+
+from batchdrop.domain.records import Record
+from batchdrop.formats.input_line import own_custom_id
+
+
+class _Result(msgspec.Struct, frozen=True):
+    type: str
+
+
+class ResultLine(msgspec.Struct, frozen=True):
+    """What a reader needs to know about an answered row; the answer itself is not decoded."""
+
+    custom_id: msgspec.Raw
+    line: int
+    attempts: int
+    result: _Result
+
+
+class _Numbered(Record, frozen=True):
+    line: int
+
+
+_decode = msgspec.json.Decoder(ResultLine).decode
+_numbered = msgspec.json.Decoder(_Numbered).decode
+
+
+def result_line(custom_id: bytes | None, line: int, attempts: int, result: bytes) -> bytes:
+    """`custom_id` is the user's own, `result` the API's, both as written."""
+    return b'{"custom_id":%b,"line":%d,"attempts":%d,"result":%b}\n' % (
+        own_custom_id(line) if custom_id is None else custom_id,
+        line,
+        attempts,
+        result,
+    )
+
+
+def read_result_line(data: bytes) -> ResultLine:
+    return _decode(data)
+
+
+def number_of_result(data: bytes) -> int:
+    """The line number alone."""
+    return _numbered(data).line

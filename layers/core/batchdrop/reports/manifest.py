@@ -1,0 +1,95 @@
+"""`manifest.json`: the outcome of a job, written last. Fields may be added, never renamed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+import msgspec
+
+from batchdrop.domain.records import Batch, Job, JobState, Part, Record, Usage
+from batchdrop.reports import sentences
+from batchdrop.reports.status import pretty, stamp
+
+
+class OutputFile(Record, frozen=True):
+    lines: int
+    size: int
+    checksum: str
+    """`<algorithm>:<hex>`: sha256, or crc64nvme where the file was put together from copied pieces."""
+
+
+class Manifest(Record, frozen=True):
+    """What an audit reads of it."""
+
+    job_id: str
+    state: JobState
+    counts: dict[str, int]
+    files: dict[str, OutputFile]
+
+
+_decode = msgspec.json.Decoder(Manifest).decode
+
+
+def add_usage(totals: dict[str, Usage], more: Mapping[str, Usage]) -> None:
+    for model, usage in more.items():
+        before = totals.get(model, Usage())
+        totals[model] = Usage(**{name: getattr(before, name) + getattr(usage, name) for name in Usage.__struct_fields__})
+
+
+def manifest(job: Job, batches: Iterable[Batch], files: Mapping[str, OutputFile], now: datetime) -> bytes:
+    """Memory: one entry per batch of the job (about 200 bytes)."""
+    usage: dict[str, Usage] = {}
+    listed = []
+    for batch in batches:
+        add_usage(usage, batch.usage)
+        if batch.requests:
+            listed.append(
+                {
+                    "id": batch.api_id,
+                    "requests": batch.requests,
+                    "attempt": batch.attempt,
+                    "first_line": batch.first_line,
+                    "last_line": batch.last_line,
+                    "created_at": stamp(batch.created_at),
+                    "ended_at": stamp(batch.ended_at),
+                }
+            )
+    return pretty(
+        {
+            "job_id": job.id,
+            "state": job.outcome or job.state,
+            "message": job.reason or sentences.done(job),
+            "input": {
+                "bucket": job.input.bucket,
+                "key": job.input.key,
+                "version_id": job.input.version_id,
+                "etag": job.input.etag,
+                "size": job.input.size,
+                "lines": job.lines,
+            },
+            "counts": job.counts,
+            "usage": usage,
+            "cost": None,
+            "batches": listed,
+            "timings": {
+                "created_at": stamp(job.created_at),
+                "planned_at": stamp(job.planned_at),
+                "finished_at": stamp(now),
+                "seconds": round((now - job.created_at).total_seconds()),
+            },
+            "files": dict(files),
+        }
+    )
+
+
+def output_file(parts: Iterable[Part], checksum: str) -> OutputFile:
+    lines = size = 0
+    for part in parts:
+        lines += part.lines
+        size += part.size
+    return OutputFile(lines=lines, size=size, checksum=checksum)
+
+
+def read_manifest(data: bytes) -> Manifest:
+    return _decode(data)

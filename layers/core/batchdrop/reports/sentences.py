@@ -1,0 +1,154 @@
+"""Every sentence that a person reads about a job or a row that was sent, in one place.
+
+What is wrong with a line that is never sent is said where the line is checked: in `formats.input_line`, `formats.gzip_stream` and,
+for a repeated custom id, the check of the plan stage.
+"""
+
+from __future__ import annotations
+
+from batchdrop.domain.errors import Refused
+from batchdrop.domain.records import Job, JobState
+
+# ---------------------------------------------------------------- where a job stands
+
+
+def state_of(job: Job, notice: str = "") -> str:
+    """Where the job stands, for the person who dropped the file. `notice`: why nothing is being submitted, if so."""
+    match job.state:
+        case JobState.planning:
+            text = "Reading and checking the file."
+        case JobState.held:
+            text = job.reason
+        case JobState.running if job.cancel_requested:
+            text = "Canceling: every row that has finished is still collected."
+        case JobState.running:
+            text = (
+                f"{_plural(job.counts.total, 'row')} in {_plural(job.batches_total, 'batch')}: "
+                f"{job.batches_ended:,} ended, {job.batches_collected:,} collected."
+            )
+        case JobState.finishing:
+            text = "All batches have ended; the output files are being put together."
+        case JobState.done:
+            text = done(job)
+        case JobState.rejected:
+            text = job.reason
+        case JobState.canceled:
+            finished = f"{job.counts.succeeded:,} of {_plural(job.counts.total, 'row')}"
+            text = f"Canceled: {finished} had finished and are in results.jsonl; the rest are in failed.jsonl."
+    unsent = job.state in (JobState.planning, JobState.running) and job.batches_ended < max(job.batches_total, 1)
+    return " ".join(part for part in (text, notice if unsent else "", job.note) if part)
+
+
+def done(job: Job) -> str:
+    failed = job.counts.total - job.counts.succeeded
+    start = f"Done: {job.counts.succeeded:,} of {_plural(job.counts.total, 'row')} succeeded"
+    if not failed:
+        return f"{start}."
+    others = "the other one is" if failed == 1 else f"the other {failed:,} are"
+    return f"{start}; {others} in failed.jsonl with the reason."
+
+
+def subject(job: Job, outcome: JobState) -> str:
+    """Of the notification that the job has ended."""
+    return f"Batchdrop job {outcome}: {job.id}"
+
+
+# ---------------------------------------------------------------- why a file was rejected
+
+DELETED_BEFORE_READING = "The file was deleted before it could be read. Nothing was sent; drop it again to run it."
+DELETED_WHILE_READING = "The file was deleted while it was being read. Nothing was sent; drop it again to run it."
+TOO_MANY_CUSTOM_IDS = (
+    "The file has more custom_id values than this stack can check for duplicates. Nothing was sent; split it and drop the parts."
+)
+
+
+def too_large(limit: int) -> str:
+    return f"The file is larger than {limit:,} bytes, this stack's limit. Nothing was sent; split it and drop the parts."
+
+
+def decompressed_too_large(limit: int) -> str:
+    return (
+        f"The file decompresses to more than {limit:,} bytes, this stack's limit. Nothing was sent; split it and drop the parts."
+    )
+
+
+def no_rows(lines: int) -> str:
+    if not lines:
+        return "The file is empty; nothing was sent."
+    which = "its only line is" if lines == 1 else f"all of its {lines:,} lines are"
+    return f"The file has no rows: {which} blank; nothing was sent."
+
+
+def no_valid_rows(rows: int) -> str:
+    if rows == 1:
+        return "The only row cannot be sent; failed.jsonl gives the reason."
+    return f"None of the {rows:,} rows can be sent; failed.jsonl gives the reason for each."
+
+
+# ---------------------------------------------------------------- why nothing is being submitted
+
+PAUSED = "The switch is set to 'pause': nothing is submitted until an operator sets it to 'run'."
+STOPPED = "The switch is set to 'stop': open batches are canceled and nothing is submitted until an operator sets it to 'run'."
+THROTTLED = "Anthropic asked this stack to slow down; waiting batches will be submitted in a few minutes."
+
+_ADVICE = {
+    401: "put a valid key into the stack's secret",
+    402: "add credit to the Anthropic organization",
+    403: "give the key's workspace permission to use the Message Batches API",
+    404: "check the ApiBaseUrl parameter of the stack",
+    429: "raise the workspace's spend limit, or wait until it resets",
+}
+
+
+def blocked(refusal: Refused) -> str:
+    advice = _ADVICE.get(refusal.status or 0, "see the API's message")
+    return (
+        f"Nothing is being submitted: Anthropic answered {refusal.status} {refusal.kind} ({refusal}). "
+        f"To fix it, {advice}; submission then resumes automatically within a few minutes."
+    )
+
+
+# ---------------------------------------------------------------- answers to commands
+
+CANCEL_REQUESTED = "Canceled by request."
+CANCEL_TOO_LATE = "The cancel command came too late: the job had already ended."
+RETRY_TOO_EARLY = "A job can be retried only after it has ended."
+NOTHING_TO_RETRY = "There is nothing to retry: no row was canceled or failed for a temporary reason."
+
+
+def retried(rows: int, key: str) -> str:
+    are = "is" if rows == 1 else "are"
+    return f"{_plural(rows, 'failed row')} {are} being retried as {key}; the answers will be in an outbox folder of that name."
+
+
+def nothing_to_approve(job: Job) -> str:
+    return f"There is nothing to approve: the job is {job.state}, not held."
+
+
+def unknown_command(command: str) -> str:
+    return f"There is no command '{command}'. The commands are cancel, approve and retry."
+
+
+def unknown_job(command: str) -> str:
+    return (
+        f"The command '{command}' names a job that does not exist. "
+        "A job id is the name of the last folder under outbox/, such as 20261122T003115Z-k3f9x2m7qa5bcdef."
+    )
+
+
+# ---------------------------------------------------------------- why a row has no answer
+
+CANCELED_UNSENT = "The job was canceled before this row was sent."
+INPUT_DELETED = "The input was deleted before this row could be sent."
+CANCELED = "The batch was canceled before this request was processed."
+EXPIRED = "The batch expired before this request was processed."
+MISSING = "The API returned no result for this request."
+RESULTS_DELETED = "Anthropic deleted the results of this batch, 29 days after its creation, before they were collected."
+
+
+def refused(refusal: Refused) -> str:
+    return f"The API refused the request: {refusal}"
+
+
+def _plural(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}{'es' if noun.endswith('ch') else 's'}"

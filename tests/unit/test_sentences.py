@@ -1,0 +1,52 @@
+"""Sentences that count, and sentences that advise."""
+
+from __future__ import annotations
+
+import pytest
+
+from batchdrop.domain.errors import Refused
+from batchdrop.domain.records import Counts, JobState
+from batchdrop.reports import sentences
+from tests.adapters.records import job
+
+
+@pytest.mark.parametrize(
+    ("total", "succeeded", "sentence"),
+    [
+        (1, 1, "Done: 1 of 1 row succeeded."),
+        (4, 3, "Done: 3 of 4 rows succeeded; the other one is in failed.jsonl with the reason."),
+        (60_000, 5, "Done: 5 of 60,000 rows succeeded; the other 59,995 are in failed.jsonl with the reason."),
+    ],
+)
+def test_a_job_that_is_done(total: int, succeeded: int, sentence: str) -> None:
+    assert sentences.state_of(job(state=JobState.done, counts=Counts(total=total, succeeded=succeeded))) == sentence
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        (0, "The file is empty; nothing was sent."),
+        (1, "The file has no rows: its only line is blank; nothing was sent."),
+        (2_000, "The file has no rows: all of its 2,000 lines are blank; nothing was sent."),
+    ],
+)
+def test_a_file_without_rows(lines: int, sentence: str) -> None:
+    assert sentences.no_rows(lines) == sentence
+
+
+def test_one_row_is_not_spoken_of_as_many() -> None:
+    assert sentences.no_valid_rows(1) == "The only row cannot be sent; failed.jsonl gives the reason."
+    assert sentences.no_valid_rows(2_000) == "None of the 2,000 rows can be sent; failed.jsonl gives the reason for each."
+    assert sentences.retried(1, "inbox/a").startswith("1 failed row is being retried as inbox/a;")
+    assert sentences.retried(2_000, "inbox/a").startswith("2,000 failed rows are being retried as inbox/a;")
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"), [(402, "add credit to the Anthropic organization"), (418, "see the API's message")]
+)
+def test_a_refusal_of_everything_says_what_to_do(status: int, advice: str) -> None:
+    refusal = Refused("no", status=status, kind="billing_error")
+    assert sentences.blocked(refusal) == (
+        f"Nothing is being submitted: Anthropic answered {status} billing_error (no). "
+        f"To fix it, {advice}; submission then resumes automatically within a few minutes."
+    )
