@@ -14,7 +14,7 @@ from batchdrop.domain.errors import Incomplete
 _ID = rb'\{"custom_id": ?"%b"'
 _FIRST_ID = re.compile(_ID % rb"([a-zA-Z0-9_-]+)")
 # The same, with the result right behind it.
-_HEAD = re.compile(_FIRST_ID.pattern + rb', ?"result": ?')
+_head = re.compile(_FIRST_ID.pattern + rb', ?"result": ?').match
 
 
 class ApiResult(NamedTuple):
@@ -183,7 +183,7 @@ def _in_one_pass(line: bytes) -> tuple[str, _Result, bytes] | None:
 
     What is between the name `result` and the line's last brace is the result if it is one JSON value.
     """
-    head = _HEAD.match(line)
+    head = _head(line)
     if head is None or not line.endswith(b"}"):
         return None
     raw = line[head.end() : -1]

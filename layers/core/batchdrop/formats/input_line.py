@@ -57,7 +57,7 @@ _MAX_NAME_CHARS = 1_000
 _INFINITE = re.compile(rb"-?(?:NaN|Infinity)")
 _BYTE = re.compile(r"\(byte (\d+)\)")
 # An id that comes first is found without reading the rest of the line.
-_FIRST_ID = re.compile(rb'\{"custom_id": ?("[^"\\]*+")')
+_first_id = re.compile(rb'\{"custom_id": ?("[^"\\]*+")').match
 
 
 class _AnyObject(msgspec.Struct):
@@ -135,7 +135,7 @@ class RequestReader:
     @staticmethod
     def custom_id(line: bytes) -> bytes | None:
         """The user's own `custom_id` as written, quotes included, or None."""
-        if first := _FIRST_ID.match(line):
+        if first := _first_id(line):
             return first[1]
         found = _custom_id(line).custom_id
         return None if found is msgspec.UNSET else bytes(found)
