@@ -40,38 +40,40 @@ class _Detail(msgspec.Struct, frozen=True):
     object: _S3Object
 
 
-class _Created(msgspec.Struct, frozen=True):
-    """The part of an EventBridge "Object Created" event that is used."""
+class _Message(msgspec.Struct, frozen=True):
+    """What is used of an EventBridge "Object Created" event, or what `plan` sends itself.
 
-    detail: _Detail
-
-
-class _PlanMessage(msgspec.Struct, frozen=True):
-    """An event of S3, or what `plan` sends itself. Told apart by what is in it: version 0.1.0 sent no word for its kind."""
+    The two are told apart by what is in them: version 0.1.0 sent no word for the kind.
+    """
 
     job_id: str | None = None
     time: datetime | None = None
     detail: _Detail | None = None
 
 
-_plan_message = msgspec.json.Decoder(_PlanMessage).decode
-_created = msgspec.json.Decoder(_Created).decode
+_decode = msgspec.json.Decoder(_Message).decode
 
 
 def plan_message(body: bytes) -> Upload | ResumePlanning:
     """Raises msgspec.ValidationError for a body that is neither."""
-    message = _plan_message(body)
+    message = _decode(body)
     if message.job_id is not None:
         return ResumePlanning(job_id=message.job_id)
-    if message.time is None or message.detail is None:
+    if message.time is None:
         raise msgspec.ValidationError("neither an event of S3 nor a job id")
-    created = message.detail.object
+    created = _created(message)
     return Upload(key=created.key, version_id=created.version_id, etag=created.etag, size=created.size, at=message.time)
 
 
 def created_key(body: bytes) -> str:
-    """The key of the object that an event of S3 speaks of, as stored."""
-    return _created(body).detail.object.key
+    """The key of the object that an event of S3 speaks of, as stored. Raises msgspec.ValidationError."""
+    return _created(_decode(body)).key
+
+
+def _created(message: _Message) -> _S3Object:
+    if message.detail is None:
+        raise msgspec.ValidationError("not an event of S3")
+    return message.detail.object
 
 
 def process(event: dict[str, Any], context: LambdaContext, take: Callable[[bytes], None]) -> PartialItemFailureResponse:
@@ -83,8 +85,7 @@ def process(event: dict[str, Any], context: LambdaContext, take: Callable[[bytes
             take(record.raw_event["body"].encode())
         except Exception:
             log.exception(
-                "message failed",
-                extra={"message_id": record.message_id, "receives": record.attributes.approximate_receive_count},
+                "message failed", extra={"message_id": record.message_id, "receives": record.attributes.approximate_receive_count}
             )
             raise
 

@@ -50,12 +50,7 @@ class S3Objects:
     """`sleep` is used between tries of a conditional write that met another, at most a few seconds in all."""
 
     def __init__(
-        self,
-        client: S3Client,
-        bucket: str,
-        *,
-        part_bytes: int = PART_BYTES,
-        sleep: Callable[[float], None] = time.sleep,
+        self, client: S3Client, bucket: str, *, part_bytes: int = PART_BYTES, sleep: Callable[[float], None] = time.sleep
     ) -> None:
         self._client = client
         self._bucket = bucket
@@ -124,12 +119,7 @@ class _Target(NamedTuple):
         content: Any = body
         return self.settle(
             lambda: self.client.put_object(
-                Bucket=self.bucket,
-                Key=self.key,
-                Body=content,
-                ContentType=self.content_type,
-                **_CHECKSUM,
-                **self.unless_there(),
+                Bucket=self.bucket, Key=self.key, Body=content, ContentType=self.content_type, **_CHECKSUM, **self.unless_there()
             )
         )
 
@@ -274,10 +264,7 @@ class S3Writer:
         if self._upload_id is None:
             with throttling():
                 self._upload_id = self._target.client.create_multipart_upload(
-                    Bucket=self._target.bucket,
-                    Key=self._target.key,
-                    ContentType=self._target.content_type,
-                    **_CHECKSUM,
+                    Bucket=self._target.bucket, Key=self._target.key, ContentType=self._target.content_type, **_CHECKSUM
                 )["UploadId"]
         return {"Bucket": self._target.bucket, "Key": self._target.key, "UploadId": self._upload_id}
 

@@ -25,9 +25,7 @@ class SnsNotices:
         """The subject is made to fit an e-mail header; the document goes out as JSON. Raises Throttled."""
         with throttling():
             self._client.publish(
-                TopicArn=self._topic_arn,
-                Subject=subject_line(subject),
-                Message=msgspec.json.encode(document).decode(),
+                TopicArn=self._topic_arn, Subject=subject_line(subject), Message=msgspec.json.encode(document).decode()
             )
 
 

@@ -32,7 +32,5 @@ class SqsQueues:
             raise ConfigurationError(f"there is no URL for the {message.queue} queue")
         with throttling():
             self._client.send_message(
-                QueueUrl=url,
-                MessageBody=msgspec.json.encode(message).decode(),
-                DelaySeconds=max(0, min(delay, MAX_DELAY)),
+                QueueUrl=url, MessageBody=msgspec.json.encode(message).decode(), DelaySeconds=max(0, min(delay, MAX_DELAY))
             )

@@ -61,7 +61,7 @@ class Guard:
     """Not more queued requests than this, those of the move included."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Move[R: (Job, Batch, Admission)]:
     """One transaction. A record is written only if its revision is still the one of `before`."""
 
@@ -132,6 +132,14 @@ def _batch_edge(*sources: BatchState, to: tuple[BatchState, ...] = ()) -> _Decla
     return _Declared(BATCH_EDGES, sources, to)
 
 
+def _admission_edge[**P](function: Callable[P, Move[Admission]]) -> Callable[P, Move[Admission]]:
+    @wraps(function)
+    def move(*args: P.args, **kwargs: P.kwargs) -> Move[Admission]:
+        return dataclasses.replace(function(*args, **kwargs), edge=function.__name__)
+
+    return move
+
+
 # ---------------------------------------------------------------- jobs
 
 TERMINAL_JOB_STATES = frozenset({JobState.done, JobState.rejected, JobState.canceled})
@@ -147,25 +155,25 @@ def lease(now: datetime, seconds: float) -> datetime:
 
 @_job_edge(to=(JobState.planning,))
 def opened(job: Job) -> Move[Job]:
-    return Move(before=None, after=job)
+    return Move(None, job)
 
 
 @_job_edge(JobState.planning)
 def leased(job: Job, *, until: datetime) -> Move[Job]:
     """One invocation of `plan` is at work until then."""
-    return Move(before=job, after=replace(job, lease_until=until))
+    return Move(job, replace(job, lease_until=until))
 
 
 @_job_edge(JobState.planning)
 def sourced(job: Job, source: ObjectRef, broken: Unsent | None) -> Move[Job]:
     """Where its rows are read from is known."""
-    return Move(before=job, after=replace(job, source=source, broken=broken))
+    return Move(job, replace(job, source=source, broken=broken))
 
 
 @_job_edge(JobState.planning)
 def handed_over(job: Job, *, now: datetime) -> Move[Job]:
     """This invocation gives up its lease, and another one reads on."""
-    return Move(before=job, after=replace(job, lease_until=now, message_sent_at=now), messages=(ResumePlanning(job_id=job.id),))
+    return Move(job, replace(job, lease_until=now, message_sent_at=now), messages=(ResumePlanning(job_id=job.id),))
 
 
 @_job_edge(JobState.planning, to=(JobState.running,))
@@ -180,9 +188,7 @@ def planned(
     if rejection:
         after = replace(after, outcome=JobState.rejected, reason=rejection)
     return Move(
-        before=job,
-        after=replace(after, cancel_requested=True) if cancel else after,
-        messages=tuple(_collect(batch) for batch in unsendable),
+        job, replace(after, cancel_requested=True) if cancel else after, messages=tuple(_collect(batch) for batch in unsendable)
     )
 
 
@@ -190,8 +196,8 @@ def planned(
 def rejected(job: Job, reason: str, *, now: datetime) -> Move[Job]:
     """It ends without a batch."""
     return Move(
-        before=job,
-        after=replace(
+        job,
+        replace(
             job,
             state=JobState.rejected,
             outcome=JobState.rejected,
@@ -205,31 +211,31 @@ def rejected(job: Job, reason: str, *, now: datetime) -> Move[Job]:
 
 @_job_edge(JobState.planning, JobState.held, JobState.running)
 def cancel_requested(job: Job, reason: str) -> Move[Job]:
-    return Move(before=job, after=replace(job, cancel_requested=True, reason=reason))
+    return Move(job, replace(job, cancel_requested=True, reason=reason))
 
 
 @_job_edge(*JobState)
 def noted(job: Job, note: str) -> Move[Job]:
-    return Move(before=job, after=replace(job, note=note))
+    return Move(job, replace(job, note=note))
 
 
 @_job_edge(JobState.running, to=(JobState.finishing,))
 def finishing(job: Job, *, now: datetime) -> Move[Job]:
     """Only as a part of `collected`."""
-    return Move(before=job, after=replace(job, state=JobState.finishing, updated_at=now), messages=(FinishJob(job_id=job.id),))
+    return Move(job, replace(job, state=JobState.finishing, updated_at=now), messages=(FinishJob(job_id=job.id),))
 
 
 @_job_edge(JobState.finishing, to=(JobState.done, JobState.rejected, JobState.canceled))
 def finished(job: Job, *, now: datetime) -> Move[Job]:
     """Its manifest is written."""
     outcome = job.outcome or (JobState.canceled if job.cancel_requested else JobState.done)
-    return Move(before=job, after=replace(job, state=outcome, outcome=outcome, updated_at=now, finished_at=now))
+    return Move(job, replace(job, state=outcome, outcome=outcome, updated_at=now, finished_at=now))
 
 
 @_job_edge(JobState.planning, JobState.finishing)
 def job_message_repeated(job: Job, *, now: datetime) -> Move[Job]:
     message = ResumePlanning(job_id=job.id) if job.state is JobState.planning else FinishJob(job_id=job.id)
-    return Move(before=job, after=replace(job, message_sent_at=now, repairs=job.repairs + 1), messages=(message,))
+    return Move(job, replace(job, message_sent_at=now, repairs=job.repairs + 1), messages=(message,))
 
 
 # ---------------------------------------------------------------- batches
@@ -239,8 +245,8 @@ def job_message_repeated(job: Job, *, now: datetime) -> Move[Job]:
 def added(batch: Batch) -> Move[Batch]:
     """Cut from a file. A batch without a request is `ended` from the start; `plan` sends its message once the job runs."""
     return Move(
-        before=None,
-        after=batch,
+        None,
+        batch,
         counters=Counters(
             rows=Counts(total=batch.requests + batch.invalid), batches_total=1, batches_ended=int(batch.state is BatchState.ended)
         ),
@@ -251,8 +257,8 @@ def added(batch: Batch) -> Move[Batch]:
 def admitted(batch: Batch, *, now: datetime, queue_limit: int) -> Move[Batch]:
     """Takes capacity, and goes to `submit`."""
     return Move(
-        before=batch,
-        after=replace(batch, admitted_at=now, message_sent_at=now, repairs=0),
+        batch,
+        replace(batch, admitted_at=now, message_sent_at=now, repairs=0),
         counters=Counters(queued=batch.requests),
         guard=Guard(job_state=JobState.running, queue_limit=queue_limit),
         messages=(_submit(batch),),
@@ -262,46 +268,38 @@ def admitted(batch: Batch, *, now: datetime, queue_limit: int) -> Move[Batch]:
 @_batch_edge(BatchState.ready)
 def put_back(batch: Batch) -> Move[Batch]:
     """Admitted, but by now it may not be sent: it waits again."""
-    return Move(
-        before=batch,
-        after=replace(batch, admitted_at=None, message_sent_at=None),
-        counters=Counters(queued=-batch.requests),
-    )
+    return Move(batch, replace(batch, admitted_at=None, message_sent_at=None), counters=Counters(queued=-batch.requests))
 
 
 @_batch_edge(BatchState.ready, to=(BatchState.submitting,))
 def intended(batch: Batch, *, now: datetime, lease_until: datetime) -> Move[Batch]:
     """Written before the POST: whoever dies after this leaves a trace."""
-    return Move(before=batch, after=replace(batch, state=BatchState.submitting, intent_at=now, lease_until=lease_until))
+    return Move(batch, replace(batch, state=BatchState.submitting, intent_at=now, lease_until=lease_until))
 
 
 @_batch_edge(BatchState.submitting)
 def unanswered(batch: Batch, *, now: datetime) -> Move[Batch]:
     """The POST is over without a definite answer: only `poll`, which can look at the API, may decide, and it may look soon."""
-    return Move(before=batch, after=replace(batch, lease_until=now))
+    return Move(batch, replace(batch, lease_until=now))
 
 
 @_batch_edge(BatchState.submitting, to=(BatchState.in_progress,))
 def accepted(batch: Batch, api_id: str, *, created_at: datetime) -> Move[Batch]:
-    return Move(
-        before=batch,
-        after=replace(batch, state=BatchState.in_progress, api_id=api_id, created_at=created_at, refusals=0),
-    )
+    return Move(batch, replace(batch, state=BatchState.in_progress, api_id=api_id, created_at=created_at, refusals=0))
 
 
 @_batch_edge(BatchState.submitting, to=(BatchState.in_progress,))
 def adopted(batch: Batch, api_id: str, *, certain: bool) -> Move[Batch]:
     """Found at the API. Unless `certain`, its first result still has to confirm it."""
     return Move(
-        before=batch,
-        after=replace(batch, state=BatchState.in_progress, api_id=api_id, adopted=not certain, created_at=batch.intent_at),
+        batch, replace(batch, state=BatchState.in_progress, api_id=api_id, adopted=not certain, created_at=batch.intent_at)
     )
 
 
 @_batch_edge(BatchState.submitting)
 def ruled_out(batch: Batch, api_ids: tuple[str, ...]) -> Move[Batch]:
     """These batches at the API looked like this one, and are not."""
-    return Move(before=batch, after=replace(batch, foreign=(*batch.foreign, *api_ids)))
+    return Move(batch, replace(batch, foreign=(*batch.foreign, *api_ids)))
 
 
 @_batch_edge(BatchState.submitting, to=(BatchState.ready,))
@@ -310,13 +308,13 @@ def refused(batch: Batch, *, not_before: datetime | None = None) -> Move[Batch]:
     after = replace(_waiting(batch), refusals=batch.refusals + 1)
     if not_before is not None:
         after = replace(after, not_before=not_before)
-    return Move(before=batch, after=after, counters=Counters(queued=-batch.requests))
+    return Move(batch, after, counters=Counters(queued=-batch.requests))
 
 
 @_batch_edge(BatchState.submitting, to=(BatchState.ready,))
 def released(batch: Batch) -> Move[Batch]:
     """The API holds no trace of it: it can be sent again."""
-    return Move(before=batch, after=_waiting(batch), counters=Counters(queued=-batch.requests))
+    return Move(batch, _waiting(batch), counters=Counters(queued=-batch.requests))
 
 
 class Half(NamedTuple):
@@ -356,11 +354,11 @@ def split(batch: Batch, half: Half) -> Move[Batch]:
         revision=0,
     )
     return Move(
-        before=batch,
-        after=first,
+        batch,
+        first,
         # No row is new: only the batch is.
         counters=Counters(queued=-batch.requests, batches_total=1, splits=1),
-        also=(Move(before=None, after=rest),),
+        also=(Move(None, rest),),
     )
 
 
@@ -369,8 +367,8 @@ def unsent(batch: Batch, why: Unsent, *, now: datetime) -> Move[Batch]:
     """Every row of it ends so, without a result at the API."""
     took_capacity = batch.state is BatchState.submitting or batch.admitted_at is not None
     return Move(
-        before=batch,
-        after=replace(batch, state=BatchState.ended, unsent=why, ended_at=now, message_sent_at=now, admitted_at=None, repairs=0),
+        batch,
+        replace(batch, state=BatchState.ended, unsent=why, ended_at=now, message_sent_at=now, admitted_at=None, repairs=0),
         counters=Counters(batches_ended=1, queued=-batch.requests if took_capacity else 0),
         messages=(_collect(batch),),
     )
@@ -379,15 +377,15 @@ def unsent(batch: Batch, why: Unsent, *, now: datetime) -> Move[Batch]:
 @_batch_edge(BatchState.in_progress, to=(BatchState.canceling,))
 def canceling(batch: Batch) -> Move[Batch]:
     """The API has accepted the cancel."""
-    return Move(before=batch, after=replace(batch, state=BatchState.canceling))
+    return Move(batch, replace(batch, state=BatchState.canceling))
 
 
 @_batch_edge(BatchState.in_progress, BatchState.canceling, to=(BatchState.ended,))
 def ended(batch: Batch, *, ended_at: datetime, created_at: datetime, result_lines: int, now: datetime) -> Move[Batch]:
     """The API says so. Its capacity is free again."""
     return Move(
-        before=batch,
-        after=replace(
+        batch,
+        replace(
             batch,
             state=BatchState.ended,
             ended_at=ended_at,
@@ -405,8 +403,8 @@ def ended(batch: Batch, *, ended_at: datetime, created_at: datetime, result_line
 def disowned(batch: Batch) -> Move[Batch]:
     """The batch it adopted is not ours: it is given back, and `poll` looks for ours again."""
     return Move(
-        before=batch,
-        after=replace(
+        batch,
+        replace(
             batch,
             state=BatchState.submitting,
             api_id=None,
@@ -441,8 +439,8 @@ def collected(batch: Batch, job: Job, rows: Collected, *, now: datetime) -> Move
     `job` is as it is read for this write: whether this is its last batch is judged by it, and must be true of it when written.
     """
     move = Move(
-        before=batch,
-        after=replace(
+        batch,
+        replace(
             batch,
             state=BatchState.collected,
             collected_at=now,
@@ -462,7 +460,7 @@ def collected(batch: Batch, job: Job, rows: Collected, *, now: datetime) -> Move
             counters=replace(counters, batches_total=1),
             # Nothing new is opened for a job that is being canceled.
             guard=Guard(job_state=JobState.running),
-            also=(Move(before=None, after=follow_up),),
+            also=(Move(None, follow_up),),
         )
     last = job.state is JobState.running and job.batches_collected + 1 == job.batches_total
     return dataclasses.replace(
@@ -473,8 +471,8 @@ def collected(batch: Batch, job: Job, rows: Collected, *, now: datetime) -> Move
 @_batch_edge(BatchState.ready, BatchState.ended)
 def batch_message_repeated(batch: Batch, *, now: datetime) -> Move[Batch]:
     return Move(
-        before=batch,
-        after=replace(batch, message_sent_at=now, repairs=batch.repairs + 1),
+        batch,
+        replace(batch, message_sent_at=now, repairs=batch.repairs + 1),
         messages=(_submit(batch) if batch.state is BatchState.ready else _collect(batch),),
     )
 
@@ -511,32 +509,32 @@ def _collect(batch: Batch) -> Message:
 # ---------------------------------------------------------------- the admission record
 
 
+@_admission_edge
 def throttled(admission: Admission, *, until: datetime) -> Move[Admission]:
     """The API asked to slow down: nothing is sent before that time."""
-    return Move(
-        edge="throttled", before=admission, after=replace(admission, throttled_until=until, throttles=admission.throttles + 1)
-    )
+    return Move(admission, replace(admission, throttled_until=until, throttles=admission.throttles + 1))
 
 
+@_admission_edge
 def blocked(admission: Admission, sentence: str, *, now: datetime, probe_at: datetime) -> Move[Admission]:
     """No batch will be accepted until somebody acts."""
-    return Move(edge="blocked", before=admission, after=replace(admission, blocked=sentence, blocked_at=now, probe_at=probe_at))
+    return Move(admission, replace(admission, blocked=sentence, blocked_at=now, probe_at=probe_at))
 
 
+@_admission_edge
 def probed(admission: Admission, *, next_at: datetime) -> Move[Admission]:
     """While blocked, one batch was let through to see whether it works again."""
-    return Move(edge="probed", before=admission, after=replace(admission, probe_at=next_at))
+    return Move(admission, replace(admission, probe_at=next_at))
 
 
+@_admission_edge
 def cleared(admission: Admission) -> Move[Admission]:
     """A batch was accepted: nothing stands in the way any more."""
-    return Move(
-        edge="cleared",
-        before=admission,
-        after=replace(admission, blocked="", blocked_at=None, probe_at=None, throttles=0, throttled_until=None),
-    )
+    open_again = replace(admission, blocked="", blocked_at=None, probe_at=None, throttles=0, throttled_until=None)
+    return Move(admission, open_again)
 
 
+@_admission_edge
 def noticed(admission: Admission, notice: str) -> Move[Admission]:
     """What waiting jobs tell about why they wait."""
-    return Move(edge="noticed", before=admission, after=replace(admission, notice=notice))
+    return Move(admission, replace(admission, notice=notice))

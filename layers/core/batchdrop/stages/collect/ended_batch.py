@@ -38,11 +38,7 @@ log = logging.getLogger(__name__)
 _TRIES = 100
 
 # Not tried again: they may have been answered, and paid.
-_DELETED = Unsent(
-    status=RowStatus.missing,
-    error_type="results_deleted",
-    message=sentences.RESULTS_DELETED,
-)
+_DELETED = Unsent(status=RowStatus.missing, error_type="results_deleted", message=sentences.RESULTS_DELETED)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,12 +54,7 @@ class Router:
         """A row that was never sent."""
         self._ends[RowStatus.invalid] += 1
         data = failed_line(
-            line,
-            custom_id=None,
-            status=RowStatus.invalid,
-            error_type=invalid.type,
-            message=invalid.message,
-            attempts=0,
+            line, custom_id=None, status=RowStatus.invalid, error_type=invalid.type, message=invalid.message, attempts=0
         )
         self._failed.write(line.number, data)
 
