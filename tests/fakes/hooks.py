@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import Concatenate, Protocol
 
+from batchdrop.domain.errors import LostRace
+
 
 def _nothing(name: str) -> None:
     """The usual hook."""
@@ -39,7 +41,12 @@ def calling(fake: Hooked, method: str) -> Iterator[None]:
     name = f"{fake.name}.{method}"
     fake.hooks.calls.append(name)
     fake.hooks.before(name)
-    yield
+    try:
+        yield
+    except LostRace:
+        # An answer like any other: it may be lost on its way.
+        fake.hooks.after(name)
+        raise
     fake.hooks.after(name)
 
 
