@@ -15,6 +15,10 @@ import boto3
 import msgspec
 from botocore.config import Config
 
+from batchdrop.adapters.clock import SystemClock
+from batchdrop.adapters.dynamodb import DynamoLedger
+from batchdrop.adapters.s3 import S3Objects
+from batchdrop.adapters.sqs import SqsQueues
 from batchdrop.domain.admission import AdmissionLimits
 from batchdrop.domain.messages import Queue
 from batchdrop.jobs.cancel import CancelBatch, CancelJob
@@ -74,27 +78,19 @@ class RealPorts:
 
     @cached_property
     def clock(self) -> Clock:
-        from batchdrop.adapters.clock import SystemClock
-
         return SystemClock()
 
     @cached_property
     def objects(self) -> Objects:
-        from batchdrop.adapters.s3 import S3Objects
-
         return S3Objects(boto3.client("s3", config=_AWS), self._settings["bucket"])
 
     @cached_property
     def ledger(self) -> Ledger:
-        from batchdrop.adapters.dynamodb import DynamoLedger
-
         return DynamoLedger(boto3.client("dynamodb", config=_AWS), self._settings["table"], self.clock)
 
     @cached_property
     def queues(self) -> Queues:
         """Those whose URL is among the settings, as `<queue>_queue`."""
-        from batchdrop.adapters.sqs import SqsQueues
-
         urls = {queue: self._settings[f"{queue}_queue"] for queue in Queue if f"{queue}_queue" in self._settings}
         return SqsQueues(boto3.client("sqs", config=_AWS), urls)
 

@@ -7,13 +7,12 @@ interprets the move, and `jobs.commit` sends its messages. A record in a state t
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import wraps
 from typing import Any, Concatenate, NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from batchdrop.domain.messages import CollectBatch, FinishJob, Message, ResumePlanning, SubmitBatch
@@ -49,8 +48,7 @@ class Progress(NamedTuple):
         return cls(job.state, job.batches_total, job.batches_collected)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guard:
+class Guard(msgspec.Struct, frozen=True, kw_only=True):
     """What must hold of the job and of the admission record at the moment of the write."""
 
     job_state: JobState | None = None
@@ -61,8 +59,7 @@ class Guard:
     """Not more queued requests than this, those of the move included."""
 
 
-@dataclass(frozen=True, slots=True)
-class Move[R: (Job, Batch, Admission)]:
+class Move[R: (Job, Batch, Admission)](msgspec.Struct, frozen=True):
     """One transaction. A record is written only if its revision is still the one of `before`."""
 
     before: R | None
@@ -118,7 +115,7 @@ class _Declared[R: (Job, Batch)]:
             made = function(record, *args, **kwargs)
             if made.after.state not in edge.leads_to(record.state):
                 raise ForbiddenMove(f"{name}: to {made.after.state}")
-            return dataclasses.replace(made, edge=name)
+            return replace(made, edge=name)
 
         return move
 
@@ -135,7 +132,7 @@ def _batch_edge(*sources: BatchState, to: tuple[BatchState, ...] = ()) -> _Decla
 def _admission_edge[**P](function: Callable[P, Move[Admission]]) -> Callable[P, Move[Admission]]:
     @wraps(function)
     def move(*args: P.args, **kwargs: P.kwargs) -> Move[Admission]:
-        return dataclasses.replace(function(*args, **kwargs), edge=function.__name__)
+        return replace(function(*args, **kwargs), edge=function.__name__)
 
     return move
 
@@ -455,7 +452,7 @@ def collected(batch: Batch, job: Job, rows: Collected, *, now: datetime) -> Move
     counters = Counters(rows=replace(rows.counts, total=0), batches_collected=1)
     if rows.retry is not None:
         follow_up = _follow_up(batch, job, rows.retry, rows.retry_body_bytes)
-        return dataclasses.replace(
+        return replace(
             move,
             counters=replace(counters, batches_total=1),
             # Nothing new is opened for a job that is being canceled.
@@ -463,7 +460,7 @@ def collected(batch: Batch, job: Job, rows: Collected, *, now: datetime) -> Move
             also=(Move(None, follow_up),),
         )
     last = job.state is JobState.running and job.batches_collected + 1 == job.batches_total
-    return dataclasses.replace(
+    return replace(
         move, counters=counters, guard=Guard(progress=Progress.of(job)), also=(finishing(job, now=now),) if last else ()
     )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+
+import msgspec
 
 from batchdrop.domain import refusals, transitions
 from batchdrop.domain.admission import AdmissionLimits, Capacity, Fit, is_due, is_waiting
@@ -18,8 +19,7 @@ from batchdrop.ports import Clock, Ledger, Switch, SwitchState
 _LOOK_AT = 1000
 
 
-@dataclass(frozen=True, kw_only=True)
-class Admit:
+class Admit(msgspec.Struct, frozen=True, kw_only=True):
     ledger: Ledger
     switch: Switch
     clock: Clock

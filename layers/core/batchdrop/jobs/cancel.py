@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+
+import msgspec
 
 from batchdrop.domain import transitions
 from batchdrop.domain.errors import ApiError, LostRace
@@ -17,8 +18,7 @@ log = logging.getLogger(__name__)
 CANCELED = Unsent(status=RowStatus.canceled, error_type="canceled", message=sentences.CANCELED_UNSENT)
 
 
-@dataclass(frozen=True, kw_only=True)
-class CancelBatch:
+class CancelBatch(msgspec.Struct, frozen=True, kw_only=True):
     """`claude` is None in a function that has no key: batches at the API are then left for `poll`, within a minute."""
 
     clock: Clock
@@ -49,8 +49,7 @@ class CancelBatch:
         self.commit(transitions.canceling(batch))
 
 
-@dataclass(frozen=True, kw_only=True)
-class CancelJob:
+class CancelJob(msgspec.Struct, frozen=True, kw_only=True):
     ledger: Ledger
     cancel_batch: CancelBatch
 

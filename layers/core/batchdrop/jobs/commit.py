@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from batchdrop.domain.records import Admission, Batch, Job
 from batchdrop.domain.transitions import Move
 from batchdrop.ports import Ledger, Queues
 
 
-@dataclass(frozen=True, kw_only=True)
-class Commit:
+class Commit(msgspec.Struct, frozen=True, kw_only=True):
     ledger: Ledger
     queues: Queues
 

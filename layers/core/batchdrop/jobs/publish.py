@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from batchdrop.domain import keys
 from batchdrop.domain.records import Job
@@ -13,8 +13,7 @@ from batchdrop.reports.status import status
 _LOOKS = 5
 
 
-@dataclass(frozen=True, kw_only=True)
-class Publish:
+class Publish(msgspec.Struct, frozen=True, kw_only=True):
     objects: Objects
     ledger: Ledger
     clock: Clock

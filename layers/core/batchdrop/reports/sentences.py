@@ -1,7 +1,7 @@
 """Every sentence that a person reads about a job or a row that was sent, in one place.
 
-What is wrong with a line that is never sent is said where the line is checked: in `formats.input_line`, `formats.gzip_stream` and,
-for a repeated custom id, the check of the plan stage.
+What is wrong with a line that is never sent is said where the line is checked: in `formats.input_line`, `formats.gzip_stream`
+and, for a repeated custom id, the check of the plan stage.
 """
 
 from __future__ import annotations

@@ -8,10 +8,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import msgspec
 from msgspec.structs import asdict, replace
 
 from batchdrop.domain import keys, transitions
@@ -41,8 +41,7 @@ _TRIES = 100
 _DELETED = Unsent(status=RowStatus.missing, error_type="results_deleted", message=sentences.RESULTS_DELETED)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Collect:
+class Collect(msgspec.Struct, frozen=True, kw_only=True):
     """`spool_bytes`: disk for one download of results. `max_attempts`: how often a row is sent at most."""
 
     objects: Objects

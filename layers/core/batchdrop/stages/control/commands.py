@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from batchdrop.domain import keys, transitions
 from batchdrop.domain.errors import LostRace, ObjectGone
@@ -24,8 +25,7 @@ log = logging.getLogger(__name__)
 _TRIES = 10
 
 
-@dataclass(frozen=True, kw_only=True)
-class Control:
+class Control(msgspec.Struct, frozen=True, kw_only=True):
     objects: Objects
     ledger: Ledger
     clock: Clock

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import msgspec
 
@@ -29,8 +28,7 @@ log = logging.getLogger(__name__)
 _THROUGH_BYTES = 8_000_000
 
 
-@dataclass(frozen=True, kw_only=True)
-class Finish:
+class Finish(msgspec.Struct, frozen=True, kw_only=True):
     objects: Objects
     ledger: Ledger
     clock: Clock

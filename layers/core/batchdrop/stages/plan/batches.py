@@ -6,9 +6,10 @@ A file too long for one invocation is left at the end of a batch, with the custo
 from __future__ import annotations
 
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import msgspec
 
 from batchdrop.domain import keys, transitions
 from batchdrop.domain.admission import start_tag
@@ -28,8 +29,7 @@ from batchdrop.stages.plan.seen_ids import IdSet
 _RESERVE = 45.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class CutFile:
+class CutFile(msgspec.Struct, frozen=True, kw_only=True):
     objects: Objects
     ledger: Ledger
     commit: Commit

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from batchdrop.domain import ids, keys, transitions
 from batchdrop.domain.errors import AlreadyExists, LostRace, ObjectGone, OutOfDisk, Rejected
@@ -31,8 +32,7 @@ log = logging.getLogger(__name__)
 _PRIORITIES = {"high": 1, "normal": 5, "low": 9}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
     objects: Objects
     ledger: Ledger
     clock: Clock

@@ -7,7 +7,6 @@ counted, so that an alarm tells an operator long before anything is lost.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import msgspec
@@ -27,8 +26,7 @@ _LOOK_AT = 200
 _LONGEST_WAIT = timedelta(hours=6)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Repair:
+class Repair(msgspec.Struct, frozen=True, kw_only=True):
     """`patience`: after this time a message must have been delivered again by its queue: the visibility timeout."""
 
     ledger: Ledger

@@ -6,8 +6,9 @@ Each step stands alone: an API that is down stops no repair, a stuck batch stops
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from datetime import timedelta
+
+import msgspec
 
 from batchdrop.domain import transitions
 from batchdrop.domain.admission import is_throttled
@@ -35,8 +36,7 @@ _CANCELING = 100
 _TOLD = 200
 
 
-@dataclass(frozen=True, kw_only=True)
-class Poll:
+class Poll(msgspec.Struct, frozen=True, kw_only=True):
     ledger: Ledger
     switch: Switch
     clock: Clock

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from batchdrop.domain import transitions
 from batchdrop.domain.errors import LostRace, NotFound, Unavailable
@@ -24,8 +25,7 @@ _PAGES = 100
 _ASK = 20
 
 
-@dataclass(frozen=True, kw_only=True)
-class Watch:
+class Watch(msgspec.Struct, frozen=True, kw_only=True):
     ledger: Ledger
     claude: Claude
     clock: Clock

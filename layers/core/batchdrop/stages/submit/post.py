@@ -7,11 +7,11 @@ a definite answer is left to `poll` to reconcile.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+import msgspec
 from msgspec.structs import asdict
 
 from batchdrop.domain import refusals, transitions
@@ -44,8 +44,7 @@ class _Body(NamedTuple):
     half: Half | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Submit:
+class Submit(msgspec.Struct, frozen=True, kw_only=True):
     objects: Objects
     ledger: Ledger
     claude: Claude
