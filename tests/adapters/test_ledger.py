@@ -153,7 +153,7 @@ def test_a_batch_keeps_every_field(ledger: Ledger) -> None:
     create(ledger, job())
     part = Part(key="work/x", lines=3, size=10**11, crc64nvme="0123456789abcdef")
     full = batch(
-        foreign=("msgbatch_1", "msgbatch_2"),
+        not_ours=("msgbatch_1", "msgbatch_2"),
         unsent=Unsent(status=RowStatus.errored, error_type="billing_error", message="no credit"),
         counts=Counts(total=10, succeeded=9, missing=1),
         usage={"claude-haiku-4-5": Usage(requests=9, input_tokens=2**40)},
@@ -258,11 +258,11 @@ def test_an_api_batch_belongs_to_one_batch(ledger: Ledger, running: Job) -> None
 
 def test_an_api_batch_that_is_given_up_is_free_again(ledger: Ledger, running: Job) -> None:
     first = to_ended(ledger, batch(1))
-    first = move(ledger, first, replace(first, state=BatchState.submitting, api_id=None, foreign=(first.api_id,)))
-    assert ledger.owner_of(first.foreign[0]) is None
+    first = move(ledger, first, replace(first, state=BatchState.submitting, api_id=None, not_ours=(first.api_id,)))
+    assert ledger.owner_of(first.not_ours[0]) is None
     second = move(ledger, batch(11), replace(batch(11), state=BatchState.submitting, intent_at=START))
-    move(ledger, second, replace(second, state=BatchState.in_progress, api_id=first.foreign[0], created_at=START))
-    assert ledger.owner_of(first.foreign[0]) == (running.id, second.name)
+    move(ledger, second, replace(second, state=BatchState.in_progress, api_id=first.not_ours[0], created_at=START))
+    assert ledger.owner_of(first.not_ours[0]) == (running.id, second.name)
 
 
 def test_a_follow_up_is_made_with_the_move(ledger: Ledger, running: Job) -> None:

@@ -81,16 +81,16 @@ def test_a_deployed_stack(command: Command, monkeypatch: pytest.MonkeyPatch) -> 
         play(stack)
         job_id = stack.job().id
         said = command(job_id)
-        assert (said.code, said.out.splitlines()[-1]) == (0, "0 errors, 1 warnings")
+        assert (said.code, said.out.splitlines()[-1]) == (0, "0 errors, 1 warning")
         assert job_id in said.err
         stack.claude.inject(stack.claude.bodies[0])
         stack.clock.advance(120)
         said = command(job_id)
         assert said.code == 1
-        assert "error: accepted_twice: attempt 1 was accepted 2 times: paid twice (line 1)" in said.out
+        assert "error: accepted_twice: attempt 1 was accepted 2 times: paid for twice (line 1)" in said.out
         said = command(UNKNOWN)
-        assert said.code == 1
-        assert f"the table has no job {UNKNOWN}; a job id is the last folder name under outbox/" in said.out
+        assert (said.code, said.out) == (2, "")
+        assert f"The stack mine has no job {UNKNOWN}. A job id is the name of the last folder under outbox/." in said.err
 
 
 def _refused(code: str, message: str) -> ClientError:

@@ -119,7 +119,7 @@ def test_batches_of_others_with_the_same_count_are_told_apart(number: int) -> No
         stack.claude.inject(theirs(3))
     stack.run()
     (batch,) = stack.batches()
-    assert set(batch.foreign) <= set(stack.claude.ids)
+    assert set(batch.not_ours) <= set(stack.claude.ids)
     assert batch.api_id == stack.claude.ids[number]
     clean(stack)
 
@@ -130,7 +130,7 @@ def test_an_adopted_batch_of_others_is_given_back_and_ours_is_sent() -> None:
     lost(stack, accepted=False)
     stack.run()
     (batch,) = stack.batches()
-    assert batch.foreign == (stack.claude.ids[0],)
+    assert batch.not_ours == (stack.claude.ids[0],)
     assert batch.api_id == stack.claude.ids[1]
     assert stack.ledger.claims == {stack.claude.ids[1]: (stack.job().id, batch.name)}
     clean(stack)
@@ -147,7 +147,7 @@ def test_a_disowned_adoption_is_followed_by_finding_ours() -> None:
     hide.from_now()
     stack.run()
     (batch,) = stack.batches()
-    assert batch.foreign == (stack.claude.ids[0],)
+    assert batch.not_ours == (stack.claude.ids[0],)
     assert batch.api_id == stack.claude.ids[1]
     assert len(stack.claude.bodies) == 2
     clean(stack)
@@ -247,7 +247,7 @@ def test_a_results_stream_without_a_line_proves_nothing() -> None:
     stack.hooks.clear()
     stack.hooks.before = nothing_in_it
     minutes(stack, 8)
-    assert [batch.foreign for batch in stack.batches()] == [(), ()]
+    assert [batch.not_ours for batch in stack.batches()] == [(), ()]
     stack.hooks.clear()
     stack.claude.garble = None
     stack.run()

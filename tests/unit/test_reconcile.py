@@ -34,11 +34,11 @@ candidates = st.lists(
     listed=candidates,
     rivals=st.lists(st.integers(9, 11), max_size=2),
     now=st.timedeltas(timedelta(minutes=-1), timedelta(hours=1)).map(lambda offset: START + offset),
-    foreign=st.sets(st.sampled_from(["msgbatch_0", "msgbatch_1"])),
+    not_ours=st.sets(st.sampled_from(["msgbatch_0", "msgbatch_1"])),
     doubtful=st.booleans(),
 )
-def test_the_decision(listed: list[Candidate], rivals: list[int], now: datetime, foreign: set[str], doubtful: bool) -> None:
-    ours = batch(state=BatchState.submitting, intent_at=START, lease_until=LEASE, requests=10, foreign=tuple(sorted(foreign)))
+def test_the_decision(listed: list[Candidate], rivals: list[int], now: datetime, not_ours: set[str], doubtful: bool) -> None:
+    ours = batch(state=BatchState.submitting, intent_at=START, lease_until=LEASE, requests=10, not_ours=tuple(sorted(not_ours)))
     others = [batch(100 * number, state=BatchState.submitting, requests=count) for number, count in enumerate(rivals, 1)]
     possible = candidates_for(ours, listed)
     decision = decide(ours, possible, others, now, GRACE, doubtful=doubtful)
@@ -53,7 +53,7 @@ def test_the_decision(listed: list[Candidate], rivals: list[int], now: datetime,
             assert [one.id for one in possible] == [api_id]
             assert 10 not in rivals
             assert not doubtful
-            assert api_id not in foreign
+            assert api_id not in not_ours
         case Identify(ended):
             assert now >= LEASE
             assert len(possible) > 1 or 10 in rivals or doubtful

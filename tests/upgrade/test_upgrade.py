@@ -38,7 +38,7 @@ def test_every_job_ends_as_it_would_have(moment: dict[str, Any]) -> None:
 
 
 def unworded(outputs: dict[str, str]) -> dict[str, str]:
-    """Without sentences: they are reworded from one version to the next, and change the size of the file that they are in."""
+    """Without sentences, which are reworded from one version to the next and change the size of their file, and without zeros."""
     return {
         key: _unworded_manifest(text) if key.endswith("/manifest.json") else _SENTENCE.sub("", text)
         for key, text in outputs.items()
@@ -48,6 +48,7 @@ def unworded(outputs: dict[str, str]) -> dict[str, str]:
 def _unworded_manifest(text: str) -> str:
     document = json.loads(text)
     del document["message"]
+    document["counts"] = {status: rows for status, rows in document["counts"].items() if rows}
     if "failed.jsonl" in document["files"]:
         document["files"]["failed.jsonl"] = {"lines": document["files"]["failed.jsonl"]["lines"]}
     return json.dumps(document)
@@ -69,4 +70,6 @@ def test_items_are_written_as_they_were_read(moment: dict[str, Any]) -> None:
                 written = claim_item(item["pk"]["S"].removeprefix("API#"), owner)
             case _:
                 written = admission_item(record_of(item, Admission))
-        assert json.dumps(written, sort_keys=True) == json.dumps(item, sort_keys=True)
+        # A counter that 0.1.0 did not know starts at nothing.
+        new = {name for name, value in written.items() if name not in item and value == {"N": "0"}}
+        assert {name: value for name, value in written.items() if name not in new} == item

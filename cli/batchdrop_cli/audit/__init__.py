@@ -1,1 +1,1 @@
-"""Was anything of a job paid twice, lost, invented or miscounted?"""
+"""Was anything of a job paid for twice, lost, invented or miscounted?"""

@@ -16,15 +16,15 @@ _FOUND, _CANNOT = 1, 2
 @click.command()
 @click.argument("job")
 @click.option("--stack", default="batchdrop", show_default=True, help="The CloudFormation stack.")
-@click.option("--emulator", metavar="URL", help="The Claude emulator that the stack calls, asked for what it accepted.")
+@click.option("--emulator", metavar="URL", help="URL of the Claude emulator, which can list what it accepted.")
 def audit(job: str, stack: str, emulator: str | None) -> None:
-    """Check a job: was anything paid twice, lost, invented or counted wrong?
+    """Check a job: was anything paid for twice, lost, invented or counted wrong?
 
     JOB is the job id: the last folder name under outbox/. The audit only reads. It compares the table, the bucket and the API,
-    which is called with ANTHROPIC_API_KEY, else with the key in the stack's secret (ANTHROPIC_BASE_URL names another API). The
+    which is called with ANTHROPIC_API_KEY, or else with the key in the stack's secret (ANTHROPIC_BASE_URL names another API). The
     real API shows results only, so a row without a result proves nothing there.
 
-    Exits with 0 when all promises were kept, 1 when one was broken, and 2 when the audit could not be made.
+    Exits with 0 when all promises were kept, 1 when one was broken, and 2 when the audit could not run.
     """
     from batchdrop_cli.audit.deployed import CannotAudit, audit_deployed
     from batchdrop_cli.audit.findings import Severity
@@ -38,7 +38,7 @@ def audit(job: str, stack: str, emulator: str | None) -> None:
     for finding in findings:
         click.echo(_described(finding))
     errors = sum(finding.severity is Severity.error for finding in findings)
-    click.echo(f"{errors} errors, {len(findings) - errors} warnings")
+    click.echo(f"{_number(errors, 'error')}, {_number(len(findings) - errors, 'warning')}")
     sys.exit(_FOUND if errors else 0)
 
 
@@ -47,3 +47,7 @@ def _described(finding: Finding) -> str:
         part for part in (finding.batch and f"batch {finding.batch}", finding.line and f"line {finding.line}") if part
     )
     return f"{finding.severity}: {finding.kind}: {finding.sentence}{f' ({where})' if where else ''}"
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

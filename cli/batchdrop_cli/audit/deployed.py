@@ -64,6 +64,8 @@ def _audit(job_id: str, stack: str, emulator: str | None) -> list[Finding]:
     clock = SystemClock()
     s3 = boto3.client("s3")
     ledger = DynamoLedger(boto3.client("dynamodb"), outputs["Table"], clock)
+    if ledger.get_job(job_id) is None:
+        raise CannotAudit(f"The stack {stack} has no job {job_id}. A job id is the name of the last folder under outbox/.")
     evidence: Evidence = EmulatorEvidence(emulator) if emulator else ListedEvidence(_claude(outputs["ApiKeySecret"], clock))
     audit_job = AuditJob(
         objects=S3Objects(s3, outputs["Bucket"]),

@@ -101,7 +101,7 @@ class AuditJob:
             yield Finding(kind="orphan", sentence=sentence, job_id=job.id)
         elif batch is not None and strangers and batch.state not in _UNCONFIRMED:
             sentence = f"{strangers} requests of {accepted.id} are not of this job"
-            yield Finding(kind="foreign", sentence=sentence, job_id=job.id, batch=batch.name)
+            yield Finding(kind="not_ours", sentence=sentence, job_id=job.id, batch=batch.name)
         elif batch is not None and not strangers and number != batch.requests:
             sentence = f"{batch.requests} requests were meant to be sent; {accepted.id} shows {number}"
             severity = Severity.error if sent.complete else Severity.warning

@@ -40,7 +40,7 @@ class SentRows:
         for attempt, times in sorted(self._times.items()):
             for line, number in enumerate(times):
                 if number > 1:
-                    yield self._finding("accepted_twice", line, f"attempt {attempt} was accepted {number} times: paid twice")
+                    yield self._finding("accepted_twice", line, f"attempt {attempt} was accepted {number} times: paid for twice")
 
     def _finding(self, kind: str, line: int, sentence: str) -> Finding:
         return Finding(kind=kind, sentence=sentence, job_id=self._job.id, line=line)

@@ -30,7 +30,10 @@ def check_queued(ledger: Ledger) -> list[Finding]:
     if queued == counted:
         return []
     # The index lags behind the table while work is going on.
-    sentence = f"{counted} requests count as queued; the batches under way have {queued}. Ask again when nothing moves."
+    sentence = (
+        f"{counted} requests count as queued; the batches under way have {queued}. "
+        "Run the audit again when no work is in progress."
+    )
     return [Finding(severity=Severity.warning if queued else Severity.error, kind="queued", sentence=sentence)]
 
 

@@ -127,7 +127,7 @@ class AnthropicClaude:
         if response.status_code == 401 and _trouble_of(response) is not None and self._key_has_changed():
             response = self._post_once(body, half)
         if not response.is_success:
-            raise self._verdict(response)
+            raise self._error_of(response)
         try:
             return msgspec.json.decode(response.content, type=_Message).to_batch()
         except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -188,7 +188,7 @@ class AnthropicClaude:
                     raise Ambiguous(f"no answer to a create: {error}", kind="connection_lost") from None
                 raise Refused(f"the API could not be reached: {error}", status=None, kind="connection_error") from None
 
-    def _verdict(self, response: httpx2.Response) -> Refused | Ambiguous:
+    def _error_of(self, response: httpx2.Response) -> Refused | Ambiguous:
         status = response.status_code
         trouble = _trouble_of(response)
         if status in _DEFINITE and trouble is not None:

@@ -64,7 +64,7 @@ def candidates_for(batch: Batch, listed: Iterable[Candidate]) -> list[Candidate]
         for one in listed
         if one.requests == batch.requests
         and earliest_creation(batch) <= one.created_at <= latest_creation(batch)
-        and one.id not in batch.foreign
+        and one.id not in batch.not_ours
     ]
 
 

@@ -215,7 +215,7 @@ class Batch(Record, frozen=True, kw_only=True):
     api_id: str | None = None
     adopted: bool = False
     """Found by reconciliation: the first result still has to confirm that it is ours."""
-    foreign: tuple[str, ...] = ()
+    not_ours: tuple[str, ...] = msgspec.field(default=(), name="foreign")
     """API batches that looked like this one and proved to be somebody else's."""
     created_at: datetime | None = None
     """By the API's clock; results are kept 29 days from here."""

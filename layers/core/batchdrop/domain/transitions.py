@@ -296,7 +296,7 @@ def adopted(batch: Batch, api_id: str, *, certain: bool) -> Move[Batch]:
 @_batch_edge(BatchState.submitting)
 def ruled_out(batch: Batch, api_ids: tuple[str, ...]) -> Move[Batch]:
     """These batches at the API looked like this one, and are not."""
-    return Move(batch, replace(batch, foreign=(*batch.foreign, *api_ids)))
+    return Move(batch, replace(batch, not_ours=(*batch.not_ours, *api_ids)))
 
 
 @_batch_edge(BatchState.submitting, to=(BatchState.ready,))
@@ -406,7 +406,7 @@ def disowned(batch: Batch) -> Move[Batch]:
             state=BatchState.submitting,
             api_id=None,
             adopted=False,
-            foreign=(*batch.foreign, batch.api_id) if batch.api_id else batch.foreign,
+            not_ours=(*batch.not_ours, batch.api_id) if batch.api_id else batch.not_ours,
             created_at=None,
             ended_at=None,
             message_sent_at=None,

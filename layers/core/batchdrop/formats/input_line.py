@@ -290,7 +290,7 @@ def _bad_syntax(data: bytes, reason: str) -> _Fault:
     # msgspec stops at the `I` of `-Infinity`.
     if place and (_INFINITE.match(data, int(place[1])) or _INFINITE.match(data, max(int(place[1]) - 1, 0))):
         return _Fault("not_a_number", "NaN and Infinity are not valid JSON. Use null or leave the field out.")
-    where = f" at byte {int(place[1]) + 1}" if place else ""
+    where = f" (byte {int(place[1]) + 1})" if place else ""
     what = reason.removeprefix("JSON is malformed: ").partition(" (byte")[0]
     if not place:
         what = "the line ends too early"

@@ -67,7 +67,7 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
 
     def _collect(self, batch: Batch, job: Job) -> None:
         try:
-            rows = self._sort(batch, job)
+            rows = self._route(batch, job)
         except NotOurs:
             self._disown(batch)
             return
@@ -75,62 +75,62 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
             if batch.created_at is None or self.clock.now() < batch.created_at + RESULTS_KEPT:
                 raise
             log.exception("results deleted before they were collected", extra={"job_id": job.id, "batch": batch.name})
-            rows = self._sort(replace(batch, api_id=None, result_lines=0, unsent=_DELETED), job)
+            rows = self._route(replace(batch, api_id=None, result_lines=0, unsent=_DELETED), job)
         self._record(batch, rows)
 
     # ------------------------------------------------------------ the rows
 
-    def _sort(self, batch: Batch, job: Job) -> Collected:
+    def _route(self, batch: Batch, job: Job) -> Collected:
         with TemporaryDirectory() as folder:
             path = Path(folder) / "results"
             try:
-                with self._answers(batch, job, path) as answers, batch_rows_of(self.objects, batch) as entries:
-                    return self._write(batch, job, entries, answers)
+                with self._download(batch, job, path) as results, batch_rows_of(self.objects, batch) as rows:
+                    return self._write(batch, job, rows, results)
             except ObjectGone:
                 log.warning("the input is gone: rows are collected without their custom ids", extra={"batch": batch.name})
-            with self._answers(batch, job, path) as answers:
-                return self._write(batch, job, self._without_source(batch, answers), answers)
+            with self._download(batch, job, path) as results:
+                return self._write(batch, job, self._without_source(batch, results), results)
 
-    def _answers(self, batch: Batch, job: Job, path: Path) -> Results:
+    def _download(self, batch: Batch, job: Job, path: Path) -> Results:
         return Results(self.claude, self.clock, batch, job.token, path, self.spool_bytes)
 
-    def _write(self, batch: Batch, job: Job, entries: Iterator[BatchRow], answers: Results) -> Collected:
+    def _write(self, batch: Batch, job: Job, rows: Iterator[BatchRow], results: Results) -> Collected:
         earlier = self.ledger.get_batch(job.id, batch_name(batch.first_line, batch.attempt - 1)) if batch.attempt > 1 else None
         with ExitStack() as stack:
-            results = stack.enter_context(
+            answered = stack.enter_context(
                 part_writer(self.objects, _part(batch, job, "results"), earlier.results if earlier else None, number_of_result)
             )
             failed = stack.enter_context(
                 part_writer(self.objects, _part(batch, job, "failed"), earlier.failed if earlier else None, number_of_failed)
             )
             retry = stack.enter_context(part_writer(self.objects, _part(batch, job, "retry")))
-            sorter = Router(batch, job.token, results, failed, retry, may_retry=self._may_retry(batch, job))
-            for line, fault in entries:
-                if fault is not None:
-                    sorter.invalid(line, fault)
+            router = Router(batch, job.token, answered, failed, retry, may_retry=self._may_retry(batch, job))
+            for line, invalid in rows:
+                if invalid is not None:
+                    router.invalid(line, invalid)
                 else:
-                    sorter.row(line, answers.get(line.number))
-            rows = sorter.close()
-        covered = rows.counts.total + (rows.retry.lines if rows.retry else 0)
+                    router.row(line, results.get(line.number))
+            collected = router.close()
+        covered = collected.counts.total + (collected.retry.lines if collected.retry else 0)
         if covered != batch.requests + batch.invalid:
             raise Incomplete(f"{covered} of {batch.requests + batch.invalid} rows read from {batch.span.object.key}")
-        return rows
+        return collected
 
     def _may_retry(self, batch: Batch, job: Job) -> bool:
         return batch.attempt < self.max_attempts and not job.cancel_requested
 
-    def _without_source(self, batch: Batch, answers: Results) -> Iterator[BatchRow]:
+    def _without_source(self, batch: Batch, results: Results) -> Iterator[BatchRow]:
         """The rows as far as they can be told without the input: by the invalid lines, by the results, then by counting."""
         unseen = batch.requests - batch.result_lines
-        with invalid_lines_of(self.objects, batch) as faults:
-            fault = next(faults, None)
+        with invalid_lines_of(self.objects, batch) as listed:
+            invalid = next(listed, None)
             for number in range(batch.first_line, batch.last_line + 1):
                 line = Line(number, 0, 0, b"{}", cut=False)
-                while fault is not None and fault.line < number:
-                    fault = next(faults, None)
-                if fault is not None and fault.line == number:
-                    yield BatchRow(line, fault)
-                elif answers.get(number) is not None:
+                while invalid is not None and invalid.line < number:
+                    invalid = next(listed, None)
+                if invalid is not None and invalid.line == number:
+                    yield BatchRow(line, invalid)
+                elif results.get(number) is not None:
                     yield BatchRow(line, None)
                 elif unseen > 0:
                     unseen -= 1

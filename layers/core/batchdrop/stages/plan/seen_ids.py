@@ -15,7 +15,7 @@ _digest = itemgetter(0)
 
 
 class IdSet:
-    """A set of digests (`input_line.custom_id_digest`) in one SQLite file; about 30 bytes of disk for each.
+    """A set of digests (`input_line.custom_id_digest`) in one SQLite file; about 28 bytes of disk for each.
 
     The file of a closed set can be handed to a later invocation, which goes on with it. After a crash it is worthless: there is
     no journal, since whoever crashed starts again from the last file handed over.
