@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 
 from batchdrop.domain.messages import Queue
@@ -169,6 +171,31 @@ def test_what_needs_a_person_stops_submission_and_says_so(kind: str) -> None:
     stack.run()
     assert {job.state for job in stack.jobs()} == {"done"}
     assert stack.audit() == []
+
+
+def test_a_block_stops_what_the_same_tick_goes_on_admitting() -> None:
+    """Submissions start while a tick is still admitting; only what is admitted after the refusal is a probe."""
+    stack = Stack(max_requests=1)
+    stack.switch.text = "pause"
+    stack.drop("inbox/a.jsonl", rows(30))
+    stack.switch.text = "run"
+    still = stack.clock.now
+
+    def passing() -> datetime:
+        stack.clock.advance(0.01)
+        return still()
+
+    def submit_at_once(name: str) -> None:
+        if name == "claude.create":
+            raise refused(401, "authentication_error")
+        if name == "queues.send":
+            stack.pump()
+
+    stack.clock.now = passing  # type: ignore[method-assign]
+    stack.hooks.before = submit_at_once
+    stack.tick()
+    stack.pump()
+    assert stack.hooks.calls.count("claude.create") == 1
 
 
 def test_a_submit_message_delivered_twice_sends_once() -> None:

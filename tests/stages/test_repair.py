@@ -8,9 +8,9 @@ from itertools import pairwise
 import pytest
 
 from batchdrop.domain.errors import NotFound, Throttled
-from batchdrop.domain.messages import CollectBatch, FinishJob, Queue, ResumePlanning, SubmitBatch
+from batchdrop.domain.messages import CollectBatch, FinishJob, Queue, ResumePlanning, SubmitBatch, Upload
 from batchdrop.domain.records import BatchState, JobState
-from tests.stack import Killed, Stack, rows
+from tests.stack import VISIBILITY, Killed, Stack, rows
 from tests.stages.harm import fail, minutes
 
 
@@ -160,3 +160,31 @@ def test_one_broken_step_of_a_tick_stops_no_other() -> None:
     assert stack.job().state is JobState.done
     assert stack.metrics.totals["Heartbeat"] >= 1
     assert any(isinstance(error, Throttled) for _, error in stack.failures)
+
+
+def test_the_finish_message_of_a_job_whose_planning_was_repaired_is_not_waited_for_longer() -> None:
+    stack = Stack()
+    upload = stack.drop("inbox/a.jsonl", rows(2), deliver=False)
+    fail(stack, "objects.read", Throttled("busy"), times=4)
+    stack.deliver(upload)
+    while stack.job().state is JobState.planning:
+        # What failed is not delivered again: poll alone sends it.
+        stack.queues.waiting = [sent for sent in stack.queues.waiting if not isinstance(sent.message, Upload)]
+        stack.step()
+    assert stack.job().repairs > 0
+    lost = False
+
+    def lose_the_finish_message(name: str) -> None:
+        nonlocal lost
+        if name == "queues.send" and stack.job().state is JobState.finishing and not lost:
+            lost = True
+            raise Throttled("busy")
+
+    stack.hooks.before = lose_the_finish_message
+    while stack.job().state is not JobState.finishing:
+        stack.step()
+    assert stack.job().repairs == 0
+    since = stack.clock.now()
+    done(stack)
+    assert lost
+    assert (stack.clock.now() - since).total_seconds() <= 2 * VISIBILITY

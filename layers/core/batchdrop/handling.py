@@ -47,7 +47,7 @@ class _Message(msgspec.Struct, frozen=True):
     """
 
     job_id: str | None = None
-    time: datetime | None = None
+    time: str = ""
     detail: _Detail | None = None
 
 
@@ -55,14 +55,12 @@ _decode = msgspec.json.Decoder(_Message).decode
 
 
 def plan_message(body: bytes) -> Upload | ResumePlanning:
-    """Raises msgspec.ValidationError for a body that is neither."""
+    """Raises ValueError (msgspec.ValidationError is one) for a body that is neither."""
     message = _decode(body)
     if message.job_id is not None:
         return ResumePlanning(job_id=message.job_id)
-    if message.time is None:
-        raise msgspec.ValidationError("neither an event of S3 nor a job id")
-    created = _created(message)
-    return Upload(key=created.key, version_id=created.version_id, etag=created.etag, size=created.size, at=message.time)
+    created, at = _created(message), datetime.fromisoformat(message.time)
+    return Upload(key=created.key, version_id=created.version_id, etag=created.etag, size=created.size, at=at)
 
 
 def created_key(body: bytes) -> str:

@@ -218,8 +218,9 @@ def noted(job: Job, note: str) -> Move[Job]:
 
 @_job_edge(JobState.running, to=(JobState.finishing,))
 def finishing(job: Job, *, now: datetime) -> Move[Job]:
-    """Only as a part of `collected`."""
-    return Move(job, replace(job, state=JobState.finishing, updated_at=now), messages=(FinishJob(job_id=job.id),))
+    """Only as a part of `collected`. `repairs` counts anew: the message of `finish` has not been repeated yet."""
+    after = replace(job, state=JobState.finishing, updated_at=now, message_sent_at=now, repairs=0)
+    return Move(job, after, messages=(FinishJob(job_id=job.id),))
 
 
 @_job_edge(JobState.finishing, to=(JobState.done, JobState.rejected, JobState.canceled))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
+from datetime import datetime
 
 import msgspec
 
@@ -54,16 +55,17 @@ class Admit(msgspec.Struct, frozen=True, kw_only=True):
             fit = capacity.judge(batch)
             if fit is Fit.holds:
                 break
-            if fit is Fit.goes and self._take(batch, capacity):
+            if fit is Fit.goes and self._take(batch, capacity, now):
                 admitted += 1
         if admitted and admission.blocked:
             with suppress(LostRace):  # the probe was answered meanwhile, or another poller sent one too
                 self.commit(transitions.probed(admission, next_at=now + refusals.PROBE_EVERY))
         return admitted
 
-    def _take(self, batch: Batch, capacity: Capacity) -> bool:
+    def _take(self, batch: Batch, capacity: Capacity, now: datetime) -> bool:
+        """`now` is before the admission record was read: only a batch admitted after a block counts as its probe."""
         try:
-            self.commit(transitions.admitted(batch, now=self.clock.now(), queue_limit=capacity.queue_limit(batch)))
+            self.commit(transitions.admitted(batch, now=now, queue_limit=capacity.queue_limit(batch)))
         except LostRace:
             return False
         capacity.take(batch)

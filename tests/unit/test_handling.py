@@ -1,0 +1,46 @@
+"""The bodies of messages, as the queues bring them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from batchdrop.domain.messages import ResumePlanning, Upload
+from batchdrop.handling import created_key, plan_message
+
+EVENT = {
+    "time": "2026-11-22T00:31:15Z",
+    "detail-type": "Object Created",
+    "detail": {"object": {"key": "inbox/a+b %20.jsonl", "size": 5, "etag": "e", "version-id": "v"}, "reason": "PutObject"},
+}
+
+
+def body(**changes: object) -> bytes:
+    return msgspec.json.encode(EVENT | changes)
+
+
+def test_an_event_of_s3_is_an_upload() -> None:
+    at = datetime(2026, 11, 22, 0, 31, 15, tzinfo=UTC)
+    assert plan_message(body()) == Upload(key="inbox/a+b %20.jsonl", version_id="v", etag="e", size=5, at=at)
+
+
+def test_what_plan_sends_itself_is_a_resumption() -> None:
+    assert plan_message(b'{"job_id":"a"}') == ResumePlanning(job_id="a")
+
+
+@pytest.mark.parametrize("wrong", [b"{}", b'{"job_id":null}', b'{"job_id":5}', b"[]", body(time=""), body(detail=None)])
+def test_a_body_that_is_neither_is_refused(wrong: bytes) -> None:
+    with pytest.raises(ValueError, match=""):
+        plan_message(wrong)
+
+
+@pytest.mark.parametrize("time", ["2026-11-22T00:31:15Z", "", "yesterday"])
+def test_a_command_needs_its_key_alone(time: str) -> None:
+    assert created_key(body(time=time)) == "inbox/a+b %20.jsonl"
+
+
+def test_a_command_without_an_object_is_refused() -> None:
+    with pytest.raises(msgspec.ValidationError):
+        created_key(b'{"job_id":"a"}')
