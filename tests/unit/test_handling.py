@@ -32,7 +32,7 @@ def test_what_plan_sends_itself_is_a_resumption() -> None:
 
 @pytest.mark.parametrize("wrong", [b"{}", b'{"job_id":null}', b'{"job_id":5}', b"[]", body(time=""), body(detail=None)])
 def test_a_body_that_is_neither_is_refused(wrong: bytes) -> None:
-    with pytest.raises(ValueError, match=""):
+    with pytest.raises((msgspec.ValidationError, ValueError)):
         plan_message(wrong)
 
 

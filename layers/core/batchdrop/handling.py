@@ -55,7 +55,7 @@ _decode = msgspec.json.Decoder(_Message).decode
 
 
 def plan_message(body: bytes) -> Upload | ResumePlanning:
-    """Raises ValueError (msgspec.ValidationError is one) for a body that is neither."""
+    """Raises msgspec.ValidationError, or ValueError for a time that is none, if the body is neither."""
     message = _decode(body)
     if message.job_id is not None:
         return ResumePlanning(job_id=message.job_id)
