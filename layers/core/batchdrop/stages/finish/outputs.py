@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 # Up to here the file passes through the function, which gives it a sha256; above, its pieces are copied on the server.
 _THROUGH_BYTES = 8_000_000
+# Commands that arrive while the job is being finished change its record; there are never many.
+_TRIES = 10
 
 
 class Finish(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +47,7 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
             return
         batches = list(self.ledger.list_batches(job_id))
         self._write_outputs(job, batches)
+        self._notify(job)
         self._end(job)
         self._tidy(batches)
 
@@ -76,10 +79,9 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
                 writer.copy(ObjectRef(bucket=job.input.bucket, key=part.key, size=part.size), 0, part.size)
         return f"crc64nvme:{checksums.joined(parts)}"
 
-    def _end(self, job: Job) -> None:
-        """The manifest is written: subscribers (at least once), the table and the status follow."""
-        finished = transitions.finished(job, now=self.clock.now())
-        state = finished.after.state
+    def _notify(self, job: Job) -> None:
+        """The manifest is written: subscribers are told, at least once."""
+        state = transitions.finished(job, now=self.clock.now()).after.state
         self.notices.publish(
             sentences.subject(job, state),
             {
@@ -90,17 +92,30 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
                 "counts": msgspec.to_builtins(job.counts),
             },
         )
-        try:
-            self.commit(finished)
-        except LostRace:
-            log.info("another invocation finished this job", extra={"job_id": job.id})
+
+    def _end(self, job: Job) -> None:
+        """Returns once the stored state of the job is final, whoever made it so. Raises LostRace if it does not become so."""
+        for _ in range(_TRIES):
+            try:
+                self.commit(transitions.finished(job, now=self.clock.now()))
+            except LostRace:
+                # Another run has finished it, or a command has left its answer in the record.
+                current = self.ledger.get_job(job.id)
+                if current is None or current.state is not JobState.finishing:
+                    break
+                job = current
+            else:
+                break
+        else:
+            raise LostRace(f"job {job.id} changes faster than it can be finished")
         self.publish(job.id)
 
     def _tidy(self, batches: Iterable[Batch]) -> None:
         """Removes the pieces: kept until their lifecycle rule takes them they would cost several times the rest of the AWS bill.
 
-        What was read stays, so that the job can still be audited. A run that does not get here leaves them to the rule; one that
-        still reads them fails, and finds the job ended when it is delivered again.
+        Only once the stored state is final: until then a run that is delivered again needs them. What was read stays, so that the
+        job can still be audited. A run that does not get here leaves them to the rule; one that still reads them fails, and finds
+        the job ended when it is delivered again.
         """
         for batch in batches:
             for part in (batch.results, batch.failed):

@@ -1,0 +1,32 @@
+"""The end of a job, and what can come in between."""
+
+from __future__ import annotations
+
+import pytest
+
+from batchdrop.domain.records import JobState
+from tests.stack import Stack, rows
+
+
+@pytest.mark.parametrize("command", ["approve", "cancel", "retry", "nonsense"])
+@pytest.mark.parametrize("moment", ["notices.publish", "ledger.commit.finished", "objects.put", "objects.get"])
+def test_a_command_while_a_job_is_finished_does_not_keep_it(command: str, moment: str) -> None:
+    """Its answer changes the job's record under the run that finishes it."""
+    stack = Stack()
+    stack.drop("inbox/a.jsonl", rows(3))
+    asked = 0
+
+    def ask(name: str) -> None:
+        nonlocal asked
+        if name == moment and not asked and stack.jobs() and stack.job().state is JobState.finishing:
+            asked += 1
+            stack.command(command, stack.job().id)
+
+    stack.hooks.before = ask
+    stack.run()
+    assert asked
+    assert stack.job().state is JobState.done
+    assert stack.document("status.json")["state"] == "done"
+    assert stack.failures == []
+    assert stack.audit() == []
+    assert not [key for key in stack.objects.keys("work/") if key.endswith(("/results.jsonl", "/failed.jsonl"))]
