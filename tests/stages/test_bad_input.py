@@ -10,6 +10,7 @@ import pytest
 
 from batchdrop.domain.errors import ObjectGone, OutOfDisk
 from batchdrop.domain.open_work import OpenWork
+from batchdrop.domain.records import Counts
 from batchdrop.stages.plan.seen_ids import IdSet
 from tests.stack import Stack, row
 
@@ -309,3 +310,17 @@ def test_more_custom_ids_than_the_disk_holds(monkeypatch: pytest.MonkeyPatch) ->
     stack = Stack()
     stack.drop("inbox/ids.jsonl", GOOD)
     assert "more custom_id values than this stack can check" in stack.document("status.json")["message"]
+
+
+def test_a_repeated_custom_id_of_millions_of_characters_stops_nobody() -> None:
+    """The list of invalid lines is read again by submit and collect: a message in it must not outgrow a line."""
+    stack = Stack(max_input_bytes=10**9)
+    huge = b'{"custom_id":"%b",' % (b'\\"' * 10_700_000) + row("x").split(b",", 1)[1].lstrip()
+    stack.drop("inbox/a.jsonl", b"\n".join([huge, huge, row("good")]))
+    stack.run(60)
+    assert stack.failures == []
+    assert stack.job().state == "done"
+    assert stack.job().counts == Counts(total=3, succeeded=2, invalid=1)
+    assert stack.ledger.get_admission().queued == 0
+    lists = [key for key in stack.objects.keys("work/") if "invalid-" in key]
+    assert [len(stack.objects.body(key)) < 2_000 for key in lists] == [True]

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from batchdrop.formats import rawjson
-from batchdrop.formats.invalid_line import InvalidLine
+from batchdrop.formats.invalid_line import InvalidLine, shown
 from batchdrop.formats.lines import MAX_LINE_BYTES, Line
 
 NOTE = "_batchdrop"
@@ -332,7 +332,7 @@ def _check_params(params: bytes) -> tuple[int, str]:
 def _check_unique(data: bytes, where: str) -> None:
     key = rawjson.repeated_key(data)
     if key is not None:
-        raise _Fault("duplicate_key", f"The field {where}{_shown(key)} appears twice. Keep one of them.")
+        raise _Fault("duplicate_key", f"The field {where}{shown(key)} appears twice. Keep one of them.")
 
 
 def _unknown_field(name: str) -> _Fault:
@@ -340,7 +340,7 @@ def _unknown_field(name: str) -> _Fault:
         return _Fault("unknown_field", f"The field {name} belongs inside params, next to model and messages. Move it there.")
     near = get_close_matches(name[:_MAX_NAME_CHARS], ("custom_id", "params"), n=1)
     hint = f"Did you mean {near[0]}?" if near else "A line has only custom_id and params; remove it."
-    return _Fault("unknown_field", f"The field {_shown(name)} is unknown. {hint}")
+    return _Fault("unknown_field", f"The field {shown(name)} is unknown. {hint}")
 
 
 def _checked_id(found: dict[str, msgspec.Raw]) -> bytes | None:
@@ -393,7 +393,3 @@ _KINDS = {b'"': "a string", b"{": "an object", b"[": "an array", b"t": "true", b
 
 def _kind(value: bytes) -> str:
     return _KINDS.get(value[:1], "a number")
-
-
-def _shown(name: str) -> str:
-    return name if len(name) <= 80 else f"{name[:77]}..."

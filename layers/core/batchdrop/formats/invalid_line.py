@@ -8,7 +8,7 @@ from typing import BinaryIO
 import msgspec
 
 from batchdrop.domain.records import Record
-from batchdrop.formats.lines import read_lines
+from batchdrop.formats.lines import MAX_OUTPUT_LINE_BYTES, read_lines
 
 
 class InvalidLine(Record, frozen=True):
@@ -19,7 +19,13 @@ class InvalidLine(Record, frozen=True):
     """What is wrong, where, and what to do about it; for the person who wrote the line."""
 
 
+_SHOWN_CHARS = 80
 _decode = msgspec.json.Decoder(InvalidLine).decode
+
+
+def shown(text: str) -> str:
+    """A piece of the user's data as a message quotes it: at most 80 characters, whatever its length."""
+    return text if len(text) <= _SHOWN_CHARS else f"{text[: _SHOWN_CHARS - 3]}..."
 
 
 def invalid_line(invalid: InvalidLine) -> bytes:
@@ -27,5 +33,5 @@ def invalid_line(invalid: InvalidLine) -> bytes:
 
 
 def read_invalid_lines(stream: BinaryIO) -> Iterator[InvalidLine]:
-    """In ascending order of line numbers, as they were written."""
-    return (_decode(line.data) for line in read_lines(stream))
+    """In ascending order of line numbers, as they were written. Version 0.1.0 quoted a custom id of any length."""
+    return (_decode(line.data) for line in read_lines(stream, max_line=MAX_OUTPUT_LINE_BYTES))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from batchdrop.formats.input_line import REQUESTS, Row, custom_id_digest
-from batchdrop.formats.invalid_line import InvalidLine
+from batchdrop.formats.invalid_line import InvalidLine, shown
 from batchdrop.formats.lines import Line
 from batchdrop.stages.plan.seen_ids import IdSet
 
@@ -56,6 +56,6 @@ def _repeated(row: Row) -> InvalidLine:
     return InvalidLine(
         line=row.line,
         type="duplicate_custom_id",
-        message=f"custom_id {name} appears more than once in this file; only the first row with it is sent. "
+        message=f"custom_id {shown(name)} appears more than once in this file; only the first row with it is sent. "
         "Give every row its own, or leave the field out.",
     )
