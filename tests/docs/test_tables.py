@@ -126,10 +126,10 @@ def test_how_many_run_at_once() -> None:
     assert told == limits
 
 
-@pytest.mark.parametrize("verb", STAGES)
-def test_permissions(verb: str) -> None:
+@pytest.mark.parametrize("stage", STAGES)
+def test_permissions(stage: str) -> None:
     """The row of each function in docs/security.md, rebuilt from its role."""
-    role = f"{verb.capitalize()}Role"
+    role = f"{stage.capitalize()}Role"
     granted: dict[str, set[str]] = {}
     listed: set[str] = set()
     for statement in facts.statements(_TEMPLATE["Resources"]):
@@ -138,7 +138,7 @@ def test_permissions(verb: str) -> None:
                 granted.setdefault(action, set()).update(json.dumps(resource) for resource in statement.resources)
             if "s3:ListBucket" in statement.actions:
                 listed |= _folders({f"/{prefix}" for prefix in statement.condition["StringLike"]["s3:prefix"]})
-    told = next(row for row in table_rows(section(_SECURITY, "What each function may do")) if _bare(row[0]) == verb)
+    told = next(row for row in table_rows(section(_SECURITY, "What each function may do")) if _bare(row[0]) == stage)
     table = {word for action, word in _TABLE_WORDS.items() if action in granted}
     table |= {"index" for one in granted.get("dynamodb:Query", set()) if "index/open" in one}
     assert set(re.findall(r"`(\w+)/`", told[1])) == _folders(granted.get("s3:GetObject", set()))
@@ -152,7 +152,7 @@ def test_permissions(verb: str) -> None:
     assert ("publish" in told[8]) == ("sns:Publish" in granted)
     # Said below the table, of all functions alike.
     assert listed == _folders(granted.get("s3:GetObject", set()))
-    assert ("sqs:ReceiveMessage" in granted) == (verb != "poll")
+    assert ("sqs:ReceiveMessage" in granted) == (stage != "poll")
 
 
 def test_who_may_delete() -> None:
