@@ -1,6 +1,6 @@
 """gzip as a stream, in bounded pieces: a few kilobytes that decompress to terabytes stop at the limit, not at the memory.
 
-Why not the standard library's reader: `docs/decisions/0023-own-gzip-reader.md`.
+Why not the standard library's reader: `docs/decisions/0026-own-gzip-reader.md`.
 """
 
 from __future__ import annotations
