@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 
 from batchdrop.domain import refusals
+from batchdrop.domain.errors import Refused
 from batchdrop.domain.open_work import OpenWork
 from batchdrop.domain.transitions import BATCH_EDGES, JOB_EDGES
 from batchdrop.formats import lines, rawjson
 from batchdrop.formats.input_line import REQUESTS
 from batchdrop.formats.invalid_line import InvalidLine
 from batchdrop.formats.lines import Line
+from batchdrop.reports import sentences
 from local.stages import STAGES
-from tests.docs.pages import ROOT, code, commands, section, table_rows
+from tests.docs.pages import ROOT, code, commands, first_cells, section, table_rows
 from tests.template import facts
 from tests.template.facts import of_type
 
@@ -25,6 +27,7 @@ _LIMITS = ROOT / "docs" / "limits.md"
 _LOCAL = ROOT / "docs" / "local-development.md"
 _OPERATIONS = ROOT / "docs" / "operations.md"
 _SECURITY = ROOT / "docs" / "security.md"
+_TROUBLESHOOTING = ROOT / "docs" / "troubleshooting.md"
 _TEMPLATE = facts.source()
 _TABLE_WORDS = {
     "dynamodb:GetItem": "get",
@@ -87,6 +90,17 @@ def test_log_lines_exist() -> None:
     }
     assert {"message failed", "create refused"} <= named
     assert sorted(named - logged) == []
+
+
+def test_quoted_sentences_exist() -> None:
+    """What a person sees, between quotation marks in a first column, is said by a report or by the laptop system."""
+    cells = "\n".join(first_cells(_TROUBLESHOOTING.read_text()))
+    quoted = {text.replace("...", "").strip() for text in re.findall(r'"([^"\n]+)"', cells)}
+    said = [text for text in vars(sentences).values() if isinstance(text, str)]
+    said.append(sentences.blocked(Refused("no", status=401, kind="authentication_error")))
+    said += [path.read_text() for path in (ROOT / "local").glob("*.py")]
+    assert len(quoted) > 1
+    assert sorted(text for text in quoted if not any(text in one for one in said)) == []
 
 
 def test_outputs_exist() -> None:
