@@ -43,7 +43,7 @@ upgrade: setup ## update a stack of an earlier commit that has open jobs, on thi
 	@$(PYTHON) -m tests.upgrade $(FROM)
 
 .PHONY: audit
-audit: setup ## was anything of a job paid twice, lost or miscounted? make audit JOB=id STACK=batchdrop-dev
+audit: setup ## was any part of a job paid for twice, lost or miscounted? make audit JOB=id STACK=batchdrop-dev
 	@$(PYTHON) -m batchdrop_cli audit $(JOB) --stack $(STACK)
 
 .PHONY: docs
@@ -67,12 +67,12 @@ lint: setup ## format, lint, imports, types and template checks
 	.venv/bin/sam validate --lint --region us-east-1
 
 .PHONY: types
-types: setup ## types alone
+types: setup ## type checks only
 	$(PYTHON) -m mypy --strict layers/core/batchdrop cli/batchdrop_cli layers/precompile.py layers/dependencies/prune.py local tests bench
 	@for app in functions/*/app.py; do echo "mypy --strict $$app"; $(PYTHON) -m mypy --strict $$app || exit 1; done
 
 .PHONY: format
-format: setup ## put the code in format
+format: setup ## format the code
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
 

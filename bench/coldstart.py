@@ -2,7 +2,7 @@
 JSON.
 
 The subject is a function, or `sdk` for Anthropic's SDK alone. Time, modules and memory of importing the handler and wiring
-its verb, as the first invocation does.
+its stage, as the first invocation does.
 """
 
 from __future__ import annotations

@@ -68,13 +68,13 @@ def _per_million_rows(prices: dict[str, Any], pipeline: dict[str, Any]) -> dict[
     moved = {"plan": source, "submit": 2 * source, "collect": source + 2 * results, "finish": 0}
     calls: dict[str, int] = {}
     gb_seconds = storage = invocations = 0.0
-    for verb, bytes_moved in moved.items():
-        figures = pipeline["batchdrop"][verb]
+    for stage, bytes_moved in moved.items():
+        figures = pipeline["batchdrop"][stage]
         for name, number in figures["calls"].items():
             calls[name] = calls.get(name, 0) + number
-        seconds = _seconds(verb, figures["cpu"]["median"], bytes_moved, sum(figures["calls"].values()))
-        gb_seconds += jobs * seconds * deployed.memory(verb) / _MIB_IN_GB
-        storage += jobs * seconds * (deployed.disk(verb) / deployed.MIB - 512) / _MIB_IN_GB
+        seconds = _seconds(stage, figures["cpu"]["median"], bytes_moved, sum(figures["calls"].values()))
+        gb_seconds += jobs * seconds * deployed.memory(stage) / _MIB_IN_GB
+        storage += jobs * seconds * (deployed.disk(stage) / deployed.MIB - 512) / _MIB_IN_GB
         invocations += jobs
     units = {name: jobs * number for name, number in calls.items()}
     puts = sum(number for name, number in units.items() if name.startswith("S3.") and name not in _NO_S3_WRITES)
@@ -95,8 +95,8 @@ def _per_million_rows(prices: dict[str, Any], pipeline: dict[str, Any]) -> dict[
     return items
 
 
-def _seconds(verb: str, cpu: float, moved: int, calls: int) -> float:
-    share = min(1.0, deployed.memory(verb) / _MIB_OF_ONE_PROCESSOR)
+def _seconds(stage: str, cpu: float, moved: int, calls: int) -> float:
+    share = min(1.0, deployed.memory(stage) / _MIB_OF_ONE_PROCESSOR)
     return cpu / share + moved / _NETWORK_BYTES_A_SECOND + calls * _CALL_SECONDS
 
 

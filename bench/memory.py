@@ -29,14 +29,14 @@ _ROOM = 6_000 * MB
 
 def measure(servers: Servers, folder: Path, sizes: list[int], results_bytes: int) -> dict[str, Any]:
     """Peaks in bytes by stage and input size in bytes. A size for which this disk has no room is left out, and named."""
-    stages: dict[str, dict[int, Any]] = {verb: {} for verb in ("plan", "submit", "collect", "finish")}
+    stages: dict[str, dict[int, Any]] = {stage: {} for stage in ("plan", "submit", "collect", "finish")}
     left_out = []
     for size in sizes:
         if shutil.disk_usage(folder).free < size + _ROOM:
             left_out.append(size)
             continue
-        for verb, figures in _stages(servers, folder, size).items():
-            stages[verb][size] = figures
+        for stage, figures in _stages(servers, folder, size).items():
+            stages[stage][size] = figures
     return {
         "row_bytes": _ROW_BYTES,
         "stages": stages,
@@ -51,16 +51,16 @@ def _stages(servers: Servers, folder: Path, size: int) -> dict[str, Any]:
     file = files.write_rows(folder / "large.jsonl", size // _ROW_BYTES, _ROW_BYTES)
     key = "inbox/large.jsonl"
     version = servers.drop(key, file)
-    found: dict[str, Any] = {verb: _run(servers, key, version, verb) for verb in ("plan", "submit")}
-    measured.stage(servers.environment, {"verbs": ["end", "poll"]})
+    found: dict[str, Any] = {stage: _run(servers, key, version, stage) for stage in ("plan", "submit")}
+    measured.stage(servers.environment, {"stages": ["end", "poll"]})
     found["collect"] = _run(servers, key, version, "collect")
     file.unlink()
     return {**found, "finish": _finish(servers, folder, size)}
 
 
-def _run(servers: Servers, key: str, version: str, verb: str) -> Any:  # noqa: ANN401 - JSON
-    answer = measured.stage(servers.environment, {"verbs": [verb], "key": key, "version": version, "most": 1})
-    return {"peak": answer["peak"], "disk": answer["disk"], **answer["runs"][0][verb]}
+def _run(servers: Servers, key: str, version: str, stage: str) -> Any:  # noqa: ANN401 - JSON
+    answer = measured.stage(servers.environment, {"stages": [stage], "key": key, "version": version, "most": 1})
+    return {"peak": answer["peak"], "disk": answer["disk"], **answer["runs"][0][stage]}
 
 
 def _large_results(servers: Servers, folder: Path, results_bytes: int) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def _large_results(servers: Servers, folder: Path, results_bytes: int) -> dict[s
     file = files.write_rows(folder / "rows.jsonl", _RESULTS_ROWS)
     key = "inbox/rows.jsonl"
     version = servers.drop(key, file)
-    measured.stage(servers.environment, {"verbs": ["plan", "submit", "end", "poll"], "key": key, "version": version})
+    measured.stage(servers.environment, {"stages": ["plan", "submit", "end", "poll"], "key": key, "version": version})
     collected = _run(servers, key, version, "collect")
     servers.claude.settings(answer_bytes=files.ANSWER_BYTES, results_bytes=0)
     return {"results_bytes": results_bytes, **collected}

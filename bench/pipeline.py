@@ -8,8 +8,9 @@ from typing import Any
 from bench import files, measured
 from bench.servers import BUCKET, Servers
 
-VERBS = ["plan", "submit", "end", "poll", "collect", "finish"]
-_STEPS = [verb for verb in VERBS if verb != "end"]
+# "end" is no stage: there the batches end at the API.
+_STAGES = ["plan", "submit", "end", "poll", "collect", "finish"]
+_STEPS = [stage for stage in _STAGES if stage != "end"]
 _FAILING = 100
 
 
@@ -27,9 +28,9 @@ def compare(servers: Servers, folder: Path, rows: int, rounds: int) -> dict[str,
         "rounds": rounds,
         "input_bytes": source.stat().st_size,
         "results_bytes": (folder / "saved.jsonl").stat().st_size,
-        "batchdrop": {verb: _verb(ours, verb) for verb in _STEPS},
+        "batchdrop": {stage: _stage(ours, stage) for stage in _STEPS},
         "sdk": {step: _step(sdk, step) for step in ("load", "create", "save", "results")},
-        "floor": {verb: _step(floors, verb) for verb in ("plan", "submit", "collect")},
+        "floor": {stage: _step(floors, stage) for stage in ("plan", "submit", "collect")},
         "peak": {"batchdrop": max(one["peak"] for one in ours), "sdk": max(one["peak"] for one in sdk)},
         "ratios": _ratios(ours, sdk, floors),
     }
@@ -42,7 +43,7 @@ def _ours(servers: Servers, warm: Path, source: Path) -> Any:  # noqa: ANN401 - 
 
 
 def _run(servers: Servers, key: str, file: Path) -> dict[str, object]:
-    return {"verbs": VERBS, "key": key, "version": servers.drop(key, file)}
+    return {"stages": _STAGES, "key": key, "version": servers.drop(key, file)}
 
 
 def _sdk(servers: Servers, warm: Path, source: Path) -> Any:  # noqa: ANN401 - JSON
@@ -55,8 +56,8 @@ def _floors(servers: Servers, source: Path) -> Any:  # noqa: ANN401 - JSON
     return measured.run("bench.floors", servers.s3, f"/{BUCKET}/inbox/{source.name}", environment=servers.environment)
 
 
-def _verb(rounds: list[Any], verb: str) -> dict[str, Any]:
-    return {**_step(rounds, verb), "calls": rounds[-1][verb]["calls"]}
+def _stage(rounds: list[Any], stage: str) -> dict[str, Any]:
+    return {**_step(rounds, stage), "calls": rounds[-1][stage]["calls"]}
 
 
 def _step(rounds: list[Any], step: str) -> dict[str, Any]:
@@ -76,8 +77,8 @@ def _ratios(ours: list[Any], sdk: list[Any], floors: list[Any]) -> dict[str, dic
         one["submit"]["cpu"] / _sum(other, "cpu", "load", "create") for one, other, _ in rounds
     ]
     found["collect CPU against results() alone"] = [one["collect"]["cpu"] / other["results"]["cpu"] for one, other, _ in rounds]
-    for verb in ("plan", "submit", "collect"):
-        found[f"{verb} CPU against its floor"] = [one[verb]["cpu"] / floor[verb]["cpu"] for one, _, floor in rounds]
+    for stage in ("plan", "submit", "collect"):
+        found[f"{stage} CPU against its floor"] = [one[stage]["cpu"] / floor[stage]["cpu"] for one, _, floor in rounds]
     return {name: measured.spread(values) for name, values in found.items()}
 
 

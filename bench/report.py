@@ -53,7 +53,7 @@ Medians of {of["rounds"]} rounds, warm processes, one after the other in each ro
 def _memory(found: dict[str, Any]) -> str:
     memory = found["memory"]
     sizes = list(memory["stages"]["plan"])
-    rows = [(verb, *(f"{mb(one['peak'])} ({mb(one['disk'])})" for one in of.values())) for verb, of in memory["stages"].items()]
+    rows = [(stage, *(f"{mb(one['peak'])} ({mb(one['disk'])})" for one in of.values())) for stage, of in memory["stages"].items()]
     large, without = memory["large_results"], memory["left_out_for_want_of_disk"]
     missing = f" Not measured for want of disk: {', '.join(map(mb, without))}." if without else ""
     return f"""Each stage in a process of its own; rows of {memory["row_bytes"] / 1000:.0f} KB.{missing}
@@ -76,8 +76,9 @@ def _cold_starts(found: dict[str, Any]) -> str:
         for name, one in found["cold_start"].items()
     ]
     titles = ["function", "import CPU s", "wall s", "and wired CPU s", "wall s", "modules", "peak memory", "SDK loaded"]
-    return f"""With the packages of the deployed layers and nothing else, compiled ahead. Wired: clients made, verb put together.
-`sdk` is Anthropic's SDK alone; a function imports it at its first call to Claude, so a tick with nothing open never does.
+    return f"""With the packages of the deployed layers and nothing else, compiled ahead. Wired: clients made and the stage
+put together. `sdk` is Anthropic's SDK alone; a function imports it at its first call to Claude, so a tick with
+nothing open never does.
 
 {_table(titles, rows)}"""
 

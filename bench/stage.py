@@ -1,7 +1,7 @@
-"""The verbs of Batchdrop, measured in a process of their own: `python -m bench.stage JSON`.
+"""The stages of Batchdrop, measured in a process of their own: `python -m bench.stage JSON`.
 
-The order is `{"runs": [{"verbs": [...], "key", "version", "most"}, ...]}`: what to do, with which object of the inbox, and
-how many of its batches to submit and collect at most (all). The answer is one line of JSON with what each verb of each run
+The order is `{"runs": [{"stages": [...], "key", "version", "most"}, ...]}`: what to do, with which object of the inbox, and
+how many of its batches to submit and collect at most (all). The answer is one line of JSON with what each stage of each run
 took. Everything is wired by `bootstrap` and talks to servers over sockets, as in a deployed function.
 """
 
@@ -71,33 +71,33 @@ class Measured:
         self._ledger = DynamoLedger(boto3.client("dynamodb"), os.environ["BATCHDROP_TABLE"], SystemClock())
         self._control = Control(os.environ["ANTHROPIC_BASE_URL"])
 
-    def run(self, verbs: list[str], key: str = "", version: str = "", most: int | None = None) -> None:
-        """Adds what each verb took to `figures`."""
+    def run(self, stages: list[str], key: str = "", version: str = "", most: int | None = None) -> None:
+        """Adds what each stage took to `figures`."""
         self.figures.append({})
         upload, job_id = self._found(key, version) if key else (None, "")
-        for verb in verbs:
-            match verb:
+        for stage in stages:
+            match stage:
                 case "plan" if upload is not None:
-                    self._one(verb, partial(self._plan, upload, Whole()))
+                    self._one(stage, partial(self._plan, upload, Whole()))
                 case "submit":
                     names = [
                         one.name for one in self._ledger.list_batches(job_id) if one.state is BatchState.ready and one.admitted_at
                     ]
                     self._one(
-                        verb, *(partial(self._submit, SubmitBatch(job_id=job_id, batch=name), Whole()) for name in names[:most])
+                        stage, *(partial(self._submit, SubmitBatch(job_id=job_id, batch=name), Whole()) for name in names[:most])
                     )
                 case "end":
                     # The provider's time: no figure has it.
                     self._control.advance(3600)
                 case "poll":
-                    self._one(verb, self._poll)
+                    self._one(stage, self._poll)
                 case "collect":
                     names = [one.name for one in self._ledger.list_batches(job_id) if one.state is BatchState.ended]
-                    self._one(verb, *(partial(self._collect, CollectBatch(job_id=job_id, batch=name)) for name in names[:most]))
+                    self._one(stage, *(partial(self._collect, CollectBatch(job_id=job_id, batch=name)) for name in names[:most]))
                 case "finish":
-                    self._one(verb, partial(self._finish, FinishJob(job_id=job_id)))
+                    self._one(stage, partial(self._finish, FinishJob(job_id=job_id)))
                 case _:
-                    raise ValueError(verb)
+                    raise ValueError(stage)
 
     def _found(self, key: str, version: str) -> tuple[Upload, str]:
         """The event of an object, and the id of its job."""
@@ -105,12 +105,12 @@ class Measured:
         upload = Upload(key=key, version_id=version, etag=found.ref.etag, size=found.ref.size, at=found.written_at)
         return upload, ids.job_id(found.ref, found.written_at)
 
-    def _one(self, verb: str, *steps: Callable[[], None]) -> None:
+    def _one(self, stage: str, *steps: Callable[[], None]) -> None:
         before, listed = Counter(self.calls), self._control.count("list")
         wall, cpu = time.perf_counter(), cpu_seconds()
         for step in steps:
             step()
-        self.figures[-1][verb] = Figures(
+        self.figures[-1][stage] = Figures(
             wall=time.perf_counter() - wall,
             cpu=cpu_seconds() - cpu,
             times=len(steps),

@@ -47,22 +47,22 @@ def _ratio(figure: str, spread: dict[str, float], most: float) -> Target:
 
 
 def _growth(memory: dict[str, Any]) -> Target:
-    peaks = {verb: [one["peak"] for one in sizes.values()] for verb, sizes in memory["stages"].items()}
-    growth = {verb: of[-1] / of[0] for verb, of in peaks.items()}
-    worst = max(growth, key=lambda verb: growth[verb])
+    peaks = {stage: [one["peak"] for one in sizes.values()] for stage, sizes in memory["stages"].items()}
+    growth = {stage: of[-1] / of[0] for stage, of in peaks.items()}
+    worst = max(growth, key=lambda stage: growth[stage])
     sizes = list(memory["stages"][worst])
     figure = f"peak memory, {mb(sizes[-1])} against {mb(sizes[0])} of input"
     return Target(figure, f"at most {_MOST_GROWTH}", f"{growth[worst]:.2f} ({worst}, the worst)", growth[worst] <= _MOST_GROWTH)
 
 
 def _peak(found: dict[str, Any]) -> Target:
-    peaks = {(one["peak"], verb) for verb, sizes in found["memory"]["stages"].items() for one in sizes.values()}
+    peaks = {(one["peak"], stage) for stage, sizes in found["memory"]["stages"].items() for one in sizes.values()}
     peaks |= {(ticks[kind]["peak"], "poll") for ticks in found["ticks"].values() for kind in ("quiet", "ended")}
-    most, verb = max(peaks)
+    most, stage = max(peaks)
     return Target(
         "peak memory of plan, submit, poll, collect, finish",
         "under 256 MB",
-        f"{mb(most)} ({verb}, the worst)",
+        f"{mb(most)} ({stage}, the worst)",
         most < _LARGEST_FUNCTION,
     )
 

@@ -36,8 +36,8 @@ def _measure(servers: Servers, count: int) -> dict[str, Any]:
     _fill_table(servers, list(_created(servers, count)))
     found: dict[str, Any] = {"changed": ENDED}
     # The first tick of each process only warms it up: it loads the SDK and opens connections.
-    for name, verbs in (("quiet", ["poll"]), ("ended", ["end", "poll"])):
-        answer = measured.stage(servers.environment, {"verbs": ["poll"]}, {"verbs": verbs})
+    for name, stages in (("quiet", ["poll"]), ("ended", ["end", "poll"])):
+        answer = measured.stage(servers.environment, {"stages": ["poll"]}, {"stages": stages})
         warm, tick = (one["poll"] for one in answer["runs"])
         counts = {"writes": _sum(tick["calls"], _WRITES), "reads": _sum(tick["calls"], _READS)}
         found[name] = {**tick, **counts, "peak": answer["peak"], "first": {unit: warm[unit] for unit in ("wall", "cpu")}}

@@ -38,7 +38,7 @@ def _down(_: argparse.Namespace) -> None:
 
 def _demo(given: argparse.Namespace) -> None:
     if not given.file.is_file():
-        raise CannotRun(f"There is no file {given.file}.")
+        raise CannotRun(f"{given.file} is not a file.")
     was_running = system.running()
     try:
         running = system.up(_note, given.parameter)

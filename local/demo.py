@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from batchdrop.domain import ids, keys
-from batchdrop.domain.records import ObjectRef
+from batchdrop.domain.records import JobState, ObjectRef
 from local.errors import CannotRun
 from local.paths import OUTBOX, shown
 from local.system import Say, System
@@ -72,12 +72,11 @@ def fetch(system: System, dropped: Dropped) -> Path:
 
 
 def summary(folder: Path) -> str:
-    """What a person wants to know first: the counts, some answers, why rows failed, where the files are."""
+    """What a person wants to know first: the counts, why the file was rejected, some answers, why rows failed, the files."""
     manifest = json.loads((folder / "manifest.json").read_text())
-    counts = manifest["counts"]
-    ends = ", ".join(f"{number:,} {name}" for name, number in counts.items() if name != "total" and number)
     parts = [
-        f"{manifest['state']}: {counts['total']:,} rows: {ends or 'none'}",
+        f"{manifest['state']}: {_rows_by_status(manifest['counts'])}",
+        *([manifest["message"]] if manifest["state"] == JobState.rejected else []),
         *_answers(folder),
         *_failures(folder),
         "",
@@ -85,6 +84,13 @@ def summary(folder: Path) -> str:
         *(f"  {path.name}" for path in sorted(folder.iterdir())),
     ]
     return "\n".join(parts)
+
+
+def _rows_by_status(counts: dict[str, int]) -> str:
+    if not counts["total"]:
+        return "no rows"
+    ends = ", ".join(f"{number:,} {name}" for name, number in counts.items() if name != "total" and number)
+    return f"{counts['total']:,} {'row' if counts['total'] == 1 else 'rows'}: {ends}"
 
 
 def _answers(folder: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""A whole Batchdrop in memory: the real use cases over the fakes, with queues that deliver again and a clock one can turn.
+"""A whole Batchdrop in memory: the real stages over the fakes, with queues that deliver again and a clock that a test advances.
 
 `Killed` is what a killed process looks like from inside: it is no Exception, so nothing on its way may swallow it.
 """

@@ -1,7 +1,7 @@
 """Plan, submit and collect of one generated file in this process: `python -m tests.counted.streamed FOLDER ROWS` prints its peak
 memory in bytes.
 
-Objects are files, and answers are made while they are read, so that nothing but the use cases can hold on to rows.
+Objects are files, and answers are made while they are read, so that nothing but the stages can hold on to rows.
 """
 
 from __future__ import annotations

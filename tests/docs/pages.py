@@ -53,6 +53,11 @@ def section(page: Path, title: str) -> str:
     return found[1]
 
 
+def first_cells(text: str) -> list[str]:
+    """Of the rows of all tables in a text, heads and rules included."""
+    return [line.strip("| ").split("|")[0].strip() for line in text.splitlines() if line.startswith("|")]
+
+
 def table_rows(text: str) -> list[list[str]]:
     """Cells of the rows of the tables in a text whose first cell begins with a backtick, which leaves out heads and rules."""
     rows = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]

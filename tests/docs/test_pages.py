@@ -73,11 +73,14 @@ _WORDS_OF_OTHERS = {
     "AutoPublishAlias",
     "AutoPublishCodeSha256",
     "ConditionCheckItem",
+    "FilterLogEvents",
     "GetItem",
+    "InvalidAction",
     "MaximumConcurrency",
     "ObjectGone",
     "OutOfDisk",
     "PutItem",
+    "StartMessageMoveTask",
     "UpdateItem",
 }
 

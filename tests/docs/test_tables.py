@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 
 from batchdrop.domain import refusals
+from batchdrop.domain.errors import Refused
 from batchdrop.domain.open_work import OpenWork
 from batchdrop.domain.transitions import BATCH_EDGES, JOB_EDGES
 from batchdrop.formats import lines, rawjson
 from batchdrop.formats.input_line import REQUESTS
 from batchdrop.formats.invalid_line import InvalidLine
 from batchdrop.formats.lines import Line
+from batchdrop.reports import sentences
 from local.stages import STAGES
-from tests.docs.pages import ROOT, code, commands, section, table_rows
+from tests.docs.pages import ROOT, code, commands, first_cells, section, table_rows
 from tests.template import facts
 from tests.template.facts import of_type
 
@@ -25,6 +27,7 @@ _LIMITS = ROOT / "docs" / "limits.md"
 _LOCAL = ROOT / "docs" / "local-development.md"
 _OPERATIONS = ROOT / "docs" / "operations.md"
 _SECURITY = ROOT / "docs" / "security.md"
+_TROUBLESHOOTING = ROOT / "docs" / "troubleshooting.md"
 _TEMPLATE = facts.source()
 _TABLE_WORDS = {
     "dynamodb:GetItem": "get",
@@ -89,6 +92,17 @@ def test_log_lines_exist() -> None:
     assert sorted(named - logged) == []
 
 
+def test_quoted_sentences_exist() -> None:
+    """What a person sees, between quotation marks in a first column, is said by a report or by the laptop system."""
+    cells = "\n".join(first_cells(_TROUBLESHOOTING.read_text()))
+    quoted = {text.replace("...", "").strip() for text in re.findall(r'"([^"\n]+)"', cells)}
+    said = [text for text in vars(sentences).values() if isinstance(text, str)]
+    said.append(sentences.blocked(Refused("no", status=401, kind="authentication_error")))
+    said += [path.read_text() for path in (ROOT / "local").glob("*.py")]
+    assert len(quoted) > 1
+    assert sorted(text for text in quoted if not any(text in one for one in said)) == []
+
+
 def test_outputs_exist() -> None:
     named = set(
         re.findall(
@@ -126,10 +140,10 @@ def test_how_many_run_at_once() -> None:
     assert told == limits
 
 
-@pytest.mark.parametrize("verb", STAGES)
-def test_permissions(verb: str) -> None:
+@pytest.mark.parametrize("stage", STAGES)
+def test_permissions(stage: str) -> None:
     """The row of each function in docs/security.md, rebuilt from its role."""
-    role = f"{verb.capitalize()}Role"
+    role = f"{stage.capitalize()}Role"
     granted: dict[str, set[str]] = {}
     listed: set[str] = set()
     for statement in facts.statements(_TEMPLATE["Resources"]):
@@ -138,7 +152,7 @@ def test_permissions(verb: str) -> None:
                 granted.setdefault(action, set()).update(json.dumps(resource) for resource in statement.resources)
             if "s3:ListBucket" in statement.actions:
                 listed |= _folders({f"/{prefix}" for prefix in statement.condition["StringLike"]["s3:prefix"]})
-    told = next(row for row in table_rows(section(_SECURITY, "What each function may do")) if _bare(row[0]) == verb)
+    told = next(row for row in table_rows(section(_SECURITY, "What each function may do")) if _bare(row[0]) == stage)
     table = {word for action, word in _TABLE_WORDS.items() if action in granted}
     table |= {"index" for one in granted.get("dynamodb:Query", set()) if "index/open" in one}
     assert set(re.findall(r"`(\w+)/`", told[1])) == _folders(granted.get("s3:GetObject", set()))
@@ -152,7 +166,7 @@ def test_permissions(verb: str) -> None:
     assert ("publish" in told[8]) == ("sns:Publish" in granted)
     # Said below the table, of all functions alike.
     assert listed == _folders(granted.get("s3:GetObject", set()))
-    assert ("sqs:ReceiveMessage" in granted) == (verb != "poll")
+    assert ("sqs:ReceiveMessage" in granted) == (stage != "poll")
 
 
 def test_who_may_delete() -> None:

@@ -155,9 +155,9 @@ class Laptop:
 
     # ---------------------------------------------------------------- the machine
 
-    def workers(self, verb: str) -> list[psutil.Process]:
+    def workers(self, stage: str) -> list[psutil.Process]:
         """The processes that run one function now."""
-        name = f"{self.stack}-{verb}"
+        name = f"{self.stack}-{stage}"
         found = []
         for process in psutil.process_iter():
             try:
@@ -168,9 +168,9 @@ class Laptop:
                 continue
         return found
 
-    def peak_memory(self, verb: str) -> int:
+    def peak_memory(self, stage: str) -> int:
         """Highest resident set of any worker of a function in its life, in bytes, as the kernel counted it."""
-        peaks = [Path(f"/proc/{worker.pid}/status").read_text() for worker in self.workers(verb)]
+        peaks = [Path(f"/proc/{worker.pid}/status").read_text() for worker in self.workers(stage)]
         return max((int(found[1]) * 1024 for text in peaks if (found := re.search(r"VmHWM:\s+(\d+) kB", text))), default=0)
 
     def wait(self, condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:

@@ -31,10 +31,10 @@ class Probe(NamedTuple):
     service: str
     call: Call
     allowed: frozenset[str]
-    """verbs; what belongs to another stack is nobody's"""
+    """stages; what belongs to another stack is nobody's"""
 
 
-def _verbs(text: str) -> frozenset[str]:
+def _stages(text: str) -> frozenset[str]:
     found = frozenset(text.split())
     assert found <= ALL
     return found
@@ -42,16 +42,16 @@ def _verbs(text: str) -> frozenset[str]:
 
 # Who reads and who writes below each prefix.
 _PREFIXES = {
-    "inbox": (_verbs("plan submit collect"), _verbs("control")),
-    "work": (_verbs("plan submit collect finish"), _verbs("plan collect")),
-    "outbox": (_verbs("control"), ALL),
+    "inbox": (_stages("plan submit collect"), _stages("control")),
+    "work": (_stages("plan submit collect finish"), _stages("plan collect")),
+    "outbox": (_stages("control"), ALL),
     "control": (NONE, NONE),
 }
 _SENDERS = {
-    "PLAN": _verbs("plan poll"),
-    "SUBMIT": _verbs("plan poll"),
-    "COLLECT": _verbs("plan submit poll control"),
-    "FINISH": _verbs("poll collect"),
+    "PLAN": _stages("plan poll"),
+    "SUBMIT": _stages("plan poll"),
+    "COLLECT": _stages("plan submit poll control"),
+    "FINISH": _stages("poll collect"),
     "CONTROL": NONE,
 }
 
@@ -84,7 +84,7 @@ def _objects() -> list[Probe]:
             Probe(f"read {prefix}/", "s3", _object("get_object", key), readers),
             Probe(f"list {prefix}/", "s3", _list(f"{prefix}/"), readers),
             Probe(f"write {prefix}/", "s3", _object("put_object", key), writers),
-            Probe(f"delete {prefix}/", "s3", _object("delete_object", key), _verbs("finish") if prefix == "work" else NONE),
+            Probe(f"delete {prefix}/", "s3", _object("delete_object", key), _stages("finish") if prefix == "work" else NONE),
         ]
     return probes
 
@@ -97,12 +97,12 @@ def _table() -> list[Probe]:
         ("get_item", lambda db, at: db.get_item(TableName=at.env["BATCHDROP_TABLE"], Key=_KEY), ALL),
         ("put_item", lambda db, at: db.put_item(TableName=at.env["BATCHDROP_TABLE"], Item=_KEY), ALL - {"finish"}),
         ("update_item", lambda db, at: db.update_item(TableName=at.env["BATCHDROP_TABLE"], Key=_KEY), ALL),
-        ("delete_item", lambda db, at: db.delete_item(TableName=at.env["BATCHDROP_TABLE"], Key=_KEY), _verbs("collect")),
-        ("query", lambda db, at: query(db, at, KeyConditionExpression="pk = :x"), _verbs("plan poll finish control")),
+        ("delete_item", lambda db, at: db.delete_item(TableName=at.env["BATCHDROP_TABLE"], Key=_KEY), _stages("collect")),
+        ("query", lambda db, at: query(db, at, KeyConditionExpression="pk = :x"), _stages("plan poll finish control")),
         (
             "query open",
             lambda db, at: query(db, at, IndexName="open", KeyConditionExpression="shelf = :x"),
-            _verbs("plan poll"),
+            _stages("plan poll"),
         ),
         ("scan", lambda db, at: db.scan(TableName=at.env["BATCHDROP_TABLE"], Limit=1), NONE),
         ("delete_table", lambda db, at: db.delete_table(TableName=at.env["BATCHDROP_TABLE"]), NONE),
@@ -134,16 +134,16 @@ def _others() -> list[Probe]:
         return logs.filter_log_events(logGroupName=f"/aws/lambda/{at.stack}-plan")
 
     return [
-        Probe("read the key", "secretsmanager", read_key, _verbs("submit poll collect control")),
+        Probe("read the key", "secretsmanager", read_key, _stages("submit poll collect control")),
         Probe("change the key", "secretsmanager", change_key, NONE),
         Probe(
             "read the switch",
             "ssm",
             lambda ssm, at: ssm.get_parameter(Name=at.env["BATCHDROP_SWITCH"]),
-            _verbs("plan submit poll"),
+            _stages("plan submit poll"),
         ),
         Probe("pull the switch", "ssm", pull_switch, NONE),
-        Probe("tell subscribers", "sns", publish("JobsTopic"), _verbs("finish")),
+        Probe("tell subscribers", "sns", publish("JobsTopic"), _stages("finish")),
         Probe("ring an alarm", "sns", publish("AlarmTopic"), NONE),
         Probe("call a function", "lambda", lambda functions, at: functions.invoke(FunctionName=at.output("PollFunction")), NONE),
         Probe("read roles", "iam", lambda iam, at: iam.list_roles(), NONE),
@@ -162,10 +162,10 @@ def credentials(laptop: Laptop) -> dict[str, dict[str, str]]:
     laptop.s3.put_object(Bucket=laptop.bucket, Key="control/approve/nothing", Body=b"")
     laptop.drop("inbox/permissions.jsonl", rows(2)).wait()
     found = {}
-    for verb in STAGES:
-        laptop.wait(lambda verb=verb: bool(laptop.workers(verb)), f"{verb} to run")  # type: ignore[misc]  # mypy cannot type a lambda with a default
-        environment = laptop.workers(verb)[0].environ()
-        found[verb] = {
+    for stage in STAGES:
+        laptop.wait(lambda stage=stage: bool(laptop.workers(stage)), f"{stage} to run")  # type: ignore[misc]  # mypy cannot type a lambda with a default
+        environment = laptop.workers(stage)[0].environ()
+        found[stage] = {
             "aws_access_key_id": environment["AWS_ACCESS_KEY_ID"],
             "aws_secret_access_key": environment["AWS_SECRET_ACCESS_KEY"],
             "aws_session_token": environment["AWS_SESSION_TOKEN"],
@@ -173,23 +173,23 @@ def credentials(laptop: Laptop) -> dict[str, dict[str, str]]:
     return found
 
 
-@pytest.mark.parametrize("verb", STAGES)
+@pytest.mark.parametrize("stage", STAGES)
 def test_a_function_can_do_its_own_work_and_nothing_else(
-    verb: str, laptop: Laptop, credentials: dict[str, dict[str, str]]
+    stage: str, laptop: Laptop, credentials: dict[str, dict[str, str]]
 ) -> None:
     wrong = {
-        probe.what: "refused" if verb in probe.allowed else "allowed"
+        probe.what: "refused" if stage in probe.allowed else "allowed"
         for probe in PROBES
-        if _refused(laptop, probe, laptop, credentials[verb]) is (verb in probe.allowed)
+        if _refused(laptop, probe, laptop, credentials[stage]) is (stage in probe.allowed)
     }
     assert wrong == {}
 
 
-@pytest.mark.parametrize("verb", STAGES)
+@pytest.mark.parametrize("stage", STAGES)
 def test_a_function_has_no_part_in_another_stack(
-    verb: str, laptop: Laptop, second: Laptop, credentials: dict[str, dict[str, str]]
+    stage: str, laptop: Laptop, second: Laptop, credentials: dict[str, dict[str, str]]
 ) -> None:
-    assert [probe.what for probe in PROBES if not _refused(laptop, probe, second, credentials[verb])] == []
+    assert [probe.what for probe in PROBES if not _refused(laptop, probe, second, credentials[stage])] == []
 
 
 def _refused(laptop: Laptop, probe: Probe, at: Laptop, credentials: dict[str, str]) -> bool:

@@ -141,8 +141,8 @@ def test_a_quarter_of_a_million_rows(laptop: Laptop) -> None:
         expected += 1
         assert line.startswith(b'{"custom_id":"row %d","line":%d,' % (expected - 1, expected))
     assert expected == number
-    for verb in _OF_A_JOB:
-        assert 0 < laptop.peak_memory(verb) < 256 * MIB, verb
+    for stage in _OF_A_JOB:
+        assert 0 < laptop.peak_memory(stage) < 256 * MIB, stage
 
 
 def test_no_log_line_holds_a_prompt_an_answer_or_the_key(laptop: Laptop) -> None:
@@ -175,7 +175,7 @@ def test_a_line_of_300_megabytes_costs_one_row(laptop: Laptop, tmp_path: Path) -
     assert [line["custom_id"] for line in job.lines("results.jsonl")] == ["first", "last"]
     (failed,) = job.lines("failed.jsonl")
     assert (failed["_batchdrop"]["line"], failed["_batchdrop"]["error"]["type"]) == (2, "line_too_long")
-    assert all(laptop.peak_memory(verb) < 256 * MIB for verb in _OF_A_JOB)
+    assert all(laptop.peak_memory(stage) < 256 * MIB for stage in _OF_A_JOB)
 
 
 @pytest.mark.scale
@@ -191,5 +191,5 @@ def test_600_megabytes_of_large_rows_are_split_by_bytes(laptop: Laptop, tmp_path
     assert len(manifest["batches"]) == 3
     assert manifest["counts"]["succeeded"] == number
     assert [line["line"] for line in job.lines("results.jsonl")] == list(range(1, number + 1))
-    for verb in _OF_A_JOB:
-        assert 0 < laptop.peak_memory(verb) < 256 * MIB, verb
+    for stage in _OF_A_JOB:
+        assert 0 < laptop.peak_memory(stage) < 256 * MIB, stage

@@ -81,10 +81,10 @@ MOMENTS = (
 
 def first(number: int) -> list[Moment]:
     """So many moments, spread over the functions."""
-    by_verb: dict[str, list[Moment]] = {}
+    by_stage: dict[str, list[Moment]] = {}
     for moment in MOMENTS:
-        by_verb.setdefault(moment.verb, []).append(moment)
-    spread = [moment for turn in zip_longest(*by_verb.values()) for moment in turn if moment is not None]
+        by_stage.setdefault(moment.stage, []).append(moment)
+    spread = [moment for turn in zip_longest(*by_stage.values()) for moment in turn if moment is not None]
     return spread[:number]
 
 
@@ -115,10 +115,10 @@ class Run:
         if wide:
             body = b"\n".join(row(f"w{i}", f"{i} {'w' * _WIDE_ROW} [[error:overloaded_error:1]]") for i in range(6))
             self._drop(f"inbox/kill/{number}-wide.jsonl.gz", gzip.compress(body, 1))
-        if any(moment.verb == "control" for moment in self.killer.left()):
+        if any(moment.stage == "control" for moment in self.killer.left()):
             self._cancel(dropped[: files // 3])
         self._wait(self.jobs)
-        if any(moment.verb == "control" for moment in self.killer.left()):
+        if any(moment.stage == "control" for moment in self.killer.left()):
             self._retry([job for job in dropped if job.lines("failed.jsonl")][:2])
 
     def _drop(self, key: str, body: bytes) -> Job:
@@ -171,7 +171,7 @@ def table(kills: Sequence[Kill], findings: dict[str, list[Finding]]) -> Iterator
     for kill in sorted(kills, key=lambda kill: MOMENTS.index(kill.moment)):
         wrong = list(chain(*findings.values())) if not kill.job_id else findings.get(kill.job_id, [])
         outcome = "; ".join(str(finding.sentence) for finding in wrong[:2]) or "job ended, nothing wrong"
-        yield f"{kill.moment.verb:9} {kill.moment.name:42} {outcome}"
+        yield f"{kill.moment.stage:9} {kill.moment.name:42} {outcome}"
 
 
 def main() -> int:
@@ -185,7 +185,7 @@ def main() -> int:
         findings = run.findings()
     print("\n".join(table(run.killer.kills, findings)))
     for moment in run.killer.left():
-        print(f"never came: {moment.verb}, {moment.name}")
+        print(f"never came: {moment.stage}, {moment.name}")
     wrong = sum(len(found) for found in findings.values())
     print(f"{len(run.killer.kills)} kills, {len(run.jobs)} jobs, {wrong} broken promises, {time.monotonic() - began:.0f} s")
     return 1 if wrong or run.killer.left() else 0

@@ -1,4 +1,4 @@
-"""What goes through the stack while it is being harmed: small jobs that visit every verb."""
+"""What goes through the stack while it is being harmed: small jobs that visit every stage."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ _LOOKED_AT = 200_000
 class Moment(NamedTuple):
     """When a function dies: at the first call that `call` (a pattern over method, path, target and body) finds."""
 
-    verb: str
+    stage: str
     name: str
     call: str
     when: Literal["before", "midway", "after"]
@@ -58,16 +58,16 @@ class Killer:
         with self._lock:
             return list(self._coming)
 
-    def strikes(self, verb: str, call: str) -> Moment | None:
+    def strikes(self, stage: str, call: str) -> Moment | None:
         """The moment that this call brings, if any; it will not come again."""
         with self._lock:
             for moment in self._coming:
-                if moment.verb == verb and re.search(moment.call, call, re.DOTALL):
+                if moment.stage == stage and re.search(moment.call, call, re.DOTALL):
                     self._coming.remove(moment)
                     return moment
         return None
 
-    def caller(self, verb: str, port: int) -> psutil.Process:
+    def caller(self, stage: str, port: int) -> psutil.Process:
         """The process that calls from this port; it is a worker of that function, or nothing is done to it."""
         calling = {one.pid for one in psutil.net_connections("tcp4") if one.laddr and one.laddr.port == port} - {
             None,
@@ -75,7 +75,7 @@ class Killer:
         }
         (pid,) = calling
         worker = psutil.Process(pid)
-        assert worker.environ()["AWS_LAMBDA_FUNCTION_NAME"] == f"{self._laptop.stack}-{verb}"
+        assert worker.environ()["AWS_LAMBDA_FUNCTION_NAME"] == f"{self._laptop.stack}-{stage}"
         return worker
 
     def kill(self, worker: psutil.Process, moment: Moment, call: str) -> None:
@@ -95,11 +95,11 @@ class Killer:
             if mapping["FunctionArn"].split(":")[6].startswith(f"{self._laptop.stack}-"):
                 lambdas.update_event_source_mapping(UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": 2})
         with contextlib.ExitStack() as stack:
-            for verb in STAGES:
-                name = f"{self._laptop.stack}-{verb}"
+            for stage in STAGES:
+                name = f"{self._laptop.stack}-{stage}"
                 variables = lambdas.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-                aws = stack.enter_context(_wire(self, verb, self._laptop.env["AWS_ENDPOINT_URL"]))
-                claude = stack.enter_context(_wire(self, verb, self._laptop.claude.base_url))
+                aws = stack.enter_context(_wire(self, stage, self._laptop.env["AWS_ENDPOINT_URL"]))
+                claude = stack.enter_context(_wire(self, stage, self._laptop.claude.base_url))
                 through = {"AWS_ENDPOINT_URL": aws} | (
                     {"ANTHROPIC_BASE_URL": claude} if "ANTHROPIC_BASE_URL" in variables else {}
                 )
@@ -109,14 +109,14 @@ class Killer:
 
 
 @contextlib.contextmanager
-def _wire(killer: Killer, verb: str, upstream: str) -> Iterator[str]:
+def _wire(killer: Killer, stage: str, upstream: str) -> Iterator[str]:
     """Serves one function's calls to one place; gives the address to call instead."""
     address = urllib.parse.urlsplit(upstream).netloc
 
     class End(_End):
         pass
 
-    End.killer, End.verb, End.upstream = killer, verb, address
+    End.killer, End.stage, End.upstream = killer, stage, address
     server = _Server(("127.0.0.1", 0), End)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1})
     thread.start()
@@ -137,7 +137,7 @@ class _Server(ThreadingHTTPServer):
 
 class _End(BaseHTTPRequestHandler):
     killer: Killer
-    verb: str
+    stage: str
     upstream: str
     protocol_version = "HTTP/1.1"
     timeout = _LONGEST_CALL
@@ -151,12 +151,12 @@ class _End(BaseHTTPRequestHandler):
     def _carry(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         call = f"{self.command} {self.path} {self.headers.get('X-Amz-Target', '')}\n{body[:_LOOKED_AT].decode(errors='replace')}"
-        moment = self.killer.strikes(self.verb, call)
+        moment = self.killer.strikes(self.stage, call)
         if moment is None:
             self._answer(*self._ask(body))
             return
         self.close_connection = True
-        worker = self.killer.caller(self.verb, self.client_address[1])
+        worker = self.killer.caller(self.stage, self.client_address[1])
         if moment.when != "before":
             status, headers, content = self._ask(body)
             if moment.when == "midway":

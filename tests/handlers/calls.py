@@ -48,14 +48,14 @@ _IN_TRANSACTION = {
 
 
 class Use(NamedTuple):
-    verb: str
+    stage: str
     action: str
     resource: str
     """As `facts.named` writes it."""
 
 
 class Recorder:
-    """Notes every call of the verb at work; makes calls fail and answers break off on demand."""
+    """Notes every call of the stage at work; makes calls fail and answers break off on demand."""
 
     def __init__(self, resources: Resources) -> None:
         functions = of_type(resources, "AWS::Lambda::Function")
@@ -63,7 +63,7 @@ class Recorder:
             name.removesuffix("Function").lower(): found["Environment"]["Variables"] for name, found in functions.items()
         }
         self.uses: Counter[Use] = Counter()
-        self.verb: str | None = None
+        self.stage: str | None = None
         self._failing: tuple[str, int] | None = None
         self.break_reads = False
         """Every body of an object read without a version breaks off after some bytes."""
@@ -89,12 +89,12 @@ class Recorder:
     # ---------------------------------------------------------------- botocore's hooks
 
     def _note(self, params: dict[str, Any], model: Any, **_: Any) -> None:
-        if self.verb is not None:
-            for action, resource in self._needs(self.verb, model.name, params):
-                self.uses[Use(self.verb, action, resource)] += 1
+        if self.stage is not None:
+            for action, resource in self._needs(self.stage, model.name, params):
+                self.uses[Use(self.stage, action, resource)] += 1
 
     def _meet(self, model: Any, **_: Any) -> None:
-        if self.verb is None or self._failing is None or self._failing[0] != model.name:
+        if self.stage is None or self._failing is None or self._failing[0] != model.name:
             return
         operation, after = self._failing
         self._failing = (operation, after - 1) if after else None
@@ -102,42 +102,42 @@ class Recorder:
             raise EndpointConnectionError(endpoint_url="http://nowhere")
 
     def _break(self, parsed: dict[str, Any], http_response: Any, **_: Any) -> None:
-        if self.verb is not None and self.break_reads and "versionId" not in http_response.url and "Body" in parsed:
+        if self.stage is not None and self.break_reads and "versionId" not in http_response.url and "Body" in parsed:
             parsed["Body"] = _Broken(parsed["Body"])
 
     # ---------------------------------------------------------------- what a call needs
 
-    def _needs(self, verb: str, operation: str, params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    def _needs(self, stage: str, operation: str, params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if operation in _ON_OBJECT:
-            yield from self._object(verb, _ON_OBJECT[operation], params)
+            yield from self._object(stage, _ON_OBJECT[operation], params)
             if "CopySource" in params:
-                yield from self._object(verb, "s3:GetObject", params["CopySource"])
+                yield from self._object(stage, "s3:GetObject", params["CopySource"])
         elif operation in _ON_NAMED:
             action, parameter = _ON_NAMED[operation]
-            resource = self._named(verb, params[parameter])
+            resource = self._named(stage, params[parameter])
             yield action, _PARAMETER + resource if action.startswith("ssm:") else resource
         elif operation == "TransactWriteItems":
             for entry in params["TransactItems"]:
                 for kind, part in entry.items():
-                    yield _IN_TRANSACTION[kind], self._named(verb, part["TableName"])
+                    yield _IN_TRANSACTION[kind], self._named(stage, part["TableName"])
         else:
             # GetItem and Query: Service Authorization Reference, Amazon DynamoDB.
             index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
-            table = self._named(verb, params["TableName"])
+            table = self._named(stage, params["TableName"])
             yield f"dynamodb:{operation}", table + index
 
-    def _object(self, verb: str, action: str, params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        assert self._named(verb, params["Bucket"]) == "{Bucket}"
+    def _object(self, stage: str, action: str, params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        assert self._named(stage, params["Bucket"]) == "{Bucket}"
         yield action, _BUCKET + params["Key"]
         if action == "s3:GetObject" and params.get("VersionId"):
             yield "s3:GetObjectVersion", _BUCKET + params["Key"]
 
-    def _named(self, verb: str, value: str) -> str:
+    def _named(self, stage: str, value: str) -> str:
         """What the template calls this, if the template tells this function of it at all."""
-        for variable, intrinsic in self._variables[verb].items():
+        for variable, intrinsic in self._variables[stage].items():
             if isinstance(intrinsic, dict) and os.environ.get(variable) == value:
                 return named(intrinsic)
-        raise AssertionError(f"{verb} uses {value}, which no variable of it names")
+        raise AssertionError(f"{stage} uses {value}, which no variable of it names")
 
 
 class _Broken:
@@ -164,9 +164,9 @@ class Watched(Cloud):
         super().__init__(claude)
         self.recorder = recorder
 
-    def invoke(self, verb: str, event: dict[str, Any], context: Context | None = None) -> Any:
-        self.recorder.verb = verb
+    def invoke(self, stage: str, event: dict[str, Any], context: Context | None = None) -> Any:
+        self.recorder.stage = stage
         try:
-            return self._handlers[verb](event, context or Context())
+            return self._handlers[stage](event, context or Context())
         finally:
-            self.recorder.verb = None
+            self.recorder.stage = None

@@ -44,10 +44,10 @@ class Cloud:
         self.s3 = boto3.client("s3")
         self.sqs = boto3.client("sqs")
         self.urls = {name: self.sqs.create_queue(QueueName=name)["QueueUrl"] for name in QUEUES}
-        self._handlers = {verb: _handler(verb) for verb in STAGES}
+        self._handlers = {stage: _handler(stage) for stage in STAGES}
 
-    def invoke(self, verb: str, event: dict[str, Any]) -> Any:
-        return self._handlers[verb](event, Context())
+    def invoke(self, stage: str, event: dict[str, Any]) -> Any:
+        return self._handlers[stage](event, Context())
 
     def event(self, name: str) -> dict[str, Any]:
         return dict(json.loads((ROOT / "events" / f"{name}.json").read_text()))
@@ -80,8 +80,8 @@ class Cloud:
         return {one["Key"]: self.s3.get_object(Bucket=BUCKET, Key=one["Key"])["Body"].read() for one in found}
 
 
-def _handler(verb: str) -> Any:
-    spec = importlib.util.spec_from_file_location(f"{verb}_app", ROOT / "functions" / verb / "app.py")
+def _handler(stage: str) -> Any:
+    spec = importlib.util.spec_from_file_location(f"{stage}_app", ROOT / "functions" / stage / "app.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -58,7 +58,7 @@ def test_an_object_that_is_gone_is_reported_not_retried(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize(
-    ("verb", "event"),
+    ("stage", "event"),
     [
         ("plan", "plan-resume"),
         ("submit", "submit-batch"),
@@ -68,8 +68,8 @@ def test_an_object_that_is_gone_is_reported_not_retried(cloud: Cloud) -> None:
         ("control", "control-retry"),
     ],
 )
-def test_a_message_about_nothing_is_taken(cloud: Cloud, verb: str, event: str) -> None:
-    assert cloud.invoke(verb, cloud.event(event)) == ALL_TAKEN
+def test_a_message_about_nothing_is_taken(cloud: Cloud, stage: str, event: str) -> None:
+    assert cloud.invoke(stage, cloud.event(event)) == ALL_TAKEN
 
 
 def test_a_command_for_an_unknown_job_is_answered(cloud: Cloud) -> None:

@@ -36,12 +36,12 @@ _NOT_CALLED = {
 
 @pytest.fixture(scope="module")
 def granted() -> dict[str, list[Statement]]:
-    """Statements by verb."""
-    found: dict[str, list[Statement]] = {verb: [] for verb in STAGES}
+    """Statements by stage."""
+    found: dict[str, list[Statement]] = {stage: [] for stage in STAGES}
     for statement in statements(facts.translate(facts.source())["Resources"]):
-        verb = statement.role.removesuffix("Role").lower()
-        if verb in found:
-            found[verb].append(statement)
+        stage = statement.role.removesuffix("Role").lower()
+        if stage in found:
+            found[stage].append(statement)
     return found
 
 
@@ -68,44 +68,44 @@ def used() -> frozenset[Use]:
     return frozenset(recorder.uses)
 
 
-@pytest.mark.parametrize("verb", STAGES)
-def test_everything_a_function_asks_for_is_granted(verb: str, used: frozenset[Use], granted: dict[str, list[Statement]]) -> None:
-    refused = {use for use in used if use.verb == verb and not any(_covers(statement, use) for statement in granted[verb])}
+@pytest.mark.parametrize("stage", STAGES)
+def test_everything_a_function_asks_for_is_granted(stage: str, used: frozenset[Use], granted: dict[str, list[Statement]]) -> None:
+    refused = {use for use in used if use.stage == stage and not any(_covers(statement, use) for statement in granted[stage])}
     assert refused == set()
 
 
-@pytest.mark.parametrize("verb", STAGES)
-def test_everything_granted_is_used(verb: str, used: frozenset[Use], granted: dict[str, list[Statement]]) -> None:
+@pytest.mark.parametrize("stage", STAGES)
+def test_everything_granted_is_used(stage: str, used: frozenset[Use], granted: dict[str, list[Statement]]) -> None:
     idle = {
         (statement.sid, action, named(resource))
-        for statement in granted[verb]
+        for statement in granted[stage]
         for action in statement.actions
         if action not in _NOT_CALLED
         for resource in statement.resources
-        if not any(use.verb == verb and use.action == action and fnmatchcase(use.resource, named(resource)) for use in used)
+        if not any(use.stage == stage and use.action == action and fnmatchcase(use.resource, named(resource)) for use in used)
     }
     assert idle == set()
 
 
-@pytest.mark.parametrize("verb", STAGES)
+@pytest.mark.parametrize("stage", STAGES)
 def test_missing_objects_are_told_apart_where_objects_are_read(
-    verb: str, used: frozenset[Use], granted: dict[str, list[Statement]]
+    stage: str, used: frozenset[Use], granted: dict[str, list[Statement]]
 ) -> None:
-    read = {use.resource.split("{Bucket}/")[1].split("/")[0] + "/*" for use in used if use[:2] == (verb, "s3:GetObject")}
+    read = {use.resource.split("{Bucket}/")[1].split("/")[0] + "/*" for use in used if use[:2] == (stage, "s3:GetObject")}
     listed = {
         prefix
-        for statement in granted[verb]
+        for statement in granted[stage]
         if "s3:ListBucket" in statement.actions
         for prefix in statement.condition["StringLike"]["s3:prefix"]
     }
     assert listed == read
 
 
-@pytest.mark.parametrize("verb", STAGES)
-def test_what_is_granted_without_a_call_is_about_the_functions_own(verb: str, granted: dict[str, list[Statement]]) -> None:
-    own_queue = {"plan": "Uploads", "control": "Controls"}.get(verb, verb.capitalize())
-    expected = {"logs": f"{{{verb.capitalize()}Logs}}", "sqs": f"{{{own_queue}Queue}}"}
-    for statement in granted[verb]:
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_is_granted_without_a_call_is_about_the_functions_own(stage: str, granted: dict[str, list[Statement]]) -> None:
+    own_queue = {"plan": "Uploads", "control": "Controls"}.get(stage, stage.capitalize())
+    expected = {"logs": f"{{{stage.capitalize()}Logs}}", "sqs": f"{{{own_queue}Queue}}"}
+    for statement in granted[stage]:
         for action in set(statement.actions) & set(_NOT_CALLED) - {"s3:ListBucket"}:
             assert [named(resource) for resource in statement.resources] == [expected[action.split(":")[0]]]
 

@@ -24,16 +24,16 @@ def test_there_is_one_function_for_each_folder(functions: dict[str, Mapping[str,
 
 
 def test_every_function_has_a_role_of_its_own(functions: dict[str, Mapping[str, Any]]) -> None:
-    roles = {verb: next(references(found["Role"])) for verb, found in functions.items()}
-    assert roles == {verb: f"{verb.capitalize()}Role" for verb in functions}
+    roles = {stage: next(references(found["Role"])) for stage, found in functions.items()}
+    assert roles == {stage: f"{stage.capitalize()}Role" for stage in functions}
 
 
 def test_every_function_logs_to_a_group_with_an_end(functions: dict[str, Mapping[str, Any]], resources: Resources) -> None:
     groups = of_type(resources, "AWS::Logs::LogGroup")
-    for verb, found in functions.items():
+    for stage, found in functions.items():
         group = groups[next(references(found["LoggingConfig"]["LogGroup"]))]
         assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}
-        assert group["LogGroupName"]["Fn::Sub"] == f"/aws/lambda/{found['FunctionName']['Fn::Sub']}", verb
+        assert group["LogGroupName"]["Fn::Sub"] == f"/aws/lambda/{found['FunctionName']['Fn::Sub']}", stage
 
 
 def test_every_function_runs_on_the_chosen_processor(functions: dict[str, Mapping[str, Any]]) -> None:
@@ -42,19 +42,19 @@ def test_every_function_runs_on_the_chosen_processor(functions: dict[str, Mappin
 
 
 def test_no_key_is_in_an_environment_or_in_the_template(functions: dict[str, Mapping[str, Any]], translated: Template) -> None:
-    for verb, found in functions.items():
+    for stage, found in functions.items():
         names = found["Environment"]["Variables"]
-        assert not {name for name in names if name.endswith(("_KEY", "_TOKEN", "PASSWORD"))}, verb
-        assert "resolve:" not in json.dumps(names), f"{verb}: a dynamic reference would be written into the environment"
+        assert not {name for name in names if name.endswith(("_KEY", "_TOKEN", "PASSWORD"))}, stage
+        assert "resolve:" not in json.dumps(names), f"{stage}: a dynamic reference would be written into the environment"
     assert "sk-ant" not in json.dumps(translated)
 
 
-@pytest.mark.parametrize("verb", STAGES)
+@pytest.mark.parametrize("stage", STAGES)
 def test_a_function_is_told_what_its_settings_ask_for_and_nothing_more(
-    verb: str, functions: dict[str, Mapping[str, Any]]
+    stage: str, functions: dict[str, Mapping[str, Any]]
 ) -> None:
-    wanted = set(getattr(settings, f"{verb.capitalize()}Settings").__struct_encode_fields__)
-    given = {name for name in functions[verb]["Environment"]["Variables"] if name.startswith(("BATCHDROP_", "ANTHROPIC_"))}
+    wanted = set(getattr(settings, f"{stage.capitalize()}Settings").__struct_encode_fields__)
+    given = {name for name in functions[stage]["Environment"]["Variables"] if name.startswith(("BATCHDROP_", "ANTHROPIC_"))}
     assert given == wanted
 
 
@@ -77,6 +77,6 @@ def test_a_failed_tick_is_not_repeated(resources: Resources) -> None:
 def test_every_function_rings_an_alarm_and_so_does_silence(functions: dict[str, Mapping[str, Any]], resources: Resources) -> None:
     alarms = of_type(resources, "AWS::CloudWatch::Alarm")
     errors = [next(references(alarm["Dimensions"])) for alarm in alarms.values() if alarm["MetricName"] == "Errors"]
-    assert sorted(errors) == sorted(f"{verb.capitalize()}Function" for verb in functions)
+    assert sorted(errors) == sorted(f"{stage.capitalize()}Function" for stage in functions)
     assert alarms["HeartbeatAlarm"]["TreatMissingData"] == "breaching"
     assert all(next(references(alarm["AlarmActions"])) == "AlarmTopic" for alarm in alarms.values())

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from local.stages import STAGES
 from tests.template.conftest import ROOT, Template
 from tests.template.facts import Resources, of_type, references
 
@@ -36,10 +37,22 @@ def _dead_letter_queues(resources: Resources) -> set[str]:
     }
 
 
+def _consumers(resources: Resources) -> dict[str, str]:
+    """The queue of each function that has one."""
+    return {
+        next(references(mapping["FunctionName"])): next(references(mapping["EventSourceArn"]))
+        for mapping in of_type(resources, "AWS::Lambda::EventSourceMapping").values()
+    }
+
+
+def test_every_stage_but_the_scheduled_one_has_a_queue(resources: Resources) -> None:
+    assert sorted(_consumers(resources)) == [f"{stage.capitalize()}Function" for stage in STAGES if stage != "poll"]
+
+
 def test_every_working_queue_has_its_own_dead_letter_queue(resources: Resources) -> None:
     queues = of_type(resources, "AWS::SQS::Queue")
     working = {name: queue for name, queue in queues.items() if name not in _dead_letter_queues(resources)}
-    assert len(working) == 5
+    assert sorted(working) == sorted(_consumers(resources).values())
     targets = [next(references(queue["RedrivePolicy"]["deadLetterTargetArn"])) for queue in working.values()]
     assert len(set(targets)) == len(working)
     assert all(int(queue["RedrivePolicy"]["maxReceiveCount"]) == 5 for queue in working.values())
@@ -57,12 +70,10 @@ def test_a_message_stays_hidden_for_six_times_the_function(source: Template, res
     overrides = _profiles().get(profile, {})
     functions = of_type(resources, "AWS::Lambda::Function")
     queues = of_type(resources, "AWS::SQS::Queue")
-    mappings = of_type(resources, "AWS::Lambda::EventSourceMapping")
-    assert len(mappings) == 5
-    for mapping in mappings.values():
-        hidden = _value(source, overrides, queues[next(references(mapping["EventSourceArn"]))]["VisibilityTimeout"])
-        runs = _value(source, overrides, functions[next(references(mapping["FunctionName"]))]["Timeout"])
-        assert hidden >= 6 * runs
+    for function, queue in _consumers(resources).items():
+        hidden = _value(source, overrides, queues[queue]["VisibilityTimeout"])
+        runs = _value(source, overrides, functions[function]["Timeout"])
+        assert hidden >= 6 * runs, function
 
 
 def test_one_message_at_a_time_and_partial_answers(resources: Resources) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from batchdrop.domain import ids
 from batchdrop.domain.errors import Refused
 from batchdrop.domain.records import Counts, JobState
 from batchdrop.reports import sentences
@@ -20,6 +21,22 @@ from tests.adapters.records import job
 )
 def test_a_job_that_is_done(total: int, succeeded: int, sentence: str) -> None:
     assert sentences.state_of(job(state=JobState.done, counts=Counts(total=total, succeeded=succeeded))) == sentence
+
+
+@pytest.mark.parametrize(
+    ("total", "succeeded", "sentence"),
+    [
+        (1, 1, "Canceled: 1 of 1 row succeeded."),
+        (2, 1, "Canceled: 1 of 2 rows succeeded; the rest are in failed.jsonl."),
+    ],
+)
+def test_a_job_that_was_canceled(total: int, succeeded: int, sentence: str) -> None:
+    assert sentences.state_of(job(state=JobState.canceled, counts=Counts(total=total, succeeded=succeeded))) == sentence
+
+
+def test_the_example_of_a_job_id_has_the_form_of_one() -> None:
+    example = sentences.unknown_job("cancel").removesuffix(".").rsplit(" ", 1)[1]
+    assert ids.parse_custom_id(str(ids.CustomId(ids.token_of(example), attempt=1, line=1)))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from batchdrop.domain.records import Job, JobState
 
 
 def state_of(job: Job, notice: str = "") -> str:
-    """Where the job stands, for the person who dropped the file. `notice`: why nothing is being submitted, if so."""
+    """Where the job stands, for the person who uploaded the file. `notice`: why nothing is being submitted, if so."""
     match job.state:
         case JobState.planning:
             text = "Reading and checking the file."
@@ -33,8 +33,7 @@ def state_of(job: Job, notice: str = "") -> str:
         case JobState.rejected:
             text = job.reason
         case JobState.canceled:
-            finished = f"{job.counts.succeeded:,} of {_plural(job.counts.total, 'row')}"
-            text = f"Canceled: {finished} had finished and are in results.jsonl; the rest are in failed.jsonl."
+            text = canceled(job)
     unsent = job.state in (JobState.planning, JobState.running) and job.batches_ended < max(job.batches_total, 1)
     return " ".join(part for part in (text, notice if unsent else "", job.note) if part)
 
@@ -48,6 +47,11 @@ def done(job: Job) -> str:
     return f"{start}; {others} in failed.jsonl with the reason."
 
 
+def canceled(job: Job) -> str:
+    start = f"Canceled: {job.counts.succeeded:,} of {_plural(job.counts.total, 'row')} succeeded"
+    return f"{start}." if job.counts.succeeded == job.counts.total else f"{start}; the rest are in failed.jsonl."
+
+
 def subject(job: Job, outcome: JobState) -> str:
     """Of the notification that the job has ended."""
     return f"Batchdrop job {outcome}: {job.id}"
@@ -55,21 +59,18 @@ def subject(job: Job, outcome: JobState) -> str:
 
 # ---------------------------------------------------------------- why a file was rejected
 
-DELETED_BEFORE_READING = "The file was deleted before it could be read. Nothing was sent; drop it again to run it."
-DELETED_WHILE_READING = "The file was deleted while it was being read. Nothing was sent; drop it again to run it."
-TOO_MANY_CUSTOM_IDS = (
-    "The file has more custom_id values than this stack can check for duplicates. Nothing was sent; split it and drop the parts."
-)
+DELETED_BEFORE_READING = "The file was deleted before it could be read. Nothing was sent; upload it again to run it."
+DELETED_WHILE_READING = "The file was deleted while it was being read. Nothing was sent; upload it again to run it."
+_SPLIT_IT = "Nothing was sent; split it and upload the parts."
+TOO_MANY_CUSTOM_IDS = f"The file has more custom_id values than this stack can check for duplicates. {_SPLIT_IT}"
 
 
 def too_large(limit: int) -> str:
-    return f"The file is larger than {limit:,} bytes, this stack's limit. Nothing was sent; split it and drop the parts."
+    return f"The file is larger than {limit:,} bytes, this stack's limit. {_SPLIT_IT}"
 
 
 def decompressed_too_large(limit: int) -> str:
-    return (
-        f"The file decompresses to more than {limit:,} bytes, this stack's limit. Nothing was sent; split it and drop the parts."
-    )
+    return f"The file decompresses to more than {limit:,} bytes, this stack's limit. {_SPLIT_IT}"
 
 
 def no_rows(lines: int) -> str:
@@ -132,7 +133,7 @@ def unknown_command(command: str) -> str:
 def unknown_job(command: str) -> str:
     return (
         f"The command '{command}' names a job that does not exist. "
-        "A job id is the name of the last folder under outbox/, such as 20261122T003115Z-k3f9x2m7qa5bcdef."
+        "A job id is the name of the last folder under outbox/, such as 20261122T014233Z-ocgoouztvi7v6pls."
     )
 
 

@@ -115,8 +115,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             created_at=upload.at,
             updated_at=now,
         )
-        reason = "The file was deleted before it could be read. Nothing was sent; drop it again to run it."
-        self._write_rejection(transitions.rejected(job, reason, now=now).after)
+        self._write_rejection(transitions.rejected(job, sentences.DELETED_BEFORE_READING, now=now).after)
 
     # ------------------------------------------------------------ reading
 
