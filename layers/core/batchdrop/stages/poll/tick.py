@@ -82,7 +82,7 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
             self.publish(job_id)
 
     def _stop(self) -> None:
-        """The switch at `stop` cancels what is at the API; what has finished there is still collected."""
+        """The switch set to `stop` cancels what is at the API; what has finished there is still collected."""
         if self.switch.state() is not SwitchState.stop:
             return
         for batch in self.ledger.list_open_batches(OpenWork.watched, limit=_WATCHED):
