@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 import boto3
 import msgspec
@@ -134,14 +134,10 @@ def plan(settings: PlanSettings, ports: Ports | None = None) -> Plan:
         spool_bytes=settings.spool_bytes,
     )
     return Plan(
-        objects=ports.objects,
-        ledger=ports.ledger,
-        clock=ports.clock,
-        commit=commit,
+        **_core(ports),
         admit=_admit(ports, settings),
         # It has no key: what is at the API is left for `poll`.
         cancel_job=CancelJob(ledger=ports.ledger, cancel_batch=CancelBatch(clock=ports.clock, commit=commit)),
-        publish=_publish(ports),
         cut_file=CutFile(objects=ports.objects, ledger=ports.ledger, commit=commit, limits=limits),
         bucket=settings.bucket,
         max_input_bytes=settings.max_input_bytes,
@@ -152,16 +148,7 @@ def submit(settings: SubmitSettings, ports: Ports | None = None) -> Submit:
     from batchdrop.stages.submit.post import Submit
 
     ports = ports or RealPorts(settings)
-    return Submit(
-        objects=ports.objects,
-        ledger=ports.ledger,
-        claude=ports.claude,
-        switch=ports.switch,
-        clock=ports.clock,
-        commit=_commit(ports),
-        cancel_batch=_cancel_batch(ports),
-        publish=_publish(ports),
-    )
+    return Submit(**_core(ports), claude=ports.claude, switch=ports.switch, cancel_batch=_cancel_batch(ports))
 
 
 def poll(settings: PollSettings, metrics: Metrics | None = None, ports: Ports | None = None) -> Poll:
@@ -205,47 +192,36 @@ def collect(settings: CollectSettings, ports: Ports | None = None) -> Collect:
     from batchdrop.stages.collect.ended_batch import Collect
 
     ports = ports or RealPorts(settings)
-    return Collect(
-        objects=ports.objects,
-        ledger=ports.ledger,
-        claude=ports.claude,
-        clock=ports.clock,
-        commit=_commit(ports),
-        publish=_publish(ports),
-        spool_bytes=settings.spool_bytes,
-        max_attempts=settings.max_attempts,
-    )
+    return Collect(**_core(ports), claude=ports.claude, spool_bytes=settings.spool_bytes, max_attempts=settings.max_attempts)
 
 
 def finish(settings: FinishSettings, ports: Ports | None = None) -> Finish:
     from batchdrop.stages.finish.outputs import Finish
 
     ports = ports or RealPorts(settings)
-    return Finish(
-        objects=ports.objects,
-        ledger=ports.ledger,
-        clock=ports.clock,
-        notices=ports.notices,
-        commit=_commit(ports),
-        publish=_publish(ports),
-    )
+    return Finish(**_core(ports), notices=ports.notices)
 
 
 def control(settings: ControlSettings, ports: Ports | None = None) -> Control:
     from batchdrop.stages.control.commands import Control
 
     ports = ports or RealPorts(settings)
-    return Control(
-        objects=ports.objects,
-        ledger=ports.ledger,
-        clock=ports.clock,
-        commit=_commit(ports),
-        cancel_job=CancelJob(ledger=ports.ledger, cancel_batch=_cancel_batch(ports)),
-        publish=_publish(ports),
-    )
+    return Control(**_core(ports), cancel_job=CancelJob(ledger=ports.ledger, cancel_batch=_cancel_batch(ports)))
 
 
 # ---------------------------------------------------------------- what several stages are made of
+
+
+class _Core(TypedDict):
+    objects: Objects
+    ledger: Ledger
+    clock: Clock
+    commit: Commit
+    publish: Publish
+
+
+def _core(ports: Ports) -> _Core:
+    return _Core(objects=ports.objects, ledger=ports.ledger, clock=ports.clock, commit=_commit(ports), publish=_publish(ports))
 
 
 def _commit(ports: Ports) -> Commit:
