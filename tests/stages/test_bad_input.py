@@ -12,7 +12,7 @@ from batchdrop.domain.errors import ObjectGone, OutOfDisk
 from batchdrop.domain.open_work import OpenWork
 from batchdrop.domain.records import Counts
 from batchdrop.stages.plan.seen_ids import IdSet
-from tests.stack import Stack, row
+from tests.stack import Stack, row, rows
 
 GOOD = row("good")
 NUMBER = b"1" * 10_000
@@ -324,3 +324,15 @@ def test_a_repeated_custom_id_of_millions_of_characters_stops_nobody() -> None:
     assert stack.ledger.get_admission().queued == 0
     lists = [key for key in stack.objects.keys("work/") if "invalid-" in key]
     assert [len(stack.objects.body(key)) < 2_000 for key in lists] == [True]
+
+
+def test_a_late_event_of_a_deleted_version_leaves_its_running_job_alone() -> None:
+    stack = Stack()
+    upload = stack.drop("inbox/a.jsonl", rows(2))
+    stack.pump()
+    stack.objects.purge("inbox/a.jsonl")
+    stack.deliver(upload)
+    assert stack.document("status.json")["state"] == "running"
+    stack.run()
+    assert stack.document("manifest.json")["state"] == "done"
+    assert stack.document("status.json")["state"] == "done"

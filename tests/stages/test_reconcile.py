@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from batchdrop.domain.errors import Incomplete, Unavailable
-from batchdrop.domain.records import BatchState
+from batchdrop.domain.records import BatchState, JobState
 from batchdrop.ports import ApiPage
 from tests.stack import Stack, rows
 from tests.stages.harm import LOST, fail, minutes
@@ -280,3 +280,29 @@ def test_an_adopted_batch_is_not_canceled_before_it_is_known_to_be_ours() -> Non
     assert stack.job().state == "canceled"
     assert stack.document("manifest.json")["counts"]["canceled"] == 3
     assert stack.audit() == []
+
+
+def test_a_batch_that_the_list_does_not_show_does_not_cost_the_whole_list() -> None:
+    """It is looked for as far back as it can be, and then asked for by its id."""
+    stack = Stack()
+    stack.claude.page_limit = 2
+    for _ in range(40):
+        stack.claude.inject(theirs(1))
+    stack.clock.advance(3_600)
+    stack.drop("inbox/a.jsonl", rows(2))
+    while stack.pump():
+        pass
+    (hidden,) = [batch.api_id for batch in stack.batches()]
+    list_page = stack.claude.page
+
+    def page(after: str | None = None) -> ApiPage:
+        found = list_page(after)
+        return ApiPage(batches=tuple(one for one in found.batches if one.id != hidden), next=found.next)
+
+    stack.claude.page = page  # type: ignore[method-assign]
+    stack.hooks.calls.clear()
+    stack.tick()
+    assert stack.hooks.calls.count("claude.page") <= 2
+    assert stack.hooks.calls.count("claude.retrieve") == 1
+    stack.run()
+    assert stack.job().state is JobState.done

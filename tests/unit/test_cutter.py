@@ -129,3 +129,11 @@ def test_it_can_be_used_again_after_finish() -> None:
     first = cutter.finish()
     cutter.take(line, invalid)
     assert cutter.finish() == first
+
+
+def test_an_absurd_max_tokens_does_not_make_a_batch_of_each_row() -> None:
+    """No answer is longer than a model can give."""
+    params = b'{"model":"m","max_tokens":999999999,"messages":[]}'
+    cutter = Cutter(Limits.of_a_stack(max_requests=1_000, max_body_bytes=10**9, spool_bytes=10**9))
+    rows = [(Line(n, n * 100, n * 100 + 99, b"x", cut=False), Row(n, None, params, 999_999_999, "m")) for n in range(1, 1_001)]
+    assert [cut for line, row in rows if (cut := cutter.take(line, row))] == []

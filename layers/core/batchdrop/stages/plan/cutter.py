@@ -15,6 +15,9 @@ from batchdrop.formats.lines import Line
 # comes on top at about 1.4 times its text. 12 covers these together. Results of server tools are not bounded by `max_tokens`:
 # a collector that still runs out of disk says so (OutOfDisk).
 ANSWER_BYTES_PER_TOKEN = 12
+# The longest answer of any model, with the header `output-300k-2026-03-24` (Anthropic, "Models overview"): a `max_tokens` beyond
+# it is refused or never reached, and must not make a batch of each row.
+MAX_ANSWER_TOKENS = 300_000
 # Custom id, message id, model, stop reason, usage, and the longest error message: 1 to 2 KB seen, doubled.
 ANSWER_BYTES_FIXED = 4_096
 
@@ -73,7 +76,7 @@ class Cutter:
         body = answer = 0
         if isinstance(row, Row):
             body = request_bytes(len(row.params), _ID_PREFIX_BYTES + len(str(line.number)))
-            answer = row.max_tokens * ANSWER_BYTES_PER_TOKEN + ANSWER_BYTES_FIXED
+            answer = min(row.max_tokens, MAX_ANSWER_TOKENS) * ANSWER_BYTES_PER_TOKEN + ANSWER_BYTES_FIXED
         finished = None if self._lines and self._fits(line, body, answer) else self.finish()
         if not self._lines:
             self._start, self._first_line = line.start, line.number

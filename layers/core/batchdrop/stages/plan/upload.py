@@ -115,6 +115,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             created_at=upload.at,
             updated_at=now,
         )
+        if self.ledger.get_job(job.id) is not None:
+            log.info("a late event of a version that is a job already, and deleted since", extra={"job_id": job.id})
+            return
         self._write_rejection(transitions.rejected(job, sentences.DELETED_BEFORE_READING, now=now).after)
 
     # ------------------------------------------------------------ reading

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 import msgspec
 
 from batchdrop.domain import transitions
 from batchdrop.domain.errors import LostRace, NotFound, Unavailable
-from batchdrop.domain.reconcile import Candidate
+from batchdrop.domain.reconcile import CLOCK_SKEW, Candidate
 from batchdrop.domain.records import Batch
 from batchdrop.domain.retries import RESULTS_KEPT
 from batchdrop.jobs.commit import Commit
@@ -40,7 +40,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
         open_ids = set(watched)
         others: list[Candidate] = []
         changed: set[str] = set()
-        for seen in self._listed(open_ids, look_back_to):
+        for seen in self._listed(watched, open_ids, look_back_to):
             batch = watched.get(seen.id)
             if batch is not None:
                 open_ids.discard(seen.id)
@@ -54,8 +54,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
                 changed.add(watched[api_id].job_id)
         return others, changed
 
-    def _listed(self, open_ids: set[str], look_back_to: datetime | None) -> Iterator[ApiBatch]:
-        """Newest first; further pages only while a watched batch is unseen or the list does not reach back far enough.
+    def _listed(self, watched: Mapping[str, Batch], open_ids: set[str], look_back_to: datetime | None) -> Iterator[ApiBatch]:
+        """Newest first; further pages only while a watched batch may be on them or the list does not reach back far enough.
 
         Raises Unavailable at a list too long for one tick: a part of it must not pass for the whole.
         """
@@ -67,8 +67,9 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
             page = self.claude.page(cursor)
             yield from page.batches
             cursor = page.next
-            reached = look_back_to is None or not page.batches or page.batches[-1].created_at < look_back_to
-            if cursor is None or (not open_ids and reached):
+            oldest = page.batches[-1].created_at if page.batches else None
+            reached = look_back_to is None or oldest is None or oldest < look_back_to
+            if cursor is None or (reached and not any(_may_follow(watched[api_id], oldest) for api_id in open_ids)):
                 return
         if not reached:
             raise Unavailable(f"the API lists more than {_PAGES} pages of batches", kind="long_list")
@@ -101,6 +102,11 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
         except LostRace:
             return False
         return True
+
+
+def _may_follow(batch: Batch, oldest: datetime | None) -> bool:
+    """Whether a watched batch can be on a page after one that reaches back to `oldest`. One adopted has its intent's time."""
+    return oldest is None or batch.created_at is None or batch.created_at - CLOCK_SKEW <= oldest
 
 
 def _candidate(seen: ApiBatch) -> Candidate:
