@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from batchdrop.domain.errors import Incomplete, Unavailable
 from batchdrop.domain.records import BatchState, JobState
-from batchdrop.ports import ApiPage
+from batchdrop.ports import ApiBatch, ApiPage
 from tests.stack import Stack, rows
 from tests.stages.harm import LOST, fail, minutes
 
@@ -306,3 +307,27 @@ def test_a_batch_that_the_list_does_not_show_does_not_cost_the_whole_list() -> N
     assert stack.hooks.calls.count("claude.retrieve") == 1
     stack.run()
     assert stack.job().state is JobState.done
+
+
+@pytest.mark.parametrize("late", [4, 8, 14])
+def test_a_batch_that_the_api_creates_late_is_adopted_and_not_sent_again(late: int) -> None:
+    """Whatever may still be released may still be found: there is no time between the two."""
+    stack = Stack(grace=900)
+    bodies: list[bytes] = []
+    create = stack.claude.create
+
+    def keep_the_body(body: Path, *, within: float = 600.0) -> ApiBatch:
+        bodies.append(body.read_bytes())
+        raise LOST
+
+    stack.claude.create = keep_the_body  # type: ignore[method-assign]
+    stack.drop("inbox/a.jsonl", rows(3))
+    stack.pump()
+    stack.claude.create = create  # type: ignore[method-assign]
+    minutes(stack, late)
+    stack.claude.inject(bodies[0])
+    stack.run()
+    (batch,) = stack.batches()
+    assert batch.adopted
+    assert len(bodies) + stack.hooks.calls.count("claude.create") == 1
+    clean(stack)

@@ -40,7 +40,7 @@ candidates = st.lists(
 def test_the_decision(listed: list[Candidate], rivals: list[int], now: datetime, not_ours: set[str], doubtful: bool) -> None:
     ours = batch(state=BatchState.submitting, intent_at=START, lease_until=LEASE, requests=10, not_ours=tuple(sorted(not_ours)))
     others = [batch(100 * number, state=BatchState.submitting, requests=count) for number, count in enumerate(rivals, 1)]
-    possible = candidates_for(ours, listed)
+    possible = candidates_for(ours, listed, GRACE)
     decision = decide(ours, possible, others, now, GRACE, doubtful=doubtful)
     settled = now >= LEASE + GRACE
     match decision:

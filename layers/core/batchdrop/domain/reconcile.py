@@ -53,17 +53,18 @@ def earliest_creation(batch: Batch) -> datetime:
     return (batch.intent_at or batch.start_tag) - CLOCK_SKEW
 
 
-def latest_creation(batch: Batch) -> datetime:
-    return (batch.lease_until or batch.intent_at or batch.start_tag) + CLOCK_SKEW
+def latest_creation(batch: Batch, grace: timedelta) -> datetime:
+    """Until a batch is released, whatever fits may be it: the API may create it long after the POST has been given up."""
+    return (batch.lease_until or batch.intent_at or batch.start_tag) + grace + CLOCK_SKEW
 
 
-def candidates_for(batch: Batch, listed: Iterable[Candidate]) -> list[Candidate]:
+def candidates_for(batch: Batch, listed: Iterable[Candidate], grace: timedelta) -> list[Candidate]:
     """Those of `listed` that could be this batch, as far as the list tells."""
     return [
         one
         for one in listed
         if one.requests == batch.requests
-        and earliest_creation(batch) <= one.created_at <= latest_creation(batch)
+        and earliest_creation(batch) <= one.created_at <= latest_creation(batch, grace)
         and one.id not in batch.not_ours
     ]
 

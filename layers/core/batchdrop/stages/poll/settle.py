@@ -40,7 +40,7 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True):
         changed: set[str] = set()
         for batch in submitting:
             rivals = [other for other in submitting if other is not batch]
-            owners = {one: self.ledger.owner_of(one.id) for one in reconcile.candidates_for(batch, listed)}
+            owners = {one: self.ledger.owner_of(one.id) for one in reconcile.candidates_for(batch, listed, self.grace)}
             free = [one for one, owner in owners.items() if owner is None]
             doubtful = any(self._may_be_mistaken(owner) for owner in owners.values() if owner is not None)
             decision = reconcile.decide(batch, free, rivals, self.clock.now(), self.grace, doubtful=doubtful)
