@@ -9,7 +9,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import msgspec
 from msgspec.structs import asdict, replace
@@ -26,6 +25,7 @@ from batchdrop.formats.result_line import number_of_result
 from batchdrop.jobs.batch_rows import BatchRow, batch_rows_of, invalid_lines_of
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.publish import Publish
+from batchdrop.jobs.scratch import scratch
 from batchdrop.ports import Claude, Clock, Ledger, Objects
 from batchdrop.reports import sentences
 from batchdrop.stages.collect.download import NotOurs, Results
@@ -81,8 +81,8 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
     # ------------------------------------------------------------ the rows
 
     def _route(self, batch: Batch, job: Job) -> Collected:
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / "results"
+        with scratch() as folder:
+            path = folder / "results"
             try:
                 with self._download(batch, job, path) as results, batch_rows_of(self.objects, batch) as rows:
                     return self._write(batch, job, rows, results)

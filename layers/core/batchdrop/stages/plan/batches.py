@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from contextlib import closing, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import msgspec
 
@@ -20,6 +19,7 @@ from batchdrop.formats.invalid_line import InvalidLine, invalid_line
 from batchdrop.formats.lines import Line, read_lines
 from batchdrop.formats.plan_checkpoint import PlanCheckpoint, decode_checkpoint, encode_checkpoint
 from batchdrop.jobs.commit import Commit
+from batchdrop.jobs.scratch import scratch
 from batchdrop.ports import Deadline, Ledger, Objects, ObjectWriter
 from batchdrop.stages.plan.check import checked, in_chunks
 from batchdrop.stages.plan.cutter import Cut, Cutter, Limits
@@ -41,8 +41,8 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
         Raises ObjectGone, OutOfDisk.
         """
         offset, line, requests = self._resume_point(job)
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / "ids"
+        with scratch() as folder:
+            path = folder / "ids"
             known = self._fetch_ids(job, offset, path)
             with closing(IdSet(path)) as seen:
                 if not known:

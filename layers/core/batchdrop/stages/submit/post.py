@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import msgspec
@@ -26,6 +25,7 @@ from batchdrop.jobs.batch_rows import LineBlock, line_blocks_of
 from batchdrop.jobs.cancel import CancelBatch
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.publish import Publish
+from batchdrop.jobs.scratch import scratch
 from batchdrop.ports import ApiBatch, Claude, Clock, Deadline, Ledger, Objects, Switch, SwitchState
 from batchdrop.reports import sentences
 
@@ -76,9 +76,9 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
     # ------------------------------------------------------------ the POST
 
     def _submit(self, batch: Batch, job: Job, deadline: Deadline) -> None:
-        with TemporaryDirectory() as folder:
+        with scratch() as folder:
             try:
-                body = self._render(batch, job, Path(folder) / "body.json")
+                body = self._render(batch, job, folder / "body.json")
             except ObjectGone:
                 self._end(batch, "input_deleted", sentences.INPUT_DELETED)
                 return
