@@ -331,3 +331,26 @@ def test_a_batch_that_the_api_creates_late_is_adopted_and_not_sent_again(late: i
     assert batch.adopted
     assert len(bodies) + stack.hooks.calls.count("claude.create") == 1
     clean(stack)
+
+
+def test_a_page_where_results_should_be_stops_nobody() -> None:
+    stack = Stack(max_requests=2)
+    fail(stack, "claude.create", LOST, after=True, times=2)
+    stack.drop("inbox/a.jsonl", rows(4))
+    doubtful = stack.job()
+
+    def answer_with_a_page(name: str) -> None:
+        stack.claude.garble = lambda lines: b"<html>\n<body>Bad gateway</body>\n</html>\n"
+
+    stack.hooks.before = answer_with_a_page
+    minutes(stack, 10)
+    assert {batch.state for batch in stack.batches(doubtful)} == {BatchState.submitting}
+    stack.drop("inbox/b.jsonl", rows(1))
+    minutes(stack, 5)
+    assert len(stack.claude.bodies) == 3
+    assert [error for who, error in stack.failures if who == "poll"] == []
+    stack.hooks.clear()
+    stack.claude.garble = None
+    stack.run()
+    assert {job.state for job in stack.jobs()} == {JobState.done}
+    assert stack.audit() == []

@@ -188,3 +188,13 @@ def test_the_finish_message_of_a_job_whose_planning_was_repaired_is_not_waited_f
     done(stack)
     assert lost
     assert (stack.clock.now() - since).total_seconds() <= 2 * VISIBILITY
+
+
+def test_an_error_that_nobody_thought_of_stops_no_other_step() -> None:
+    stack = Stack()
+    stack.drop("inbox/a.jsonl", rows(2))
+    fail(stack, "ledger.list_open_jobs", ZeroDivisionError(), times=10_000)
+    stack.run()
+    assert stack.job().state is JobState.done
+    assert stack.metrics.totals["Heartbeat"] >= 1
+    assert any(isinstance(error, ZeroDivisionError) for _, error in stack.failures)

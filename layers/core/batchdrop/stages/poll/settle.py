@@ -84,8 +84,8 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True):
             try:
                 with self.claude.results(api_id) as chunks:
                     first = parse_custom_id(first_custom_id(chunks))
-            except (ApiError, Incomplete):
-                continue  # looked at again in the next tick
+            except (ApiError, Incomplete, ValueError):
+                continue  # no answer, or one that is none (a proxy's page): looked at again in the next tick
             if first is not None and reconcile.names(batch, first):
                 self._adopt(batch, api_id, certain=True)
                 return True

@@ -12,7 +12,7 @@ import msgspec
 
 from batchdrop.domain import transitions
 from batchdrop.domain.admission import is_throttled
-from batchdrop.domain.errors import ApiError, BatchdropError, LostRace
+from batchdrop.domain.errors import ApiError, LostRace
 from batchdrop.domain.open_work import OpenWork
 from batchdrop.domain.records import Admission, BatchState
 from batchdrop.jobs.admit import Admit
@@ -52,11 +52,11 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
 
     def __call__(self) -> None:
         """Runs every step, then raises the first error that is not just an API that did not answer."""
-        failures: list[BatchdropError] = []
+        failures: list[Exception] = []
         for step in (self._look, self._stop, self._cancel_asked, self._mend, self._admit_waiting, self._tell):
             try:
                 step()
-            except BatchdropError as error:
+            except Exception as error:  # whatever it is: the other steps serve everybody
                 log.exception("one step of this tick failed")
                 failures.append(error)
         self.metrics.count("Heartbeat")
