@@ -11,6 +11,7 @@ import pytest
 from batchdrop.domain import refusals
 from batchdrop.domain.errors import Refused
 from batchdrop.domain.open_work import OpenWork
+from batchdrop.domain.refusals import Cause
 from batchdrop.domain.transitions import BATCH_EDGES, JOB_EDGES
 from batchdrop.formats import lines, rawjson
 from batchdrop.formats.input_line import REQUESTS
@@ -97,7 +98,7 @@ def test_quoted_sentences_exist() -> None:
     cells = "\n".join(first_cells(_TROUBLESHOOTING.read_text()))
     quoted = {text.replace("...", "").strip() for text in re.findall(r'"([^"\n]+)"', cells)}
     said = [text for text in vars(sentences).values() if isinstance(text, str)]
-    said.append(sentences.blocked(Refused("no", status=401, kind="authentication_error")))
+    said.append(sentences.blocked(Refused("no", status=401, kind="authentication_error"), Cause.key))
     said += [path.read_text() for path in (ROOT / "local").glob("*.py")]
     assert len(quoted) > 1
     assert sorted(text for text in quoted if not any(text in one for one in said)) == []

@@ -10,12 +10,15 @@ from batchdrop.domain.messages import Queue
 from tests.stack import Stack, row, rows
 from tests.stages.harm import fail, minutes, refused
 
-SPEND = refused(429, "rate_limit_error", code="enforced_spend_limit_reached")
 BLOCKING = {
     "401": refused(401, "authentication_error"),
     "402": refused(402, "billing_error"),
     "403": refused(403, "permission_error"),
-    "spend limit": SPEND,
+    "spend limit": refused(429, "rate_limit_error", code="enforced_spend_limit_reached"),
+    "contract": refused(429, "rate_limit_error", code="contract_spend_limit_reached"),
+    "no credit": refused(400, "invalid_request_error", text="Your credit balance is too low to access the Anthropic API."),
+    "usage limit": refused(400, "invalid_request_error", text="You have reached your specified API usage limits."),
+    "hold": refused(400, "invalid_request_error", code="organization_on_hold"),
 }
 
 
@@ -162,7 +165,7 @@ def test_what_needs_a_person_stops_submission_and_says_so(kind: str) -> None:
     for job in stack.jobs():
         message = stack.document("status.json", job)["message"]
         assert "Nothing is being submitted" in message
-        assert str(BLOCKING[kind].status) in message
+        assert f" {BLOCKING[kind].status} {BLOCKING[kind].kind}. To fix it, " in message
     stack.hooks.clear()
     minutes(stack, 6)
     assert len(stack.claude.ids) == 4
@@ -171,6 +174,32 @@ def test_what_needs_a_person_stops_submission_and_says_so(kind: str) -> None:
     stack.run()
     assert {job.state for job in stack.jobs()} == {"done"}
     assert stack.audit() == []
+
+
+def test_a_job_without_credit_waits_for_it_and_loses_no_row() -> None:
+    stack = Stack(max_requests=100)
+    fail(stack, "claude.create", BLOCKING["no credit"], times=1000)
+    stack.drop("inbox/a.jsonl", rows(1501))
+    minutes(stack, 60)
+    # The first one, and one every five minutes.
+    assert stack.hooks.calls.count("claude.create") <= 13
+    assert stack.job().splits == 0
+    stack.hooks.clear()
+    stack.run()
+    assert stack.document("manifest.json")["counts"]["succeeded"] == 1501
+    assert stack.audit() == []
+
+
+def test_a_ramp_limit_is_waited_for() -> None:
+    stack = Stack()
+    ramp = refused(429, "rate_limit_error", retry_after=3600, code="ramp_limit_exceeded")
+    fail(stack, "claude.create", ramp)
+    stack.drop("inbox/a.jsonl", rows(1))
+    minutes(stack, 59)
+    assert stack.hooks.calls.count("claude.create") == 1
+    assert "slow down" in stack.document("status.json")["message"]
+    minutes(stack, 2)
+    assert len(stack.claude.ids) == 1
 
 
 def test_a_block_stops_what_the_same_tick_goes_on_admitting() -> None:

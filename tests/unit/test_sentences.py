@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from batchdrop.domain import ids
 from batchdrop.domain.errors import Refused
 from batchdrop.domain.records import Counts, JobState
+from batchdrop.domain.refusals import Cause
 from batchdrop.reports import sentences
 from tests.adapters.records import job
 
@@ -58,12 +61,15 @@ def test_one_row_is_not_spoken_of_as_many() -> None:
     assert sentences.retried(2_000, "inbox/a").startswith("2,000 failed rows are being retried as inbox/a;")
 
 
-@pytest.mark.parametrize(
-    ("status", "advice"), [(402, "add credit to the Anthropic organization"), (418, "see the API's message")]
-)
-def test_a_refusal_of_everything_says_what_to_do(status: int, advice: str) -> None:
-    refusal = Refused("no", status=status, kind="billing_error")
-    assert sentences.blocked(refusal) == (
-        f"Nothing is being submitted: Anthropic answered {status} billing_error (no). "
-        f"To fix it, {advice}; submission then resumes automatically within a few minutes."
+def test_what_stops_everything_is_told_with_advice_and_without_the_words_of_the_api() -> None:
+    refusal = Refused("file_0123 is not yours", status=402, kind="billing_error")
+    assert sentences.blocked(refusal, Cause.credit) == (
+        "Nothing is being submitted: Anthropic answered 402 billing_error. "
+        "To fix it, add credit to the Anthropic organization; submission then resumes automatically within a few minutes."
     )
+
+
+@pytest.mark.parametrize("cause", Cause)
+def test_every_cause_has_its_advice(cause: Cause) -> None:
+    said = sentences.blocked(Refused("no", status=400, kind="invalid_request_error"), cause)
+    assert re.search(r"To fix it, (?:\w+ )+.*; submission then", said)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from batchdrop.domain.errors import Refused
 from batchdrop.domain.records import Job, JobState
+from batchdrop.domain.refusals import Cause
 
 # ---------------------------------------------------------------- where a job stands
 
@@ -93,19 +94,22 @@ STOPPED = "The switch is set to 'stop': open batches are canceled and nothing is
 THROTTLED = "Anthropic asked this stack to slow down; waiting batches will be submitted in a few minutes."
 
 _ADVICE = {
-    401: "put a valid key into the stack's secret",
-    402: "add credit to the Anthropic organization",
-    403: "give the key's workspace permission to use the Message Batches API",
-    404: "check the ApiBaseUrl parameter of the stack",
-    429: "raise the workspace's spend limit, or wait until it resets",
+    Cause.key: "put a valid key into the stack's secret",
+    Cause.credit: "add credit to the Anthropic organization",
+    Cause.permission: "give the key's workspace permission to use the Message Batches API",
+    Cause.address: "check the ApiBaseUrl parameter of the stack",
+    Cause.usage_limit: "raise the usage limit that is set in the Claude Console, or wait until it resets",
+    Cause.spend_limit: "raise the workspace's spend limit, or wait until it resets",
+    Cause.contract: "ask Anthropic to raise the spend limit of the contract",
+    Cause.hold: "ask Anthropic's support why the organization is on hold",
 }
 
 
-def blocked(refusal: Refused) -> str:
-    advice = _ADVICE.get(refusal.status or 0, "see the API's message")
+def blocked(refusal: Refused, cause: Cause) -> str:
+    """Every job shows it, so it has none of the API's own words: they may quote the one request that was refused."""
     return (
-        f"Nothing is being submitted: Anthropic answered {refusal.status} {refusal.kind} ({refusal}). "
-        f"To fix it, {advice}; submission then resumes automatically within a few minutes."
+        f"Nothing is being submitted: Anthropic answered {refusal.status} {refusal.kind}. "
+        f"To fix it, {_ADVICE[cause]}; submission then resumes automatically within a few minutes."
     )
 
 

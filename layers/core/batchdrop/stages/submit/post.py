@@ -112,23 +112,23 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
     def _refused(self, batch: Batch, job: Job, body: _Body, refusal: Refused) -> None:
         # Without the API's own words: they may quote the request.
         log.warning("create refused", extra=_names(batch) | {"status": refusal.status, "kind": refusal.kind})
-        match refusals.reaction_to(refusal):
-            case refusals.Reaction.wait:
-                self._wait(batch, refusal)
-            case refusals.Reaction.block:
-                self._block(batch, refusal)
-            case refusals.Reaction.isolate:
-                self._isolate(batch, job, body, refusal)
+        cause = refusals.cause_of(refusal)
+        if cause is not None:
+            self._block(batch, refusal, cause)
+        elif refusals.is_of_this_batch(refusal):
+            self._isolate(batch, job, body, refusal)
+        else:
+            self._wait(batch, refusal)
 
     def _wait(self, batch: Batch, refusal: Refused) -> None:
         until = self.clock.now() + refusals.waiting_time(refusal, batch.refusals)
         self.commit(transitions.refused(batch, not_before=until))
         self._tell(transitions.throttled(self.ledger.get_admission(), until=until))
 
-    def _block(self, batch: Batch, refusal: Refused) -> None:
+    def _block(self, batch: Batch, refusal: Refused, cause: refusals.Cause) -> None:
         now = self.clock.now()
         self.commit(transitions.refused(batch))
-        sentence = sentences.blocked(refusal)
+        sentence = sentences.blocked(refusal, cause)
         admission = self.ledger.get_admission()
         self._tell(transitions.blocked(admission, sentence, now=now, probe_at=now + refusals.PROBE_EVERY))
 
