@@ -154,6 +154,61 @@ def test_a_disowned_adoption_is_followed_by_finding_ours() -> None:
     clean(stack)
 
 
+def test_after_an_outage_a_list_that_lags_behind_releases_nothing() -> None:
+    """The grace begins when the list can be seen again, not when the POST was over."""
+    stack = Stack(grace=900)
+    lost(stack, accepted=True)
+    fail(stack, "claude.page", Unavailable("down"), times=200)
+    minutes(stack, 200)
+    stack.hooks.clear()
+    Hidden(stack, minutes=14).from_now()
+    stack.run()
+    assert stack.batches()[0].adopted
+    assert len(stack.claude.bodies) == 1
+    clean(stack)
+
+
+def test_a_release_takes_three_looks_that_are_half_a_grace_apart() -> None:
+    stack = Stack(grace=600)
+    lost(stack, accepted=False)
+    looks = []
+    while stack.batches()[0].state is BatchState.submitting:
+        minutes(stack, 1)
+        looks.append(len(stack.batches()[0].no_trace_at))
+    assert looks == [1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 0]
+
+
+def test_between_two_looks_an_outage_counts_for_nothing() -> None:
+    stack = Stack(grace=600)
+    lost(stack, accepted=False)
+    minutes(stack, 1)
+    fail(stack, "claude.page", Unavailable("down"), times=120)
+    minutes(stack, 120)
+    stack.hooks.clear()
+    minutes(stack, 5)
+    assert stack.batches()[0].state is BatchState.submitting
+    minutes(stack, 1)
+    assert stack.batches()[0].state is not BatchState.submitting
+
+
+def test_a_look_that_finds_a_candidate_starts_the_count_anew() -> None:
+    stack = Stack(grace=600)
+    stack.claude.seconds = 60
+    lost(stack, accepted=False)
+    minutes(stack, 8)
+    assert len(stack.batches()[0].no_trace_at) == 2
+    stack.claude.inject(theirs(3))
+    minutes(stack, 3)  # adopted, ended and given back
+    batch = stack.batches()[0]
+    assert (batch.state, batch.not_ours) == (BatchState.submitting, (stack.claude.ids[0],))
+    assert len(batch.no_trace_at) <= 1
+    minutes(stack, 9)
+    assert stack.batches()[0].state is BatchState.submitting
+    stack.run()
+    assert len(stack.claude.bodies) == 2
+    clean(stack)
+
+
 class Hidden:
     """The newest batch is missing from the list for some minutes."""
 

@@ -9,7 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchdrop.domain.reconcile import SETTLING, Adopt, Candidate, Identify, Release, Wait, candidates_for, decide
+from batchdrop.domain.reconcile import (
+    CLOCK_SKEW,
+    LOOKS,
+    SETTLING,
+    Adopt,
+    Candidate,
+    Identify,
+    Look,
+    NoTrace,
+    Release,
+    Wait,
+    candidates_for,
+    decide,
+)
 from batchdrop.domain.records import BatchState
 from tests.adapters.records import batch
 from tests.fakes.clock import START
@@ -33,37 +46,60 @@ candidates = st.lists(
 @given(
     listed=candidates,
     rivals=st.lists(st.integers(9, 11), max_size=2),
-    now=st.timedeltas(timedelta(minutes=-1), timedelta(hours=1)).map(lambda offset: START + offset),
+    at=st.timedeltas(timedelta(minutes=-1), timedelta(hours=1)).map(lambda offset: START + offset),
+    looks=st.lists(st.timedeltas(timedelta(), timedelta(minutes=10)).map(lambda offset: LEASE + offset), max_size=2).map(sorted),
     not_ours=st.sets(st.sampled_from(["msgbatch_0", "msgbatch_1"])),
     doubtful=st.booleans(),
 )
-def test_the_decision(listed: list[Candidate], rivals: list[int], now: datetime, not_ours: set[str], doubtful: bool) -> None:
-    ours = batch(state=BatchState.submitting, intent_at=START, lease_until=LEASE, requests=10, not_ours=tuple(sorted(not_ours)))
+def test_the_decision(
+    listed: list[Candidate], rivals: list[int], at: datetime, looks: list[datetime], not_ours: set[str], doubtful: bool
+) -> None:
+    ours = batch(
+        state=BatchState.submitting,
+        intent_at=START,
+        lease_until=LEASE,
+        first_look_at=looks[0] if looks else None,
+        no_trace_at=tuple(looks),
+        requests=10,
+        not_ours=tuple(sorted(not_ours)),
+    )
     others = [batch(100 * number, state=BatchState.submitting, requests=count) for number, count in enumerate(rivals, 1)]
-    possible = candidates_for(ours, listed, GRACE)
-    decision = decide(ours, possible, others, now, GRACE, doubtful=doubtful)
-    settled = now >= LEASE + GRACE
+    possible = candidates_for(ours, Look(at, tuple(listed)), GRACE)
+    decision = decide(ours, possible, others, at, GRACE, doubtful=doubtful)
     match decision:
-        case Release():
-            assert settled
+        case NoTrace() | Release():
+            assert at >= LEASE
+            assert all(at >= look + GRACE / 2 for look in looks)
+            assert isinstance(decision, Release) == (len(looks) == LOOKS - 1)
             assert not possible
             assert not doubtful
         case Adopt(api_id):
-            assert now >= LEASE + min(GRACE, SETTLING)
+            assert at >= LEASE + min(GRACE, SETTLING)
             assert [one.id for one in possible] == [api_id]
             assert 10 not in rivals
             assert not doubtful
             assert api_id not in not_ours
         case Identify(ended):
-            assert now >= LEASE
+            assert at >= LEASE
             assert len(possible) > 1 or 10 in rivals or doubtful
             assert list(ended) == [one.id for one in possible if one.ended]
         case Wait():
-            assert not settled or (not possible and doubtful)
+            assert at < LEASE + SETTLING or (not possible and (doubtful or at < looks[-1] + GRACE / 2))
+
+
+def test_candidates_are_those_created_until_a_release_is_possible() -> None:
+    """Whatever may still be released may still be found, however long the list was down before the first look."""
+    first_look = LEASE + timedelta(hours=5)
+    ours = batch(state=BatchState.submitting, intent_at=START, lease_until=LEASE, first_look_at=first_look, requests=10)
+    ends = [START - CLOCK_SKEW, first_look + GRACE + CLOCK_SKEW]
+    second = timedelta(seconds=1)
+    created = [ends[0] - second, *ends, ends[1] + second]
+    listed = tuple(Candidate(f"msgbatch_{number}", 10, moment, False) for number, moment in enumerate(created))
+    assert [one.created_at for one in candidates_for(ours, Look(first_look, listed), GRACE)] == ends
 
 
 @pytest.mark.parametrize(("state", "leased"), list(product(BatchState, [True, False])))
 def test_only_a_submission_whose_lease_has_passed_is_decided(state: BatchState, leased: bool) -> None:
     ours = batch(state=state, intent_at=START, lease_until=LEASE if leased else None, requests=10)
     decision = decide(ours, [], [], LEASE + timedelta(days=1), GRACE)
-    assert isinstance(decision, Release if state is BatchState.submitting and leased else Wait)
+    assert isinstance(decision, NoTrace if state is BatchState.submitting and leased else Wait)

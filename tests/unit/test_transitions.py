@@ -56,6 +56,7 @@ BATCHES: dict[str, Callable[[Batch, Job], Move[Batch]]] = {
     "unanswered": lambda one, _: transitions.unanswered(one, now=LATER),
     "accepted": lambda one, _: transitions.accepted(one, f"api-{one.name}-{one.revision}", created_at=LATER),
     "adopted": lambda one, _: transitions.adopted(one, f"api-{one.name}-{one.revision}", certain=False),
+    "looked": lambda one, _: transitions.looked(one, at=LATER, trace=False),
     "ruled_out": lambda one, _: transitions.ruled_out(one, ("api-other",)),
     "refused": lambda one, _: transitions.refused(one, not_before=LATER),
     "released": lambda one, _: transitions.released(one),

@@ -6,7 +6,7 @@ intent was written, it has our number of requests, and nobody has claimed it. Ce
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from batchdrop.domain.ids import CustomId, token_of
@@ -16,6 +16,9 @@ from batchdrop.domain.records import Batch, BatchState, Record
 CLOCK_SKEW = timedelta(minutes=5)
 # Adopting is free of risk (the first result confirms it) and waits this long at most. Releasing is not: it waits the whole grace.
 SETTLING = timedelta(minutes=1)
+# So many good looks at the list must find nothing before a batch is released. They are spread evenly over the grace, which so
+# begins with the first of them: a list that was down, or comes back with an older state, cannot use it up.
+LOOKS = 3
 
 
 class Candidate(Record, frozen=True):
@@ -27,8 +30,20 @@ class Candidate(Record, frozen=True):
     ended: bool
 
 
+class Look(Record, frozen=True):
+    """A good look at the API's list: all that nobody owns for sure, as far back as it was asked for."""
+
+    at: datetime
+    """When it began."""
+    listed: tuple[Candidate, ...]
+
+
 class Wait(Record, frozen=True):
     """Too early to tell: the POST may be under way, or the list may lag behind."""
+
+
+class NoTrace(Record, frozen=True):
+    """This look found nothing. It counts, and more like it have to follow."""
 
 
 class Release(Record, frozen=True):
@@ -45,7 +60,7 @@ class Identify(Record, frozen=True):
     ended: tuple[str, ...]
 
 
-type Decision = Wait | Release | Adopt | Identify
+type Decision = Wait | NoTrace | Release | Adopt | Identify
 
 
 def earliest_creation(batch: Batch) -> datetime:
@@ -53,18 +68,18 @@ def earliest_creation(batch: Batch) -> datetime:
     return (batch.intent_at or batch.start_tag) - CLOCK_SKEW
 
 
-def latest_creation(batch: Batch, grace: timedelta) -> datetime:
-    """Until a batch is released, whatever fits may be it: the API may create it long after the POST has been given up."""
-    return (batch.lease_until or batch.intent_at or batch.start_tag) + grace + CLOCK_SKEW
+def latest_creation(batch: Batch, look: Look, grace: timedelta) -> datetime:
+    """Until a batch can be released at the earliest: the API may create it long after the POST has been given up."""
+    return (batch.first_look_at or look.at) + grace + CLOCK_SKEW
 
 
-def candidates_for(batch: Batch, listed: Iterable[Candidate], grace: timedelta) -> list[Candidate]:
-    """Those of `listed` that could be this batch, as far as the list tells."""
+def candidates_for(batch: Batch, look: Look, grace: timedelta) -> list[Candidate]:
+    """Those on the list that could be this batch, as far as the list tells."""
     return [
         one
-        for one in listed
+        for one in look.listed
         if one.requests == batch.requests
-        and earliest_creation(batch) <= one.created_at <= latest_creation(batch, grace)
+        and earliest_creation(batch) <= one.created_at <= latest_creation(batch, look, grace)
         and one.id not in batch.not_ours
     ]
 
@@ -78,26 +93,37 @@ def names(batch: Batch, custom_id: CustomId) -> bool:
     )
 
 
+def is_due(batch: Batch, at: datetime) -> bool:
+    """Whether its POST was over before a look that began then."""
+    return batch.state is BatchState.submitting and batch.lease_until is not None and batch.lease_until <= at
+
+
 def decide(
     batch: Batch,
     candidates: list[Candidate],
     rivals: Collection[Batch],
-    now: datetime,
+    at: datetime,
     grace: timedelta,
     *,
     doubtful: bool = False,
 ) -> Decision:
-    """`candidates`: those that no batch has claimed.
+    """What a look that began `at` that time says about a batch. `candidates`: those that no batch has claimed.
 
     `rivals`: the other batches in `submitting`, which may have created any of the candidates themselves.
     `doubtful`: another batch has adopted one that could be this one's, and has not seen its first result yet.
     """
-    if batch.state is not BatchState.submitting or batch.lease_until is None or now < batch.lease_until:
+    if batch.lease_until is None or not is_due(batch, at):
         return Wait()
-    settled = now >= batch.lease_until + grace
     if not candidates:
-        return Release() if settled and not doubtful else Wait()
+        return Wait() if doubtful else _without_trace(batch, at, grace)
     contested = doubtful or any(rival.requests == batch.requests for rival in rivals)
     if len(candidates) > 1 or contested:
         return Identify(ended=tuple(one.id for one in candidates if one.ended))
-    return Adopt(api_id=candidates[0].id) if now >= batch.lease_until + min(grace, SETTLING) else Wait()
+    return Adopt(api_id=candidates[0].id) if at >= batch.lease_until + min(grace, SETTLING) else Wait()
+
+
+def _without_trace(batch: Batch, at: datetime, grace: timedelta) -> Decision:
+    looks = batch.no_trace_at
+    if looks and at < looks[-1] + grace / (LOOKS - 1):
+        return Wait()
+    return Release() if len(looks) + 1 >= LOOKS else NoTrace()

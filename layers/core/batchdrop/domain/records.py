@@ -212,6 +212,10 @@ class Batch(Record, frozen=True, kw_only=True):
     """Written before the POST."""
     lease_until: datetime | None = None
     """The POST cannot be under way after this."""
+    first_look_at: datetime | None = None
+    """When `poll` first had a good look at the API's list after that."""
+    no_trace_at: tuple[datetime, ...] = ()
+    """Looks since then, spread over the grace, of which none found a trace of it. One that finds something empties this."""
     api_id: str | None = None
     adopted: bool = False
     """Found by reconciliation: the first result still has to confirm that it is ours."""

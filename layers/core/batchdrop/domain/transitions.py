@@ -290,8 +290,23 @@ def accepted(batch: Batch, api_id: str, *, created_at: datetime) -> Move[Batch]:
 def adopted(batch: Batch, api_id: str, *, certain: bool) -> Move[Batch]:
     """Found at the API. Unless `certain`, its first result still has to confirm it."""
     return Move(
-        batch, replace(batch, state=BatchState.in_progress, api_id=api_id, adopted=not certain, created_at=batch.intent_at)
+        batch,
+        replace(
+            batch,
+            state=BatchState.in_progress,
+            api_id=api_id,
+            adopted=not certain,
+            created_at=batch.intent_at,
+            no_trace_at=(),
+        ),
     )
+
+
+@_batch_edge(BatchState.submitting)
+def looked(batch: Batch, *, at: datetime, trace: bool) -> Move[Batch]:
+    """A good look at the API's list. One without a trace counts towards a release, one with a trace starts the count anew."""
+    no_trace_at = () if trace else (*batch.no_trace_at, at)
+    return Move(batch, replace(batch, first_look_at=batch.first_look_at or at, no_trace_at=no_trace_at))
 
 
 @_batch_edge(BatchState.submitting)
@@ -493,7 +508,16 @@ def _follow_up(batch: Batch, job: Job, retry: Part, body_bytes: int) -> Batch:
 
 
 def _waiting(batch: Batch) -> Batch:
-    return replace(batch, state=BatchState.ready, admitted_at=None, message_sent_at=None, intent_at=None, lease_until=None)
+    return replace(
+        batch,
+        state=BatchState.ready,
+        admitted_at=None,
+        message_sent_at=None,
+        intent_at=None,
+        lease_until=None,
+        first_look_at=None,
+        no_trace_at=(),
+    )
 
 
 def _submit(batch: Batch) -> Message:

@@ -10,6 +10,7 @@ import msgspec
 from batchdrop.domain import reconcile, transitions
 from batchdrop.domain.errors import ApiError, Incomplete, LostRace
 from batchdrop.domain.ids import parse_custom_id
+from batchdrop.domain.reconcile import Look
 from batchdrop.domain.records import Batch, BatchState
 from batchdrop.formats.api_result import first_custom_id
 from batchdrop.jobs.cancel import CancelBatch
@@ -20,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class Settle(msgspec.Struct, frozen=True, kw_only=True):
-    """`grace`: how long after the end of a POST the API's list may still not show what it created."""
+    """`grace`: how long the API may take to create and to list what a POST has brought it."""
 
     ledger: Ledger
     claude: Claude
@@ -29,36 +30,41 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True):
     cancel_batch: CancelBatch
     grace: timedelta
 
-    def look_back_to(self, submitting: list[Batch]) -> datetime | None:
+    def look_back_to(self, submitting: list[Batch], at: datetime) -> datetime | None:
         """How far back the API has to be listed to settle these; None when nothing is due."""
-        now = self.clock.now()
-        due = [batch for batch in submitting if batch.lease_until is not None and now >= batch.lease_until]
-        return min((reconcile.earliest_creation(batch) for batch in due), default=None)
+        return min((reconcile.earliest_creation(batch) for batch in submitting if reconcile.is_due(batch, at)), default=None)
 
-    def __call__(self, submitting: list[Batch], listed: list[reconcile.Candidate]) -> set[str]:
-        """`listed`: batches at the API that nobody owns for sure, back to `look_back_to`. Returns the jobs that changed."""
+    def __call__(self, submitting: list[Batch], look: Look) -> set[str]:
+        """`look`: back to `look_back_to`. Returns the jobs that changed."""
         changed: set[str] = set()
         for batch in submitting:
             rivals = [other for other in submitting if other is not batch]
-            owners = {one: self.ledger.owner_of(one.id) for one in reconcile.candidates_for(batch, listed, self.grace)}
-            free = [one for one, owner in owners.items() if owner is None]
-            doubtful = any(self._may_be_mistaken(owner) for owner in owners.values() if owner is not None)
-            decision = reconcile.decide(batch, free, rivals, self.clock.now(), self.grace, doubtful=doubtful)
             try:
-                if self._act(batch, decision):
+                if reconcile.is_due(batch, look.at) and self._settle(batch, rivals, look):
                     changed.add(batch.job_id)
             except LostRace:
                 log.info("another poller settled this batch", extra={"batch": batch.name})
         return changed
+
+    def _settle(self, batch: Batch, rivals: list[Batch], look: Look) -> bool:
+        owners = {one: self.ledger.owner_of(one.id) for one in reconcile.candidates_for(batch, look, self.grace)}
+        free = [one for one, owner in owners.items() if owner is None]
+        doubtful = any(self._may_be_mistaken(owner) for owner in owners.values() if owner is not None)
+        if (free or doubtful) and (batch.first_look_at is None or batch.no_trace_at):
+            batch = self.commit(transitions.looked(batch, at=look.at, trace=True))
+        return self._act(batch, reconcile.decide(batch, free, rivals, look.at, self.grace, doubtful=doubtful), look.at)
 
     def _may_be_mistaken(self, owner: tuple[str, str]) -> bool:
         """Whether a batch has adopted what may be another's: its first result has not been seen yet."""
         batch = self.ledger.get_batch(*owner)
         return batch is not None and batch.adopted and batch.state is not BatchState.collected
 
-    def _act(self, batch: Batch, decision: reconcile.Decision) -> bool:
+    def _act(self, batch: Batch, decision: reconcile.Decision, at: datetime) -> bool:
         match decision:
             case reconcile.Wait():
+                return False
+            case reconcile.NoTrace():
+                self.commit(transitions.looked(batch, at=at, trace=False))
                 return False
             case reconcile.Release():
                 log.warning("no trace at the API: the batch can be sent", extra={"job_id": batch.job_id, "batch": batch.name})

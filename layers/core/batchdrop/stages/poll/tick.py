@@ -14,6 +14,7 @@ from batchdrop.domain import transitions
 from batchdrop.domain.admission import is_throttled
 from batchdrop.domain.errors import ApiError, LostRace
 from batchdrop.domain.open_work import OpenWork
+from batchdrop.domain.reconcile import Look
 from batchdrop.domain.records import Admission, BatchState
 from batchdrop.jobs.admit import Admit
 from batchdrop.jobs.cancel import CancelBatch, CancelJob
@@ -66,18 +67,19 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
 
     def _look(self) -> None:
         """One look at the API: which batches have ended, and what became of those sent without an answer."""
+        at = self.clock.now()
         watched = {
             batch.api_id: batch for batch in self.ledger.list_open_batches(OpenWork.watched, limit=_WATCHED) if batch.api_id
         }
         submitting = list(self.ledger.list_open_batches(OpenWork.submitting, limit=_SUBMITTING))
-        look_back_to = self.settle.look_back_to(submitting)
+        look_back_to = self.settle.look_back_to(submitting, at)
         # Every batch ends within 24 hours of its creation: an alarm watches for one that does not.
-        oldest = min((batch.created_at for batch in watched.values() if batch.created_at), default=self.clock.now())
-        self.metrics.count("OldestOpenHours", (self.clock.now() - oldest).total_seconds() / 3600)
+        oldest = min((batch.created_at for batch in watched.values() if batch.created_at), default=at)
+        self.metrics.count("OldestOpenHours", (at - oldest).total_seconds() / 3600)
         self.metrics.count("OpenBatches", len(watched) + len(submitting))
-        others, changed = self.watch(watched, look_back_to)
+        listed, changed = self.watch(watched, look_back_to)
         if look_back_to is not None:
-            changed |= self.settle(submitting, others)
+            changed |= self.settle(submitting, Look(at, tuple(listed)))
         for job_id in sorted(changed):
             self.publish(job_id)
 
