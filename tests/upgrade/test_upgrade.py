@@ -71,6 +71,6 @@ def test_items_are_written_as_they_were_read(moment: dict[str, Any]) -> None:
             case _:
                 written = admission_item(record_of(item, Admission))
         # A field that 0.1.0 did not know starts empty.
-        empty = ({"N": "0"}, {"S": ""}, {"L": []})
+        empty: list[dict[str, Any]] = [{"N": "0"}, {"S": ""}, {"L": []}]
         new = {name for name, value in written.items() if name not in item and value in empty}
         assert {name: value for name, value in written.items() if name not in new} == item
