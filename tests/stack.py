@@ -81,6 +81,8 @@ class Stack:
         self.failures: list[tuple[str, BaseException]] = []
         """Messages and ticks that raised, in order."""
         self.invocations = 0
+        self.at_work = ""
+        """The stage whose invocation is under way."""
         self.doing: Callable[[], None] | None = None
         """The message being handled: called again, it is a second delivery."""
         self.commands: list[tuple[datetime, str]] = []
@@ -227,7 +229,7 @@ class Stack:
 
     def _try(self, who: str, call: Callable[[], None], again: Callable[[datetime], None]) -> None:
         """One invocation. What fails comes `again` after the visibility timeout."""
-        outer, self.doing = self.doing, call
+        outer, self.doing, self.at_work = (self.doing, self.at_work), call, who
         self.invocations += 1
         try:
             call()
@@ -235,7 +237,7 @@ class Stack:
             self.failures.append((who, error))
             again(self.clock.now() + timedelta(seconds=VISIBILITY))
         finally:
-            self.doing = outer
+            self.doing, self.at_work = outer
 
 
 def row(custom_id: str | None = None, prompt: str = "Hello", **params: Any) -> bytes:

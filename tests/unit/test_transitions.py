@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from batchdrop.domain import transitions
 from batchdrop.domain.errors import LostRace
-from batchdrop.domain.records import Admission, Batch, BatchState, Counts, Job, JobState, Part, RowStatus, Unsent
+from batchdrop.domain.records import Admission, Batch, BatchState, Checkpoint, Counts, Job, JobState, Part, RowStatus, Unsent
 from batchdrop.domain.transitions import (
     BATCH_EDGES,
     JOB_EDGES,
@@ -39,7 +39,7 @@ JOBS: dict[str, Callable[[Job], Move[Job]]] = {
     "opened": transitions.opened,
     "leased": lambda one: transitions.leased(one, until=LATER),
     "sourced": lambda one: transitions.sourced(one, one.input, None),
-    "handed_over": lambda one: transitions.handed_over(one, now=LATER),
+    "handed_over": lambda one: transitions.handed_over(one, Checkpoint(offset=7, line=2), now=LATER),
     "planned": lambda one: transitions.planned(one, now=LATER, lines=20),
     "rejected": lambda one: transitions.rejected(one, "why", now=LATER),
     "cancel_requested": lambda one: transitions.cancel_requested(one, "why"),

@@ -39,6 +39,11 @@ def work_folder(job_id: str) -> str:
     return f"{WORK}{job_id}/"
 
 
+def ids_of_plan(job_id: str, offset: int) -> str:
+    """The custom ids of all lines before that byte of the source. Never overwritten with those of more lines."""
+    return f"{WORK}{job_id}/ids-{offset:012d}"
+
+
 def batch_folder(job_id: str, batch_name: str) -> str:
     return f"{WORK}{job_id}/{batch_name}/"
 

@@ -133,6 +133,15 @@ class Unsent(Record, frozen=True, kw_only=True):
     message: str
 
 
+class Checkpoint(Record, frozen=True, kw_only=True):
+    """A place between two lines of a job's source: everything before it is planned."""
+
+    offset: int
+    """Bytes before it."""
+    line: int
+    """Number of the line behind it."""
+
+
 class Job(Record, frozen=True, kw_only=True):
     """One dropped object version.
 
@@ -163,6 +172,8 @@ class Job(Record, frozen=True, kw_only=True):
     finished_at: datetime | None = None
     lease_until: datetime | None = None
     """While set and not passed, one invocation of `plan` (planning) is at work."""
+    checkpoint: Checkpoint | None = None
+    """How far a long file is planned; the custom ids up to there are in `work/`."""
     lines: int = 0
     """Lines of the input, blank ones included."""
     message_sent_at: datetime | None = msgspec.field(default=None, name="handed_at")

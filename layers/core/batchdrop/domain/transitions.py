@@ -21,6 +21,7 @@ from batchdrop.domain.records import (
     Admission,
     Batch,
     BatchState,
+    Checkpoint,
     Counters,
     Counts,
     Job,
@@ -168,9 +169,10 @@ def sourced(job: Job, source: ObjectRef, broken: Unsent | None) -> Move[Job]:
 
 
 @_job_edge(JobState.planning)
-def handed_over(job: Job, *, now: datetime) -> Move[Job]:
+def handed_over(job: Job, checkpoint: Checkpoint, *, now: datetime) -> Move[Job]:
     """This invocation gives up its lease, and another one reads on."""
-    return Move(job, replace(job, lease_until=now, message_sent_at=now), messages=(ResumePlanning(job_id=job.id),))
+    after = replace(job, checkpoint=checkpoint, lease_until=now, message_sent_at=now)
+    return Move(job, after, messages=(ResumePlanning(job_id=job.id),))
 
 
 @_job_edge(JobState.planning, to=(JobState.running,))

@@ -1,23 +1,25 @@
 """Read a job's file once, check every row, and store the batches it is cut into.
 
-A file too long for one invocation is left at the end of a batch, with the custom ids seen so far kept in `work/`.
+A file too long for one invocation is read in several. Between two of them the custom ids seen so far are kept in `work/`, and a
+checkpoint in the job says how far they reach. An invocation begins at the checkpoint, whatever was killed since: lines of batches
+that are stored already only give their custom ids, and cutting begins behind them.
 """
 
 from __future__ import annotations
 
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from batchdrop.domain import keys, transitions
 from batchdrop.domain.admission import start_tag
-from batchdrop.domain.errors import AlreadyExists, ObjectGone
-from batchdrop.domain.records import Batch, BatchState, Job, ObjectRef, Span
+from batchdrop.domain.errors import AlreadyExists, LostRace, ObjectGone
+from batchdrop.domain.records import Batch, BatchState, Checkpoint, Job, ObjectRef, Span
 from batchdrop.formats.input_line import Row
 from batchdrop.formats.invalid_line import InvalidLine, invalid_line
 from batchdrop.formats.lines import Line, read_lines
-from batchdrop.formats.plan_checkpoint import PlanCheckpoint, decode_checkpoint, encode_checkpoint
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.scratch import scratch
 from batchdrop.ports import Deadline, Ledger, Objects, ObjectWriter
@@ -27,6 +29,7 @@ from batchdrop.stages.plan.seen_ids import IdSet
 
 # Seconds kept back to store the id set (tens of megabytes) and hand the rest of a long file over.
 _RESERVE = 45.0
+_START = Checkpoint(offset=0, line=1)
 
 
 class CutFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,84 +38,90 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
     commit: Commit
     limits: Limits
 
-    def __call__(self, job: Job, source: ObjectRef, deadline: Deadline) -> int | None:
-        """Stores the job's batches. Returns the number of lines, or None when time ran out before the end.
+    def __call__(self, job: Job, source: ObjectRef, deadline: Deadline) -> Checkpoint:
+        """Stores the job's batches. Returns how far it came before time ran out; at the end that is the source's size.
 
-        Raises ObjectGone, OutOfDisk.
+        Raises ObjectGone, OutOfDisk, LostRace.
         """
-        offset, line, requests = self._resume_point(job)
+        stored = self._stored(job)
         with scratch() as folder:
             path = folder / "ids"
-            known = self._fetch_ids(job, offset, path)
+            start = self._fetch_ids(job, path)
             with closing(IdSet(path)) as seen:
-                if not known:
-                    self._read_ids(source, offset, seen)
-                batches = _Batches(self.objects, self.commit, job, source, Cutter(self.limits), requests)
+                batches = _Batches(self.objects, self.ledger, self.commit, job, source, Cutter(self.limits), stored.requests)
                 try:
-                    last, end = self._read(job, source, (offset, line), seen, batches, deadline)
+                    reached = self._read(job, source, start, stored.end, seen, batches, deadline)
                 finally:
                     batches.abandon()
-            if end < source.size:
-                self._keep_ids(job, path, end)
-                return None
-            return last
+            if reached.offset < source.size:
+                self.objects.put_file(keys.ids_of_plan(job.id, reached.offset), path)
+            return reached
 
     def _read(
-        self, job: Job, source: ObjectRef, start: tuple[int, int], seen: IdSet, batches: _Batches, deadline: Deadline
-    ) -> tuple[int, int]:
-        """Reads on until the end, or until time runs out. Returns the last line's number and the offset after it."""
+        self,
+        job: Job,
+        source: ObjectRef,
+        start: Checkpoint,
+        stored_end: int,
+        seen: IdSet,
+        batches: _Batches,
+        deadline: Deadline,
+    ) -> Checkpoint:
+        """Reads on until the end, or until time runs out. Lines before `stored_end` are in batches already."""
         reserve = min(_RESERVE, deadline.remaining() / 4)
-        end, line = start
-        last = line - 1
-        with self.objects.read(source, end) as stream:
-            for chunk in in_chunks(read_lines(stream, start=end, first_line=line)):
-                last, end = chunk[-1].number, chunk[-1].end
-                broken = _broken_line(job, chunk[-1]) if end >= source.size else None
-                for one, row in checked(chunk, seen, broken):
-                    batches.take(one, row)
+        reached = start
+        with self.objects.read(source, start.offset) as stream:
+            for chunk in in_chunks(read_lines(stream, start=start.offset, first_line=start.line)):
+                reached = Checkpoint(offset=chunk[-1].end, line=chunk[-1].number + 1)
+                broken = _broken_line(job, chunk[-1]) if reached.offset >= source.size else None
+                for line, row in checked(chunk, seen, broken):
+                    if line.start >= stored_end:
+                        batches.take(line, row)
                 if deadline.remaining() < reserve:
                     break
+        # A short batch before a checkpoint: should the checkpoint not be written, the next invocation finds it stored.
         batches.finish()
-        return last, end
+        return reached
 
-    def _resume_point(self, job: Job) -> tuple[int, int, int]:
-        """Byte offset and number of the first line that no stored batch covers, and the requests stored so far."""
-        offset, line, requests = 0, 1, 0
+    def _stored(self, job: Job) -> _Stored:
+        end = requests = 0
         for batch in self.ledger.list_batches(job.id):
-            offset, line = batch.span.end, batch.last_line + 1
+            end = batch.span.end
             requests += batch.requests
-        return offset, line, requests
+        return _Stored(end, requests)
 
-    def _fetch_ids(self, job: Job, offset: int, path: Path) -> bool:
-        """Whether the last invocation has left the custom ids of all lines before `offset`; they are then at `path`."""
-        if offset:
+    def _fetch_ids(self, job: Job, path: Path) -> Checkpoint:
+        """Where reading begins. The custom ids of all lines before it are then at `path`."""
+        if job.checkpoint is not None:
             with suppress(ObjectGone):
-                checkpoint = decode_checkpoint(self.objects.get(keys.work_folder(job.id) + "plan.json"))
-                if checkpoint.offset == offset:
-                    self.objects.get_file(keys.work_folder(job.id) + "plan.ids", path)
-                    return True
-        return False
+                self.objects.get_file(keys.ids_of_plan(job.id, job.checkpoint.offset), path)
+                return job.checkpoint
+        return _START
 
-    def _read_ids(self, source: ObjectRef, offset: int, seen: IdSet) -> None:
-        if not offset:
-            return
-        with self.objects.read(source, 0, offset) as stream:
-            for chunk in in_chunks(read_lines(stream)):
-                for _ in checked(chunk, seen):
-                    pass
 
-    def _keep_ids(self, job: Job, path: Path, offset: int) -> None:
-        self.objects.put_file(keys.work_folder(job.id) + "plan.ids", path)
-        self.objects.put(keys.work_folder(job.id) + "plan.json", encode_checkpoint(PlanCheckpoint(offset=offset)))
+class _Stored(NamedTuple):
+    """What earlier invocations have stored: batches from the first line on, without a gap."""
+
+    end: int
+    """Offset behind the last line of the last batch."""
+    requests: int
 
 
 class _Batches:
     """Rows go in, stored batches come out. Memory: one writer of faults."""
 
     def __init__(
-        self, objects: Objects, commit: Commit, job: Job, source: ObjectRef, cutter: Cutter, requests_before: int
+        self,
+        objects: Objects,
+        ledger: Ledger,
+        commit: Commit,
+        job: Job,
+        source: ObjectRef,
+        cutter: Cutter,
+        requests_before: int,
     ) -> None:
         self._objects = objects
+        self._ledger = ledger
         self._commit = commit
         self._job = job
         self._source = source
@@ -168,10 +177,18 @@ class _Batches:
             start_tag=start_tag(self._job.created_at, self._requests),
             ended_at=self._job.created_at if ended else None,
         )
-        with suppress(AlreadyExists):  # an invocation that died here has stored it
-            self._commit(transitions.added(batch))
+        self._add(batch)
         self._requests += cut.requests
         self._first_line = None
+
+    def _add(self, batch: Batch) -> None:
+        """Raises LostRace if another invocation has just cut the file otherwise: rows between the two ends would be lost."""
+        try:
+            self._commit(transitions.added(batch))
+        except AlreadyExists:
+            stored = self._ledger.get_batch(batch.job_id, batch.name)
+            if stored is None or stored.span != batch.span:
+                raise LostRace(f"{batch.name} was cut by another invocation") from None
 
 
 def _broken_line(job: Job, last: Line) -> InvalidLine | None:

@@ -1,7 +1,7 @@
 """Turn a dropped object into a job: read it once, check every row, cut it into batches, admit what fits.
 
 Safe to run twice, late and at the same time: the job id comes from the object version, one invocation holds the lease, and a file
-that was read in part is carried on after its last stored batch.
+that was read in part is carried on from its checkpoint.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 from batchdrop.domain import ids, keys, transitions
 from batchdrop.domain.errors import AlreadyExists, LostRace, ObjectGone, OutOfDisk, Rejected
 from batchdrop.domain.messages import ResumePlanning, Upload
-from batchdrop.domain.records import Job, JobState, ObjectRef
+from batchdrop.domain.records import Checkpoint, Job, JobState, ObjectRef
 from batchdrop.jobs.admit import Admit
 from batchdrop.jobs.cancel import CancelJob
 from batchdrop.jobs.commit import Commit
@@ -128,7 +128,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             return
         try:
             job, source = self._with_source(job)
-            lines = self.cut_file(job, source, deadline)
+            reached = self.cut_file(job, source, deadline)
         except Rejected as reason:
             self._reject(job.id, str(reason))
         except ObjectGone:
@@ -136,10 +136,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         except OutOfDisk:
             self._reject(job.id, sentences.TOO_MANY_CUSTOM_IDS)
         else:
-            if lines is None:
-                self._hand_over(job)
+            if reached.offset < source.size:
+                self._hand_over(job.id, reached)
             else:
-                self._conclude(job.id, lines)
+                self._conclude(job.id, lines=reached.line - 1)
 
     def _with_source(self, job: Job) -> tuple[Job, ObjectRef]:
         """The job, and the object to read rows from: the input, or the lines made from it."""
@@ -151,12 +151,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     # ------------------------------------------------------------ ending
 
-    def _hand_over(self, job: Job) -> None:
+    def _hand_over(self, job_id: str, reached: Checkpoint) -> None:
         """Gives up the lease and sends the rest of the file to the next invocation."""
-        current = self.ledger.get_job(job.id)
-        if current is None or current.state is not JobState.planning:
-            return
-        self.commit(transitions.handed_over(current, now=self.clock.now()))
+        while True:
+            job = self.ledger.get_job(job_id)
+            if job is None or job.state is not JobState.planning:
+                return
+            # A command may have come in between: then read again.
+            with suppress(LostRace):
+                self.commit(transitions.handed_over(job, reached, now=self.clock.now()))
+                return
 
     def _conclude(self, job_id: str, lines: int) -> None:
         job = self.ledger.get_job(job_id)
