@@ -13,7 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, TypedDict
 
 import boto3
@@ -25,6 +25,7 @@ from batchdrop.adapters.s3 import S3Objects
 from batchdrop.domain import ids
 from batchdrop.domain.messages import CollectBatch, FinishJob, SubmitBatch, Upload
 from batchdrop.domain.records import BatchState
+from batchdrop.ports import Metrics
 from batchdrop.settings import CollectSettings, FinishSettings, PlanSettings, PollSettings, SubmitSettings
 from bench.process import cpu_seconds, peak_bytes
 from local.claude.client import Control
@@ -50,8 +51,15 @@ class Whole:
         return 900.0
 
 
-class NoMetrics:
+class _NoMetrics:
     def count(self, name: str, value: float = 1) -> None: ...
+
+
+class _Ports(bootstrap.RealPorts):
+    @cached_property
+    def metrics(self) -> Metrics:
+        """None: a metric is a line on standard output, where the figures go."""
+        return _NoMetrics()
 
 
 class Measured:
@@ -64,7 +72,8 @@ class Measured:
         boto3.DEFAULT_SESSION.events.register("before-call", self._called)  # type: ignore[union-attr]  # it was just set up
         self._plan = bootstrap.plan(PlanSettings.from_env())
         self._submit = bootstrap.submit(SubmitSettings.from_env())
-        self._poll = bootstrap.poll(PollSettings.from_env(), NoMetrics())
+        polling = PollSettings.from_env()
+        self._poll = bootstrap.poll(polling, _Ports(polling))
         self._collect = bootstrap.collect(CollectSettings.from_env())
         self._finish = bootstrap.finish(FinishSettings.from_env())
         self._objects = S3Objects(boto3.client("s3"), os.environ["BATCHDROP_BUCKET"])

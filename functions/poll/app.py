@@ -3,24 +3,20 @@
 from functools import cache
 from typing import Any
 
-from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from batchdrop import bootstrap
-from batchdrop.adapters.metrics import PowertoolsMetrics
 from batchdrop.handling import logger
 from batchdrop.settings import PollSettings
 from batchdrop.stages.poll.tick import Poll
 
 logger()
-metrics = Metrics()
 
 
 @cache
 def _poll() -> Poll:
-    return bootstrap.poll(PollSettings.from_env(), PowertoolsMetrics(metrics))
+    return bootstrap.poll(PollSettings.from_env())
 
 
-@metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG001 - Lambda's signature; a tick carries nothing
     _poll()()

@@ -10,6 +10,12 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
     [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*.md")], key=lambda path: str(path.relative_to(ROOT))
 )
+METRICS = {
+    name
+    for path in (ROOT / "layers" / "core" / "batchdrop" / "stages").rglob("*.py")
+    for name in re.findall(r'metrics\.count\("(\w+)"', path.read_text())
+}
+"""What the functions count, by name."""
 
 _BLOCK = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")

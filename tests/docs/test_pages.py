@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import PAGES, ROOT, anchors, code, commands, links, name_of
+from tests.docs.pages import METRICS, PAGES, ROOT, anchors, code, commands, links, name_of
 from tests.template import facts
 
 _TEMPLATE = facts.source()
@@ -61,12 +61,11 @@ def test_nothing_of_one_machine_or_one_index(page: Path) -> None:
 @_each_page
 def test_names_in_the_template_exist(page: Path) -> None:
     """Words such as `MaxAttempts`, `UploadsQueue` and `HeartbeatAlarm`."""
-    known = {*_TEMPLATE["Parameters"], *_TEMPLATE["Resources"], *_TEMPLATE["Outputs"], *_METRICS, *_WORDS_OF_OTHERS}
+    known = {*_TEMPLATE["Parameters"], *_TEMPLATE["Resources"], *_TEMPLATE["Outputs"], *METRICS, *_WORDS_OF_OTHERS}
     named = {text for text in code(page) if _PARAMETER.fullmatch(text)}
     assert sorted(named - known) == []
 
 
-_METRICS = {"OldestOpenHours", "OpenBatches", "StuckRepaired", "UncollectedAgeHours"}
 # AWS's, and the package's own exceptions.
 _WORDS_OF_OTHERS = {
     "AccessDenied",

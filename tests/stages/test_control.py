@@ -217,21 +217,64 @@ def test_approve_without_anything_to_approve() -> None:
     assert "nothing to approve" in stack.document("status.json")["message"]
 
 
-def test_an_unknown_command() -> None:
+UNKNOWN_JOB = "20261122T003115Z-aaaaaaaaaaaaaaaa"
+
+
+def _told(stack: Stack) -> dict[str, bytes]:
+    return {key: stack.objects.body(key) for key in stack.objects.keys("")}
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        f"control/cancel/{UNKNOWN_JOB}",
+        "control/cancel/team/reviews",
+        "control/cancel/reviews",
+        "control/cancel/",
+        "control/cancel",
+        f"control/cancel/{UNKNOWN_JOB}/",
+        f"control/cancel/{UNKNOWN_JOB.replace('2', chr(0x0662))}",
+        f"control/{UNKNOWN_JOB}",
+        "control/cancel/" + "x" * 994,
+        "control/" + "é" * 500 + "/" + "x",
+    ],
+)
+def test_a_key_that_names_no_job_is_counted_and_writes_nothing(key: str) -> None:
     stack = dropped()
-    stack.command("explode", stack.job().id)
-    assert "There is no command 'explode'" in stack.document("status.json")["message"]
+    before = _told(stack)
+    stack.control(key)
+    assert _told(stack) == before
+    assert stack.metrics.totals["IgnoredCommands"] == 1
+
+
+@pytest.mark.parametrize("name", ["explode", "Your files are lost, call 0900", "x" * 970])
+def test_an_unknown_command_puts_no_text_into_a_status(name: str) -> None:
+    stack = dropped()
+    before = _told(stack)
+    stack.command(name, stack.job().id)
+    assert _told(stack) == before
+    assert stack.metrics.totals["IgnoredCommands"] == 1
+    assert stack.job().note == ""
     stack.run()
     assert stack.job().state is JobState.done
-
-
-def test_an_unknown_job() -> None:
-    stack = Stack()
-    stack.command("cancel", "20261122T003115Z-aaaaaaaaaaaaaaaa")
-    status = json.loads(stack.objects.body("outbox/20261122T003115Z-aaaaaaaaaaaaaaaa/status.json"))
-    assert status["state"] == "unknown"
-    assert "a job that does not exist" in status["message"]
     assert not stack.failures
+
+
+@pytest.mark.parametrize("name", ["cancel", "retry", "approve"])
+@pytest.mark.parametrize("minutes_before", [0, 10])
+def test_a_command_writes_in_the_folder_of_its_job_only(name: str, minutes_before: int) -> None:
+    stack = Stack(max_attempts=1)
+    stack.claude.answer = lambda custom_id, params: EXPIRED
+    stack.drop("inbox/team/a.jsonl", rows(2))
+    job = stack.job()
+    stack.drop("inbox/other/a.jsonl", rows(2))
+    minutes(stack, minutes_before)
+    before = _told(stack)
+    stack.command(name, job.id)
+    written = {key for key, body in _told(stack).items() if before.get(key) != body}
+    assert written <= {f"outbox/team/a/{job.id}/status.json", f"inbox/team/a.retry-of-{job.id}.jsonl"}
+    assert f"outbox/team/a/{job.id}/status.json" in written
+    assert "IgnoredCommands" not in stack.metrics.totals
 
 
 def test_a_command_that_fails_comes_again() -> None:

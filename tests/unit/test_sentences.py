@@ -6,7 +6,6 @@ import re
 
 import pytest
 
-from batchdrop.domain import ids
 from batchdrop.domain.errors import Refused
 from batchdrop.domain.records import Counts, JobState
 from batchdrop.domain.refusals import Cause
@@ -35,11 +34,6 @@ def test_a_job_that_is_done(total: int, succeeded: int, sentence: str) -> None:
 )
 def test_a_job_that_was_canceled(total: int, succeeded: int, sentence: str) -> None:
     assert sentences.state_of(job(state=JobState.canceled, counts=Counts(total=total, succeeded=succeeded))) == sentence
-
-
-def test_the_example_of_a_job_id_has_the_form_of_one() -> None:
-    example = sentences.unknown_job("cancel").removesuffix(".").rsplit(" ", 1)[1]
-    assert ids.parse_custom_id(str(ids.CustomId(ids.token_of(example), attempt=1, line=1)))
 
 
 @pytest.mark.parametrize(

@@ -72,9 +72,8 @@ class Ports(Protocol):
 class RealPorts:
     """AWS and Anthropic, by a function's settings. Each client is made when it is first asked for."""
 
-    def __init__(self, settings: Settings, metrics: Metrics | None = None) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings: Mapping[str, Any] = msgspec.structs.asdict(settings)
-        self._metrics = metrics
 
     @cached_property
     def clock(self) -> Clock:
@@ -114,11 +113,11 @@ class RealPorts:
 
         return SnsNotices(boto3.client("sns", config=_AWS), self._settings["topic"])
 
-    @property
+    @cached_property
     def metrics(self) -> Metrics:
-        if self._metrics is None:
-            raise LookupError("this stage counts no metrics")
-        return self._metrics
+        from batchdrop.adapters.metrics import PowertoolsMetrics
+
+        return PowertoolsMetrics()
 
 
 def plan(settings: PlanSettings, ports: Ports | None = None) -> Plan:
@@ -151,13 +150,13 @@ def submit(settings: SubmitSettings, ports: Ports | None = None) -> Submit:
     return Submit(**_core(ports), claude=ports.claude, switch=ports.switch, cancel_batch=_cancel_batch(ports))
 
 
-def poll(settings: PollSettings, metrics: Metrics | None = None, ports: Ports | None = None) -> Poll:
+def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
     from batchdrop.stages.poll.repair import Repair
     from batchdrop.stages.poll.settle import Settle
     from batchdrop.stages.poll.tick import Poll
     from batchdrop.stages.poll.watch import Watch
 
-    ports = ports or RealPorts(settings, metrics)
+    ports = ports or RealPorts(settings)
     commit, cancel_batch = _commit(ports), _cancel_batch(ports)
     return Poll(
         ledger=ports.ledger,
@@ -206,7 +205,9 @@ def control(settings: ControlSettings, ports: Ports | None = None) -> Control:
     from batchdrop.stages.control.commands import Control
 
     ports = ports or RealPorts(settings)
-    return Control(**_core(ports), cancel_job=CancelJob(ledger=ports.ledger, cancel_batch=_cancel_batch(ports)))
+    return Control(
+        **_core(ports), metrics=ports.metrics, cancel_job=CancelJob(ledger=ports.ledger, cancel_batch=_cancel_batch(ports))
+    )
 
 
 # ---------------------------------------------------------------- what several stages are made of

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from aws_lambda_powertools import Metrics
+from aws_lambda_powertools import single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 
 
 class PowertoolsMetrics:
-    """The handler flushes `metrics` at the end of the invocation (`log_metrics`)."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+    """Each number is written at once: an invocation that is killed afterwards has told it. Namespace and service come from the
+    environment.
+    """
 
     def count(self, name: str, value: float = 1) -> None:
-        self._metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+        with single_metric(name=name, unit=MetricUnit.Count, value=value):
+            pass

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from batchdrop.domain.records import ObjectRef
 
 _TOKEN_BYTES = 10
+_JOB_ID = re.compile(r"\d{8}T\d{6}Z-[a-z2-7]{16}", re.ASCII)
 _CUSTOM_ID = re.compile(r"([a-z2-7]{16})-(\d{1,2})-(\d{1,12})")
 
 
@@ -23,6 +24,11 @@ def job_token(source: ObjectRef) -> str:
 def job_id(source: ObjectRef, written_at: datetime) -> str:
     """`20261122T003115Z-<token>`: sorts by the time the object was written, which S3 keeps with the version."""
     return f"{written_at:%Y%m%dT%H%M%SZ}-{job_token(source)}"
+
+
+def is_job_id(text: str) -> bool:
+    """Whether a text has the shape of a job id, whether or not there is such a job."""
+    return _JOB_ID.fullmatch(text) is not None
 
 
 def token_of(job: str) -> str:

@@ -8,6 +8,10 @@ work/<job id>/...                                  ours; a lifecycle rule remove
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+from batchdrop.domain.ids import is_job_id
+
 INBOX = "inbox/"
 OUTBOX = "outbox/"
 CONTROL = "control/"
@@ -48,9 +52,14 @@ def batch_folder(job_id: str, batch_name: str) -> str:
     return f"{WORK}{job_id}/{batch_name}/"
 
 
-def command_of(control_key: str) -> tuple[str, str] | None:
-    """`control/cancel/<job id>` -> `("cancel", "<job id>")`, or None when the key is no command."""
+class Command(NamedTuple):
+    name: str
+    job_id: str
+
+
+def command_of(control_key: str) -> Command | None:
+    """`control/cancel/<job id>` -> `Command("cancel", "<job id>")`; None for a key that has not that shape."""
     parts = control_key.removeprefix(CONTROL).split("/")
-    if not control_key.startswith(CONTROL) or len(parts) != 2 or not all(parts):
+    if not control_key.startswith(CONTROL) or len(parts) != 2 or not is_job_id(parts[1]):
         return None
-    return parts[0], parts[1]
+    return Command(*parts)

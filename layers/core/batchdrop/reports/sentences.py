@@ -130,17 +130,6 @@ def nothing_to_approve(job: Job) -> str:
     return f"There is nothing to approve: the job is {job.state}, not held."
 
 
-def unknown_command(command: str) -> str:
-    return f"There is no command '{command}'. The commands are cancel, approve and retry."
-
-
-def unknown_job(command: str) -> str:
-    return (
-        f"The command '{command}' names a job that does not exist. "
-        "A job id is the name of the last folder under outbox/, such as 20261122T014233Z-ocgoouztvi7v6pls."
-    )
-
-
 # ---------------------------------------------------------------- why a row has no answer
 
 CANCELED_UNSENT = "The job was canceled before this row was sent."

@@ -49,9 +49,5 @@ def status(job: Job, now: datetime, notice: str = "") -> bytes:
     )
 
 
-def unknown_job(job_id: str, command: str, now: datetime) -> bytes:
-    return pretty({"job_id": job_id, "state": "unknown", "message": sentences.unknown_job(command), "updated_at": stamp(now)})
-
-
 def pretty(document: Mapping[str, object]) -> bytes:
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"

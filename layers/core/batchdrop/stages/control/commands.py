@@ -17,8 +17,8 @@ from batchdrop.formats.lines import MAX_OUTPUT_LINE_BYTES, read_lines
 from batchdrop.jobs.cancel import CancelJob
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.publish import Publish
-from batchdrop.ports import Clock, Ledger, Objects
-from batchdrop.reports import sentences, status
+from batchdrop.ports import Clock, Ledger, Metrics, Objects
+from batchdrop.reports import sentences
 
 log = logging.getLogger(__name__)
 
@@ -29,25 +29,30 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
     objects: Objects
     ledger: Ledger
     clock: Clock
+    metrics: Metrics
     commit: Commit
     cancel_job: CancelJob
     publish: Publish
 
     def __call__(self, key: str) -> None:
-        """An object was created under `control/`."""
+        """An object was created under `control/`.
+
+        Whoever may write there may write anything. A key that is no command, or that names no job, is therefore only logged and
+        counted, and no text of a key is put where others read it.
+        """
         command = keys.command_of(key)
-        if command is None:
+        answer = self._answer(command.name) if command else None
+        job = self.ledger.get_job(command.job_id) if command and answer else None
+        if answer is None or job is None:
             log.warning("not a command", extra={"key": key})
+            self.metrics.count("IgnoredCommands")
             return
-        name, job_id = command
-        job = self.ledger.get_job(job_id)
-        if job is None:
-            self.objects.put(f"{keys.OUTBOX}{job_id}/status.json", status.unknown_job(job_id, name, self.clock.now()))
-            return
-        commands: dict[str, Callable[[Job], str]] = {"cancel": self._cancel_job, "retry": self._retry, "approve": self._approve}
-        run = commands.get(name)
-        self._note(job_id, run(job) if run else sentences.unknown_command(name))
-        self.publish(job_id)
+        self._note(job.id, answer(job))
+        self.publish(job.id)
+
+    def _answer(self, command: str) -> Callable[[Job], str] | None:
+        """What carries a command out, and says what became of it."""
+        return {"cancel": self._cancel_job, "retry": self._retry, "approve": self._approve}.get(command)
 
     def _note(self, job_id: str, note: str) -> None:
         for _ in range(_TRIES):
