@@ -33,8 +33,8 @@ test: setup ## all tests that need no cloud, and the branches of the core layer 
 	@$(PYTHON) -m pytest --cov
 
 .PHONY: faults
-faults: setup ## kill and break every step of small jobs in every way, thousands of times; each must end well
-	@$(PYTHON) -m tests.faults
+faults: setup ## break small jobs in every way, and search at random for more, for hours if so told: make faults HOURS=8
+	@$(PYTHON) -m tests.faults $(if $(HOURS),--hours $(HOURS))
 	@$(PYTHON) -m tests.faults.aws
 	@$(PYTHON) -m tests.faults.kills
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -42,6 +43,18 @@ TICK = 60.0
 
 class Killed(BaseException):
     """The process is gone."""
+
+
+class Invocation:
+    """One call of a function. `again` delivers the same message once more."""
+
+    def __init__(self, number: int, stage: str, began: datetime, again: Callable[[], None]) -> None:
+        self.number = number
+        self.stage = stage
+        self.began = began
+        self.again = again
+        self.calls = 0
+        """That left the process so far, as far as a harness counts them."""
 
 
 type Parts = Callable[[ManualClock, Hooks], tuple[FakeObjects, FakeLedger]]
@@ -81,10 +94,9 @@ class Stack:
         self.failures: list[tuple[str, BaseException]] = []
         """Messages and ticks that raised, in order."""
         self.invocations = 0
-        self.at_work = ""
-        """The stage whose invocation is under way."""
-        self.doing: Callable[[], None] | None = None
-        """The message being handled: called again, it is a second delivery."""
+        self.ended: Callable[[Invocation], None] = lambda invocation: None
+        """Told of each invocation that is over, whatever became of it."""
+        self._running = threading.local()
         self.commands: list[tuple[datetime, str]] = []
         """Keys under `control/` that wait for their delivery, and since when they may come."""
         environment = {
@@ -158,11 +170,15 @@ class Stack:
             lambda due: self.queues.waiting.append(Sent(queue, message, 0, due)),
         )
 
-    def step(self) -> None:
+    def repeat(self, invocation: Invocation) -> None:
+        """The same message once more. If that fails nothing comes back: it is one message, and its first delivery has it."""
+        self._try(invocation.stage, invocation.again, lambda due: None)
+
+    def step(self, seconds: float = TICK) -> None:
         """One minute: all due messages, then a tick."""
         while self.pump():
             pass
-        self.clock.advance(TICK)
+        self.clock.advance(seconds)
         self.tick()
         while self.pump():
             pass
@@ -211,6 +227,16 @@ class Stack:
         key = keys.outbox_folder(job.input.key, job.id) + name
         return [json.loads(line) for line in self.objects.body(key).split(b"\n") if line] if self.objects.keys(key) else []
 
+    @property
+    def invocation(self) -> Invocation | None:
+        """The one at work in this thread: its innermost, if it was made to wait for another."""
+        return getattr(self._running, "invocation", None)
+
+    @property
+    def at_work(self) -> str:
+        """The stage whose invocation is under way."""
+        return self.invocation.stage if self.invocation else ""
+
     # ---------------------------------------------------------------- how messages come and come back
 
     def _consumer(self, message: Message | Upload) -> Callable[[], None]:
@@ -229,15 +255,17 @@ class Stack:
 
     def _try(self, who: str, call: Callable[[], None], again: Callable[[datetime], None]) -> None:
         """One invocation. What fails comes `again` after the visibility timeout."""
-        outer, self.doing, self.at_work = (self.doing, self.at_work), call, who
         self.invocations += 1
+        outer = self.invocation
+        self._running.invocation = Invocation(self.invocations, who, self.clock.now(), call)
         try:
             call()
         except (Exception, Killed) as error:
             self.failures.append((who, error))
             again(self.clock.now() + timedelta(seconds=VISIBILITY))
         finally:
-            self.doing, self.at_work = outer
+            ended, self._running.invocation = self._running.invocation, outer
+            self.ended(ended)
 
 
 def row(custom_id: str | None = None, prompt: str = "Hello", **params: Any) -> bytes:

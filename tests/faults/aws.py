@@ -150,7 +150,7 @@ class Wire:
         client.meta.events.register("after-call.*.*", self._after)
 
     def _before(self, model: Any, **_: Any) -> None:
-        if self.stack is None or self.stack.doing is None:
+        if self.stack is None or self.stack.invocation is None:
             return
         if self._dead == self.stack.invocations:
             raise Killed
@@ -158,7 +158,7 @@ class Wire:
         self._maybe(after=False)
 
     def _after(self, model: Any, **_: Any) -> None:
-        if self.stack is not None and self.stack.doing is not None and self._dead is None:
+        if self.stack is not None and self.stack.invocation is not None and self._dead is None:
             self._maybe(after=True)
 
     def _maybe(self, *, after: bool) -> None:

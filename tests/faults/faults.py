@@ -40,9 +40,9 @@ def _time_out(stack: Stack) -> None:
 
 def _same_message(stack: Stack) -> None:
     """The queue delivers the message again while it is being handled."""
-    if stack.doing is not None:
+    if stack.invocation is not None:
         with suppress(BatchdropError):
-            stack.doing()
+            stack.invocation.again()
 
 
 def _everything(stack: Stack) -> None:
@@ -160,3 +160,6 @@ def faults_of(call: str) -> Iterator[Fault]:
     yield from _SPECIAL.get(call, ())
     if call.startswith(_AWS):
         yield from THROTTLES
+
+
+ALL_FAULTS = sorted({fault.name for call in (*_SPECIAL, *_AWS) for fault in faults_of(call)})

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from datetime import timedelta
 from functools import cache
 from itertools import islice
 from typing import NamedTuple
 
 from batchdrop.domain import keys
 from batchdrop.domain.errors import BatchdropError
-from batchdrop.domain.transitions import TERMINAL_JOB_STATES
 from tests.faults.faults import Fault, faults_of
+from tests.faults.promises import all_ended, paid_once
 from tests.faults.scenarios import SCENARIOS, Scenario
 from tests.stack import Killed, Stack
 
+_GRACE = timedelta(minutes=2)
 # Whatever happens once is over well within this time.
 MINUTES = 240
 
@@ -131,8 +133,8 @@ def judge(run: Run) -> list[str]:
     play(run.scenario, stack)
     stack.hooks.clear()
     wrong = [f"{finding.kind}: {finding.sentence} ({finding.batch}, line {finding.line})" for finding in stack.audit()]
-    wrong += [f"job {job.id} is still {job.state}" for job in stack.jobs() if job.state not in TERMINAL_JOB_STATES]
-    wrong += _statuses(stack)
+    wrong += all_ended(stack)
+    wrong += paid_once(stack, _GRACE)
     wrong += [f"{who} failed with {error!r}" for who, error in stack.failures if not isinstance(error, (BatchdropError, Killed))]
     if not harm.done:
         wrong.append("the fault never happened")
@@ -145,12 +147,3 @@ def judge_piece(piece: Piece) -> list[Outcome]:
     logging.disable(logging.CRITICAL)
     chosen = islice(runs(SCENARIOS[piece.scenario]), piece.first, None, piece.step)
     return [Outcome(run.fault.name, str(run), judge(run)) for run in chosen]
-
-
-def _statuses(stack: Stack) -> Iterator[str]:
-    """The last word to the user has to be the truth."""
-    for job in stack.jobs():
-        if job.state in TERMINAL_JOB_STATES:
-            shown = stack.document("status.json", job)["state"]
-            if shown != job.state:
-                yield f"status.json says {shown} of a job that is {job.state}"

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from batchdrop.domain.ids import parse_custom_id
 from tests.fakes.claude import greet
+from tests.faults.api import SlowApi
 from tests.stack import Stack, row
 
 RETRYABLE = ("overloaded_error", "api_error", "rate_limit_error", "timeout_error")
@@ -42,7 +43,8 @@ def fated(custom_id: str, params: dict[str, Any]) -> Mapping[str, object] | None
 
 def mixed_rows() -> bytes:
     """12 lines in batches of three: answers, retries, a blank line, and three rows that are never sent."""
-    lines = [row(f"row {i}", f"prompt {i}") for i in range(1, 13)]
+    words = {2: "busy", 3: "expires", 5: "silent", 6: "bad", 9: "hopeless", 11: "busy"}
+    lines = [row(f"row {i}", f"prompt {i} {words.get(i, 'ok')}") for i in range(1, 13)]
     lines[3] = b"not json"
     lines[6] = b""
     lines[7] = row("row 1")
@@ -61,9 +63,7 @@ class Scenario(NamedTuple):
 
 
 def _small_batches() -> Stack:
-    stack = Stack(max_requests=3)
-    stack.claude.answer = fated
-    return stack
+    return Stack(max_requests=3, api=SlowApi)
 
 
 def _mixed(stack: Stack) -> None:
@@ -72,9 +72,7 @@ def _mixed(stack: Stack) -> None:
 
 
 def _little_disk() -> Stack:
-    stack = Stack(max_requests=6, spool_bytes=700)
-    stack.claude.answer = fated
-    return stack
+    return Stack(max_requests=6, spool_bytes=700, api=SlowApi)
 
 
 def _compressed(stack: Stack) -> None:
@@ -92,16 +90,17 @@ def _canceled(stack: Stack) -> None:
 
 
 def _two_jobs() -> Stack:
-    stack = Stack(max_requests=3, queue_limit=4)
-    stack.claude.answer = fated
-    return stack
+    return Stack(max_requests=3, queue_limit=4, api=SlowApi)
 
 
 def _crowded(stack: Stack) -> None:
     """Two jobs share little room, so that batches have to wait."""
-    first = stack.drop("inbox/first.jsonl", b"\n".join(row(f"a {i}") for i in range(5)), deliver=False)
+    first = stack.drop("inbox/first.jsonl", b"\n".join(row(f"a {i}", f"first {i}") for i in range(5)), deliver=False)
     second = stack.drop(
-        "inbox/second.jsonl", b"\n".join(row(f"b {i}") for i in range(4)), {"batchdrop-priority": "high"}, deliver=False
+        "inbox/second.jsonl",
+        b"\n".join(row(f"b {i}", f"second {i}") for i in range(4)),
+        {"batchdrop-priority": "high"},
+        deliver=False,
     )
     stack.deliver(first)
     stack.deliver(second)

@@ -1,0 +1,82 @@
+"""The table as AWS promises it and no better: its index is late, and a transaction may meet another one."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from batchdrop.domain.errors import Throttled
+from batchdrop.domain.open_work import OpenWork, Place, place_of_batch, place_of_job
+from batchdrop.domain.records import Admission, Batch, Job
+from batchdrop.domain.transitions import Move
+from tests.fakes.clock import ManualClock
+from tests.fakes.hooks import Hooks, hooked
+from tests.fakes.ledger import FakeLedger
+
+type _Entry = tuple[datetime, Place | None, Job | Batch]
+
+
+class LateLedger(FakeLedger):
+    """`late`: each write is in the index at most so many seconds afterwards, every item by a time of its own.
+
+    `conflicts`: the share of commits that are answered like a transaction that met others until the adapter gave up.
+    """
+
+    def __init__(self, clock: ManualClock, hooks: Hooks, seed: int = 0) -> None:
+        super().__init__(hooks)
+        self.late = 0.0
+        self.conflicts = 0.0
+        self.fired = {"late": 0, "conflicts": 0}
+        self._clock = clock
+        self._draw = random.Random(f"ledger {seed}")
+        self._index: dict[object, list[_Entry]] = {}
+
+    @hooked
+    def list_open_batches(self, work: OpenWork, *, limit: int | None = None) -> Iterator[Batch]:
+        return iter([record for record in self._open(work) if isinstance(record, Batch)][:limit])
+
+    @hooked
+    def list_open_jobs(self, work: OpenWork, *, limit: int | None = None) -> Iterator[Job]:
+        return iter([record for record in self._open(work) if isinstance(record, Job)][:limit])
+
+    def _commit[R: (Job, Batch, Admission)](self, move: Move[R]) -> R:
+        if self.conflicts and self._draw.random() < self.conflicts:
+            self.fired["conflicts"] += 1
+            raise Throttled("the table was busy")
+        return super()._commit(move)
+
+    def _write(self, move: Move[Any]) -> Any:
+        written = super()._write(move)
+        match written:
+            case Job():
+                self._copy(written.id, place_of_job(written), written)
+            case Batch():
+                self._copy((written.job_id, written.name), place_of_batch(written), written)
+        return written
+
+    def _count(self, move: Move[Any]) -> None:
+        super()._count(move)
+        match move.after:
+            case Job(id=job_id) | Batch(job_id=job_id) if job_id in self.jobs:
+                self._copy(job_id, place_of_job(self.jobs[job_id]), self.jobs[job_id])
+
+    def _copy(self, key: object, place: Place | None, record: Job | Batch) -> None:
+        """Of one item the index shows every write in its order."""
+        entries = self._index.setdefault(key, [])
+        arrives = self._clock.now() + timedelta(seconds=self._draw.random() * self.late)
+        entries.append((max(arrives, entries[-1][0]) if entries else arrives, place, record))
+
+    def _open(self, work: OpenWork) -> list[Job | Batch]:
+        now = self._clock.now()
+        found: list[tuple[str, str, Job | Batch]] = []
+        for key, entries in self._index.items():
+            if entries[-1][0] > now:
+                self.fired["late"] += 1
+            while len(entries) > 1 and entries[1][0] <= now:
+                del entries[0]
+            arrives, place, record = entries[0]
+            if arrives <= now and place is not None and place.work is work:
+                found.append((place.due, str(key), record))
+        return [record for _, _, record in sorted(found, key=lambda one: one[:2])]

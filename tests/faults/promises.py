@@ -1,0 +1,194 @@
+"""What must be true after any run, whatever happened in it: the promise, asked of the outputs and of the API's own bill.
+
+Nothing here trusts Batchdrop's records: what a row is comes from the input, what was paid from the model of the API, what was
+delivered from the files in the outbox.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Set
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from batchdrop.domain.open_work import place_of_batch, place_of_job
+from batchdrop.domain.records import Job
+from batchdrop.domain.retries import retryable
+from batchdrop.domain.transitions import TERMINAL_JOB_STATES
+from tests.faults.api import SlowApi, Trace, answer_to, fate_of, prompt_of
+from tests.stack import Stack
+
+MAX_ATTEMPTS = 3
+
+
+class Exempt(NamedTuple):
+    """A second payment that no client of this API can rule out."""
+
+    name: str
+    reason: str
+    holds: Callable[[Trace, timedelta], bool]
+    """Of one of the batches that hold the row, and the grace of the stack."""
+
+
+UNAVOIDABLE = (
+    Exempt(
+        "listed after the grace",
+        "An accepted POST had no answer, and for longer than the grace the API listed no batch of it. "
+        "A create takes no idempotency key, so after some time it has to be sent again.",
+        lambda trace, grace: trace.unanswered and trace.listed_at - trace.posted_at > grace,
+    ),
+    Exempt(
+        "deleted before it was found",
+        "An accepted POST had no answer, and somebody with a key of the workspace deleted its batch.",
+        lambda trace, grace: trace.unanswered and trace.deleted_at is not None,
+    ),
+)
+
+
+class Allowed(NamedTuple):
+    """What a run may have done to rows besides their fate at the API. `steps`: the end of an earlier attempt will do."""
+
+    statuses: Set[str] = frozenset()
+    steps: bool = False
+
+
+def api_of(stack: Stack) -> SlowApi:
+    assert isinstance(stack.claude, SlowApi)
+    return stack.claude
+
+
+def paid_once(stack: Stack, grace: timedelta) -> Iterator[str]:
+    """Each row succeeds at most once, over all batches that were ever accepted."""
+    batches: dict[str, list[Trace]] = defaultdict(list)
+    for prompt, trace in api_of(stack).paid():
+        batches[prompt].append(trace)
+    asked_again = _asked_again(stack)
+    for prompt, traces in batches.items():
+        exempt = sum(any(one.holds(trace, grace) for one in UNAVOIDABLE) for trace in traces)
+        times = len(traces) - min(exempt, len(traces) - 1) - asked_again[prompt]
+        if times > 1:
+            yield f"row {prompt!r} was paid for {len(traces)} times: {', '.join(trace.held.id[-4:] for trace in traces)}"
+
+
+def rows_kept(stack: Stack, job: Job, allowed: Allowed) -> Iterator[str]:
+    """None lost, none invented, each with its own answer, its own id and an end that its fate allows; the counts add up."""
+    expected = dict(_expected(stack, job, allowed))
+    delivered: Counter[int] = Counter()
+    counts: Counter[str] = Counter()
+    for line, status, custom_id, text in _delivered(stack, job):
+        delivered[line] += 1
+        counts[status] += 1
+        if line not in expected:
+            yield f"{job.id}: line {line} is no row of the input"
+            continue
+        row = expected[line]
+        if status not in row.statuses:
+            yield f"{job.id}: line {line} ({row.prompt}) is {status}, not one of {sorted(row.statuses)}"
+        if status == "succeeded" and text != answer_to(row.prompt):
+            yield f"{job.id}: line {line} ({row.prompt}) has the answer {text!r}"
+        if status == "succeeded" and custom_id != row.custom_id:
+            yield f"{job.id}: line {line} has the custom_id {custom_id!r}, not {row.custom_id!r}"
+    yield from (f"{job.id}: line {line} is in the outputs {delivered[line]} times" for line in expected if delivered[line] != 1)
+    told = stack.document("manifest.json", job)["counts"]
+    if told != {"total": len(expected), **{name: counts[name] for name in told if name != "total"}}:
+        yield f"{job.id}: the manifest counts {told}; the files hold {dict(counts)} of {len(expected)} rows"
+
+
+def all_ended(stack: Stack) -> Iterator[str]:
+    """Every job has come to its end, says so, and has left nothing behind that another one would wait for."""
+    for job in stack.jobs():
+        if job.state not in TERMINAL_JOB_STATES:
+            states = Counter(str(batch.state) for batch in stack.batches(job))
+            yield f"job {job.id} is still {job.state}, its batches {dict(states)}"
+        elif (shown := stack.document("status.json", job)["state"]) != job.state:
+            yield f"status.json says {shown} of a job that is {job.state}"
+        if place := place_of_job(job):
+            yield f"job {job.id} is still listed as {place.work}"
+        for batch in stack.batches(job):
+            if place := place_of_batch(batch):
+                yield f"batch {batch.name} of {job.id} is still listed as {place.work}"
+    yield from (f"a message is left: {sent.message}" for sent in stack.queues.waiting)
+    if queued := stack.ledger.get_admission().queued:
+        yield f"{queued} requests still count as queued"
+
+
+# ---------------------------------------------------------------- what the input asks for
+
+
+class _Row(NamedTuple):
+    prompt: str
+    custom_id: str
+    statuses: Set[str]
+
+
+def _expected(stack: Stack, job: Job, allowed: Allowed) -> Iterator[tuple[int, _Row]]:
+    ids: set[str] = set()
+    for number, line in enumerate(_input_lines(stack, job), start=1):
+        if not line.strip():
+            continue
+        row = _parsed(line)
+        own = f"line-{number}" if row is None else str(row.get("custom_id", f"line-{number}"))
+        if row is None or own in ids:
+            yield number, _Row("", own, {"invalid"})
+            continue
+        ids.add(own)
+        prompt = prompt_of(row["params"])
+        yield number, _Row(prompt, own, _statuses(prompt, allowed))
+
+
+def _input_lines(stack: Stack, job: Job) -> list[bytes]:
+    with stack.objects.read(job.input) as stream:
+        body = stream.read()
+    return (gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body).split(b"\n")
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """The request of a line, or None if it is none: an oracle of its own, for the lines that these tests drop."""
+    try:
+        row: Any = json.loads(line)
+        return row if row["params"]["messages"] and row["params"]["max_tokens"] else None
+    except (ValueError, LookupError, TypeError):
+        return None
+
+
+def _statuses(prompt: str, allowed: Allowed) -> Set[str]:
+    """How a row may end. Without leave there is one way."""
+    steps: list[str] = []
+    fate = fate_of(prompt)
+    for attempt in range(MAX_ATTEMPTS):
+        outcome = fate[min(attempt, len(fate) - 1)]
+        steps.append(_status(outcome))
+        if not (outcome == "silent" or retryable(steps[-1], outcome)):
+            break
+    return {*(steps if allowed.steps else steps[-1:]), *allowed.statuses}
+
+
+def _status(outcome: str) -> str:
+    return {"succeeded": "succeeded", "expired": "expired", "lost": "missing", "silent": "missing"}.get(outcome, "errored")
+
+
+# ---------------------------------------------------------------- what the outbox holds
+
+
+def _delivered(stack: Stack, job: Job) -> Iterator[tuple[int, str, str, str]]:
+    """Line, status, custom id and text of every row in the outputs."""
+    for row in stack.lines("results.jsonl", job):
+        result: Mapping[str, Any] = row["result"]
+        text = result["message"]["content"][0]["text"] if result["type"] == "succeeded" else ""
+        yield row["line"], result["type"], row["custom_id"], text
+    for row in stack.lines("failed.jsonl", job):
+        yield row["_batchdrop"]["line"], row["_batchdrop"]["status"], str(row.get("custom_id", "")), ""
+
+
+def _asked_again(stack: Stack) -> Counter[str]:
+    """How often people have sent a row again whose paid answer was lost: its end says that it may be paid twice then."""
+    dropped: Counter[str] = Counter()
+    missing: Counter[str] = Counter()
+    for job in stack.jobs():
+        dropped.update(prompt_of(row["params"]) for line in _input_lines(stack, job) if (row := _parsed(line)))
+        for row in stack.lines("failed.jsonl", job):
+            if row["_batchdrop"]["status"] == "missing":
+                missing[prompt_of(row["params"])] += 1
+    return Counter({prompt: min(number, dropped[prompt] - 1) for prompt, number in missing.items()})

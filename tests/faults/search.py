@@ -1,0 +1,163 @@
+"""Random trials by hypothesis, around each thing that can happen; one that breaks a promise is shrunk to the least that does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from tests.faults.faults import ALL_FAULTS
+from tests.faults.happenings import (
+    OUTAGES,
+    REFUSALS,
+    STAGES,
+    Again,
+    Beside,
+    Command,
+    Conflicts,
+    Deletion,
+    Harm,
+    Late,
+    LateIndex,
+    Lost,
+    Outage,
+    Refusal,
+    Stranger,
+    Switched,
+    Unanswered,
+)
+from tests.faults.trial import File, Happening, Result, Trial, played
+
+type Some = st.SearchStrategy[tuple[Happening, ...]]
+"""Happenings that belong together; the first is the one they are counted as."""
+
+_CALL = st.integers(0, 200)
+_CREATE = st.integers(0, 3)
+_MINUTE = st.integers(0, 8)
+_LENGTH = st.sampled_from([2, 20, 120, 600])
+_SECONDS = st.sampled_from([120, 840, 3600, 86_400])
+_LATE_CREATION = st.sampled_from([10, 200, 800, 3000])
+_AFTER_THE_END = st.sampled_from([0, 5, 60])
+_COMMANDS = ("cancel", "retry", "approve")
+
+
+def _stranger(*, forges: bool = False, deletes: st.SearchStrategy[int | None] = st.none()) -> Some:  # noqa: B008 - never changed
+    """At the moment of a POST that has no answer."""
+    return st.builds(
+        lambda create, first, deletes, seconds: (Stranger(create, first, forges, deletes), Unanswered(create, seconds)),
+        _CREATE,
+        st.booleans(),
+        deletes,
+        st.none() | st.just(0) | _LATE_CREATION,
+    )
+
+
+def _beside(first: str, second: str, calls: st.SearchStrategy[int | None]) -> Some:
+    # A command is short.
+    call = st.integers(0, 5 if first == "control" else 10)
+    both = st.builds(Beside, st.just(first), call, st.just(second), calls, st.sampled_from([0, 10, 45]))
+    command = st.builds(Command, st.sampled_from(_COMMANDS), st.integers(0, 20), st.integers(0, 1))
+    return st.tuples(both, command) if first == "control" else st.tuples(both)
+
+
+def _with_cancel(one: st.SearchStrategy[Happening]) -> Some:
+    return st.tuples(one, st.builds(Command, st.just("cancel"), st.integers(0, 3)))
+
+
+def _kinds() -> dict[str, Some]:
+    """By the name it is counted as."""
+    outage = (_MINUTE, _LENGTH, st.sampled_from([0, 5, 14]))
+    alone: dict[str, st.SearchStrategy[Happening]] = {
+        **{f"fault: {name}": st.builds(Harm, st.just(name), _CALL) for name in ALL_FAULTS},
+        "create lost": st.builds(Unanswered, _CREATE, st.none()),
+        "create accepted, unanswered": st.builds(Unanswered, _CREATE),
+        "create accepted late": st.builds(Unanswered, _CREATE, _LATE_CREATION),
+        "message lost": st.builds(Lost, st.integers(0, 12)),
+        **{f"outage: {name.rstrip('.')}": st.builds(Outage, st.just(name), *outage) for name in OUTAGES},
+        **{f"refused: {kind}": st.builds(Refusal, st.just(kind), st.integers(0, 1), _LENGTH) for kind in REFUSALS},
+        **{f"switch: {to}": st.builds(Switched, st.just(to), st.integers(0, 2), _LENGTH) for to in ("pause", "stop")},
+        **{f"late: {what}": st.builds(Late, st.just(what), _SECONDS) for what in ("list", "status", "counts", "results")},
+        "late: index": st.builds(LateIndex, _SECONDS),
+        "transaction conflicts": st.builds(Conflicts, st.integers(5, 40)),
+        "our batch is deleted": st.builds(Deletion, _CREATE, _AFTER_THE_END),
+        **{f"command: {name}": st.builds(Command, st.just(name), _MINUTE) for name in _COMMANDS},
+        **{
+            f"delivered again: {queue}": st.builds(Again, st.just(queue), st.integers(0, 20))
+            for queue in ("plan", "submit", "collect", "finish")
+        },
+    }
+    pairs = [(first, second) for first in STAGES for second in ("again", *STAGES)]
+    return {
+        **{name: st.tuples(one) for name, one in alone.items()},
+        "outage: claude.cancel": _with_cancel(st.builds(Outage, st.just("claude.cancel"), st.just(0), _LENGTH)),
+        "fault: refused": _with_cancel(st.builds(Harm, st.just("refused"), st.integers(0, 60))),
+        "outage: claude.retrieve": st.tuples(
+            st.builds(Outage, st.just("claude.retrieve"), *outage), st.builds(Late, st.just("list"), st.just(86_400))
+        ),
+        "a stranger": _stranger(),
+        "a stranger forges ids": _stranger(forges=True),
+        "a stranger deletes its batch": _stranger(deletes=_AFTER_THE_END),
+        "a stranger forges ids and deletes its batch": _stranger(forges=True, deletes=_AFTER_THE_END),
+        **{f"{first} beside {second}": _beside(first, second, st.none()) for first, second in pairs},
+        **{f"{first} beside {second}, by turns": _beside(first, second, st.integers(0, 20)) for first, second in pairs},
+    }
+
+
+KINDS = _kinds()
+"""Everything that can happen."""
+
+_FATES = st.lists(
+    st.sampled_from(["ok", "ok", "ok", "ok", "busy", "expires", "hopeless", "bad", "silent", "garbage", "twice", "blank"]),
+    min_size=1,
+    max_size=8,
+)
+_FILES = st.lists(
+    st.builds(
+        lambda fates, at, priority, packed: File(("ok", *fates), at, priority, packed),
+        _FATES,
+        st.sampled_from([0, 1, 5, 12, 25]),
+        st.sampled_from(["normal", "high", "low"]),
+        st.booleans(),
+    ),
+    min_size=1,
+    max_size=2,
+)
+
+
+def trials(kind: Some) -> st.SearchStrategy[Trial]:
+    """Trials in which happenings of a kind meet others."""
+    others = st.lists(st.one_of(*KINDS.values()), max_size=2)
+    return st.builds(
+        lambda files, these, others, *sizes: Trial((replace(files[0], at=0), *files[1:]), sum(others, these), *sizes),
+        _FILES,
+        kind,
+        others,
+        st.integers(1, 4),
+        st.sampled_from([4, 1000]),
+        st.sampled_from([60, 60, 60, 900, 7200]),
+        st.integers(0, 1_000_000),
+    )
+
+
+def search(kind: str, number: int, chance: int, judge: Callable[[Result], None]) -> None:
+    """Plays so many trials, the same for the same `chance`. Raises what `judge` raises, of the least trial that makes it so."""
+
+    @seed(chance)
+    @settings(
+        max_examples=number,
+        deadline=None,
+        database=None,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(trials(KINDS[kind]))
+    def one(trial: Trial) -> None:
+        judge(played(trial))
+
+    one()
+
+
+def keeps_every_promise(result: Result) -> None:
+    assert result.broken == [], f"{result.trial}\n" + "\n".join(result.broken)

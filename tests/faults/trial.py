@@ -1,0 +1,349 @@
+"""One run: files, and what happens to them. Printed, a trial is the Python that plays it again."""
+
+from __future__ import annotations
+
+import gzip
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, dataclass, fields, replace
+from datetime import timedelta
+from typing import NamedTuple
+
+from batchdrop.domain.errors import BatchdropError
+from batchdrop.domain.messages import Message, Queue, Upload
+from batchdrop.domain.transitions import TERMINAL_JOB_STATES
+from tests.fakes.objects import FakeObjects
+from tests.faults.api import SlowApi
+from tests.faults.ledger import LateLedger
+from tests.faults.promises import Allowed, all_ended, api_of, paid_once, rows_kept
+from tests.faults.threads import Asides
+from tests.stack import BUCKET, Killed, Stack, row
+
+GRACE = timedelta(minutes=15)
+# How the world is harmed is over by then, unless a happening takes longer.
+_PLAYED = 60
+# Once the world is healthy: every message that was lost is sent again within 6 hours, for each of four stages and three attempts.
+_PATIENCE = timedelta(hours=6 * 4 * 3)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A record that shows only what differs from the usual, as Python."""
+
+    def __repr__(self) -> str:
+        given = [
+            repr(getattr(self, field.name)) if field.default is MISSING else f"{field.name}={getattr(self, field.name)!r}"
+            for field in fields(self)
+            if field.default is MISSING or getattr(self, field.name) != field.default
+        ]
+        return f"{type(self).__name__}({', '.join(given)})"
+
+
+@dataclass(frozen=True, repr=False)
+class File(Shown):
+    """`fates`: a word for each line, of `api.FATES`, or `garbage`, `twice` (a custom id that was there) or `blank`."""
+
+    fates: tuple[str, ...]
+    at: int = 0
+    """The minute in which it is dropped."""
+    priority: str = "normal"
+    packed: bool = False
+
+    def body(self, name: str) -> bytes:
+        lines = [self._line(name, number, fate) for number, fate in enumerate(self.fates, start=1)]
+        body = b"\n".join(lines) + b"\n"
+        return gzip.compress(body, mtime=0) if self.packed else body
+
+    def _line(self, name: str, number: int, fate: str) -> bytes:
+        match fate:
+            case "garbage":
+                return b"not json"
+            case "blank":
+                return b""
+            case "twice":
+                return row("the same", f"{name} {number} ok")
+            case _:
+                return row(None if number % 3 == 0 else f"{name} row {number}", f"{name} {number} {fate}")
+
+
+@dataclass(frozen=True, repr=False)
+class Happening(Shown):
+    """Something that happens to a stack. What it does not override does not concern it."""
+
+    @property
+    def name(self) -> str:
+        """What it is counted as."""
+        raise NotImplementedError
+
+    def span(self) -> tuple[int, int]:
+        """The minutes in which it begins and is over."""
+        return 0, 0
+
+    def patience(self) -> timedelta:
+        """How much longer a job may take because of it, once the world is healthy again."""
+        return timedelta()
+
+    def allows(self) -> Allowed:
+        return Allowed()
+
+    def begin(self, play: Play) -> None: ...
+
+    def minute(self, play: Play) -> None:
+        """Before every step."""
+
+    def before(self, play: Play, call: str) -> None: ...
+
+    def after(self, play: Play, call: str) -> None: ...
+
+    def heal(self, play: Play) -> None: ...
+
+
+@dataclass(frozen=True, repr=False)
+class Trial(Shown):
+    files: tuple[File, ...]
+    happenings: tuple[Happening, ...] = ()
+    max_requests: int = 3
+    queue_limit: int = 1000
+    batch_seconds: int = 60
+    """Until a batch has ended at the API."""
+    seed: int = 0
+
+
+class Play:
+    """A trial under way: the stack, and what of the trial has come true."""
+
+    def __init__(self, trial: Trial) -> None:
+        self.trial = trial
+        self.fired: Counter[str] = Counter()
+        self.happened: set[Happening] = set()
+        self.calls = 0
+        self.uploads: list[Upload] = []
+        self.messages: list[tuple[Queue, Message]] = []
+        """Everything that was ever sent: a queue may deliver it again."""
+        self.asides = Asides()
+        self.armed: Happening | None = None
+        """What has still to happen after the call that is under way."""
+        self.creates = -1
+        """The number of the last create."""
+        self.deletions: list[tuple[str, int]] = []
+        """Batches that somebody will delete, so many minutes after their end."""
+        self._dead: set[int] = set()
+        self.busy = False
+        self.stack = Stack(
+            max_requests=trial.max_requests,
+            queue_limit=trial.queue_limit,
+            grace=int(GRACE.total_seconds()),
+            parts=lambda clock, hooks: (FakeObjects(clock, hooks, bucket=BUCKET), LateLedger(clock, hooks, trial.seed)),
+            api=lambda clock, hooks: SlowApi(clock, hooks, seed=trial.seed, seconds=trial.batch_seconds),
+        )
+        self.stack.hooks.before = self._before
+        self.stack.hooks.after = self._after
+        self.stack.ended = self.asides.go_on_after
+
+    @property
+    def api(self) -> SlowApi:
+        return api_of(self.stack)
+
+    @property
+    def ledger(self) -> LateLedger:
+        assert isinstance(self.stack.ledger, LateLedger)
+        return self.stack.ledger
+
+    @property
+    def minutes(self) -> float:
+        """Since the beginning."""
+        return (self.stack.clock.now() - self._began).total_seconds() / 60
+
+    @property
+    def posted_requests(self) -> int:
+        """Requests of the batch that was last about to be created."""
+        posted = [(batch.intent_at, batch.requests) for batch in self.ledger.stored.values() if batch.intent_at is not None]
+        return max(posted)[1]
+
+    # ---------------------------------------------------------------- what happenings do
+
+    def fire(self, happening: Happening) -> None:
+        """It has come true."""
+        self.fired[happening.name] += 1
+        self.happened.add(happening)
+
+    def once(self, happening: Happening) -> bool:
+        """Whether this is its first time."""
+        if happening in self.happened:
+            return False
+        self.fire(happening)
+        return True
+
+    def aside(self, act: Callable[[], None]) -> None:
+        """Somebody else's doing in the middle of a call: it is not interrupted in turn."""
+        if self.busy:
+            return
+        self.busy = True
+        try:
+            act()
+        finally:
+            self.busy = False
+
+    def delivery(self, stage: str) -> Callable[[], None] | None:
+        """Something for that stage to do: what waits for it, else what it was told last. None if it was never told anything."""
+        stack = self.stack
+        match stage:
+            case "again":
+                invocation = stack.invocation
+                return (lambda: stack.repeat(invocation)) if invocation else None
+            case "poll":
+                return stack.tick
+            case "control":
+                jobs = stack.jobs()
+                return (lambda: stack.command("cancel", jobs[-1].id)) if jobs else None
+            case "plan" if self.uploads:
+                return lambda: stack.deliver(self.uploads[-1])
+            case _:
+                told = [message for queue, message in self.messages if queue == stage]
+                waiting = stack.queues.take(Queue(stage))
+                message = waiting or (told[-1] if told else None)
+                return (lambda: stack.receive(Queue(stage), message)) if message else None
+
+    # ---------------------------------------------------------------- the run
+
+    def run(self) -> None:
+        self._began = self.stack.clock.now()
+        for happening in self.trial.happenings:
+            happening.begin(self)
+        over = max((happening.span()[1] for happening in self.trial.happenings), default=0)
+        while self.minutes < over or not (self.minutes >= _PLAYED or self._is_over()):
+            self._minute(self._next_step())
+        self._heal()
+        until = self.stack.clock.now() + sum((one.patience() for one in self.trial.happenings), _PATIENCE)
+        pause = 60.0
+        while self.stack.clock.now() < until and not self._is_over():
+            self._minute(pause)
+            pause = min(pause * 1.25, 6 * 3600.0)
+        self.stack.hooks.clear()
+
+    def _minute(self, seconds: float) -> None:
+        for number, file in enumerate(self.trial.files):
+            if number == len(self.uploads) and self.minutes >= file.at:
+                body = file.body(f"file{number}")
+                key, about = f"inbox/file{number}.jsonl", {"batchdrop-priority": file.priority}
+                self.uploads.append(self.stack.drop(key, body, about, deliver=False))
+                self.stack.deliver(self.uploads[-1])
+        for happening in self.trial.happenings:
+            happening.minute(self)
+        self._delete()
+        self.stack.step(seconds)
+        self._deliver_retries()
+
+    def _next_step(self) -> float:
+        """A minute at first; later up to an hour, but never past the beginning or the end of anything."""
+        moments = [moment for happening in self.trial.happenings for moment in happening.span()]
+        moments += [file.at for file in self.trial.files]
+        left = min((moment - self.minutes for moment in moments if moment > self.minutes), default=60.0)
+        usual = 1.0 if self.minutes < _PLAYED / 2 else 5.0 if self.minutes < 3 * _PLAYED else 60.0
+        return max(min(left, usual), 0.1) * 60
+
+    def _delete(self) -> None:
+        now = self.stack.clock.now()
+        for api_id, minutes in list(self.deletions):
+            if now >= self.api.traces[api_id].held.ends_at + timedelta(minutes=minutes):
+                self.api.delete(api_id)
+                self.deletions.remove((api_id, minutes))
+
+    def _deliver_retries(self) -> None:
+        """What a command drops into the inbox is an upload like any other."""
+        known = {upload.key for upload in self.uploads}
+        for key in self.stack.objects.keys("inbox/"):
+            if key not in known:
+                ref = self.stack.objects.head(key).ref
+                now = self.stack.clock.now()
+                self.uploads.append(Upload(key=key, version_id=ref.version_id, etag=ref.etag, size=ref.size, at=now))
+                self.stack.deliver(self.uploads[-1])
+
+    def _is_over(self) -> bool:
+        stack = self.stack
+        return (
+            len(self.uploads) >= len(self.trial.files)
+            and not (stack.queues.waiting or stack.commands)
+            and all(job.state in TERMINAL_JOB_STATES for job in stack.ledger.jobs.values())
+            and len(stack.ledger.jobs) >= len(self.uploads)
+        )
+
+    def _heal(self) -> None:
+        for happening in self.trial.happenings:
+            happening.heal(self)
+        self.asides.finish()
+        self.stack.hooks.before = self._before_healthy
+        self.stack.hooks.after = lambda call: None
+
+    # ---------------------------------------------------------------- every call that leaves a process
+
+    def _before(self, call: str) -> None:
+        self._before_healthy(call)
+        self.asides.pause()
+        self.calls += 1
+        if call == "claude.create":
+            self.creates += 1
+        self._act(lambda happening: happening.before(self, call))
+
+    def _after(self, call: str) -> None:
+        if call == "queues.send":
+            sent = self.stack.queues.waiting[-1]
+            if not isinstance(sent.message, Upload):
+                self.messages.append((sent.queue, sent.message))
+        self._act(lambda happening: happening.after(self, call))
+
+    def _before_healthy(self, call: str) -> None:
+        """A process that was killed does nothing any more, nor does one whose time is over."""
+        invocation = self.stack.invocation
+        if invocation is None:
+            return
+        invocation.calls += 1
+        late = (self.stack.clock.now() - invocation.began).total_seconds() > self.stack.timeout
+        if late or invocation.number in self._dead:
+            self._dead.add(invocation.number)
+            raise Killed
+
+    def _act(self, tell: Callable[[Happening], None]) -> None:
+        if self.stack.invocation is None:
+            return
+        number = self.stack.invocation.number
+        try:
+            for happening in self.trial.happenings:
+                tell(happening)
+        except Killed:
+            self._dead.add(number)
+            raise
+
+    # ---------------------------------------------------------------- what came of it
+
+    def broken(self) -> Iterator[str]:
+        """The promises that this run broke."""
+        stack = self.stack
+        yield from all_ended(stack)
+        yield from paid_once(stack, GRACE)
+        allowed = self._allowed()
+        for job in stack.jobs():
+            if job.state in TERMINAL_JOB_STATES:
+                yield from rows_kept(stack, job, allowed)
+        for who, error in stack.failures:
+            if not isinstance(error, (BatchdropError, Killed)):
+                yield f"{who} failed with {error!r}"
+
+    def _allowed(self) -> Allowed:
+        leave = [happening.allows() for happening in self.happened]
+        return Allowed(frozenset[str]().union(*(one.statuses for one in leave)), any(one.steps for one in leave))
+
+
+class Result(NamedTuple):
+    trial: Trial
+    """With those happenings that came true: none of them, and it is no run."""
+    fired: frozenset[str]
+    """Their names."""
+    broken: list[str]
+
+
+def played(trial: Trial) -> Result:
+    play = Play(trial)
+    play.run()
+    came_true = tuple(happening for happening in trial.happenings if happening in play.happened)
+    return Result(replace(trial, happenings=came_true), frozenset(play.fired), list(play.broken()))
