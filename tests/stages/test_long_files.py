@@ -101,8 +101,8 @@ class Watcher:
     def _called(self, name: str) -> None:
         if self._stack.at_work != Queue.plan:
             return
-        if self._stack.doing is not self._doing:
-            self._doing = self._stack.doing
+        if self._stack.invocation is not self._doing:
+            self._doing = self._stack.invocation
             self._invocations.append([])
         calls = self._invocations[-1]
         earlier = len(self.reading()) - ("objects.read" in calls)
