@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from batchdrop.domain import refusals
 from batchdrop.domain.errors import Refused
 from batchdrop.domain.open_work import OpenWork
+from batchdrop.domain.records import Streak
 from batchdrop.domain.refusals import Cause
 from batchdrop.domain.transitions import BATCH_EDGES, JOB_EDGES
 from batchdrop.formats import lines, rawjson
@@ -20,6 +20,7 @@ from batchdrop.formats.lines import Line
 from batchdrop.reports import sentences
 from local.stages import STAGES
 from tests.docs.pages import METRICS, ROOT, code, commands, first_cells, section, table_rows
+from tests.fakes.clock import START
 from tests.template import facts
 from tests.template.facts import of_type
 
@@ -95,6 +96,8 @@ def test_quoted_sentences_exist() -> None:
     quoted = {text.replace("...", "").strip() for text in re.findall(r'"([^"\n]+)"', cells)}
     said = [text for text in vars(sentences).values() if isinstance(text, str)]
     said.append(sentences.blocked(Refused("no", status=401, kind="authentication_error"), Cause.key))
+    streak = Streak(error_type="invalid_request_error", message="no", since=START, next_at=START)
+    said.append(sentences.refused_so_far(streak))
     said += [path.read_text() for path in (ROOT / "local").glob("*.py")]
     assert len(quoted) > 1
     assert sorted(text for text in quoted if not any(text in one for one in said)) == []
@@ -123,7 +126,6 @@ def test_constants_of_the_limits() -> None:
     assert f"| one line | {lines.MAX_LINE_BYTES:,} bytes |" in text
     assert f"| nesting of a line | {rawjson.MAX_DEPTH} |" in text
     assert f"| one number | {rawjson.MAX_NUMBER_CHARS:,} characters" in text
-    assert f"| splits of refused batches | {refusals.MAX_SPLITS} in a job |" in text
 
 
 def test_how_many_run_at_once() -> None:

@@ -201,7 +201,7 @@ class Tour:
 
     def _refusals(self) -> None:
         """The last one blocks everything for minutes, so it comes last."""
-        self._claude.fault("refuse", "create", status=400, times=None)
+        self._claude.fault("refuse", "create", status=413, times=None)
         self._drop("inbox/split.jsonl", [row("one"), row("two")])
         self._until_quiet()
         self._claude.clear_faults()

@@ -14,7 +14,20 @@ from msgspec.structs import replace
 
 from batchdrop.domain import transitions
 from batchdrop.domain.errors import LostRace
-from batchdrop.domain.records import Admission, Batch, BatchState, Checkpoint, Counts, Job, JobState, Part, RowStatus, Unsent
+from batchdrop.domain.records import (
+    Admission,
+    Batch,
+    BatchState,
+    Checkpoint,
+    Counts,
+    Job,
+    JobState,
+    Part,
+    RefusedAs,
+    RowStatus,
+    Streak,
+    Unsent,
+)
 from batchdrop.domain.transitions import (
     BATCH_EDGES,
     JOB_EDGES,
@@ -31,6 +44,7 @@ from tests.fakes.clock import START
 from tests.fakes.ledger import FakeLedger
 
 LATER = START + timedelta(minutes=5)
+STREAK = Streak(status=400, error_type="invalid_request_error", message="no", refusals=2, since=START, next_at=LATER)
 WHY = Unsent(status=RowStatus.canceled, error_type="canceled", message="because")
 PART = Part(key="work/part", lines=1, size=100, crc64nvme="0" * 16)
 
@@ -44,6 +58,9 @@ JOBS: dict[str, Callable[[Job], Move[Job]]] = {
     "rejected": lambda one: transitions.rejected(one, "why", now=LATER),
     "cancel_requested": lambda one: transitions.cancel_requested(one, "why"),
     "noted": lambda one: transitions.noted(one, "a note"),
+    "refused_again": lambda one: transitions.refused_again(one, STREAK),
+    "tried": lambda one: transitions.tried(one, "a batch", next_at=LATER),
+    "streak_ended": lambda one: transitions.streak_ended(one, now=LATER, words_of_the_account=""),
     "finishing": lambda one: transitions.finishing(one, now=LATER),
     "finished": lambda one: transitions.finished(one, now=LATER),
     "job_message_repeated": lambda one: transitions.job_message_repeated(one, now=LATER),
@@ -60,7 +77,7 @@ BATCHES: dict[str, Callable[[Batch, Job], Move[Batch]]] = {
     "ruled_out": lambda one, _: transitions.ruled_out(one, ("api-other",)),
     "refused": lambda one, _: transitions.refused(one, not_before=LATER),
     "released": lambda one, _: transitions.released(one),
-    "split": lambda one, _: transitions.split(one, half_of(one)),
+    "split": lambda one, _: transitions.split(one, half_of(one), (RefusedAs(words="no", since=START),)),
     "unsent": lambda one, _: transitions.unsent(one, WHY, now=LATER),
     "canceling": lambda one, _: transitions.canceling(one),
     "ended": lambda one, _: transitions.ended(one, ended_at=LATER, created_at=START, result_lines=one.requests, now=LATER),

@@ -142,6 +142,33 @@ class Checkpoint(Record, frozen=True, kw_only=True):
     """Number of the line behind it."""
 
 
+class RefusedAs(Record, frozen=True, kw_only=True):
+    """In which words the API refuses a batch, and since when: a batch that was cut in two hands this on to both."""
+
+    words: str
+    since: datetime
+
+
+class Streak(Record, frozen=True, kw_only=True):
+    """Refusals of a job's batches in a row: none was accepted since the first of them."""
+
+    status: int | None = None
+    """Of the last one, as its type and message."""
+    error_type: str
+    message: str
+    refusals: int = 0
+    """Those of which nobody knows yet whether they are about rows of the job or about the account."""
+    since: datetime
+    next_at: datetime | None = None
+    """If set, the job waits: one batch is tried, not before this."""
+    trying: str = ""
+    """The name of that batch."""
+
+    @property
+    def waits(self) -> bool:
+        return self.next_at is not None
+
+
 class Job(Record, frozen=True, kw_only=True):
     """One dropped object version.
 
@@ -180,6 +207,11 @@ class Job(Record, frozen=True, kw_only=True):
     """When the message of the next step (plan, finish) was last sent."""
     repairs: int = 0
     """How often `poll` sent that message again."""
+    streak: Streak | None = None
+    accepted_at: datetime | None = None
+    """When the API last accepted a batch after it had refused one."""
+    words_of_the_account: str = ""
+    """In these it refused everything for long, and then no more: so they are not about rows."""
     revision: int = 0
 
     counts: Counts = Counts()
@@ -219,6 +251,8 @@ class Batch(Record, frozen=True, kw_only=True):
     not_before: datetime | None = None
     refusals: int = 0
     """Definite refusals so far in a row."""
+    refused_as: tuple[RefusedAs, ...] = ()
+    """The latest last."""
     intent_at: datetime | None = None
     """Written before the POST."""
     lease_until: datetime | None = None

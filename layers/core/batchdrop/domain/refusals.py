@@ -6,10 +6,12 @@ It is refused for the account as a whole (`cause_of`), for something in this bat
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from batchdrop.domain.errors import Refused
+from batchdrop.domain.records import Batch, Job, RefusedAs, Streak
 
 
 class Cause(StrEnum):
@@ -49,8 +51,13 @@ BACKOFF_MOST = timedelta(minutes=15)
 RETRY_AFTER_MOST = timedelta(hours=6)
 PROBE_EVERY = timedelta(minutes=5)
 
-# Finding one bad row among 100,000 takes 17 cuts. A job that needs more than this is refused for a reason common to its rows.
-MAX_SPLITS = 64
+# A job of which everything is refused, and nobody knows why: so many tries find a good row, if there are many, within minutes.
+_TRIES_WITHOUT_PAUSE = 16
+_LONGEST_PAUSE = timedelta(hours=6)
+_GIVE_UP_AFTER = timedelta(days=7)
+_NAMES_A_REQUEST = re.compile(r"requests\.\d+\b")
+_NUMBER = re.compile(r"\d+")
+_WORDS_KEPT = 5
 
 
 def cause_of(refusal: Refused) -> Cause | None:
@@ -73,3 +80,79 @@ def waiting_time(refusal: Refused, refusals: int) -> timedelta:
     if refusal.retry_after is not None:
         return min(timedelta(seconds=max(refusal.retry_after, 1.0)), RETRY_AFTER_MOST)
     return min(BACKOFF_FIRST * float(2 ** min(refusals, 10)), BACKOFF_MOST)
+
+
+# ---------------------------------------------------------------- of rows, or of the account in words that nobody knows
+
+
+def is_of_a_row(refusal: Refused) -> bool:
+    """Whether it says so itself: it names a request (`requests.3.custom_id: ...`), or there are too many bytes."""
+    return refusal.status == 413 or _NAMES_A_REQUEST.match(str(refusal)) is not None
+
+
+def refused_as(batch: Batch, refusal: Refused, now: datetime) -> tuple[RefusedAs, ...]:
+    """What the batch was refused as so far, this refusal last."""
+    words = _words(refusal.status, refusal.kind, str(refusal))
+    before = next((one for one in batch.refused_as if one.words == words), RefusedAs(words=words, since=now))
+    others = [one for one in batch.refused_as if one.words != words]
+    return (*others[1 - _WORDS_KEPT :], before)
+
+
+def is_at_fault(refused: RefusedAs, job: Job) -> bool:
+    """Refused in the same words before and after another batch of the job was accepted: that is about rows."""
+    return job.accepted_at is not None and job.accepted_at > refused.since and refused.words != job.words_of_the_account
+
+
+def one_more(streak: Streak | None, refusal: Refused, now: datetime) -> Streak:
+    """The second one in a row makes the job wait."""
+    refusals = 1 + (streak.refusals if streak is not None else 0)
+    pause = timedelta() if is_over(streak, now) else _pause(refusals)
+    return Streak(
+        status=refusal.status,
+        error_type=refusal.kind,
+        message=str(refusal),
+        refusals=refusals,
+        since=streak.since if streak is not None and streak.refusals else now,
+        next_at=None if pause is None else now + pause,
+    )
+
+
+def none_of_its_own(refusal: Refused, now: datetime) -> Streak:
+    """After a refusal of the account: the job shows what the API said."""
+    return Streak(status=refusal.status, error_type=refusal.kind, message=str(refusal), since=now)
+
+
+def is_over(streak: Streak | None, now: datetime) -> bool:
+    """Whether batches that are refused now end with all their rows, so that every job ends."""
+    return streak is not None and streak.refusals > 0 and now >= ends_at(streak)
+
+
+def ends_at(streak: Streak) -> datetime:
+    return streak.since + _GIVE_UP_AFTER
+
+
+def words_of_the_account(streak: Streak) -> str:
+    """Of one that ends with an accepted batch: its words, if it was so long that they cannot have been about rows."""
+    is_long = streak.refusals > _TRIES_WITHOUT_PAUSE
+    return _words(streak.status, streak.error_type, streak.message) if is_long else ""
+
+
+def next_to_try(waiting: Iterable[Batch]) -> Batch | None:
+    """The batch of a job that waits with the best prospects: a row alone, or the largest, from which a refusal cuts one row.
+
+    So every second try is a row from another place; those that were refused before come last.
+    """
+    return min(waiting, key=lambda batch: (batch.refusals, batch.requests != 1, -batch.requests), default=None)
+
+
+def _words(status: int | None, error_type: str, message: str) -> str:
+    """Without numbers: a position in the body differs from one piece to the next."""
+    return _NUMBER.sub("0", f"{status} {error_type}: {message}")
+
+
+def _pause(refusals: int) -> timedelta | None:
+    if refusals == 1:
+        return None
+    if refusals <= _TRIES_WITHOUT_PAUSE:
+        return timedelta()
+    return min(PROBE_EVERY * 2.0 ** min(refusals - _TRIES_WITHOUT_PAUSE - 1, 10), _LONGEST_PAUSE)

@@ -29,7 +29,9 @@ from batchdrop.domain.records import (
     ObjectRef,
     Part,
     Record,
+    RefusedAs,
     Span,
+    Streak,
     Unsent,
     Usage,
 )
@@ -218,6 +220,24 @@ def noted(job: Job, note: str) -> Move[Job]:
     return Move(job, replace(job, note=note))
 
 
+@_job_edge(JobState.running)
+def refused_again(job: Job, streak: Streak) -> Move[Job]:
+    return Move(job, replace(job, streak=streak))
+
+
+@_job_edge(JobState.running)
+def tried(job: Job, batch: str, *, next_at: datetime) -> Move[Job]:
+    """While it waits: one batch goes, and the next one not before `next_at`. Only as a part of `admitted`."""
+    return Move(job, replace(job, streak=job.streak and replace(job.streak, trying=batch, next_at=next_at)))
+
+
+@_job_edge(JobState.running)
+def streak_ended(job: Job, *, now: datetime, words_of_the_account: str) -> Move[Job]:
+    """The API has accepted a batch again."""
+    words = words_of_the_account or job.words_of_the_account
+    return Move(job, replace(job, streak=None, accepted_at=now, words_of_the_account=words))
+
+
 @_job_edge(JobState.running, to=(JobState.finishing,))
 def finishing(job: Job, *, now: datetime) -> Move[Job]:
     """Only as a part of `collected`. `repairs` counts anew: the message of `finish` has not been repeated yet."""
@@ -254,13 +274,14 @@ def added(batch: Batch) -> Move[Batch]:
 
 
 @_batch_edge(BatchState.ready)
-def admitted(batch: Batch, *, now: datetime, queue_limit: int) -> Move[Batch]:
-    """Takes capacity, and goes to `submit`."""
+def admitted(batch: Batch, *, now: datetime, queue_limit: int, tried: Move[Job] | None = None) -> Move[Batch]:
+    """Takes capacity, and goes to `submit`. `tried`: the move of a job that waits, of which no other batch goes now."""
     return Move(
         batch,
         replace(batch, admitted_at=now, message_sent_at=now, repairs=0),
         counters=Counters(queued=batch.requests),
         guard=Guard(job_state=JobState.running, queue_limit=queue_limit),
+        also=() if tried is None else (tried,),
         messages=(_submit(batch),),
     )
 
@@ -318,9 +339,9 @@ def ruled_out(batch: Batch, api_ids: tuple[str, ...]) -> Move[Batch]:
 
 
 @_batch_edge(BatchState.submitting, to=(BatchState.ready,))
-def refused(batch: Batch, *, not_before: datetime | None = None) -> Move[Batch]:
-    """A definite no that says nothing about its rows: it can be sent again later."""
-    after = replace(_waiting(batch), refusals=batch.refusals + 1)
+def refused(batch: Batch, *, not_before: datetime | None = None, refused_as: tuple[RefusedAs, ...] = ()) -> Move[Batch]:
+    """A definite no, after which it can be sent again. `refused_as` is left out if it says nothing about its rows."""
+    after = replace(_waiting(batch), refusals=batch.refusals + 1, refused_as=refused_as or batch.refused_as)
     if not_before is not None:
         after = replace(after, not_before=not_before)
     return Move(batch, after, counters=Counters(queued=-batch.requests))
@@ -333,24 +354,24 @@ def released(batch: Batch) -> Move[Batch]:
 
 
 class Half(NamedTuple):
-    """The first half of a batch, in case it has to be cut in two."""
+    """The first piece of a batch, in case it has to be cut in two: half of it, or a row alone."""
 
     next_line: int
-    """Line of the first request of the second half."""
+    """Line of the first request of the second piece."""
     next_start: int
     """Byte offset of that line in the source."""
     requests: int
     invalid: int
     body_bytes: int
-    """Size of a body of the first half alone."""
+    """Size of a body of the first piece alone."""
     rest_body_bytes: int
-    """Size of a body of the second half alone."""
+    """Size of a body of the second piece alone."""
 
 
 @_batch_edge(BatchState.submitting, to=(BatchState.ready,))
-def split(batch: Batch, half: Half) -> Move[Batch]:
-    """Refused as a whole: the batch keeps its first half, and a new one gets the rest."""
-    waiting = replace(_waiting(batch), refusals=batch.refusals + 1)
+def split(batch: Batch, half: Half, refused_as: tuple[RefusedAs, ...]) -> Move[Batch]:
+    """Refused as a whole: the batch keeps its first piece, and a new one gets the rest. Neither was refused itself so far."""
+    waiting = replace(_waiting(batch), refusals=0, refused_as=refused_as)
     first = replace(
         waiting,
         span=replace(batch.span, end=half.next_start),

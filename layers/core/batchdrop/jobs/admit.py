@@ -13,6 +13,7 @@ from batchdrop.domain.admission import AdmissionLimits, Capacity, Fit, is_due, i
 from batchdrop.domain.errors import LostRace
 from batchdrop.domain.open_work import OpenWork
 from batchdrop.domain.records import Batch, Job, JobState
+from batchdrop.domain.transitions import Move
 from batchdrop.jobs.commit import Commit
 from batchdrop.ports import Clock, Ledger, Switch, SwitchState
 
@@ -45,34 +46,45 @@ class Admit(msgspec.Struct, frozen=True, kw_only=True):
             return 0
         admission = self.ledger.get_admission()
         capacity = Capacity(admission, self.limits, now)
-        runs: dict[str, bool] = {}
+        jobs: dict[str, Job | None] = {}
         admitted = 0
-        for batch in waiting:
+        for first in waiting:
             if capacity.used_up:
                 break
-            if not is_due(batch, now) or not self._runs(batch.job_id, runs):
+            job = self._running(first.job_id, jobs)
+            if job is None or not is_due(first, now):
                 continue
+            batch, tried = first, None
+            if job.streak is not None and job.streak.next_at is not None:
+                jobs[job.id] = None  # one batch of it at most
+                if now < job.streak.next_at and not admission.blocked:
+                    continue
+                batch = self._next_to_try(job, now) or first
+                tried = transitions.tried(job, batch.name, next_at=now + refusals.PROBE_EVERY)
             fit = capacity.judge(batch)
             if fit is Fit.holds:
                 break
-            if fit is Fit.goes and self._take(batch, capacity, now):
+            if fit is Fit.goes and self._take(batch, capacity, now, tried):
                 admitted += 1
         if admitted and admission.blocked:
             with suppress(LostRace):  # the probe was answered meanwhile, or another poller sent one too
                 self.commit(transitions.probed(admission, next_at=now + refusals.PROBE_EVERY))
         return admitted
 
-    def _take(self, batch: Batch, capacity: Capacity, now: datetime) -> bool:
+    def _next_to_try(self, job: Job, now: datetime) -> Batch | None:
+        return refusals.next_to_try(one for one in self.ledger.list_batches(job.id) if is_waiting(one) and is_due(one, now))
+
+    def _take(self, batch: Batch, capacity: Capacity, now: datetime, tried: Move[Job] | None) -> bool:
         """`now` is before the admission record was read: only a batch admitted after a block counts as its probe."""
         try:
-            self.commit(transitions.admitted(batch, now=now, queue_limit=capacity.queue_limit(batch)))
+            self.commit(transitions.admitted(batch, now=now, queue_limit=capacity.queue_limit(batch), tried=tried))
         except LostRace:
             return False
         capacity.take(batch)
         return True
 
-    def _runs(self, job_id: str, known: dict[str, bool]) -> bool:
+    def _running(self, job_id: str, known: dict[str, Job | None]) -> Job | None:
         if job_id not in known:
             job = self.ledger.get_job(job_id)
-            known[job_id] = job is not None and job.state is JobState.running and not job.cancel_requested
+            known[job_id] = job if job is not None and job.state is JobState.running and not job.cancel_requested else None
         return known[job_id]

@@ -7,8 +7,8 @@ and, for a repeated custom id, the check of the plan stage.
 from __future__ import annotations
 
 from batchdrop.domain.errors import Refused
-from batchdrop.domain.records import Job, JobState
-from batchdrop.domain.refusals import Cause
+from batchdrop.domain.records import Job, JobState, Streak
+from batchdrop.domain.refusals import Cause, ends_at
 
 # ---------------------------------------------------------------- where a job stands
 
@@ -36,7 +36,19 @@ def state_of(job: Job, notice: str = "") -> str:
         case JobState.canceled:
             text = canceled(job)
     unsent = job.state in (JobState.planning, JobState.running) and job.batches_ended < max(job.batches_total, 1)
-    return " ".join(part for part in (text, notice if unsent else "", job.note) if part)
+    streak = refused_so_far(job.streak) if job.state is JobState.running and job.streak is not None else ""
+    return " ".join(part for part in (text, streak, notice if unsent else "", job.note) if part)
+
+
+def refused_so_far(streak: Streak) -> str:
+    answer = f"{streak.status} {streak.error_type} ({streak.message})"
+    if not streak.waits:
+        return f"Anthropic refused a part of this file: {answer}."
+    return (
+        f"Since {streak.since:%Y-%m-%d %H:%M} UTC Anthropic has refused every part of this file that was sent: {answer}. "
+        "One part at a time is tried until one is accepted. "
+        f"Rows that are still refused on {ends_at(streak):%Y-%m-%d} end as errored and are not billed."
+    )
 
 
 def done(job: Job) -> str:

@@ -7,6 +7,7 @@ a definite answer is left to `poll` to reconcile.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 _WRITE_BYTES = 1 << 16
 # Two POSTs (the second with a key just replaced) and what follows them fit into the time left.
 _POST_SHARE = 0.4
+# A job may be changed by others at the same moment.
+_LOOKS = 5
 
 
 class _Body(NamedTuple):
@@ -63,14 +66,16 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
             return
         if job.cancel_requested:
             self.cancel_batch(batch)
-        elif job.state is JobState.running and self._may_spend(batch):
+        elif job.state is JobState.running and self._may_spend(batch, job):
             self._submit(batch, job, deadline)
         else:
             self.commit(transitions.put_back(batch))
         self.publish(message.job_id)
 
-    def _may_spend(self, batch: Batch) -> bool:
+    def _may_spend(self, batch: Batch, job: Job) -> bool:
         """Asked again right before spending: the switch or the API may have said no since the batch was admitted."""
+        if job.streak is not None and job.streak.waits and job.streak.trying != batch.name:
+            return False
         return self.switch.state() is SwitchState.run and may_be_sent(batch, self.ledger.get_admission(), self.clock.now())
 
     # ------------------------------------------------------------ the POST
@@ -80,7 +85,7 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
             try:
                 body = self._render(batch, job, folder / "body.json")
             except ObjectGone:
-                self._end(batch, "input_deleted", sentences.INPUT_DELETED)
+                self._unsent(batch, "input_deleted", sentences.INPUT_DELETED)
                 return
             intended = self._intend(batch, deadline)
             try:
@@ -103,9 +108,18 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
         admission = self.ledger.get_admission()
         if admission.blocked or admission.throttles:
             self._tell(transitions.cleared(admission))
-        job = self.ledger.get_job(batch.job_id)
+        job = self._end_streak(batch.job_id)
         if job is not None and job.cancel_requested:
             self.cancel_batch(accepted)
+
+    def _end_streak(self, job_id: str) -> Job | None:
+        def ended(job: Job) -> Move[Job] | None:
+            if job.streak is None:
+                return None
+            words = refusals.words_of_the_account(job.streak)
+            return transitions.streak_ended(job, now=self.clock.now(), words_of_the_account=words)
+
+        return self._change(job_id, ended)
 
     # ------------------------------------------------------------ refusals
 
@@ -128,19 +142,47 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
     def _block(self, batch: Batch, refusal: Refused, cause: refusals.Cause) -> None:
         now = self.clock.now()
         self.commit(transitions.refused(batch))
+        self._change(batch.job_id, lambda job: transitions.refused_again(job, refusals.none_of_its_own(refusal, now)))
         sentence = sentences.blocked(refusal, cause)
         admission = self.ledger.get_admission()
         self._tell(transitions.blocked(admission, sentence, now=now, probe_at=now + refusals.PROBE_EVERY))
 
     def _isolate(self, batch: Batch, job: Job, body: _Body, refusal: Refused) -> None:
-        """Cuts the batch in two. Rows of a later attempt were accepted before, so there a cut would find nothing."""
-        if body.half is not None and batch.attempt == 1 and job.splits < refusals.MAX_SPLITS:
-            self.commit(transitions.split(batch, body.half))
+        """Cuts the batch in two, until a row that is at fault for sure stands alone and ends."""
+        now = self.clock.now()
+        refused_as = refusals.refused_as(batch, refusal, now)
+        job = self.ledger.get_job(batch.job_id) or job
+        # Rows of a later attempt were accepted before: a cut would find nothing.
+        can_be_isolated = batch.attempt == 1 or batch.requests == 1
+        sure = can_be_isolated and (refusals.is_of_a_row(refusal) or refusals.is_at_fault(refused_as[-1], job))
+        if (sure and batch.requests == 1) or (not sure and refusals.is_over(job.streak, now)):
+            self._end(batch, refusal)
+        elif body.half is not None and batch.attempt == 1:
+            self.commit(transitions.split(batch, body.half, refused_as))
         else:
-            self._end(batch, refusal.kind, sentences.refused(refusal))
+            self.commit(transitions.refused(batch, refused_as=refused_as))
+        if not sure:
+            # It shows when another batch of the job is accepted.
+            self._change(batch.job_id, lambda job: transitions.refused_again(job, refusals.one_more(job.streak, refusal, now)))
 
-    def _end(self, batch: Batch, error_type: str, message: str) -> None:
-        """Ends every row of the batch as errored, unsent."""
+    def _change(self, job_id: str, edge: Callable[[Job], Move[Job] | None]) -> Job | None:
+        """The job after that, or as it is if the edge leads nowhere; whoever changes it meanwhile goes first."""
+        job = self.ledger.get_job(job_id)
+        for _ in range(_LOOKS):
+            move = edge(job) if job is not None and job.state is JobState.running else None
+            if move is None:
+                break
+            try:
+                return self.commit(move)
+            except LostRace:
+                job = self.ledger.get_job(job_id)
+        return job
+
+    def _end(self, batch: Batch, refusal: Refused) -> None:
+        self._unsent(batch, refusal.kind, sentences.refused(refusal))
+
+    def _unsent(self, batch: Batch, error_type: str, message: str) -> None:
+        """Ends every row of the batch as errored."""
         why = Unsent(status=RowStatus.errored, error_type=error_type, message=message)
         self.commit(transitions.unsent(batch, why, now=self.clock.now()))
 
@@ -155,7 +197,9 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
     def _render(self, batch: Batch, job: Job, path: Path) -> _Body:
         """Splices the `params` of every valid row, byte for byte, into a request body on disk."""
         with path.open("wb", buffering=_WRITE_BYTES) as out, line_blocks_of(self.objects, batch) as blocks:
-            body = BodyWriter(out, job.token, batch.attempt, middle=batch.requests // 2)
+            # Of a job that waits, a refusal cuts off one row: it tells soonest whether all of them are refused.
+            waits = job.streak is not None and job.streak.waits
+            body = BodyWriter(out, job.token, batch.attempt, middle=1 if waits else batch.requests // 2)
             for block in blocks:
                 _add(body, block)
             body.close()
