@@ -121,7 +121,7 @@ def functions(record: type[Job | Batch | Admission]) -> set[str]:
 def test_every_edge_has_exactly_one_function_and_every_function_is_an_edge() -> None:
     assert set(JOB_EDGES) == functions(Job) == set(JOBS)
     assert set(BATCH_EDGES) == functions(Batch) == set(BATCHES)
-    assert functions(Admission) == {"throttled", "blocked", "probed", "cleared", "noticed"}
+    assert functions(Admission) == {"throttled", "suspected", "blocked", "probed", "cleared", "noticed"}
 
 
 def start_of(name: str, state: JobState | BatchState, edges: Mapping[str, Edge]) -> Any:

@@ -8,6 +8,7 @@ with time.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -49,6 +50,12 @@ def may_be_sent(batch: Batch, admission: Admission, now: datetime) -> bool:
     if not admission.blocked or admission.blocked_at is None or batch.admitted_at is None:
         return True
     return batch.admitted_at > admission.blocked_at  # the probe
+
+
+def for_a_probe(waiting: Iterable[Batch], admission: Admission) -> list[Batch]:
+    """Jobs that were not refused first, then those refused longest ago: one job's rows do not speak for the others."""
+    turn = {job_id: number for number, job_id in enumerate(admission.refused_jobs)}
+    return sorted(waiting, key=lambda batch: turn.get(batch.job_id, -1))
 
 
 class AdmissionLimits(NamedTuple):

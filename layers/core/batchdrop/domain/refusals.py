@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from batchdrop.domain.errors import Refused
-from batchdrop.domain.records import Batch, Job, RefusedAs, Streak
+from batchdrop.domain.records import Admission, Batch, Job, RefusedAs, Streak
 
 
 class Cause(StrEnum):
@@ -36,6 +36,8 @@ _CAUSE_BY_CODE = {
     "enforced_spend_limit_reached": Cause.spend_limit,
     "contract_spend_limit_reached": Cause.contract,
 }
+# They may also be about one row: a file, a model or a beta that the workspace may not use, or does not have.
+_PERHAPS_OF_A_ROW = frozenset({Cause.permission, Cause.address})
 # How the message of a 400 without a code begins (anthropic-sdk-typescript#618, anthropic-sdk-python#1646). What a message quotes
 # of a request never stands at its beginning, so no row can be mistaken for one of these.
 _CAUSE_BY_WORDS = (
@@ -68,6 +70,15 @@ def cause_of(refusal: Refused) -> Cause | None:
         words = str(refusal).lower()
         return next((cause for pattern, cause in _CAUSE_BY_WORDS if pattern.match(words)), None)
     return _CAUSE_BY_STATUS.get(refusal.status or 0)
+
+
+def may_be_of_a_row(cause: Cause) -> bool:
+    return cause in _PERHAPS_OF_A_ROW
+
+
+def concerns_all(job_id: str, admission: Admission) -> bool:
+    """Whether what may also be about a row was met by two jobs, with no batch accepted in between."""
+    return bool(admission.blocked) or any(other != job_id for other in admission.refused_jobs)
 
 
 def is_of_this_batch(refusal: Refused) -> bool:

@@ -553,6 +553,9 @@ def _collect(batch: Batch) -> Message:
 
 # ---------------------------------------------------------------- the admission record
 
+# Bounds the record. Probes take turns among so many jobs.
+_REFUSED_JOBS_KEPT = 20
+
 
 @_admission_edge
 def throttled(admission: Admission, *, until: datetime) -> Move[Admission]:
@@ -561,9 +564,16 @@ def throttled(admission: Admission, *, until: datetime) -> Move[Admission]:
 
 
 @_admission_edge
-def blocked(admission: Admission, sentence: str, *, now: datetime, probe_at: datetime) -> Move[Admission]:
+def suspected(admission: Admission, job_id: str) -> Move[Admission]:
+    """A batch of this job was refused: perhaps every batch will be. A second job will tell."""
+    return Move(admission, replace(admission, refused_jobs=_with_latest(admission.refused_jobs, job_id)))
+
+
+@_admission_edge
+def blocked(admission: Admission, sentence: str, job_id: str, *, now: datetime, probe_at: datetime) -> Move[Admission]:
     """No batch will be accepted until somebody acts."""
-    return Move(admission, replace(admission, blocked=sentence, blocked_at=now, probe_at=probe_at))
+    refused_jobs = _with_latest(admission.refused_jobs, job_id)
+    return Move(admission, replace(admission, blocked=sentence, blocked_at=now, probe_at=probe_at, refused_jobs=refused_jobs))
 
 
 @_admission_edge
@@ -575,11 +585,16 @@ def probed(admission: Admission, *, next_at: datetime) -> Move[Admission]:
 @_admission_edge
 def cleared(admission: Admission) -> Move[Admission]:
     """A batch was accepted: nothing stands in the way any more."""
-    open_again = replace(admission, blocked="", blocked_at=None, probe_at=None, throttles=0, throttled_until=None)
-    return Move(admission, open_again)
+    unblocked = replace(admission, blocked="", blocked_at=None, probe_at=None, refused_jobs=())
+    return Move(admission, replace(unblocked, throttles=0, throttled_until=None))
 
 
 @_admission_edge
 def noticed(admission: Admission, notice: str) -> Move[Admission]:
     """What waiting jobs tell about why they wait."""
     return Move(admission, replace(admission, notice=notice))
+
+
+def _with_latest(jobs: tuple[str, ...], job_id: str) -> tuple[str, ...]:
+    others = [other for other in jobs if other != job_id]
+    return (*others[1 - _REFUSED_JOBS_KEPT :], job_id)

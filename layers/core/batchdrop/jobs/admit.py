@@ -9,7 +9,7 @@ from datetime import datetime
 import msgspec
 
 from batchdrop.domain import refusals, transitions
-from batchdrop.domain.admission import AdmissionLimits, Capacity, Fit, is_due, is_waiting
+from batchdrop.domain.admission import AdmissionLimits, Capacity, Fit, for_a_probe, is_due, is_waiting
 from batchdrop.domain.errors import LostRace
 from batchdrop.domain.open_work import OpenWork
 from batchdrop.domain.records import Batch, Job, JobState
@@ -48,7 +48,7 @@ class Admit(msgspec.Struct, frozen=True, kw_only=True):
         capacity = Capacity(admission, self.limits, now)
         jobs: dict[str, Job | None] = {}
         admitted = 0
-        for first in waiting:
+        for first in for_a_probe(waiting, admission) if admission.blocked else waiting:
             if capacity.used_up:
                 break
             job = self._running(first.job_id, jobs)

@@ -106,17 +106,23 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
         accepted = self.commit(transitions.accepted(batch, answer.id, created_at=answer.created_at))
         log.info("batch accepted", extra=_names(batch) | {"api_id": answer.id, "requests": batch.requests})
         admission = self.ledger.get_admission()
-        if admission.blocked or admission.throttles:
+        if admission.blocked or admission.throttles or admission.refused_jobs:
             self._tell(transitions.cleared(admission))
+        for other in admission.refused_jobs:
+            if other != batch.job_id:
+                self._end_streak(other, accepted_itself=False)
+                self.publish(other)
         job = self._end_streak(batch.job_id)
         if job is not None and job.cancel_requested:
             self.cancel_batch(accepted)
 
-    def _end_streak(self, job_id: str) -> Job | None:
+    def _end_streak(self, job_id: str, *, accepted_itself: bool = True) -> Job | None:
+        """If another job was accepted, and this one is refused again as before, then it is for its rows."""
+
         def ended(job: Job) -> Move[Job] | None:
             if job.streak is None:
                 return None
-            words = refusals.words_of_the_account(job.streak)
+            words = refusals.words_of_the_account(job.streak) if accepted_itself else ""
             return transitions.streak_ended(job, now=self.clock.now(), words_of_the_account=words)
 
         return self._change(job_id, ended)
@@ -127,12 +133,15 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
         # Without the API's own words: they may quote the request.
         log.warning("create refused", extra=_names(batch) | {"status": refusal.status, "kind": refusal.kind})
         cause = refusals.cause_of(refusal)
-        if cause is not None:
-            self._block(batch, refusal, cause)
-        elif refusals.is_of_this_batch(refusal):
-            self._isolate(batch, job, body, refusal)
-        else:
+        if cause is None and not refusals.is_of_this_batch(refusal):
             self._wait(batch, refusal)
+        elif cause is None or refusals.may_be_of_a_row(cause):
+            self._isolate(batch, job, body, refusal, cause)
+        else:
+            self.commit(transitions.refused(batch))
+            streak = refusals.none_of_its_own(refusal, self.clock.now())
+            self._change(batch.job_id, lambda job: transitions.refused_again(job, streak))
+            self._block(batch, refusal, cause)
 
     def _wait(self, batch: Batch, refusal: Refused) -> None:
         until = self.clock.now() + refusals.waiting_time(refusal, batch.refusals)
@@ -141,13 +150,10 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
 
     def _block(self, batch: Batch, refusal: Refused, cause: refusals.Cause) -> None:
         now = self.clock.now()
-        self.commit(transitions.refused(batch))
-        self._change(batch.job_id, lambda job: transitions.refused_again(job, refusals.none_of_its_own(refusal, now)))
-        sentence = sentences.blocked(refusal, cause)
-        admission = self.ledger.get_admission()
-        self._tell(transitions.blocked(admission, sentence, now=now, probe_at=now + refusals.PROBE_EVERY))
+        admission, sentence = self.ledger.get_admission(), sentences.blocked(refusal, cause)
+        self._tell(transitions.blocked(admission, sentence, batch.job_id, now=now, probe_at=now + refusals.PROBE_EVERY))
 
-    def _isolate(self, batch: Batch, job: Job, body: _Body, refusal: Refused) -> None:
+    def _isolate(self, batch: Batch, job: Job, body: _Body, refusal: Refused, cause: refusals.Cause | None) -> None:
         """Cuts the batch in two, until a row that is at fault for sure stands alone and ends."""
         now = self.clock.now()
         refused_as = refusals.refused_as(batch, refusal, now)
@@ -155,15 +161,22 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
         # Rows of a later attempt were accepted before: a cut would find nothing.
         can_be_isolated = batch.attempt == 1 or batch.requests == 1
         sure = can_be_isolated and (refusals.is_of_a_row(refusal) or refusals.is_at_fault(refused_as[-1], job))
+        admission = self.ledger.get_admission()
+        concerns_all = cause is not None and not sure and refusals.concerns_all(batch.job_id, admission)
         if (sure and batch.requests == 1) or (not sure and refusals.is_over(job.streak, now)):
             self._end(batch, refusal)
-        elif body.half is not None and batch.attempt == 1:
+        elif body.half is not None and batch.attempt == 1 and not concerns_all:
             self.commit(transitions.split(batch, body.half, refused_as))
         else:
             self.commit(transitions.refused(batch, refused_as=refused_as))
-        if not sure:
-            # It shows when another batch of the job is accepted.
-            self._change(batch.job_id, lambda job: transitions.refused_again(job, refusals.one_more(job.streak, refusal, now)))
+        if sure:
+            return
+        # It shows when another batch of the job is accepted.
+        self._change(batch.job_id, lambda job: transitions.refused_again(job, refusals.one_more(job.streak, refusal, now)))
+        if cause is not None and concerns_all:
+            self._block(batch, refusal, cause)
+        elif cause is not None:
+            self._tell(transitions.suspected(admission, batch.job_id))
 
     def _change(self, job_id: str, edge: Callable[[Job], Move[Job] | None]) -> Job | None:
         """The job after that, or as it is if the edge leads nowhere; whoever changes it meanwhile goes first."""
