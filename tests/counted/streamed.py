@@ -1,5 +1,5 @@
 """Plan, submit and collect of one generated file in this process: `python -m tests.counted.streamed FOLDER ROWS` prints its peak
-memory in bytes.
+memory in bytes. In place of ROWS `crowded` is a file of the lines that would take most memory if they were decoded.
 
 Objects are files, and answers are made while they are read, so that nothing but the stages can hold on to rows.
 """
@@ -9,12 +9,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count, repeat
 from pathlib import Path
 from typing import BinaryIO
 
 from batchdrop.domain.errors import ObjectGone
 from batchdrop.domain.messages import CollectBatch, Queue, Upload
 from batchdrop.domain.records import Batch, BatchState, ObjectRef
+from batchdrop.formats.lines import MAX_LINE_BYTES
 from batchdrop.ports import ApiBatch, ApiCounts, ApiPage, ObjectInfo
 from bench import files
 from bench.process import peak_bytes
@@ -27,6 +29,7 @@ from tests.stack import Stack
 _LEAST_ROW_BYTES = 900
 KEY = "inbox/rows.jsonl"
 _TEXT = b"This answer is filler. " * 40
+_GOOD = b'"model":"claude-haiku-4-5","max_tokens":5,"messages":[{"role":"user","content":"x"}]'
 _ANSWER = (
     b'{"custom_id":"%s-1-%d","result":{"type":"succeeded","message":{"model":"claude-haiku-4-5","content":[{"type":"text","text":"'
     + _TEXT
@@ -35,7 +38,7 @@ _ANSWER = (
 
 
 class Files(FakeObjects):
-    """The fake, but the input is a file on disk and what is written as a stream is counted and forgotten."""
+    """The fake, but the input is a file on disk, and parts of the output are counted and forgotten."""
 
     def __init__(self, clock: ManualClock, file: Path) -> None:
         super().__init__(clock)
@@ -57,7 +60,8 @@ class Files(FakeObjects):
         return file
 
     def writer(self, key: str, *, content_type: str = "application/jsonl", once: bool = False) -> FakeWriter:
-        return _Sink(self, key, content_type, once=once)
+        kind = FakeWriter if "/invalid-" in key else _Sink
+        return kind(self, key, content_type, once=once)
 
 
 class _Sink(FakeWriter):
@@ -74,6 +78,8 @@ class Api(FakeClaude):
         self.batch: Batch | None = None
         self.token = ""
         self.received = 0
+        self.invalid_lines = 0
+        """At the start of the file; they are not sent."""
 
     def create(self, body: Path, *, within: float = 600.0) -> ApiBatch:
         self.received = body.stat().st_size
@@ -82,7 +88,7 @@ class Api(FakeClaude):
     @contextmanager
     def results(self, api_id: str) -> Iterator[Iterator[bytes]]:
         assert self.batch is not None
-        lines = range(self.batch.last_line, self.batch.first_line - 1, -1)
+        lines = range(self.batch.last_line, self.batch.first_line + self.invalid_lines - 1, -1)
         yield (_ANSWER % (self.token.encode(), line) for line in lines)
 
     def page(self, after: str | None = None) -> ApiPage:
@@ -94,7 +100,40 @@ class Api(FakeClaude):
         return ApiBatch(id="msgbatch_1", status=status, counts=counts, created_at=self._clock.now())
 
 
-def run(file: Path) -> tuple[int, int]:
+def write_crowded(path: Path) -> int:
+    """Lines just below the longest that is read, and a good row. Returns how many lines come before that."""
+    frames = [
+        (b"{", b'"params":{' + _GOOD + b"}}", _members),
+        (b'{"params":{', _GOOD + b"}}", _members),
+        (b'{"params":{', _GOOD + b"}}", _repeated),
+        (b'{"params":{"model":"m","max_tokens":5,"messages":[', b"{}]}}", _messages),
+    ]
+    with path.open("wb") as file:
+        for start, end, filling in frames:
+            file.write(start)
+            size = len(start) + len(end)
+            for piece in filling():
+                if (size := size + len(piece)) > MAX_LINE_BYTES:
+                    break
+                file.write(piece)
+            file.write(end + b"\n")
+        file.write(b'{"params":{' + _GOOD + b"}}\n")
+    return len(frames)
+
+
+def _members() -> Iterator[bytes]:
+    return (b'"%x":0,' % number for number in count())
+
+
+def _repeated() -> Iterator[bytes]:
+    return repeat(b'"":0,')
+
+
+def _messages() -> Iterator[bytes]:
+    return repeat(b"{},")
+
+
+def run(file: Path, invalid_lines: int = 0) -> tuple[int, int]:
     """Bytes of the request body and of the results."""
     stack = Stack(
         max_requests=100_000,
@@ -110,6 +149,7 @@ def run(file: Path) -> tuple[int, int]:
     objects, api = stack.objects, stack.claude
     assert isinstance(objects, Files)
     assert isinstance(api, Api)
+    api.invalid_lines = invalid_lines
     ref = objects.ref
     stack.deliver(Upload(key=KEY, version_id="1", etag="1", size=ref.size, at=stack.clock.now()))
     (api.batch,), api.token = stack.batches(), stack.job().token
@@ -123,13 +163,17 @@ def run(file: Path) -> tuple[int, int]:
     return api.received, objects.streamed
 
 
-def main(folder: Path, rows: int) -> None:
-    received, streamed = run(files.write_rows(folder / "rows.jsonl", rows))
-    # The body and the results have every row, or nothing was streamed.
-    assert received > rows * _LEAST_ROW_BYTES
-    assert streamed > rows * len(_TEXT)
+def main(folder: Path, rows: str) -> None:
+    file = folder / "rows.jsonl"
+    if rows == "crowded":
+        run(file, write_crowded(file))
+    else:
+        received, streamed = run(files.write_rows(file, int(rows)))
+        # The body and the results have every row, or nothing was streamed.
+        assert received > int(rows) * _LEAST_ROW_BYTES
+        assert streamed > int(rows) * len(_TEXT)
     print(peak_bytes())
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), sys.argv[2])

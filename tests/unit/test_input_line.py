@@ -161,6 +161,9 @@ BAD: list[tuple[bytes | str, str, str]] = [
     (with_params(messages="{}"), "invalid_messages", "an object"),
     (with_params(messages='["hi"]'), "invalid_messages", "not an object"),
     (with_params(messages='[{"role":"user"},null]'), "invalid_messages", "not an object"),
+    # more than any request has
+    ("{" + ",".join(f'"f{number}":1' for number in range(101)) + "}", "too_many_fields", "100 fields"),
+    (with_params(**{f"p{number}": "1" for number in range(198)}), "too_many_params", "200 fields"),
     # what a batch refuses
     (with_params(stream="true"), "unsupported_parameter", "params.stream"),
     (with_params(stream="1"), "unsupported_parameter", "params.stream"),
@@ -191,6 +194,42 @@ def test_a_line_over_the_bound() -> None:
     assert isinstance(invalid, InvalidLine)
     assert (invalid.type, is_object(source)) == ("line_too_long", False)
     assert "300,000,001 bytes" in invalid.message
+
+
+def crowded(members: int) -> str:
+    return ",".join(f'"k{number}":0' for number in range(members))
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (f'{{{crowded(300_000)},"params":GOOD}}', "too_many_fields"),
+        (f"{{{','.join(['1:2'] * 300_000)}}}", "not_json"),
+        (with_params(x="1", metadata=f"{{{crowded(300_000)}}}").replace('"metadata":{', "")[:-2] + "}", "too_many_params"),
+        (with_params(messages=f"[{','.join(['{}'] * 100_001)}]"), "too_many_messages"),
+        (with_params(messages=f"[{','.join(['[]'] * 100_001)}]"), "too_many_messages"),
+    ],
+)
+def test_what_would_fill_the_memory_is_counted_before_it_is_decoded(data: str, kind: str) -> None:
+    invalid = REQUESTS.check(line(data))
+    assert isinstance(invalid, InvalidLine)
+    assert invalid.type == kind
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        with_params(messages=f"[{','.join(['{"role":"user","content":[{"type":"text","text":"a: {}"}]}'] * 100_000)}]"),
+        with_params(**{f"p{number}": "1" for number in range(197)}),
+        with_params(system='"' + '{ 12:30 \\"x\\": {' * 200_000 + '"'),
+        with_params(tools=f'[{{"input_schema":{{{crowded(300_000)}}}}}]'),
+    ],
+    ids=["messages", "params", "text", "a schema"],
+)
+def test_as_much_as_the_api_takes_is_a_row(data: str) -> None:
+    row = REQUESTS.check(line(data))
+    assert isinstance(row, Row)
+    assert b'"params":' + row.params in data.encode()
 
 
 # ---------------------------------------------------------------- any line at all

@@ -74,6 +74,14 @@ def test_depth_is_exact_where_it_could_matter(value: Any, extra: int, brackets: 
     assert rawjson.depth(data) == 1 + extra + levels(value)
 
 
+@given(st.lists(VALUES, max_size=8), st.integers(0, 8))
+def test_elements_and_members_are_counted_up_to_a_bound(values: list[Any], most: int) -> None:
+    objects = [value for value in values if isinstance(value, list | dict)]
+    assert rawjson.has_more_objects(json.dumps(values).encode(), most) == (len(objects) > most)
+    repeated = ",".join(f'"key":{json.dumps(value)}' for value in values)
+    assert rawjson.has_more_members(f"{{{repeated}}}".encode(), most) == (len(values) > most)
+
+
 @pytest.mark.parametrize(
     "number",
     [

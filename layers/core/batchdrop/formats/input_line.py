@@ -51,6 +51,15 @@ _NOTE_FRAME = len(b'"_batchdrop":,')
 _SHORTEST_REPEAT = len(b',"params":0')
 # No model generates that many, and the sum over a batch stays within 64 bits.
 _MAX_MAX_TOKENS = 999_999_999
+# Far beyond any request, and little to hold: decoded, a member takes some 200 bytes and an empty message 50, so that a line of
+# nothing else would take up to 0.9 GB.
+_MOST_FIELDS = 100
+_MOST_PARAMS = 200
+# Anthropic, "Messages": a request has at most 100,000 messages.
+_MOST_MESSAGES = 100_000
+# What is decoded before it is counted, to some 40 MB. A shorter line cannot hold more: a member takes five bytes with its comma.
+_MOST_COMMAS = 200_000
+_DENSE_BYTES = 5 * _MOST_COMMAS
 _CUSTOM_ID_HASH_BYTES = 16
 # Of an unknown field that may be a misspelled one: comparing takes time that grows with its length.
 _MAX_NAME_CHARS = 1_000
@@ -84,6 +93,7 @@ _custom_id = msgspec.json.Decoder(_CustomId).decode
 _ordinary = msgspec.json.Decoder(_Ordinary).decode
 _whole = msgspec.json.Decoder(int).decode
 _text = msgspec.json.Decoder(str).decode
+_object = msgspec.json.Decoder(_AnyObject).decode
 _objects = msgspec.json.Decoder(list[_AnyObject]).decode
 # Messages of text, text blocks, and blocks with one object of strings (`cache_control`, an image's `source`).
 _plain_messages = msgspec.json.Decoder(list[dict[str, str | list[dict[str, str | dict[str, str]]]]]).decode
@@ -175,7 +185,7 @@ def _quick(line: Line) -> Row | None:
     `rawjson.surely_unique`), numbers and nesting only where there is more than strings.
     """
     data = line.data
-    if line.cut or rawjson.bad_utf8(data) is not None:
+    if line.cut or rawjson.bad_utf8(data) is not None or _is_dense(data):
         return None
     try:
         found = _ordinary(data)
@@ -194,15 +204,24 @@ def _quick(line: Line) -> Row | None:
         max_tokens = _whole(params["max_tokens"])
         if (
             not model
+            or len(params) > _MOST_PARAMS
             or not 1 <= max_tokens <= _MAX_MAX_TOKENS
             or not rawjson.surely_unique(params, len(found.params))
-            or not (_is_plain(messages) or (_objects(messages) and _is_sound(bytes(messages))))
+            or not (_is_plain(messages) or (0 < len(_objects(messages)) <= _MOST_MESSAGES and _is_sound(bytes(messages))))
             or (len(params) > len(_REQUIRED) and not _are_sound(params))
         ):
             return None
     except (msgspec.DecodeError, RecursionError, KeyError):
         return None
     return Row(line.number, custom_id or None, bytes(found.params), max_tokens, model)
+
+
+def _is_dense(data: bytes) -> bool:
+    """Whether the data may hold so many members or elements that they must be counted before they are decoded.
+
+    Between two of them is a comma. Text may have as many: it is then looked at once more.
+    """
+    return len(data) > _DENSE_BYTES and data.count(b",") > _MOST_COMMAS
 
 
 def _are_sound(params: dict[str, msgspec.Raw]) -> bool:
@@ -214,7 +233,7 @@ def _are_sound(params: dict[str, msgspec.Raw]) -> bool:
 def _is_plain(messages: msgspec.Raw) -> bool:
     """Whether messages hold strings only, and so no number and no nesting; False says nothing, as for an empty array."""
     try:
-        return len(messages) <= _PLAIN_BYTES and bool(_plain_messages(messages))
+        return len(messages) <= _PLAIN_BYTES and 0 < len(_plain_messages(messages)) <= _MOST_MESSAGES
     except msgspec.ValidationError:
         return False
 
@@ -246,6 +265,10 @@ def _check_json(data: bytes) -> None:
     if bad is not None:
         raise _Fault("not_utf8", f"Byte {bad + 1} of the line is not valid UTF-8. Save the file as UTF-8.")
     try:
+        if _is_dense(data):
+            _object(data)
+            if rawjson.has_more_members(data, _MOST_FIELDS):
+                raise _too_many_fields()
         rawjson.fields(data)
     except msgspec.ValidationError:
         raise _not_an_object(data) from None
@@ -277,6 +300,13 @@ def _not_an_object(data: bytes) -> _Fault:
     )
 
 
+def _too_many_fields() -> _Fault:
+    return _Fault(
+        "too_many_fields",
+        f"The line has more than {_MOST_FIELDS} fields; a request has only custom_id and params. Remove the others.",
+    )
+
+
 def _too_deep() -> _Fault:
     return _Fault("too_deep", f"Arrays and objects are nested more than {rawjson.MAX_DEPTH} levels deep. Flatten them.")
 
@@ -301,6 +331,8 @@ def _row(number: int, data: bytes) -> Row:
     """The row in a sound JSON object. Raises _Fault."""
     _check_unique(data, "")
     found = rawjson.fields(data)
+    if len(found) > _MOST_FIELDS:
+        raise _too_many_fields()
     for name in found.keys() - _FIELDS:
         raise _unknown_field(name)
     custom_id = _checked_id(found)
@@ -315,6 +347,10 @@ def _check_params(params: bytes) -> tuple[int, str]:
     """`max_tokens` and `model` of sound JSON that can be sent as `params`. Raises _Fault."""
     if params[:1] != b"{":
         raise _Fault("invalid_params", f"params is {_kind(params)}; it must be an object with model, max_tokens and messages.")
+    if rawjson.has_more_members(params, _MOST_PARAMS):
+        raise _Fault(
+            "too_many_params", f"params has more than {_MOST_PARAMS} fields. Remove those that are not parameters of the API."
+        )
     _check_unique(params, "params.")
     values = {name: bytes(value) for name, value in rawjson.fields(params).items()}
     for name in _REQUIRED:
@@ -377,6 +413,11 @@ def _max_tokens(value: bytes) -> int:
 def _check_messages(value: bytes) -> None:
     if value[:1] != b"[":
         raise _Fault("invalid_messages", f"params.messages is {_kind(value)}; it must be an array of messages.")
+    if rawjson.has_more_objects(value, _MOST_MESSAGES):
+        raise _Fault(
+            "too_many_messages",
+            f"params.messages has more than {_MOST_MESSAGES:,} messages, the API's maximum. Split the request.",
+        )
     try:
         count = len(_objects(value))
     except msgspec.ValidationError:

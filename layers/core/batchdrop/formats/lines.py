@@ -10,7 +10,7 @@ from itertools import chain
 from typing import BinaryIO, NamedTuple
 
 # A Messages request may have 32 MB (Anthropic, API overview, "Request size limits"): a longer line cannot be sent. It also keeps
-# a function under 256 MB of memory, where a line exists up to three times (its chunks, the line, its params).
+# a function under 270 MiB of memory, where a line exists several times (its chunks, the line, its params).
 MAX_LINE_BYTES = 32_000_000
 # What is kept of a line over the bound: enough to recognise it in `failed.jsonl`.
 CUT_BYTES = 1_000

@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterator, Mapping
-from itertools import accumulate
+from itertools import accumulate, islice, pairwise
 from math import isinf
 from operator import itemgetter
 from typing import NamedTuple
@@ -30,8 +30,13 @@ _HARMLESS = re.compile(
 )
 _COARSE = bytes.maketrans(b"123456789E", b"000000000e")
 _NUMBER = re.compile(rb"[0-9][0-9.eE+-]*+")
-_TO_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|' + _STRING + rb")*+([\[\]{}])", re.DOTALL)
-_STEP = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
+_BETWEEN = rb'(?:[^"\[\]{}]++|' + _STRING + rb")*+"
+_TO_BRACKET = re.compile(_BETWEEN + rb"([\[\]{}])", re.DOTALL)
+# An array or object with none inside it. Where its brackets do not matter, millions of them are passed over in one step.
+_FLAT = rb"[\[{]" + _BETWEEN + rb"[\]}]"
+_flat = re.compile(_FLAT, re.DOTALL).match
+_TO_OUTER_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|' + _STRING + rb"|" + _FLAT + rb")*+([\[\]{}]|\Z)", re.DOTALL)
+_STEP = {b"[": 1, b"{": 1, b"]": -1, b"}": -1, b"": 0}
 _KEY = re.compile(rb"[\s,]*+(" + _STRING + rb")\s*+:\s*+", re.DOTALL)
 _LEAF = re.compile(_STRING + rb'|[^"\[\]{},\s]++', re.DOTALL)
 _LONE_SURROGATE = re.compile(
@@ -81,8 +86,8 @@ def depth(data: bytes) -> int:
     # Fewer brackets than levels allowed, text included, need no closer look; counting is ten times cheaper than looking.
     if data.count(b"{") + data.count(b"[") <= MAX_DEPTH - 2:
         return 0
-    steps = map(_STEP.__getitem__, map(itemgetter(1), _TO_BRACKET.finditer(data)))
-    return max(accumulate(steps), default=0)
+    # The deepest place is in a flat one.
+    return 1 + max(_levels(data, _TO_OUTER_BRACKET), default=0)
 
 
 def bad_number(data: bytes) -> bytes | None:
@@ -124,6 +129,20 @@ def members(data: bytes) -> Iterator[Member]:
         yield Member(msgspec.json.decode(key[1], type=str), key.start(1), key.end(), end)
 
 
+def has_more_members(data: bytes, most: int) -> bool:
+    """Whether a valid JSON object has more members than that, repeated keys included. Holds none of them."""
+    return next(islice(members(data), most, None), None) is not None
+
+
+def has_more_objects(data: bytes, most: int) -> bool:
+    """Whether a valid JSON array has more elements than that which are objects or arrays. Holds none of them."""
+    if data.count(b"{") + data.count(b"[") <= most:
+        return False
+    # Every closing bracket that leads back to level 1 ends an element.
+    ends = (1 for before, after in pairwise(_levels(data, _TO_BRACKET)) if before > after == 1)
+    return next(islice(ends, most, None), None) is not None
+
+
 def repeated_key(data: bytes) -> str | None:
     """A key that a valid JSON object holds twice, spelled in whatever way, or None."""
     seen: set[str] = set()
@@ -139,11 +158,18 @@ def has_lone_surrogate(data: bytes) -> bool:
     return _LONE_SURROGATE.search(data) is not None
 
 
+def _levels(data: bytes, to_bracket: re.Pattern[bytes]) -> Iterator[int]:
+    """How many arrays and objects are open behind each bracket of valid JSON."""
+    return accumulate(map(_STEP.__getitem__, map(itemgetter(1), to_bracket.finditer(data))))
+
+
 def _value_end(data: bytes, start: int) -> int:
     if data[start] not in b"[{":
         return _past(_LEAF, data, start)
+    if flat := _flat(data, start):
+        return flat.end()
     level = 0
-    for bracket in _TO_BRACKET.finditer(data, start):
+    for bracket in _TO_OUTER_BRACKET.finditer(data, start):
         level += _STEP[bracket[1]]
         if not level:
             return bracket.end()
