@@ -154,18 +154,39 @@ def test_no_connection_is_a_definite_no(body: Path, clock: ManualClock, trouble:
     assert (caught.value.kind, caught.value.status) == ("connection_error", None)
 
 
-def test_a_key_that_was_replaced_is_used_once(body: Path, clock: ManualClock) -> None:
-    server = Server(error(401), httpx2.Response(200, json=BATCH))
+@pytest.mark.parametrize("status", [401, 402, 403, 429])
+def test_a_create_is_sent_once_with_the_key_that_was_named(body: Path, clock: ManualClock, status: int) -> None:
+    server = Server(error(status), httpx2.Response(200, json=BATCH))
     api = claude(server, clock, "old", "new")
+    old = api.key()
+    with pytest.raises(Refused):
+        api.create(body)
+    new = api.key(fresh=True)
+    assert new != old
     assert api.create(body).id == "msgbatch_1"
     assert [request.headers["authorization"] for request in server.requests] == ["Bearer old", "Bearer new"]
-    assert server.requests[1].content == body.read_bytes()
 
 
-def test_two_refused_keys_are_enough(body: Path, clock: ManualClock) -> None:
+def test_a_key_is_named_by_a_fingerprint(clock: ManualClock) -> None:
+    server = Server(httpx2.Response(200, json={"data": []}))
+    api = claude(server, clock)
+    assert len(api.key()) == 16
+    assert KEY not in api.key()
+    assert api.page().key == api.key() != claude(server, clock, "another").key()
+
+
+@pytest.mark.parametrize("status", [401, 402, 403])
+def test_a_refused_read_is_repeated_with_the_key_that_the_secret_holds_by_now(clock: ManualClock, status: int) -> None:
+    server = Server(error(status), httpx2.Response(200, json={"data": []}))
+    api = claude(server, clock, "old", "new")
+    assert api.page().key == api.key()
+    assert [request.headers["authorization"] for request in server.requests] == ["Bearer old", "Bearer new"]
+
+
+def test_two_refused_keys_are_enough_for_a_read(clock: ManualClock) -> None:
     server = Server(error(401))
     with pytest.raises(Refused):
-        claude(server, clock, "old", "new", "newer").create(body)
+        claude(server, clock, "old", "new", "newer").page()
     assert len(server.requests) == 2
 
 

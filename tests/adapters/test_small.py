@@ -105,25 +105,29 @@ def test_the_switch_is_read_every_few_seconds(aws: None, clock: ManualClock) -> 
 # ---------------------------------------------------------------- secret
 
 
-def test_the_key_is_kept_until_it_is_refreshed(aws: None) -> None:
+def test_a_replaced_key_is_used_after_five_minutes_or_at_once_on_demand(aws: None, clock: ManualClock) -> None:
     client = SESSION.client("secretsmanager")
     client.create_secret(Name="key", SecretString="sk-first\n")
-    key = SecretKey(client, "key")
+    key = SecretKey(client, "key", clock)
     assert key.get() == "sk-first"
     client.put_secret_value(SecretId="key", SecretString="sk-second")
+    clock.advance(299)
     assert key.get() == "sk-first"
-    assert key.refresh() == "sk-second"
+    clock.advance(1)
     assert key.get() == "sk-second"
+    client.put_secret_value(SecretId="key", SecretString="sk-third")
+    assert key.refresh() == "sk-third"
+    assert key.get() == "sk-third"
     assert "sk-" not in repr(key)
     client.close()
 
 
 @pytest.mark.parametrize("text", [" ", '{"api_key": "sk-1"}', "sk-ü", "sk\n1"])
-def test_a_secret_that_is_no_key_is_a_configuration_error(aws: None, text: str) -> None:
+def test_a_secret_that_is_no_key_is_a_configuration_error(aws: None, clock: ManualClock, text: str) -> None:
     client = SESSION.client("secretsmanager")
     client.create_secret(Name="key", SecretString=text)
     with pytest.raises(ConfigurationError) as caught:
-        SecretKey(client, "key").get()
+        SecretKey(client, "key", clock).get()
     assert "sk" not in str(caught.value)
     client.close()
 

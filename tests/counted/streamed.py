@@ -92,7 +92,7 @@ class Api(FakeClaude):
         yield (_ANSWER % (self.token.encode(), line) for line in lines)
 
     def page(self, after: str | None = None) -> ApiPage:
-        return ApiPage(batches=(self._shown("ended"),), next=None)
+        return ApiPage(batches=(self._shown("ended"),), next=None, key="key")
 
     def _shown(self, status: str) -> ApiBatch:
         assert self.batch is not None

@@ -98,6 +98,7 @@ def test_quoted_sentences_exist() -> None:
     said.append(sentences.blocked(Refused("no", status=401, kind="authentication_error"), Cause.key))
     streak = Streak(error_type="invalid_request_error", message="no", since=START, next_at=START)
     said.append(sentences.refused_so_far(streak))
+    said.append(sentences.sent_without_answer(3, None))
     said += [path.read_text() for path in (ROOT / "local").glob("*.py")]
     assert len(quoted) > 1
     assert sorted(text for text in quoted if not any(text in one for one in said)) == []

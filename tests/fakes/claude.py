@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,16 @@ def greet(custom_id: str, params: dict[str, Any]) -> Mapping[str, object]:
     }
 
 
+WORKSPACE = "the usual one"
+"""Of every key of which nothing else is said."""
+
+
 class _Held:
     """One batch as it lies at the API."""
 
-    def __init__(self, api_id: str, body: bytes, created_at: datetime, ends_at: datetime) -> None:
+    def __init__(self, api_id: str, body: bytes, workspace: str, created_at: datetime, ends_at: datetime) -> None:
         self.id = api_id
+        self.workspace = workspace
         self.body = body
         self.requests: list[dict[str, Any]] = json.loads(body)["requests"]
         self.created_at = created_at
@@ -51,6 +56,9 @@ class FakeClaude:
 
     `answer` makes the results, one call for each request. `cut_results_at`: the next results stream breaks after so many bytes.
     `garble`: what becomes of the bytes of the next results stream, without an error. `list_lag`: seconds till a batch is listed.
+
+    `secret`: the key that the stack's secret holds; it is read anew after five minutes, when it is asked to, and when a read is
+    refused. `workspaces`: those of keys that are not of the usual one. A key in `revoked` is refused.
     """
 
     name = "claude"
@@ -71,10 +79,15 @@ class FakeClaude:
         self.cancel_seconds = cancel_seconds
         self.page_limit = page_limit
         self.list_lag = 0.0
+        self.secret = "key"
+        self.workspaces: dict[str, str] = {}
+        self.revoked: set[str] = set()
         self.cut_results_at: int | None = None
         self.garble: Callable[[bytes], bytes] | None = None
         self._clock = clock
         self._held: dict[str, _Held] = {}
+        self._key = ""
+        self._key_read_at = datetime.min.replace(tzinfo=UTC)
 
     # ---------------------------------------------------------------- what a test sees
 
@@ -108,23 +121,31 @@ class FakeClaude:
         del self._held[api_id]
 
     def inject(self, body: bytes) -> ApiBatch:
-        """A batch that somebody else created in the same workspace."""
-        return self._accept(body)
+        """A batch that somebody else created in the usual workspace."""
+        return self._accept(body, WORKSPACE)
 
     # ---------------------------------------------------------------- the port
 
     @hooked
+    def key(self, *, fresh: bool = False) -> str:
+        return self._read_key(fresh=fresh)
+
+    @hooked
     def create(self, body: Path, *, within: float = 600.0) -> ApiBatch:
-        return self._accept(body.read_bytes())
+        return self._accept(body.read_bytes(), self._workspace())
 
     @hooked
     def page(self, after: str | None = None) -> ApiPage:
+        workspace = self._workspace_read()
         listed = self._clock.now() - timedelta(seconds=self.list_lag)
-        newest_first = [held.id for held in reversed(self._held.values()) if held.created_at <= listed]
+        newest_first = [
+            held.id for held in reversed(self._held.values()) if held.created_at <= listed and held.workspace == workspace
+        ]
         start = newest_first.index(after) + 1 if after else 0
         ids = newest_first[start : start + self.page_limit]
         more = start + self.page_limit < len(newest_first)
-        return ApiPage(batches=tuple(self._view(self._held[one]) for one in ids), next=ids[-1] if more else None)
+        batches = tuple(self._view(self._held[one]) for one in ids)
+        return ApiPage(batches=batches, next=ids[-1] if more else None, key=self._key)
 
     @hooked
     def retrieve(self, api_id: str) -> ApiBatch:
@@ -169,11 +190,29 @@ class FakeClaude:
     def _result(self, held: _Held, request: dict[str, Any]) -> Mapping[str, object] | None:
         return {"type": "canceled"} if held.canceled_at else self.answer(request["custom_id"], request["params"])
 
-    def _accept(self, body: bytes) -> ApiBatch:
+    def _read_key(self, *, fresh: bool = False) -> str:
+        now = self._clock.now()
+        if fresh or now >= self._key_read_at + timedelta(minutes=5):
+            self._key, self._key_read_at = self.secret, now
+        return self._key
+
+    def _workspace(self) -> str:
+        """Of the key in use."""
+        key = self._key or self._read_key()
+        if key in self.revoked:
+            raise Refused("invalid x-api-key", status=401, kind="authentication_error")
+        return self.workspaces.get(key, WORKSPACE)
+
+    def _workspace_read(self) -> str:
+        if self._read_key() in self.revoked:
+            self._read_key(fresh=True)
+        return self._workspace()
+
+    def _accept(self, body: bytes, workspace: str) -> ApiBatch:
         self._check(body)
         now = self._clock.now()
         api_id = f"msgbatch_{len(self._held) + 1:024d}"
-        self._held[api_id] = _Held(api_id, body, now, now + timedelta(seconds=self.seconds))
+        self._held[api_id] = _Held(api_id, body, workspace, now, now + timedelta(seconds=self.seconds))
         return self._view(self._held[api_id])
 
     def _check(self, body: bytes) -> None:
@@ -185,9 +224,10 @@ class FakeClaude:
             raise Refused("requests: 1 to 100,000, each with its own custom_id", status=400, kind="invalid_request_error")
 
     def _find(self, api_id: str) -> _Held:
-        if api_id not in self._held:
+        held = self._held.get(api_id)
+        if held is None or held.workspace != self._workspace_read():
             raise NotFound("no such batch", status=404, kind="not_found_error")
-        return self._held[api_id]
+        return held
 
     def _view(self, held: _Held) -> ApiBatch:
         ended = self._clock.now() >= held.ends_at

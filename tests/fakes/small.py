@@ -79,7 +79,9 @@ class FakeMetrics:
     def __init__(self, hooks: Hooks | None = None) -> None:
         self.hooks = hooks or Hooks()
         self.totals: dict[str, float] = {}
+        self.latest: dict[str, float] = {}
 
     @hooked
     def count(self, name: str, value: float = 1) -> None:
         self.totals[name] = self.totals.get(name, 0) + value
+        self.latest[name] = value

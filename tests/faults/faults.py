@@ -104,6 +104,7 @@ CREATE = (
     Fault("500, not accepted", before=_raising(Ambiguous("500", status=500))),
     Fault("500, accepted", after=_raising(Ambiguous("500", status=500))),
 )
+KEY = (Fault("no key", before=_refused(None, "no_api_key")),)
 PAGE = (Fault("list fails", before=_UNAVAILABLE), Fault("list refused", before=_BAD_KEY))
 KNOWN = (Fault("fails", before=_UNAVAILABLE), Fault("transient 404", before=_NOT_FOUND), Fault("refused", before=_BAD_KEY))
 
@@ -144,6 +145,7 @@ READ = (Fault("read breaks off", before=_raising(Incomplete("the object ended ea
 
 _SPECIAL: dict[str, tuple[Fault, ...]] = {
     "claude.create": CREATE,
+    "claude.key": KEY,
     "claude.page": PAGE,
     "claude.retrieve": KNOWN,
     "claude.cancel": KNOWN,

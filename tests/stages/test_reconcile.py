@@ -353,7 +353,7 @@ def test_a_batch_that_the_list_does_not_show_does_not_cost_the_whole_list() -> N
 
     def page(after: str | None = None) -> ApiPage:
         found = list_page(after)
-        return ApiPage(batches=tuple(one for one in found.batches if one.id != hidden), next=found.next)
+        return msgspec.structs.replace(found, batches=tuple(one for one in found.batches if one.id != hidden))
 
     stack.claude.page = page  # type: ignore[method-assign]
     stack.hooks.calls.clear()
@@ -409,3 +409,35 @@ def test_a_page_where_results_should_be_stops_nobody() -> None:
     stack.run()
     assert {job.state for job in stack.jobs()} == {JobState.done}
     assert stack.audit() == []
+
+
+def test_a_create_that_never_gets_an_answer_is_sent_less_and_less_often() -> None:
+    stack = Stack(grace=900)
+    fail(stack, "claude.create", LOST, times=1_000)
+    stack.drop("inbox/a.jsonl", rows(3))
+    minutes(stack, 1_440)
+    sent = stack.hooks.calls.count("claude.create")
+    assert 8 <= sent <= 10
+    (batch,) = stack.batches()
+    assert batch.releases == stack.job().releases == stack.metrics.latest["UnansweredCreates"]
+    message = stack.document("status.json")["message"]
+    assert f"sent {batch.releases} times without an answer" in message
+    assert f"{batch.not_before:%Y-%m-%d %H:%M} UTC" in message
+    stack.hooks.clear()
+    stack.run(600)
+    assert "without an answer" not in stack.document("status.json")["message"]
+    assert stack.job().doubt == ""
+    assert len(stack.claude.bodies) == 1
+    clean(stack)
+
+
+def test_a_create_in_doubt_is_seen() -> None:
+    stack = Stack()
+    assert "OldestInDoubtHours" not in stack.metrics.latest
+    lost(stack, accepted=True)
+    fail(stack, "claude.page", Unavailable("down"), times=500)
+    minutes(stack, 180)
+    assert stack.metrics.latest["OldestInDoubtHours"] == 3
+    stack.hooks.clear()
+    stack.run()
+    assert stack.metrics.latest["OldestInDoubtHours"] == 0

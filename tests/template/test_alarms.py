@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from batchdrop.domain import reconcile
 from tests.template import facts
 from tests.template.facts import Resources, of_type, references
 
@@ -73,3 +74,15 @@ def test_the_times_that_alarms_name() -> None:
     assert f"for {minutes:.0f} minutes" in _words(heartbeat)
     assert f"more than {_ALARMS['UncollectedAlarm']['Threshold'] / 24:.0f} days ago" in _words(_ALARMS["UncollectedAlarm"])
     assert f"more than {_ALARMS['OverdueAlarm']['Threshold']:.0f} hours" in _words(_ALARMS["OverdueAlarm"])
+    assert f"more than {_ALARMS['InDoubtAlarm']['Threshold']:.0f} hours ago" in _words(_ALARMS["InDoubtAlarm"])
+
+
+def test_an_alarm_about_unanswered_creates_stays_until_another_one_would_have_come() -> None:
+    alarm = _ALARMS["UnansweredAlarm"]
+    assert f"at least {alarm['Threshold']} times" in _words(alarm)
+    longest_pause = reconcile.pause_before_sending_again(1_000)
+    assert f"down to every {longest_pause.total_seconds() / 3600:.0f} hours" in _words(alarm)
+    grace = facts.source()["Parameters"]["ReconcileGraceSeconds"]["Default"]
+    function = facts.source()["Parameters"]["FunctionTimeoutSeconds"]["Default"]
+    between = longest_pause.total_seconds() + grace + function
+    assert alarm["Period"] * alarm["EvaluationPeriods"] > between + 3600

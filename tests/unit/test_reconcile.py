@@ -64,7 +64,7 @@ def test_the_decision(
         not_ours=tuple(sorted(not_ours)),
     )
     others = [batch(100 * number, state=BatchState.submitting, requests=count) for number, count in enumerate(rivals, 1)]
-    possible = candidates_for(ours, Look(at, tuple(listed)), GRACE)
+    possible = candidates_for(ours, Look(at, "key", tuple(listed)), GRACE)
     decision = decide(ours, possible, others, at, GRACE, doubtful=doubtful)
     match decision:
         case NoTrace() | Release():
@@ -95,7 +95,7 @@ def test_candidates_are_those_created_until_a_release_is_possible() -> None:
     second = timedelta(seconds=1)
     created = [ends[0] - second, *ends, ends[1] + second]
     listed = tuple(Candidate(f"msgbatch_{number}", 10, moment, False) for number, moment in enumerate(created))
-    assert [one.created_at for one in candidates_for(ours, Look(first_look, listed), GRACE)] == ends
+    assert [one.created_at for one in candidates_for(ours, Look(first_look, "key", listed), GRACE)] == ends
 
 
 @pytest.mark.parametrize(("state", "leased"), list(product(BatchState, [True, False])))

@@ -61,6 +61,7 @@ JOBS: dict[str, Callable[[Job], Move[Job]]] = {
     "refused_again": lambda one: transitions.refused_again(one, STREAK),
     "tried": lambda one: transitions.tried(one, "a batch", next_at=LATER),
     "streak_ended": lambda one: transitions.streak_ended(one, now=LATER, words_of_the_account=""),
+    "doubted": lambda one: transitions.doubted(one, "a doubt"),
     "finishing": lambda one: transitions.finishing(one, now=LATER),
     "finished": lambda one: transitions.finished(one, now=LATER),
     "job_message_repeated": lambda one: transitions.job_message_repeated(one, now=LATER),
@@ -69,15 +70,15 @@ BATCHES: dict[str, Callable[[Batch, Job], Move[Batch]]] = {
     "added": lambda one, _: transitions.added(one),
     "admitted": lambda one, _: transitions.admitted(one, now=LATER, queue_limit=1_000),
     "put_back": lambda one, _: transitions.put_back(one),
-    "intended": lambda one, _: transitions.intended(one, now=LATER, lease_until=LATER),
+    "intended": lambda one, _: transitions.intended(one, "key", now=LATER, lease_until=LATER),
     "unanswered": lambda one, _: transitions.unanswered(one, now=LATER),
     "accepted": lambda one, _: transitions.accepted(one, f"api-{one.name}-{one.revision}", created_at=LATER),
     "adopted": lambda one, _: transitions.adopted(one, f"api-{one.name}-{one.revision}", certain=False),
     "looked": lambda one, _: transitions.looked(one, at=LATER, trace=False),
     "ruled_out": lambda one, _: transitions.ruled_out(one, ("api-other",)),
     "refused": lambda one, _: transitions.refused(one, not_before=LATER),
-    "released": lambda one, _: transitions.released(one),
     "split": lambda one, _: transitions.split(one, half_of(one), (RefusedAs(words="no", since=START),)),
+    "released": lambda one, _: transitions.released(one, not_before=LATER),
     "unsent": lambda one, _: transitions.unsent(one, WHY, now=LATER),
     "canceling": lambda one, _: transitions.canceling(one),
     "ended": lambda one, _: transitions.ended(one, ended_at=LATER, created_at=START, result_lines=one.requests, now=LATER),
@@ -121,7 +122,7 @@ def functions(record: type[Job | Batch | Admission]) -> set[str]:
 def test_every_edge_has_exactly_one_function_and_every_function_is_an_edge() -> None:
     assert set(JOB_EDGES) == functions(Job) == set(JOBS)
     assert set(BATCH_EDGES) == functions(Batch) == set(BATCHES)
-    assert functions(Admission) == {"throttled", "suspected", "blocked", "probed", "cleared", "noticed"}
+    assert functions(Admission) == {"throttled", "suspected", "blocked", "probed", "cleared", "proven", "noticed"}
 
 
 def start_of(name: str, state: JobState | BatchState, edges: Mapping[str, Edge]) -> Any:

@@ -20,7 +20,7 @@ from batchdrop.adapters.items import record_of
 from batchdrop.domain.messages import CollectBatch, FinishJob, Message, Queue, SubmitBatch, Upload
 from batchdrop.domain.records import Admission, Batch, Job
 from batchdrop.handling import plan_message
-from tests.fakes.claude import _Held
+from tests.fakes.claude import WORKSPACE, _Held
 from tests.fakes.objects import _Version
 from tests.fakes.small import Sent
 from tests.faults.scenarios import fated
@@ -62,7 +62,7 @@ def load(moment: dict[str, Any]) -> Stack:
     ]
     stack.commands = [(_time(command["due"]), command["key"]) for command in moment["commands"]]
     for batch in moment["api"]:
-        held = _Held(batch["id"], batch["body"].encode(), _time(batch["created_at"]), _time(batch["ends_at"]))
+        held = _Held(batch["id"], batch["body"].encode(), WORKSPACE, _time(batch["created_at"]), _time(batch["ends_at"]))
         held.canceled_at = _time(batch["canceled_at"]) if batch["canceled_at"] else None
         stack.claude._held[held.id] = held
     return stack

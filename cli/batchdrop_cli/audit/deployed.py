@@ -94,7 +94,7 @@ def _outputs(stack: str) -> dict[str, str]:
 
 def _claude(secret: str, clock: SystemClock) -> AnthropicClaude:
     given = os.environ.get("ANTHROPIC_API_KEY", "").strip()
-    key = _GivenKey(given) if given else SecretKey(boto3.client("secretsmanager"), secret)
+    key = _GivenKey(given) if given else SecretKey(boto3.client("secretsmanager"), secret, clock)
     return AnthropicClaude(key, os.environ.get("ANTHROPIC_BASE_URL", "").rstrip("/") or _ANTHROPIC_URL, clock)
 
 

@@ -104,7 +104,7 @@ class RealPorts:
         from batchdrop.adapters.claude import AnthropicClaude
         from batchdrop.adapters.secrets import SecretKey
 
-        key = SecretKey(boto3.client("secretsmanager", config=_AWS), self._settings["api_key_secret"])
+        key = SecretKey(boto3.client("secretsmanager", config=_AWS), self._settings["api_key_secret"], self.clock)
         return AnthropicClaude(key, self._settings["anthropic_base_url"], self.clock)
 
     @cached_property
@@ -169,6 +169,7 @@ def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
             ledger=ports.ledger,
             claude=ports.claude,
             clock=ports.clock,
+            metrics=ports.metrics,
             commit=commit,
             cancel_batch=cancel_batch,
             grace=timedelta(seconds=settings.grace_seconds),

@@ -169,20 +169,23 @@ class ApiBatch(Record, frozen=True, kw_only=True):
 
 
 class ApiPage(Record, frozen=True, kw_only=True):
-    """Newest first. `next` is the cursor of the next, older page; None at the end."""
+    """Newest first. `next` is the cursor of the next, older page; None at the end. `key`: as `Claude.key` names it."""
 
     batches: tuple[ApiBatch, ...]
     next: str | None
+    key: str
 
 
 class Claude(Protocol):
     """The Message Batches API. Nothing here retries a create; reads are retried a few times within a bound."""
 
+    def key(self, *, fresh: bool = False) -> str:
+        """A fingerprint of the API key that the next create is sent with; `fresh` reads the secret again. Raises Refused."""
+
     def create(self, body: Path, *, within: float = 600.0) -> ApiBatch:
         """POSTs a ready-made body once, streamed from disk with its length. Raises Refused or Ambiguous, nothing else.
 
-        `within`: seconds after which no answer is taken for an answer that will not come. A 401 may be followed by one more POST
-        with a key just replaced, so a call can take twice that.
+        It is sent with the key that `key` named last. `within`: seconds after which no answer counts as one that will not come.
         """
 
     def page(self, after: str | None = None) -> ApiPage:

@@ -8,6 +8,7 @@ Importing the SDK costs most of a second, so it happens at the first call.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Iterator, Mapping
@@ -42,6 +43,8 @@ _LONGEST_MESSAGE = 300
 _DEFINITE = frozenset({400, 401, 402, 403, 404, 413, 422, 429, 529})
 _WORTH_ANOTHER_TRY = frozenset({408, 409, 425, 429})
 _KEY_REFUSED = frozenset({401, 403})
+# After these, another key may do (Anthropic, "Errors"). A create is sent again by the stage, with an intent of its own.
+_READ_WITH_ANOTHER_KEY = frozenset({401, 402, 403})
 
 
 class Key(Protocol):
@@ -96,6 +99,11 @@ class _NoAnswer(Exception):
         self.sent = sent
 
 
+def fingerprint(key: str) -> str:
+    """Tells keys apart and may be stored: a key is about 100 random characters, which no search through hashes finds."""
+    return hashlib.sha256(key.encode()).hexdigest()[:16]
+
+
 class AnthropicClaude:
     """`create_seconds` bounds a create: one half for sending the body, the other for the answer, besides connecting.
 
@@ -120,12 +128,18 @@ class AnthropicClaude:
         self._transport = transport
         self._client: anthropic.Anthropic | None = None
 
+    def key(self, *, fresh: bool = False) -> str:
+        try:
+            key = self._key.refresh() if fresh else self._key.get()
+        except BatchdropError as error:
+            raise Refused(f"there is no API key to send: {error}", status=None, kind="no_api_key") from error
+        self._use(key)
+        return fingerprint(key)
+
     def create(self, body: Path, *, within: float = 600.0) -> ApiBatch:
-        half = min(within, self._create_seconds) / 2
-        response = self._post_once(body, half)
-        # A 401 in the API's own words means that nothing was accepted: this second create cannot be a duplicate.
-        if response.status_code == 401 and _trouble_of(response) is not None and self._key_has_changed():
-            response = self._post_once(body, half)
+        if self._client is None:
+            self.key()
+        response = self._post_once(body, min(within, self._create_seconds) / 2)
         if not response.is_success:
             raise self._error_of(response)
         try:
@@ -138,7 +152,11 @@ class AnthropicClaude:
     def page(self, after: str | None = None) -> ApiPage:
         query = {"limit": str(PAGE_LIMIT), **({"after_id": after} if after else {})}
         found = _decode(self._read("GET", _PATH, query), _List)
-        return ApiPage(batches=tuple(one.to_batch() for one in found.data), next=found.last_id if found.has_more else None)
+        return ApiPage(
+            batches=tuple(one.to_batch() for one in found.data),
+            next=found.last_id if found.has_more else None,
+            key=fingerprint(self._key_in_use),
+        )
 
     def retrieve(self, api_id: str) -> ApiBatch:
         return _decode(self._read("GET", _batch_path(api_id), {}), _Message).to_batch()
@@ -168,10 +186,6 @@ class AnthropicClaude:
 
     def _post_once(self, body: Path, half: float) -> httpx2.Response:
         """`half`: seconds for sending the body, and again for the answer to begin."""
-        try:
-            self._connected()
-        except BatchdropError as error:
-            raise Refused(f"there is no API key to send: {error}", status=None, kind="no_api_key") from error
         with body.open("rb", buffering=0) as file:
             size = body.stat().st_size
             try:
@@ -230,9 +244,12 @@ class AnthropicClaude:
         raise AssertionError("the last try returns or raises")
 
     def _read_once(self, method: str, path: str, query: Mapping[str, str], *, stream: bool) -> httpx2.Response:
-        self._connected_for_reading()
+        try:
+            self._use(self._key.get())
+        except BatchdropError as error:
+            raise Unavailable(f"there is no API key to send: {error}", kind="no_api_key") from error
         response = self._send(method, path, params=query, timeout=self._read_seconds, stream=stream)
-        if response.status_code == 401 and self._key_has_changed():
+        if response.status_code in _READ_WITH_ANOTHER_KEY and self._key_has_changed():
             return self._send(method, path, params=query, timeout=self._read_seconds, stream=stream)
         return response
 
@@ -272,7 +289,9 @@ class AnthropicClaude:
             "follow_redirects": follow_redirects,
             "max_retries": 0,
         }
-        client = self._connected()
+        client = self._client
+        if client is None:
+            raise AssertionError("a key is named before anything is sent")
         try:
             if method == "GET":
                 # With this type the SDK hands out the response as it is, read or still to be read.
@@ -286,16 +305,16 @@ class AnthropicClaude:
             never_connected = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
             raise _NoAnswer(type(cause).__name__, sent=not isinstance(cause, never_connected)) from None
 
-    def _connected_for_reading(self) -> None:
-        try:
-            self._connected()
-        except BatchdropError as error:
-            raise Unavailable(f"there is no API key to send: {error}", kind="no_api_key") from error
-
-    def _connected(self) -> anthropic.Anthropic:
+    def _use(self, key: str) -> None:
+        """From here on, everything is sent with this key."""
         if self._client is None:
-            self._client = self._new_client(self._key.get())
-        return self._client
+            self._client = self._new_client(key)
+        elif self._client.api_key != key:
+            self._client = self._client.copy(api_key=key)
+
+    @property
+    def _key_in_use(self) -> str:
+        return (self._client and self._client.api_key) or ""
 
     def _new_client(self, key: str) -> anthropic.Anthropic:
         import anthropic  # noqa: PLC0415 - see _send
@@ -311,22 +330,17 @@ class AnthropicClaude:
         )
 
     def _key_has_changed(self) -> bool:
-        """After a 401: whether the secret holds another key by now, which is then used."""
-        if self._client is None:
-            return False
-        used = self._client.api_key
+        """Whether the secret holds another key by now, which is then used."""
+        used = self._key_in_use
         try:
-            key = self._key.refresh()
+            self._use(self._key.refresh())
         except BatchdropError:
             return False
-        if key == used:
-            return False
-        self._client = self._client.copy(api_key=key)
-        return True
+        return self._key_in_use != used
 
     def _presentable(self, message: str) -> str:
         """The API's own sentence, without the key and without end."""
-        key = self._client.api_key if self._client is not None else None
+        key = self._key_in_use
         text = message.replace(key, "<key>") if key else message
         return text[:_LONGEST_MESSAGE]
 

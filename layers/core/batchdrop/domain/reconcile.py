@@ -19,6 +19,9 @@ SETTLING = timedelta(minutes=1)
 # So many good looks at the list must find nothing before a batch is released. They are spread evenly over the grace, which so
 # begins with the first of them: a list that was down, or comes back with an older state, cannot use it up.
 LOOKS = 3
+# A create that gets no answer again and again is sent less and less often.
+_SEND_AGAIN_AFTER = timedelta(minutes=15)
+_SEND_AGAIN_AT_MOST = timedelta(hours=6)
 
 
 class Candidate(Record, frozen=True):
@@ -35,6 +38,8 @@ class Look(Record, frozen=True):
 
     at: datetime
     """When it began."""
+    key: str
+    """The fingerprint of the API key that it was taken with: it shows the batches of that key's workspace."""
     listed: tuple[Candidate, ...]
 
 
@@ -98,6 +103,11 @@ def is_due(batch: Batch, at: datetime) -> bool:
     return batch.state is BatchState.submitting and batch.lease_until is not None and batch.lease_until <= at
 
 
+def pause_before_sending_again(releases: int) -> timedelta:
+    """`releases`: how often the batch has been released before. An answer that was lost once costs no further wait."""
+    return min(_SEND_AGAIN_AFTER * 2 ** min(releases - 1, 10), _SEND_AGAIN_AT_MOST) if releases else timedelta()
+
+
 def decide(
     batch: Batch,
     candidates: list[Candidate],
@@ -106,16 +116,19 @@ def decide(
     grace: timedelta,
     *,
     doubtful: bool = False,
+    same_workspace: bool = True,
 ) -> Decision:
     """What a look that began `at` that time says about a batch. `candidates`: those that no batch has claimed.
 
     `rivals`: the other batches in `submitting`, which may have created any of the candidates themselves.
     `doubtful`: another batch has adopted one that could be this one's, and has not seen its first result yet.
+    `same_workspace`: whether the look is known to show the workspace that the batch was sent to. If it is not, finding nothing
+    says nothing; a candidate is as good as any other, as its first result has to confirm it.
     """
     if batch.lease_until is None or not is_due(batch, at):
         return Wait()
     if not candidates:
-        return Wait() if doubtful else _without_trace(batch, at, grace)
+        return Wait() if doubtful or not same_workspace else _without_trace(batch, at, grace)
     contested = doubtful or any(rival.requests == batch.requests for rival in rivals)
     if len(candidates) > 1 or contested:
         return Identify(ended=tuple(one.id for one in candidates if one.ended))

@@ -98,6 +98,7 @@ class Counters(Record, frozen=True, kw_only=True):
     batches_ended: int = 0
     batches_collected: int = 0
     splits: int = 0
+    releases: int = 0
     queued: int = 0
     """Requests added to (or, negative, released from) what counts against the workspace's queue limit."""
 
@@ -172,7 +173,7 @@ class Streak(Record, frozen=True, kw_only=True):
 class Job(Record, frozen=True, kw_only=True):
     """One dropped object version.
 
-    The counters (`counts` to `splits`) are changed by atomic additions in the transaction that moves a batch, so a
+    The counters (`counts` to `releases`) are changed by atomic additions in the transaction that moves a batch, so a
     reader may hold an older copy; every other field changes with `revision`.
     """
 
@@ -188,6 +189,8 @@ class Job(Record, frozen=True, kw_only=True):
     """One sentence for people: why rejected, held or canceled."""
     note: str = ""
     """One sentence for people: what became of the last control command."""
+    doubt: str = ""
+    """One sentence for people: what is not known of a batch that was sent, or empty."""
     broken: Unsent | None = None
     """Why the last line of `source` is where a damaged gzip stream breaks off."""
     priority: int = 5
@@ -221,6 +224,8 @@ class Job(Record, frozen=True, kw_only=True):
     batches_collected: int = 0
     splits: int = 0
     """Batches the API refused whole and that were cut in two."""
+    releases: int = 0
+    """How often a batch was sent, got no answer and left no trace."""
 
 
 class Batch(Record, frozen=True, kw_only=True):
@@ -253,10 +258,14 @@ class Batch(Record, frozen=True, kw_only=True):
     """Definite refusals so far in a row."""
     refused_as: tuple[RefusedAs, ...] = ()
     """The latest last."""
+    releases: int = 0
+    """How often it was sent, got no answer and left no trace."""
     intent_at: datetime | None = None
     """Written before the POST."""
     lease_until: datetime | None = None
     """The POST cannot be under way after this."""
+    key: str = ""
+    """A fingerprint of the API key that the POST was sent with; empty if 0.1.0 sent it."""
     first_look_at: datetime | None = None
     """When `poll` first had a good look at the API's list after that."""
     no_trace_at: tuple[datetime, ...] = ()
@@ -291,6 +300,15 @@ class Batch(Record, frozen=True, kw_only=True):
         return batch_name(self.first_line, self.attempt)
 
 
+class Proof(Record, frozen=True, kw_only=True):
+    """A batch that was accepted under an API key: another key that sees it belongs to the same workspace."""
+
+    key: str
+    """The fingerprint of the key."""
+    api_id: str
+    accepted_at: datetime
+
+
 class Admission(Record, frozen=True, kw_only=True):
     """The stack's one record of what it has at the API and why it may be waiting."""
 
@@ -308,6 +326,8 @@ class Admission(Record, frozen=True, kw_only=True):
     """Those that met a refusal of the account since a batch was last accepted, the latest last."""
     notice: str = ""
     """The sentence that waiting jobs' `status.json` shows now."""
+    proofs: tuple[Proof, ...] = ()
+    """One for each of the last keys, the newest last."""
     revision: int = 0
 
 

@@ -28,6 +28,7 @@ from batchdrop.domain.records import (
     JobState,
     ObjectRef,
     Part,
+    Proof,
     Record,
     RefusedAs,
     Span,
@@ -238,6 +239,12 @@ def streak_ended(job: Job, *, now: datetime, words_of_the_account: str) -> Move[
     return Move(job, replace(job, streak=None, accepted_at=now, words_of_the_account=words))
 
 
+@_job_edge(JobState.running)
+def doubted(job: Job, doubt: str) -> Move[Job]:
+    """`doubt`: what is not known of a batch of it, or empty once the API has answered again."""
+    return Move(job, replace(job, doubt=doubt))
+
+
 @_job_edge(JobState.running, to=(JobState.finishing,))
 def finishing(job: Job, *, now: datetime) -> Move[Job]:
     """Only as a part of `collected`. `repairs` counts anew: the message of `finish` has not been repeated yet."""
@@ -293,9 +300,9 @@ def put_back(batch: Batch) -> Move[Batch]:
 
 
 @_batch_edge(BatchState.ready, to=(BatchState.submitting,))
-def intended(batch: Batch, *, now: datetime, lease_until: datetime) -> Move[Batch]:
-    """Written before the POST: whoever dies after this leaves a trace."""
-    return Move(batch, replace(batch, state=BatchState.submitting, intent_at=now, lease_until=lease_until))
+def intended(batch: Batch, key: str, *, now: datetime, lease_until: datetime) -> Move[Batch]:
+    """Written before the POST: whoever dies after this leaves a trace. `key`: the fingerprint of the one it is sent with."""
+    return Move(batch, replace(batch, state=BatchState.submitting, key=key, intent_at=now, lease_until=lease_until))
 
 
 @_batch_edge(BatchState.submitting)
@@ -348,9 +355,10 @@ def refused(batch: Batch, *, not_before: datetime | None = None, refused_as: tup
 
 
 @_batch_edge(BatchState.submitting, to=(BatchState.ready,))
-def released(batch: Batch) -> Move[Batch]:
+def released(batch: Batch, *, not_before: datetime) -> Move[Batch]:
     """The API holds no trace of it: it can be sent again."""
-    return Move(batch, _waiting(batch), counters=Counters(queued=-batch.requests))
+    after = replace(_waiting(batch), releases=batch.releases + 1, not_before=not_before)
+    return Move(batch, after, counters=Counters(queued=-batch.requests, releases=1))
 
 
 class Half(NamedTuple):
@@ -538,6 +546,7 @@ def _waiting(batch: Batch) -> Batch:
         message_sent_at=None,
         intent_at=None,
         lease_until=None,
+        key="",
         first_look_at=None,
         no_trace_at=(),
     )
@@ -587,6 +596,17 @@ def cleared(admission: Admission) -> Move[Admission]:
     """A batch was accepted: nothing stands in the way any more."""
     unblocked = replace(admission, blocked="", blocked_at=None, probe_at=None, refused_jobs=())
     return Move(admission, replace(unblocked, throttles=0, throttled_until=None))
+
+
+# Keys are replaced rarely, and what was posted under one is settled within a month.
+_PROOFS = 8
+
+
+@_admission_edge
+def proven(admission: Admission, proof: Proof) -> Move[Admission]:
+    """A batch was accepted under a key. It takes the place of an earlier one."""
+    others = tuple(one for one in admission.proofs if one.key != proof.key)
+    return Move(admission, replace(admission, proofs=(*others, proof)[-_PROOFS:]))
 
 
 @_admission_edge

@@ -6,6 +6,8 @@ and, for a repeated custom id, the check of the plan stage.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from batchdrop.domain.errors import Refused
 from batchdrop.domain.records import Job, JobState, Streak
 from batchdrop.domain.refusals import Cause, ends_at
@@ -37,7 +39,8 @@ def state_of(job: Job, notice: str = "") -> str:
             text = canceled(job)
     unsent = job.state in (JobState.planning, JobState.running) and job.batches_ended < max(job.batches_total, 1)
     streak = refused_so_far(job.streak) if job.state is JobState.running and job.streak is not None else ""
-    return " ".join(part for part in (text, streak, notice if unsent else "", job.note) if part)
+    doubt = job.doubt if job.state is JobState.running else ""
+    return " ".join(part for part in (text, streak, doubt, notice if unsent else "", job.note) if part)
 
 
 def refused_so_far(streak: Streak) -> str:
@@ -68,6 +71,24 @@ def canceled(job: Job) -> str:
 def subject(job: Job, outcome: JobState) -> str:
     """Of the notification that the job has ended."""
     return f"Batchdrop job {outcome}: {job.id}"
+
+
+# ---------------------------------------------------------------- what is not known of a batch that was sent
+
+SENT_WITH_ANOTHER_KEY = (
+    "A batch was sent with an API key that has been replaced since, and Claude's answer was lost. "
+    "The new key may be of another workspace and not see the batch there, so the batch is not sent again. "
+    "To fix it, an operator puts a key of the former workspace into the stack's secret until this message is gone."
+)
+
+
+def sent_without_answer(times: int, next_at: datetime | None) -> str:
+    """`times`: how often a batch of the job was sent and left no trace."""
+    when = f" from {next_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC on" if next_at else ""
+    return (
+        f"A batch was sent {_times(times)} without an answer from Claude and without a trace at the API; it is sent again{when}. "
+        "If this goes on, see whether Claude has an incident, have an operator read the log of submit, or cancel the job."
+    )
 
 
 # ---------------------------------------------------------------- why a file was rejected
@@ -154,6 +175,10 @@ RESULTS_DELETED = "Anthropic deleted the results of this batch, 29 days after it
 
 def refused(refusal: Refused) -> str:
     return f"The API refused the request: {refusal}"
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number:,} times"
 
 
 def _plural(number: int, noun: str) -> str:

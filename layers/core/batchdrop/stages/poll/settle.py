@@ -15,7 +15,9 @@ from batchdrop.domain.records import Batch, BatchState
 from batchdrop.formats.api_result import first_custom_id
 from batchdrop.jobs.cancel import CancelBatch
 from batchdrop.jobs.commit import Commit
-from batchdrop.ports import Claude, Clock, Ledger
+from batchdrop.jobs.doubt import tell_doubt
+from batchdrop.ports import Claude, Clock, Ledger, Metrics
+from batchdrop.reports import sentences
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +28,7 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True):
     ledger: Ledger
     claude: Claude
     clock: Clock
+    metrics: Metrics
     commit: Commit
     cancel_batch: CancelBatch
     grace: timedelta
@@ -37,22 +40,48 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True):
     def __call__(self, submitting: list[Batch], look: Look) -> set[str]:
         """`look`: back to `look_back_to`. Returns the jobs that changed."""
         changed: set[str] = set()
+        workspaces = {"": True, look.key: True}
         for batch in submitting:
             rivals = [other for other in submitting if other is not batch]
             try:
-                if reconcile.is_due(batch, look.at) and self._settle(batch, rivals, look):
+                if reconcile.is_due(batch, look.at) and self._settle(batch, rivals, look, workspaces):
                     changed.add(batch.job_id)
             except LostRace:
                 log.info("another poller settled this batch", extra={"batch": batch.name})
         return changed
 
-    def _settle(self, batch: Batch, rivals: list[Batch], look: Look) -> bool:
+    def _settle(self, batch: Batch, rivals: list[Batch], look: Look, workspaces: dict[str, bool]) -> bool:
+        """`workspaces`: of each key, whether the look shows what was sent with it.
+
+        That is true of the key that the look was taken with, and is taken to be true where 0.1.0 sent the batch and stored no
+        key: its functions read the key anew when they are replaced by this version, and it was sent by one of them just before.
+        """
         owners = {one: self.ledger.owner_of(one.id) for one in reconcile.candidates_for(batch, look, self.grace)}
         free = [one for one, owner in owners.items() if owner is None]
         doubtful = any(self._may_be_mistaken(owner) for owner in owners.values() if owner is not None)
         if (free or doubtful) and (batch.first_look_at is None or batch.no_trace_at):
             batch = self.commit(transitions.looked(batch, at=look.at, trace=True))
-        return self._act(batch, reconcile.decide(batch, free, rivals, look.at, self.grace, doubtful=doubtful), look.at)
+        if batch.key not in workspaces:
+            workspaces[batch.key] = self._sees_what_was_sent_with(batch.key, look)
+        decision = reconcile.decide(
+            batch, free, rivals, look.at, self.grace, doubtful=doubtful, same_workspace=workspaces[batch.key]
+        )
+        told = not workspaces[batch.key] and self._tell(batch, sentences.SENT_WITH_ANOTHER_KEY)
+        return self._act(batch, decision, look.at) or told
+
+    def _sees_what_was_sent_with(self, key: str, look: Look) -> bool:
+        """Whether the key of the look can see a batch that was accepted under the other one: then both are of one workspace."""
+        proof = next((one for one in self.ledger.get_admission().proofs if one.key == key), None)
+        if proof is None:
+            return False
+        try:
+            self.claude.retrieve(proof.api_id)
+            return self.claude.key() == look.key
+        except ApiError:
+            return False
+
+    def _tell(self, batch: Batch, doubt: str) -> bool:
+        return tell_doubt(self.commit, self.ledger.get_job(batch.job_id), doubt)
 
     def _may_be_mistaken(self, owner: tuple[str, str]) -> bool:
         """Whether a batch has adopted what may be another's: its first result has not been seen yet."""
@@ -67,8 +96,7 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True):
                 self.commit(transitions.looked(batch, at=at, trace=False))
                 return False
             case reconcile.Release():
-                log.warning("no trace at the API: the batch can be sent", extra={"job_id": batch.job_id, "batch": batch.name})
-                self.commit(transitions.released(batch))
+                self._release(batch)
                 return True
             case reconcile.Adopt(api_id):
                 log.warning("found at the API and adopted", extra={"job_id": batch.job_id, "batch": batch.name, "api_id": api_id})
@@ -77,9 +105,24 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True):
             case reconcile.Identify(ended):
                 return self._identify(batch, ended)
 
+    def _release(self, batch: Batch) -> None:
+        now = self.clock.now()
+        pause = reconcile.pause_before_sending_again(batch.releases)
+        released = self.commit(transitions.released(batch, not_before=now + pause))
+        log.warning(
+            "no trace at the API: the batch can be sent again",
+            extra={"job_id": batch.job_id, "batch": batch.name, "releases": released.releases, "not_before": now + pause},
+        )
+        # The highest of any batch: an alarm tells a create that never gets an answer from one that lost it once.
+        self.metrics.count("UnansweredCreates", released.releases)
+        job = self.ledger.get_job(batch.job_id)
+        if job is not None:
+            tell_doubt(self.commit, job, sentences.sent_without_answer(job.releases, released.not_before))
+
     def _adopt(self, batch: Batch, api_id: str, *, certain: bool) -> None:
         adopted = self.commit(transitions.adopted(batch, api_id, certain=certain))
         job = self.ledger.get_job(batch.job_id)
+        tell_doubt(self.commit, job, "")
         if job is not None and job.cancel_requested:
             self.cancel_batch(adopted)
 

@@ -14,7 +14,6 @@ from batchdrop.domain import transitions
 from batchdrop.domain.admission import is_throttled
 from batchdrop.domain.errors import ApiError, LostRace
 from batchdrop.domain.open_work import OpenWork
-from batchdrop.domain.reconcile import Look
 from batchdrop.domain.records import Admission, BatchState
 from batchdrop.jobs.admit import Admit
 from batchdrop.jobs.cancel import CancelBatch, CancelJob
@@ -76,10 +75,13 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
         # Every batch ends within 24 hours of its creation: an alarm watches for one that does not.
         oldest = min((batch.created_at for batch in watched.values() if batch.created_at), default=at)
         self.metrics.count("OldestOpenHours", (at - oldest).total_seconds() / 3600)
+        # A create without an answer is settled within an hour, unless several batches have to be told apart: an alarm watches.
+        in_doubt = min((batch.intent_at for batch in submitting if batch.intent_at), default=at)
+        self.metrics.count("OldestInDoubtHours", (at - in_doubt).total_seconds() / 3600)
         self.metrics.count("OpenBatches", len(watched) + len(submitting))
-        listed, changed = self.watch(watched, look_back_to)
+        look, changed = self.watch(watched, look_back_to, at)
         if look_back_to is not None:
-            changed |= self.settle(submitting, Look(at, tuple(listed)))
+            changed |= self.settle(submitting, look)
         for job_id in sorted(changed):
             self.publish(job_id)
 

@@ -10,11 +10,11 @@ import msgspec
 
 from batchdrop.domain import transitions
 from batchdrop.domain.errors import LostRace, NotFound, Unavailable
-from batchdrop.domain.reconcile import CLOCK_SKEW, Candidate
+from batchdrop.domain.reconcile import CLOCK_SKEW, Candidate, Look
 from batchdrop.domain.records import Batch
 from batchdrop.domain.retries import RESULTS_KEPT
 from batchdrop.jobs.commit import Commit
-from batchdrop.ports import ApiBatch, ApiCounts, Claude, Clock, Ledger
+from batchdrop.ports import ApiBatch, ApiCounts, ApiPage, Claude, Clock, Ledger
 
 log = logging.getLogger(__name__)
 
@@ -31,41 +31,50 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     commit: Commit
 
-    def __call__(self, watched: dict[str, Batch], look_back_to: datetime | None) -> tuple[list[Candidate], set[str]]:
+    def __call__(self, watched: dict[str, Batch], look_back_to: datetime | None, at: datetime) -> tuple[Look, set[str]]:
         """Records what has ended. `watched`: open batches by API id; `look_back_to`: list at least this far back.
+
+        `at`: when the look began, before the open batches were read.
 
         Returns what is at the API since `look_back_to` and not known for sure (for reconciliation), and the jobs that changed.
         Raises Unavailable or Refused when the API does not answer.
         """
+        key = ""
         open_ids = set(watched)
         others: list[Candidate] = []
         changed: set[str] = set()
-        for seen in self._listed(watched, open_ids, look_back_to):
-            batch = watched.get(seen.id)
-            if batch is not None:
-                open_ids.discard(seen.id)
-                if self._saw(batch, seen):
-                    changed.add(batch.job_id)
-            # An adopted batch may still prove to be the one that another submission left behind.
-            if (batch is None or batch.adopted) and look_back_to is not None and seen.created_at >= look_back_to:
-                others.append(_candidate(seen))
+        for page in self._pages(watched, open_ids, look_back_to):
+            key = page.key
+            for seen in page.batches:
+                batch = watched.get(seen.id)
+                if batch is not None:
+                    open_ids.discard(seen.id)
+                    if self._saw(batch, seen):
+                        changed.add(batch.job_id)
+                # An adopted batch may still prove to be the one that another submission left behind.
+                if (batch is None or batch.adopted) and look_back_to is not None and seen.created_at >= look_back_to:
+                    others.append(_candidate(seen))
         for api_id in sorted(open_ids)[:_ASK]:
             if self._ask(watched[api_id]):
                 changed.add(watched[api_id].job_id)
-        return others, changed
+        return Look(at, key, tuple(others)), changed
 
-    def _listed(self, watched: Mapping[str, Batch], open_ids: set[str], look_back_to: datetime | None) -> Iterator[ApiBatch]:
+    def _pages(self, watched: Mapping[str, Batch], open_ids: set[str], look_back_to: datetime | None) -> Iterator[ApiPage]:
         """Newest first; further pages only while a watched batch may be on them or the list does not reach back far enough.
 
-        Raises Unavailable at a list too long for one tick: a part of it must not pass for the whole.
+        Raises Unavailable at a list too long for one tick, or read with two keys: a part of it must not pass for the whole.
         """
         if not open_ids and look_back_to is None:
             return
         cursor: str | None = None
+        key: str | None = None
         reached = False
         for _ in range(_PAGES):
             page = self.claude.page(cursor)
-            yield from page.batches
+            if key not in (None, page.key):
+                raise Unavailable("the API key was replaced while the list was read", kind="key_replaced")
+            key = page.key
+            yield page
             cursor = page.next
             oldest = page.batches[-1].created_at if page.batches else None
             reached = look_back_to is None or oldest is None or oldest < look_back_to

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,13 +19,14 @@ from batchdrop.domain import refusals, transitions
 from batchdrop.domain.admission import may_be_sent
 from batchdrop.domain.errors import Ambiguous, Incomplete, LostRace, ObjectGone, Refused
 from batchdrop.domain.messages import SubmitBatch
-from batchdrop.domain.records import Admission, Batch, BatchState, Job, JobState, RowStatus, Unsent
+from batchdrop.domain.records import Admission, Batch, BatchState, Job, JobState, Proof, RowStatus, Unsent
 from batchdrop.domain.transitions import Half, Move
 from batchdrop.formats.batch_body import BodyWriter
 from batchdrop.formats.input_line import REQUESTS
 from batchdrop.jobs.batch_rows import LineBlock, line_blocks_of
 from batchdrop.jobs.cancel import CancelBatch
 from batchdrop.jobs.commit import Commit
+from batchdrop.jobs.doubt import tell_doubt
 from batchdrop.jobs.publish import Publish
 from batchdrop.jobs.scratch import scratch
 from batchdrop.ports import ApiBatch, Claude, Clock, Deadline, Ledger, Objects, Switch, SwitchState
@@ -34,10 +36,12 @@ log = logging.getLogger(__name__)
 
 # Small, so that a block of rows goes to the file without a copy in between.
 _WRITE_BYTES = 1 << 16
-# Two POSTs (the second with a key just replaced) and what follows them fit into the time left.
-_POST_SHARE = 0.4
+# What follows the POST fits into the rest.
+_POST_SHARE = 0.8
 # A job may be changed by others at the same moment.
 _LOOKS = 5
+# How old the batch may be by which a key proves its workspace: what lies at the API may be deleted there.
+_PROOF_LASTS = timedelta(days=1)
 
 
 class _Body(NamedTuple):
@@ -87,7 +91,12 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
             except ObjectGone:
                 self._unsent(batch, "input_deleted", sentences.INPUT_DELETED)
                 return
-            intended = self._intend(batch, deadline)
+            try:
+                key = self.claude.key()
+            except Refused as refusal:
+                self._keyless(batch, refusal)
+                return
+            intended = self._intend(batch, key, deadline)
             try:
                 answer = self.claude.create(body.path, within=deadline.remaining() * _POST_SHARE)
             except Refused as refusal:
@@ -98,9 +107,9 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
             else:
                 self._accepted(intended, answer)
 
-    def _intend(self, batch: Batch, deadline: Deadline) -> Batch:
+    def _intend(self, batch: Batch, key: str, deadline: Deadline) -> Batch:
         now = self.clock.now()
-        return self.commit(transitions.intended(batch, now=now, lease_until=transitions.lease(now, deadline.remaining())))
+        return self.commit(transitions.intended(batch, key, now=now, lease_until=transitions.lease(now, deadline.remaining())))
 
     def _accepted(self, batch: Batch, answer: ApiBatch) -> None:
         accepted = self.commit(transitions.accepted(batch, answer.id, created_at=answer.created_at))
@@ -112,7 +121,9 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
             if other != batch.job_id:
                 self._end_streak(other, accepted_itself=False)
                 self.publish(other)
+        self._prove(accepted)
         job = self._end_streak(batch.job_id)
+        tell_doubt(self.commit, job, "")
         if job is not None and job.cancel_requested:
             self.cancel_batch(accepted)
 
@@ -127,13 +138,31 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
 
         return self._change(job_id, ended)
 
+    def _prove(self, batch: Batch) -> None:
+        """Keeps a batch by which another key can be known to see what is sent with this one."""
+        now = self.clock.now()
+        admission = self.ledger.get_admission()
+        if not any(proof.key == batch.key and now < proof.accepted_at + _PROOF_LASTS for proof in admission.proofs):
+            self._tell(transitions.proven(admission, Proof(key=batch.key, api_id=batch.api_id or "", accepted_at=now)))
+
     # ------------------------------------------------------------ refusals
+
+    def _keyless(self, batch: Batch, refusal: Refused) -> None:
+        """Without a key nothing is sent, so there is no intent either."""
+        log.warning("no API key", extra=_names(batch))
+        self.commit(transitions.put_back(batch))
+        admission = self.ledger.get_admission()
+        until = self.clock.now() + refusals.waiting_time(refusal, admission.throttles)
+        self._tell(transitions.throttled(admission, until=until))
 
     def _refused(self, batch: Batch, job: Job, body: _Body, refusal: Refused) -> None:
         # Without the API's own words: they may quote the request.
         log.warning("create refused", extra=_names(batch) | {"status": refusal.status, "kind": refusal.kind})
         cause = refusals.cause_of(refusal)
-        if cause is None and not refusals.is_of_this_batch(refusal):
+        if cause is not None and self._key_was_replaced(batch):
+            # The refusal is about a key that this function still held: the batch goes again with the new one.
+            self.commit(transitions.refused(batch))
+        elif cause is None and not refusals.is_of_this_batch(refusal):
             self._wait(batch, refusal)
         elif cause is None or refusals.may_be_of_a_row(cause):
             self._isolate(batch, job, body, refusal, cause)
@@ -142,6 +171,12 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
             streak = refusals.none_of_its_own(refusal, self.clock.now())
             self._change(batch.job_id, lambda job: transitions.refused_again(job, streak))
             self._block(batch, refusal, cause)
+
+    def _key_was_replaced(self, batch: Batch) -> bool:
+        try:
+            return self.claude.key(fresh=True) != batch.key
+        except Refused:
+            return False
 
     def _wait(self, batch: Batch, refusal: Refused) -> None:
         until = self.clock.now() + refusals.waiting_time(refusal, batch.refusals)
