@@ -49,6 +49,22 @@ def test_nothing_is_released_under_the_key_of_another_workspace() -> None:
     assert stack.audit() == []
 
 
+def test_what_is_never_settled_ends_when_its_results_would_be_deleted() -> None:
+    """Nothing is sent again, because it may have been answered and paid for."""
+    stack = Stack()
+    lost(stack, accepted=True)
+    replace_key(stack, workspace="another")
+    minutes(stack, 2)
+    stack.clock.advance(29 * 86_400)
+    minutes(stack, 3)
+    assert stack.batches()[0].state is BatchState.submitting
+    stack.run()
+    assert stack.document("manifest.json")["counts"]["missing"] == 3
+    assert {line["_batchdrop"]["error"]["type"] for line in stack.lines("failed.jsonl")} == {"unknown_outcome"}
+    assert len(stack.claude.bodies) == 1
+    assert stack.ledger.get_admission().queued == 0
+
+
 def test_a_key_of_the_same_workspace_is_known_by_a_batch_of_the_old_one() -> None:
     stack = Stack()
     stack.drop("inbox/before.jsonl", rows(1))

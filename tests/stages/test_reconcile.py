@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from batchdrop.domain.errors import Incomplete, Unavailable
+from batchdrop.domain.errors import Incomplete, NotFound, Unavailable
 from batchdrop.domain.records import BatchState, JobState
 from batchdrop.ports import ApiBatch, ApiPage
 from tests.stack import Stack, rows
@@ -441,3 +441,22 @@ def test_a_create_in_doubt_is_seen() -> None:
     stack.hooks.clear()
     stack.run()
     assert stack.metrics.latest["OldestInDoubtHours"] == 0
+
+
+def test_two_creates_that_nothing_tells_apart_end_when_their_results_are_deleted() -> None:
+    stack = Stack(max_requests=2)
+    fail(stack, "claude.create", LOST, after=True, times=2)
+    stack.drop("inbox/a.jsonl", rows(4))
+    stack.pump()
+
+    def results_are_lost(name: str) -> None:
+        if name == "claude._results":
+            raise NotFound("gone", status=404, kind="not_found_error")
+
+    stack.hooks.before = results_are_lost
+    minutes(stack, 60)
+    assert {batch.state for batch in stack.batches()} == {BatchState.submitting}
+    stack.clock.advance(29 * 86_400)
+    stack.run()
+    assert stack.document("manifest.json")["counts"]["missing"] == 4
+    assert len(stack.claude.bodies) == 2

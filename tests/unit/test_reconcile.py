@@ -15,6 +15,7 @@ from batchdrop.domain.reconcile import (
     SETTLING,
     Adopt,
     Candidate,
+    GiveUp,
     Identify,
     Look,
     NoTrace,
@@ -24,6 +25,7 @@ from batchdrop.domain.reconcile import (
     decide,
 )
 from batchdrop.domain.records import BatchState
+from batchdrop.domain.retries import RESULTS_KEPT
 from tests.adapters.records import batch
 from tests.fakes.clock import START
 
@@ -46,13 +48,22 @@ candidates = st.lists(
 @given(
     listed=candidates,
     rivals=st.lists(st.integers(9, 11), max_size=2),
-    at=st.timedeltas(timedelta(minutes=-1), timedelta(hours=1)).map(lambda offset: START + offset),
+    at=st.one_of(st.timedeltas(timedelta(minutes=-1), timedelta(hours=1)), st.timedeltas(RESULTS_KEPT, timedelta(days=30))).map(
+        lambda offset: START + offset
+    ),
     looks=st.lists(st.timedeltas(timedelta(), timedelta(minutes=10)).map(lambda offset: LEASE + offset), max_size=2).map(sorted),
     not_ours=st.sets(st.sampled_from(["msgbatch_0", "msgbatch_1"])),
     doubtful=st.booleans(),
+    same_workspace=st.booleans(),
 )
 def test_the_decision(
-    listed: list[Candidate], rivals: list[int], at: datetime, looks: list[datetime], not_ours: set[str], doubtful: bool
+    listed: list[Candidate],
+    rivals: list[int],
+    at: datetime,
+    looks: list[datetime],
+    not_ours: set[str],
+    doubtful: bool,
+    same_workspace: bool,
 ) -> None:
     ours = batch(
         state=BatchState.submitting,
@@ -65,7 +76,7 @@ def test_the_decision(
     )
     others = [batch(100 * number, state=BatchState.submitting, requests=count) for number, count in enumerate(rivals, 1)]
     possible = candidates_for(ours, Look(at, "key", tuple(listed)), GRACE)
-    decision = decide(ours, possible, others, at, GRACE, doubtful=doubtful)
+    decision = decide(ours, possible, others, at, GRACE, doubtful=doubtful, same_workspace=same_workspace)
     match decision:
         case NoTrace() | Release():
             assert at >= LEASE
@@ -73,6 +84,7 @@ def test_the_decision(
             assert isinstance(decision, Release) == (len(looks) == LOOKS - 1)
             assert not possible
             assert not doubtful
+            assert same_workspace
         case Adopt(api_id):
             assert at >= LEASE + min(GRACE, SETTLING)
             assert [one.id for one in possible] == [api_id]
@@ -84,7 +96,11 @@ def test_the_decision(
             assert len(possible) > 1 or 10 in rivals or doubtful
             assert list(ended) == [one.id for one in possible if one.ended]
         case Wait():
-            assert at < LEASE + SETTLING or (not possible and (doubtful or at < looks[-1] + GRACE / 2))
+            blind = doubtful or not same_workspace
+            assert at < LEASE + SETTLING or (not possible and (blind or at < looks[-1] + GRACE / 2))
+        case GiveUp():
+            assert at >= LEASE + GRACE + CLOCK_SKEW + RESULTS_KEPT
+            assert doubtful or not same_workspace or len(possible) > 1 or 10 in rivals
 
 
 def test_candidates_are_those_created_until_a_release_is_possible() -> None:

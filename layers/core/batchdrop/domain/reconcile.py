@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from batchdrop.domain.ids import CustomId, token_of
 from batchdrop.domain.records import Batch, BatchState, Record
+from batchdrop.domain.retries import RESULTS_KEPT
 
 # How far this machine's clock and the API's may differ.
 CLOCK_SKEW = timedelta(minutes=5)
@@ -65,7 +66,11 @@ class Identify(Record, frozen=True):
     ended: tuple[str, ...]
 
 
-type Decision = Wait | NoTrace | Release | Adopt | Identify
+class GiveUp(Record, frozen=True):
+    """The results of whatever it may have created are deleted by now, so nobody will ever know."""
+
+
+type Decision = Wait | NoTrace | Release | Adopt | Identify | GiveUp
 
 
 def earliest_creation(batch: Batch) -> datetime:
@@ -127,12 +132,14 @@ def decide(
     """
     if batch.lease_until is None or not is_due(batch, at):
         return Wait()
-    if not candidates:
-        return Wait() if doubtful or not same_workspace else _without_trace(batch, at, grace)
+    if not candidates and not doubtful and same_workspace:
+        return _without_trace(batch, at, grace)
     contested = doubtful or any(rival.requests == batch.requests for rival in rivals)
-    if len(candidates) > 1 or contested:
-        return Identify(ended=tuple(one.id for one in candidates if one.ended))
-    return Adopt(api_id=candidates[0].id) if at >= batch.lease_until + min(grace, SETTLING) else Wait()
+    if len(candidates) == 1 and not contested:
+        return Adopt(api_id=candidates[0].id) if at >= batch.lease_until + min(grace, SETTLING) else Wait()
+    if at >= batch.lease_until + grace + CLOCK_SKEW + RESULTS_KEPT:
+        return GiveUp()
+    return Identify(ended=tuple(one.id for one in candidates if one.ended)) if candidates else Wait()
 
 
 def _without_trace(batch: Batch, at: datetime, grace: timedelta) -> Decision:

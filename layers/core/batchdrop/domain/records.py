@@ -127,7 +127,7 @@ class Part(Record, frozen=True, kw_only=True):
 
 
 class Unsent(Record, frozen=True, kw_only=True):
-    """The end of every row of a batch that has no results at the API: never sent, or refused for good."""
+    """The end of every row of a batch without results: never sent, refused for good, or in doubt for too long."""
 
     status: RowStatus
     error_type: str

@@ -408,7 +408,7 @@ def split(batch: Batch, half: Half, refused_as: tuple[RefusedAs, ...]) -> Move[B
 
 @_batch_edge(BatchState.ready, BatchState.submitting, to=(BatchState.ended,))
 def unsent(batch: Batch, why: Unsent, *, now: datetime) -> Move[Batch]:
-    """Every row of it ends so, without a result at the API."""
+    """Every row of it ends so, without a result from the API."""
     took_capacity = batch.state is BatchState.submitting or batch.admitted_at is not None
     return Move(
         batch,

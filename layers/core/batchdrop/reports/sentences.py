@@ -78,7 +78,8 @@ def subject(job: Job, outcome: JobState) -> str:
 SENT_WITH_ANOTHER_KEY = (
     "A batch was sent with an API key that has been replaced since, and Claude's answer was lost. "
     "The new key may be of another workspace and not see the batch there, so the batch is not sent again. "
-    "To fix it, an operator puts a key of the former workspace into the stack's secret until this message is gone."
+    "To fix it, an operator puts a key of the former workspace into the stack's secret until this message is gone. "
+    "Otherwise its rows end as missing 29 days after it was sent."
 )
 
 
@@ -170,6 +171,10 @@ INPUT_DELETED = "The input was deleted before this row could be sent."
 CANCELED = "The batch was canceled before this request was processed."
 EXPIRED = "The batch expired before this request was processed."
 MISSING = "The API returned no result for this request."
+UNKNOWN_OUTCOME = (
+    "The batch of this row was sent, Claude's answer was lost, and for 29 days nothing showed whether Claude had the batch. "
+    "The row may have been answered and paid for, so it was not sent again; to send it anyway, upload failed.jsonl."
+)
 RESULTS_DELETED = "Anthropic deleted the results of this batch, 29 days after its creation, before they were collected."
 
 

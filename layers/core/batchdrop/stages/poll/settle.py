@@ -11,7 +11,7 @@ from batchdrop.domain import reconcile, transitions
 from batchdrop.domain.errors import ApiError, Incomplete, LostRace
 from batchdrop.domain.ids import parse_custom_id
 from batchdrop.domain.reconcile import Look
-from batchdrop.domain.records import Batch, BatchState
+from batchdrop.domain.records import Batch, BatchState, RowStatus, Unsent
 from batchdrop.formats.api_result import first_custom_id
 from batchdrop.jobs.cancel import CancelBatch
 from batchdrop.jobs.commit import Commit
@@ -20,6 +20,10 @@ from batchdrop.ports import Claude, Clock, Ledger, Metrics
 from batchdrop.reports import sentences
 
 log = logging.getLogger(__name__)
+
+
+# Its rows may have been answered and paid for: whether they are sent again is for their owner to decide.
+_UNKNOWN = Unsent(status=RowStatus.missing, error_type="unknown_outcome", message=sentences.UNKNOWN_OUTCOME)
 
 
 class Settle(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,6 +108,11 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True):
                 return True
             case reconcile.Identify(ended):
                 return self._identify(batch, ended)
+            case reconcile.GiveUp():
+                log.error("still in doubt when any results are deleted", extra={"job_id": batch.job_id, "batch": batch.name})
+                self.commit(transitions.unsent(batch, _UNKNOWN, now=self.clock.now()))
+                self._tell(batch, "")
+                return True
 
     def _release(self, batch: Batch) -> None:
         now = self.clock.now()
