@@ -15,7 +15,7 @@ from typing import Any
 
 from batchdrop.domain.errors import NotFound
 from batchdrop.ports import ApiBatch, ApiCounts, ApiPage
-from tests.fakes.claude import FakeClaude, _Held
+from tests.fakes.claude import WORKSPACE, FakeClaude, _Held
 from tests.fakes.clock import ManualClock
 from tests.fakes.hooks import Hooks, hooked
 
@@ -114,8 +114,9 @@ class SlowApi(FakeClaude):
 
     @hooked
     def page(self, after: str | None = None) -> ApiPage:
-        now = self._clock.now()
-        newest_first = sorted(self.traces.values(), key=lambda trace: (trace.held.created_at, trace.held.id), reverse=True)
+        now, workspace = self._clock.now(), self._workspace_read()
+        seen = [trace for trace in self.traces.values() if trace.held.workspace == workspace]
+        newest_first = sorted(seen, key=lambda trace: (trace.held.created_at, trace.held.id), reverse=True)
         if after is not None:
             cursor = self.traces[after].held
             newest_first = [one for one in newest_first if (one.held.created_at, one.held.id) < (cursor.created_at, cursor.id)]
@@ -123,7 +124,8 @@ class SlowApi(FakeClaude):
         if any(one.held.created_at <= now < one.listed_at for one in newest_first):
             self.seen_late["list"] += 1
         shown, rest = listed[: self.page_limit], listed[self.page_limit :]
-        return ApiPage(batches=tuple(self._view(one.held) for one in shown), next=shown[-1].held.id if rest else None)
+        batches = tuple(self._view(one.held) for one in shown)
+        return ApiPage(batches=batches, next=shown[-1].held.id if rest else None, key=self._key)
 
     @hooked
     def cancel(self, api_id: str) -> ApiBatch:
@@ -138,20 +140,20 @@ class SlowApi(FakeClaude):
         return self._view(held)
 
     def inject(self, body: bytes) -> ApiBatch:
-        return self._keep(body, ours=False)
+        return self._keep(body, WORKSPACE, ours=False)
 
     # ---------------------------------------------------------------- inside
 
-    def _accept(self, body: bytes) -> ApiBatch:
-        return self._keep(body, ours=True)
+    def _accept(self, body: bytes, workspace: str) -> ApiBatch:
+        return self._keep(body, workspace, ours=True)
 
-    def _keep(self, body: bytes, *, ours: bool) -> ApiBatch:
+    def _keep(self, body: bytes, workspace: str, *, ours: bool) -> ApiBatch:
         self._check(body)
         now = self._clock.now()
         api_id = f"msgbatch_{len(self._held) + 1:024d}"
         delay, self.create_late = (self.create_late, 0.0) if ours else (0.0, self.create_late)
         created_at = now + timedelta(seconds=delay)
-        held = _Held(api_id, body, created_at, created_at + timedelta(seconds=self.seconds))
+        held = _Held(api_id, body, workspace, created_at, created_at + timedelta(seconds=self.seconds))
         self._held[api_id] = held
         self.traces[api_id] = Trace(
             held=held,
@@ -185,7 +187,7 @@ class SlowApi(FakeClaude):
 
     def _find(self, api_id: str) -> _Held:
         trace = self.traces.get(api_id)
-        if trace is None or trace.deleted_at is not None:
+        if trace is None or trace.deleted_at is not None or trace.held.workspace != self._workspace_read():
             raise NotFound("no such batch", status=404, kind="not_found_error")
         return trace.held
 
