@@ -10,7 +10,7 @@ from batchdrop.domain.errors import Refused
 from batchdrop.domain.records import JobState
 from tests.stack import Stack, row, rows
 from tests.stages.harm import minutes, refused
-from tests.stages.test_splitting import DAY, errored, posts, refuse
+from tests.stages.test_splitting import days, errored, posts, refuse
 
 SECRET = "file_of_team_a does not exist"
 REFUSALS = {
@@ -107,7 +107,7 @@ def test_two_jobs_of_which_every_row_is_forbidden_end_as_well() -> None:
     forbid(stack, b"poison", 404)
     for name in "ab":
         stack.drop(f"inbox/{name}.jsonl", b"\n".join(row(f"row {i}", "poison") for i in range(1, 9)))
-    stack.run(8 * DAY)
+    days(stack, 8)
     assert {job.state for job in stack.jobs()} == {JobState.done}
     assert stack.audit() == []
 
