@@ -142,6 +142,7 @@ class Tour:
             self._a_long_file,
             self._nothing_to_send,
             self._large_parts,
+            self._a_part_that_is_not_written,
             self._a_lost_answer,
             self._somebody_elses_batch,
             self._cancels,
@@ -198,6 +199,12 @@ class Tour:
         self._claude.settings(answer_bytes=0)
         self._command("retry", "wide.jsonl")
         self._command("retry", "wide.jsonl")
+
+    def _a_part_that_is_not_written(self) -> None:
+        """The parts before it are removed."""
+        self._drop("inbox/unwritten.jsonl", _mixed())
+        self._until("collect")
+        self._recorder.fail("PutObject", after=1)
 
     def _refusals(self) -> None:
         """The last one blocks everything for minutes, so it comes last."""

@@ -29,4 +29,4 @@ def test_a_command_while_a_job_is_finished_does_not_keep_it(command: str, moment
     assert stack.document("status.json")["state"] == "done"
     assert stack.failures == []
     assert stack.audit() == []
-    assert not [key for key in stack.objects.keys("work/") if key.endswith(("/results.jsonl", "/failed.jsonl"))]
+    assert not [key for key in stack.objects.keys("work/") if "/results-" in key or "/failed-" in key]

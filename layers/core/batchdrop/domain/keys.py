@@ -48,8 +48,9 @@ def ids_of_plan(job_id: str, offset: int) -> str:
     return f"{WORK}{job_id}/ids-{offset:012d}"
 
 
-def batch_folder(job_id: str, batch_name: str) -> str:
-    return f"{WORK}{job_id}/{batch_name}/"
+def part(job_id: str, batch_name: str, run: str, name: str) -> str:
+    """`run` is different each time a batch is collected: two runs at once may have seen different results."""
+    return f"{WORK}{job_id}/{batch_name}/{name}-{run}.jsonl"
 
 
 class Command(NamedTuple):

@@ -1,11 +1,12 @@
 """Fetch the results of one ended batch, join them with its rows, and write them in input order; send again what may go again.
 
-Safe to run twice: both runs write the same bytes to the same keys, and one conditional write says who was first.
+Safe to run twice, also at the same time: each run writes parts of its own, and one conditional write says whose parts count.
 """
 
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 
 # Losing this often means that many batches of one job end at the same moment; the queue then delivers the message again.
 _TRIES = 100
+_RUN_BYTES = 8
 
 # Not tried again: they may have been answered, and paid.
 _DELETED = Unsent(status=RowStatus.missing, error_type="results_deleted", message=sentences.RESULTS_DELETED)
@@ -96,14 +98,19 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
 
     def _write(self, batch: Batch, job: Job, rows: Iterator[BatchRow], results: Results) -> Collected:
         earlier = self.ledger.get_batch(job.id, batch_name(batch.first_line, batch.attempt - 1)) if batch.attempt > 1 else None
+        run = secrets.token_hex(_RUN_BYTES)
+
+        def part(name: str) -> ObjectRef:
+            return ObjectRef(bucket=job.input.bucket, key=keys.part(job.id, batch.name, run, name))
+
         with ExitStack() as stack:
             answered = stack.enter_context(
-                part_writer(self.objects, _part(batch, job, "results"), earlier.results if earlier else None, number_of_result)
+                part_writer(self.objects, part("results"), earlier.results if earlier else None, number_of_result)
             )
             failed = stack.enter_context(
-                part_writer(self.objects, _part(batch, job, "failed"), earlier.failed if earlier else None, number_of_failed)
+                part_writer(self.objects, part("failed"), earlier.failed if earlier else None, number_of_failed)
             )
-            retry = stack.enter_context(part_writer(self.objects, _part(batch, job, "retry")))
+            retry = stack.enter_context(part_writer(self.objects, part("retry")))
             router = Router(batch, job.token, answered, failed, retry, may_retry=self._may_retry(batch, job))
             for line, invalid in rows:
                 if invalid is not None:
@@ -111,10 +118,10 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
                 else:
                     router.row(line, results.get(line.number))
             collected = router.close()
-        covered = collected.counts.total + (collected.retry.lines if collected.retry else 0)
-        if covered != batch.requests + batch.invalid:
-            raise Incomplete(f"{covered} of {batch.requests + batch.invalid} rows read from {batch.span.object.key}")
-        return collected
+            covered = collected.counts.total + (collected.retry.lines if collected.retry else 0)
+            if covered != batch.requests + batch.invalid:
+                raise Incomplete(f"{covered} of {batch.requests + batch.invalid} rows read from {batch.span.object.key}")
+            return collected
 
     def _may_retry(self, batch: Batch, job: Job) -> bool:
         return batch.attempt < self.max_attempts and not job.cancel_requested
@@ -139,22 +146,33 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
     # ------------------------------------------------------------ the record
 
     def _record(self, batch: Batch, rows: Collected) -> None:
+        """Only parts that are surely not the recorded ones are removed: after any other error the write may have succeeded."""
         for _ in range(_TRIES):
             job = self.ledger.get_job(batch.job_id)
             if job is None:
                 return
             if rows.retry is not None and job.cancel_requested:
+                self._discard(rows)
                 raise LostRace(f"job {batch.job_id} was canceled meanwhile: its batch is collected again, without a retry")
             try:
                 self.commit(transitions.collected(batch, job, rows, now=self.clock.now()))
             except LostRace:
                 stored = self.ledger.get_batch(batch.job_id, batch.name)
                 if stored is None or stored.revision != batch.revision:
-                    log.info("another invocation collected this batch", extra={"job_id": batch.job_id, "batch": batch.name})
+                    log.info("another invocation was first", extra={"job_id": batch.job_id, "batch": batch.name})
+                    self._discard(rows, keep=stored)
                     return
             else:
                 return
+        self._discard(rows)
         raise LostRace(f"batch {batch.name} of job {batch.job_id} could not be recorded")
+
+    def _discard(self, rows: Collected, keep: Batch | None = None) -> None:
+        """Removes the parts of this run, unless they are the ones that the batch to `keep` names: the answer was lost then."""
+        recorded = {part.key for part in (keep.results, keep.failed, keep.retry) if part} if keep else set()
+        for part in (rows.results, rows.failed, rows.retry):
+            if part is not None and part.key not in recorded:
+                self.objects.delete(part.key)
 
     def _disown(self, batch: Batch) -> None:
         log.warning("an adopted batch is not ours", extra={"batch": batch.name, "api_id": batch.api_id})
@@ -162,7 +180,3 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
             self.commit(transitions.disowned(batch))
         except LostRace:
             log.info("another invocation disowned it", extra={"batch": batch.name})
-
-
-def _part(batch: Batch, job: Job, name: str) -> ObjectRef:
-    return ObjectRef(bucket=job.input.bucket, key=f"{keys.batch_folder(job.id, batch.name)}{name}.jsonl")

@@ -28,6 +28,7 @@ class PartWriter:
         self._lines = 0
         self._size = 0
         self._crc = Crc64()
+        self.closed = False
 
     def write(self, number: int, data: bytes) -> None:
         while self._next is not None and self._next[0] < number:
@@ -45,6 +46,7 @@ class PartWriter:
             self._writer.abort()
             return None
         self._writer.close()
+        self.closed = True
         return Part(key=self._key, lines=self._lines, size=self._size, crc64nvme=self._crc.hex())
 
     def _put(self, data: bytes) -> None:
@@ -68,13 +70,18 @@ def part_writer(
 ) -> Iterator[PartWriter]:
     """`number_of` tells the input line of an earlier line. The object appears at `close`; an exception leaves nothing behind."""
     writer = objects.writer(ref.key)
+    part = PartWriter(ref.key, writer, iter(()))
     try:
         if earlier is None or number_of is None:
-            yield PartWriter(ref.key, writer, iter(()))
+            yield part
         else:
             with objects.read(msgspec.structs.replace(ref, key=earlier.key)) as stream:
                 lines = ((number_of(line.data), line.data + b"\n") for line in read_lines(stream, max_line=MAX_OUTPUT_LINE_BYTES))
-                yield PartWriter(ref.key, writer, lines)
+                part = PartWriter(ref.key, writer, lines)
+                yield part
     except BaseException:
-        writer.abort()
+        if part.closed:
+            objects.delete(ref.key)
+        else:
+            writer.abort()
         raise
