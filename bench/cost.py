@@ -30,8 +30,8 @@ _UNITS_OF_A_QUERY, _UNITS_OF_A_GET = 0.5, 1.0
 _POLLERS, _POLL_SECONDS = 5, 20
 # The tick's metrics, and Lambda's own lines about an invocation.
 _LOG_BYTES_OF_A_TICK = 1_500
-# Heartbeat, OpenBatches, OldestOpenHours, UncollectedAgeHours; StuckRepaired is there only where something was stuck.
-_METRICS = 4
+# All of the tick but StuckRepaired, which is there only where something was stuck.
+_METRICS = 5
 # The pieces that `finish` removes are kept as old versions for a day, and S3 applies its rules once a day.
 _PIECES_KEPT_DAYS = 3
 _DAYS = 30

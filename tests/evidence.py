@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from batchdrop_cli.audit.evidence import Accepted
+from batchdrop_cli.audit.evidence import Accepted, Sent
 from tests.fakes.claude import FakeClaude
 
 
@@ -20,5 +20,6 @@ class FakeEvidence:
             if self._claude.created_at(api_id) >= since:
                 yield Accepted(id=api_id, requests=len(self._claude.requests_of(api_id)))
 
-    def custom_ids(self, api_id: str) -> Iterator[str]:
-        return iter(self._claude.requests_of(api_id))
+    def requests(self, api_id: str) -> Iterator[Sent]:
+        answered = self._claude.answered(api_id)
+        return (Sent(one, one in answered) for one in self._claude.requests_of(api_id))

@@ -51,6 +51,10 @@ class _WrongOrder(Exception):
     pass
 
 
+class _NoBatch(Exception):
+    pass
+
+
 type _Control = Callable[[Emulator, Request], Awaitable[Response]]
 
 
@@ -69,6 +73,7 @@ def routes(emulator: Emulator) -> list[Route]:
         ("GET", "/_emulator/counters", _counters),
         ("GET", "/_emulator/batches", _batches),
         ("GET", "/_emulator/batches/{batch_id}/body", _body),
+        ("GET", "/_emulator/batches/{batch_id}/results", _results),
         ("POST", "/_emulator/reset", _reset),
     ]
     return [Route(path, _endpoint(emulator, control), methods=[method]) for method, path, control in table]
@@ -78,6 +83,8 @@ def _endpoint(emulator: Emulator, control: _Control) -> Callable[[Request], Awai
     async def endpoint(request: Request) -> Response:
         try:
             return await control(emulator, request)
+        except _NoBatch as error:
+            return _json({"error": str(error)}, 404)
         except (_WrongOrder, ValueError) as error:  # what msgspec raises is a ValueError too
             return _json({"error": str(error)}, 400)
 
@@ -166,11 +173,23 @@ def _accepted(batch: Batch) -> AcceptedBatch:
 
 
 async def _body(emulator: Emulator, request: Request) -> Response:
+    return FileResponse(_wanted(emulator, request).body, media_type="application/json")
+
+
+async def _results(emulator: Emulator, request: Request) -> Response:
+    """All of them, whatever faults do to what the API shows; none before the batch has ended."""
+    batch = _wanted(emulator, request)
+    if batch.ended is None:
+        return Response(media_type="application/x-ndjson")
+    return FileResponse(batch.results_path, media_type="application/x-ndjson")
+
+
+def _wanted(emulator: Emulator, request: Request) -> Batch:
     wanted = request.path_params["batch_id"]
     batch = emulator.batches.accepted(wanted)
     if batch is None:
-        return _json({"error": f"no batch {wanted} was accepted"}, 404)
-    return FileResponse(batch.body, media_type="application/json")
+        raise _NoBatch(f"no batch {wanted} was accepted")
+    return batch
 
 
 async def _reset(emulator: Emulator, request: Request) -> Response:

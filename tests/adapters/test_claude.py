@@ -11,7 +11,8 @@ import pytest
 
 from batchdrop.adapters.claude import AnthropicClaude
 from batchdrop.domain.errors import Incomplete, NotFound, Refused
-from batchdrop.ports import ApiBatch, ApiCounts, Claude
+from batchdrop.domain.records import ApiCounts
+from batchdrop.ports import ApiBatch, Claude
 from tests.fakes import FakeClaude, ManualClock
 
 ROOT = "/v1/messages/batches"

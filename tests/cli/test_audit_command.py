@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError
 from batchdrop.domain.errors import ConfigurationError
 from batchdrop.domain.reconcile import CLOCK_SKEW
 from batchdrop_cli.audit import deployed
-from batchdrop_cli.audit.evidence import EmulatorEvidence
+from batchdrop_cli.audit.evidence import EmulatorEvidence, Sent
 from batchdrop_cli.main import batchdrop
 from local.claude.client import start
 from tests.claude.helpers import HEADERS, Api, requests
@@ -87,7 +87,7 @@ def test_a_deployed_stack(command: Command, monkeypatch: pytest.MonkeyPatch) -> 
         stack.clock.advance(120)
         said = command(job_id)
         assert said.code == 1
-        assert "error: accepted_twice: attempt 1 was accepted 2 times: paid for twice (line 1)" in said.out
+        assert "error: answered_twice: the API has answered this row 2 times: paid for each time (line 1)" in said.out
         said = command(UNKNOWN)
         assert (said.code, said.out) == (2, "")
         assert f"The stack mine has no job {UNKNOWN}. A job id is the name of the last folder under outbox/." in said.err
@@ -137,7 +137,9 @@ def test_what_the_emulator_accepted() -> None:
         now = datetime.fromtimestamp(control.now(), UTC)
         (batch,) = evidence.accepted(now - CLOCK_SKEW)
         assert batch.requests == 2
-        assert list(evidence.custom_ids(batch.id)) == ["row-0", "row-1"]
+        assert list(evidence.requests(batch.id)) == [Sent("row-0", answered=False), Sent("row-1", answered=False)]
+        control.advance(86_400)
+        assert list(evidence.requests(batch.id)) == [Sent("row-0", answered=True), Sent("row-1", answered=True)]
         assert list(evidence.accepted(now + CLOCK_SKEW)) == []
 
 

@@ -16,6 +16,7 @@ from batchdrop.domain.records import Batch, Counts
 from batchdrop_cli.audit.evidence import ListedEvidence
 from batchdrop_cli.audit.findings import Finding, Severity
 from batchdrop_cli.audit.job_audit import AuditJob
+from tests.fakes.claude import greet
 from tests.faults.scenarios import fated, mixed_rows
 from tests.stack import Stack, rows
 from tests.stages.harm import fail
@@ -119,6 +120,16 @@ class TestApi:
         token = stack.job().token
         stack.claude.inject(json.dumps({"requests": [{"custom_id": f"{token}-2-1", "params": {}}]}).encode())
         assert kinds(stack) == {"orphan", "sent_after_success"}
+
+    @pytest.mark.parametrize("evidence", ["requests", "results"])
+    def test_a_row_answered_in_two_attempts(self, evidence: str) -> None:
+        """The line of the first answer came after the row had been sent again; our own records know of one answer at most."""
+        stack = finished()
+        stack.claude.answer = greet
+        found = stack.audit() if evidence == "requests" else audit_results(stack, stack.job().id)
+        twice = [finding.line for finding in found if finding.kind == "answered_twice"]
+        assert twice == [2, 3, 5, 9, 11]
+        assert {finding.kind for finding in found} == {"answered_twice"}
 
     def test_a_row_that_is_in_no_batch(self) -> None:
         stack = finished()

@@ -15,9 +15,9 @@ from typing import BinaryIO
 
 from batchdrop.domain.errors import ObjectGone
 from batchdrop.domain.messages import CollectBatch, Queue, Upload
-from batchdrop.domain.records import Batch, BatchState, ObjectRef
+from batchdrop.domain.records import ApiCounts, Batch, BatchState, ObjectRef
 from batchdrop.formats.lines import MAX_LINE_BYTES
-from batchdrop.ports import ApiBatch, ApiCounts, ApiPage, ObjectInfo
+from batchdrop.ports import ApiBatch, ApiPage, ObjectInfo
 from bench import files
 from bench.process import peak_bytes
 from tests.fakes.claude import FakeClaude

@@ -7,15 +7,23 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from batchdrop.domain.errors import Incomplete, NotFound, Refused
-from batchdrop.ports import ApiBatch, ApiCounts, ApiPage
+from batchdrop.domain.records import ApiCounts
+from batchdrop.ports import ApiBatch, ApiPage
 from tests.fakes.clock import ManualClock
 from tests.fakes.hooks import Hooks, hooked
 
-type Answer = Callable[[str, dict[str, Any]], Mapping[str, object] | None]
-"""From a custom id and params to the `result` of its line; None for a request that the API counts and gives no line for."""
+
+class Withheld(NamedTuple):
+    """What the API makes of a request that it counts under a type, as `succeeded`, and never gives a line for."""
+
+    type: str
+
+
+type Answer = Callable[[str, dict[str, Any]], Mapping[str, object] | Withheld]
+"""From a custom id and params to the `result` of its line."""
 
 
 def greet(custom_id: str, params: dict[str, Any]) -> Mapping[str, object]:
@@ -56,6 +64,8 @@ class FakeClaude:
 
     `answer` makes the results, one call for each request. `cut_results_at`: the next results stream breaks after so many bytes.
     `garble`: what becomes of the bytes of the next results stream, without an error. `list_lag`: seconds till a batch is listed.
+    `line_lag`, `count_lag`: from a custom id to the seconds after the end of its batch till its line is in the results, and till
+    it is counted under its type; until then it counts as `processing`, or not at all with `hide_uncounted`.
 
     `secret`: the key that the stack's secret holds; it is read anew after five minutes, when it is asked to, and when a read is
     refused. `workspaces`: those of keys that are not of the usual one. A key in `revoked` is refused.
@@ -82,6 +92,9 @@ class FakeClaude:
         self.secret = "key"
         self.workspaces: dict[str, str] = {}
         self.revoked: set[str] = set()
+        self.line_lag: Callable[[str], float] = lambda _: 0.0
+        self.count_lag: Callable[[str], float] = lambda _: 0.0
+        self.hide_uncounted = False
         self.cut_results_at: int | None = None
         self.garble: Callable[[bytes], bytes] | None = None
         self._clock = clock
@@ -107,6 +120,13 @@ class FakeClaude:
     def requests_of(self, api_id: str) -> list[str]:
         """Custom ids of one batch."""
         return [request["custom_id"] for request in self._held[api_id].requests]
+
+    def answered(self, api_id: str) -> set[str]:
+        """Custom ids of the requests of one batch that have been answered and billed, with a line or without."""
+        held = self._held[api_id]
+        if not self._view(held).has_results:
+            return set()
+        return {one["custom_id"] for one in held.requests if _type_of(self._result(held, one)) == "succeeded"}
 
     def created_at(self, api_id: str) -> datetime:
         return self._held[api_id].created_at
@@ -174,9 +194,15 @@ class FakeClaude:
 
     def _stream(self, held: _Held) -> Iterator[bytes]:
         """In the reverse of the order they were asked, in chunks that do not care for lines."""
-        results = [(request["custom_id"], self._result(held, request)) for request in reversed(held.requests)]
+        results = [
+            (request["custom_id"], self._result(held, request))
+            for request in reversed(held.requests)
+            if self._has_passed(held, self.line_lag(request["custom_id"]))
+        ]
         lines = b"".join(
-            json.dumps({"custom_id": custom_id, "result": result}).encode() + b"\n" for custom_id, result in results if result
+            json.dumps({"custom_id": custom_id, "result": result}).encode() + b"\n"
+            for custom_id, result in results
+            if not isinstance(result, Withheld)
         )
         if self.garble is not None:
             garble, self.garble = self.garble, None
@@ -187,7 +213,7 @@ class FakeClaude:
         if cut is not None:
             raise Incomplete(f"the results of {held.id} broke off")
 
-    def _result(self, held: _Held, request: dict[str, Any]) -> Mapping[str, object] | None:
+    def _result(self, held: _Held, request: dict[str, Any]) -> Mapping[str, object] | Withheld:
         return {"type": "canceled"} if held.canceled_at else self.answer(request["custom_id"], request["params"])
 
     def _read_key(self, *, fresh: bool = False) -> str:
@@ -242,11 +268,20 @@ class FakeClaude:
         )
 
     def _counts(self, held: _Held) -> ApiCounts:
-        results = [self._result(held, request) for request in held.requests]
-        types = [str(result["type"]) if result else "succeeded" for result in results]
+        counted = [one for one in held.requests if self._has_passed(held, self.count_lag(one["custom_id"]))]
+        types = [_type_of(self._result(held, request)) for request in counted]
         return ApiCounts(
+            processing=0 if self.hide_uncounted else len(held.requests) - len(counted),
             succeeded=types.count("succeeded"),
             errored=types.count("errored"),
             canceled=types.count("canceled"),
             expired=types.count("expired"),
         )
+
+    def _has_passed(self, held: _Held, seconds: float) -> bool:
+        """Since the batch ended."""
+        return self._clock.now() >= held.ends_at + timedelta(seconds=seconds)
+
+
+def _type_of(result: Mapping[str, object] | Withheld) -> str:
+    return result.type if isinstance(result, Withheld) else str(result["type"])

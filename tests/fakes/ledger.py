@@ -14,7 +14,7 @@ from batchdrop.domain.records import Admission, Batch, Counters, Job
 from batchdrop.domain.transitions import Guard, Move, Progress
 from tests.fakes.hooks import Hooks, calling, hooked
 
-_COUNTED = ("counts", "batches_total", "batches_ended", "batches_collected", "splits", "releases")
+_COUNTED = ("counts", "batches_total", "batches_ended", "batches_collected", "splits", "releases", "batches_incomplete")
 
 
 class FakeLedger:

@@ -14,8 +14,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from batchdrop.domain.errors import NotFound
-from batchdrop.ports import ApiBatch, ApiCounts, ApiPage
-from tests.fakes.claude import WORKSPACE, FakeClaude, _Held
+from batchdrop.domain.records import ApiCounts
+from batchdrop.ports import ApiBatch, ApiPage
+from tests.fakes.claude import WORKSPACE, FakeClaude, Withheld, _Held
 from tests.fakes.clock import ManualClock
 from tests.fakes.hooks import Hooks, hooked
 
@@ -208,8 +209,7 @@ class SlowApi(FakeClaude):
         trace = self.traces[held.id]
         right = self._is_right("counts", held, trace.counts_at)
         counted = Counter(
-            _COUNTED_AS.get(trace.outcome(place), "errored") if right or not place % 2 else "processing"
-            for place in range(len(held.requests))
+            _counted_as(trace, place) if right or not place % 2 else "processing" for place in range(len(held.requests))
         )
         return ApiCounts(**counted)
 
@@ -221,11 +221,15 @@ class SlowApi(FakeClaude):
             raise NotFound("no results yet", status=404, kind="not_found_error")
         return self._stream(held)
 
-    def _result(self, held: _Held, request: dict[str, Any]) -> Mapping[str, object] | None:
+    def _result(self, held: _Held, request: dict[str, Any]) -> Mapping[str, object] | Withheld:
         trace = self.traces[held.id]
         place = trace.places[request["custom_id"]]
         late = self._clock.now() < trace.results_at
-        return None if late and not place % 2 else _result_of(trace, place, prompt_of(request["params"]))
+        return (
+            Withheld(_counted_as(trace, place))
+            if late and not place % 2
+            else _result_of(trace, place, prompt_of(request["params"]))
+        )
 
     def _is_right(self, what: str, held: _Held, since: datetime) -> bool:
         now = self._clock.now()
@@ -234,10 +238,14 @@ class SlowApi(FakeClaude):
         return now >= since
 
 
-def _result_of(trace: Trace, place: int, prompt: str) -> Mapping[str, object] | None:
+def _counted_as(trace: Trace, place: int) -> str:
+    return _COUNTED_AS.get(trace.outcome(place), "errored")
+
+
+def _result_of(trace: Trace, place: int, prompt: str) -> Mapping[str, object] | Withheld:
     match trace.outcome(place):
         case "lost" | "silent":
-            return None
+            return Withheld(_counted_as(trace, place))
         case "succeeded":
             text = answer_to(prompt) if trace.ours else FORGED
             usage = {"input_tokens": 10, "output_tokens": 5}

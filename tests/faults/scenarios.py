@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from batchdrop.domain.ids import parse_custom_id
-from tests.fakes.claude import greet
+from tests.fakes.claude import Withheld, greet
 from tests.faults.api import SlowApi
 from tests.stack import Stack, row
 
@@ -20,18 +20,18 @@ def errored(kind: str) -> dict[str, object]:
 
 EXPIRED: dict[str, object] = {"type": "expired"}
 
-# What the API makes of a line, attempt after attempt; None: no result line. The last one holds for all later attempts.
-_FATES: dict[int, tuple[Mapping[str, object] | None, ...]] = {
+# What the API makes of a line, attempt after attempt. The last one holds for all later attempts.
+_FATES: dict[int, tuple[Mapping[str, object] | Withheld, ...]] = {
     2: (errored("overloaded_error"), {}),
     3: (EXPIRED, errored("api_error"), {}),
-    5: (None, {}),
+    5: (Withheld("expired"), {}),
     6: (errored("invalid_request_error"),),
     9: (errored("timeout_error"),),
     11: (errored("rate_limit_error"), {}),
 }
 
 
-def fated(custom_id: str, params: dict[str, Any]) -> Mapping[str, object] | None:
+def fated(custom_id: str, params: dict[str, Any]) -> Mapping[str, object] | Withheld:
     """An answer for each kind of end; it depends on nothing but the request and its attempt."""
     ours = parse_custom_id(custom_id)
     if ours is None or ours.line not in _FATES:

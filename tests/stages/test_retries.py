@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 
 from batchdrop.domain.ids import parse_custom_id
-from tests.fakes.claude import greet
+from tests.fakes.claude import Withheld, greet
 from tests.faults.scenarios import EXPIRED, RETRYABLE, errored, fated, mixed_rows
 from tests.stack import Stack, row, rows
 
 PERMANENT = ("invalid_request_error", "authentication_error", "permission_error", "not_found_error", "request_too_large", "")
 
 
-def always(result: Mapping[str, object] | None, *, of: int = 0, until_attempt: int = 99) -> Any:
+def always(result: Mapping[str, object] | Withheld, *, of: int = 0, until_attempt: int = 99) -> Any:
     """The answer of one line (of every line for 0) up to an attempt; greetings otherwise."""
 
-    def answer(custom_id: str, params: dict[str, Any]) -> Mapping[str, object] | None:
+    def answer(custom_id: str, params: dict[str, Any]) -> Mapping[str, object] | Withheld:
         ours = parse_custom_id(custom_id)
         assert ours is not None
         return result if of in (0, ours.line) and ours.attempt <= until_attempt else greet(custom_id, params)
@@ -31,8 +31,12 @@ def attempts_sent(stack: Stack) -> dict[int, int]:
     return {line: sum(one is not None and one.line == line for one in sent) for line in sorted({one.line for one in sent if one})}
 
 
-@pytest.mark.parametrize("result", [*map(errored, RETRYABLE), EXPIRED, None], ids=[*RETRYABLE, "expired", "missing"])
-def test_what_may_pass_goes_again_alone(result: Mapping[str, object] | None) -> None:
+@pytest.mark.parametrize(
+    "result",
+    [*map(errored, RETRYABLE), EXPIRED, Withheld("expired"), Withheld("errored")],
+    ids=[*RETRYABLE, "expired", "expired without a line", "errored without a line"],
+)
+def test_what_may_pass_goes_again_alone(result: Mapping[str, object] | Withheld) -> None:
     stack = Stack()
     stack.claude.answer = always(result, of=2, until_attempt=1)
     stack.drop("inbox/a.jsonl", rows(3))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from batchdrop.domain import reconcile
+from batchdrop.domain.retries import ANSWERS_AWAITED
 from tests.template import facts
 from tests.template.facts import Resources, of_type, references
 
@@ -73,6 +74,9 @@ def test_the_times_that_alarms_name() -> None:
     minutes = heartbeat["Period"] * heartbeat["EvaluationPeriods"] / 60
     assert f"for {minutes:.0f} minutes" in _words(heartbeat)
     assert f"more than {_ALARMS['UncollectedAlarm']['Threshold'] / 24:.0f} days ago" in _words(_ALARMS["UncollectedAlarm"])
+    incomplete = _ALARMS["IncompleteResultsAlarm"]
+    assert f"for more than {incomplete['Threshold']:.0f} hours" in _words(incomplete)
+    assert f"up to {ANSWERS_AWAITED.days} days" in _words(incomplete)
     assert f"more than {_ALARMS['OverdueAlarm']['Threshold']:.0f} hours" in _words(_ALARMS["OverdueAlarm"])
     assert f"more than {_ALARMS['InDoubtAlarm']['Threshold']:.0f} hours ago" in _words(_ALARMS["InDoubtAlarm"])
 

@@ -64,6 +64,7 @@ def test_jobs(fields: dict[str, Any], expected: tuple[OpenWork, str] | None) -> 
         ({"state": BatchState.canceling, "created_at": LATER}, (OpenWork.watched, TEXT)),
         ({"state": BatchState.ended, "ended_at": LATER}, (OpenWork.ended, TEXT)),
         ({"state": BatchState.ended, "ended_at": LATER, "message_sent_at": LATEST}, (OpenWork.ended, LATEST_TEXT)),
+        ({"state": BatchState.ended, "message_sent_at": LATER, "collect_at": LATEST}, (OpenWork.incomplete, LATEST_TEXT)),
         ({"state": BatchState.ended}, (OpenWork.ended, TAG)),
         ({"state": BatchState.collected}, None),
     ],

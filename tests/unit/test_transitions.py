@@ -16,6 +16,7 @@ from batchdrop.domain import transitions
 from batchdrop.domain.errors import LostRace
 from batchdrop.domain.records import (
     Admission,
+    ApiCounts,
     Batch,
     BatchState,
     Checkpoint,
@@ -81,8 +82,10 @@ BATCHES: dict[str, Callable[[Batch, Job], Move[Batch]]] = {
     "released": lambda one, _: transitions.released(one, not_before=LATER),
     "unsent": lambda one, _: transitions.unsent(one, WHY, now=LATER),
     "canceling": lambda one, _: transitions.canceling(one),
-    "ended": lambda one, _: transitions.ended(one, ended_at=LATER, created_at=START, result_lines=one.requests, now=LATER),
+    "ended": lambda one, _: transitions.ended(one, ended_at=LATER, created_at=START, counts=counts_of(one), now=LATER),
     "disowned": lambda one, _: transitions.disowned(one),
+    "postponed": lambda one, _: transitions.postponed(one, counts=counts_of(one), until=LATER, now=LATER),
+    "resumed": lambda one, _: transitions.resumed(one, now=LATER),
     "collected": lambda one, of: transitions.collected(one, of, rows_of(one, of), now=LATER),
     "batch_message_repeated": lambda one, _: transitions.batch_message_repeated(one, now=LATER),
 }
@@ -94,6 +97,10 @@ ASKS: dict[str, Callable[[Batch], bool]] = {
     "split": lambda one: one.requests > 1,
     "disowned": lambda one: one.api_id is not None,
 }
+
+
+def counts_of(one: Batch) -> ApiCounts:
+    return ApiCounts(succeeded=one.requests)
 
 
 def half_of(one: Batch) -> Half:

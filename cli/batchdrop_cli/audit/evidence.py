@@ -7,11 +7,11 @@ import json
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from batchdrop.domain.records import Record
-from batchdrop.formats.api_result import peek_custom_id, result_lines
+from batchdrop.formats.api_result import parse_result, result_lines
 from batchdrop.ports import Claude
 
 _EMULATOR_SECONDS = 60.0
@@ -24,17 +24,25 @@ class Accepted(Record, frozen=True, kw_only=True):
     requests: int
 
 
+class Sent(NamedTuple):
+    """One request that the API has accepted."""
+
+    custom_id: str
+    answered: bool
+    """It succeeded, and is billed."""
+
+
 class Evidence(Protocol):
     """What the API holds."""
 
     complete: bool
-    """Whether `custom_ids` names every request. Results do not: a row may be missing from them."""
+    """Whether `requests` names every request. Results do not: a row may be missing from them."""
 
     def accepted(self, since: datetime) -> Iterator[Accepted]:
         """Every batch created at that time or later; older ones do no harm."""
 
-    def custom_ids(self, api_id: str) -> Iterator[str] | None:
-        """Of every request of a batch; None while they cannot be known."""
+    def requests(self, api_id: str) -> Iterator[Sent] | None:
+        """Of a batch; None while they cannot be known."""
 
 
 class ListedEvidence:
@@ -59,13 +67,13 @@ class ListedEvidence:
             if cursor is None:
                 return
 
-    def custom_ids(self, api_id: str) -> Iterator[str] | None:
+    def requests(self, api_id: str) -> Iterator[Sent] | None:
         return self._of_results(api_id) if self._ended.get(api_id) else None
 
-    def _of_results(self, api_id: str) -> Iterator[str]:
+    def _of_results(self, api_id: str) -> Iterator[Sent]:
         with self._claude.results(api_id) as chunks:
             for line in result_lines(chunks):
-                yield peek_custom_id(line)
+                yield _sent(line)
 
 
 class EmulatorEvidence:
@@ -81,10 +89,15 @@ class EmulatorEvidence:
             if datetime.fromisoformat(batch["created_at"]) >= since:
                 yield Accepted(id=batch["id"], requests=batch["requests"])
 
-    def custom_ids(self, api_id: str) -> Iterator[str]:
-        return (request["custom_id"] for request in self._get(f"/batches/{api_id}/body")["requests"])
+    def requests(self, api_id: str) -> Iterator[Sent]:
+        answered = {one.custom_id for one in map(_sent, self._read(f"/batches/{api_id}/results").splitlines()) if one.answered}
+        for request in self._get(f"/batches/{api_id}/body")["requests"]:
+            yield Sent(request["custom_id"], request["custom_id"] in answered)
 
     def _get(self, path: str) -> Any:  # noqa: ANN401 - JSON
+        return json.loads(self._read(path))
+
+    def _read(self, path: str) -> bytes:
         with closing(http.client.HTTPConnection(self._address, timeout=_EMULATOR_SECONDS)) as connection:
             try:
                 connection.request("GET", f"/_emulator{path}")
@@ -94,4 +107,9 @@ class EmulatorEvidence:
             body = answer.read()
         if answer.status != http.HTTPStatus.OK:
             raise OSError(f"the Claude emulator at {self._address} answered GET {path} with {answer.status}")
-        return json.loads(body)
+        return body
+
+
+def _sent(line: bytes) -> Sent:
+    result = parse_result(line)
+    return Sent(result.custom_id, result.type == "succeeded")

@@ -59,7 +59,7 @@ class AuditJob:
                 yield Finding(kind="claim", sentence=sentence, job_id=job.id, batch=batch.name)
 
     def _at_api(self, job: Job, batches: list[Batch], sent: SentRows) -> Iterator[Finding]:
-        """Reads the custom ids of every batch of this job, and of every batch that nobody has claimed."""
+        """Reads the requests of every batch of this job, and of every batch that nobody has claimed."""
         ours = {batch.api_id: batch for batch in batches if batch.api_id is not None}
         seen: set[str] = set()
         for accepted in self.evidence.accepted(job.created_at - CLOCK_SKEW):
@@ -76,18 +76,18 @@ class AuditJob:
         yield from sent.findings()
 
     def _read(self, job: Job, accepted: Accepted, batch: Batch | None, sent: SentRows) -> Iterator[Finding]:
-        ids = self.evidence.custom_ids(accepted.id)
-        if ids is None:
+        requests = self.evidence.requests(accepted.id)
+        if requests is None:
             sent.complete = False
             yield _doubt(job, batch, f"the requests of {accepted.id} are not known until it has ended")
             return
         number = strangers = 0
         try:
-            for text in ids:
+            for request in requests:
                 number += 1
-                custom_id = parse_custom_id(text)
+                custom_id = parse_custom_id(request.custom_id)
                 if custom_id is not None and custom_id.token == job.token:
-                    sent.note(custom_id.attempt, custom_id.line)
+                    sent.note(custom_id.attempt, custom_id.line, answered=request.answered)
                     continue
                 strangers += 1
                 if batch is None:

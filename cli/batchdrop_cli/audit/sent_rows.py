@@ -9,21 +9,24 @@ from batchdrop_cli.audit.findings import Finding
 
 
 class SentRows:
-    """Which attempts of which line the API has accepted, and how often. `complete`: no request is left out."""
+    """Which attempts of which line the API has accepted and answered, and how often. `complete`: no request is left out."""
 
     def __init__(self, job: Job, lines: int, *, complete: bool) -> None:
         self.complete = complete
         self._job = job
         self._lines = lines
         self._times: dict[int, bytearray] = {}
+        self._answers = bytearray(lines + 1)
         self._invented: list[tuple[int, int]] = []
 
-    def note(self, attempt: int, line: int) -> None:
+    def note(self, attempt: int, line: int, *, answered: bool) -> None:
         if not 1 <= line <= self._lines:
             self._invented.append((attempt, line))
             return
         times = self._times.setdefault(attempt, bytearray(self._lines + 1))
         times[line] = min(times[line] + 1, 255)
+        if answered:
+            self._answers[line] = min(self._answers[line] + 1, 255)
 
     def attempts(self, line: int) -> list[int]:
         """Those accepted, in order."""
@@ -40,7 +43,10 @@ class SentRows:
         for attempt, times in sorted(self._times.items()):
             for line, number in enumerate(times):
                 if number > 1:
-                    yield self._finding("accepted_twice", line, f"attempt {attempt} was accepted {number} times: paid for twice")
+                    yield self._finding("accepted_twice", line, f"attempt {attempt} was accepted {number} times")
+        for line, number in enumerate(self._answers):
+            if number > 1:
+                yield self._finding("answered_twice", line, f"the API has answered this row {number} times: paid for each time")
 
     def _finding(self, kind: str, line: int, sentence: str) -> Finding:
         return Finding(kind=kind, sentence=sentence, job_id=self._job.id, line=line)

@@ -17,7 +17,7 @@ import msgspec
 
 from batchdrop.domain.messages import Message
 from batchdrop.domain.open_work import OpenWork
-from batchdrop.domain.records import Admission, Batch, Job, ObjectRef, Record
+from batchdrop.domain.records import Admission, ApiCounts, Batch, Job, ObjectRef, Record
 from batchdrop.domain.transitions import Move
 
 # ---------------------------------------------------------------- time
@@ -144,18 +144,6 @@ class Queues(Protocol):
 
 
 # ---------------------------------------------------------------- the API
-
-
-class ApiCounts(Record, frozen=True, kw_only=True):
-    processing: int = 0
-    succeeded: int = 0
-    errored: int = 0
-    canceled: int = 0
-    expired: int = 0
-
-    @property
-    def all(self) -> int:
-        return self.processing + self.succeeded + self.errored + self.canceled + self.expired
 
 
 class ApiBatch(Record, frozen=True, kw_only=True):

@@ -21,7 +21,8 @@ from urllib.parse import quote
 import msgspec
 
 from batchdrop.domain.errors import Ambiguous, BatchdropError, Incomplete, NotFound, Refused, Unavailable
-from batchdrop.ports import ApiBatch, ApiCounts, ApiPage, Clock
+from batchdrop.domain.records import ApiCounts
+from batchdrop.ports import ApiBatch, ApiPage, Clock
 
 if TYPE_CHECKING:
     import anthropic

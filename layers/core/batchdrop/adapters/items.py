@@ -30,7 +30,7 @@ INDEX = "open"
 JOB_SORT = "JOB"
 BATCH_PREFIX = "BATCH#"
 # Counters are written by addition only.
-BATCH_COUNTERS = ("batches_total", "batches_ended", "batches_collected", "splits", "releases")
+BATCH_COUNTERS = ("batches_total", "batches_ended", "batches_collected", "splits", "releases", "batches_incomplete")
 JOB_COUNTERS = (*Counts.__struct_fields__, *BATCH_COUNTERS)
 ADMISSION_COUNTERS = ("queued",)
 

@@ -33,6 +33,8 @@ class OpenWork(StrEnum):
     """in_progress and canceling batches, by created_at"""
     ended = "ended"
     """batches, by message_sent_at (else ended_at)"""
+    incomplete = "incomplete"
+    """ended batches whose results lacked answers, by collect_at"""
 
 
 class Place(NamedTuple):
@@ -73,6 +75,7 @@ def place_of_batch(batch: Batch) -> Place | None:
         case BatchState.in_progress | BatchState.canceling:
             return Place(OpenWork.watched, instant(batch.created_at or batch.start_tag))
         case BatchState.ended:
-            return Place(OpenWork.ended, instant(batch.message_sent_at or batch.ended_at or batch.start_tag))
+            work = OpenWork.ended if batch.collect_at is None else OpenWork.incomplete
+            return Place(work, instant(batch.collect_at or batch.message_sent_at or batch.ended_at or batch.start_tag))
         case BatchState.collected:
             return None

@@ -90,6 +90,25 @@ class Counts(Record, frozen=True, kw_only=True):
         return Counts(**{name: getattr(self, name) + getattr(other, name) for name in self.__struct_fields__})
 
 
+class ApiCounts(Record, frozen=True, kw_only=True):
+    """How the API counts the requests of one of its batches."""
+
+    processing: int = 0
+    succeeded: int = 0
+    errored: int = 0
+    canceled: int = 0
+    expired: int = 0
+
+    @property
+    def all(self) -> int:
+        return self.processing + self.succeeded + self.errored + self.canceled + self.expired
+
+    @property
+    def unbilled(self) -> int:
+        """Requests that have ended without being billed (Anthropic, "Batch processing", results)."""
+        return self.errored + self.canceled + self.expired
+
+
 class Counters(Record, frozen=True, kw_only=True):
     """What one transaction adds to the counters of a job and to the admission record."""
 
@@ -99,6 +118,7 @@ class Counters(Record, frozen=True, kw_only=True):
     batches_collected: int = 0
     splits: int = 0
     releases: int = 0
+    batches_incomplete: int = 0
     queued: int = 0
     """Requests added to (or, negative, released from) what counts against the workspace's queue limit."""
 
@@ -173,7 +193,7 @@ class Streak(Record, frozen=True, kw_only=True):
 class Job(Record, frozen=True, kw_only=True):
     """One dropped object version.
 
-    The counters (`counts` to `releases`) are changed by atomic additions in the transaction that moves a batch, so a
+    The counters (`counts` to `batches_incomplete`) are changed by atomic additions in the transaction that moves a batch, so a
     reader may hold an older copy; every other field changes with `revision`.
     """
 
@@ -226,6 +246,8 @@ class Job(Record, frozen=True, kw_only=True):
     """Batches the API refused whole and that were cut in two."""
     releases: int = 0
     """How often a batch was sent, got no answer and left no trace."""
+    batches_incomplete: int = 0
+    """Ended batches whose results lack answers that the API counts: they are collected later."""
 
 
 class Batch(Record, frozen=True, kw_only=True):
@@ -286,6 +308,12 @@ class Batch(Record, frozen=True, kw_only=True):
     unsent: Unsent | None = msgspec.field(default=None, name="verdict")
     result_lines: int = msgspec.field(default=0, name="answers")
     """Result lines to expect: the sum of the API's request counts when it ended."""
+    api_counts: ApiCounts | None = None
+    """The API's counts by type, as they were last seen. Version 0.1.0 stored their sum alone."""
+    incomplete_since: datetime | None = None
+    """When its results were first seen to lack answers."""
+    collect_at: datetime | None = None
+    """While set: its results lacked answers, and are looked at again then."""
     counts: Counts | None = None
     usage: dict[str, Usage] = {}
     results: Part | None = None

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 # How long Anthropic keeps the results of a batch, from its creation (Anthropic, "Batch processing").
 RESULTS_KEPT = timedelta(days=29)
+# How long results may lack answers that the API counts before the others are delivered without them. An incident at the API is
+# over by then, weekend included, and an operator has three weeks left to fetch them before they are deleted.
+ANSWERS_AWAITED = timedelta(days=7)
+# After a cancel. The API itself takes no longer than this to end a batch.
+ANSWERS_AWAITED_AFTER_CANCEL = timedelta(days=1)
+_FIRST_LOOK = timedelta(minutes=2)
+_LONGEST_PAUSE = timedelta(hours=6)
 # Errors that the request did not cause (Anthropic, API errors): the same request may succeed later.
 _RETRYABLE_ERRORS = frozenset({"overloaded_error", "api_error", "rate_limit_error", "timeout_error"})
-# The API did not get to the request, or returned no line for it; neither is billed.
+# The API did not get to the request, or returned no line for one that it counts as not billed.
 _RETRYABLE_TYPES = frozenset({"expired", "missing"})
 
 
@@ -18,3 +25,8 @@ def retryable(type: str, error_type: str) -> bool:  # noqa: A002 - the API's wor
     An unknown error type is not retried: it may be billed, or fail again, and the row can be dropped again from `failed.jsonl`.
     """
     return type in _RETRYABLE_TYPES or (type == "errored" and error_type in _RETRYABLE_ERRORS)
+
+
+def next_look(incomplete_since: datetime, now: datetime) -> datetime:
+    """When to look again at results that lack answers: each pause as long as the wait so far, from 2 minutes to 6 hours."""
+    return now + min(max(now - incomplete_since, _FIRST_LOOK), _LONGEST_PAUSE)

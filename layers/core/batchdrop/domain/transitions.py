@@ -19,6 +19,7 @@ from batchdrop.domain.messages import CollectBatch, FinishJob, Message, ResumePl
 from batchdrop.domain.records import (
     UNCHANGED,
     Admission,
+    ApiCounts,
     Batch,
     BatchState,
     Checkpoint,
@@ -425,7 +426,7 @@ def canceling(batch: Batch) -> Move[Batch]:
 
 
 @_batch_edge(BatchState.in_progress, BatchState.canceling, to=(BatchState.ended,))
-def ended(batch: Batch, *, ended_at: datetime, created_at: datetime, result_lines: int, now: datetime) -> Move[Batch]:
+def ended(batch: Batch, *, ended_at: datetime, created_at: datetime, counts: ApiCounts, now: datetime) -> Move[Batch]:
     """The API says so. Its capacity is free again."""
     return Move(
         batch,
@@ -434,7 +435,8 @@ def ended(batch: Batch, *, ended_at: datetime, created_at: datetime, result_line
             state=BatchState.ended,
             ended_at=ended_at,
             created_at=created_at,
-            result_lines=result_lines,
+            result_lines=counts.all,
+            api_counts=counts,
             message_sent_at=now,
             repairs=0,
         ),
@@ -458,9 +460,32 @@ def disowned(batch: Batch) -> Move[Batch]:
             ended_at=None,
             message_sent_at=None,
             result_lines=0,
+            api_counts=None,
+            incomplete_since=None,
+            collect_at=None,
         ),
-        counters=Counters(batches_ended=-1, queued=batch.requests),
+        counters=Counters(batches_ended=-1, queued=batch.requests, batches_incomplete=-_incomplete(batch)),
     )
+
+
+@_batch_edge(BatchState.ended)
+def postponed(batch: Batch, *, counts: ApiCounts, until: datetime, now: datetime) -> Move[Batch]:
+    """Its results lack answers that may have been given and billed: it waits for them, and no row of it goes again meanwhile."""
+    after = replace(
+        batch,
+        result_lines=counts.all,
+        api_counts=counts,
+        incomplete_since=batch.incomplete_since or now,
+        collect_at=until,
+        repairs=0,
+    )
+    return Move(batch, after, counters=Counters(batches_incomplete=1 - _incomplete(batch)))
+
+
+@_batch_edge(BatchState.ended)
+def resumed(batch: Batch, *, now: datetime) -> Move[Batch]:
+    """The time has come to look at its results again."""
+    return Move(batch, replace(batch, collect_at=None, message_sent_at=now), messages=(_collect(batch),))
 
 
 class Collected(Record, frozen=True, kw_only=True):
@@ -487,6 +512,7 @@ def collected(batch: Batch, job: Job, rows: Collected, *, now: datetime) -> Move
         replace(
             batch,
             state=BatchState.collected,
+            collect_at=None,
             collected_at=now,
             counts=rows.counts,
             usage=rows.usage,
@@ -496,7 +522,7 @@ def collected(batch: Batch, job: Job, rows: Collected, *, now: datetime) -> Move
         ),
     )
     # A row that goes again has not ended; `total` has counted every row since the file was cut.
-    counters = Counters(rows=replace(rows.counts, total=0), batches_collected=1)
+    counters = Counters(rows=replace(rows.counts, total=0), batches_collected=1, batches_incomplete=-_incomplete(batch))
     if rows.retry is not None:
         follow_up = _follow_up(batch, job, rows.retry, rows.retry_body_bytes)
         return replace(
@@ -550,6 +576,11 @@ def _waiting(batch: Batch) -> Batch:
         first_look_at=None,
         no_trace_at=(),
     )
+
+
+def _incomplete(batch: Batch) -> int:
+    """What an ended batch adds to its job's count of batches that wait for answers."""
+    return int(batch.incomplete_since is not None)
 
 
 def _submit(batch: Batch) -> Message:

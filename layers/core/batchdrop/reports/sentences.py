@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from batchdrop.domain.errors import Refused
 from batchdrop.domain.records import Job, JobState, Streak
 from batchdrop.domain.refusals import Cause, ends_at
+from batchdrop.domain.retries import ANSWERS_AWAITED
 
 # ---------------------------------------------------------------- where a job stands
 
@@ -37,6 +38,8 @@ def state_of(job: Job, notice: str = "") -> str:
             text = job.reason
         case JobState.canceled:
             text = canceled(job)
+    if job.batches_incomplete:
+        text = f"{text} {_incomplete(job.batches_incomplete)}"
     unsent = job.state in (JobState.planning, JobState.running) and job.batches_ended < max(job.batches_total, 1)
     streak = refused_so_far(job.streak) if job.state is JobState.running and job.streak is not None else ""
     doubt = job.doubt if job.state is JobState.running else ""
@@ -51,6 +54,13 @@ def refused_so_far(streak: Streak) -> str:
         f"Since {streak.since:%Y-%m-%d %H:%M} UTC Anthropic has refused every part of this file that was sent: {answer}. "
         "One part at a time is tried until one is accepted. "
         f"Rows that are still refused on {ends_at(streak):%Y-%m-%d} end as errored and are not billed."
+    )
+
+
+def _incomplete(batches: int) -> str:
+    return (
+        f"Anthropic has not yet delivered every answer that it counts in {_plural(batches, 'batch')}: Batchdrop looks again "
+        f"for up to {ANSWERS_AWAITED.days} days, and sends none of their rows again meanwhile."
     )
 
 
@@ -174,6 +184,10 @@ MISSING = "The API returned no result for this request."
 UNKNOWN_OUTCOME = (
     "The batch of this row was sent, Claude's answer was lost, and for 29 days nothing showed whether Claude had the batch. "
     "The row may have been answered and paid for, so it was not sent again; to send it anyway, upload failed.jsonl."
+)
+ANSWER_NOT_DELIVERED = (
+    "Anthropic counts more answers in this batch than it has delivered, even after days, and none for this row. It may have been "
+    "answered and paid for, so it was not sent again. To send it again all the same, upload failed.jsonl."
 )
 RESULTS_DELETED = "Anthropic deleted the results of this batch, 29 days after its creation, before they were collected."
 

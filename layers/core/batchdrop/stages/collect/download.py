@@ -37,6 +37,7 @@ class Results:
         self._spool = Spool(path, budget)
         self._number_of = line_number_reader(custom_id_prefix(token, batch.attempt))
         self._width = batch.last_line - batch.first_line + 1
+        self._received = 0
 
     def __enter__(self) -> Results:
         return self
@@ -51,6 +52,11 @@ class Results:
         if number > self._spool.last:
             self._load(number)
         return self._spool.get(number)
+
+    def count(self) -> int:
+        """How many of the batch's lines have a result. Raises as `get` does."""
+        self.get(self._batch.first_line)
+        return self._received
 
     def _load(self, first: int) -> None:
         last = min(first + self._width - 1, self._batch.last_line)
@@ -76,6 +82,7 @@ class Results:
                 continue
             if received is None:
                 return False
+            self._received = received
             if received >= self._batch.result_lines:
                 return self._spool.seal()
             cut = None

@@ -15,10 +15,10 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from batchdrop.domain import keys, transitions
-from batchdrop.domain.errors import Incomplete, LostRace, NotFound, ObjectGone
+from batchdrop.domain.errors import BatchdropError, Incomplete, LostRace, NotFound, ObjectGone
 from batchdrop.domain.messages import CollectBatch
-from batchdrop.domain.records import Batch, BatchState, Job, JobState, ObjectRef, RowStatus, Unsent, batch_name
-from batchdrop.domain.retries import RESULTS_KEPT
+from batchdrop.domain.records import ApiCounts, Batch, BatchState, Job, JobState, ObjectRef, RowStatus, Unsent, batch_name
+from batchdrop.domain.retries import ANSWERS_AWAITED, ANSWERS_AWAITED_AFTER_CANCEL, RESULTS_KEPT, next_look
 from batchdrop.domain.transitions import Collected
 from batchdrop.formats.failed_line import number_of_failed
 from batchdrop.formats.lines import Line
@@ -41,6 +41,14 @@ _RUN_BYTES = 8
 
 # Not tried again: they may have been answered, and paid.
 _DELETED = Unsent(status=RowStatus.missing, error_type="results_deleted", message=sentences.RESULTS_DELETED)
+
+
+class _AnswersMissing(BatchdropError):
+    """Rows without a result line may have been answered, as the API counts its requests now."""
+
+    def __init__(self, counts: ApiCounts) -> None:
+        super().__init__("the results lack answers that the API counts")
+        self.counts = counts
 
 
 class Collect(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +81,12 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
         except NotOurs:
             self._disown(batch)
             return
+        except _AnswersMissing as missing:
+            if self._awaits_answers(batch, job):
+                self._postpone(batch, missing.counts)
+                return
+            log.warning("answers that the API counts were never delivered", extra={"job_id": job.id, "batch": batch.name})
+            rows = self._route(batch, job, lost=True)
         except NotFound:
             if batch.created_at is None or self.clock.now() < batch.created_at + RESULTS_KEPT:
                 raise
@@ -82,21 +96,21 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
 
     # ------------------------------------------------------------ the rows
 
-    def _route(self, batch: Batch, job: Job) -> Collected:
+    def _route(self, batch: Batch, job: Job, *, lost: bool = False) -> Collected:
         with scratch() as folder:
             path = folder / "results"
             try:
                 with self._download(batch, job, path) as results, batch_rows_of(self.objects, batch) as rows:
-                    return self._write(batch, job, rows, results)
+                    return self._write(batch, job, rows, results, lost=lost)
             except ObjectGone:
                 log.warning("the input is gone: rows are collected without their custom ids", extra={"batch": batch.name})
             with self._download(batch, job, path) as results:
-                return self._write(batch, job, self._without_source(batch, results), results)
+                return self._write(batch, job, self._without_source(batch, results), results, lost=lost)
 
     def _download(self, batch: Batch, job: Job, path: Path) -> Results:
         return Results(self.claude, self.clock, batch, job.token, path, self.spool_bytes)
 
-    def _write(self, batch: Batch, job: Job, rows: Iterator[BatchRow], results: Results) -> Collected:
+    def _write(self, batch: Batch, job: Job, rows: Iterator[BatchRow], results: Results, *, lost: bool) -> Collected:
         earlier = self.ledger.get_batch(job.id, batch_name(batch.first_line, batch.attempt - 1)) if batch.attempt > 1 else None
         run = secrets.token_hex(_RUN_BYTES)
 
@@ -111,24 +125,36 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
                 part_writer(self.objects, part("failed"), earlier.failed if earlier else None, number_of_failed)
             )
             retry = stack.enter_context(part_writer(self.objects, part("retry")))
-            router = Router(batch, job.token, answered, failed, retry, may_retry=self._may_retry(batch, job))
+            router = Router(batch, job.token, answered, failed, retry, may_retry=self._may_retry(batch, job), lost=lost)
             for line, invalid in rows:
                 if invalid is not None:
                     router.invalid(line, invalid)
                 else:
                     router.row(line, results.get(line.number))
+            if router.without_line and not lost:
+                self._check_unbilled(batch, router.succeeded)
             collected = router.close()
             covered = collected.counts.total + (collected.retry.lines if collected.retry else 0)
             if covered != batch.requests + batch.invalid:
                 raise Incomplete(f"{covered} of {batch.requests + batch.invalid} rows read from {batch.span.object.key}")
             return collected
 
+    def _check_unbilled(self, batch: Batch, succeeded: int) -> None:
+        """Raises _AnswersMissing unless the API counts every request without an answer as not billed.
+
+        Its counts may lag as its results do: two looks have to agree, that of the batch's end or of the last try, and this one.
+        """
+        counts = self.claude.retrieve(batch.api_id or "").counts
+        unbilled = min(counts.unbilled, (batch.api_counts or counts).unbilled)
+        if succeeded + unbilled < batch.requests:
+            raise _AnswersMissing(counts)
+
     def _may_retry(self, batch: Batch, job: Job) -> bool:
         return batch.attempt < self.max_attempts and not job.cancel_requested
 
     def _without_source(self, batch: Batch, results: Results) -> Iterator[BatchRow]:
         """The rows as far as they can be told without the input: by the invalid lines, by the results, then by counting."""
-        unseen = batch.requests - batch.result_lines
+        unseen = batch.requests - results.count()
         with invalid_lines_of(self.objects, batch) as listed:
             invalid = next(listed, None)
             for number in range(batch.first_line, batch.last_line + 1):
@@ -142,6 +168,23 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
                 elif unseen > 0:
                     unseen -= 1
                     yield BatchRow(line, None)
+
+    # ------------------------------------------------------------ answers that are late
+
+    def _awaits_answers(self, batch: Batch, job: Job) -> bool:
+        patience = ANSWERS_AWAITED_AFTER_CANCEL if job.cancel_requested else ANSWERS_AWAITED
+        return batch.incomplete_since is None or self.clock.now() < batch.incomplete_since + patience
+
+    def _postpone(self, batch: Batch, counts: ApiCounts) -> None:
+        now = self.clock.now()
+        until = next_look(batch.incomplete_since or now, now)
+        log.warning(
+            "results lack answers that the API counts", extra={"job_id": batch.job_id, "batch": batch.name, "until": until}
+        )
+        try:
+            self.commit(transitions.postponed(batch, counts=counts, until=until, now=now))
+        except LostRace:
+            log.info("another invocation was first", extra={"job_id": batch.job_id, "batch": batch.name})
 
     # ------------------------------------------------------------ the record
 

@@ -35,10 +35,13 @@ class _Tokens:
 
 
 class Router:
-    """`may_retry`: whether rows that failed for a temporary reason are sent again."""
+    """`may_retry`: whether rows that failed for a temporary reason are sent again.
+
+    `lost`: rows without a line may have been answered all the same, and are not sent again for that reason.
+    """
 
     def __init__(
-        self, batch: Batch, token: str, results: PartWriter, failed: PartWriter, retry: PartWriter, *, may_retry: bool
+        self, batch: Batch, token: str, results: PartWriter, failed: PartWriter, retry: PartWriter, *, may_retry: bool, lost: bool
     ) -> None:
         self._batch = batch
         self._id_bytes = len(custom_id_prefix(token, batch.attempt + 1))
@@ -46,6 +49,9 @@ class Router:
         self._failed = failed
         self._retry = retry
         self._may_retry = may_retry
+        self._lost = lost
+        self.without_line = 0
+        """Rows that were sent and have no result line."""
         self._ends: Counter[RowStatus] = Counter()
         self._tokens: defaultdict[str, _Tokens] = defaultdict(_Tokens)
         self._retry_body_bytes = 0
@@ -58,6 +64,10 @@ class Router:
         )
         self._failed.write(line.number, data)
 
+    @property
+    def succeeded(self) -> int:
+        return self._ends[RowStatus.succeeded]
+
     def row(self, line: Line, data: bytes | None) -> None:
         """A row that was sent, with its result line, if the API returned one."""
         if data is not None:
@@ -66,7 +76,7 @@ class Router:
             unsent = self._batch.unsent
             self._fail(line, unsent.status, unsent.error_type, unsent.message, attempts=self._batch.attempt - 1)
         else:
-            self._unanswered(line, RowStatus.missing, "missing_result", sentences.MISSING)
+            self._without_line(line)
 
     def close(self) -> Collected:
         counts = Counts(total=self._ends.total(), **{status.value: number for status, number in self._ends.items()})
@@ -78,6 +88,13 @@ class Router:
             retry=self._retry.close(),
             retry_body_bytes=self._retry_body_bytes + FRAME_BYTES,
         )
+
+    def _without_line(self, line: Line) -> None:
+        self.without_line += 1
+        if self._lost:
+            self._fail(line, RowStatus.missing, "answer_not_delivered", sentences.ANSWER_NOT_DELIVERED)
+        else:
+            self._unanswered(line, RowStatus.missing, "missing_result", sentences.MISSING)
 
     def _answered(self, line: Line, answer: ApiResult) -> None:
         match answer.type:

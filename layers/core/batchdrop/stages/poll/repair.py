@@ -7,6 +7,8 @@ counted, so that an alarm tells an operator long before anything is lost.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import msgspec
@@ -45,6 +47,14 @@ class Repair(msgspec.Struct, frozen=True, kw_only=True):
         if sent:
             self.metrics.count("StuckRepaired", sent)
         return sent
+
+    def resume(self, incomplete: Iterable[Batch]) -> None:
+        """Has batches whose results lacked answers collected again when their time has come: nothing is stuck there."""
+        now = self.clock.now()
+        for batch in incomplete:
+            if batch.collect_at is not None and now >= batch.collect_at:
+                with suppress(LostRace):
+                    self.commit(transitions.resumed(batch, now=now))
 
     def _repeat_for_batch(self, batch: Batch) -> bool:
         now = self.clock.now()

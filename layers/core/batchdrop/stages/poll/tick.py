@@ -6,7 +6,8 @@ Each step stands alone: an API that is down stops no repair, a stuck batch stops
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from collections.abc import Iterable
+from datetime import datetime
 
 import msgspec
 
@@ -100,13 +101,17 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
 
     def _mend(self) -> None:
         self.repair()
-        oldest = min(
-            (batch.created_at for batch in self.ledger.list_open_batches(OpenWork.ended, limit=_TOLD) if batch.created_at),
-            default=None,
-        )
-        age = (self.clock.now() - oldest) if oldest else timedelta()
+        incomplete = list(self.ledger.list_open_batches(OpenWork.incomplete, limit=_TOLD))
+        self.repair.resume(incomplete)
+        ended = [*self.ledger.list_open_batches(OpenWork.ended, limit=_TOLD), *incomplete]
         # Results are kept 29 days (Anthropic, "Batch processing"): an alarm watches this long before.
-        self.metrics.count("UncollectedAgeHours", age.total_seconds() / 3600)
+        self.metrics.count("UncollectedAgeHours", self._hours_since(batch.created_at for batch in ended))
+        self.metrics.count("IncompleteResultsHours", self._hours_since(batch.incomplete_since for batch in ended))
+
+    def _hours_since(self, moments: Iterable[datetime | None]) -> float:
+        """Since the earliest of them; 0 if there is none."""
+        now = self.clock.now()
+        return (now - min(filter(None, moments), default=now)).total_seconds() / 3600
 
     def _admit_waiting(self) -> None:
         self.admit()

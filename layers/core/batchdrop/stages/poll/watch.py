@@ -11,10 +11,10 @@ import msgspec
 from batchdrop.domain import transitions
 from batchdrop.domain.errors import LostRace, NotFound, Unavailable
 from batchdrop.domain.reconcile import CLOCK_SKEW, Candidate, Look
-from batchdrop.domain.records import Batch
+from batchdrop.domain.records import ApiCounts, Batch
 from batchdrop.domain.retries import RESULTS_KEPT
 from batchdrop.jobs.commit import Commit
-from batchdrop.ports import ApiBatch, ApiCounts, ApiPage, Claude, Clock, Ledger
+from batchdrop.ports import ApiBatch, ApiPage, Claude, Clock, Ledger
 
 log = logging.getLogger(__name__)
 
@@ -103,9 +103,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
         if seen.status != ENDED:
             return False
         now = self.clock.now()
-        ended = transitions.ended(
-            batch, ended_at=seen.ended_at or now, created_at=seen.created_at, result_lines=seen.counts.all, now=now
-        )
+        ended = transitions.ended(batch, ended_at=seen.ended_at or now, created_at=seen.created_at, counts=seen.counts, now=now)
         try:
             self.commit(ended)
         except LostRace:
