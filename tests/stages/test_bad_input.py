@@ -12,6 +12,7 @@ from batchdrop.domain.errors import ObjectGone, OutOfDisk
 from batchdrop.domain.open_work import OpenWork
 from batchdrop.domain.records import Counts
 from batchdrop.stages.plan.seen_ids import IdSet
+from tests.faults.scenarios import EXPIRED
 from tests.stack import Stack, row, rows
 
 GOOD = row("good")
@@ -336,3 +337,84 @@ def test_a_late_event_of_a_deleted_version_leaves_its_running_job_alone() -> Non
     stack.run()
     assert stack.document("manifest.json")["state"] == "done"
     assert stack.document("status.json")["state"] == "done"
+
+
+def test_a_row_whose_input_is_gone_is_not_sent_again() -> None:
+    """There is nothing left to send."""
+    stack = Stack()
+    stack.claude.answer = lambda custom_id, params: EXPIRED
+    stack.drop("inbox/gone.jsonl", rows(2))
+    stack.pump()
+    stack.objects.purge("inbox/gone.jsonl")
+    stack.run()
+    assert stack.document("manifest.json")["counts"]["expired"] == 2
+    assert len(stack.claude.bodies) == 1
+
+
+MIXED = b"\n".join([row("a"), b"bad", row("a"), row("b"), b""])
+"""Rows 1 and 4 can be sent."""
+
+
+def _damage(stack: Stack, how: str) -> None:
+    for key in stack.objects.keys("work/"):
+        body = stack.objects.body(key)
+        stack.objects.purge(key)
+        if how != "gone":
+            stack.objects.drop(key, body[:-20] if how == "cut" else body.replace(b'"type"', b'"typo"', 1))
+
+
+@pytest.mark.parametrize("how", ["gone", "cut", "not ours"])
+@pytest.mark.parametrize("sent", [False, True])
+def test_a_list_of_invalid_rows_that_cannot_be_read_ends_its_job(how: str, *, sent: bool) -> None:
+    """Rows that have an answer keep it; of the others nobody knows which are invalid."""
+    stack = Stack()
+    stack.drop("inbox/a.jsonl", MIXED)
+    if sent:
+        stack.pump()
+    _damage(stack, how)
+    stack.run()
+    assert stack.document("status.json")["state"] == "done"
+    assert [line["line"] for line in stack.lines("results.jsonl")] == ([1, 4] if sent else [])
+    failed = [line["_batchdrop"] for line in stack.lines("failed.jsonl")]
+    assert [note["line"] for note in failed] == ([2, 3] if sent else [1, 2, 3, 4])
+    assert {(note["status"], note["error"]["type"]) for note in failed} == {("invalid", "unlisted")}
+    assert stack.ledger.get_admission().queued == 0
+    assert stack.failures == []
+    assert stack.audit() == []
+
+
+def test_rows_that_are_not_known_to_be_valid_can_be_dropped_again() -> None:
+    stack = Stack()
+    stack.drop("inbox/first.jsonl", MIXED)
+    _damage(stack, "gone")
+    stack.run()
+    again = stack.output("failed.jsonl")
+    stack.clock.advance(1)
+    stack.drop("inbox/again.jsonl", again)
+    stack.run()
+    assert [line["custom_id"] for line in stack.lines("results.jsonl", stack.jobs()[-1])] == ["a", "b"]
+
+
+@pytest.mark.parametrize("sent", [False, True])
+def test_input_and_list_may_both_be_gone(*, sent: bool) -> None:
+    stack = Stack()
+    stack.drop("inbox/a.jsonl", MIXED)
+    if sent:
+        stack.pump()
+    _damage(stack, "gone")
+    stack.objects.purge("inbox/a.jsonl")
+    stack.run()
+    counts = stack.document("manifest.json")["counts"]
+    assert (counts["total"], counts["succeeded"]) == (4, 2 if sent else 0)
+    assert stack.failures == []
+
+
+def test_answers_are_waited_for_though_the_list_cannot_be_read() -> None:
+    stack = Stack()
+    stack.claude.line_lag = lambda custom_id: 3600.0 if custom_id.endswith("4") else 0.0
+    stack.drop("inbox/a.jsonl", MIXED)
+    stack.pump()
+    _damage(stack, "gone")
+    stack.run()
+    assert [line["line"] for line in stack.lines("results.jsonl")] == [1, 4]
+    assert stack.audit() == []

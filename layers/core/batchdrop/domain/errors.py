@@ -5,6 +5,7 @@ BatchdropError
 │   └── AlreadyExists   the record to be created is there
 ├── Rejected          the dropped object can never become a job's work; the sentence goes to its owner
 ├── ObjectGone        the object (or that version of it) no longer exists
+├── UnreadableList    our own list of a batch's invalid rows is gone or damaged
 ├── Incomplete        a stream ended before its time; reading again may help
 ├── OutOfDisk         the spool does not fit the function's ephemeral storage
 ├── ConfigurationError  a setting is missing or wrong; names it
@@ -37,6 +38,10 @@ class Rejected(BatchdropError):
 
 class ObjectGone(BatchdropError):
     """The object, or the version of it that was asked for, does not exist (any more)."""
+
+
+class UnreadableList(BatchdropError):
+    """Our own list of the rows of a batch that are never sent is gone or damaged: which rows these are is not known any more."""
 
 
 class Incomplete(BatchdropError):

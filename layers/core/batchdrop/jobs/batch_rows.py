@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import chain
 from typing import NamedTuple
 
 import msgspec
 
-from batchdrop.domain.records import Batch, ObjectRef
+from batchdrop.domain.errors import ObjectGone, UnreadableList
+from batchdrop.domain.records import Batch, ObjectRef, RowStatus, Unsent
 from batchdrop.formats.input_line import REQUESTS
 from batchdrop.formats.invalid_line import InvalidLine, read_invalid_lines
 from batchdrop.formats.lines import MAX_LINE_BYTES, Block, Line, lines_in, read_blocks
 from batchdrop.formats.retry_line import MAX_RETRY_LINE_BYTES, original_line
 from batchdrop.ports import Objects
+from batchdrop.reports import sentences
+
+UNLISTED = Unsent(status=RowStatus.invalid, error_type="unlisted", message=sentences.UNLISTED)
+"""The end of rows that may be valid or not, because their batch's list of invalid rows cannot be read."""
 
 
 class BatchRow(NamedTuple):
@@ -48,7 +53,7 @@ class LineBlock(NamedTuple):
 
 @contextmanager
 def line_blocks_of(objects: Objects, batch: Batch) -> Iterator[Iterator[LineBlock]]:
-    """The lines of a batch, a chunk's worth at a time. Raises ObjectGone, also while reading."""
+    """The lines of a batch, a chunk's worth at a time. Raises ObjectGone and UnreadableList, also while reading."""
     span = batch.span
     longest = MAX_RETRY_LINE_BYTES if span.numbered else MAX_LINE_BYTES
     with objects.read(span.object, span.start, span.end) as stream, invalid_lines_of(objects, batch) as invalid:
@@ -58,19 +63,30 @@ def line_blocks_of(objects: Objects, batch: Batch) -> Iterator[Iterator[LineBloc
 
 @contextmanager
 def batch_rows_of(objects: Objects, batch: Batch) -> Iterator[Iterator[BatchRow]]:
-    """The lines of a batch that are not blank. Raises ObjectGone, also while reading."""
+    """The lines of a batch that are not blank. Raises ObjectGone and UnreadableList, also while reading."""
     with line_blocks_of(objects, batch) as blocks:
         yield chain.from_iterable(block.rows() for block in blocks)
 
 
 @contextmanager
 def invalid_lines_of(objects: Objects, batch: Batch) -> Iterator[Iterator[InvalidLine]]:
-    """The lines of a batch that are never sent, in order."""
+    """The lines of a batch that are never sent, in order. Raises UnreadableList, also while reading."""
     if not batch.invalid or batch.invalid_key is None:
         yield iter(())
         return
-    with objects.read(ObjectRef(bucket=batch.span.object.bucket, key=batch.invalid_key)) as stream:
-        yield read_invalid_lines(stream)
+    with ExitStack() as stack:
+        try:
+            stream = stack.enter_context(objects.read(ObjectRef(bucket=batch.span.object.bucket, key=batch.invalid_key)))
+        except ObjectGone as error:
+            raise UnreadableList(batch.invalid_key) from error
+        yield _readable(read_invalid_lines(stream), batch.invalid_key)
+
+
+def _readable(lines: Iterator[InvalidLine], key: str) -> Iterator[InvalidLine]:
+    try:
+        yield from lines
+    except (ObjectGone, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnreadableList(key) from error
 
 
 def _line_blocks(blocks: Iterator[Block], invalid: Iterator[InvalidLine], *, numbered: bool) -> Iterator[LineBlock]:

@@ -185,6 +185,10 @@ UNKNOWN_OUTCOME = (
     "The batch of this row was sent, Claude's answer was lost, and for 29 days nothing showed whether Claude had the batch. "
     "The row may have been answered and paid for, so it was not sent again; to send it anyway, upload failed.jsonl."
 )
+UNLISTED = (
+    "Batchdrop's own list of the invalid rows in this part of the file can no longer be read, so this row could not be told from "
+    "an invalid one. It has no answer; to have it checked and sent again, upload failed.jsonl."
+)
 ANSWER_NOT_DELIVERED = (
     "Anthropic counts more answers in this batch than it has delivered, even after days, and none for this row. It may have been "
     "answered and paid for, so it was not sent again. To send it again all the same, upload failed.jsonl."

@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from batchdrop.domain import keys, transitions
-from batchdrop.domain.errors import BatchdropError, Incomplete, LostRace, NotFound, ObjectGone
+from batchdrop.domain.errors import BatchdropError, Incomplete, LostRace, NotFound, ObjectGone, UnreadableList
 from batchdrop.domain.messages import CollectBatch
 from batchdrop.domain.records import ApiCounts, Batch, BatchState, Job, JobState, ObjectRef, RowStatus, Unsent, batch_name
 from batchdrop.domain.retries import ANSWERS_AWAITED, ANSWERS_AWAITED_AFTER_CANCEL, RESULTS_KEPT, next_look
@@ -23,7 +23,7 @@ from batchdrop.domain.transitions import Collected
 from batchdrop.formats.failed_line import number_of_failed
 from batchdrop.formats.lines import Line
 from batchdrop.formats.result_line import number_of_result
-from batchdrop.jobs.batch_rows import BatchRow, batch_rows_of, invalid_lines_of
+from batchdrop.jobs.batch_rows import UNLISTED, BatchRow, batch_rows_of, invalid_lines_of
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.publish import Publish
 from batchdrop.jobs.scratch import scratch
@@ -31,7 +31,7 @@ from batchdrop.ports import Claude, Clock, Ledger, Objects
 from batchdrop.reports import sentences
 from batchdrop.stages.collect.download import NotOurs, Results
 from batchdrop.stages.collect.pieces import part_writer
-from batchdrop.stages.collect.route import Router
+from batchdrop.stages.collect.route import Router, is_listed
 
 log = logging.getLogger(__name__)
 
@@ -97,20 +97,31 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
     # ------------------------------------------------------------ the rows
 
     def _route(self, batch: Batch, job: Job, *, lost: bool = False) -> Collected:
+        try:
+            return self._read_rows(batch, job, lost=lost)
+        except UnreadableList:
+            log.exception("the list of invalid rows cannot be read", extra={"job_id": job.id, "batch": batch.name})
+        return self._read_rows(replace(batch, invalid_key=None, unsent=batch.unsent or UNLISTED), job, lost=lost)
+
+    def _read_rows(self, batch: Batch, job: Job, *, lost: bool) -> Collected:
+        """With the rows themselves, if the input is still there."""
         with scratch() as folder:
             path = folder / "results"
             try:
                 with self._download(batch, job, path) as results, batch_rows_of(self.objects, batch) as rows:
-                    return self._write(batch, job, rows, results, lost=lost)
+                    return self._write(batch, job, rows, results, lost=lost, may_retry=self._may_retry(batch, job))
             except ObjectGone:
                 log.warning("the input is gone: rows are collected without their custom ids", extra={"batch": batch.name})
             with self._download(batch, job, path) as results:
-                return self._write(batch, job, self._without_source(batch, results), results, lost=lost)
+                rows = self._without_source(batch, results)
+                return self._write(batch, job, rows, results, lost=lost, may_retry=False)
 
     def _download(self, batch: Batch, job: Job, path: Path) -> Results:
         return Results(self.claude, self.clock, batch, job.token, path, self.spool_bytes)
 
-    def _write(self, batch: Batch, job: Job, rows: Iterator[BatchRow], results: Results, *, lost: bool) -> Collected:
+    def _write(
+        self, batch: Batch, job: Job, rows: Iterator[BatchRow], results: Results, *, lost: bool, may_retry: bool
+    ) -> Collected:
         earlier = self.ledger.get_batch(job.id, batch_name(batch.first_line, batch.attempt - 1)) if batch.attempt > 1 else None
         run = secrets.token_hex(_RUN_BYTES)
 
@@ -125,13 +136,14 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
                 part_writer(self.objects, part("failed"), earlier.failed if earlier else None, number_of_failed)
             )
             retry = stack.enter_context(part_writer(self.objects, part("retry")))
-            router = Router(batch, job.token, answered, failed, retry, may_retry=self._may_retry(batch, job), lost=lost)
+            router = Router(batch, job.token, answered, failed, retry, may_retry=may_retry, lost=lost)
             for line, invalid in rows:
                 if invalid is not None:
                     router.invalid(line, invalid)
                 else:
                     router.row(line, results.get(line.number))
-            if router.without_line and not lost:
+            unsent = 0 if is_listed(batch) else batch.invalid
+            if batch.api_id is not None and router.without_line > unsent and not lost:
                 self._check_unbilled(batch, router.succeeded)
             collected = router.close()
             covered = collected.counts.total + (collected.retry.lines if collected.retry else 0)
@@ -154,7 +166,7 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
 
     def _without_source(self, batch: Batch, results: Results) -> Iterator[BatchRow]:
         """The rows as far as they can be told without the input: by the invalid lines, by the results, then by counting."""
-        unseen = batch.requests - results.count()
+        unseen = batch.requests - results.count() + (0 if is_listed(batch) else batch.invalid)
         with invalid_lines_of(self.objects, batch) as listed:
             invalid = next(listed, None)
             for number in range(batch.first_line, batch.last_line + 1):

@@ -34,6 +34,11 @@ class _Tokens:
         return Usage(**{field.name: getattr(self, field.name) for field in fields(self)})
 
 
+def is_listed(batch: Batch) -> bool:
+    """Whether it is known which rows of the batch are invalid."""
+    return not batch.invalid or batch.invalid_key is not None
+
+
 class Router:
     """`may_retry`: whether rows that failed for a temporary reason are sent again.
 
@@ -50,8 +55,9 @@ class Router:
         self._retry = retry
         self._may_retry = may_retry
         self._lost = lost
+        self._is_listed = is_listed(batch)
         self.without_line = 0
-        """Rows that were sent and have no result line."""
+        """Rows that have no result line, those aside that are known to be invalid."""
         self._ends: Counter[RowStatus] = Counter()
         self._tokens: defaultdict[str, _Tokens] = defaultdict(_Tokens)
         self._retry_body_bytes = 0
@@ -69,12 +75,9 @@ class Router:
         return self._ends[RowStatus.succeeded]
 
     def row(self, line: Line, data: bytes | None) -> None:
-        """A row that was sent, with its result line, if the API returned one."""
+        """A row that is not known to be invalid, with its result line, if the API returned one."""
         if data is not None:
             self._answered(line, parse_result(data))
-        elif self._batch.unsent is not None:
-            unsent = self._batch.unsent
-            self._fail(line, unsent.status, unsent.error_type, unsent.message, attempts=self._batch.attempt - 1)
         else:
             self._without_line(line)
 
@@ -91,7 +94,10 @@ class Router:
 
     def _without_line(self, line: Line) -> None:
         self.without_line += 1
-        if self._lost:
+        unsent = self._batch.unsent
+        if unsent is not None:
+            self._fail(line, unsent.status, unsent.error_type, unsent.message, attempts=self._batch.attempt - 1)
+        elif self._lost:
             self._fail(line, RowStatus.missing, "answer_not_delivered", sentences.ANSWER_NOT_DELIVERED)
         else:
             self._unanswered(line, RowStatus.missing, "missing_result", sentences.MISSING)
@@ -132,7 +138,7 @@ class Router:
         self._ends[status] += 1
         data = failed_line(
             line,
-            custom_id=REQUESTS.custom_id(line.data),
+            custom_id=REQUESTS.custom_id(line.data) if self._is_listed else None,
             status=status,
             error_type=error_type,
             message=message,

@@ -17,13 +17,13 @@ from msgspec.structs import asdict
 
 from batchdrop.domain import refusals, transitions
 from batchdrop.domain.admission import may_be_sent
-from batchdrop.domain.errors import Ambiguous, Incomplete, LostRace, ObjectGone, Refused
+from batchdrop.domain.errors import Ambiguous, Incomplete, LostRace, ObjectGone, Refused, UnreadableList
 from batchdrop.domain.messages import SubmitBatch
 from batchdrop.domain.records import Admission, Batch, BatchState, Job, JobState, Proof, RowStatus, Unsent
 from batchdrop.domain.transitions import Half, Move
 from batchdrop.formats.batch_body import BodyWriter
 from batchdrop.formats.input_line import REQUESTS
-from batchdrop.jobs.batch_rows import LineBlock, line_blocks_of
+from batchdrop.jobs.batch_rows import UNLISTED, LineBlock, line_blocks_of
 from batchdrop.jobs.cancel import CancelBatch
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.doubt import tell_doubt
@@ -90,6 +90,10 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
                 body = self._render(batch, job, folder / "body.json")
             except ObjectGone:
                 self._unsent(batch, "input_deleted", sentences.INPUT_DELETED)
+                return
+            except UnreadableList:
+                log.exception("the list of invalid rows cannot be read", extra=_names(batch))
+                self.commit(transitions.unsent(batch, UNLISTED, now=self.clock.now()))
                 return
             try:
                 key = self.claude.key()
