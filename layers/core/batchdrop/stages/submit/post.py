@@ -121,11 +121,13 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
         admission = self.ledger.get_admission()
         if admission.blocked or admission.throttles or admission.refused_jobs:
             self._tell(transitions.cleared(admission))
+            self._prove(accepted, self.ledger.get_admission())
+        else:
+            self._prove(accepted, admission)
         for other in admission.refused_jobs:
             if other != batch.job_id:
                 self._end_streak(other, accepted_itself=False)
                 self.publish(other)
-        self._prove(accepted)
         job = self._end_streak(batch.job_id)
         tell_doubt(self.commit, job, "")
         if job is not None and job.cancel_requested:
@@ -142,10 +144,9 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
 
         return self._change(job_id, ended)
 
-    def _prove(self, batch: Batch) -> None:
+    def _prove(self, batch: Batch, admission: Admission) -> None:
         """Keeps a batch by which another key can be known to see what is sent with this one."""
         now = self.clock.now()
-        admission = self.ledger.get_admission()
         if not any(proof.key == batch.key and now < proof.accepted_at + _PROOF_LASTS for proof in admission.proofs):
             self._tell(transitions.proven(admission, Proof(key=batch.key, api_id=batch.api_id or "", accepted_at=now)))
 
