@@ -362,7 +362,7 @@ class Command(Happening):
         return f"command: {self.command}"
 
     def span(self) -> tuple[int, int]:
-        return self.at, self.at
+        return self.at, self.at + 1
 
     def minute(self, play: Play) -> None:
         jobs = play.stack.jobs()
@@ -430,7 +430,7 @@ class Again(Happening):
         return f"delivered again: {self.queue}"
 
     def span(self) -> tuple[int, int]:
-        return self.at, self.at
+        return self.at, self.at + 1
 
     def minute(self, play: Play) -> None:
         if play.minutes >= self.at and self not in play.happened and (work := play.delivery(self.queue)):
