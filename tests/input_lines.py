@@ -30,10 +30,10 @@ def with_params(**changes: str | None) -> str:
     return f'{{"custom_id":"a","params":{{{members}}}}}'
 
 
-def body_of(rows: Iterable[Row], token: str = "token", attempt: int = 1, *, middle: int = 0) -> bytes:
+def body_of(rows: Iterable[Row], prefix: str = "p" * 16, *, middle: int = 0) -> bytes:
     """A whole body, written row by row."""
     out = io.BytesIO()
-    writer = BodyWriter(out, token, attempt, middle)
+    writer = BodyWriter(out, prefix, middle)
     for row in rows:
         source = b'{"params":%b}' % row.params
         writer.add(Line(row.line, 0, 0, source, cut=False), REQUESTS.params(source))

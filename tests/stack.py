@@ -13,6 +13,7 @@ from typing import Any
 
 from batchdrop import bootstrap
 from batchdrop.domain import keys
+from batchdrop.domain.ids import prefixes_of
 from batchdrop.domain.messages import CollectBatch, FinishJob, Message, Queue, ResumePlanning, SubmitBatch, Upload
 from batchdrop.domain.records import Batch, Job
 from batchdrop.domain.transitions import TERMINAL_JOB_STATES
@@ -99,6 +100,7 @@ class Stack:
         self._running = threading.local()
         self.commands: list[tuple[datetime, str]] = []
         """Keys under `control/` that wait for their delivery, and since when they may come."""
+        self._attempts: dict[str, int] = {}
         environment = {
             "BATCHDROP_BUCKET": BUCKET,
             "BATCHDROP_TABLE": "table",
@@ -213,6 +215,13 @@ class Stack:
     def batches(self, job: Job | None = None) -> list[Batch]:
         of = (job or self.job()).id
         return [batch for (job_id, _), batch in sorted(self.ledger.stored.items()) if job_id == of]
+
+    def attempt_of(self, custom_id: str) -> int:
+        """At the API a custom id does not tell: only our batches know their prefixes. 0 for one that is not ours."""
+        prefix = custom_id.rpartition("-")[0]
+        if prefix not in self._attempts:
+            self._attempts |= {prefix: batch.attempt for batch in self.ledger.stored.values() for prefix in prefixes_of(batch)}
+        return self._attempts.get(prefix, 0)
 
     def output(self, name: str, job: Job | None = None) -> bytes:
         job = job or self.job()

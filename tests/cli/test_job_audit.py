@@ -12,6 +12,7 @@ import pytest
 
 from batchdrop.domain import keys
 from batchdrop.domain.errors import Incomplete
+from batchdrop.domain.ids import prefixes_of
 from batchdrop.domain.records import Batch, Counts
 from batchdrop_cli.audit.evidence import ListedEvidence
 from batchdrop_cli.audit.findings import Finding, Severity
@@ -24,7 +25,7 @@ from tests.stages.harm import fail
 
 def finished() -> Stack:
     stack = Stack(max_requests=3)
-    stack.claude.answer = fated
+    stack.claude.answer = fated(stack.attempt_of)
     stack.drop("inbox/a.jsonl", mixed_rows())
     stack.run()
     assert stack.audit() == []
@@ -62,6 +63,12 @@ def change_batch(stack: Stack, place: int, **fields: Any) -> Batch:
     batch = msgspec.structs.replace(stack.batches()[place], **fields)
     stack.ledger.stored[batch.job_id, batch.name] = batch
     return batch
+
+
+def inject(stack: Stack, *, attempt: int, line: int) -> None:
+    """Something of ours at the API that no batch claims."""
+    prefix = next(prefixes_of(batch)[0] for batch in stack.batches() if batch.attempt == attempt)
+    stack.claude.inject(json.dumps({"requests": [{"custom_id": f"{prefix}-{line}", "params": {}}]}).encode())
 
 
 class TestRows:
@@ -117,8 +124,7 @@ class TestApi:
 
     def test_a_succeeded_row_sent_again(self) -> None:
         stack = finished()
-        token = stack.job().token
-        stack.claude.inject(json.dumps({"requests": [{"custom_id": f"{token}-2-1", "params": {}}]}).encode())
+        inject(stack, attempt=2, line=1)
         assert kinds(stack) == {"orphan", "sent_after_success"}
 
     @pytest.mark.parametrize("evidence", ["requests", "results"])
@@ -133,8 +139,7 @@ class TestApi:
 
     def test_a_row_that_is_in_no_batch(self) -> None:
         stack = finished()
-        token = stack.job().token
-        stack.claude.inject(json.dumps({"requests": [{"custom_id": f"{token}-1-500", "params": {}}]}).encode())
+        inject(stack, attempt=1, line=500)
         assert kinds(stack) == {"row_invented", "orphan"}
 
     def test_batches_of_others_are_nobodys_business(self) -> None:

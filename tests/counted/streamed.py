@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from batchdrop.domain.errors import ObjectGone
+from batchdrop.domain.ids import prefixes_of
 from batchdrop.domain.messages import CollectBatch, Queue, Upload
 from batchdrop.domain.records import ApiCounts, Batch, BatchState, ObjectRef
 from batchdrop.formats.lines import MAX_LINE_BYTES
@@ -31,7 +32,7 @@ KEY = "inbox/rows.jsonl"
 _TEXT = b"This answer is filler. " * 40
 _GOOD = b'"model":"claude-haiku-4-5","max_tokens":5,"messages":[{"role":"user","content":"x"}]'
 _ANSWER = (
-    b'{"custom_id":"%s-1-%d","result":{"type":"succeeded","message":{"model":"claude-haiku-4-5","content":[{"type":"text","text":"'
+    b'{"custom_id":"%s-%d","result":{"type":"succeeded","message":{"model":"claude-haiku-4-5","content":[{"type":"text","text":"'
     + _TEXT
     + b'"}],"usage":{"input_tokens":10,"output_tokens":5}}}}\n'
 )
@@ -76,7 +77,6 @@ class Api(FakeClaude):
     def __init__(self, clock: ManualClock) -> None:
         super().__init__(clock)
         self.batch: Batch | None = None
-        self.token = ""
         self.received = 0
         self.invalid_lines = 0
         """At the start of the file; they are not sent."""
@@ -89,7 +89,8 @@ class Api(FakeClaude):
     def results(self, api_id: str) -> Iterator[Iterator[bytes]]:
         assert self.batch is not None
         lines = range(self.batch.last_line, self.batch.first_line + self.invalid_lines - 1, -1)
-        yield (_ANSWER % (self.token.encode(), line) for line in lines)
+        (prefix,) = prefixes_of(self.batch)
+        yield (_ANSWER % (prefix.encode(), line) for line in lines)
 
     def page(self, after: str | None = None) -> ApiPage:
         return ApiPage(batches=(self._shown("ended"),), next=None, key="key")
@@ -152,8 +153,9 @@ def run(file: Path, invalid_lines: int = 0) -> tuple[int, int]:
     api.invalid_lines = invalid_lines
     ref = objects.ref
     stack.deliver(Upload(key=KEY, version_id="1", etag="1", size=ref.size, at=stack.clock.now()))
-    (api.batch,), api.token = stack.batches(), stack.job().token
+    (api.batch,) = stack.batches()
     stack.pump()
+    (api.batch,) = stack.batches()
     stack.poll()
     (message,) = stack.queues.messages(Queue.collect)
     assert isinstance(message, CollectBatch)

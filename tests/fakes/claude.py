@@ -27,15 +27,16 @@ type Answer = Callable[[str, dict[str, Any]], Mapping[str, object] | Withheld]
 
 
 def greet(custom_id: str, params: dict[str, Any]) -> Mapping[str, object]:
-    """The usual answer: it depends on nothing but the request."""
+    """The usual answer. It names the line alone: the rest of a custom id is another in every run."""
+    line = custom_id.rpartition("-")[2]
     return {
         "type": "succeeded",
         "message": {
-            "id": f"msg_{custom_id}",
+            "id": f"msg_{line}",
             "type": "message",
             "role": "assistant",
             "model": params.get("model", "claude-haiku-4-5"),
-            "content": [{"type": "text", "text": f"answer to {custom_id}"}],
+            "content": [{"type": "text", "text": f"answer to {line}"}],
             "stop_reason": "end_turn",
             "usage": {"input_tokens": 10, "output_tokens": 5},
         },

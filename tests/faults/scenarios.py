@@ -6,8 +6,7 @@ import gzip
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from batchdrop.domain.ids import parse_custom_id
-from tests.fakes.claude import Withheld, greet
+from tests.fakes.claude import Answer, Withheld, greet
 from tests.faults.api import SlowApi
 from tests.stack import Stack, row
 
@@ -31,14 +30,16 @@ _FATES: dict[int, tuple[Mapping[str, object] | Withheld, ...]] = {
 }
 
 
-def fated(custom_id: str, params: dict[str, Any]) -> Mapping[str, object] | Withheld:
+def fated(attempt_of: Callable[[str], int]) -> Answer:
     """An answer for each kind of end; it depends on nothing but the request and its attempt."""
-    ours = parse_custom_id(custom_id)
-    if ours is None or ours.line not in _FATES:
-        return greet(custom_id, params)
-    fates = _FATES[ours.line]
-    fate = fates[min(ours.attempt, len(fates)) - 1]
-    return greet(custom_id, params) if fate == {} else fate
+
+    def answer(custom_id: str, params: dict[str, Any]) -> Mapping[str, object] | Withheld:
+        attempt, line = attempt_of(custom_id), custom_id.rpartition("-")[2]
+        fates = _FATES.get(int(line), ()) if attempt else ()
+        fate = fates[min(attempt, len(fates)) - 1] if fates else {}
+        return greet(custom_id, params) if fate == {} else fate
+
+    return answer
 
 
 def mixed_rows() -> bytes:

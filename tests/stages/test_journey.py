@@ -32,7 +32,9 @@ def test_params_reach_the_api_byte_for_byte() -> None:
     stack.run()
     (body,) = stack.claude.bodies
     assert b'"params":' + odd + b"}" in body
-    assert json.loads(body)["requests"][0]["custom_id"] == f"{stack.job().token}-1-1"
+    (batch,) = stack.batches()
+    assert batch.prefixes is not None
+    assert json.loads(body)["requests"][0]["custom_id"] == f"{batch.prefixes[0]}-1"
 
 
 def test_the_same_event_five_times_is_one_job() -> None:

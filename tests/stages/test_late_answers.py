@@ -92,7 +92,7 @@ def test_a_look_whose_message_is_lost_is_repeated() -> None:
 @pytest.mark.parametrize("max_attempts", [1, 3])
 def test_an_answer_that_never_comes_ends_its_row_as_missing(max_attempts: int) -> None:
     stack = Stack(max_attempts=max_attempts)
-    stack.claude.answer = always(Withheld("succeeded"), of=2)
+    stack.claude.answer = always(stack, Withheld("succeeded"), of=2)
     play(stack, days=6.9)
     assert stack.job().state is JobState.running
     stack.run(minutes=12 * 60)
@@ -109,7 +109,7 @@ def test_an_answer_that_never_comes_ends_its_row_as_missing(max_attempts: int) -
 
 def test_after_a_cancel_a_day_is_enough() -> None:
     stack = Stack()
-    stack.claude.answer = always(Withheld("succeeded"), of=2)
+    stack.claude.answer = always(stack, Withheld("succeeded"), of=2)
     play(stack, days=0.5)
     stack.command("cancel", stack.job().id)
     stack.run(minutes=24 * 60)
@@ -120,7 +120,7 @@ def test_after_a_cancel_a_day_is_enough() -> None:
 def test_a_line_that_never_comes_goes_again_once_the_others_are_there() -> None:
     """Both lines are missing at first: the one of an answer, and the one of a request that expired."""
     stack = Stack()
-    stack.claude.answer = always(Withheld("expired"), of=3, until_attempt=1)
+    stack.claude.answer = always(stack, Withheld("expired"), of=3, until_attempt=1)
     stack.claude.line_lag = late(HOUR, 2)
     play(stack)
     assert stack.job().state is JobState.done
@@ -134,7 +134,7 @@ def test_a_line_that_never_comes_goes_again_once_the_others_are_there() -> None:
 def test_counts_that_lag_behind_the_end(line_lag: float, *, hidden: bool) -> None:
     """An ended batch still counts requests as `processing`, or not at all: they may be answers."""
     stack = Stack()
-    stack.claude.answer = always(EXPIRED, of=3, until_attempt=1)
+    stack.claude.answer = always(stack, EXPIRED, of=3, until_attempt=1)
     stack.claude.hide_uncounted = hidden
     stack.claude.count_lag = late(600.0, 1, 2, 3)
     stack.claude.line_lag = late(line_lag, 2, 3)
@@ -161,7 +161,7 @@ def test_two_looks_at_the_counts_have_to_agree(wrong_look: str) -> None:
     stack.drop("inbox/a.jsonl", rows(4))
     stack.pump()
     right = stack.claude.answer
-    wrong = always(Withheld("expired"), of=2)
+    wrong = always(stack, Withheld("expired"), of=2)
     stack.clock.advance(TICK)
     stack.claude.answer = wrong if wrong_look == "at the end" else right
     stack.tick()

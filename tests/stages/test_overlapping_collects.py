@@ -17,7 +17,7 @@ _MOST_CALLS = 60
 def _ended(max_attempts: int) -> tuple[Stack, CollectBatch]:
     """A batch that is about to be collected: one of its rows has failed at the API's side."""
     stack = Stack(max_attempts=max_attempts)
-    stack.claude.answer = always(errored("overloaded_error"), of=2, until_attempt=1)
+    stack.claude.answer = always(stack, errored("overloaded_error"), of=2, until_attempt=1)
     stack.drop("inbox/a.jsonl", rows(3))
     stack.pump()
     stack.clock.advance(TICK)

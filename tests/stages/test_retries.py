@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from batchdrop.domain.ids import parse_custom_id
-from tests.fakes.claude import Withheld, greet
+from tests.fakes.claude import Answer, Withheld, greet
 from tests.faults.scenarios import EXPIRED, RETRYABLE, errored, fated, mixed_rows
 from tests.stack import Stack, row, rows
 
 PERMANENT = ("invalid_request_error", "authentication_error", "permission_error", "not_found_error", "request_too_large", "")
 
 
-def always(result: Mapping[str, object] | Withheld, *, of: int = 0, until_attempt: int = 99) -> Any:
+def line_of(custom_id: str) -> int:
+    return int(custom_id.rpartition("-")[2])
+
+
+def always(stack: Stack, result: Mapping[str, object] | Withheld, *, of: int = 0, until_attempt: int = 99) -> Answer:
     """The answer of one line (of every line for 0) up to an attempt; greetings otherwise."""
 
     def answer(custom_id: str, params: dict[str, Any]) -> Mapping[str, object] | Withheld:
-        ours = parse_custom_id(custom_id)
-        assert ours is not None
-        return result if of in (0, ours.line) and ours.attempt <= until_attempt else greet(custom_id, params)
+        meant = of in (0, line_of(custom_id)) and stack.attempt_of(custom_id) <= until_attempt
+        return result if meant else greet(custom_id, params)
 
     return answer
 
 
 def attempts_sent(stack: Stack) -> dict[int, int]:
-    sent = [parse_custom_id(custom_id) for custom_id in stack.claude.custom_ids()]
-    return {line: sum(one is not None and one.line == line for one in sent) for line in sorted({one.line for one in sent if one})}
+    return dict(sorted(Counter(map(line_of, stack.claude.custom_ids())).items()))
 
 
 @pytest.mark.parametrize(
@@ -38,7 +40,7 @@ def attempts_sent(stack: Stack) -> dict[int, int]:
 )
 def test_what_may_pass_goes_again_alone(result: Mapping[str, object] | Withheld) -> None:
     stack = Stack()
-    stack.claude.answer = always(result, of=2, until_attempt=1)
+    stack.claude.answer = always(stack, result, of=2, until_attempt=1)
     stack.drop("inbox/a.jsonl", rows(3))
     stack.run()
     assert attempts_sent(stack) == {1: 1, 2: 2, 3: 1}
@@ -49,7 +51,7 @@ def test_what_may_pass_goes_again_alone(result: Mapping[str, object] | Withheld)
 @pytest.mark.parametrize("kind", PERMANENT)
 def test_what_will_not_pass_is_not_sent_again(kind: str) -> None:
     stack = Stack()
-    stack.claude.answer = always(errored(kind))
+    stack.claude.answer = always(stack, errored(kind))
     stack.drop("inbox/a.jsonl", rows(3))
     stack.run()
     assert attempts_sent(stack) == {1: 1, 2: 1, 3: 1}
@@ -61,7 +63,7 @@ def test_what_will_not_pass_is_not_sent_again(kind: str) -> None:
 @pytest.mark.parametrize("limit", [1, 2, 3, 5])
 def test_the_attempt_limit(limit: int) -> None:
     stack = Stack(max_attempts=limit)
-    stack.claude.answer = always(EXPIRED, of=1)
+    stack.claude.answer = always(stack, EXPIRED, of=1)
     stack.drop("inbox/a.jsonl", rows(2))
     stack.run()
     assert attempts_sent(stack) == {1: limit, 2: 1}
@@ -77,10 +79,8 @@ def test_outputs_are_in_input_order_whatever_attempt_answered(order: int) -> Non
     stack = Stack(max_requests=4)
 
     def answer(custom_id: str, params: dict[str, Any]) -> Mapping[str, object]:
-        ours = parse_custom_id(custom_id)
-        assert ours is not None
-        late = (ours.line % 3 + 1) * order % 4
-        return greet(custom_id, params) if ours.attempt >= late else errored("overloaded_error")
+        late = (line_of(custom_id) % 3 + 1) * order % 4
+        return greet(custom_id, params) if stack.attempt_of(custom_id) >= late else errored("overloaded_error")
 
     stack.claude.answer = answer
     stack.drop("inbox/a.jsonl", rows(20))
@@ -91,9 +91,18 @@ def test_outputs_are_in_input_order_whatever_attempt_answered(order: int) -> Non
     assert stack.audit() == []
 
 
+def test_a_follow_up_has_the_size_that_was_foretold() -> None:
+    stack = Stack()
+    stack.claude.answer = always(stack, EXPIRED, until_attempt=1)
+    stack.drop("inbox/a.jsonl", rows(12))
+    stack.run()
+    assert [batch.body_bytes for batch in stack.batches()] == [len(body) for body in stack.claude.bodies]
+    assert [batch.attempt for batch in stack.batches()] == [1, 2]
+
+
 def test_every_end_at_once() -> None:
     stack = Stack(max_requests=3)
-    stack.claude.answer = fated
+    stack.claude.answer = fated(stack.attempt_of)
     stack.drop("inbox/a.jsonl", mixed_rows())
     stack.run()
     assert [(line["line"], line["attempts"]) for line in stack.lines("results.jsonl")] == [
@@ -125,7 +134,7 @@ def test_half_a_line_is_no_result() -> None:
 def test_a_row_sent_again_is_the_same_row() -> None:
     stack = Stack()
     odd = b'{"params" : {"max_tokens":5,"model":"m", "messages":[{"role":"user","content":"\\u00e9\\t"}] }}'
-    stack.claude.answer = always(errored("api_error"), until_attempt=1)
+    stack.claude.answer = always(stack, errored("api_error"), until_attempt=1)
     stack.drop("inbox/a.jsonl", b"\n".join([row("a"), odd]))
     stack.run()
     first, second = (body.replace(b"-1-2", b"").replace(b"-2-2", b"") for body in stack.claude.bodies)

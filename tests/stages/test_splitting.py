@@ -245,7 +245,7 @@ def test_rows_that_were_accepted_before_wait_instead_of_being_cut() -> None:
     stack = Stack()
     overloaded = {"type": "errored", "error": {"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}}
     held = [False]
-    stack.claude.answer = lambda custom_id, params: greet(custom_id, params) if "-2-" in custom_id else overloaded
+    stack.claude.answer = lambda custom_id, params: greet(custom_id, params) if stack.attempt_of(custom_id) == 2 else overloaded
     refuse(stack, lambda _: refused(400, "invalid_request_error", text="Something new") if held[0] else None)
     stack.drop("inbox/a.jsonl", rows(20))
     minutes(stack, 1)

@@ -51,7 +51,7 @@ class Everything(RuleBasedStateMachine):
     def build(self, requests: int, limit: int) -> None:
         logging.disable(logging.CRITICAL)
         self.stack = Stack(max_requests=requests, queue_limit=limit, spool_bytes=900)
-        self.stack.claude.answer = fated
+        self.stack.claude.answer = fated(self.stack.attempt_of)
         self.uploads: list[Upload] = []
         self.dead: list[Sent] = []
 

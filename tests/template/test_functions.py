@@ -65,6 +65,11 @@ def test_answers_of_a_batch_fit_on_the_collectors_disk(source: Template) -> None
         assert int(values["SpoolBytes"]) == int(size) * 1024 * 1024 * 80 // 100
 
 
+def test_what_collects_and_reconciles_is_updated_before_what_sends(resources: Resources) -> None:
+    """While a stack is updated, both versions are at work for some seconds."""
+    assert set(resources["SubmitFunction"]["DependsOn"]) == {"CollectFunction", "PollFunction"}
+
+
 def test_a_failed_tick_is_not_repeated(resources: Resources) -> None:
     (invoke,) = of_type(resources, "AWS::Lambda::EventInvokeConfig").values()
     assert next(references(invoke["FunctionName"])) == "PollFunction"

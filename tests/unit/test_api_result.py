@@ -19,6 +19,7 @@ from batchdrop.formats.api_result import (
     result_lines,
 )
 
+A, B = "a" * 16, "b" * 16
 USAGE = {
     "input_tokens": 1,
     "output_tokens": 2,
@@ -162,10 +163,21 @@ def test_the_first_custom_id_of_a_stream() -> None:
 
 @pytest.mark.parametrize(
     ("custom_id", "expected"),
-    [("t-1-7", 7), ("t-1-123456789012", 123456789012), ("t-2-7", 0), ("t-1-", 0), ("t-1-x", 0), ("t-1-7-1", 0), ("", 0)],
+    [
+        (f"{A}-7", 7),
+        (f"{A}-123456789012", 123456789012),
+        (f"{B}-1-7", 7),
+        (f"{B}-2-7", 0),
+        (f"{B}-7", 0),
+        (f"{A}-1-7", 0),
+        (f"{A}-", 0),
+        (f"{A}-x", 0),
+        (f"{A}-7-1", 0),
+        ("", 0),
+    ],
 )
-def test_the_line_number_in_a_custom_id_of_the_same_attempt(custom_id: str, expected: int) -> None:
-    number_of = line_number_reader("t-1-")
+def test_the_line_number_in_a_custom_id_with_a_known_prefix(custom_id: str, expected: int) -> None:
+    number_of = line_number_reader((A, f"{B}-1"))
     members = {"custom_id": custom_id, "result": {"type": "expired"}}
     for line in (members, dict(reversed(members.items()))):
         for separators in ((",", ":"), (", ", ": ")):

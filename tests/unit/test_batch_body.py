@@ -18,22 +18,22 @@ from tests.input_lines import GOOD, body_of
 
 def test_a_body_is_what_the_api_expects() -> None:
     rows = [Row(line, None, GOOD.encode(), 5, "m") for line in (7, 12)]
-    assert json.loads(body_of(rows, "t", 2)) == {
-        "requests": [{"custom_id": f"t-2-{line}", "params": json.loads(GOOD)} for line in (7, 12)]
+    assert json.loads(body_of(rows, "t")) == {
+        "requests": [{"custom_id": f"t-{line}", "params": json.loads(GOOD)} for line in (7, 12)]
     }
 
 
 @given(st.lists(st.integers(0, 40).map(lambda size: b'"%b"' % (b"x" * size)), min_size=1, max_size=12))
 def test_a_body_has_the_size_that_its_requests_add_up_to(params: list[bytes]) -> None:
     rows = [Row(line, None, value, 5, "m") for line, value in enumerate(params, 95)]
-    requests = [request_bytes(len(row.params), len(f"token-1-{row.line}")) for row in rows]
+    requests = [request_bytes(len(row.params), row.line) for row in rows]
     assert len(body_of(rows)) == FRAME_BYTES + sum(requests) + SEPARATOR_BYTES * (len(rows) - 1)
 
 
 def written(lines: list[Line], middle: int, at_once: int) -> tuple[bytes, Half | None]:
     """A body whose lines are added `at_once` at a time, where that is allowed."""
     out = io.BytesIO()
-    writer = BodyWriter(out, "token", 1, middle)
+    writer = BodyWriter(out, "prefix", middle)
     for start in range(0, len(lines), at_once):
         block = lines[start : start + at_once]
         if writer.may_add_all(len(block)):
@@ -74,7 +74,7 @@ def test_a_body_of_one_request_has_no_halves() -> None:
 
 
 def test_rows_left_out_before_the_second_half_are_counted() -> None:
-    writer = BodyWriter(io.BytesIO(), "token", 1, 1)
+    writer = BodyWriter(io.BytesIO(), "prefix", 1)
     first, second = lines_of(2)
     writer.leave_out()
     writer.add(first, REQUESTS.params(first.data))

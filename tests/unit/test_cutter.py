@@ -16,7 +16,6 @@ from batchdrop.formats.lines import Line, read_lines
 from batchdrop.stages.plan.cutter import ANSWER_BYTES_FIXED, ANSWER_BYTES_PER_TOKEN, Cut, Cutter, Limits
 from tests.input_lines import body_of
 
-TOKEN = "abcdefghijklmnop"
 WIDE = Limits(100_000, 256_000_000, 10**12, 10**12, 10**12)
 
 
@@ -63,7 +62,7 @@ def test_cuts_cover_every_line_once_and_stay_within_the_limits(texts: list[str],
         rows = rows_of(cut, lines)
         answer = sum(row.max_tokens * ANSWER_BYTES_PER_TOKEN + ANSWER_BYTES_FIXED for row in rows)
         assert cut.requests == len(rows)
-        assert cut.body_bytes == (len(body_of(rows, TOKEN)) if rows else 0)
+        assert cut.body_bytes == (len(body_of(rows)) if rows else 0)
         assert cut.invalid == sum(line.data == b"no json" for line in taken if cut.start <= line.start < cut.end)
         assert cut.requests <= limits.max_requests
         assert cut.requests <= 1 or (cut.body_bytes <= limits.max_body_bytes and answer <= limits.max_answer_bytes)
@@ -81,7 +80,7 @@ def test_no_batch_ends_before_it_is_full(texts: list[str], limits: Limits) -> No
         answer = sum(row.max_tokens * ANSWER_BYTES_PER_TOKEN + ANSWER_BYTES_FIXED for row in rows)
         assert (
             len(rows) > limits.max_requests
-            or len(body_of(rows, TOKEN)) > limits.max_body_bytes
+            or len(body_of(rows)) > limits.max_body_bytes
             or answer > limits.max_answer_bytes
             or following.end - cut.start > limits.max_span_bytes
             or following.number - cut.first_line >= limits.max_span_lines
@@ -95,7 +94,7 @@ def lines_of(*texts: str) -> list[Line]:
 def test_exactly_full_is_not_too_full() -> None:
     lines = lines_of(*[row_text(10, 5)] * 6)
     assert [cut.requests for cut in cut_all(lines, WIDE._replace(max_requests=3))] == [3, 3]
-    size = len(body_of(rows_of(cut_all(lines[:3], WIDE)[0], lines), TOKEN))
+    size = len(body_of(rows_of(cut_all(lines[:3], WIDE)[0], lines)))
     assert [cut.requests for cut in cut_all(lines, WIDE._replace(max_body_bytes=size))] == [3, 3]
     assert [cut.requests for cut in cut_all(lines, WIDE._replace(max_body_bytes=size - 1))] == [2, 2, 2]
 

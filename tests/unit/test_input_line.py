@@ -242,7 +242,7 @@ def test_every_good_row_is_sent_byte_for_byte(value: dict[str, Any], spell: Call
     assert isinstance(row, Row)
     spelled = spell(value["params"]).encode()
     assert row.params == spelled
-    assert json.loads(body_of([row])) == {"requests": [{"custom_id": "token-1-7", "params": json.loads(spelled)}]}
+    assert json.loads(body_of([row])) == {"requests": [{"custom_id": f"{'p' * 16}-7", "params": json.loads(spelled)}]}
     assert (row.custom_id is None) == ("custom_id" not in value)
     assert bytes(REQUESTS.params(data)) == row.params
     assert REQUESTS.custom_id(data) == row.custom_id

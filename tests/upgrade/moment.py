@@ -49,7 +49,7 @@ def kind_of(item: dict[str, Any]) -> str:
 def load(moment: dict[str, Any]) -> Stack:
     """Today's code over the stack as it was."""
     stack = Stack(**moment["settings"])
-    stack.claude.answer = fated
+    stack.claude.answer = fated(stack.attempt_of)
     stack.clock.advance((_time(moment["now"]) - stack.clock.now()).total_seconds())
     for item in moment["items"]:
         _load_item(stack, item)

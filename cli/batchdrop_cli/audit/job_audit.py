@@ -7,12 +7,12 @@ Memory: a byte for each input line and attempt, and the batches of the job.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 
 from batchdrop.domain.errors import ApiError, Incomplete
-from batchdrop.domain.ids import parse_custom_id
+from batchdrop.domain.ids import parse_custom_id, prefixes_of
 from batchdrop.domain.reconcile import CLOCK_SKEW
 from batchdrop.domain.records import Batch, BatchState, Job
 from batchdrop.domain.transitions import TERMINAL_JOB_STATES
@@ -61,6 +61,7 @@ class AuditJob:
     def _at_api(self, job: Job, batches: list[Batch], sent: SentRows) -> Iterator[Finding]:
         """Reads the requests of every batch of this job, and of every batch that nobody has claimed."""
         ours = {batch.api_id: batch for batch in batches if batch.api_id is not None}
+        attempts = {prefix: batch.attempt for batch in batches for prefix in prefixes_of(batch)}
         seen: set[str] = set()
         for accepted in self.evidence.accepted(job.created_at - CLOCK_SKEW):
             batch = ours.get(accepted.id)
@@ -68,14 +69,17 @@ class AuditJob:
             if batch is None and owner is not None:
                 continue
             seen.add(accepted.id)
-            yield from self._read(job, accepted, batch, sent)
+            yield from self._read(job, accepted, batch, attempts, sent)
         for api_id, batch in ours.items():
             if api_id not in seen:
                 sent.complete = False
                 yield _doubt(job, batch, f"the API does not show {api_id} (any more)")
         yield from sent.findings()
 
-    def _read(self, job: Job, accepted: Accepted, batch: Batch | None, sent: SentRows) -> Iterator[Finding]:
+    def _read(
+        self, job: Job, accepted: Accepted, batch: Batch | None, attempts: Mapping[str, int], sent: SentRows
+    ) -> Iterator[Finding]:
+        """`attempts`: which attempt a custom id is of, by its prefix."""
         requests = self.evidence.requests(accepted.id)
         if requests is None:
             sent.complete = False
@@ -86,8 +90,8 @@ class AuditJob:
             for request in requests:
                 number += 1
                 custom_id = parse_custom_id(request.custom_id)
-                if custom_id is not None and custom_id.token == job.token:
-                    sent.note(custom_id.attempt, custom_id.line, answered=request.answered)
+                if custom_id is not None and custom_id.prefix in attempts:
+                    sent.note(attempts[custom_id.prefix], custom_id.line, answered=request.answered)
                     continue
                 strangers += 1
                 if batch is None:

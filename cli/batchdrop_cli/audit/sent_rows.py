@@ -32,10 +32,13 @@ class SentRows:
         """Those accepted, in order."""
         return [attempt for attempt, times in sorted(self._times.items()) if times[line]]
 
-    def agrees(self, line: int, attempts: int) -> bool:
-        """Whether a row that ended in its attempt of that number was sent once in each up to it, and never after."""
+    def agrees(self, line: int, attempts: int, *, exactly: bool) -> bool:
+        """Whether a row that ended in its attempt of that number was sent once in each up to it, and never after.
+
+        Not `exactly`: it need not have been accepted each time.
+        """
         found, expected = self.attempts(line), list(range(1, attempts + 1))
-        return found == expected if self.complete else set(found) <= set(expected)
+        return found == expected if exactly and self.complete else set(found) <= set(expected)
 
     def findings(self) -> Iterator[Finding]:
         for attempt, line in self._invented:

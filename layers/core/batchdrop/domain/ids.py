@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import re
+import secrets
 from base64 import b32encode
 from datetime import datetime
 from typing import NamedTuple
 
-from batchdrop.domain.records import ObjectRef
+from batchdrop.domain.records import Batch, ObjectRef
 
 _TOKEN_BYTES = 10
 _JOB_ID = re.compile(r"\d{8}T\d{6}Z-[a-z2-7]{16}", re.ASCII)
-_CUSTOM_ID = re.compile(r"([a-z2-7]{16})-(\d{1,2})-(\d{1,12})")
+# 80 bits, so that nobody can guess them, in 16 characters.
+_PREFIX_BYTES = 10
+_PREFIX_CHARACTERS = 16
+# Version 0.1.0 had `<job token>-<attempt>` in place of the drawn prefix.
+PREFIX = r"[a-z2-7]{16}(?:-[0-9]{1,2})?"
+LINE = r"[0-9]{1,12}"
+_CUSTOM_ID = re.compile(f"({PREFIX})-({LINE})")
 
 
 def job_token(source: ObjectRef) -> str:
     """16 characters, the same for the same object version: bucket, key and version id (or ETag)."""
     identity = "\0".join((source.bucket, source.key, source.version_id or f"etag:{source.etag}"))
-    return b32encode(hashlib.sha256(identity.encode()).digest()[:_TOKEN_BYTES]).decode().lower()
+    return _characters(hashlib.sha256(identity.encode()).digest()[:_TOKEN_BYTES])
 
 
 def job_id(source: ObjectRef, written_at: datetime) -> str:
@@ -36,23 +43,40 @@ def token_of(job: str) -> str:
     return job.rsplit("-", 1)[1]
 
 
-def custom_id_prefix(token: str, attempt: int) -> str:
-    """What all custom ids of an attempt begin with; the line number follows."""
-    return f"{token}-{attempt}-"
+def new_prefix() -> str:
+    """What all custom ids of one create begin with: drawn, never derived, so that nobody can know it before results exist."""
+    return _characters(secrets.token_bytes(_PREFIX_BYTES))
+
+
+def prefixes_of(batch: Batch) -> tuple[str, ...]:
+    """What the custom ids of a batch may begin with at the API."""
+    sent_without = not batch.prefixes and batch.intent_at is not None
+    if batch.prefixes is None or sent_without:
+        # Version 0.1.0 sent it or may have; in the second case it did so while the stack was being updated.
+        return (f"{token_of(batch.job_id)}-{batch.attempt}",)
+    return batch.prefixes
+
+
+def custom_id_bytes(line: int) -> int:
+    """Size of the custom id of a line."""
+    return _PREFIX_CHARACTERS + len(f"-{line}")
 
 
 class CustomId(NamedTuple):
-    """Ours: `<job token>-<attempt>-<line>`, within the API's `^[a-zA-Z0-9_-]{1,64}$`."""
+    """Ours: `<prefix>-<line>`, within the API's `^[a-zA-Z0-9_-]{1,64}$`."""
 
-    token: str
-    attempt: int
+    prefix: str
     line: int
 
     def __str__(self) -> str:
-        return f"{custom_id_prefix(self.token, self.attempt)}{self.line}"
+        return f"{self.prefix}-{self.line}"
 
 
 def parse_custom_id(text: str) -> CustomId | None:
-    """None when the id is not one of ours."""
+    """None when the id does not have the form of ours."""
     found = _CUSTOM_ID.fullmatch(text)
-    return CustomId(found[1], int(found[2]), int(found[3])) if found else None
+    return CustomId(found[1], int(found[2])) if found else None
+
+
+def _characters(data: bytes) -> str:
+    return b32encode(data).decode().lower()

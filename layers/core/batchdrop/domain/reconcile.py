@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from batchdrop.domain.ids import CustomId, token_of
+from batchdrop.domain import transitions
+from batchdrop.domain.ids import parse_custom_id, prefixes_of
 from batchdrop.domain.records import Batch, BatchState, Record
 from batchdrop.domain.retries import RESULTS_KEPT
+from batchdrop.domain.transitions import Move
 
 # How far this machine's clock and the API's may differ.
 CLOCK_SKEW = timedelta(minutes=5)
@@ -23,6 +25,10 @@ LOOKS = 3
 # A create that gets no answer again and again is sent less and less often.
 _SEND_AGAIN_AFTER = timedelta(minutes=15)
 _SEND_AGAIN_AT_MOST = timedelta(hours=6)
+# A 404 has been seen for valid batches (anthropics/anthropic-sdk-python#1432), for a while. So many of them, over that time, say
+# that a batch was deleted. One that was adopted is not waited for any longer: it was probably somebody else's.
+NOT_FOUND = 3
+NOT_FOUND_FOR = timedelta(hours=1)
 
 
 class Candidate(Record, frozen=True):
@@ -42,6 +48,7 @@ class Look(Record, frozen=True):
     key: str
     """The fingerprint of the API key that it was taken with: it shows the batches of that key's workspace."""
     listed: tuple[Candidate, ...]
+    """Newest first."""
 
 
 class Wait(Record, frozen=True):
@@ -70,12 +77,13 @@ class GiveUp(Record, frozen=True):
     """The results of whatever it may have created are deleted by now, so nobody will ever know."""
 
 
-type Decision = Wait | NoTrace | Release | Adopt | Identify | GiveUp
+type Definite = Wait | NoTrace | Release | Adopt | GiveUp
+type Decision = Definite | Identify
 
 
 def earliest_creation(batch: Batch) -> datetime:
     """No batch of ours can have been created before this, by the API's clock."""
-    return (batch.intent_at or batch.start_tag) - CLOCK_SKEW
+    return (batch.first_intent_at or batch.intent_at or batch.start_tag) - CLOCK_SKEW
 
 
 def latest_creation(batch: Batch, look: Look, grace: timedelta) -> datetime:
@@ -84,23 +92,21 @@ def latest_creation(batch: Batch, look: Look, grace: timedelta) -> datetime:
 
 
 def candidates_for(batch: Batch, look: Look, grace: timedelta) -> list[Candidate]:
-    """Those on the list that could be this batch, as far as the list tells."""
-    return [
+    """Those on the list that could be this batch, as far as the list tells, oldest first."""
+    found = (
         one
-        for one in look.listed
+        for one in reversed(look.listed)
         if one.requests == batch.requests
         and earliest_creation(batch) <= one.created_at <= latest_creation(batch, look, grace)
         and one.id not in batch.not_ours
-    ]
-
-
-def names(batch: Batch, custom_id: CustomId) -> bool:
-    """Whether a custom id of ours belongs to this very batch."""
-    return (
-        custom_id.token == token_of(batch.job_id)
-        and custom_id.attempt == batch.attempt
-        and batch.first_line <= custom_id.line <= batch.last_line
     )
+    return sorted(found, key=lambda one: one.created_at)
+
+
+def names(batch: Batch, custom_id: str) -> bool:
+    """Whether a custom id belongs to this very batch."""
+    ours = parse_custom_id(custom_id)
+    return ours is not None and ours.prefix in prefixes_of(batch) and batch.first_line <= ours.line <= batch.last_line
 
 
 def is_due(batch: Batch, at: datetime) -> bool:
@@ -147,3 +153,11 @@ def _without_trace(batch: Batch, at: datetime, grace: timedelta) -> Decision:
     if looks and at < looks[-1] + grace / (LOOKS - 1):
         return Wait()
     return Release() if len(looks) + 1 >= LOOKS else NoTrace()
+
+
+def not_found(batch: Batch, now: datetime) -> Move[Batch]:
+    """The API has answered 404 for an adopted batch that nothing has confirmed: if it lasts, it is given back."""
+    since = batch.not_found_since
+    if since is not None and batch.not_found + 1 >= NOT_FOUND and now >= since + NOT_FOUND_FOR:
+        return transitions.disowned(batch)
+    return transitions.not_found(batch, now=now)

@@ -253,7 +253,7 @@ class Job(Record, frozen=True, kw_only=True):
 class Batch(Record, frozen=True, kw_only=True):
     """One Message Batch of a job: a span of rows and one attempt at answering them.
 
-    Identity: job, first line, attempt. Our custom ids are `<job token>-<attempt>-<line>`.
+    Identity: job, first line, attempt. Custom ids at the API are `<prefix>-<line>`.
     """
 
     job_id: str
@@ -284,6 +284,10 @@ class Batch(Record, frozen=True, kw_only=True):
     """How often it was sent, got no answer and left no trace."""
     intent_at: datetime | None = None
     """Written before the POST."""
+    first_intent_at: datetime | None = None
+    """Of the first POST that was released: what it may have created can still appear."""
+    prefixes: tuple[str, ...] | None = None
+    """Of the custom ids of every POST so far, the newest last. None: stored by 0.1.0, which derived them from job and attempt."""
     lease_until: datetime | None = None
     """The POST cannot be under way after this."""
     key: str = ""
@@ -295,6 +299,9 @@ class Batch(Record, frozen=True, kw_only=True):
     api_id: str | None = None
     adopted: bool = False
     """Found by reconciliation: the first result still has to confirm that it is ours."""
+    not_found_since: datetime | None = None
+    """While the API answers 404 for what was adopted: since when, and how often so far."""
+    not_found: int = 0
     not_ours: tuple[str, ...] = msgspec.field(default=(), name="foreign")
     """API batches that looked like this one and proved to be somebody else's."""
     created_at: datetime | None = None

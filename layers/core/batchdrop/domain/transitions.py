@@ -15,6 +15,7 @@ from typing import Any, Concatenate, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from batchdrop.domain.ids import prefixes_of
 from batchdrop.domain.messages import CollectBatch, FinishJob, Message, ResumePlanning, SubmitBatch
 from batchdrop.domain.records import (
     UNCHANGED,
@@ -301,9 +302,14 @@ def put_back(batch: Batch) -> Move[Batch]:
 
 
 @_batch_edge(BatchState.ready, to=(BatchState.submitting,))
-def intended(batch: Batch, key: str, *, now: datetime, lease_until: datetime) -> Move[Batch]:
-    """Written before the POST: whoever dies after this leaves a trace. `key`: the fingerprint of the one it is sent with."""
-    return Move(batch, replace(batch, state=BatchState.submitting, key=key, intent_at=now, lease_until=lease_until))
+def intended(batch: Batch, prefix: str, key: str, *, now: datetime, lease_until: datetime) -> Move[Batch]:
+    """Written before the POST: whoever dies after this leaves a trace.
+
+    `prefix`: what its custom ids begin with this time. `key`: the fingerprint of the one it is sent with.
+    """
+    prefixes = (*prefixes_of(batch), prefix)
+    after = replace(batch, state=BatchState.submitting, prefixes=prefixes, key=key, intent_at=now, lease_until=lease_until)
+    return Move(batch, after)
 
 
 @_batch_edge(BatchState.submitting)
@@ -327,7 +333,7 @@ def adopted(batch: Batch, api_id: str, *, certain: bool) -> Move[Batch]:
             state=BatchState.in_progress,
             api_id=api_id,
             adopted=not certain,
-            created_at=batch.intent_at,
+            created_at=batch.first_intent_at or batch.intent_at,
             no_trace_at=(),
         ),
     )
@@ -341,9 +347,9 @@ def looked(batch: Batch, *, at: datetime, trace: bool) -> Move[Batch]:
 
 
 @_batch_edge(BatchState.submitting)
-def ruled_out(batch: Batch, api_ids: tuple[str, ...]) -> Move[Batch]:
-    """These batches at the API looked like this one, and are not."""
-    return Move(batch, replace(batch, not_ours=(*batch.not_ours, *api_ids)))
+def ruled_out(batch: Batch, api_id: str) -> Move[Batch]:
+    """This batch at the API looked like it, and is not."""
+    return Move(batch, replace(batch, not_ours=(*batch.not_ours, api_id)))
 
 
 @_batch_edge(BatchState.submitting, to=(BatchState.ready,))
@@ -358,7 +364,12 @@ def refused(batch: Batch, *, not_before: datetime | None = None, refused_as: tup
 @_batch_edge(BatchState.submitting, to=(BatchState.ready,))
 def released(batch: Batch, *, not_before: datetime) -> Move[Batch]:
     """The API holds no trace of it: it can be sent again."""
-    after = replace(_waiting(batch), releases=batch.releases + 1, not_before=not_before)
+    after = replace(
+        _waiting(batch),
+        first_intent_at=batch.first_intent_at or batch.intent_at,
+        releases=batch.releases + 1,
+        not_before=not_before,
+    )
     return Move(batch, after, counters=Counters(queued=-batch.requests, releases=1))
 
 
@@ -435,6 +446,8 @@ def ended(batch: Batch, *, ended_at: datetime, created_at: datetime, counts: Api
             state=BatchState.ended,
             ended_at=ended_at,
             created_at=created_at,
+            not_found_since=None,
+            not_found=0,
             result_lines=counts.all,
             api_counts=counts,
             message_sent_at=now,
@@ -445,9 +458,22 @@ def ended(batch: Batch, *, ended_at: datetime, created_at: datetime, counts: Api
     )
 
 
-@_batch_edge(BatchState.ended, to=(BatchState.submitting,))
+@_batch_edge(BatchState.in_progress, BatchState.canceling, BatchState.ended)
+def not_found(batch: Batch, *, now: datetime) -> Move[Batch]:
+    """The API does not know what it adopted, once more."""
+    return Move(batch, replace(batch, not_found_since=batch.not_found_since or now, not_found=batch.not_found + 1))
+
+
+@_batch_edge(BatchState.in_progress, BatchState.canceling, BatchState.ended)
+def found_again(batch: Batch) -> Move[Batch]:
+    """The 404 has passed."""
+    return Move(batch, replace(batch, not_found_since=None, not_found=0))
+
+
+@_batch_edge(BatchState.in_progress, BatchState.canceling, BatchState.ended, to=(BatchState.submitting,))
 def disowned(batch: Batch) -> Move[Batch]:
-    """The batch it adopted is not ours: it is given back, and `poll` looks for ours again."""
+    """The batch it adopted is not ours, or is gone: it is given back, and `poll` looks for ours again."""
+    was_ended = int(batch.state is BatchState.ended)
     return Move(
         batch,
         replace(
@@ -455,6 +481,8 @@ def disowned(batch: Batch) -> Move[Batch]:
             state=BatchState.submitting,
             api_id=None,
             adopted=False,
+            not_found_since=None,
+            not_found=0,
             not_ours=(*batch.not_ours, batch.api_id) if batch.api_id else batch.not_ours,
             created_at=None,
             ended_at=None,
@@ -464,7 +492,7 @@ def disowned(batch: Batch) -> Move[Batch]:
             incomplete_since=None,
             collect_at=None,
         ),
-        counters=Counters(batches_ended=-1, queued=batch.requests, batches_incomplete=-_incomplete(batch)),
+        counters=Counters(batches_ended=-was_ended, queued=batch.requests * was_ended, batches_incomplete=-_incomplete(batch)),
     )
 
 
@@ -557,6 +585,7 @@ def _follow_up(batch: Batch, job: Job, retry: Part, body_bytes: int) -> Batch:
         state=BatchState.ready,
         span=Span(object=source, start=0, end=retry.size, first_line=batch.first_line, numbered=True),
         requests=retry.lines,
+        prefixes=(),
         body_bytes=body_bytes,
         priority=batch.priority,
         # It keeps its place: rows that failed at Anthropic's side do not queue up again behind later files.

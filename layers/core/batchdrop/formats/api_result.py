@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
 import msgspec
 
 from batchdrop.domain.errors import Incomplete
+from batchdrop.domain.ids import LINE, PREFIX, parse_custom_id
 
 # An id that comes first and needs no decoding, as ours are.
 _ID = rb'\{"custom_id": ?"%b"'
 _FIRST_ID = re.compile(_ID % rb"([a-zA-Z0-9_-]+)")
 # The same, with the result right behind it.
 _head = re.compile(_FIRST_ID.pattern + rb', ?"result": ?').match
+# One that has the form of ours.
+_ours = re.compile(_ID % f"({PREFIX})-({LINE})".encode()).match
 
 
 class ApiResult(NamedTuple):
@@ -120,19 +123,18 @@ def peek_custom_id(line: bytes) -> str:
         raise ValueError(f"not a result line: {error}") from None
 
 
-def line_number_reader(prefix: str) -> Callable[[bytes], int]:
-    """A function that tells the input line which a result line answers; 0 when its custom id does not begin with `prefix`.
+def line_number_reader(prefixes: Collection[str]) -> Callable[[bytes], int]:
+    """A function that tells the input line which a result line answers; 0 when its custom id has none of these prefixes.
 
     It raises ValueError for what is not a result line.
     """
-    usual = re.compile(_ID % (rb"%b([0-9]{1,12})" % prefix.encode())).match
+    known = {prefix.encode() for prefix in prefixes}
 
     def number_of(line: bytes) -> int:
-        if found := usual(line):
-            return int(found[1])
-        custom_id = peek_custom_id(line)
-        number = custom_id.removeprefix(prefix)
-        return int(number) if number != custom_id and number.isdecimal() else 0
+        if found := _ours(line):
+            return int(found[2]) if found[1] in known else 0
+        custom_id = parse_custom_id(peek_custom_id(line))
+        return custom_id.line if custom_id is not None and custom_id.prefix in prefixes else 0
 
     return number_of
 

@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from batchdrop.domain.ids import custom_id_prefix
+from batchdrop.domain.ids import custom_id_bytes
 from batchdrop.domain.transitions import Half
 from batchdrop.formats.lines import Line
 
@@ -21,17 +21,17 @@ SEPARATOR_BYTES = len(_SEPARATOR)
 """Between two requests."""
 
 
-def request_bytes(params_bytes: int, custom_id_bytes: int) -> int:
+def request_bytes(params_bytes: int, line: int) -> int:
     """Size of one request, its separator not counted."""
-    return _REQUEST_FRAME + params_bytes + custom_id_bytes
+    return _REQUEST_FRAME + params_bytes + custom_id_bytes(line)
 
 
 class BodyWriter:
     """Writes a body, request by request or many at once. `middle`: how many requests its first half has."""
 
-    def __init__(self, out: BinaryIO, token: str, attempt: int, middle: int) -> None:
+    def __init__(self, out: BinaryIO, prefix: str, middle: int) -> None:
         self._out = out
-        self._request = f',{{"custom_id":"{custom_id_prefix(token, attempt)}%d","params":'.encode()
+        self._request = f',{{"custom_id":"{prefix}-%d","params":'.encode()
         self._middle = middle
         self._invalid = 0
         self.requests = 0

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from batchdrop.domain.errors import BatchdropError, Incomplete, OutOfDisk
-from batchdrop.domain.ids import custom_id_prefix
+from batchdrop.domain.ids import prefixes_of
 from batchdrop.domain.records import Batch
 from batchdrop.formats.api_result import line_number_reader, peek_custom_id, result_lines
 from batchdrop.ports import Claude, Clock
@@ -30,12 +30,12 @@ class Results:
     Results that do not fit `budget` bytes of disk are downloaded once for each half (quarter, ...) of the lines instead.
     """
 
-    def __init__(self, claude: Claude, clock: Clock, batch: Batch, token: str, path: Path, budget: int) -> None:
+    def __init__(self, claude: Claude, clock: Clock, batch: Batch, path: Path, budget: int) -> None:
         self._claude = claude
         self._clock = clock
         self._batch = batch
         self._spool = Spool(path, budget)
-        self._number_of = line_number_reader(custom_id_prefix(token, batch.attempt))
+        self._number_of = line_number_reader(prefixes_of(batch))
         self._width = batch.last_line - batch.first_line + 1
         self._received = 0
 

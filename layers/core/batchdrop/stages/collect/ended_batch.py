@@ -14,12 +14,12 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import asdict, replace
 
-from batchdrop.domain import keys, transitions
+from batchdrop.domain import keys, reconcile, transitions
 from batchdrop.domain.errors import BatchdropError, Incomplete, LostRace, NotFound, ObjectGone, UnreadableList
 from batchdrop.domain.messages import CollectBatch
 from batchdrop.domain.records import ApiCounts, Batch, BatchState, Job, JobState, ObjectRef, RowStatus, Unsent, batch_name
 from batchdrop.domain.retries import ANSWERS_AWAITED, ANSWERS_AWAITED_AFTER_CANCEL, RESULTS_KEPT, next_look
-from batchdrop.domain.transitions import Collected
+from batchdrop.domain.transitions import Collected, Move
 from batchdrop.formats.failed_line import number_of_failed
 from batchdrop.formats.lines import Line
 from batchdrop.formats.result_line import number_of_result
@@ -79,7 +79,8 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
         try:
             rows = self._route(batch, job)
         except NotOurs:
-            self._disown(batch)
+            log.warning("an adopted batch is not ours", extra={"batch": batch.name, "api_id": batch.api_id})
+            self._try(transitions.disowned(batch))
             return
         except _AnswersMissing as missing:
             if self._awaits_answers(batch, job):
@@ -89,6 +90,8 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
             rows = self._route(batch, job, lost=True)
         except NotFound:
             if batch.created_at is None or self.clock.now() < batch.created_at + RESULTS_KEPT:
+                if batch.adopted:
+                    self._ask_for(batch)
                 raise
             log.exception("results deleted before they were collected", extra={"job_id": job.id, "batch": batch.name})
             rows = self._route(replace(batch, api_id=None, result_lines=0, unsent=_DELETED), job)
@@ -108,16 +111,16 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
         with scratch() as folder:
             path = folder / "results"
             try:
-                with self._download(batch, job, path) as results, batch_rows_of(self.objects, batch) as rows:
+                with self._download(batch, path) as results, batch_rows_of(self.objects, batch) as rows:
                     return self._write(batch, job, rows, results, lost=lost, may_retry=self._may_retry(batch, job))
             except ObjectGone:
                 log.warning("the input is gone: rows are collected without their custom ids", extra={"batch": batch.name})
-            with self._download(batch, job, path) as results:
+            with self._download(batch, path) as results:
                 rows = self._without_source(batch, results)
                 return self._write(batch, job, rows, results, lost=lost, may_retry=False)
 
-    def _download(self, batch: Batch, job: Job, path: Path) -> Results:
-        return Results(self.claude, self.clock, batch, job.token, path, self.spool_bytes)
+    def _download(self, batch: Batch, path: Path) -> Results:
+        return Results(self.claude, self.clock, batch, path, self.spool_bytes)
 
     def _write(
         self, batch: Batch, job: Job, rows: Iterator[BatchRow], results: Results, *, lost: bool, may_retry: bool
@@ -136,7 +139,7 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
                 part_writer(self.objects, part("failed"), earlier.failed if earlier else None, number_of_failed)
             )
             retry = stack.enter_context(part_writer(self.objects, part("retry")))
-            router = Router(batch, job.token, answered, failed, retry, may_retry=may_retry, lost=lost)
+            router = Router(batch, answered, failed, retry, may_retry=may_retry, lost=lost)
             for line, invalid in rows:
                 if invalid is not None:
                     router.invalid(line, invalid)
@@ -229,9 +232,18 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
             if part is not None and part.key not in recorded:
                 self.objects.delete(part.key)
 
-    def _disown(self, batch: Batch) -> None:
-        log.warning("an adopted batch is not ours", extra={"batch": batch.name, "api_id": batch.api_id})
+    def _ask_for(self, batch: Batch) -> None:
+        """Results can be late. Only if the API does not show the batch either may its owner have deleted it."""
         try:
-            self.commit(transitions.disowned(batch))
+            self.claude.retrieve(batch.api_id or "")
+        except NotFound:
+            self._try(reconcile.not_found(batch, self.clock.now()))
+        else:
+            if batch.not_found:
+                self._try(transitions.found_again(batch))
+
+    def _try(self, move: Move[Batch]) -> None:
+        try:
+            self.commit(move)
         except LostRace:
-            log.info("another invocation disowned it", extra={"batch": batch.name})
+            log.info("another invocation was first", extra={"batch": move.after.name, "edge": move.edge})

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass, fields
 
-from batchdrop.domain.ids import custom_id_prefix
 from batchdrop.domain.records import Batch, Counts, RowStatus, Usage
 from batchdrop.domain.retries import retryable
 from batchdrop.domain.transitions import Collected
 from batchdrop.formats.api_result import ApiResult, parse_result
-from batchdrop.formats.batch_body import FRAME_BYTES, request_bytes
+from batchdrop.formats.batch_body import FRAME_BYTES, SEPARATOR_BYTES, request_bytes
 from batchdrop.formats.failed_line import failed_line
 from batchdrop.formats.input_line import REQUESTS
 from batchdrop.formats.invalid_line import InvalidLine
@@ -46,10 +45,9 @@ class Router:
     """
 
     def __init__(
-        self, batch: Batch, token: str, results: PartWriter, failed: PartWriter, retry: PartWriter, *, may_retry: bool, lost: bool
+        self, batch: Batch, results: PartWriter, failed: PartWriter, retry: PartWriter, *, may_retry: bool, lost: bool
     ) -> None:
         self._batch = batch
-        self._id_bytes = len(custom_id_prefix(token, batch.attempt + 1))
         self._results = results
         self._failed = failed
         self._retry = retry
@@ -89,14 +87,16 @@ class Router:
             results=self._results.close(),
             failed=self._failed.close(),
             retry=self._retry.close(),
-            retry_body_bytes=self._retry_body_bytes + FRAME_BYTES,
+            retry_body_bytes=self._retry_body_bytes,
         )
 
     def _without_line(self, line: Line) -> None:
         self.without_line += 1
         unsent = self._batch.unsent
         if unsent is not None:
-            self._fail(line, unsent.status, unsent.error_type, unsent.message, attempts=self._batch.attempt - 1)
+            # One that is missing may have been accepted; any other never was.
+            attempts = self._batch.attempt - (unsent.status is not RowStatus.missing)
+            self._fail(line, unsent.status, unsent.error_type, unsent.message, attempts=attempts)
         elif self._lost:
             self._fail(line, RowStatus.missing, "answer_not_delivered", sentences.ANSWER_NOT_DELIVERED)
         else:
@@ -129,8 +129,8 @@ class Router:
     def _unanswered(self, line: Line, status: RowStatus, error_type: str, message: str) -> None:
         if self._may_retry and retryable(status, error_type):
             self._retry.write(line.number, retry_line(line))
-            id_bytes = self._id_bytes + len(str(line.number))
-            self._retry_body_bytes += request_bytes(len(REQUESTS.params(line.data)), id_bytes)
+            self._retry_body_bytes += SEPARATOR_BYTES if self._retry_body_bytes else FRAME_BYTES
+            self._retry_body_bytes += request_bytes(len(REQUESTS.params(line.data)), line.number)
         else:
             self._fail(line, status, error_type, message)
 

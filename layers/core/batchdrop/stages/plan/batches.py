@@ -172,6 +172,7 @@ class _Batches:
             requests=cut.requests,
             invalid=cut.invalid,
             invalid_key=self._faults_key if cut.invalid else None,
+            prefixes=(),
             body_bytes=cut.body_bytes,
             priority=self._job.priority,
             start_tag=start_tag(self._job.created_at, self._requests),

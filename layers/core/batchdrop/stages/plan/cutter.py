@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from batchdrop.domain.ids import custom_id_prefix
 from batchdrop.formats.batch_body import FRAME_BYTES, SEPARATOR_BYTES, request_bytes
 from batchdrop.formats.input_line import Row
 from batchdrop.formats.invalid_line import InvalidLine
@@ -20,9 +19,6 @@ ANSWER_BYTES_PER_TOKEN = 12
 MAX_ANSWER_TOKENS = 300_000
 # Custom id, message id, model, stop reason, usage, and the longest error message: 1 to 2 KB seen, doubled.
 ANSWER_BYTES_FIXED = 4_096
-
-# The token of a job has 16 characters; rows are cut for their first attempt.
-_ID_PREFIX_BYTES = len(custom_id_prefix("t" * 16, attempt=1))
 
 
 class Limits(NamedTuple):
@@ -75,7 +71,7 @@ class Cutter:
         """Adds a line that is not blank. Returns the batch before it, if that is now finished."""
         body = answer = 0
         if isinstance(row, Row):
-            body = request_bytes(len(row.params), _ID_PREFIX_BYTES + len(str(line.number)))
+            body = request_bytes(len(row.params), line.number)
             answer = min(row.max_tokens, MAX_ANSWER_TOKENS) * ANSWER_BYTES_PER_TOKEN + ANSWER_BYTES_FIXED
         finished = None if self._lines and self._fits(line, body, answer) else self.finish()
         if not self._lines:

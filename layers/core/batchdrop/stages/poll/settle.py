@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
+from functools import cache
+from itertools import chain, islice, zip_longest
+from typing import NamedTuple
 
 import msgspec
 
 from batchdrop.domain import reconcile, transitions
 from batchdrop.domain.errors import ApiError, Incomplete, LostRace
-from batchdrop.domain.ids import parse_custom_id
 from batchdrop.domain.reconcile import Look
 from batchdrop.domain.records import Batch, BatchState, RowStatus, Unsent
 from batchdrop.formats.api_result import first_custom_id
@@ -21,9 +24,19 @@ from batchdrop.reports import sentences
 
 log = logging.getLogger(__name__)
 
-
+# First results that one tick reads at most, and how long it goes on starting to read: a read takes a fraction of a second, or
+# as long as three tries of an API that does not answer.
+_READS = 20
+_READING = timedelta(seconds=60)
 # Its rows may have been answered and paid for: whether they are sent again is for their owner to decide.
 _UNKNOWN = Unsent(status=RowStatus.missing, error_type="unknown_outcome", message=sentences.UNKNOWN_OUTCOME)
+
+
+class _Unsure(NamedTuple):
+    """A batch, and those of its candidates that have ended, oldest first."""
+
+    batch: Batch
+    ended: tuple[str, ...]
 
 
 class Settle(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,25 +57,43 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True):
     def __call__(self, submitting: list[Batch], look: Look) -> set[str]:
         """`look`: back to `look_back_to`. Returns the jobs that changed."""
         changed: set[str] = set()
+        unsure: dict[str, _Unsure] = {}
         workspaces = {"": True, look.key: True}
+        # Asked once for each candidate, however many batches it could be.
+        owner_of = cache(self.ledger.owner_of)
         for batch in submitting:
+            if not reconcile.is_due(batch, look.at):
+                continue
             rivals = [other for other in submitting if other is not batch]
             try:
-                if reconcile.is_due(batch, look.at) and self._settle(batch, rivals, look, workspaces):
+                seen, decision = self._decide(batch, rivals, look, workspaces, owner_of)
+                if not workspaces[batch.key] and self._tell(batch, sentences.SENT_WITH_ANOTHER_KEY):
                     changed.add(batch.job_id)
+                if isinstance(decision, reconcile.Identify):
+                    unsure[f"{batch.job_id} {batch.name}"] = _Unsure(seen, decision.ended)
+                elif self._act(seen, decision, look.at):
+                    changed.add(batch.job_id)
+                    owner_of.cache_clear()
             except LostRace:
                 log.info("another poller settled this batch", extra={"batch": batch.name})
-        return changed
+        return changed | self._identify(unsure)
 
-    def _settle(self, batch: Batch, rivals: list[Batch], look: Look, workspaces: dict[str, bool]) -> bool:
+    def _decide(
+        self,
+        batch: Batch,
+        rivals: list[Batch],
+        look: Look,
+        workspaces: dict[str, bool],
+        owner_of: Callable[[str], tuple[str, str] | None],
+    ) -> tuple[Batch, reconcile.Decision]:
         """`workspaces`: of each key, whether the look shows what was sent with it.
 
         That is true of the key that the look was taken with, and is taken to be true where 0.1.0 sent the batch and stored no
         key: its functions read the key anew when they are replaced by this version, and it was sent by one of them just before.
         """
-        owners = {one: self.ledger.owner_of(one.id) for one in reconcile.candidates_for(batch, look, self.grace)}
+        owners = {one: owner_of(one.id) for one in reconcile.candidates_for(batch, look, self.grace)}
         free = [one for one, owner in owners.items() if owner is None]
-        doubtful = any(self._may_be_mistaken(owner) for owner in owners.values() if owner is not None)
+        doubtful = any(self._may_be_mistaken(one.id, owner) for one, owner in owners.items() if owner is not None)
         if (free or doubtful) and (batch.first_look_at is None or batch.no_trace_at):
             batch = self.commit(transitions.looked(batch, at=look.at, trace=True))
         if batch.key not in workspaces:
@@ -70,8 +101,7 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True):
         decision = reconcile.decide(
             batch, free, rivals, look.at, self.grace, doubtful=doubtful, same_workspace=workspaces[batch.key]
         )
-        told = not workspaces[batch.key] and self._tell(batch, sentences.SENT_WITH_ANOTHER_KEY)
-        return self._act(batch, decision, look.at) or told
+        return batch, decision
 
     def _sees_what_was_sent_with(self, key: str, look: Look) -> bool:
         """Whether the key of the look can see a batch that was accepted under the other one: then both are of one workspace."""
@@ -87,12 +117,12 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True):
     def _tell(self, batch: Batch, doubt: str) -> bool:
         return tell_doubt(self.commit, self.ledger.get_job(batch.job_id), doubt)
 
-    def _may_be_mistaken(self, owner: tuple[str, str]) -> bool:
-        """Whether a batch has adopted what may be another's: its first result has not been seen yet."""
+    def _may_be_mistaken(self, api_id: str, owner: tuple[str, str]) -> bool:
+        """Whether a batch has adopted what may be another's: its first result has not been seen yet, or showed just that."""
         batch = self.ledger.get_batch(*owner)
-        return batch is not None and batch.adopted and batch.state is not BatchState.collected
+        return batch is not None and (batch.api_id != api_id or (batch.adopted and batch.state is not BatchState.collected))
 
-    def _act(self, batch: Batch, decision: reconcile.Decision, at: datetime) -> bool:
+    def _act(self, batch: Batch, decision: reconcile.Definite, at: datetime) -> bool:
         match decision:
             case reconcile.Wait():
                 return False
@@ -106,8 +136,6 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True):
                 log.warning("found at the API and adopted", extra={"job_id": batch.job_id, "batch": batch.name, "api_id": api_id})
                 self._adopt(batch, api_id, certain=False)
                 return True
-            case reconcile.Identify(ended):
-                return self._identify(batch, ended)
             case reconcile.GiveUp():
                 log.error("still in doubt when any results are deleted", extra={"job_id": batch.job_id, "batch": batch.name})
                 self.commit(transitions.unsent(batch, _UNKNOWN, now=self.clock.now()))
@@ -135,20 +163,46 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True):
         if job is not None and job.cancel_requested:
             self.cancel_batch(adopted)
 
-    def _identify(self, batch: Batch, ended: tuple[str, ...]) -> bool:
-        """Looks at the first result of each candidate that has ended: its custom id names job, attempt and line."""
-        not_ours: list[str] = []
-        for api_id in ended:
-            try:
-                with self.claude.results(api_id) as chunks:
-                    first = parse_custom_id(first_custom_id(chunks))
-            except (ApiError, Incomplete, ValueError):
-                continue  # no answer, or one that is none (a proxy's page): looked at again in the next tick
-            if first is not None and reconcile.names(batch, first):
-                self._adopt(batch, api_id, certain=True)
-                return True
-            not_ours.append(api_id)
-        if not not_ours:
-            return False
-        self.commit(transitions.ruled_out(batch, tuple(not_ours)))
-        return True
+    def _identify(self, unsure: dict[str, _Unsure]) -> set[str]:
+        """Reads first results, so many a tick: their custom ids name the batch. Returns the jobs that changed.
+
+        What one shows is recorded at once, for every batch that it could have been: a tick that dies keeps what it has found.
+        """
+        changed: set[str] = set()
+        started = self.clock.now()
+        for api_id in islice(_in_turn(unsure, started), _READS):
+            if self.clock.now() >= started + _READING:
+                break
+            first = self._first_custom_id(api_id)
+            if first is None:
+                continue
+            for name in [name for name, one in unsure.items() if api_id in one.ended]:
+                batch, ended = unsure.pop(name)
+                try:
+                    if reconcile.names(batch, first):
+                        self._adopt(batch, api_id, certain=True)
+                        changed.add(batch.job_id)
+                    else:
+                        unsure[name] = _Unsure(self.commit(transitions.ruled_out(batch, api_id)), ended)
+                except LostRace:
+                    log.info("another poller settled this batch", extra={"batch": batch.name})
+        return changed
+
+    def _first_custom_id(self, api_id: str) -> str | None:
+        """None for no answer, and for one that is none (a proxy's page): it is asked for again in a later tick."""
+        try:
+            with self.claude.results(api_id) as chunks:
+                return first_custom_id(chunks)
+        except (ApiError, Incomplete, ValueError):
+            return None
+
+
+def _in_turn(unsure: Mapping[str, _Unsure], at: datetime) -> Iterator[str]:
+    """The candidates, one of each batch in turn. Every minute other batches come first, so that none waits for ever."""
+    batches = list(unsure.values())
+    first = int(at.timestamp()) // 60 * _READS % max(len(batches), 1)
+    turns = zip_longest(*(one.ended for one in (*batches[first:], *batches[:first])))
+    for api_id in dict.fromkeys(chain.from_iterable(turns)):
+        # By then every batch that it could be may have found its own.
+        if api_id is not None and any(api_id in one.ended for one in unsure.values()):
+            yield api_id

@@ -8,11 +8,12 @@ from datetime import datetime
 
 import msgspec
 
-from batchdrop.domain import transitions
+from batchdrop.domain import reconcile, transitions
 from batchdrop.domain.errors import LostRace, NotFound, Unavailable
 from batchdrop.domain.reconcile import CLOCK_SKEW, Candidate, Look
 from batchdrop.domain.records import ApiCounts, Batch
 from batchdrop.domain.retries import RESULTS_KEPT
+from batchdrop.domain.transitions import Move
 from batchdrop.jobs.commit import Commit
 from batchdrop.ports import ApiBatch, ApiPage, Claude, Clock, Ledger
 
@@ -54,7 +55,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
                 # An adopted batch may still prove to be the one that another submission left behind.
                 if (batch is None or batch.adopted) and look_back_to is not None and seen.created_at >= look_back_to:
                     others.append(_candidate(seen))
-        for api_id in sorted(open_ids)[:_ASK]:
+        # Those adopted first: a 404 of one of them leads somewhere soon.
+        for api_id in sorted(open_ids, key=lambda one: (not watched[one].adopted, one))[:_ASK]:
             if self._ask(watched[api_id]):
                 changed.add(watched[api_id].job_id)
         return Look(at, key, tuple(others)), changed
@@ -87,6 +89,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
         """404 on a known id is observed for valid batches (anthropics/anthropic-sdk-python#1432): it is not an end.
 
         It is one when the results would be deleted by now: then nothing can come any more, and the job must not wait for ever.
+        One that was adopted is given back before.
         """
         now = self.clock.now()
         try:
@@ -94,6 +97,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
         except NotFound:
             log.warning("the API does not show a known batch", extra={"batch": batch.name, "api_id": batch.api_id})
         if batch.created_at is None or now < batch.created_at + RESULTS_KEPT:
+            if batch.adopted:
+                self._record(reconcile.not_found(batch, now))
             return False
         lost = ApiBatch(id=batch.api_id or "", status=ENDED, counts=ApiCounts(), created_at=batch.created_at)
         return self._saw(batch, lost)
@@ -101,18 +106,24 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     def _saw(self, batch: Batch, seen: ApiBatch) -> bool:
         """Records the end of a batch. Whether this call did."""
         if seen.status != ENDED:
+            if batch.not_found:
+                self._record(transitions.found_again(batch))
             return False
         now = self.clock.now()
         ended = transitions.ended(batch, ended_at=seen.ended_at or now, created_at=seen.created_at, counts=seen.counts, now=now)
+        return self._record(ended)
+
+    def _record(self, move: Move[Batch]) -> bool:
+        """Whether this call did."""
         try:
-            self.commit(ended)
+            self.commit(move)
         except LostRace:
             return False
         return True
 
 
 def _may_follow(batch: Batch, oldest: datetime | None) -> bool:
-    """Whether a watched batch can be on a page after one that reaches back to `oldest`. One adopted has its intent's time."""
+    """Whether a watched batch can be on a page after one that reaches back to `oldest`. One adopted has the time of an intent."""
     return oldest is None or batch.created_at is None or batch.created_at - CLOCK_SKEW <= oldest
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import asdict
 
-from batchdrop.domain import refusals, transitions
+from batchdrop.domain import ids, refusals, transitions
 from batchdrop.domain.admission import may_be_sent
 from batchdrop.domain.errors import Ambiguous, Incomplete, LostRace, ObjectGone, Refused, UnreadableList
 from batchdrop.domain.messages import SubmitBatch
@@ -85,9 +85,10 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
     # ------------------------------------------------------------ the POST
 
     def _submit(self, batch: Batch, job: Job, deadline: Deadline) -> None:
+        prefix = ids.new_prefix()
         with scratch() as folder:
             try:
-                body = self._render(batch, job, folder / "body.json")
+                body = self._render(batch, job, prefix, folder / "body.json")
             except ObjectGone:
                 self._unsent(batch, "input_deleted", sentences.INPUT_DELETED)
                 return
@@ -100,7 +101,7 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
             except Refused as refusal:
                 self._keyless(batch, refusal)
                 return
-            intended = self._intend(batch, key, deadline)
+            intended = self._intend(batch, prefix, key, deadline)
             try:
                 answer = self.claude.create(body.path, within=deadline.remaining() * _POST_SHARE)
             except Refused as refusal:
@@ -111,9 +112,10 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
             else:
                 self._accepted(intended, answer)
 
-    def _intend(self, batch: Batch, key: str, deadline: Deadline) -> Batch:
+    def _intend(self, batch: Batch, prefix: str, key: str, deadline: Deadline) -> Batch:
         now = self.clock.now()
-        return self.commit(transitions.intended(batch, key, now=now, lease_until=transitions.lease(now, deadline.remaining())))
+        lease_until = transitions.lease(now, deadline.remaining())
+        return self.commit(transitions.intended(batch, prefix, key, now=now, lease_until=lease_until))
 
     def _accepted(self, batch: Batch, answer: ApiBatch) -> None:
         accepted = self.commit(transitions.accepted(batch, answer.id, created_at=answer.created_at))
@@ -247,12 +249,12 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
 
     # ------------------------------------------------------------ the body
 
-    def _render(self, batch: Batch, job: Job, path: Path) -> _Body:
+    def _render(self, batch: Batch, job: Job, prefix: str, path: Path) -> _Body:
         """Splices the `params` of every valid row, byte for byte, into a request body on disk."""
         with path.open("wb", buffering=_WRITE_BYTES) as out, line_blocks_of(self.objects, batch) as blocks:
             # Of a job that waits, a refusal cuts off one row: it tells soonest whether all of them are refused.
             waits = job.streak is not None and job.streak.waits
-            body = BodyWriter(out, job.token, batch.attempt, middle=1 if waits else batch.requests // 2)
+            body = BodyWriter(out, prefix, middle=1 if waits else batch.requests // 2)
             for block in blocks:
                 _add(body, block)
             body.close()
