@@ -104,7 +104,7 @@ class Measured:
                     names = [one.name for one in self._ledger.list_batches(job_id) if one.state is BatchState.ended]
                     self._one(stage, *(partial(self._collect, CollectBatch(job_id=job_id, batch=name)) for name in names[:most]))
                 case "finish":
-                    self._one(stage, partial(self._finish, FinishJob(job_id=job_id)))
+                    self._one(stage, partial(self._finish, FinishJob(job_id=job_id), Whole()))
                 case _:
                     raise ValueError(stage)
 

@@ -13,15 +13,18 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
+from xml.sax.saxutils import escape
 
 FILE_HEADER = "x-standin-file"
 """A PUT with this header takes the file it names as the object, and has no body."""
 _BUFFER = 1 << 20
+_PAGE = 1_000
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 _PART = re.compile(rb"<PartNumber>(\d+)</PartNumber>")
 
@@ -51,6 +54,12 @@ class Stored(NamedTuple):
             offset += piece.size
 
 
+class Upload(NamedTuple):
+    key: str
+    begun_at: str
+    parts: dict[int, Stored]
+
+
 class Store:
     """One bucket. Versions are kept while the process runs; the version id of an object is its ETag."""
 
@@ -59,7 +68,7 @@ class Store:
         self._numbers = itertools.count(1)
         self._newest: dict[str, str] = {}
         self._versions: dict[tuple[str, str], Stored] = {}
-        self._uploads: dict[str, dict[int, Stored]] = {}
+        self._uploads: dict[str, Upload] = {}
         self._lock = threading.Lock()
 
     def fresh_file(self) -> Path:
@@ -83,17 +92,20 @@ class Store:
             self._newest[key] = stored.etag
             return True
 
-    def begin(self) -> str:
-        upload = f"upload-{self.number()}"
-        self._uploads[upload] = {}
+    def begin(self, key: str) -> str:
+        upload = f"upload-{self.number():08d}"
+        self._uploads[upload] = Upload(key, datetime.now(UTC).isoformat(), {})
         return upload
 
-    def add_part(self, upload: str, number: int, stored: Stored) -> None:
-        self._uploads[upload][number] = stored
+    def uploads(self, prefix: str) -> list[tuple[str, Upload]]:
+        with self._lock:
+            return sorted((name, upload) for name, upload in self._uploads.items() if upload.key.startswith(prefix))
 
-    def join(self, upload: str, numbers: Iterable[int]) -> Stored:
-        parts = self._uploads[upload]
-        return self.stored(piece for number in numbers for piece in parts[number].pieces)
+    def upload(self, name: str) -> Upload | None:
+        return self._uploads.get(name)
+
+    def join(self, upload: Upload, numbers: Iterable[int]) -> Stored:
+        return self.stored(piece for number in numbers for piece in upload.parts[number].pieces)
 
     def drop(self, upload: str) -> None:
         self._uploads.pop(upload, None)
@@ -125,6 +137,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         key, query = self._target()
+        if "uploads" in query:
+            self._list_uploads(query.get("prefix", ""))
+            return
+        if "uploadId" in query:
+            self._list_parts(query["uploadId"], int(query.get("part-number-marker", 0)))
+            return
         stored = self.server.store.find(key, query.get("versionId"))
         if stored is None:
             self._refuse(404, "NoSuchKey")
@@ -153,13 +171,42 @@ class Handler(BaseHTTPRequestHandler):
         with open(piece.path, "rb", buffering=0) as file:
             self.connection.sendfile(file, piece.start, piece.size)
 
+    def _list_uploads(self, prefix: str) -> None:
+        """All of them on one page."""
+        found = "".join(
+            f"<Upload><Key>{escape(upload.key)}</Key><UploadId>{name}</UploadId><Initiated>{upload.begun_at}</Initiated></Upload>"
+            for name, upload in self.server.store.uploads(prefix)
+        )
+        self._answer_xml(f"<ListMultipartUploadsResult>{found}</ListMultipartUploadsResult>")
+
+    def _list_parts(self, name: str, marker: int) -> None:
+        upload = self.server.store.upload(name)
+        if upload is None:
+            self._refuse(404, "NoSuchUpload")
+            return
+        numbers = sorted(number for number in upload.parts if number > marker)
+        page = numbers[:_PAGE]
+        found = "".join(
+            f'<Part><PartNumber>{number}</PartNumber><ETag>"{upload.parts[number].etag}"</ETag>'
+            f"<Size>{upload.parts[number].size}</Size></Part>"
+            for number in page
+        )
+        more = (
+            f"<IsTruncated>true</IsTruncated><NextPartNumberMarker>{page[-1]}</NextPartNumberMarker>" if numbers[_PAGE:] else ""
+        )
+        self._answer_xml(f"<ListPartsResult>{more}{found}</ListPartsResult>")
+
     def do_PUT(self) -> None:
         key, query = self._target()
         stored = self._copied(self.headers["x-amz-copy-source"]) if "x-amz-copy-source" in self.headers else self._received()
         if stored is None:
             self._refuse(404, "NoSuchKey")
         elif "partNumber" in query:
-            self.server.store.add_part(query["uploadId"], int(query["partNumber"]), stored)
+            upload = self.server.store.upload(query["uploadId"])
+            if upload is None:
+                self._refuse(404, "NoSuchUpload")
+                return
+            upload.parts[int(query["partNumber"])] = stored
             self._answer_part(stored, is_copy="x-amz-copy-source" in self.headers)
         elif self.server.store.keep(key, stored, once=self._once()):
             self._answer(200, {"ETag": f'"{stored.etag}"', "x-amz-version-id": stored.etag, "Content-Length": "0"})
@@ -209,10 +256,14 @@ class Handler(BaseHTTPRequestHandler):
         key, query = self._target()
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if "uploads" in query:
-            upload = self.server.store.begin()
-            self._answer_xml(f"<InitiateMultipartUploadResult><UploadId>{upload}</UploadId></InitiateMultipartUploadResult>")
+            name = self.server.store.begin(key)
+            self._answer_xml(f"<InitiateMultipartUploadResult><UploadId>{name}</UploadId></InitiateMultipartUploadResult>")
             return
-        stored = self.server.store.join(query["uploadId"], map(int, _PART.findall(body)))
+        upload = self.server.store.upload(query["uploadId"])
+        if upload is None:
+            self._refuse(404, "NoSuchUpload")
+            return
+        stored = self.server.store.join(upload, map(int, _PART.findall(body)))
         if self.server.store.keep(key, stored, once=self._once()):
             self.server.store.drop(query["uploadId"])
             self._answer_xml(f'<CompleteMultipartUploadResult><ETag>"{stored.etag}"</ETag></CompleteMultipartUploadResult>')

@@ -14,7 +14,7 @@ from typing import Any
 from batchdrop import bootstrap
 from batchdrop.domain import keys
 from batchdrop.domain.ids import prefixes_of
-from batchdrop.domain.messages import CollectBatch, FinishJob, Message, Queue, ResumePlanning, SubmitBatch, Upload
+from batchdrop.domain.messages import CollectBatch, FinishJob, Message, Queue, ResumePlanning, RetryJob, SubmitBatch, Upload
 from batchdrop.domain.records import Batch, Job
 from batchdrop.domain.transitions import TERMINAL_JOB_STATES
 from batchdrop.settings import (
@@ -257,10 +257,12 @@ class Stack:
             case CollectBatch():
                 return lambda: self.collect(message)
             case FinishJob():
-                return lambda: self.finish(message)
+                return lambda: self.finish(message, self.deadline())
+            case RetryJob():
+                return lambda: self.control(message, self.deadline())
 
     def _control(self, key: str) -> None:
-        self._try("control", lambda: self.control(key), lambda due: self.commands.append((due, key)))
+        self._try("control", lambda: self.control(key, self.deadline()), lambda due: self.commands.append((due, key)))
 
     def _try(self, who: str, call: Callable[[], None], again: Callable[[datetime], None]) -> None:
         """One invocation. What fails comes `again` after the visibility timeout."""

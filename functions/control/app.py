@@ -7,7 +7,8 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from batchdrop import bootstrap
-from batchdrop.handling import created_key, logger, process
+from batchdrop.adapters.clock import LambdaDeadline
+from batchdrop.handling import control_message, logger, process
 from batchdrop.settings import ControlSettings
 from batchdrop.stages.control.commands import Control
 
@@ -20,4 +21,5 @@ def _control() -> Control:
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    return process(event, context, lambda body: _control()(created_key(body)))
+    deadline = LambdaDeadline(context)
+    return process(event, context, lambda body: _control()(control_message(body), deadline))

@@ -8,6 +8,7 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from batchdrop import bootstrap
+from batchdrop.adapters.clock import LambdaDeadline
 from batchdrop.domain.messages import FinishJob
 from batchdrop.handling import logger, process
 from batchdrop.settings import FinishSettings
@@ -25,4 +26,5 @@ def _finish() -> Finish:
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    return process(event, context, lambda body: _finish()(_decode(body)))
+    deadline = LambdaDeadline(context)
+    return process(event, context, lambda body: _finish()(_decode(body), deadline))

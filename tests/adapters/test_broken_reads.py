@@ -14,12 +14,11 @@ from botocore.exceptions import (
     ResponseStreamingError,
 )
 
-from batchdrop.adapters.s3 import S3Objects, _pieces
+from batchdrop.adapters.s3 import S3Objects
 from batchdrop.domain.errors import Incomplete, ObjectGone, Throttled
 from batchdrop.domain.records import ObjectRef
 
 CONTENT = bytes(range(256)) * 8
-GIB = 1024**3
 
 
 class Breaking(io.BytesIO):
@@ -130,16 +129,6 @@ def test_a_reopening_that_is_refused(refused: Exception, expected: type[Exceptio
     s3.refuse = refused
     with pytest.raises(expected):
         read(s3)
-
-
-@pytest.mark.parametrize(
-    "length", [5 * GIB, 5 * GIB + 1, 10 * GIB, 10 * GIB + 5 * 1024**2, 12 * GIB, 5 * 1024**2], ids=lambda length: f"{length}"
-)
-def test_long_ranges_are_cut_into_parts_that_s3_takes(length: int) -> None:
-    pieces = list(_pieces(7, 7 + length))
-    assert [start for start, _ in pieces] == [7, *(end for _, end in pieces[:-1])]
-    assert pieces[-1][1] == 7 + length
-    assert all(5 * 1024**2 <= end - start <= 5 * GIB for start, end in pieces)
 
 
 class ConflictedS3:

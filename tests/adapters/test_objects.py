@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from msgspec.structs import replace
 
-from batchdrop.adapters.s3 import MIB, MIN_PART_BYTES, S3Objects
+from batchdrop.adapters.part_plan import MIB, MIN_PART_BYTES
+from batchdrop.adapters.s3 import S3Objects
 from batchdrop.domain.errors import Incomplete, ObjectGone
 from batchdrop.domain.records import ObjectRef
 from batchdrop.ports import Objects
@@ -163,31 +166,133 @@ def test_nothing_is_written_to_a_closed_writer(objects: Objects) -> None:
     assert not out.close()
 
 
-@pytest.mark.parametrize("before", [0, 3, MIN_PART_BYTES - 1, MIN_PART_BYTES, MIN_PART_BYTES + 3])
-@pytest.mark.parametrize("length", [0, 5, MIN_PART_BYTES - 1, MIN_PART_BYTES, 2 * MIN_PART_BYTES - 4, len(LONG) - 7])
-def test_copies_join_with_what_is_written(objects: Objects, long: ObjectRef, before: int, length: int) -> None:
-    with objects.writer("joined") as out:
-        out.write(LONG[:before])
-        out.copy(long, 7, 7 + length)
-        out.write(b"tail")
-    assert objects.get("joined") == LONG[:before] + LONG[7 : 7 + length] + b"tail"
+SIZES = [0, 3, 2 * MIN_PART_BYTES + 7, 11, MIN_PART_BYTES - 5, 4, MIN_PART_BYTES, 1, 0]
+"""Of objects that are joined: too short for a part, as long as one, and longer."""
 
 
-def test_small_copies_one_after_another(objects: Objects, long: ObjectRef) -> None:
-    step = MIN_PART_BYTES // 2 - 11
-    cuts = list(range(0, len(LONG), step))
-    with objects.writer("joined") as out:
-        for start in cuts:
-            out.copy(long, start, min(len(LONG), start + step))
-    assert objects.get("joined") == LONG
+@pytest.fixture
+def sources(objects: Objects) -> list[ObjectRef]:
+    cuts = [sum(SIZES[:place]) for place in range(len(SIZES) + 1)]
+    for start, end in pairwise(cuts):
+        objects.put(f"piece {start}-{end}", LONG[start:end])
+    return [ObjectRef(bucket="bucket", key=f"piece {start}-{end}", size=end - start) for start, end in pairwise(cuts)]
 
 
-@pytest.mark.parametrize("length", [5, 2 * MIN_PART_BYTES])
-def test_a_copy_of_what_is_not_there_is_gone(objects: Objects, long: ObjectRef, length: int) -> None:
-    out = objects.writer("joined")
+def test_objects_are_joined(objects: Objects, sources: list[ObjectRef]) -> None:
+    assert objects.join("joined", sources, go_on=lambda: True) == sum(SIZES)
+    assert objects.get("joined") == LONG[: sum(SIZES)]
+
+
+def test_a_join_is_written_once(objects: Objects, sources: list[ObjectRef]) -> None:
+    objects.put("joined", b"there")
+    assert objects.join("joined", sources, go_on=lambda: True) == sum(SIZES)
+    assert objects.get("joined") == b"there"
+
+
+def test_a_join_goes_on_where_it_stopped(objects: Objects, sources: list[ObjectRef]) -> None:
+    """However little is done each time, it ends; every call but the last leaves nothing to see."""
+    done = [0]
+    while done[-1] < sum(SIZES):
+        with pytest.raises(ObjectGone):
+            objects.head("joined")
+        done.append(objects.join("joined", sources, go_on=_times(1)))
+        assert done[-1] > done[-2]
+    assert len(done) > 3
+    assert objects.get("joined") == LONG[: sum(SIZES)]
+
+
+def test_a_join_of_what_is_not_there_is_gone(objects: Objects, sources: list[ObjectRef]) -> None:
+    for missing in (1, 2):
+        objects.delete(sources[missing].key)
+        with pytest.raises(ObjectGone):
+            objects.join("joined", sources, go_on=lambda: True)
+
+
+@pytest.mark.parametrize("size", [0, 1, MIN_PART_BYTES - 1, MIN_PART_BYTES, MIN_PART_BYTES + 1, 2 * MIN_PART_BYTES])
+def test_a_resumed_write_arrives_whole(objects: Objects, size: int) -> None:
+    """Each invocation writes one piece more than is stored, and is then suspended, or dies."""
+    objects = _with_parts(objects)
+    for leave in (lambda out: out.suspend(), lambda _: None) * 2:
+        out = objects.resume("key")
+        assert not out.complete
+        assert out.stored <= size
+        out.write(LONG[out.stored : min(size, out.stored + MIN_PART_BYTES)])
+        leave(out)
+    with objects.resume("key") as out:
+        out.write(LONG[out.stored : size])
+    assert objects.get("key") == LONG[:size]
+
+
+def test_what_is_stored_is_not_written_again(objects: Objects) -> None:
+    objects = _with_parts(objects)
+    for parts in (1, 2, 3):
+        with objects.resume("key") as out:
+            assert out.stored == (parts - 1) * MIN_PART_BYTES
+            out.write(LONG[out.stored : parts * MIN_PART_BYTES])
+            out.write(b"of the next part")
+            assert out.stored == parts * MIN_PART_BYTES
+            out.suspend()
     with pytest.raises(ObjectGone):
-        out.copy(replace(long, key="gone"), 0, length)
-    out.abort()
+        objects.head("key")
+    with objects.resume("key") as out:
+        out.write(LONG[out.stored :])
+    assert objects.get("key") == LONG
+
+
+def test_a_complete_object_needs_no_writing(objects: Objects) -> None:
+    objects.put("key", b"there")
+    out = objects.resume("key")
+    assert (out.complete, out.stored) == (True, 5)
+    assert not out.close()
+    assert objects.get("key") == b"there"
+
+
+def test_an_exception_keeps_what_is_stored(objects: Objects) -> None:
+    objects = _with_parts(objects)
+
+    def fail() -> None:
+        with objects.resume("key") as out:
+            out.write(LONG[:MIN_PART_BYTES])
+            raise RuntimeError("on purpose")
+
+    with pytest.raises(RuntimeError, match="on purpose"):
+        fail()
+    assert objects.resume("key").stored == MIN_PART_BYTES
+
+
+def test_an_abandoned_write_begins_anew(objects: Objects) -> None:
+    objects = _with_parts(objects)
+    for key in ("folder/key", "folder/other", "elsewhere"):
+        out = objects.resume(key)
+        out.write(LONG[:MIN_PART_BYTES])
+        out.suspend()
+    objects.abandon("folder/")
+    stored = [objects.resume(key).stored for key in ("folder/key", "folder/other", "elsewhere")]
+    assert stored == [0, 0, MIN_PART_BYTES]
+
+
+def test_two_invocations_at_once_write_one_object(objects: Objects) -> None:
+    objects = _with_parts(objects)
+    first = objects.resume("key")
+    first.write(LONG[:MIN_PART_BYTES])
+    second = objects.resume("key")
+    first.write(LONG[MIN_PART_BYTES : 2 * MIN_PART_BYTES])
+    second.write(LONG[second.stored : 3 * MIN_PART_BYTES])
+    first.write(LONG[2 * MIN_PART_BYTES :])
+    assert first.close()
+    assert objects.get("key") == LONG
+    assert objects.resume("key").complete
+
+
+def _with_parts(objects: Objects) -> Objects:
+    if isinstance(objects, FakeObjects):
+        objects.part_bytes = MIN_PART_BYTES
+    return objects
+
+
+def _times(number: int) -> Callable[[], bool]:
+    left = [True] * number
+    return lambda: bool(left and left.pop())
 
 
 def test_files_go_there_and_back(objects: Objects, tmp_path: Path) -> None:
@@ -233,19 +338,55 @@ def test_no_upload_is_left_behind(s3: S3Client) -> None:
     assert "Uploads" not in s3.list_multipart_uploads(Bucket="bucket")
 
 
-def test_a_long_range_is_copied_without_reading_it(s3: S3Client) -> None:
+def _in_progress(s3: S3Client) -> list[str]:
+    return [upload["Key"] for upload in s3.list_multipart_uploads(Bucket="bucket").get("Uploads", [])]
+
+
+def test_a_completed_write_leaves_no_other_upload_of_its_key(s3: S3Client) -> None:
+    """Those of invocations that were killed before they could say so, and of one that ran beside."""
+    objects = S3Objects(s3, "bucket", part_bytes=MIN_PART_BYTES)
+    for key in ("key", "key", "joined", "key.other"):
+        s3.create_multipart_upload(Bucket="bucket", Key=key)
+    with objects.resume("key") as out:
+        out.write(LONG)
+    assert objects.get("key") == LONG
+    ref = objects.head("key").ref
+    objects.join("joined", [ref, ref], go_on=lambda: True)
+    assert _in_progress(s3) == ["key.other"]
+    s3.create_multipart_upload(Bucket="bucket", Key="key")
+    s3.create_multipart_upload(Bucket="bucket", Key="joined")
+    assert objects.resume("key").complete
+    objects.join("joined", [ref, ref], go_on=lambda: True)
+    assert _in_progress(s3) == ["key.other"]
+
+
+def test_long_objects_are_joined_without_reading_them(s3: S3Client) -> None:
     objects = S3Objects(s3, "bucket", part_bytes=MIN_PART_BYTES)
     with objects.writer("long") as out:
         out.write(LONG)
+    objects.put("short", b"abc")
     ref = objects.head("long").ref
     read: list[str] = []
     s3.meta.events.register("provide-client-params.s3.GetObject", lambda params, **_: read.append(params["Range"]))
     copied: list[dict[str, Any]] = []
     s3.meta.events.register("provide-client-params.s3.UploadPartCopy", lambda params, **_: copied.append(params))
-    with objects.writer("joined") as out:
-        out.write(b"abc")
-        out.copy(ref, 0, len(LONG))
+    objects.join("joined", [ObjectRef(bucket="bucket", key="short", size=3), ref], go_on=lambda: True)
     (copy,) = copied
     assert copy["CopySourceIfMatch"] == f'"{ref.etag}"'
     assert copy["CopySource"] == f"bucket/long?versionId={ref.version_id}"
-    assert read == [f"bytes=0-{MIN_PART_BYTES - 4}"]
+    assert read == ["bytes=0-2", f"bytes=0-{MIN_PART_BYTES - 4}"]
+
+
+def test_the_parts_of_a_join_are_made_at_the_same_time(s3: S3Client) -> None:
+    objects = S3Objects(s3, "bucket", part_bytes=MIN_PART_BYTES, connections=3)
+    with objects.writer("long") as out:
+        out.write(LONG)
+    ref = objects.head("long").ref
+    together = threading.Barrier(3, timeout=30)
+
+    def wait(**_: object) -> None:
+        together.wait()
+
+    s3.meta.events.register("before-call.s3.UploadPartCopy", wait)
+    assert objects.join("joined", [ref] * 3, go_on=lambda: True) == 3 * len(LONG)
+    assert objects.get("joined") == 3 * LONG

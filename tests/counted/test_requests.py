@@ -10,7 +10,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from batchdrop.adapters.s3 import MIB, PART_BYTES, S3Objects
+from batchdrop.adapters.part_plan import MIB
+from batchdrop.adapters.s3 import PART_BYTES, S3Objects
 
 BLOCK = bytes(MIB)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, Self
 
 from batchdrop.domain.errors import Incomplete, ObjectGone
 from batchdrop.domain.records import ObjectRef
@@ -40,6 +40,9 @@ class FakeObjects:
         self._versioned = versioned
         self._written = 0
         self._versions: dict[str, list[_Version]] = {}
+        self.uploads: dict[str, dict[int, bytes]] = {}
+        """What `resume` and `join` have begun and not ended, by key: the parts that the bucket holds."""
+        self.part_bytes = 1 << 20
 
     # ---------------------------------------------------------------- what a test does and sees
 
@@ -97,6 +100,32 @@ class FakeObjects:
         return FakeWriter(self, key, content_type, once=once)
 
     @hooked
+    def resume(self, key: str, *, content_type: str = "application/jsonl") -> FakeResumedWriter:
+        return FakeResumedWriter(self, key, content_type)
+
+    @hooked
+    def join(
+        self, key: str, sources: Sequence[ObjectRef], *, go_on: Callable[[], bool], content_type: str = "application/jsonl"
+    ) -> int:
+        """A part is a source."""
+        whole = sum(source.size for source in sources)
+        if not self.exists(key):
+            upload = self.uploads.setdefault(key, {})
+            for number, source in enumerate(sources, 1):
+                if source.size and number not in upload:
+                    if not go_on():
+                        return sum(map(len, upload.values()))
+                    self.add_part(key, upload, number, self.cut(source, 0, source.size))
+            self.finish_upload(key, upload, content_type)
+        self.uploads.pop(key, None)
+        return whole
+
+    @hooked
+    def abandon(self, prefix: str) -> None:
+        for key in [key for key in self.uploads if key.startswith(prefix)]:
+            del self.uploads[key]
+
+    @hooked
     def delete(self, key: str) -> None:
         if not self._versioned:
             self._versions.pop(key, None)
@@ -105,8 +134,28 @@ class FakeObjects:
 
     # ---------------------------------------------------------------- inside
 
+    @hooked
+    def add_part(self, key: str, upload: dict[int, bytes], number: int, body: bytes) -> None:
+        self._check_upload(key, upload)
+        upload[number] = body
+
+    @hooked
+    def finish_upload(self, key: str, upload: dict[int, bytes], content_type: str) -> bool:
+        self._check_upload(key, upload)
+        body = b"".join(upload[number] for number in sorted(upload))
+        created = self.store(key, body, content_type, once=True)
+        del self.uploads[key]
+        return created
+
+    def _check_upload(self, key: str, upload: dict[int, bytes]) -> None:
+        if self.uploads.get(key) is not upload:
+            raise Incomplete(f"{key}: the upload is gone")
+
+    def exists(self, key: str) -> bool:
+        return key in self.keys(key)
+
     def store(self, key: str, body: bytes, content_type: str, *, once: bool, metadata: Mapping[str, str] | None = None) -> bool:
-        if once and key in self.keys(key):
+        if once and self.exists(key):
             return False
         self._add(key, bytes(body), content_type, {name.lower(): text for name, text in (metadata or {}).items()})
         return True
@@ -160,11 +209,6 @@ class FakeWriter:
         self._body += data
 
     @hooked
-    def copy(self, source: ObjectRef, start: int, end: int) -> None:
-        self._check_open()
-        self._body += self._objects.cut(source, start, end)
-
-    @hooked
     def close(self) -> bool:
         if self._open:
             self._created = self._objects.store(self._key, bytes(self._body), self._content_type, once=self._once)
@@ -175,7 +219,7 @@ class FakeWriter:
     def abort(self) -> None:
         self._open = False
 
-    def __enter__(self) -> FakeWriter:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
@@ -187,3 +231,75 @@ class FakeWriter:
     def _check_open(self) -> None:
         if not self._open:
             raise ValueError(f"{self._key}: the writer is closed")
+
+
+class FakeResumedWriter:
+    """Whole parts are kept; a body below one part is one write."""
+
+    name = "objects.resumed"
+
+    def __init__(self, objects: FakeObjects, key: str, content_type: str) -> None:
+        self.hooks = objects.hooks
+        self._objects = objects
+        self._key = key
+        self._content_type = content_type
+        self._body = bytearray()
+        self._created = False
+        self.complete = objects.exists(key)
+        if self.complete:
+            objects.uploads.pop(key, None)
+        self._upload = objects.uploads.get(key)
+        self._whole = 0
+        while len((self._upload or {}).get(self._whole + 1, b"")) == objects.part_bytes:
+            self._whole += 1
+        self._open = not self.complete
+
+    @property
+    def stored(self) -> int:
+        return len(self._objects.body(self._key)) if self.complete else self._whole * self._objects.part_bytes
+
+    @hooked
+    def write(self, data: bytes | memoryview) -> None:
+        if not self._open:
+            raise ValueError(f"{self._key}: the writer is closed")
+        self._body += data
+        while len(self._body) >= self._objects.part_bytes:
+            self._flush(self._objects.part_bytes)
+
+    @hooked
+    def close(self) -> bool:
+        if self._open and self._upload is None:
+            self._created = self._objects.store(self._key, bytes(self._body), self._content_type, once=True)
+        elif self._open and self._upload is not None:
+            if self._body:
+                self._flush(len(self._body))
+            self._created = self._objects.finish_upload(self._key, self._upload, self._content_type)
+        self._open = False
+        return self._created
+
+    @hooked
+    def abort(self) -> None:
+        if self._open:
+            self._objects.uploads.pop(self._key, None)
+        self._open = False
+
+    @hooked
+    def suspend(self) -> bytes:
+        self._open = False
+        return bytes(self._body)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.suspend()
+
+    def _flush(self, size: int) -> None:
+        if self._upload is None:
+            self._upload = self._objects.uploads.setdefault(self._key, {})
+        self._objects.add_part(self._key, self._upload, self._whole + 1, bytes(self._body[:size]))
+        self._whole += 1
+        del self._body[:size]

@@ -52,7 +52,8 @@ class _Objects(S3Objects):
     """The adapter, and what a test wants to see besides."""
 
     def __init__(self, client: S3Client) -> None:
-        super().__init__(client, BUCKET, part_bytes=PART_BYTES, sleep=lambda seconds: None)
+        # One connection: the calls come in the same order in every run.
+        super().__init__(client, BUCKET, part_bytes=PART_BYTES, connections=1, sleep=lambda seconds: None)
         self._s3 = client
 
     def drop(self, key: str, body: bytes, metadata: dict[str, str] | None = None) -> ObjectRef:
@@ -64,6 +65,10 @@ class _Objects(S3Objects):
 
     def body(self, key: str) -> bytes:
         return self.get(key)
+
+    @property
+    def uploads(self) -> list[str]:
+        return [upload["Key"] for upload in self._s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])]
 
     def count_versions(self, key: str) -> int:
         return len(self._s3.list_object_versions(Bucket=BUCKET, Prefix=key).get("Versions", []))
@@ -181,6 +186,7 @@ def world(wire: Wire) -> Iterator[Stack]:
         patch("moto.settings.S3_UPLOAD_PART_MIN_SIZE", 1, create=True),
         patch("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", 1, create=True),
         patch("batchdrop.adapters.s3.MIN_PART_BYTES", PART_BYTES),
+        patch("batchdrop.adapters.part_plan.MIN_PART_BYTES", PART_BYTES),
         patch("batchdrop.stages.finish.outputs._THROUGH_BYTES", 600),
     ):
         s3, dynamodb = _SESSION.client("s3", config=_QUICK), _SESSION.client("dynamodb", config=_QUICK)
@@ -240,7 +246,8 @@ def judge(call: int, fault: Fault, wanted: list[bytes]) -> list[str]:
             return [*stuck, *odd, "no job has ended"]
         found = [f"{finding.kind}: {finding.sentence}" for finding in stack.audit()]
         different = ["the outputs differ from those of a run without a fault"] if outputs(stack) != wanted else []
-        return [*found, *odd, *different]
+        left = [f"an upload of {key} is left behind" for key in stack.objects.uploads]
+        return [*found, *odd, *different, *left]
 
 
 def choose(calls: list[str], stride: int) -> Iterator[tuple[int, Fault]]:

@@ -29,6 +29,7 @@ _ON_OBJECT = {
     "CompleteMultipartUpload": "s3:PutObject",
     "AbortMultipartUpload": "s3:AbortMultipartUpload",
     "DeleteObject": "s3:DeleteObject",
+    "ListParts": "s3:ListMultipartUploadParts",
 }
 # Service Authorization Reference: an operation of these services is an action of the same name on one resource, which this
 # parameter names. Amazon SQS, Amazon SNS, AWS Systems Manager, AWS Secrets Manager.
@@ -116,6 +117,9 @@ class Recorder:
             action, parameter = _ON_NAMED[operation]
             resource = self._named(stage, params[parameter])
             yield action, _PARAMETER + resource if action.startswith("ssm:") else resource
+        elif operation == "ListMultipartUploads":
+            assert self._named(stage, params["Bucket"]) == "{Bucket}"
+            yield "s3:ListBucketMultipartUploads", _BUCKET.removesuffix("/")
         elif operation == "TransactWriteItems":
             for entry in params["TransactItems"]:
                 for kind, part in entry.items():

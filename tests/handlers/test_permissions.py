@@ -13,7 +13,8 @@ from fnmatch import fnmatchcase
 
 import pytest
 
-from batchdrop.adapters.s3 import MIN_PART_BYTES, S3Objects
+from batchdrop.adapters.part_plan import MIN_PART_BYTES
+from batchdrop.adapters.s3 import S3Objects
 from local.claude.client import Control, start
 from local.stages import STAGES
 from tests.handlers.calls import Recorder, Use, Watched
@@ -115,14 +116,14 @@ def _covers(statement: Statement, use: Use) -> bool:
 
 
 class Hurried(Context):
-    """An invocation whose time runs out while it works."""
+    """An invocation whose time runs out while it works: once it has been asked so often for what is left."""
 
-    def __init__(self) -> None:
-        self._left = 900_000
+    def __init__(self, asked: int) -> None:
+        self._asked = asked
 
     def get_remaining_time_in_millis(self) -> int:
-        self._left -= 300_000
-        return max(self._left, 1_000)
+        self._asked -= 1
+        return 900_000 if self._asked >= 0 else 1_000
 
 
 class Tour:
@@ -138,6 +139,7 @@ class Tour:
             self._answers_retries_and_faults,
             self._connections_that_break,
             self._compressed,
+            self._compressed_and_long,
             self._a_bomb,
             self._a_long_file,
             self._nothing_to_send,
@@ -173,6 +175,11 @@ class Tour:
     def _compressed(self) -> None:
         self._drop("inbox/packed.jsonl.gz", _mixed(), compress=True)
 
+    def _compressed_and_long(self) -> None:
+        """The second invocation goes on behind the first part of the copy."""
+        long = gzip.compress(b"\n".join(row(f"r {i}", "w" * MIB) for i in range(8)), 1)
+        self._cloud.invoke("plan", self._cloud.upload("inbox/packed-long.jsonl.gz", long), Hurried(9))
+
     def _a_bomb(self) -> None:
         """Too large only after a part of the copy has been written."""
         bomb = gzip.compress(b"0" * (51 * MIB), 1)
@@ -186,7 +193,10 @@ class Tour:
         self._drop("inbox/hopeless.jsonl", [b"nothing", b"of use"])
 
     def _large_parts(self) -> None:
-        """Outputs of several parts; a write that fails in between, a lost message, a run of finish that finds another one's."""
+        """Outputs of several parts; a write that fails in between, a lost message, a finish and a retry that run out of time.
+
+        What goes on finds what was begun, and what another one did.
+        """
         self._claude.settings(answer_bytes=MIB)
         wide = [row(f"wide {i}", "w" * MIB + "[[error:overloaded_error]]") for i in range(6)]
         self._drop("inbox/wide.jsonl", [*(row(f"r {i}") for i in range(10)), *wide])
@@ -194,10 +204,14 @@ class Tour:
         self._until("finish")
         self._deliver("finish", lose=True)
         self._tick()
+        self._deliver("finish", times=1, context=Hurried(1))
+        self._begin_again()
         self._recorder.fail("Publish")
         self._until_quiet()
         self._claude.settings(answer_bytes=0)
-        self._command("retry", "wide.jsonl")
+        self._command("retry", "wide.jsonl", Hurried(5))
+        self._begin_again()
+        self._until_quiet()
         self._command("retry", "wide.jsonl")
 
     def _a_part_that_is_not_written(self) -> None:
@@ -264,11 +278,16 @@ class Tour:
 
     def _hurry(self, key: str) -> None:
         """Time runs out, the rest is handed over, and the message is lost: poll sends it again."""
-        self._cloud.invoke("plan", self._cloud.upload(key, rows(4_100)), Hurried())
+        self._cloud.invoke("plan", self._cloud.upload(key, rows(4_100)), Hurried(2))
         self._deliver("plan", lose=True)
         self._tick()
 
-    def _command(self, name: str, file: str) -> None:
+    def _begin_again(self) -> None:
+        """The one upload in progress gets another of its key, as of an invocation that ran beside."""
+        (begun,) = self._cloud.s3.list_multipart_uploads(Bucket=BUCKET)["Uploads"]
+        self._cloud.s3.create_multipart_upload(Bucket=BUCKET, Key=begun["Key"])
+
+    def _command(self, name: str, file: str, context: Context | None = None) -> None:
         """About every job of a file of that name."""
         folder = f"outbox/{file.removesuffix('.jsonl')}/"
         for job_id in {key.removeprefix(folder).split("/")[0] for key in self._cloud.outputs() if key.startswith(folder)}:
@@ -276,12 +295,12 @@ class Tour:
             message = json.loads(event["Records"][0]["body"])
             message["detail"]["object"]["key"] = f"control/{name}/{job_id}"
             event["Records"][0]["body"] = json.dumps(message)
-            self._cloud.invoke("control", event)
+            self._cloud.invoke("control", event, context)
 
     def _tick(self) -> None:
         self._cloud.invoke("poll", self._cloud.event("poll-tick"))
 
-    def _deliver(self, queue: str, *, times: int = 1000, lose: bool = False) -> int:
+    def _deliver(self, queue: str, *, times: int = 1000, lose: bool = False, context: Context | None = None) -> int:
         """What waits in a queue; what its function does not take is left to poll, as if it had been lost."""
         url = self._cloud.urls[queue]
         for number in range(times):
@@ -292,7 +311,7 @@ class Tour:
             event = self._cloud.event("finish-job")
             event["Records"][0]["body"] = messages[0]["Body"]
             if not lose:
-                self._cloud.invoke(queue, event)
+                self._cloud.invoke(queue, event, context)
         return times
 
     def _until(self, queue: str) -> None:

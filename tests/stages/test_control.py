@@ -242,7 +242,7 @@ def _told(stack: Stack) -> dict[str, bytes]:
 def test_a_key_that_names_no_job_is_counted_and_writes_nothing(key: str) -> None:
     stack = dropped()
     before = _told(stack)
-    stack.control(key)
+    stack.control(key, stack.deadline())
     assert _told(stack) == before
     assert stack.metrics.totals["IgnoredCommands"] == 1
 

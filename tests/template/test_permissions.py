@@ -9,6 +9,8 @@ import pytest
 from tests.template.facts import Resources, as_list, named, of_type, references, statements
 
 _BUCKET = "arn:${AWS::Partition}:s3:::${Bucket}"
+# They are about a bucket, not about objects; only ListBucket knows a condition on the prefix (Service Authorization Reference).
+_ON_BUCKET = {"s3:ListBucket", "s3:ListBucketMultipartUploads"}
 
 
 def test_no_action_holds_a_wildcard(resources: Resources) -> None:
@@ -28,7 +30,7 @@ def test_objects_are_reached_by_prefix_only(resources: Resources) -> None:
     scoped = re.compile(re.escape(_BUCKET) + r"/(inbox|outbox|work|control)/\*")
     seen = 0
     for entry in statements(resources):
-        if not any(action.startswith("s3:") for action in entry.actions) or entry.actions == ("s3:ListBucket",):
+        if not any(action.startswith("s3:") for action in entry.actions) or set(entry.actions) <= _ON_BUCKET:
             continue
         for resource in entry.resources:
             assert scoped.fullmatch(resource["Fn::Sub"]), entry

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from batchdrop.domain.messages import ResumePlanning, Upload
-from batchdrop.handling import created_key, plan_message
+from batchdrop.domain.messages import ResumePlanning, RetryJob, Upload
+from batchdrop.handling import control_message, plan_message
 
 EVENT = {
     "time": "2026-11-22T00:31:15Z",
@@ -38,9 +38,13 @@ def test_a_body_that_is_neither_is_refused(wrong: bytes) -> None:
 
 @pytest.mark.parametrize("time", ["2026-11-22T00:31:15Z", "", "yesterday"])
 def test_a_command_needs_its_key_alone(time: str) -> None:
-    assert created_key(body(time=time)) == "inbox/a+b %20.jsonl"
+    assert control_message(body(time=time)) == "inbox/a+b %20.jsonl"
+
+
+def test_the_rest_of_a_retry_names_its_job() -> None:
+    assert control_message(msgspec.json.encode(RetryJob(job_id="a"))) == RetryJob(job_id="a")
 
 
 def test_a_command_without_an_object_is_refused() -> None:
     with pytest.raises(msgspec.ValidationError):
-        created_key(b'{"job_id":"a"}')
+        control_message(b'{"time":"2026-11-22T00:31:15Z"}')

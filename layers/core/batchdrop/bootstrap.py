@@ -204,10 +204,14 @@ def finish(settings: FinishSettings, ports: Ports | None = None) -> Finish:
 
 def control(settings: ControlSettings, ports: Ports | None = None) -> Control:
     from batchdrop.stages.control.commands import Control
+    from batchdrop.stages.control.retry import DropAgain
 
     ports = ports or RealPorts(settings)
     return Control(
-        **_core(ports), metrics=ports.metrics, cancel_job=CancelJob(ledger=ports.ledger, cancel_batch=_cancel_batch(ports))
+        **_core(ports),
+        metrics=ports.metrics,
+        cancel_job=CancelJob(ledger=ports.ledger, cancel_batch=_cancel_batch(ports)),
+        drop_again=DropAgain(objects=ports.objects),
     )
 
 

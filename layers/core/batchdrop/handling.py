@@ -15,7 +15,7 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from batchdrop.domain.messages import ResumePlanning, Upload
+from batchdrop.domain.messages import ResumePlanning, RetryJob, Upload
 
 LOGGER = "batchdrop"
 
@@ -41,7 +41,7 @@ class _Detail(msgspec.Struct, frozen=True):
 
 
 class _Message(msgspec.Struct, frozen=True):
-    """What is used of an EventBridge "Object Created" event, or what `plan` sends itself.
+    """What is used of an EventBridge "Object Created" event, or what `plan` and `control` send themselves.
 
     The two are told apart by what is in them: version 0.1.0 sent no word for the kind.
     """
@@ -63,9 +63,10 @@ def plan_message(body: bytes) -> Upload | ResumePlanning:
     return Upload(key=created.key, version_id=created.version_id, etag=created.etag, size=created.size, at=at)
 
 
-def created_key(body: bytes) -> str:
-    """The key of the object that an event of S3 speaks of, as stored. Raises msgspec.ValidationError."""
-    return _created(_decode(body)).key
+def control_message(body: bytes) -> str | RetryJob:
+    """A key under `control/`, as stored, or the rest of a retry. Raises msgspec.ValidationError if the body is neither."""
+    message = _decode(body)
+    return RetryJob(job_id=message.job_id) if message.job_id is not None else _created(message).key
 
 
 def _created(message: _Message) -> _S3Object:

@@ -6,12 +6,12 @@ Every method that leaves the process may raise `Throttled`; anything else it may
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, Self
 
 import msgspec
 
@@ -53,17 +53,32 @@ class ObjectWriter(Protocol):
 
     def write(self, data: bytes | memoryview) -> None: ...
 
-    def copy(self, source: ObjectRef, start: int, end: int) -> None:
-        """Appends bytes [start, end) of another object of the bucket, server-side where S3's part rules allow it."""
-
     def close(self) -> bool:
         """Completes the object. False: an object of that key existed already and was kept (only if `once`)."""
 
     def abort(self) -> None: ...
 
-    def __enter__(self) -> ObjectWriter: ...
+    def __enter__(self) -> Self: ...
 
     def __exit__(self, kind: object, error: object, trace: object) -> None: ...
+
+
+class ResumedWriter(ObjectWriter, Protocol):
+    """An object that is written over several invocations, each of which could write all of it with the same bytes.
+
+    As a context manager it keeps what is stored on an exception and closes otherwise.
+    """
+
+    @property
+    def complete(self) -> bool:
+        """An earlier invocation has written all of it; `close` answers False."""
+
+    @property
+    def stored(self) -> int:
+        """Bytes from the start of the object that need not be written again: `write` goes on behind those it began with."""
+
+    def suspend(self) -> bytes:
+        """Leaves what is stored to the next invocation. Returns the rest of what was written, less than a part."""
 
 
 class Objects(Protocol):
@@ -91,6 +106,21 @@ class Objects(Protocol):
 
     def writer(self, key: str, *, content_type: str = "application/jsonl", once: bool = False) -> ObjectWriter:
         """A streaming multipart write; small bodies become one PUT. `once`: as in `put`."""
+
+    def resume(self, key: str, *, content_type: str = "application/jsonl") -> ResumedWriter:
+        """Goes on with a write that an earlier invocation has suspended or was killed in; else begins one. Written once."""
+
+    def join(
+        self, key: str, sources: Sequence[ObjectRef], *, go_on: Callable[[], bool], content_type: str = "application/jsonl"
+    ) -> int:
+        """Makes one object of others of the bucket, server-side where S3's part rules allow it; written once.
+
+        It goes on where an earlier call stopped, and stops when `go_on` says so. Returns how many bytes are in place: all of them
+        once the object is there. Raises ObjectGone for a source.
+        """
+
+    def abandon(self, prefix: str) -> None:
+        """Ends every write under a prefix that has begun and is not complete."""
 
     def delete(self, key: str) -> None:
         """Removes the newest version's visibility; no error when it does not exist."""

@@ -89,7 +89,9 @@ class CollectSettings(_Calling, frozen=True, kw_only=True):
 
 class FinishSettings(_Ledger, frozen=True, kw_only=True):
     topic: str
+    finish_queue: str
 
 
 class ControlSettings(_Calling, frozen=True, kw_only=True):
     collect_queue: str
+    control_queue: str

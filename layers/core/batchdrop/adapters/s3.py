@@ -1,7 +1,4 @@
-"""The bucket: reads that survive a broken connection, writes that stream, and copies that never leave S3.
-
-Limits of parts: Amazon S3 user guide, "Amazon S3 multipart upload limits".
-"""
+"""The bucket: reads that survive a broken connection, writes that stream or go on where they stopped, and copies inside S3."""
 
 from __future__ import annotations
 
@@ -9,15 +6,17 @@ import errno
 import io
 import shutil
 import time
-from collections.abc import Buffer, Callable, Iterator
+from collections.abc import Buffer, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 from botocore.exceptions import ClientError, IncompleteReadError
 
 from batchdrop.adapters.aws import NO_ANSWER, code_of, status_of, throttling
+from batchdrop.adapters.part_plan import MAX_PARTS, MIB, MIN_PART_BYTES, UploadPart, plan_parts, size_of
 from batchdrop.domain.errors import BatchdropError, Incomplete, ObjectGone, OutOfDisk, Throttled
 from batchdrop.domain.records import ObjectRef
 from batchdrop.ports import ObjectInfo
@@ -26,14 +25,12 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef, GetObjectOutputTypeDef
 
-MIB = 1024 * 1024
 PART_BYTES = 16 * MIB
 """What the writer holds, as a file in memory: of bytes botocore would hold a second copy while it sends. 10,000 are 156 GiB."""
-MIN_PART_BYTES = 5 * MIB
-"""Every part but the last has at least this many bytes."""
-MAX_PART_BYTES = 5 * 1024 * MIB
-MAX_PARTS = 10_000
 READ_BYTES = 256 * 1024
+# Parts of a joined object that are made at the same time, and the bytes of them that may be in memory.
+_CONNECTIONS = 8
+_JOIN_BYTES = 80 * MIB
 # Reopenings in a row that brought not one byte.
 _FRUITLESS_REOPENINGS = 5
 # S3 asks for another try when two conditional writes of a key meet.
@@ -50,11 +47,18 @@ class S3Objects:
     """`sleep` is used between tries of a conditional write that met another, at most a few seconds in all."""
 
     def __init__(
-        self, client: S3Client, bucket: str, *, part_bytes: int = PART_BYTES, sleep: Callable[[float], None] = time.sleep
+        self,
+        client: S3Client,
+        bucket: str,
+        *,
+        part_bytes: int = PART_BYTES,
+        connections: int = _CONNECTIONS,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._client = client
         self._bucket = bucket
         self._part_bytes = part_bytes
+        self._connections = connections
         self._sleep = sleep
 
     def head(self, key: str, version_id: str | None = None) -> ObjectInfo:
@@ -93,9 +97,56 @@ class S3Objects:
     def writer(self, key: str, *, content_type: str = "application/jsonl", once: bool = False) -> S3Writer:
         return S3Writer(self._target(key, content_type, once=once), self._part_bytes)
 
+    def resume(self, key: str, *, content_type: str = "application/jsonl") -> S3ResumedWriter:
+        target = self._target(key, content_type, once=True)
+        with suppress(ObjectGone):
+            return S3ResumedWriter(target, self._part_bytes, there=self.head(key).ref.size)
+        return S3ResumedWriter(target, self._part_bytes)
+
+    def join(
+        self, key: str, sources: Sequence[ObjectRef], *, go_on: Callable[[], bool], content_type: str = "application/jsonl"
+    ) -> int:
+        target = self._target(key, content_type, once=True)
+        plan = plan_parts([source.size for source in sources])
+        with suppress(ObjectGone):
+            self.head(key)
+            target.abandon()
+            return sum(map(size_of, plan))
+        upload = target.begun() or target.begin()
+        kept = {
+            number: part for number, size, part in upload.parts() if number <= len(plan) and size == size_of(plan[number - 1])
+        }
+
+        def made(numbered: tuple[int, UploadPart]) -> CompletedPartTypeDef | None:
+            number, part = numbered
+            return kept.get(number) or (self._make(upload, number, part, sources) if go_on() else None)
+
+        largest = max((size_of(part) for part in plan if len(part) > 1), default=1)
+        with ThreadPoolExecutor(max(1, min(self._connections, _JOIN_BYTES // largest))) as pool:
+            parts = list(pool.map(made, enumerate(plan, 1)))
+        if None in parts:
+            return sum(size_of(part) for part, done in zip(plan, parts, strict=True) if done)
+        target.settle(lambda: upload.complete([part for part in parts if part], target.unless_there()))
+        target.abandon()
+        return sum(map(size_of, plan))
+
+    def abandon(self, prefix: str) -> None:
+        for upload in _uploads(self._client, self._bucket, prefix):
+            upload.abort()
+
     def delete(self, key: str) -> None:
         with throttling():
             self._client.delete_object(Bucket=self._bucket, Key=key)
+
+    def _make(self, upload: _Upload, number: int, part: UploadPart, sources: Sequence[ObjectRef]) -> CompletedPartTypeDef:
+        if len(part) == 1 and size_of(part) >= MIN_PART_BYTES:
+            ((source, start, end),) = part
+            return upload.copy(number, sources[source], start, end)
+        body = io.BytesIO()
+        for source, start, end in part:
+            with self.read(sources[source], start, end) as stream:
+                shutil.copyfileobj(stream, body, READ_BYTES)
+        return upload.put(number, body)
 
     def _newest(self, key: str) -> ObjectRef:
         """No version and no ETag: the first answer decides which version is read."""
@@ -142,6 +193,82 @@ class _Target(NamedTuple):
     def unless_there(self) -> dict[str, Any]:
         return {"IfNoneMatch": "*"} if self.once else {}
 
+    def begin(self) -> _Upload:
+        with throttling():
+            made = self.client.create_multipart_upload(
+                Bucket=self.bucket, Key=self.key, ContentType=self.content_type, **_CHECKSUM
+            )
+        return _Upload(self.client, self.bucket, self.key, made["UploadId"])
+
+    def begun(self) -> _Upload | None:
+        """The upload to continue: of several, every invocation picks the same."""
+        return next(self._uploads(), None)
+
+    def abandon(self) -> None:
+        """The object is there: other uploads of it, of an invocation that ran beside or was killed, are of no use."""
+        for upload in self._uploads():
+            upload.abort()
+
+    def _uploads(self) -> Iterator[_Upload]:
+        return (upload for upload in _uploads(self.client, self.bucket, self.key) if upload.key == self.key)
+
+
+class _Upload(NamedTuple):
+    """A multipart upload that has begun and has not ended. Raises Incomplete when it is gone."""
+
+    client: S3Client
+    bucket: str
+    key: str
+    id: str
+
+    def put(self, number: int, body: io.BytesIO) -> CompletedPartTypeDef:
+        body.seek(0)
+        with self._open():
+            made = self.client.upload_part(**self._part(number), Body=body, **_CHECKSUM)
+        return _completed(number, made)
+
+    def copy(self, number: int, source: ObjectRef, start: int, end: int) -> CompletedPartTypeDef:
+        origin: Any = {"Bucket": source.bucket, "Key": source.key, **_version(source.version_id)}
+        pinned: dict[str, Any] = {"CopySourceIfMatch": _quoted(source.etag)} if source.etag else {}
+        with self._open(), _answers(source.key):
+            made = self.client.upload_part_copy(
+                **self._part(number), CopySource=origin, CopySourceRange=f"bytes={start}-{end - 1}", **pinned
+            )
+        return _completed(number, made["CopyPartResult"])
+
+    def parts(self) -> Iterator[tuple[int, int, CompletedPartTypeDef]]:
+        """Number and size of each part, and what S3 is told of it at the end."""
+        with self._open():
+            for page in self.client.get_paginator("list_parts").paginate(**self._address()):
+                for part in page.get("Parts", ()):
+                    yield part["PartNumber"], part["Size"], _completed(part["PartNumber"], part)
+
+    def complete(self, parts: Sequence[CompletedPartTypeDef], condition: Mapping[str, Any]) -> None:
+        with self._open():
+            self.client.complete_multipart_upload(**self._address(), MultipartUpload={"Parts": parts}, **condition)
+
+    def abort(self) -> None:
+        with suppress(Incomplete), self._open():
+            self.client.abort_multipart_upload(**self._address())
+
+    def _part(self, number: int) -> dict[str, Any]:
+        if number > MAX_PARTS:
+            raise BatchdropError(f"{self.key}: S3 takes no more than {MAX_PARTS:,} parts for one object")
+        return {**self._address(), "PartNumber": number}
+
+    def _address(self) -> dict[str, Any]:
+        return {"Bucket": self.bucket, "Key": self.key, "UploadId": self.id}
+
+    @contextmanager
+    def _open(self) -> Iterator[None]:
+        try:
+            with throttling():
+                yield
+        except ClientError as error:
+            if code_of(error) == "NoSuchUpload":
+                raise Incomplete(f"{self.key}: the upload was completed by another invocation, or aborted") from error
+            raise
+
 
 class S3Writer:
     """A body below one part is one PUT; anything longer is a multipart upload, begun with its first part."""
@@ -150,13 +277,14 @@ class S3Writer:
         self._target = target
         self._part_bytes = part_bytes
         self._buffer = io.BytesIO()
-        self._upload_id: str | None = None
+        self._upload: _Upload | None = None
         self._parts: list[CompletedPartTypeDef] = []
         self._open = True
         self._created = False
 
     def write(self, data: bytes | memoryview) -> None:
-        self._check_open()
+        if not self._open:
+            raise ValueError(f"{self._target.key}: the writer is closed")
         rest = memoryview(data)
         while rest:
             room = self._part_bytes - self._buffer.tell()
@@ -165,29 +293,15 @@ class S3Writer:
             if self._buffer.tell() == self._part_bytes:
                 self._flush()
 
-    def copy(self, source: ObjectRef, start: int, end: int) -> None:
-        """What is too short for a part passes through the buffer; the rest never leaves S3."""
-        self._check_open()
-        # A buffer that is too short for a part is filled up with the first bytes of the range.
-        held = self._buffer.tell()
-        filling = max(0, MIN_PART_BYTES - held) if held else 0
-        if end - start - filling < MIN_PART_BYTES:
-            self._pass_through(source, start, end)
-            return
-        self._pass_through(source, start, start + filling)
-        self._flush()
-        for piece_start, piece_end in _pieces(start + filling, end):
-            self._copy_part(source, piece_start, piece_end)
-
     def close(self) -> bool:
         """Called again, it answers as it did the first time."""
         if not self._open:
             return self._created
-        if self._upload_id is None:
+        if (upload := self._upload) is None:
             self._created = self._target.put(self._buffer.getvalue())
         else:
             self._flush()
-            self._created = self._target.settle(self._complete)
+            self._created = self._target.settle(lambda: upload.complete(self._parts, self._target.unless_there()))
             if not self._created:
                 self.abort()
         self._forget()
@@ -195,83 +309,86 @@ class S3Writer:
 
     def abort(self) -> None:
         """Trouble while aborting is left to the bucket's lifecycle rule: it must not hide what led here."""
-        if self._open and self._upload_id is not None:
-            with suppress(ClientError, *NO_ANSWER):
-                self._target.client.abort_multipart_upload(**self._address())
+        if self._open and self._upload is not None:
+            with suppress(ClientError, Throttled, *NO_ANSWER):
+                self._upload.abort()
         self._forget()
 
-    def __enter__(self) -> S3Writer:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         if kind is not None:
-            self.abort()
+            self._leave()
             return
         try:
             self.close()
         except BaseException:
-            self.abort()
+            self._leave()
             raise
+
+    def _leave(self) -> None:
+        """After an exception."""
+        self.abort()
 
     def _forget(self) -> None:
         self._open = False
         self._buffer = io.BytesIO()
 
-    def _check_open(self) -> None:
-        if not self._open:
-            raise ValueError(f"{self._target.key}: the writer is closed")
-
-    def _pass_through(self, source: ObjectRef, start: int, end: int) -> None:
-        if start == end:
-            return
-        with _reader(self._target.client, source, start, end) as body:
-            while chunk := body.read(READ_BYTES):
-                self.write(chunk)
-
     def _flush(self) -> None:
         if not self._buffer.tell():
             return
-        self._buffer.seek(0)
-        with throttling():
-            done = self._target.client.upload_part(**self._next_part(), Body=self._buffer, **_CHECKSUM)
-        self._remember(done["ETag"], done.get("ChecksumCRC32"))
+        if self._upload is None:
+            self._upload = self._target.begin()
+        self._parts.append(self._upload.put(len(self._parts) + 1, self._buffer))
         self._buffer.seek(0)
         self._buffer.truncate()
 
-    def _copy_part(self, source: ObjectRef, start: int, end: int) -> None:
-        origin: Any = {"Bucket": source.bucket, "Key": source.key, **_version(source.version_id)}
-        pinned: dict[str, Any] = {"CopySourceIfMatch": _quoted(source.etag)} if source.etag else {}
-        with _answers(source.key):
-            done = self._target.client.upload_part_copy(
-                **self._next_part(), CopySource=origin, CopySourceRange=f"bytes={start}-{end - 1}", **pinned
-            )["CopyPartResult"]
-        self._remember(done["ETag"], done.get("ChecksumCRC32"))
 
-    def _next_part(self) -> dict[str, Any]:
-        number = len(self._parts) + 1
-        if number > MAX_PARTS:
-            raise BatchdropError(f"{self._target.key}: S3 takes no more than {MAX_PARTS:,} parts for one object")
-        return {**self._address(), "PartNumber": number}
+class S3ResumedWriter(S3Writer):
+    """A writer whose upload outlives the invocation. S3 itself remembers which parts it has.
 
-    def _remember(self, etag: str, checksum: str | None) -> None:
-        """The checksum goes back to S3 with the part, where S3 told one."""
-        part: CompletedPartTypeDef = {"ETag": etag, "PartNumber": len(self._parts) + 1}
-        if checksum:
-            part["ChecksumCRC32"] = checksum
-        self._parts.append(part)
+    `there`: the size of the object, if it is complete.
+    """
 
-    def _address(self) -> dict[str, Any]:
-        if self._upload_id is None:
-            with throttling():
-                self._upload_id = self._target.client.create_multipart_upload(
-                    Bucket=self._target.bucket, Key=self._target.key, ContentType=self._target.content_type, **_CHECKSUM
-                )["UploadId"]
-        return {"Bucket": self._target.bucket, "Key": self._target.key, "UploadId": self._upload_id}
+    def __init__(self, target: _Target, part_bytes: int, there: int | None = None) -> None:
+        super().__init__(target, part_bytes)
+        self._there = there
+        self._open = there is None
+        if self._open:
+            self._find_parts()
+        else:
+            target.abandon()
 
-    def _complete(self) -> None:
-        self._target.client.complete_multipart_upload(
-            **self._address(), MultipartUpload={"Parts": self._parts}, **self._target.unless_there()
-        )
+    @property
+    def complete(self) -> bool:
+        return self._there is not None
+
+    @property
+    def stored(self) -> int:
+        return len(self._parts) * self._part_bytes if self._there is None else self._there
+
+    def suspend(self) -> bytes:
+        rest = self._buffer.getvalue()
+        self._forget()
+        return rest
+
+    def close(self) -> bool:
+        if self._open:
+            super().close()
+            self._target.abandon()
+        return self._created
+
+    def _leave(self) -> None:
+        self.suspend()
+
+    def _find_parts(self) -> None:
+        """Whole parts from the first one on. The rest is written again, with the same bytes."""
+        self._upload = self._target.begun()
+        if self._upload is not None:
+            whole = {number: part for number, size, part in self._upload.parts() if size == self._part_bytes}
+            while (part := whole.get(len(self._parts) + 1)) is not None:
+                self._parts.append(part)
 
 
 class _Body(io.RawIOBase):
@@ -383,15 +500,21 @@ def _reader(client: S3Client, ref: ObjectRef, start: int, end: int | None) -> io
     return io.BufferedReader(_Body(client, ref, start, end), READ_BYTES)
 
 
-def _pieces(start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Cuts a range into parts that S3 copies; none is too short."""
-    while end - start > MAX_PART_BYTES:
-        cut = start + MAX_PART_BYTES
-        if end - cut < MIN_PART_BYTES:
-            cut = end - MIN_PART_BYTES
-        yield start, cut
-        start = cut
-    yield start, end
+def _uploads(client: S3Client, bucket: str, prefix: str) -> Iterator[_Upload]:
+    """Those in progress, by key; of one key the oldest first."""
+    with throttling():
+        pages = client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix)
+        found = [upload for page in pages for upload in page.get("Uploads", ())]
+    for upload in sorted(found, key=lambda one: (one["Key"], one["Initiated"], one["UploadId"])):
+        yield _Upload(client, bucket, upload["Key"], upload["UploadId"])
+
+
+def _completed(number: int, answer: Any) -> CompletedPartTypeDef:  # noqa: ANN401 - what S3 says of a part, in three shapes
+    """The checksum goes back to S3 with the part, where S3 told one."""
+    part: CompletedPartTypeDef = {"ETag": answer["ETag"], "PartNumber": number}
+    if checksum := answer.get("ChecksumCRC32"):
+        part["ChecksumCRC32"] = checksum
+    return part
 
 
 @contextmanager

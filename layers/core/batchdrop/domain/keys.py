@@ -43,6 +43,16 @@ def work_folder(job_id: str) -> str:
     return f"{WORK}{job_id}/"
 
 
+def retried_input(input_key: str, job_id: str) -> str:
+    """The same for the same job: a command delivered twice writes one object once."""
+    folder = outbox_folder(input_key, job_id).removeprefix(OUTBOX)
+    return f"{INBOX}{folder.rsplit('/', 2)[0]}.retry-of-{job_id}.jsonl"
+
+
+def retry_checkpoint(job_id: str) -> str:
+    return f"{WORK}{job_id}/retry"
+
+
 def ids_of_plan(job_id: str, offset: int) -> str:
     """The custom ids of all lines before that byte of the source. Never overwritten with those of more lines."""
     return f"{WORK}{job_id}/ids-{offset:012d}"

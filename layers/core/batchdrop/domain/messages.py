@@ -14,6 +14,7 @@ class Queue(StrEnum):
     submit = "submit"
     collect = "collect"
     finish = "finish"
+    control = "control"
 
 
 class Upload(Record, frozen=True, kw_only=True):
@@ -51,5 +52,12 @@ class FinishJob(Record, frozen=True, kw_only=True):
     job_id: str
 
 
-type Message = ResumePlanning | SubmitBatch | CollectBatch | FinishJob
+class RetryJob(Record, frozen=True, kw_only=True):
+    """The rest of a long retry."""
+
+    queue: ClassVar[Queue] = Queue.control
+    job_id: str
+
+
+type Message = ResumePlanning | SubmitBatch | CollectBatch | FinishJob | RetryJob
 """What Batchdrop sends itself."""

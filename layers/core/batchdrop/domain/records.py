@@ -235,6 +235,12 @@ class Job(Record, frozen=True, kw_only=True):
     """When the API last accepted a batch after it had refused one."""
     words_of_the_account: str = ""
     """In these it refused everything for long, and then no more: so they are not about rows."""
+    bytes_done: int = 0
+    """Of a step that takes several invocations (unpacking, joining the output files): how far it was at the last hand-over."""
+    bytes_total: int = 0
+    """Of that step; an estimate while unpacking."""
+    fruitless: int = 0
+    """Invocations in a row that were too short to unpack any further."""
     revision: int = 0
 
     counts: Counts = Counts()

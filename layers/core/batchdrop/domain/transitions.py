@@ -16,7 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from batchdrop.domain.ids import prefixes_of
-from batchdrop.domain.messages import CollectBatch, FinishJob, Message, ResumePlanning, SubmitBatch
+from batchdrop.domain.messages import CollectBatch, FinishJob, Message, ResumePlanning, RetryJob, SubmitBatch
 from batchdrop.domain.records import (
     UNCHANGED,
     Admission,
@@ -170,14 +170,21 @@ def leased(job: Job, *, until: datetime) -> Move[Job]:
 @_job_edge(JobState.planning)
 def sourced(job: Job, source: ObjectRef, broken: Unsent | None) -> Move[Job]:
     """Where its rows are read from is known."""
-    return Move(job, replace(job, source=source, broken=broken))
+    return Move(job, replace(job, source=source, broken=broken, bytes_done=0, bytes_total=0, fruitless=0))
 
 
 @_job_edge(JobState.planning)
 def handed_over(job: Job, checkpoint: Checkpoint, *, now: datetime) -> Move[Job]:
     """This invocation gives up its lease, and another one reads on."""
     after = replace(job, checkpoint=checkpoint, lease_until=now, message_sent_at=now)
-    return Move(job, after, messages=(ResumePlanning(job_id=job.id),))
+    return Move(job, after, messages=(_next_step(job),))
+
+
+@_job_edge(JobState.planning)
+def unpacked_in_part(job: Job, *, now: datetime, done: int, total: int, fruitless: int) -> Move[Job]:
+    """This invocation gives up its lease, and another one unpacks the rest of the file."""
+    after = replace(job, lease_until=now, message_sent_at=now, bytes_done=done, bytes_total=total, fruitless=fruitless)
+    return Move(job, after, messages=(_next_step(job),))
 
 
 @_job_edge(JobState.planning, to=(JobState.running,))
@@ -247,11 +254,24 @@ def doubted(job: Job, doubt: str) -> Move[Job]:
     return Move(job, replace(job, doubt=doubt))
 
 
+@_job_edge(*TERMINAL_JOB_STATES)
+def retried_in_part(job: Job, note: str) -> Move[Job]:
+    """Another invocation of `control` drops the rest of its failed rows again."""
+    return Move(job, replace(job, note=note), messages=(RetryJob(job_id=job.id),))
+
+
 @_job_edge(JobState.running, to=(JobState.finishing,))
 def finishing(job: Job, *, now: datetime) -> Move[Job]:
     """Only as a part of `collected`. `repairs` counts anew: the message of `finish` has not been repeated yet."""
     after = replace(job, state=JobState.finishing, updated_at=now, message_sent_at=now, repairs=0)
     return Move(job, after, messages=(FinishJob(job_id=job.id),))
+
+
+@_job_edge(JobState.finishing)
+def joined_in_part(job: Job, *, now: datetime, done: int, total: int) -> Move[Job]:
+    """Another invocation writes the rest of the output files."""
+    after = replace(job, message_sent_at=now, repairs=0, bytes_done=done, bytes_total=total)
+    return Move(job, after, messages=(_next_step(job),))
 
 
 @_job_edge(JobState.finishing, to=(JobState.done, JobState.rejected, JobState.canceled))
@@ -263,8 +283,11 @@ def finished(job: Job, *, now: datetime) -> Move[Job]:
 
 @_job_edge(JobState.planning, JobState.finishing)
 def job_message_repeated(job: Job, *, now: datetime) -> Move[Job]:
-    message = ResumePlanning(job_id=job.id) if job.state is JobState.planning else FinishJob(job_id=job.id)
-    return Move(job, replace(job, message_sent_at=now, repairs=job.repairs + 1), messages=(message,))
+    return Move(job, replace(job, message_sent_at=now, repairs=job.repairs + 1), messages=(_next_step(job),))
+
+
+def _next_step(job: Job) -> Message:
+    return ResumePlanning(job_id=job.id) if job.state is JobState.planning else FinishJob(job_id=job.id)
 
 
 # ---------------------------------------------------------------- batches

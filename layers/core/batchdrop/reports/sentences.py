@@ -20,7 +20,7 @@ def state_of(job: Job, notice: str = "") -> str:
     """Where the job stands, for the person who uploaded the file. `notice`: why nothing is being submitted, if so."""
     match job.state:
         case JobState.planning:
-            text = "Reading and checking the file."
+            text = _planning(job)
         case JobState.held:
             text = job.reason
         case JobState.running if job.cancel_requested:
@@ -31,7 +31,7 @@ def state_of(job: Job, notice: str = "") -> str:
                 f"{job.batches_ended:,} ended, {job.batches_collected:,} collected."
             )
         case JobState.finishing:
-            text = "All batches have ended; the output files are being put together."
+            text = _finishing(job)
         case JobState.done:
             text = done(job)
         case JobState.rejected:
@@ -62,6 +62,17 @@ def _incomplete(batches: int) -> str:
         f"Anthropic has not yet delivered every answer that it counts in {_plural(batches, 'batch')}: Batchdrop looks again "
         f"for up to {ANSWERS_AWAITED.days} days, and sends none of their rows again meanwhile."
     )
+
+
+def _planning(job: Job) -> str:
+    if job.bytes_done:
+        return f"Unpacking the file: {_size(job.bytes_done)} of about {_size(job.bytes_total)} so far."
+    return "Reading and checking the file."
+
+
+def _finishing(job: Job) -> str:
+    so_far = f": {_size(job.bytes_done)} of {_size(job.bytes_total)} so far" if job.bytes_done else ""
+    return f"All batches have ended; the output files are being put together{so_far}."
 
 
 def done(job: Job) -> str:
@@ -118,6 +129,13 @@ def decompressed_too_large(limit: int) -> str:
     return f"The file decompresses to more than {limit:,} bytes, this stack's limit. {_SPLIT_IT}"
 
 
+def unpacking_takes_too_long(done: int) -> str:
+    return (
+        f"The file takes too long to unpack: the time of one invocation is over after {_size(done)}. Nothing was sent; upload it "
+        "unpacked, or split it and upload the parts."
+    )
+
+
 def no_rows(lines: int) -> str:
     if not lines:
         return "The file is empty; nothing was sent."
@@ -170,6 +188,14 @@ def retried(rows: int, key: str) -> str:
     return f"{_plural(rows, 'failed row')} {are} being retried as {key}; the answers will be in an outbox folder of that name."
 
 
+def retrying(done: int, total: int) -> str:
+    return f"Its failed rows are being copied for a retry: {_size(done)} of {_size(total)} so far."
+
+
+def already_retried(key: str) -> str:
+    return f"The failed rows have been uploaded again as {key}; the answers are or will be in an outbox folder of that name."
+
+
 def nothing_to_approve(job: Job) -> str:
     return f"There is nothing to approve: the job is {job.state}, not held."
 
@@ -202,6 +228,13 @@ def refused(refusal: Refused) -> str:
 
 def _times(number: int) -> str:
     return "once" if number == 1 else f"{number:,} times"
+
+
+def _size(number: int) -> str:
+    for unit, name in ((10**9, "GB"), (10**6, "MB")):
+        if number >= unit:
+            return f"{number / unit:,.1f} {name}"
+    return f"{number:,} bytes"
 
 
 def _plural(number: int, noun: str) -> str:

@@ -8,17 +8,17 @@ from collections.abc import Callable
 import msgspec
 
 from batchdrop.domain import keys, transitions
-from batchdrop.domain.errors import LostRace, ObjectGone
-from batchdrop.domain.records import Job, JobState, RowStatus
-from batchdrop.domain.retries import retryable
-from batchdrop.domain.transitions import TERMINAL_JOB_STATES
-from batchdrop.formats.failed_line import read_failure
-from batchdrop.formats.lines import MAX_OUTPUT_LINE_BYTES, read_lines
+from batchdrop.domain.errors import LostRace
+from batchdrop.domain.messages import RetryJob
+from batchdrop.domain.records import Job, JobState
+from batchdrop.domain.transitions import TERMINAL_JOB_STATES, Move
 from batchdrop.jobs.cancel import CancelJob
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.publish import Publish
-from batchdrop.ports import Clock, Ledger, Metrics, Objects
+from batchdrop.jobs.time_left import time_left
+from batchdrop.ports import Clock, Deadline, Ledger, Metrics, Objects
 from batchdrop.reports import sentences
+from batchdrop.stages.control.retry import DropAgain
 
 log = logging.getLogger(__name__)
 
@@ -33,37 +33,51 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
     commit: Commit
     cancel_job: CancelJob
     publish: Publish
+    drop_again: DropAgain
 
-    def __call__(self, key: str) -> None:
-        """An object was created under `control/`.
+    def __call__(self, message: str | RetryJob, deadline: Deadline) -> None:
+        """An object with this key was created under `control/`, or a long retry goes on.
 
         Whoever may write there may write anything. A key that is no command, or that names no job, is therefore only logged and
         counted, and no text of a key is put where others read it.
         """
-        command = keys.command_of(key)
-        answer = self._answer(command.name) if command else None
-        job = self.ledger.get_job(command.job_id) if command and answer else None
-        if answer is None or job is None:
-            log.warning("not a command", extra={"key": key})
-            self.metrics.count("IgnoredCommands")
+        if isinstance(message, RetryJob):
+            name, job_id = "retry", message.job_id
+        elif command := keys.command_of(message):
+            name, job_id = command
+        else:
+            self._ignore(message)
             return
-        self._note(job.id, answer(job))
-        self.publish(job.id)
+        answer = self._answer(name, time_left(deadline))
+        job = self.ledger.get_job(job_id) if answer else None
+        if answer is None or job is None:
+            self._ignore(message)
+            return
+        note = answer(job)
+        if note is not None:
+            self._change(job_id, lambda job: None if job.note == note else transitions.noted(job, note))
+        self.publish(job_id)
 
-    def _answer(self, command: str) -> Callable[[Job], str] | None:
+    def _ignore(self, message: str | RetryJob) -> None:
+        log.warning("not a command", extra={"key": message})
+        self.metrics.count("IgnoredCommands")
+
+    def _answer(self, command: str, go_on: Callable[[], bool]) -> Callable[[Job], str | None] | None:
         """What carries a command out, and says what became of it."""
-        return {"cancel": self._cancel_job, "retry": self._retry, "approve": self._approve}.get(command)
+        return {"cancel": self._cancel_job, "retry": lambda job: self._retry(job, go_on), "approve": self._approve}.get(command)
 
-    def _note(self, job_id: str, note: str) -> None:
+    def _change(self, job_id: str, edge: Callable[[Job], Move[Job] | None]) -> None:
         for _ in range(_TRIES):
             job = self.ledger.get_job(job_id)
-            if job is None or job.note == note:
+            move = edge(job) if job is not None else None
+            if move is None:
                 return
             try:
-                self.commit(transitions.noted(job, note))
+                self.commit(move)
             except LostRace:
                 continue
             return
+        raise LostRace(f"job {job_id} changes faster than a command about it can be answered")
 
     def _cancel_job(self, job: Job) -> str:
         for _ in range(_TRIES):
@@ -84,35 +98,13 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
     def _approve(self, job: Job) -> str:
         return sentences.nothing_to_approve(job)
 
-    def _retry(self, job: Job) -> str:
-        """Drops the rows that may work next time into the inbox again, as a job of its own."""
+    def _retry(self, job: Job, go_on: Callable[[], bool]) -> str | None:
+        """None: it goes on in another invocation, and the job's note says how far it is."""
         if job.state not in TERMINAL_JOB_STATES:
             return sentences.RETRY_TOO_EARLY
-        key = self._retry_key(job)
-        rows = self._drop_again(job, key)
-        if not rows:
-            return sentences.NOTHING_TO_RETRY
-        return sentences.retried(rows, key)
-
-    @staticmethod
-    def _retry_key(job: Job) -> str:
-        """The same for the same job: a command delivered twice writes one object once."""
-        folder = keys.outbox_folder(job.input.key, job.id).removeprefix(keys.OUTBOX)
-        return f"{keys.INBOX}{folder.rsplit('/', 2)[0]}.retry-of-{job.id}.jsonl"
-
-    def _drop_again(self, job: Job, key: str) -> int:
-        rows = 0
-        try:
-            failed = self.objects.head(keys.outbox_folder(job.input.key, job.id) + "failed.jsonl")
-        except ObjectGone:
-            return 0
-        with self.objects.read(failed.ref) as stream, self.objects.writer(key, once=True) as writer:
-            for line in read_lines(stream, max_line=MAX_OUTPUT_LINE_BYTES):
-                failure = read_failure(line.data)
-                # A canceled row was never answered and never billed; whoever asks for a retry wants it.
-                if failure.status is RowStatus.canceled or retryable(failure.status, failure.error.type):
-                    writer.write(line.data + b"\n")
-                    rows += 1
-            if not rows:
-                writer.abort()
-        return rows
+        outcome = self.drop_again(job, go_on)
+        if isinstance(outcome, str):
+            return outcome
+        note = sentences.retrying(outcome.offset, outcome.failed.size)
+        self._change(job.id, lambda job: transitions.retried_in_part(job, note))
+        return None

@@ -1,13 +1,14 @@
 """Put the pieces of a job together: results, failures, and last of all the manifest.
 
-Safe to run twice: every output is written once (`If-None-Match`), and both runs would write the same.
+Safe to run twice: every output is written once (`If-None-Match`), and both runs would write the same. What takes longer than one
+invocation is continued by the next one.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -15,10 +16,12 @@ from batchdrop.domain import keys, transitions
 from batchdrop.domain.errors import LostRace
 from batchdrop.domain.messages import FinishJob
 from batchdrop.domain.records import Batch, Job, JobState, ObjectRef, Part
+from batchdrop.domain.transitions import Move
 from batchdrop.formats import checksums
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.publish import Publish
-from batchdrop.ports import Clock, Ledger, Notices, Objects
+from batchdrop.jobs.time_left import time_left
+from batchdrop.ports import Clock, Deadline, Ledger, Notices, Objects
 from batchdrop.reports import sentences
 from batchdrop.reports.manifest import OutputFile, manifest, output_file
 
@@ -38,46 +41,56 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
     commit: Commit
     publish: Publish
 
-    def __call__(self, message: FinishJob) -> None:
+    def __call__(self, message: FinishJob, deadline: Deadline) -> None:
         job_id = message.job_id
         job = self.ledger.get_job(job_id)
         if job is None or job.state is not JobState.finishing:
             log.info("nothing to finish", extra={"job_id": job_id, "state": job and job.state})
             self.publish(job_id)  # a run that died right after ending the job left an old status behind
+            if job is not None:
+                self.objects.abandon(keys.outbox_folder(job.input.key, job.id))  # and one that ran beside it, an upload
             return
         batches = list(self.ledger.list_batches(job_id))
-        self._write_outputs(job, batches)
+        files, done = self._join_all(job, batches, time_left(deadline))
+        total = sum(file.size for file in files.values())
+        if done < total:
+            self._change(job, lambda job: transitions.joined_in_part(job, now=self.clock.now(), done=done, total=total))
+            self.publish(job_id)
+            return
+        self._write_manifest(job, batches, files)
         self._notify(job)
         self._end(job)
         self._tidy(batches)
 
-    def _write_outputs(self, job: Job, batches: list[Batch]) -> None:
+    def _join_all(self, job: Job, batches: list[Batch], go_on: Callable[[], bool]) -> tuple[dict[str, OutputFile], int]:
+        """What the output files will be, and how many bytes of them are in place."""
         last = [batch for batch in batches if batch.retry is None]
-        files = {"results.jsonl": self._join(job, "results.jsonl", [one.results for one in last if one.results])}
+        pieces = {"results.jsonl": [one.results for one in last if one.results]}
         failed = [one.failed for one in last if one.failed]
         if failed:
-            files["failed.jsonl"] = self._join(job, "failed.jsonl", failed)
+            pieces["failed.jsonl"] = failed
+        files: dict[str, OutputFile] = {}
+        done = 0
+        for name, parts in pieces.items():
+            through = sum(part.size for part in parts) <= _THROUGH_BYTES
+            placed, checksum = self._write(job, name, parts) if through else self._join(job, name, parts, go_on)
+            files[name] = output_file(parts, checksum)
+            done += placed
+        return files, done
+
+    def _write(self, job: Job, name: str, parts: list[Part]) -> tuple[int, str]:
+        body = b"".join(self.objects.get(part.key) for part in parts)
+        self.objects.put(self._key(job, name), body, content_type="application/jsonl", once=True)
+        return len(body), f"sha256:{hashlib.sha256(body).hexdigest()}"
+
+    def _join(self, job: Job, name: str, parts: list[Part], go_on: Callable[[], bool]) -> tuple[int, str]:
+        sources = [ObjectRef(bucket=job.input.bucket, key=part.key, size=part.size) for part in parts]
+        return self.objects.join(self._key(job, name), sources, go_on=go_on), f"crc64nvme:{checksums.joined(parts)}"
+
+    def _write_manifest(self, job: Job, batches: list[Batch], files: dict[str, OutputFile]) -> None:
         now = self.clock.now()
         finished = transitions.finished(job, now=now).after
         self.objects.put(self._key(job, "manifest.json"), manifest(finished, batches, files, now), once=True)
-
-    def _join(self, job: Job, name: str, parts: list[Part]) -> OutputFile:
-        size = sum(part.size for part in parts)
-        through = size <= _THROUGH_BYTES
-        checksum = self._write(job, name, parts) if through else self._copy(job, name, parts)
-        return output_file(parts, checksum)
-
-    def _write(self, job: Job, name: str, parts: Iterable[Part]) -> str:
-        body = b"".join(self.objects.get(part.key) for part in parts)
-        self.objects.put(self._key(job, name), body, content_type="application/jsonl", once=True)
-        return f"sha256:{hashlib.sha256(body).hexdigest()}"
-
-    def _copy(self, job: Job, name: str, parts: Iterable[Part]) -> str:
-        parts = list(parts)
-        with self.objects.writer(self._key(job, name), once=True) as writer:
-            for part in parts:
-                writer.copy(ObjectRef(bucket=job.input.bucket, key=part.key, size=part.size), 0, part.size)
-        return f"crc64nvme:{checksums.joined(parts)}"
 
     def _notify(self, job: Job) -> None:
         """The manifest is written: subscribers are told, at least once."""
@@ -94,21 +107,24 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def _end(self, job: Job) -> None:
-        """Returns once the stored state of the job is final, whoever made it so. Raises LostRace if it does not become so."""
+        """Returns once the stored state of the job is final, whoever made it so."""
+        self._change(job, lambda job: transitions.finished(job, now=self.clock.now()))
+        self.publish(job.id)
+
+    def _change(self, job: Job, edge: Callable[[Job], Move[Job]]) -> None:
+        """Makes a move, unless the job has ended meanwhile. Raises LostRace if the job never holds still."""
         for _ in range(_TRIES):
             try:
-                self.commit(transitions.finished(job, now=self.clock.now()))
+                self.commit(edge(job))
             except LostRace:
                 # Another run has finished it, or a command has left its answer in the record.
                 current = self.ledger.get_job(job.id)
                 if current is None or current.state is not JobState.finishing:
-                    break
+                    return
                 job = current
             else:
-                break
-        else:
-            raise LostRace(f"job {job.id} changes faster than it can be finished")
-        self.publish(job.id)
+                return
+        raise LostRace(f"job {job.id} changes faster than it can be finished")
 
     def _tidy(self, batches: Iterable[Batch]) -> None:
         """Removes the pieces: kept until their lifecycle rule takes them they would cost several times the rest of the AWS bill.

@@ -7,6 +7,7 @@ that are stored already only give their custom ids, and cutting begins behind th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -22,13 +23,11 @@ from batchdrop.formats.invalid_line import InvalidLine, invalid_line
 from batchdrop.formats.lines import Line, read_lines
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.scratch import scratch
-from batchdrop.ports import Deadline, Ledger, Objects, ObjectWriter
+from batchdrop.ports import Ledger, Objects, ObjectWriter
 from batchdrop.stages.plan.check import checked, in_chunks
 from batchdrop.stages.plan.cutter import Cut, Cutter, Limits
 from batchdrop.stages.plan.seen_ids import IdSet
 
-# Seconds kept back to store the id set (tens of megabytes) and hand the rest of a long file over.
-_RESERVE = 45.0
 _START = Checkpoint(offset=0, line=1)
 
 
@@ -38,7 +37,7 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
     commit: Commit
     limits: Limits
 
-    def __call__(self, job: Job, source: ObjectRef, deadline: Deadline) -> Checkpoint:
+    def __call__(self, job: Job, source: ObjectRef, go_on: Callable[[], bool]) -> Checkpoint:
         """Stores the job's batches. Returns how far it came before time ran out; at the end that is the source's size.
 
         Raises ObjectGone, OutOfDisk, LostRace.
@@ -50,7 +49,7 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
             with closing(IdSet(path)) as seen:
                 batches = _Batches(self.objects, self.ledger, self.commit, job, source, Cutter(self.limits), stored.requests)
                 try:
-                    reached = self._read(job, source, start, stored.end, seen, batches, deadline)
+                    reached = self._read(job, source, start, stored.end, seen, batches, go_on)
                 finally:
                     batches.abandon()
             if reached.offset < source.size:
@@ -65,10 +64,9 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
         stored_end: int,
         seen: IdSet,
         batches: _Batches,
-        deadline: Deadline,
+        go_on: Callable[[], bool],
     ) -> Checkpoint:
         """Reads on until the end, or until time runs out. Lines before `stored_end` are in batches already."""
-        reserve = min(_RESERVE, deadline.remaining() / 4)
         reached = start
         with self.objects.read(source, start.offset) as stream:
             for chunk in in_chunks(read_lines(stream, start=start.offset, first_line=start.line)):
@@ -77,7 +75,7 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
                 for line, row in checked(chunk, seen, broken):
                     if line.start >= stored_end:
                         batches.take(line, row)
-                if deadline.remaining() < reserve:
+                if not go_on():
                     break
         # A short batch before a checkpoint: should the checkpoint not be written, the next invocation finds it stored.
         batches.finish()

@@ -1,18 +1,20 @@
 """Turn the dropped file into lines: a batch is a byte range of them.
 
-This is the only place that knows kinds of files. Everything after it reads lines.
+This is the only place that knows kinds of files. Everything after it reads lines. A file that takes longer to unpack than an
+invocation has is unpacked by several: each inflates from the start, and writes what the ones before it have not
+(`docs/decisions/0031-inflate-again.md`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from batchdrop.domain.errors import Rejected
 from batchdrop.domain.records import ObjectRef, RowStatus, Unsent
 from batchdrop.formats import gzip_stream
 from batchdrop.formats.gzip_stream import InflateError
-from batchdrop.ports import Objects
+from batchdrop.ports import Objects, ResumedWriter
 from batchdrop.reports import sentences
 
 # What it takes to recognise gzip.
@@ -28,14 +30,25 @@ class Source(NamedTuple):
     """The file is damaged: the last line is where it breaks off, and why."""
 
 
-def prepare(objects: Objects, ref: ObjectRef, copy: str, max_bytes: int) -> Source:
+class Unpacking(NamedTuple):
+    """How far the lines of a job have been unpacked when time ran out."""
+
+    done: int
+    total: int
+    """An estimate: the rest of the file is taken to be packed as well as the start."""
+    went_on: bool
+    """This invocation stored more than it found."""
+
+
+def prepare(objects: Objects, ref: ObjectRef, copy: str, max_bytes: int, go_on: Callable[[], bool]) -> Source | Unpacking:
     """The object itself if it holds lines, else lines made from it and stored under the key `copy`.
 
     The content decides, never the name: a `.gz` that holds plain text is plain text. Raises Rejected for more than `max_bytes`
     of lines.
     """
     if gzip_stream.sniff(_head(objects, ref)):
-        return _decompressed(objects, ref, copy, max_bytes)
+        with objects.read(ref) as stream, objects.resume(copy) as writer:
+            return _Unpacked(stream, writer, ref, copy).to_the_end(max_bytes, go_on)
     if ref.size > max_bytes:
         raise Rejected(sentences.too_large(max_bytes))
     return Source(ref)
@@ -48,26 +61,45 @@ def _head(objects: Objects, ref: ObjectRef) -> bytes:
         return stream.read(_HEAD_BYTES)
 
 
-def _decompressed(objects: Objects, ref: ObjectRef, copy: str, max_bytes: int) -> Source:
-    """What comes before any damage is kept; the copy's last line then ends with the reason."""
-    broken: Unsent | None = None
-    size = 0
-    with objects.read(ref) as stream, objects.writer(copy) as writer:
+class _Unpacked:
+    """The copy of one gzip file. What comes before any damage is kept; the copy's last line then ends with the reason."""
+
+    def __init__(self, stream: BinaryIO, writer: ResumedWriter, ref: ObjectRef, copy: str) -> None:
+        self._stream = stream
+        self._writer = writer
+        self._ref = ref
+        self._copy = copy
+        self._found = writer.stored
+        self._read = 0
+        self._size = 0
+
+    def to_the_end(self, max_bytes: int, go_on: Callable[[], bool]) -> Source | Unpacking:
+        broken: Unsent | None = None
         try:
-            for piece in gzip_stream.inflate(_chunks(stream), max_bytes):
-                writer.write(piece)
-                size += len(piece)
+            for piece in gzip_stream.inflate(self._chunks(), max_bytes):
+                if not go_on():
+                    return self._suspended()
+                self._take(piece)
         except InflateError as error:
             if error.type == "too_large":
                 raise Rejected(sentences.decompressed_too_large(max_bytes)) from error
             if error.type != "gzip_empty":
                 broken = Unsent(status=RowStatus.invalid, error_type=error.type, message=error.message)
-                note = f"[{error.type}: {error.message}]".encode()
-                writer.write(note)
-                size += len(note)
-    return Source(ObjectRef(bucket=ref.bucket, key=copy, size=size), broken)
+                self._take(f"[{error.type}: {error.message}]".encode())
+        return Source(ObjectRef(bucket=self._ref.bucket, key=self._copy, size=self._size), broken)
 
+    def _take(self, data: bytes) -> None:
+        known = min(len(data), max(0, self._found - self._size))
+        self._size += len(data)
+        if known < len(data):
+            self._writer.write(data[known:])
 
-def _chunks(stream: BinaryIO) -> Iterator[bytes]:
-    while chunk := stream.read(_CHUNK):
-        yield chunk
+    def _suspended(self) -> Unpacking:
+        stored = self._writer.stored
+        self._writer.suspend()
+        return Unpacking(max(stored, self._size), self._size * self._ref.size // max(self._read, 1), stored > self._found)
+
+    def _chunks(self) -> Iterator[bytes]:
+        while chunk := self._stream.read(_CHUNK):
+            self._read += len(chunk)
+            yield chunk

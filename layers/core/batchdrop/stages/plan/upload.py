@@ -7,6 +7,7 @@ that was read in part is carried on from its checkpoint.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 
@@ -15,20 +16,24 @@ import msgspec
 from batchdrop.domain import ids, keys, transitions
 from batchdrop.domain.errors import AlreadyExists, LostRace, ObjectGone, OutOfDisk, Rejected
 from batchdrop.domain.messages import ResumePlanning, Upload
-from batchdrop.domain.records import Checkpoint, Job, JobState, ObjectRef
+from batchdrop.domain.records import Job, JobState, ObjectRef
+from batchdrop.domain.transitions import Move
 from batchdrop.jobs.admit import Admit
 from batchdrop.jobs.cancel import CancelJob
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.publish import Publish
+from batchdrop.jobs.time_left import time_left
 from batchdrop.ports import Clock, Deadline, Ledger, ObjectInfo, Objects
 from batchdrop.reports import sentences
 from batchdrop.reports.manifest import manifest
 from batchdrop.reports.status import status
 from batchdrop.stages.plan.batches import CutFile
-from batchdrop.stages.plan.prepare import prepare
+from batchdrop.stages.plan.prepare import Source, prepare
 
 log = logging.getLogger(__name__)
 
+# A file is rejected after so many invocations in a row that could not unpack any further: one may have met a slow network.
+_MAX_FRUITLESS = 3
 _PRIORITIES = {"high": 1, "normal": 5, "low": 9}
 
 
@@ -126,9 +131,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         job = self.publish(job_id)
         if job is None:
             return
+        go_on = time_left(deadline)
         try:
-            job, source = self._with_source(job)
-            reached = self.cut_file(job, source, deadline)
+            sourced = self._with_source(job, go_on)
+            if sourced is None:
+                return
+            job, source = sourced
+            reached = self.cut_file(job, source, go_on)
         except Rejected as reason:
             self._reject(job.id, str(reason))
         except ObjectGone:
@@ -137,30 +146,48 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             self._reject(job.id, sentences.TOO_MANY_CUSTOM_IDS)
         else:
             if reached.offset < source.size:
-                self._hand_over(job.id, reached)
+                self._change(job.id, lambda job: transitions.handed_over(job, reached, now=self.clock.now()))
             else:
                 self._conclude(job.id, lines=reached.line - 1)
 
-    def _with_source(self, job: Job) -> tuple[Job, ObjectRef]:
-        """The job, and the object to read rows from: the input, or the lines made from it."""
+    def _with_source(self, job: Job, go_on: Callable[[], bool]) -> tuple[Job, ObjectRef] | None:
+        """The job, and the object to read rows from: the input, or the lines made from it.
+
+        None: they are not all made yet, and another invocation goes on.
+        """
         if job.source is not None:
             return job, job.source
-        copy = keys.work_folder(job.id) + "input.jsonl"
-        source, broken = prepare(self.objects, job.input, copy, self.max_input_bytes)
-        return self.commit(transitions.sourced(job, source, broken)), source
+        made = prepare(self.objects, job.input, self._copy_key(job), self.max_input_bytes, go_on)
+        if isinstance(made, Source):
+            changed = self._change(job.id, lambda job: transitions.sourced(job, made.object, made.broken))
+            return (changed, made.object) if changed is not None else None
+        fruitless = 0 if made.went_on else job.fruitless + 1
+        if fruitless == _MAX_FRUITLESS:
+            raise Rejected(sentences.unpacking_takes_too_long(made.done))
+        self._change(
+            job.id,
+            lambda job: transitions.unpacked_in_part(
+                job, now=self.clock.now(), done=made.done, total=made.total, fruitless=fruitless
+            ),
+        )
+        self.publish(job.id)
+        return None
+
+    @staticmethod
+    def _copy_key(job: Job) -> str:
+        return keys.work_folder(job.id) + "input.jsonl"
 
     # ------------------------------------------------------------ ending
 
-    def _hand_over(self, job_id: str, reached: Checkpoint) -> None:
-        """Gives up the lease and sends the rest of the file to the next invocation."""
+    def _change(self, job_id: str, edge: Callable[[Job], Move[Job]]) -> Job | None:
+        """Makes a move, and returns the job; None if it is not being planned any more."""
         while True:
             job = self.ledger.get_job(job_id)
             if job is None or job.state is not JobState.planning:
-                return
+                return None
             # A command may have come in between: then read again.
             with suppress(LostRace):
-                self.commit(transitions.handed_over(job, reached, now=self.clock.now()))
-                return
+                return self.commit(edge(job))
 
     def _conclude(self, job_id: str, lines: int) -> None:
         job = self.ledger.get_job(job_id)
@@ -175,18 +202,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     def _run(self, job_id: str, lines: int, rejection: str = "", *, cancel: bool = False) -> None:
         """planning -> running, and what can go, goes."""
         unsendable = tuple(batch for batch in self.ledger.list_batches(job_id) if not batch.requests)
-        while True:
-            job = self.ledger.get_job(job_id)
-            if job is None or job.state is not JobState.planning:
-                return
-            # A command may have come in between: then read again.
-            with suppress(LostRace):
-                job = self.commit(
-                    transitions.planned(
-                        job, now=self.clock.now(), lines=lines, unsendable=unsendable, rejection=rejection, cancel=cancel
-                    )
-                )
-                break
+        job = self._change(
+            job_id,
+            lambda job: transitions.planned(
+                job, now=self.clock.now(), lines=lines, unsendable=unsendable, rejection=rejection, cancel=cancel
+            ),
+        )
+        if job is None:
+            return
         if job.cancel_requested:
             self.cancel_job(job)
         self.admit(job)
@@ -202,6 +225,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             lines = max(batch.last_line for batch in self.ledger.list_batches(job_id))
             self._run(job_id, lines, reason, cancel=True)
             return
+        self.objects.abandon(self._copy_key(job))
         rejected = transitions.rejected(job, reason, now=self.clock.now())
         self._write_rejection(rejected.after)
         with suppress(LostRace):

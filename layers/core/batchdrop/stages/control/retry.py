@@ -1,0 +1,85 @@
+"""Drop the rows that may work next time into the inbox again, as a job of its own.
+
+A long `failed.jsonl` takes several invocations. The file in the inbox is written by all of them, each going on where S3 has its
+parts; where in `failed.jsonl` that is, a checkpoint in `work/` tells. Two invocations at once write the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from batchdrop.domain import keys
+from batchdrop.domain.errors import ObjectGone
+from batchdrop.domain.records import Job, RowStatus
+from batchdrop.domain.retries import retryable
+from batchdrop.formats.failed_line import read_failure
+from batchdrop.formats.lines import MAX_OUTPUT_LINE_BYTES, read_lines
+from batchdrop.formats.retry_checkpoint import RetryCheckpoint, decode_retry_checkpoint, encode_retry_checkpoint
+from batchdrop.ports import Objects, ResumedWriter
+from batchdrop.reports import sentences
+
+
+class DropAgain(msgspec.Struct, frozen=True, kw_only=True):
+    objects: Objects
+
+    def __call__(self, job: Job, go_on: Callable[[], bool]) -> RetryCheckpoint | str:
+        """A sentence on what became of it, or how far it came before time ran out."""
+        key = keys.retried_input(job.input.key, job.id)
+        try:
+            failed = self.objects.head(keys.outbox_folder(job.input.key, job.id) + "failed.jsonl").ref
+        except ObjectGone:
+            return sentences.NOTHING_TO_RETRY
+        with self.objects.resume(key) as out:
+            if out.complete:
+                return sentences.already_retried(key)
+            start, rest = self._checkpoint(job, out.stored) or (RetryCheckpoint(failed=failed), b"")
+            rows = _Rows(out, start.written)
+            rows.write(rest)
+            reached = self._filter(start, rows, go_on)
+            if reached.offset < reached.failed.size:
+                rest = out.suspend()
+                stored = msgspec.structs.replace(reached, written=out.stored)
+                self.objects.put(keys.retry_checkpoint(job.id), encode_retry_checkpoint(stored, rest))
+                return stored
+            if not reached.rows:
+                out.abort()
+                return sentences.NOTHING_TO_RETRY
+        return sentences.retried(reached.rows, key)
+
+    def _checkpoint(self, job: Job, stored: int) -> tuple[RetryCheckpoint, bytes] | None:
+        """Where to go on. None: at the start, also if the upload that the checkpoint belongs to is gone."""
+        try:
+            checkpoint, rest = decode_retry_checkpoint(self.objects.get(keys.retry_checkpoint(job.id)))
+        except ObjectGone:
+            return None
+        return (checkpoint, rest) if checkpoint.written <= stored else None
+
+    def _filter(self, start: RetryCheckpoint, out: _Rows, go_on: Callable[[], bool]) -> RetryCheckpoint:
+        offset, rows = start.offset, start.rows
+        with self.objects.read(start.failed, offset) as stream:
+            for line in read_lines(stream, start=offset, max_line=MAX_OUTPUT_LINE_BYTES):
+                failure = read_failure(line.data)
+                # A canceled row was never answered and never billed; whoever asks for a retry wants it.
+                if failure.status is RowStatus.canceled or retryable(failure.status, failure.error.type):
+                    out.write(line.data + b"\n")
+                    rows += 1
+                offset = line.end
+                if not go_on():
+                    break
+        return msgspec.structs.replace(start, offset=offset, rows=rows)
+
+
+class _Rows:
+    """Writes what is not stored yet: an invocation that died may have stored more than the checkpoint says."""
+
+    def __init__(self, out: ResumedWriter, written: int) -> None:
+        self._out = out
+        self._known = out.stored - written
+
+    def write(self, data: bytes) -> None:
+        known = min(self._known, len(data))
+        self._known -= known
+        if known < len(data):
+            self._out.write(data[known:])
