@@ -38,6 +38,10 @@ faults: setup ## break small jobs in every way, and search at random for more, f
 	@$(PYTHON) -m tests.faults.aws
 	@$(PYTHON) -m tests.faults.kills
 
+.PHONY: mutants
+mutants: setup ## break each promise in a copy of the code, one at a time; a test must notice: make mutants
+	@$(PYTHON) -m tests.mutants
+
 .PHONY: upgrade
 upgrade: setup ## update a stack of an earlier commit that has open jobs, on this machine: make upgrade FROM=v0.1.0
 	@$(PYTHON) -m tests.upgrade $(FROM)

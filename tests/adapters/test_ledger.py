@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from msgspec.structs import replace
 
 from batchdrop.adapters.dynamodb import DynamoLedger
+from batchdrop.adapters.items import job_key
 from batchdrop.domain import transitions
 from batchdrop.domain.errors import AlreadyExists, LostRace
 from batchdrop.domain.open_work import OpenWork
@@ -18,6 +19,9 @@ from batchdrop.ports import Ledger
 from tests.adapters.records import batch, job
 from tests.fakes import FakeLedger, ManualClock
 from tests.fakes.clock import START
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 NOTHING = Guard()
 
@@ -349,7 +353,8 @@ def test_a_job_that_ran_since_it_was_read_may_have_its_last_batch(ledger: Ledger
 
 def test_a_batch_moves_through_the_open_work(ledger: Ledger, running: Job) -> None:
     def open_work() -> list[str]:
-        return [work.value for work in OpenWork for one in ledger.list_open_batches(work) if one.first_line == 1]
+        kinds = (OpenWork.waiting, OpenWork.admitted, OpenWork.submitting, OpenWork.watched, OpenWork.ended)
+        return [work.value for work in kinds for one in ledger.list_open_batches(work) if one.first_line == 1]
 
     one = batch(1)
     assert open_work() == ["waiting"]
@@ -367,14 +372,50 @@ def test_a_batch_moves_through_the_open_work(ledger: Ledger, running: Job) -> No
     assert open_work() == []
 
 
-def test_a_running_job_is_not_open_work(ledger: Ledger) -> None:
+def test_each_job_has_a_queue_of_its_own(ledger: Ledger) -> None:
+    create(ledger, job())
+    create(ledger, job(id="other"))
+    for line, job_id in ((11, job().id), (1, job().id), (5, "other")):
+        create(ledger, batch(line, job_id=job_id, waiting=True), batches_total=1, batches_waiting=1)
+    assert [one.first_line for one in ledger.list_waiting_batches(job().id, limit=9)] == [1, 11]
+    assert [one.first_line for one in ledger.list_waiting_batches(job().id, limit=1)] == [1]
+    assert [one.first_line for one in ledger.list_waiting_batches("other", limit=9)] == [5]
+    assert list(ledger.list_open_batches(OpenWork.waiting)) == []
+    assert known(ledger, job().id).batches_waiting == 2
+
+
+def test_a_job_comes_into_the_open_work_when_a_batch_of_it_waits(dynamodb: DynamoDBClient, clock: ManualClock) -> None:
+    """Version 0.1.0 kept running jobs out of the index."""
+    ledger = DynamoLedger(dynamodb, "table", clock)
+    create(ledger, job(state=JobState.running))
+    create(ledger, batch(state=BatchState.submitting), batches_total=1)
+    dynamodb.update_item(TableName="table", Key=job_key(job().id), UpdateExpression="REMOVE shelf, due, batches_waiting")
+    assert not list(ledger.list_open_jobs(OpenWork.running))
+    ledger.commit(transitions.released(batch(state=BatchState.submitting), not_before=START))
+    assert list(ledger.list_open_jobs(OpenWork.running)) == [known(ledger, job().id)]
+    assert known(ledger, job().id).batches_waiting == 1
+
+
+def test_an_open_job_stays_where_it_is_when_a_batch_of_it_waits(dynamodb: DynamoDBClient, clock: ManualClock) -> None:
+    ledger = DynamoLedger(dynamodb, "table", clock)
+    create(ledger, job(state=JobState.running, cancel_requested=True))
+    create(ledger, batch(state=BatchState.submitting), batches_total=1)
+    ledger.commit(transitions.released(batch(state=BatchState.submitting), not_before=START))
+    assert not list(ledger.list_open_jobs(OpenWork.running))
+    assert len(list(ledger.list_open_jobs(OpenWork.canceling))) == 1
+
+
+def test_a_job_is_open_work_until_it_has_ended(ledger: Ledger) -> None:
     opened = create(ledger, job())
     assert list(ledger.list_open_jobs(OpenWork.planning)) == [opened]
     held = move(ledger, opened, replace(opened, state=JobState.held))
     assert list(ledger.list_open_jobs(OpenWork.planning)) == []
     assert list(ledger.list_open_jobs(OpenWork.held)) == [held]
-    move(ledger, held, replace(held, state=JobState.running))
+    resumed = move(ledger, held, replace(held, state=JobState.running))
     assert list(ledger.list_open_jobs(OpenWork.held)) == []
+    assert list(ledger.list_open_jobs(OpenWork.running)) == [resumed]
+    move(ledger, resumed, replace(resumed, state=JobState.done))
+    assert not [work for work in OpenWork for _ in ledger.list_open_jobs(work)]
 
 
 def test_waiting_batches_come_by_priority_then_tag(ledger: Ledger) -> None:

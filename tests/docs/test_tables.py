@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from batchdrop.domain.errors import Refused
-from batchdrop.domain.open_work import OpenWork
+from batchdrop.domain.open_work import OpenWork, waiting_in
 from batchdrop.domain.records import Streak
 from batchdrop.domain.refusals import Cause
 from batchdrop.domain.transitions import BATCH_EDGES, JOB_EDGES
@@ -56,7 +56,7 @@ def test_transitions() -> None:
 def test_open_work() -> None:
     told = {_bare(row[0]) for row in table_rows(section(_ARCHITECTURE, "The table"))}
     assert {work.value for work in OpenWork} <= told
-    assert told - {work.value for work in OpenWork} == {"JOB#<job id>", "API#<batch id>", "ADMISSION"}
+    assert told - {work.value for work in OpenWork} == {"JOB#<job id>", "API#<batch id>", "ADMISSION", waiting_in("<job id>")}
 
 
 def test_functions() -> None:

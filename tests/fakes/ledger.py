@@ -9,12 +9,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from batchdrop.domain.errors import AlreadyExists, LostRace
-from batchdrop.domain.open_work import OpenWork, place_of_batch, place_of_job
+from batchdrop.domain.open_work import OpenWork, place_of_batch, place_of_job, waiting_in
 from batchdrop.domain.records import Admission, Batch, Counters, Job
 from batchdrop.domain.transitions import Guard, Move, Progress
 from tests.fakes.hooks import Hooks, calling, hooked
 
-_COUNTED = ("counts", "batches_total", "batches_ended", "batches_collected", "splits", "releases", "batches_incomplete")
+_COUNTED = ("counts", *(name for name in Counters.__struct_fields__ if name not in ("rows", "queued")))
 
 
 class FakeLedger:
@@ -48,16 +48,23 @@ class FakeLedger:
 
     @hooked
     def list_open_batches(self, work: OpenWork, *, limit: int | None = None) -> Iterator[Batch]:
+        return self._batches_on(work, limit)
+
+    @hooked
+    def list_waiting_batches(self, job_id: str, *, limit: int) -> Iterator[Batch]:
+        return self._batches_on(waiting_in(job_id), limit)
+
+    def _batches_on(self, shelf: str, limit: int | None) -> Iterator[Batch]:
         found = [
             (place.due, key, batch)
             for key, batch in self.stored.items()
-            if (place := place_of_batch(batch)) and place.work is work
+            if (place := place_of_batch(batch)) and place.shelf == shelf
         ]
         return iter([batch for _, _, batch in sorted(found, key=lambda one: one[:2])][:limit])
 
     @hooked
     def list_open_jobs(self, work: OpenWork, *, limit: int | None = None) -> Iterator[Job]:
-        found = [(place.due, job.id, job) for job in self.jobs.values() if (place := place_of_job(job)) and place.work is work]
+        found = [(place.due, job.id, job) for job in self.jobs.values() if (place := place_of_job(job)) and place.shelf == work]
         return iter([job for _, _, job in sorted(found, key=lambda one: one[:2])][:limit])
 
     @hooked

@@ -77,6 +77,6 @@ class LateLedger(FakeLedger):
             while len(entries) > 1 and entries[1][0] <= now:
                 del entries[0]
             arrives, place, record = entries[0]
-            if arrives <= now and place is not None and place.work is work:
+            if arrives <= now and place is not None and place.shelf == work:
                 found.append((place.due, str(key), record))
         return [record for _, _, record in sorted(found, key=lambda one: one[:2])]

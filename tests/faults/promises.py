@@ -105,10 +105,10 @@ def all_ended(stack: Stack) -> Iterator[str]:
         elif (shown := stack.document("status.json", job)["state"]) != job.state:
             yield f"status.json says {shown} of a job that is {job.state}"
         if place := place_of_job(job):
-            yield f"job {job.id} is still listed as {place.work}"
+            yield f"job {job.id} is still listed as {place.shelf}"
         for batch in stack.batches(job):
             if place := place_of_batch(batch):
-                yield f"batch {batch.name} of {job.id} is still listed as {place.work}"
+                yield f"batch {batch.name} of {job.id} is still listed as {place.shelf}"
     yield from (f"a message is left: {sent.message}" for sent in stack.queues.waiting)
     if queued := stack.ledger.get_admission().queued:
         yield f"{queued} requests still count as queued"

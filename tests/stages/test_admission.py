@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from batchdrop.domain.messages import Queue
-from tests.stack import Stack, row, rows
+from tests.stack import Killed, Stack, row, rows
 from tests.stages.harm import fail, minutes, refused
 
 BLOCKING = {
@@ -106,6 +107,46 @@ def test_small_jobs_do_not_starve_a_huge_one() -> None:
     started = stack.claude.created_at(stack.claude.ids[order_of_creates(stack).index("w")])
     dropped = next(job.created_at for job in stack.jobs() if "whole" in job.input.key)
     assert 60 <= (started - dropped).total_seconds() / 60 <= 75
+
+
+def test_a_job_that_nobody_can_finish_planning_does_not_keep_others_from_the_api() -> None:
+    stack = Stack(max_requests=1)
+
+    def die_at_the_end(name: str) -> None:
+        if name == "ledger.commit.planned":
+            raise Killed
+
+    stack.hooks.before = die_at_the_end
+    stack.drop("inbox/stuck.jsonl", rows(1200))
+    assert stack.job().state == "planning"
+    stack.clock.advance(60)  # later than the start tag of any of its batches
+    stack.hooks.clear()
+    stack.drop("inbox/quick.jsonl", rows(1))
+    minutes(stack, 1)
+    assert order_of_creates(stack) == "q"
+
+
+def test_a_batch_that_must_wait_longer_keeps_no_other_job_from_the_api() -> None:
+    stack = Stack(max_requests=1, per_tick=1000)
+    stack.switch.text = "pause"
+    stack.drop("inbox/refused.jsonl", rows(300))
+    stack.switch.text = "run"
+    for key, batch in stack.ledger.stored.items():
+        stack.ledger.stored[key] = replace(batch, not_before=stack.clock.now() + timedelta(days=1))
+    stack.drop("inbox/quick.jsonl", rows(1))
+    minutes(stack, 1)
+    assert order_of_creates(stack) == "q"
+
+
+def test_a_small_file_does_not_wait_for_a_tick_behind_a_job_with_its_turn_later() -> None:
+    stack = Stack(max_requests=100, queue_limit=150)
+    stack.claude.seconds = 3600
+    stack.drop("inbox/huge.jsonl", rows(1000))
+    stack.pump()
+    stack.clock.advance(1)
+    stack.drop("inbox/small.jsonl", rows(3))
+    stack.pump()
+    assert order_of_creates(stack) == "hs"
 
 
 def test_a_batch_larger_than_a_lowered_limit_goes_alone() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchdrop.domain.open_work import OpenWork, instant, place_of_batch, place_of_job
+from batchdrop.domain.open_work import OpenWork, instant, place_of_batch, place_of_job, waiting_in
 from batchdrop.domain.records import BatchState, JobState
 from tests.adapters.records import batch, job
 
@@ -41,7 +41,7 @@ def test_instants_are_utc_and_lose_nothing(moment: datetime, hours: int) -> None
         ({"state": JobState.planning, "lease_until": LATER}, (OpenWork.planning, TEXT)),
         ({"state": JobState.held, "updated_at": LATER}, (OpenWork.held, TEXT)),
         ({"state": JobState.finishing, "updated_at": LATER}, (OpenWork.finishing, TEXT)),
-        ({"state": JobState.running}, None),
+        ({"state": JobState.running, "priority": 3, "created_at": LATER}, (OpenWork.running, f"3|{TEXT}")),
         ({"state": JobState.running, "cancel_requested": True, "updated_at": LATER}, (OpenWork.canceling, TEXT)),
         ({"state": JobState.done}, None),
         ({"state": JobState.rejected}, None),
@@ -55,6 +55,7 @@ def test_jobs(fields: dict[str, Any], expected: tuple[OpenWork, str] | None) -> 
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
+        ({"state": BatchState.ready, "priority": 3, "waiting": True}, (waiting_in(batch().job_id), f"3|{TAG}")),
         ({"state": BatchState.ready, "priority": 3}, (OpenWork.waiting, f"3|{TAG}")),
         ({"state": BatchState.ready, "admitted_at": LATER}, (OpenWork.admitted, TEXT)),
         ({"state": BatchState.ready, "admitted_at": LATER, "message_sent_at": LATEST}, (OpenWork.admitted, LATEST_TEXT)),

@@ -53,6 +53,7 @@ def _counters(job: Job, batches: Sequence[Batch]) -> Iterator[tuple[str, str]]:
     expected = {
         **asdict(replace(rows, total=sum(batch.requests + batch.invalid for batch in batches if batch.attempt == 1))),
         "batches_total": len(batches),
+        "batches_waiting": sum(batch.waiting for batch in batches),
         "batches_ended": sum(batch.state in (BatchState.ended, BatchState.collected) for batch in batches),
         "batches_collected": sum(batch.state is BatchState.collected for batch in batches),
     }

@@ -147,6 +147,9 @@ class Ledger(Protocol):
     def list_open_batches(self, work: OpenWork, *, limit: int | None = None) -> Iterator[Batch]:
         """Batches that are this kind of open work, in its order, a page at a time, eventually consistent."""
 
+    def list_waiting_batches(self, job_id: str, *, limit: int) -> Iterator[Batch]:
+        """Batches of a job that are to be admitted, by priority, then tag, a page at a time, eventually consistent."""
+
     def list_open_jobs(self, work: OpenWork, *, limit: int | None = None) -> Iterator[Job]:
         """Jobs that are this kind of open work, in its order, a page at a time, eventually consistent."""
 

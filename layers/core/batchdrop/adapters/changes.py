@@ -66,6 +66,11 @@ class Change:
             else:
                 self._removes.append(self._name(name))
 
+    def provide(self, item: Item) -> None:
+        """Sets what the stored item lacks of these."""
+        for name, value in item.items():
+            self._sets.append(f"{self._name(name)} = if_not_exists({self._name(name)}, {self._value(value)})")
+
     def put(self, item: Item) -> None:
         self._whole = ("Put", {"Item": item})
 

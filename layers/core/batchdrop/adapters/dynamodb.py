@@ -29,7 +29,7 @@ from batchdrop.adapters.items import (
 )
 from batchdrop.adapters.transaction import Transaction
 from batchdrop.domain.errors import AlreadyExists, LostRace, Throttled
-from batchdrop.domain.open_work import OpenWork
+from batchdrop.domain.open_work import OpenWork, waiting_in
 from batchdrop.domain.records import Admission, Batch, Job, Record
 from batchdrop.domain.transitions import Move
 from batchdrop.ports import Clock
@@ -76,6 +76,9 @@ class DynamoLedger:
 
     def list_open_batches(self, work: OpenWork, *, limit: int | None = None) -> Iterator[Batch]:
         return self._list_open(work, Batch, limit)
+
+    def list_waiting_batches(self, job_id: str, *, limit: int) -> Iterator[Batch]:
+        return self._list_open(waiting_in(job_id), Batch, limit)
 
     def list_open_jobs(self, work: OpenWork, *, limit: int | None = None) -> Iterator[Job]:
         return self._list_open(work, Job, limit)
@@ -137,12 +140,12 @@ class DynamoLedger:
         with throttling():
             return self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
 
-    def _list_open[R: Record](self, work: OpenWork, kind: type[R], limit: int | None) -> Iterator[R]:
+    def _list_open[R: Record](self, shelf: str, kind: type[R], limit: int | None) -> Iterator[R]:
         question: QueryInputTypeDef = {
             "TableName": self._table,
             "IndexName": INDEX,
             "KeyConditionExpression": "shelf = :shelf",
-            "ExpressionAttributeValues": {":shelf": {"S": str(work)}},
+            "ExpressionAttributeValues": {":shelf": {"S": shelf}},
         }
         return self._query(question, kind, limit)
 

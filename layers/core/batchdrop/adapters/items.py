@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from batchdrop.domain.open_work import instant, place_of_batch, place_of_job
+from batchdrop.domain.open_work import Place, instant, place_of_batch, place_of_job
 from batchdrop.domain.records import Admission, Batch, Counters, Counts, Job, Record
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ type Item = dict[str, AttributeValueTypeDef]
 INDEX = "open"
 JOB_SORT = "JOB"
 BATCH_PREFIX = "BATCH#"
-# Counters are written by addition only.
-BATCH_COUNTERS = ("batches_total", "batches_ended", "batches_collected", "splits", "releases", "batches_incomplete")
+# Counters are written by addition only. Those of rows are stored one by one, and `queued` is the admission record's.
+BATCH_COUNTERS = tuple(name for name in Counters.__struct_fields__ if name not in ("rows", "queued"))
 JOB_COUNTERS = (*Counts.__struct_fields__, *BATCH_COUNTERS)
 ADMISSION_COUNTERS = ("queued",)
 
@@ -52,11 +52,11 @@ def admission_key() -> Item:
 
 
 def job_item(job: Job) -> Item:
-    return fields_of(job) | _open_work(place_of_job(job)) | job_key(job.id)
+    return fields_of(job) | open_work_keys(place_of_job(job)) | job_key(job.id)
 
 
 def batch_item(batch: Batch) -> Item:
-    return fields_of(batch) | _open_work(place_of_batch(batch)) | batch_key(batch.job_id, batch.name)
+    return fields_of(batch) | open_work_keys(place_of_batch(batch)) | batch_key(batch.job_id, batch.name)
 
 
 def claim_item(api_id: str, batch: Batch) -> Item:
@@ -65,6 +65,11 @@ def claim_item(api_id: str, batch: Batch) -> Item:
 
 def admission_item(admission: Admission) -> Item:
     return fields_of(admission) | admission_key()
+
+
+def open_work_keys(place: Place | None) -> Item:
+    """Of the sparse index; none for what is no open work."""
+    return {} if place is None else {"shelf": {"S": str(place.shelf)}, "due": {"S": place.due}}
 
 
 def fields_of(record: Record) -> Item:
@@ -136,7 +141,3 @@ def _values(fields: Mapping[str, object]) -> Item:
 
 def _key(partition: str, sort: str) -> Item:
     return {"pk": {"S": partition}, "sk": {"S": sort}}
-
-
-def _open_work(place: tuple[str, str] | None) -> Item:
-    return {} if place is None else {"shelf": {"S": str(place[0])}, "due": {"S": place[1]}}

@@ -24,8 +24,10 @@ from batchdrop.adapters.items import (
     counted,
     job_item,
     job_key,
+    open_work_keys,
 )
-from batchdrop.domain.records import Admission, Batch, Job
+from batchdrop.domain.open_work import place_of_job_behind
+from batchdrop.domain.records import Admission, Batch, Job, JobState
 from batchdrop.domain.transitions import Guard, Move
 
 
@@ -38,6 +40,7 @@ class Transaction:
 
     def entries(self, move: Move[Any]) -> list[Action]:
         """The entry of the record itself comes first."""
+        of_running: Batch | None = None
         for part in (move, *move.also):
             match part.after:
                 case Batch() as batch:
@@ -50,6 +53,11 @@ class Transaction:
                     self._write_admission(part.before or Admission(), admission)
                     continue
             self._count(job_id, part)
+            if isinstance(part.after, Batch) and (part.counters.batches_waiting > 0 or part.guard.job_state is JobState.running):
+                of_running = part.after
+        # A job that is written in the same transaction gets its place with it.
+        if of_running is not None and not any(isinstance(part.after, Job) for part in (move, *move.also)):
+            self._place_job(of_running)
         return [change.action() for change in self._changes]
 
     # ---------------------------------------------------------------- the records
@@ -107,6 +115,10 @@ class Transaction:
                 change.add(name, amount)
         if part.counters.queued or guard.queue_limit is not None:
             self._limit_queue(part.counters.queued, guard.queue_limit)
+
+    def _place_job(self, behind: Batch) -> None:
+        """Version 0.1.0 kept no running job in the index: when a batch of it waits, it has to be found there."""
+        self._change_of_job(behind.job_id).provide(open_work_keys(place_of_job_behind(behind)))
 
     def _limit_queue(self, requests: int, limit: int | None) -> None:
         change = self._change_of_admission()

@@ -1,6 +1,6 @@
 """Which kind of open work a record is, and its order there: the two keys of the table's sparse index.
 
-A record that is no open work waits for nobody: a running job (its batches carry it), a collected batch, a job that has ended.
+A record that is no open work waits for nobody: a collected batch, a job that has ended.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ class OpenWork(StrEnum):
     """jobs, by lease_until (else updated_at)"""
     held = "held"
     """jobs, by updated_at"""
+    running = "running"
+    """jobs that nobody has asked to cancel, by priority, then created_at: those whose batches may be admitted"""
     canceling = "canceling"
     """running jobs that were asked to cancel, by updated_at"""
     finishing = "finishing"
     """jobs, by updated_at"""
     waiting = "waiting"
-    """ready batches without admitted_at, by priority, then tag"""
+    """ready batches that version 0.1.0 left without admitted_at, by priority, then tag. Now those of each job have a partition of
+    their own (`waiting_in`), so that a job that cannot be admitted hides no other"""
     admitted = "admitted"
     """ready batches with admitted_at, by message_sent_at (else admitted_at)"""
     submitting = "submitting"
@@ -38,10 +41,15 @@ class OpenWork(StrEnum):
 
 
 class Place(NamedTuple):
-    """The partition key and the sort key of the sparse index (stored as `shelf` and `due`)."""
+    """The partition key and the sort key of the sparse index. A partition is a kind of open work, or `waiting_in` a job."""
 
-    work: OpenWork
+    shelf: str
     due: str
+
+
+def waiting_in(job_id: str) -> str:
+    """The partition of a job's waiting batches, by priority, then tag."""
+    return f"{OpenWork.waiting}#{job_id}"
 
 
 def instant(moment: datetime) -> str:
@@ -57,17 +65,25 @@ def place_of_job(job: Job) -> Place | None:
             return Place(OpenWork.held, instant(job.updated_at))
         case JobState.running if job.cancel_requested:
             return Place(OpenWork.canceling, instant(job.updated_at))
+        case JobState.running:
+            return Place(OpenWork.running, f"{job.priority}|{instant(job.created_at)}")
         case JobState.finishing:
             return Place(OpenWork.finishing, instant(job.updated_at))
         case _:
             return None
 
 
+def place_of_job_behind(batch: Batch) -> Place:
+    """Where a running job belongs whose record is not at hand: its batch has its priority, and no earlier time."""
+    return Place(OpenWork.running, f"{batch.priority}|{instant(batch.start_tag)}")
+
+
 def place_of_batch(batch: Batch) -> Place | None:
     """A missing time falls back to the batch's tag, which it always has: an odd record is looked at, never lost."""
     match batch.state:
         case BatchState.ready if batch.admitted_at is None:
-            return Place(OpenWork.waiting, f"{batch.priority}|{instant(batch.start_tag)}")
+            shelf = waiting_in(batch.job_id) if batch.waiting else OpenWork.waiting
+            return Place(shelf, f"{batch.priority}|{instant(batch.start_tag)}")
         case BatchState.ready:
             return Place(OpenWork.admitted, instant(batch.message_sent_at or batch.admitted_at or batch.start_tag))
         case BatchState.submitting:

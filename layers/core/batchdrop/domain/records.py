@@ -114,6 +114,7 @@ class Counters(Record, frozen=True, kw_only=True):
 
     rows: Counts = Counts()
     batches_total: int = 0
+    batches_waiting: int = 0
     batches_ended: int = 0
     batches_collected: int = 0
     splits: int = 0
@@ -246,6 +247,8 @@ class Job(Record, frozen=True, kw_only=True):
     counts: Counts = Counts()
     """Stored flat, as the fields of the job itself."""
     batches_total: int = 0
+    batches_waiting: int = 0
+    """Batches to be admitted (`Batch.waiting`)."""
     batches_ended: int = 0
     batches_collected: int = 0
     splits: int = 0
@@ -279,6 +282,8 @@ class Batch(Record, frozen=True, kw_only=True):
     priority: int = 5
     start_tag: datetime = msgspec.field(name="tag")
     """Fair-queueing start tag: waiting batches are admitted in order of priority, then tag."""
+    waiting: bool = False
+    """To be admitted, and counted in its job's `batches_waiting`. False in a waiting batch that version 0.1.0 left."""
     admitted_at: datetime | None = None
     """Capacity is reserved and a submit message was sent; None while waiting."""
     not_before: datetime | None = None

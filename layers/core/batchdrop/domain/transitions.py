@@ -296,11 +296,15 @@ def _next_step(job: Job) -> Message:
 @_batch_edge(to=(BatchState.ready, BatchState.ended))
 def added(batch: Batch) -> Move[Batch]:
     """Cut from a file. A batch without a request is `ended` from the start; `plan` sends its message once the job runs."""
+    waits = batch.state is BatchState.ready
     return Move(
         None,
-        batch,
+        replace(batch, waiting=waits),
         counters=Counters(
-            rows=Counts(total=batch.requests + batch.invalid), batches_total=1, batches_ended=int(batch.state is BatchState.ended)
+            rows=Counts(total=batch.requests + batch.invalid),
+            batches_total=1,
+            batches_waiting=int(waits),
+            batches_ended=int(not waits),
         ),
     )
 
@@ -310,8 +314,8 @@ def admitted(batch: Batch, *, now: datetime, queue_limit: int, tried: Move[Job] 
     """Takes capacity, and goes to `submit`. `tried`: the move of a job that waits, of which no other batch goes now."""
     return Move(
         batch,
-        replace(batch, admitted_at=now, message_sent_at=now, repairs=0),
-        counters=Counters(queued=batch.requests),
+        replace(batch, waiting=False, admitted_at=now, message_sent_at=now, repairs=0),
+        counters=Counters(queued=batch.requests, batches_waiting=-int(batch.waiting)),
         guard=Guard(job_state=JobState.running, queue_limit=queue_limit),
         also=() if tried is None else (tried,),
         messages=(_submit(batch),),
@@ -321,7 +325,11 @@ def admitted(batch: Batch, *, now: datetime, queue_limit: int, tried: Move[Job] 
 @_batch_edge(BatchState.ready)
 def put_back(batch: Batch) -> Move[Batch]:
     """Admitted, but by now it may not be sent: it waits again."""
-    return Move(batch, replace(batch, admitted_at=None, message_sent_at=None), counters=Counters(queued=-batch.requests))
+    return Move(
+        batch,
+        replace(batch, waiting=True, admitted_at=None, message_sent_at=None),
+        counters=Counters(queued=-batch.requests, batches_waiting=1),
+    )
 
 
 @_batch_edge(BatchState.ready, to=(BatchState.submitting,))
@@ -381,7 +389,7 @@ def refused(batch: Batch, *, not_before: datetime | None = None, refused_as: tup
     after = replace(_waiting(batch), refusals=batch.refusals + 1, refused_as=refused_as or batch.refused_as)
     if not_before is not None:
         after = replace(after, not_before=not_before)
-    return Move(batch, after, counters=Counters(queued=-batch.requests))
+    return Move(batch, after, counters=Counters(queued=-batch.requests, batches_waiting=1))
 
 
 @_batch_edge(BatchState.submitting, to=(BatchState.ready,))
@@ -393,7 +401,7 @@ def released(batch: Batch, *, not_before: datetime) -> Move[Batch]:
         releases=batch.releases + 1,
         not_before=not_before,
     )
-    return Move(batch, after, counters=Counters(queued=-batch.requests, releases=1))
+    return Move(batch, after, counters=Counters(queued=-batch.requests, batches_waiting=1, releases=1))
 
 
 class Half(NamedTuple):
@@ -436,7 +444,7 @@ def split(batch: Batch, half: Half, refused_as: tuple[RefusedAs, ...]) -> Move[B
         batch,
         first,
         # No row is new: only the batch is.
-        counters=Counters(queued=-batch.requests, batches_total=1, splits=1),
+        counters=Counters(queued=-batch.requests, batches_total=1, batches_waiting=2, splits=1),
         also=(Move(None, rest),),
     )
 
@@ -447,8 +455,17 @@ def unsent(batch: Batch, why: Unsent, *, now: datetime) -> Move[Batch]:
     took_capacity = batch.state is BatchState.submitting or batch.admitted_at is not None
     return Move(
         batch,
-        replace(batch, state=BatchState.ended, unsent=why, ended_at=now, message_sent_at=now, admitted_at=None, repairs=0),
-        counters=Counters(batches_ended=1, queued=-batch.requests if took_capacity else 0),
+        replace(
+            batch,
+            state=BatchState.ended,
+            unsent=why,
+            ended_at=now,
+            message_sent_at=now,
+            waiting=False,
+            admitted_at=None,
+            repairs=0,
+        ),
+        counters=Counters(batches_ended=1, batches_waiting=-int(batch.waiting), queued=-batch.requests if took_capacity else 0),
         messages=(_collect(batch),),
     )
 
@@ -578,7 +595,7 @@ def collected(batch: Batch, job: Job, rows: Collected, *, now: datetime) -> Move
         follow_up = _follow_up(batch, job, rows.retry, rows.retry_body_bytes)
         return replace(
             move,
-            counters=replace(counters, batches_total=1),
+            counters=replace(counters, batches_total=1, batches_waiting=1),
             # Nothing new is opened for a job that is being canceled.
             guard=Guard(job_state=JobState.running),
             also=(Move(None, follow_up),),
@@ -610,6 +627,7 @@ def _follow_up(batch: Batch, job: Job, retry: Part, body_bytes: int) -> Batch:
         requests=retry.lines,
         prefixes=(),
         body_bytes=body_bytes,
+        waiting=True,
         priority=batch.priority,
         # It keeps its place: rows that failed at Anthropic's side do not queue up again behind later files.
         start_tag=batch.start_tag,
@@ -620,6 +638,7 @@ def _waiting(batch: Batch) -> Batch:
     return replace(
         batch,
         state=BatchState.ready,
+        waiting=True,
         admitted_at=None,
         message_sent_at=None,
         intent_at=None,

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
+from itertools import islice
 
 import msgspec
 
 from batchdrop.domain import refusals, transitions
 from batchdrop.domain.admission import AdmissionLimits, Capacity, Fit, for_a_probe, is_due, is_waiting
 from batchdrop.domain.errors import LostRace
-from batchdrop.domain.open_work import OpenWork
 from batchdrop.domain.records import Batch, Job, JobState
 from batchdrop.domain.transitions import Move
 from batchdrop.jobs.commit import Commit
+from batchdrop.jobs.waiting import waiting_batches
 from batchdrop.ports import Clock, Ledger, Switch, SwitchState
 
-# How many waiting batches one tick looks at. Those beyond wait for the next tick; it bounds time and memory.
-_LOOK_AT = 1000
+# How many waiting batches one tick looks at. Those beyond wait for the next tick; it bounds time.
+_LOOK_AT = 5000
 
 
 class Admit(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,10 +35,11 @@ class Admit(msgspec.Struct, frozen=True, kw_only=True):
         Returns the number of batches.
         """
         if job is None:
-            return self._admit(self.ledger.list_open_batches(OpenWork.waiting, limit=_LOOK_AT))
-        first = next(iter(self.ledger.list_open_batches(OpenWork.waiting, limit=1)), None)
+            return self._admit(islice(waiting_batches(self.ledger), _LOOK_AT))
+        first = next((batch for batch in waiting_batches(self.ledger) if batch.job_id != job.id), None)
         if first is not None and (first.priority, first.start_tag) < (job.priority, job.created_at):
             return 0
+        # Not from the index: what has just been stored may not be in it yet.
         return self._admit(filter(is_waiting, self.ledger.list_batches(job.id)))
 
     def _admit(self, waiting: Iterable[Batch]) -> int:

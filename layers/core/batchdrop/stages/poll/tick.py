@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from datetime import datetime
+from itertools import islice
 
 import msgspec
 
@@ -20,6 +21,7 @@ from batchdrop.jobs.admit import Admit
 from batchdrop.jobs.cancel import CancelBatch, CancelJob
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.publish import Publish
+from batchdrop.jobs.waiting import waiting_jobs
 from batchdrop.ports import Clock, Ledger, Metrics, Switch, SwitchState
 from batchdrop.reports import sentences
 from batchdrop.stages.poll.repair import Repair
@@ -126,13 +128,8 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
             self.commit(transitions.noticed(admission, notice))
         except LostRace:
             return
-        told: set[str] = set()
-        for batch in self.ledger.list_open_batches(OpenWork.waiting):
-            if len(told) >= _TOLD:
-                return
-            if batch.job_id not in told:
-                told.add(batch.job_id)
-                self.publish(batch.job_id)
+        for job in islice(waiting_jobs(self.ledger), _TOLD):
+            self.publish(job.id)
 
     def _notice(self, admission: Admission) -> str:
         match self.switch.state():

@@ -1,0 +1,1 @@
+"""Deliberate breakages of the promises, one at a time: for each there is a test that notices."""
