@@ -15,8 +15,10 @@ from botocore.exceptions import (
 )
 
 from batchdrop.adapters.s3 import S3Objects
-from batchdrop.domain.errors import Incomplete, ObjectGone, Throttled
+from batchdrop.domain.errors import Forbidden, Incomplete, ObjectGone, Throttled
 from batchdrop.domain.records import ObjectRef
+from batchdrop.ports import ObjectInfo
+from tests.fakes.clock import START
 
 CONTENT = bytes(range(256)) * 8
 
@@ -119,16 +121,48 @@ def test_connections_that_bring_nothing_come_to_an_end() -> None:
         (refusal(404, "NoSuchVersion"), ObjectGone),
         (refusal(503, "SlowDown"), Throttled),
         (refusal(500, "InternalError"), Throttled),
-        (refusal(403, "AccessDenied"), ClientError),
+        (refusal(403, "AccessDenied"), Forbidden),
+        (refusal(403, "InvalidObjectState"), Forbidden),
+        (refusal(400, "KMS.DisabledException"), Forbidden),
+        (refusal(400, "ExpiredToken"), ClientError),
+        (refusal(403, "RequestTimeTooSkewed"), ClientError),
         (EndpointConnectionError(endpoint_url="here"), Throttled),
     ],
-    ids=["changed", "gone", "slow down", "internal error", "denied", "no connection"],
+    ids=["changed", "gone", "slow down", "internal error", "denied", "archived", "no key", "expired", "skewed", "no connection"],
 )
 def test_a_reopening_that_is_refused(refused: Exception, expected: type[Exception]) -> None:
     s3 = FakeS3(300, ConnectionResetError())
     s3.refuse = refused
     with pytest.raises(expected):
         read(s3)
+
+
+class FakeHead:
+    def __init__(self, answer: dict[str, Any] | ClientError) -> None:
+        self._answer = answer
+
+    def head_object(self, **_: Any) -> dict[str, Any]:
+        if isinstance(self._answer, ClientError):
+            raise self._answer
+        return self._answer
+
+
+def head(answer: dict[str, Any] | ClientError) -> ObjectInfo:
+    return S3Objects(cast("Any", FakeHead(answer)), "bucket").head("inbox/a.jsonl")
+
+
+def test_a_head_names_storage_class_and_key() -> None:
+    usual = {"ETag": '"e"', "ContentLength": 1, "LastModified": START, "Metadata": {}}
+    assert (head(usual).storage_class, head(usual).kms_key) == ("", "")
+    special = head(usual | {"StorageClass": "GLACIER", "SSEKMSKeyId": "arn:aws:kms:eu-central-1:111122223333:key/k"})
+    assert (special.storage_class, special.kms_key) == ("GLACIER", "arn:aws:kms:eu-central-1:111122223333:key/k")
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_a_head_that_is_refused_has_no_words(status: int) -> None:
+    with pytest.raises(Forbidden) as caught:
+        head(refusal(status, str(status)))
+    assert caught.value.code == str(status)
 
 
 class ConflictedS3:

@@ -9,7 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self
 
-from batchdrop.domain.errors import Incomplete, ObjectGone
+from msgspec.structs import replace
+
+from batchdrop.domain.errors import Forbidden, Incomplete, ObjectGone
 from batchdrop.domain.records import ObjectRef
 from batchdrop.ports import ObjectInfo
 from tests.fakes.clock import ManualClock
@@ -30,6 +32,14 @@ class _Version(NamedTuple):
         return hashlib.md5(self.body or b"", usedforsecurity=False).hexdigest()
 
 
+class _Refusal(NamedTuple):
+    code: str
+    head: bool
+    when: Callable[[], bool]
+    storage_class: str
+    kms_key: str
+
+
 class FakeObjects:
     name = "objects"
 
@@ -43,6 +53,7 @@ class FakeObjects:
         self.uploads: dict[str, dict[int, bytes]] = {}
         """What `resume` and `join` have begun and not ended, by key: the parts that the bucket holds."""
         self.part_bytes = 1 << 20
+        self._refusals: dict[str, _Refusal] = {}
 
     # ---------------------------------------------------------------- what a test does and sees
 
@@ -54,6 +65,19 @@ class FakeObjects:
     def purge(self, key: str) -> None:
         """Deletes an object for good, with all its versions."""
         self._versions.pop(key, None)
+
+    def forbid(
+        self,
+        key: str,
+        code: str = "AccessDenied",
+        *,
+        head: bool = False,
+        when: Callable[[], bool] = lambda: True,
+        storage_class: str = "",
+        kms_key: str = "",
+    ) -> None:
+        """S3 does not hand the object out, `when` that is so: from some time on, or to one reader. `head`: nor answers a HEAD."""
+        self._refusals[key] = _Refusal(code, head, when, storage_class, kms_key)
 
     def keys(self, prefix: str = "") -> list[str]:
         return sorted(key for key, versions in self._versions.items() if key.startswith(prefix) and versions[-1].body is not None)
@@ -73,6 +97,9 @@ class FakeObjects:
 
     @hooked
     def head(self, key: str, version_id: str | None = None) -> ObjectInfo:
+        refusal = self._refusals.get(key)
+        if refusal is not None and refusal.head and refusal.when():
+            raise Forbidden(key, code="403")
         return self._info(key, self._find(key, version_id))
 
     @hooked
@@ -81,6 +108,7 @@ class FakeObjects:
 
     @hooked
     def get(self, key: str) -> bytes:
+        self._hand_out(key)
         return self.body(key)
 
     @hooked
@@ -93,6 +121,7 @@ class FakeObjects:
 
     @hooked
     def get_file(self, key: str, path: Path) -> None:
+        self._hand_out(key)
         path.write_bytes(self.body(key))
 
     @hooked
@@ -164,11 +193,17 @@ class FakeObjects:
         if end is not None and end <= start:
             return b""
         version = self._find(ref.key, ref.version_id)
+        self._hand_out(ref.key)
         if ref.bucket != self.bucket or (ref.etag and ref.etag != version.etag) or version.body is None:
             raise ObjectGone(ref.key)
         if end is not None and end > len(version.body):
             raise Incomplete(f"{ref.key} ends at byte {len(version.body)}, not at {end}")
         return version.body[start:end]
+
+    def _hand_out(self, key: str) -> None:
+        refusal = self._refusals.get(key)
+        if refusal is not None and refusal.when():
+            raise Forbidden(key, code=refusal.code)
 
     def _add(self, key: str, body: bytes | None, content_type: str, metadata: dict[str, str]) -> None:
         self._written += 1
@@ -187,7 +222,9 @@ class FakeObjects:
     def _info(self, key: str, version: _Version) -> ObjectInfo:
         size = len(version.body or b"")
         ref = ObjectRef(bucket=self.bucket, key=key, version_id=version.id, etag=version.etag, size=size)
-        return ObjectInfo(ref=ref, written_at=version.written_at, metadata=version.metadata)
+        info = ObjectInfo(ref=ref, written_at=version.written_at, metadata=version.metadata)
+        refusal = self._refusals.get(key)
+        return replace(info, storage_class=refusal.storage_class, kms_key=refusal.kms_key) if refusal else info
 
 
 class FakeWriter:

@@ -43,6 +43,10 @@ class ObjectInfo(Record, frozen=True, kw_only=True):
     written_at: datetime
     metadata: dict[str, str] = msgspec.field(default_factory=dict)
     """User metadata, keys in lower case."""
+    storage_class: str = ""
+    """As S3 names it; empty for STANDARD."""
+    kms_key: str = ""
+    """ARN of the KMS key that it is encrypted with, if it is."""
 
 
 class ObjectWriter(Protocol):
@@ -85,16 +89,17 @@ class Objects(Protocol):
     """The bucket."""
 
     def head(self, key: str, version_id: str | None = None) -> ObjectInfo:
-        """Raises ObjectGone."""
+        """Raises ObjectGone, Forbidden."""
 
     def read(self, ref: ObjectRef, start: int = 0, end: int | None = None) -> AbstractContextManager[BinaryIO]:
         """Bytes [start, end) of that very version. A broken connection is resumed with `Range` and `If-Match`.
 
-        The reader is a plain binary stream (`read(n)`, `readinto`). Raises ObjectGone, also while reading.
+        The reader is a plain binary stream (`read(n)`, `readinto`). Raises ObjectGone and Forbidden, also while
+        reading.
         """
 
     def get(self, key: str) -> bytes:
-        """A small object, whole, newest version. Raises ObjectGone."""
+        """A small object, whole, newest version. Raises ObjectGone, Forbidden."""
 
     def put(self, key: str, body: bytes, *, content_type: str = "application/json", once: bool = False) -> bool:
         """Writes a small object. With `once` (`IfNoneMatch: *`) False means that one existed and was kept."""
@@ -102,7 +107,7 @@ class Objects(Protocol):
     def put_file(self, key: str, path: Path, *, content_type: str = "application/octet-stream") -> None: ...
 
     def get_file(self, key: str, path: Path) -> None:
-        """Raises ObjectGone."""
+        """Raises ObjectGone, Forbidden."""
 
     def writer(self, key: str, *, content_type: str = "application/jsonl", once: bool = False) -> ObjectWriter:
         """A streaming multipart write; small bodies become one PUT. `once`: as in `put`."""
@@ -233,7 +238,7 @@ class SwitchState(StrEnum):
 
 class Switch(Protocol):
     def state(self) -> SwitchState:
-        """At most a few seconds old. Unreadable or unknown text counts as `pause`: fail closed for spending."""
+        """At most a few seconds old. Forbidden or unknown text counts as `pause`: fail closed for spending."""
 
 
 class Notices(Protocol):

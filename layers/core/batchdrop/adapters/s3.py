@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError, IncompleteReadError
 
 from batchdrop.adapters.aws import NO_ANSWER, code_of, status_of, throttling
 from batchdrop.adapters.part_plan import MAX_PARTS, MIB, MIN_PART_BYTES, UploadPart, plan_parts, size_of
-from batchdrop.domain.errors import BatchdropError, Incomplete, ObjectGone, OutOfDisk, Throttled
+from batchdrop.domain.errors import BatchdropError, Forbidden, Incomplete, ObjectGone, OutOfDisk, Throttled
 from batchdrop.domain.records import ObjectRef
 from batchdrop.ports import ObjectInfo
 
@@ -38,6 +38,18 @@ _CONFLICT_TRIES = 6
 _CONFLICT_PAUSE = 0.2
 # 405: a delete marker. 412: If-Match failed, another version lies there now.
 _GONE_STATUS = frozenset({404, 405, 412})
+_REFUSED_STATUS = frozenset({400, 403})
+# Said of the caller's credentials or clock (Amazon S3 API reference, "Error responses"); it says nothing about the object.
+_NOT_OF_THE_OBJECT = frozenset(
+    {
+        "ExpiredToken",
+        "InvalidAccessKeyId",
+        "InvalidToken",
+        "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch",
+        "TokenRefreshRequired",
+    }
+)
 _NOT_THE_OBJECT = frozenset({"NoSuchBucket", "NoSuchUpload"})
 # One algorithm throughout: S3 refuses parts whose checksum differs in kind from what the upload announced.
 _CHECKSUM: dict[str, Any] = {"ChecksumAlgorithm": "CRC32"}
@@ -62,7 +74,7 @@ class S3Objects:
         self._sleep = sleep
 
     def head(self, key: str, version_id: str | None = None) -> ObjectInfo:
-        with _answers(key):
+        with _reading(key):
             found = self._client.head_object(Bucket=self._bucket, Key=key, **_version(version_id))
         ref = ObjectRef(
             bucket=self._bucket,
@@ -72,7 +84,13 @@ class S3Objects:
             size=found["ContentLength"],
         )
         metadata = {name.lower(): text for name, text in found["Metadata"].items()}
-        return ObjectInfo(ref=ref, written_at=found["LastModified"].astimezone(UTC), metadata=metadata)
+        return ObjectInfo(
+            ref=ref,
+            written_at=found["LastModified"].astimezone(UTC),
+            metadata=metadata,
+            storage_class=found.get("StorageClass", ""),
+            kms_key=found.get("SSEKMSKeyId", ""),
+        )
 
     def read(self, ref: ObjectRef, start: int = 0, end: int | None = None) -> io.BufferedReader:
         return _reader(self._client, ref, start, end)
@@ -487,7 +505,7 @@ class _Body(io.RawIOBase):
             options["IfMatch"] = _quoted(self._ref.etag)
         if start or end is not None:
             options["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
-        with _answers(self._ref.key):
+        with _reading(self._ref.key):
             return self._client.get_object(Bucket=self._ref.bucket, Key=self._ref.key, **options)
 
     def _drop(self) -> None:
@@ -526,6 +544,18 @@ def _answers(key: str) -> Iterator[None]:
     except ClientError as error:
         if status_of(error) in _GONE_STATUS and code_of(error) not in _NOT_THE_OBJECT:
             raise ObjectGone(f"{key}: {code_of(error)}") from error
+        raise
+
+
+@contextmanager
+def _reading(key: str) -> Iterator[None]:
+    """As `_answers`, and gives a name to S3's refusal to hand an object out that is there."""
+    try:
+        with _answers(key):
+            yield
+    except ClientError as error:
+        if status_of(error) in _REFUSED_STATUS and code_of(error) not in _NOT_OF_THE_OBJECT:
+            raise Forbidden(f"{key}: {code_of(error)}", code=code_of(error)) from error
         raise
 
 

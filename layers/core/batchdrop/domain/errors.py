@@ -6,6 +6,7 @@ BatchdropError
 ├── Rejected          the dropped object can never become a job's work; the sentence goes to its owner
 ├── ObjectGone        the object (or that version of it) no longer exists
 ├── UnreadableList    our own list of a batch's invalid rows is gone or damaged
+├── Forbidden         S3 does not hand the object out: archived, or a key or a policy is closed to this function
 ├── Incomplete        a stream ended before its time; reading again may help
 ├── OutOfDisk         the spool does not fit the function's ephemeral storage
 ├── ConfigurationError  a setting is missing or wrong; names it
@@ -42,6 +43,15 @@ class ObjectGone(BatchdropError):
 
 class UnreadableList(BatchdropError):
     """Our own list of the rows of a batch that are never sent is gone or damaged: which rows these are is not known any more."""
+
+
+class Forbidden(BatchdropError):
+    """S3 answered 400 or 403 for the object: it is archived, or its KMS key or a policy is closed to this function."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+        """S3's word for it (`InvalidObjectState`, `AccessDenied`, `KMS.DisabledException`); for a HEAD only the status."""
 
 
 class Incomplete(BatchdropError):

@@ -225,6 +225,8 @@ class Job(Record, frozen=True, kw_only=True):
     """While set and not passed, one invocation of `plan` (planning) is at work."""
     checkpoint: Checkpoint | None = None
     """How far a long file is planned; the custom ids up to there are in `work/`."""
+    tries: int = 0
+    """How often `plan` has begun since it last came further: leases taken."""
     lines: int = 0
     """Lines of the input, blank ones included."""
     message_sent_at: datetime | None = msgspec.field(default=None, name="handed_at")

@@ -1,4 +1,4 @@
-"""Which rows are sent again, and for how long results can be collected."""
+"""What is tried again, and for how long."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ ANSWERS_AWAITED = timedelta(days=7)
 ANSWERS_AWAITED_AFTER_CANCEL = timedelta(days=1)
 _FIRST_LOOK = timedelta(minutes=2)
 _LONGEST_PAUSE = timedelta(hours=6)
+# How often planning may begin without coming further. A message is delivered five times, and `poll` sends it again: with the
+# default timeouts ten tries take half a day, longer than most outages. A file that fails as often is at fault itself.
+MAX_PLAN_TRIES = 10
+# How long a file that could be planned may be refused to `submit` and `collect`: somebody is repairing a role or a key.
+UNREADABLE_AT_MOST = timedelta(days=1)
 # Errors that the request did not cause (Anthropic, API errors): the same request may succeed later.
 _RETRYABLE_ERRORS = frozenset({"overloaded_error", "api_error", "rate_limit_error", "timeout_error"})
 # The API did not get to the request, or returned no line for one that it counts as not billed.

@@ -164,7 +164,7 @@ def opened(job: Job) -> Move[Job]:
 @_job_edge(JobState.planning)
 def leased(job: Job, *, until: datetime) -> Move[Job]:
     """One invocation of `plan` is at work until then."""
-    return Move(job, replace(job, lease_until=until))
+    return Move(job, replace(job, lease_until=until, tries=job.tries + 1))
 
 
 @_job_edge(JobState.planning)
@@ -176,14 +176,14 @@ def sourced(job: Job, source: ObjectRef, broken: Unsent | None) -> Move[Job]:
 @_job_edge(JobState.planning)
 def handed_over(job: Job, checkpoint: Checkpoint, *, now: datetime) -> Move[Job]:
     """This invocation gives up its lease, and another one reads on."""
-    after = replace(job, checkpoint=checkpoint, lease_until=now, message_sent_at=now)
+    after = replace(job, checkpoint=checkpoint, lease_until=now, message_sent_at=now, tries=0)
     return Move(job, after, messages=(_next_step(job),))
 
 
 @_job_edge(JobState.planning)
 def unpacked_in_part(job: Job, *, now: datetime, done: int, total: int, fruitless: int) -> Move[Job]:
     """This invocation gives up its lease, and another one unpacks the rest of the file."""
-    after = replace(job, lease_until=now, message_sent_at=now, bytes_done=done, bytes_total=total, fruitless=fruitless)
+    after = replace(job, lease_until=now, message_sent_at=now, tries=0, bytes_done=done, bytes_total=total, fruitless=fruitless)
     return Move(job, after, messages=(_next_step(job),))
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from batchdrop.domain.errors import Refused
 from batchdrop.domain.records import Job, JobState, Streak
 from batchdrop.domain.refusals import Cause, ends_at
-from batchdrop.domain.retries import ANSWERS_AWAITED
+from batchdrop.domain.retries import ANSWERS_AWAITED, MAX_PLAN_TRIES
 
 # ---------------------------------------------------------------- where a job stands
 
@@ -67,7 +67,7 @@ def _incomplete(batches: int) -> str:
 def _planning(job: Job) -> str:
     if job.bytes_done:
         return f"Unpacking the file: {_size(job.bytes_done)} of about {_size(job.bytes_total)} so far."
-    return "Reading and checking the file."
+    return "Reading and checking the file" + (f", try {job.tries} of {MAX_PLAN_TRIES}." if job.tries > 1 else ".")
 
 
 def _finishing(job: Job) -> str:
@@ -119,6 +119,23 @@ DELETED_BEFORE_READING = "The file was deleted before it could be read. Nothing 
 DELETED_WHILE_READING = "The file was deleted while it was being read. Nothing was sent; upload it again to run it."
 _SPLIT_IT = "Nothing was sent; split it and upload the parts."
 TOO_MANY_CUSTOM_IDS = f"The file has more custom_id values than this stack can check for duplicates. {_SPLIT_IT}"
+NOT_PLANNED = (
+    f"The file could not be read: {MAX_PLAN_TRIES} tries failed or were cut off. Nothing was sent; "
+    "ask the stack's operator for the reason, which is in the log of the function plan, then upload it again."
+)
+
+
+def unreadable(code: str, *, storage_class: str = "", kms_key: str = "") -> str:
+    """`code` is S3's answer to a read."""
+    if code == "InvalidObjectState":
+        archive = f"storage class {storage_class}" if storage_class else "an archived storage class"
+        return f"The file could not be read: it is in {archive}. Nothing was sent; upload it in the storage class STANDARD."
+    start = f"The file could not be read: S3 answered {code}. Nothing was sent;"
+    if kms_key:
+        return (
+            f"{start} have an operator allow this stack's functions to use its KMS key {kms_key}, or upload it without that key."
+        )
+    return f"{start} have an operator check that this stack's functions may read it and use its KMS key, then upload it again."
 
 
 def too_large(limit: int) -> str:
@@ -204,6 +221,7 @@ def nothing_to_approve(job: Job) -> str:
 
 CANCELED_UNSENT = "The job was canceled before this row was sent."
 INPUT_DELETED = "The input was deleted before this row could be sent."
+INPUT_UNREADABLE = "This stack was no longer allowed to read the input, so this row was not sent."
 CANCELED = "The batch was canceled before this request was processed."
 EXPIRED = "The batch expired before this request was processed."
 MISSING = "The API returned no result for this request."

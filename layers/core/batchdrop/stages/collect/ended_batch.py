@@ -15,10 +15,10 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from batchdrop.domain import keys, reconcile, transitions
-from batchdrop.domain.errors import BatchdropError, Incomplete, LostRace, NotFound, ObjectGone, UnreadableList
+from batchdrop.domain.errors import BatchdropError, Forbidden, Incomplete, LostRace, NotFound, ObjectGone, UnreadableList
 from batchdrop.domain.messages import CollectBatch
 from batchdrop.domain.records import ApiCounts, Batch, BatchState, Job, JobState, ObjectRef, RowStatus, Unsent, batch_name
-from batchdrop.domain.retries import ANSWERS_AWAITED, ANSWERS_AWAITED_AFTER_CANCEL, RESULTS_KEPT, next_look
+from batchdrop.domain.retries import ANSWERS_AWAITED, ANSWERS_AWAITED_AFTER_CANCEL, RESULTS_KEPT, UNREADABLE_AT_MOST, next_look
 from batchdrop.domain.transitions import Collected, Move
 from batchdrop.formats.failed_line import number_of_failed
 from batchdrop.formats.lines import Line
@@ -115,6 +115,11 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
                     return self._write(batch, job, rows, results, lost=lost, may_retry=self._may_retry(batch, job))
             except ObjectGone:
                 log.warning("the input is gone: rows are collected without their custom ids", extra={"batch": batch.name})
+            except Forbidden:
+                # Answers wait for their custom ids. Rows that were never sent have none to wait for.
+                if batch.api_id is not None and self.clock.now() < (batch.ended_at or batch.start_tag) + UNREADABLE_AT_MOST:
+                    raise
+                log.warning("the input is refused: rows are collected without their custom ids", extra={"batch": batch.name})
             with self._download(batch, path) as results:
                 rows = self._without_source(batch, results)
                 return self._write(batch, job, rows, results, lost=lost, may_retry=False)

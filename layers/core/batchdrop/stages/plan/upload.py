@@ -14,9 +14,10 @@ from datetime import datetime
 import msgspec
 
 from batchdrop.domain import ids, keys, transitions
-from batchdrop.domain.errors import AlreadyExists, LostRace, ObjectGone, OutOfDisk, Rejected
+from batchdrop.domain.errors import AlreadyExists, Forbidden, LostRace, ObjectGone, OutOfDisk, Rejected
 from batchdrop.domain.messages import ResumePlanning, Upload
 from batchdrop.domain.records import Job, JobState, ObjectRef
+from batchdrop.domain.retries import MAX_PLAN_TRIES
 from batchdrop.domain.transitions import Move
 from batchdrop.jobs.admit import Admit
 from batchdrop.jobs.cancel import CancelJob
@@ -65,7 +66,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         try:
             info = self.objects.head(upload.key, upload.version_id)
         except ObjectGone:
-            self._report_gone(upload)
+            self._reject_unopened(upload, sentences.DELETED_BEFORE_READING)
+            return
+        except Forbidden as refusal:
+            self._reject_unopened(upload, sentences.unreadable(refusal.code))
             return
         opened = transitions.opened(self._new_job(info, deadline))
         try:
@@ -90,6 +94,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             created_at=now,
             updated_at=now,
             lease_until=self._lease(deadline),
+            tries=1,
         )
 
     def _lease(self, deadline: Deadline) -> datetime:
@@ -102,14 +107,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         if job.lease_until is not None and self.clock.now() < job.lease_until:
             log.info("another invocation is planning this job", extra={"job_id": job.id})
             return False
+        if job.tries >= MAX_PLAN_TRIES:
+            self._reject(job.id, sentences.NOT_PLANNED)
+            return False
         try:
             self.commit(transitions.leased(job, until=self._lease(deadline)))
         except LostRace:
             return False
         return True
 
-    def _report_gone(self, upload: Upload) -> None:
-        """No job: the object's own time, and so its id, is gone too. The event's time stands in."""
+    def _reject_unopened(self, upload: Upload, reason: str) -> None:
+        """No job: the object's own time, and so its id, cannot be read. The event's time stands in."""
         now = self.clock.now()
         ref = ObjectRef(bucket=self.bucket, key=upload.key, version_id=upload.version_id, etag=upload.etag, size=upload.size)
         job = Job(
@@ -121,9 +129,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             updated_at=now,
         )
         if self.ledger.get_job(job.id) is not None:
-            log.info("a late event of a version that is a job already, and deleted since", extra={"job_id": job.id})
+            log.info("a late event of a version that is a job already", extra={"job_id": job.id})
             return
-        self._write_rejection(transitions.rejected(job, sentences.DELETED_BEFORE_READING, now=now).after)
+        self._write_rejection(transitions.rejected(job, reason, now=now).after)
 
     # ------------------------------------------------------------ reading
 
@@ -142,6 +150,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             self._reject(job.id, str(reason))
         except ObjectGone:
             self._reject(job.id, sentences.DELETED_WHILE_READING)
+        except Forbidden as refusal:
+            self._reject(job.id, self._why_unreadable(job, refusal))
         except OutOfDisk:
             self._reject(job.id, sentences.TOO_MANY_CUSTOM_IDS)
         else:
@@ -149,6 +159,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
                 self._change(job.id, lambda job: transitions.handed_over(job, reached, now=self.clock.now()))
             else:
                 self._conclude(job.id, lines=reached.line - 1)
+
+    def _why_unreadable(self, job: Job, refusal: Forbidden) -> str:
+        try:
+            info = self.objects.head(job.input.key, job.input.version_id)
+        except (ObjectGone, Forbidden):
+            return sentences.unreadable(refusal.code)
+        return sentences.unreadable(refusal.code, storage_class=info.storage_class, kms_key=info.kms_key)
 
     def _with_source(self, job: Job, go_on: Callable[[], bool]) -> tuple[Job, ObjectRef] | None:
         """The job, and the object to read rows from: the input, or the lines made from it.

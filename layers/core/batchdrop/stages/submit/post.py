@@ -17,9 +17,10 @@ from msgspec.structs import asdict
 
 from batchdrop.domain import ids, refusals, transitions
 from batchdrop.domain.admission import may_be_sent
-from batchdrop.domain.errors import Ambiguous, Incomplete, LostRace, ObjectGone, Refused, UnreadableList
+from batchdrop.domain.errors import Ambiguous, Forbidden, Incomplete, LostRace, ObjectGone, Refused, UnreadableList
 from batchdrop.domain.messages import SubmitBatch
 from batchdrop.domain.records import Admission, Batch, BatchState, Job, JobState, Proof, RowStatus, Unsent
+from batchdrop.domain.retries import UNREADABLE_AT_MOST
 from batchdrop.domain.transitions import Half, Move
 from batchdrop.formats.batch_body import BodyWriter
 from batchdrop.formats.input_line import REQUESTS
@@ -95,6 +96,11 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
             except UnreadableList:
                 log.exception("the list of invalid rows cannot be read", extra=_names(batch))
                 self.commit(transitions.unsent(batch, UNLISTED, now=self.clock.now()))
+                return
+            except Forbidden:
+                if batch.admitted_at is not None and self.clock.now() < batch.admitted_at + UNREADABLE_AT_MOST:
+                    raise
+                self._unsent(batch, "input_unreadable", sentences.INPUT_UNREADABLE)
                 return
             try:
                 key = self.claude.key()
