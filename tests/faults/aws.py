@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, cast
 from unittest.mock import patch
 
 import boto3
@@ -52,8 +52,7 @@ class _Objects(S3Objects):
     """The adapter, and what a test wants to see besides."""
 
     def __init__(self, client: S3Client) -> None:
-        # One connection: the calls come in the same order in every run.
-        super().__init__(client, BUCKET, part_bytes=PART_BYTES, connections=1, sleep=lambda seconds: None)
+        super().__init__(client, BUCKET, part_bytes=PART_BYTES, sleep=lambda seconds: None)
         self._s3 = client
 
     def drop(self, key: str, body: bytes, metadata: dict[str, str] | None = None) -> ObjectRef:
@@ -72,6 +71,22 @@ class _Objects(S3Objects):
 
     def count_versions(self, key: str) -> int:
         return len(self._s3.list_object_versions(Bucket=BUCKET, Prefix=key).get("Versions", []))
+
+
+class _InLine:
+    """An executor without threads: the calls come in the same order in every run, and belong to their invocation."""
+
+    def __init__(self, workers: int) -> None:
+        pass
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *trouble: object) -> None:
+        pass
+
+    def map[T, R](self, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        return map(work, items)
 
 
 class _Ledger(DynamoLedger):
@@ -185,6 +200,7 @@ def world(wire: Wire) -> Iterator[Stack]:
         mock_aws(),
         patch("moto.settings.S3_UPLOAD_PART_MIN_SIZE", 1, create=True),
         patch("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", 1, create=True),
+        patch("batchdrop.adapters.s3.ThreadPoolExecutor", _InLine),
         patch("batchdrop.adapters.s3.MIN_PART_BYTES", PART_BYTES),
         patch("batchdrop.adapters.part_plan.MIN_PART_BYTES", PART_BYTES),
         patch("batchdrop.stages.finish.outputs._THROUGH_BYTES", 600),
