@@ -377,8 +377,6 @@ _CANCELED = Allowed(frozenset({"canceled"}), steps=True)
 # A row that is dropped again goes on in its fate.
 _RETRIED = Allowed(frozenset({"succeeded", "errored", "expired", "missing"}))
 
-STAGES = ("plan", "submit", "poll", "collect", "finish", "control")
-
 
 @dataclass(frozen=True, repr=False)
 class Beside(Happening):

@@ -8,11 +8,11 @@ from typing import NamedTuple
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from local.stages import STAGES
 from tests.faults.faults import ALL_FAULTS
 from tests.faults.happenings import (
     OUTAGES,
     REFUSALS,
-    STAGES,
     Again,
     Beside,
     Command,
