@@ -31,12 +31,11 @@ _POLLERS, _POLL_SECONDS = 5, 20
 # The tick's metrics, and Lambda's own lines about an invocation.
 _LOG_BYTES_OF_A_TICK = 1_500
 # All of the tick but StuckRepaired, which is there only where something was stuck.
-_METRICS = 5
-# The pieces that `finish` removes are kept as old versions for a day, and S3 applies its rules once a day.
-_PIECES_KEPT_DAYS = 3
+_METRICS = 6
+# Pieces are removed when their job has ended.
+_PIECES_KEPT_DAYS = 1
 _DAYS = 30
-# Deleting costs nothing.
-_NO_S3_WRITES = frozenset({"S3.GetObject", "S3.HeadObject", "S3.DeleteObject"})
+_NO_S3_WRITES = frozenset({"S3.GetObject", "S3.HeadObject"})
 _GB = 1_000_000_000
 _MIB_IN_GB = 1024
 

@@ -15,10 +15,11 @@ import threading
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from email.utils import formatdate
+from html import unescape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 FILE_HEADER = "x-standin-file"
@@ -27,6 +28,7 @@ _BUFFER = 1 << 20
 _PAGE = 1_000
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 _PART = re.compile(rb"<PartNumber>(\d+)</PartNumber>")
+_VERSION = re.compile(r"<Key>([^<]*)</Key><VersionId>([^<]*)</VersionId>")
 
 
 class Piece(NamedTuple):
@@ -113,6 +115,18 @@ class Store:
     def forget(self, key: str) -> None:
         self._newest.pop(key, None)
 
+    def folders(self, prefix: str, after: str, limit: int) -> list[str]:
+        behind = (key.removeprefix(prefix) for key in self._newest if key.startswith(prefix) and key > after)
+        return sorted({f"{prefix}{rest.split('/')[0]}/" for rest in behind if "/" in rest})[:limit]
+
+    def versions(self, prefix: str, limit: int) -> list[tuple[str, str]]:
+        return sorted(one for one in self._versions if one[0].startswith(prefix))[:limit]
+
+    def remove(self, key: str, version: str) -> None:
+        del self._versions[key, version]
+        if self._newest.get(key) == version:
+            self.forget(key)
+
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -143,6 +157,9 @@ class Handler(BaseHTTPRequestHandler):
         if "uploadId" in query:
             self._list_parts(query["uploadId"], int(query.get("part-number-marker", 0)))
             return
+        if not key:
+            self._list(query)
+            return
         stored = self.server.store.find(key, query.get("versionId"))
         if stored is None:
             self._refuse(404, "NoSuchKey")
@@ -150,6 +167,18 @@ class Handler(BaseHTTPRequestHandler):
             self._refuse(412, "PreconditionFailed")
         else:
             self._send(stored)
+
+    def _list(self, query: dict[str, str]) -> None:
+        """All versions below a prefix, or the folders right below it: nothing else is asked for."""
+        store, prefix, limit = self.server.store, query["prefix"], int(query["max-keys"])
+        if "versions" in query:
+            found = store.versions(prefix, limit)
+            text = "".join(f"<Version><Key>{quote(key)}</Key><VersionId>{id_}</VersionId></Version>" for key, id_ in found)
+            self._answer_xml(f"<ListVersionsResult><EncodingType>url</EncodingType>{text}</ListVersionsResult>")
+            return
+        names = store.folders(prefix, query.get("start-after", ""), limit)
+        text = "".join(f"<CommonPrefixes><Prefix>{quote(name)}</Prefix></CommonPrefixes>" for name in names)
+        self._answer_xml(f"<ListBucketResult><EncodingType>url</EncodingType>{text}</ListBucketResult>")
 
     def _send(self, stored: Stored) -> None:
         asked = _RANGE.fullmatch(self.headers.get("Range", ""))
@@ -258,6 +287,11 @@ class Handler(BaseHTTPRequestHandler):
         if "uploads" in query:
             name = self.server.store.begin(key)
             self._answer_xml(f"<InitiateMultipartUploadResult><UploadId>{name}</UploadId></InitiateMultipartUploadResult>")
+            return
+        if "delete" in query:
+            for name, version in _VERSION.findall(body.decode()):
+                self.server.store.remove(unescape(name), version)
+            self._answer_xml("<DeleteResult></DeleteResult>")
             return
         upload = self.server.store.upload(query["uploadId"])
         if upload is None:

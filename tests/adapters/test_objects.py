@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +16,7 @@ from msgspec.structs import replace
 
 from batchdrop.adapters.part_plan import MIB, MIN_PART_BYTES
 from batchdrop.adapters.s3 import S3Objects
-from batchdrop.domain.errors import Incomplete, ObjectGone
+from batchdrop.domain.errors import BatchdropError, Incomplete, ObjectGone, Throttled
 from batchdrop.domain.records import ObjectRef
 from batchdrop.ports import Objects
 from tests.fakes import FakeObjects, ManualClock
@@ -302,6 +303,41 @@ def test_files_go_there_and_back(objects: Objects, tmp_path: Path) -> None:
     assert (tmp_path / "to").read_bytes() == LONG
 
 
+def test_folders_come_in_order_and_some_at_a_time(objects: Objects) -> None:
+    for key in ("work/b/1", "work/a/1", "work/a/2/3", "work/a.b/1", "work/c", "work/d/1", "inbox/a/1"):
+        objects.put(key, b"")
+    assert objects.folders("work/", limit=10) == ["a.b", "a", "b", "d"]
+    found: list[str] = []
+    while more := objects.folders("work/", after=found[-1] if found else "", limit=1):
+        found += more
+    assert found == ["a.b", "a", "b", "d"]
+    assert objects.folders("nothing/", limit=10) == []
+
+
+def test_what_is_removed_is_gone_with_all_versions(objects: Objects) -> None:
+    for number in range(3):
+        objects.put("work/a/ü +&<1", b"%d" % number)
+    objects.put("work/a/2", b"")
+    objects.put("work/ab", b"kept")
+    first = objects.head("work/a/2").ref
+    objects.delete("work/a/2")
+    removed = objects.remove_all("work/a/", limit=3)
+    assert removed == 3
+    while removed := objects.remove_all("work/a/", limit=3):
+        assert removed <= 3
+    assert objects.folders("work/", limit=10) == []
+    with pytest.raises(ObjectGone):
+        objects.read(first)
+    assert objects.get("work/ab") == b"kept"
+
+
+def test_more_is_removed_than_one_call_can(objects: Objects) -> None:
+    for number in range(1_003):
+        objects.put(f"work/a/{number}", b"")
+    assert objects.remove_all("work/a/", limit=5_000) == 1_003
+    assert objects.remove_all("work/a/", limit=5_000) == 0
+
+
 # ---------------------------------------------------------------- what only S3 tells
 
 
@@ -390,3 +426,16 @@ def test_the_parts_of_a_join_are_made_at_the_same_time(s3: S3Client) -> None:
     s3.meta.events.register("before-call.s3.UploadPartCopy", wait)
     assert objects.join("joined", [ref] * 3, go_on=lambda: True) == 3 * len(LONG)
     assert objects.get("joined") == 3 * LONG
+
+
+@pytest.mark.parametrize(("code", "error"), [("SlowDown", Throttled), ("AccessDenied", BatchdropError)])
+def test_a_version_that_could_not_be_removed_is_told(s3: S3Client, code: str, error: type[Exception]) -> None:
+    objects = S3Objects(s3, "bucket")
+    objects.put("work/a/1", b"")
+
+    def refuse(**_: Any) -> tuple[Any, dict[str, Any]]:
+        return SimpleNamespace(status_code=200), {"Errors": [{"Key": "work/a/1", "Code": code}]}
+
+    s3.meta.events.register("before-call.s3.DeleteObjects", refuse)  # type: ignore[arg-type]  # an answer is taken, and nothing is sent
+    with pytest.raises(error, match=f"work/a/1 could not be removed: {code}"):
+        objects.remove_all("work/a/", limit=10)

@@ -157,20 +157,22 @@ def test_permissions(stage: str) -> None:
     table |= {"index" for one in granted.get("dynamodb:Query", set()) if "index/open" in one}
     assert set(re.findall(r"`(\w+)/`", told[1])) == _folders(granted.get("s3:GetObject", set()))
     assert set(re.findall(r"`(\w+)/`", told[2])) == _folders(granted["s3:PutObject"])
-    assert set(re.findall(r"`(\w+)/`", told[3])) == _folders(granted.get("s3:DeleteObject", set()))
+    assert set(re.findall(r"`(\w+)/`", told[3])) == _folders(
+        granted.get("s3:DeleteObject", set()) | granted.get("s3:DeleteObjectVersion", set())
+    )
     assert set(told[4].split(", ")) == table
     queues = {queue for one in granted.get("sqs:SendMessage", set()) for queue in re.findall(r"(\w+)Queue", one)}
     assert set(re.findall(r"\w+", told[5])) == queues
     assert told[6] == ("yes" if "secretsmanager:GetSecretValue" in granted else "no")
     assert told[7] == ("yes" if "ssm:GetParameter" in granted else "no")
     assert ("publish" in told[8]) == ("sns:Publish" in granted)
-    # Said below the table, of all functions alike.
-    assert listed == _folders(granted.get("s3:GetObject", set()))
+    # Said below the table, of all functions alike; poll lists the folders that it may remove.
+    assert listed == _folders(granted.get("s3:GetObject", set())) | ({"work"} if stage == "poll" else set())
     assert ("sqs:ReceiveMessage" in granted) == (stage != "poll")
 
 
 def test_who_may_delete() -> None:
-    """The two sentences below the table, each with "Only" and a function's name."""
+    """The sentences below the table, each with "Only" and the names of functions."""
     may = {
         kind: {
             entry.role.removesuffix("Role").lower() for entry in facts.statements(_TEMPLATE["Resources"]) if kind in entry.actions
@@ -179,9 +181,8 @@ def test_who_may_delete() -> None:
     }
     text = section(_SECURITY, "What each function may do")
     assert re.findall(r"Only `(\w+)` may delete an item", text) == sorted(may["dynamodb:DeleteItem"])
-    assert list(re.findall(r"Only `(\w+)` and `(\w+)` may delete objects", text)[0]) == sorted(may["s3:DeleteObject"])
-    assert may["s3:DeleteObjectVersion"] == set()
-    assert "no function may delete a version" in text
+    assert re.findall(r"Only `(\w+)` may delete an object", text) == sorted(may["s3:DeleteObject"])
+    assert re.findall(r"Only `(\w+)` and\s`(\w+)` may remove versions", text) == [tuple(sorted(may["s3:DeleteObjectVersion"]))]
 
 
 def _folders(resources: set[str]) -> set[str]:

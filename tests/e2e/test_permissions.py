@@ -47,6 +47,8 @@ _PREFIXES = {
     "outbox": (_stages("control"), ALL),
     "control": (NONE, NONE),
 }
+# Who removes what a job has left in `work/`.
+_REMOVERS = _stages("finish poll")
 _SENDERS = {
     "PLAN": _stages("plan poll"),
     "SUBMIT": _stages("plan poll"),
@@ -62,6 +64,15 @@ def _object(method: str, key: str) -> Call:
 
 def _list(prefix: str) -> Call:
     return lambda s3, at: s3.list_objects_v2(Bucket=at.bucket, Prefix=prefix, MaxKeys=1)
+
+
+def _list_versions(prefix: str) -> Call:
+    return lambda s3, at: s3.list_object_versions(Bucket=at.bucket, Prefix=prefix, MaxKeys=1)
+
+
+def _remove(key: str) -> Call:
+    """A version that there is not: whoever may remove it is answered that it is gone."""
+    return lambda s3, at: s3.delete_object(Bucket=at.bucket, Key=key, VersionId="00000000000000000000000000000000")
 
 
 def _send(queue: str) -> Call:
@@ -82,9 +93,11 @@ def _objects() -> list[Probe]:
         key = f"{prefix}/{_PROBE}"
         probes += [
             Probe(f"read {prefix}/", "s3", _object("get_object", key), readers),
-            Probe(f"list {prefix}/", "s3", _list(f"{prefix}/"), readers),
+            Probe(f"list {prefix}/", "s3", _list(f"{prefix}/"), readers | (_REMOVERS - {"finish"} if prefix == "work" else NONE)),
+            Probe(f"list versions in {prefix}/", "s3", _list_versions(f"{prefix}/"), _REMOVERS if prefix == "work" else NONE),
             Probe(f"write {prefix}/", "s3", _object("put_object", key), writers),
-            Probe(f"delete {prefix}/", "s3", _object("delete_object", key), _stages("finish") if prefix == "work" else NONE),
+            Probe(f"delete {prefix}/", "s3", _object("delete_object", key), NONE),
+            Probe(f"remove {prefix}/", "s3", _remove(key), _REMOVERS if prefix == "work" else NONE),
         ]
     return probes
 

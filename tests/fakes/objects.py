@@ -82,6 +82,10 @@ class FakeObjects:
     def keys(self, prefix: str = "") -> list[str]:
         return sorted(key for key, versions in self._versions.items() if key.startswith(prefix) and versions[-1].body is not None)
 
+    def all_keys(self) -> list[str]:
+        """Deleted ones too, as long as a version or a delete marker is left of them."""
+        return sorted(self._versions)
+
     def body(self, key: str) -> bytes:
         body = self._find(key, None).body
         assert body is not None
@@ -160,6 +164,22 @@ class FakeObjects:
             self._versions.pop(key, None)
         elif key in self._versions:
             self._add(key, None, "", {})
+
+    @hooked
+    def folders(self, prefix: str, *, after: str = "", limit: int) -> list[str]:
+        below = {key.removeprefix(prefix).split("/")[0] for key in self.keys(prefix) if "/" in key.removeprefix(prefix)}
+        return [name for name in sorted(below, key=lambda name: f"{name}/") if not after or f"{name}/" > f"{after}/"][:limit]
+
+    @hooked
+    def remove_all(self, prefix: str, *, limit: int) -> int:
+        left = limit
+        for key in sorted(key for key in self._versions if key.startswith(prefix)):
+            removed = self._versions[key][:left]
+            left -= len(removed)
+            self._versions[key] = self._versions[key][len(removed) :]
+            if not self._versions[key]:
+                del self._versions[key]
+        return limit - left
 
     # ---------------------------------------------------------------- inside
 

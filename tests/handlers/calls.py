@@ -31,6 +31,8 @@ _ON_OBJECT = {
     "DeleteObject": "s3:DeleteObject",
     "ListParts": "s3:ListMultipartUploadParts",
 }
+# The same page: these name the bucket, and the policy's condition the prefix.
+_ON_BUCKET = {"ListObjectsV2": "s3:ListBucket", "ListObjectVersions": "s3:ListBucketVersions"}
 # Service Authorization Reference: an operation of these services is an action of the same name on one resource, which this
 # parameter names. Amazon SQS, Amazon SNS, AWS Systems Manager, AWS Secrets Manager.
 _ON_NAMED = {
@@ -113,6 +115,13 @@ class Recorder:
             yield from self._object(stage, _ON_OBJECT[operation], params)
             if "CopySource" in params:
                 yield from self._object(stage, "s3:GetObject", params["CopySource"])
+        elif operation in _ON_BUCKET:
+            assert self._named(stage, params["Bucket"]) == "{Bucket}"
+            assert params["Prefix"].startswith("work/")
+            yield _ON_BUCKET[operation], _BUCKET.removesuffix("/")
+        elif operation == "DeleteObjects":
+            for one in params["Delete"]["Objects"]:
+                yield "s3:DeleteObjectVersion" if "VersionId" in one else "s3:DeleteObject", _BUCKET + one["Key"]
         elif operation in _ON_NAMED:
             action, parameter = _ON_NAMED[operation]
             resource = self._named(stage, params[parameter])

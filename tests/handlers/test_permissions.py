@@ -9,6 +9,7 @@ import gzip
 import http.client
 import json
 import urllib.parse
+from datetime import timedelta
 from fnmatch import fnmatchcase
 
 import pytest
@@ -31,7 +32,7 @@ _NOT_CALLED = {
     "sqs:ReceiveMessage": "the event source mapping takes messages on the function's behalf",
     "sqs:DeleteMessage": "the event source mapping takes messages on the function's behalf",
     "sqs:GetQueueAttributes": "the event source mapping takes messages on the function's behalf",
-    "s3:ListBucket": "no call: it turns the answer for a missing object from 403 into 404",
+    "s3:ListBucket": "no call where objects are read: it turns the answer for a missing object from 403 into 404",
 }
 
 
@@ -65,6 +66,7 @@ def used() -> frozenset[Use]:
     ):
         # As small as S3 allows: uploads of several parts without a flood of bytes.
         patch.setitem(S3Objects.__init__.__kwdefaults__ or {}, "part_bytes", MIN_PART_BYTES)
+        patch.setattr("batchdrop.stages.poll.sweep._PAUSE", timedelta())
         Tour(Watched(claude, recorder)).all()
     return frozenset(recorder.uses)
 
@@ -92,6 +94,8 @@ def test_everything_granted_is_used(stage: str, used: frozenset[Use], granted: d
 def test_missing_objects_are_told_apart_where_objects_are_read(
     stage: str, used: frozenset[Use], granted: dict[str, list[Statement]]
 ) -> None:
+    # Who lists folders needs it for that alone.
+    listing = {"work/*"} if any(use[:2] == (stage, "s3:ListBucket") for use in used) else set()
     read = {use.resource.split("{Bucket}/")[1].split("/")[0] + "/*" for use in used if use[:2] == (stage, "s3:GetObject")}
     listed = {
         prefix
@@ -99,7 +103,7 @@ def test_missing_objects_are_told_apart_where_objects_are_read(
         if "s3:ListBucket" in statement.actions
         for prefix in statement.condition["StringLike"]["s3:prefix"]
     }
-    assert listed == read
+    assert listed == read | listing
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -150,6 +154,7 @@ class Tour:
             self._cancels,
             self._retries_by_command,
             self._gone,
+            self._written_after_the_end,
             self._commands_about_nothing,
         ):
             visit()
@@ -265,6 +270,11 @@ class Tour:
             for version in self._cloud.s3.list_object_versions(Bucket=BUCKET, Prefix=key)["Versions"]:
                 self._cloud.s3.delete_object(Bucket=BUCKET, Key=key, VersionId=version["VersionId"])
             self._until_quiet()
+
+    def _written_after_the_end(self) -> None:
+        """A late invocation writes into the folder of a job that has ended."""
+        job_id = next(key.split("/")[-2] for key in self._cloud.outputs() if key.startswith("outbox/mixed/"))
+        self._cloud.s3.put_object(Bucket=BUCKET, Key=f"work/{job_id}/late", Body=b"")
 
     def _commands_about_nothing(self) -> None:
         self._cloud.invoke("control", self._cloud.event("control-cancel"))

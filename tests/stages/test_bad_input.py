@@ -318,13 +318,13 @@ def test_a_repeated_custom_id_of_millions_of_characters_stops_nobody() -> None:
     stack = Stack(max_input_bytes=10**9)
     huge = b'{"custom_id":"%b",' % (b'\\"' * 10_700_000) + row("x").split(b",", 1)[1].lstrip()
     stack.drop("inbox/a.jsonl", b"\n".join([huge, huge, row("good")]))
+    lists = [key for key in stack.objects.keys("work/") if "invalid-" in key]
+    assert [len(stack.objects.body(key)) < 2_000 for key in lists] == [True]
     stack.run(60)
     assert stack.failures == []
     assert stack.job().state == "done"
     assert stack.job().counts == Counts(total=3, succeeded=2, invalid=1)
     assert stack.ledger.get_admission().queued == 0
-    lists = [key for key in stack.objects.keys("work/") if "invalid-" in key]
-    assert [len(stack.objects.body(key)) < 2_000 for key in lists] == [True]
 
 
 def test_a_late_event_of_a_deleted_version_leaves_its_running_job_alone() -> None:

@@ -77,6 +77,7 @@ def test_the_times_that_alarms_name() -> None:
     incomplete = _ALARMS["IncompleteResultsAlarm"]
     assert f"for more than {incomplete['Threshold']:.0f} hours" in _words(incomplete)
     assert f"up to {ANSWERS_AWAITED.days} days" in _words(incomplete)
+    assert f"more than {_ALARMS['JobAgeAlarm']['Threshold'] / 24:.0f} days" in _words(_ALARMS["JobAgeAlarm"])
     assert f"more than {_ALARMS['OverdueAlarm']['Threshold']:.0f} hours" in _words(_ALARMS["OverdueAlarm"])
     assert f"more than {_ALARMS['InDoubtAlarm']['Threshold']:.0f} hours ago" in _words(_ALARMS["InDoubtAlarm"])
 

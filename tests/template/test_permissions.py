@@ -9,8 +9,9 @@ import pytest
 from tests.template.facts import Resources, as_list, named, of_type, references, statements
 
 _BUCKET = "arn:${AWS::Partition}:s3:::${Bucket}"
-# They are about a bucket, not about objects; only ListBucket knows a condition on the prefix (Service Authorization Reference).
-_ON_BUCKET = {"s3:ListBucket", "s3:ListBucketMultipartUploads"}
+# They are about a bucket, not about objects; the first two know a condition on the prefix (Service Authorization Reference).
+_LISTING = {"s3:ListBucket", "s3:ListBucketVersions"}
+_ON_BUCKET = {*_LISTING, "s3:ListBucketMultipartUploads"}
 
 
 def test_no_action_holds_a_wildcard(resources: Resources) -> None:
@@ -39,11 +40,20 @@ def test_objects_are_reached_by_prefix_only(resources: Resources) -> None:
 
 
 def test_listing_is_limited_to_prefixes(resources: Resources) -> None:
-    listing = [entry for entry in statements(resources) if "s3:ListBucket" in entry.actions]
+    listing = [entry for entry in statements(resources) if _LISTING & set(entry.actions)]
     assert listing
     for entry in listing:
         prefixes = entry.condition["StringLike"]["s3:prefix"]
         assert all(re.fullmatch(r"(inbox|outbox|work|control)/\*", prefix) for prefix in prefixes), entry
+
+
+def test_versions_are_removed_in_the_folders_of_jobs_only(resources: Resources) -> None:
+    removing = [entry for entry in statements(resources) if "s3:DeleteObjectVersion" in entry.actions]
+    assert {entry.role for entry in removing} == {"FinishRole", "PollRole"}
+    assert {resource["Fn::Sub"] for entry in removing for resource in entry.resources} == {f"{_BUCKET}/work/*"}
+    listing = [entry for entry in statements(resources) if "s3:ListBucketVersions" in entry.actions]
+    assert {entry.role for entry in listing} == {"FinishRole", "PollRole"}
+    assert all(entry.condition == {"StringLike": {"s3:prefix": ["work/*"]}} for entry in listing)
 
 
 def test_every_statement_says_what_it_is_for(resources: Resources) -> None:

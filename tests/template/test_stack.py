@@ -39,10 +39,13 @@ def test_the_bucket_is_private_versioned_and_encrypted(resources: Resources) -> 
     assert any("AbortIncompleteMultipartUpload" in rule for rule in bucket["LifecycleConfiguration"]["Rules"])
 
 
-def test_only_what_is_the_programs_own_expires(resources: Resources) -> None:
+def test_only_commands_expire_by_age(resources: Resources) -> None:
+    """Not `work/`: a rule cannot know which job still waits. What was deleted there can be restored for a month."""
     (bucket,) = of_type(resources, "AWS::S3::Bucket").values()
-    expiring = {rule.get("Prefix") for rule in bucket["LifecycleConfiguration"]["Rules"] if "ExpirationInDays" in rule}
-    assert expiring == {"work/", "control/"}
+    rules = bucket["LifecycleConfiguration"]["Rules"]
+    assert {rule.get("Prefix") for rule in rules if "ExpirationInDays" in rule or "ExpirationDate" in rule} == {"control/"}
+    deleted = {rule["Prefix"]: rule["NoncurrentVersionExpiration"] for rule in rules if "NoncurrentVersionExpiration" in rule}
+    assert deleted == {"work/": {"NoncurrentDays": 30}, "control/": {"NoncurrentDays": 1}}
 
 
 def test_plain_http_is_denied_unless_the_parameter_says_otherwise(source: Template, resources: Resources) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Buffer, Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from msgspec.structs import asdict
 
 from batchdrop.domain import keys
 from batchdrop.domain.errors import ObjectGone
 from batchdrop.domain.records import Job, RowStatus
+from batchdrop.formats import gzip_stream
 from batchdrop.formats.checksums import Crc64
 from batchdrop.formats.failed_line import read_failure
 from batchdrop.formats.input_line import REQUESTS, own_custom_id
@@ -165,8 +168,10 @@ class OutputFiles:
 
     @contextmanager
     def _input(self) -> Iterator[Iterator[Line]]:
-        with self._objects.read(self._job.source or self._job.input) as stream:
-            yield read_lines(stream)
+        """Of the file itself: the copy that its rows were read from, if there was one, is removed at the job's end."""
+        copied = self._job.source is not None and self._job.source.key != self._job.input.key
+        with self._objects.read(self._job.input) as stream:
+            yield read_lines(io.BufferedReader(_Inflated(stream)) if copied else stream)
 
     @contextmanager
     def _ends(self, name: str, manifest: Manifest, read: Callable[[bytes], _End]) -> Iterator[Iterator[_End]]:
@@ -178,6 +183,37 @@ class OutputFiles:
 
     def _finding(self, kind: str, sentence: str, severity: Severity = Severity.error, line: int | None = None) -> Finding:
         return Finding(severity=severity, kind=kind, sentence=sentence, job_id=self._job.id, line=line)
+
+
+class _Inflated(io.RawIOBase):
+    """A gzip file as the lines that were made of it. Where it is damaged, it ends with a line that is no row."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        super().__init__()
+        self._pieces = self._inflated(stream)
+        self._held = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer) -> int:
+        view = memoryview(buffer).cast("B")
+        while not self._held:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._held = memoryview(piece)
+        taken = self._held[: len(view)]
+        view[: len(taken)] = taken
+        self._held = self._held[len(taken) :]
+        return len(taken)
+
+    @staticmethod
+    def _inflated(stream: BinaryIO) -> Iterator[bytes]:
+        try:
+            yield from gzip_stream.inflate(iter(lambda: stream.read(_CHUNK), b""), sys.maxsize)
+        except gzip_stream.InflateError as damage:
+            yield f"[{damage.type}]".encode()
 
 
 class _Ends:

@@ -153,6 +153,7 @@ def submit(settings: SubmitSettings, ports: Ports | None = None) -> Submit:
 def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
     from batchdrop.stages.poll.repair import Repair
     from batchdrop.stages.poll.settle import Settle
+    from batchdrop.stages.poll.sweep import Sweep
     from batchdrop.stages.poll.tick import Poll
     from batchdrop.stages.poll.watch import Watch
 
@@ -185,6 +186,7 @@ def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
         cancel_batch=cancel_batch,
         cancel_job=CancelJob(ledger=ports.ledger, cancel_batch=cancel_batch),
         publish=_publish(ports),
+        sweep=Sweep(ports.objects, ports.ledger, ports.clock),
     )
 
 

@@ -130,6 +130,15 @@ class Objects(Protocol):
     def delete(self, key: str) -> None:
         """Removes the newest version's visibility; no error when it does not exist."""
 
+    def folders(self, prefix: str, *, after: str = "", limit: int) -> list[str]:
+        """Names of the folders right below a prefix that ends in a slash, in the order of keys: `limit`, those behind `after`.
+
+        Fewer than `limit`: there are no more.
+        """
+
+    def remove_all(self, prefix: str, *, limit: int) -> int:
+        """Removes what is below a prefix for good: at most `limit` versions and delete markers. Returns how many there were."""
+
 
 # ---------------------------------------------------------------- the table
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 from botocore.exceptions import ClientError, IncompleteReadError
 
-from batchdrop.adapters.aws import NO_ANSWER, code_of, status_of, throttling
+from batchdrop.adapters.aws import NO_ANSWER, code_of, is_later, status_of, throttling
 from batchdrop.adapters.part_plan import MAX_PARTS, MIB, MIN_PART_BYTES, UploadPart, plan_parts, size_of
 from batchdrop.domain.errors import BatchdropError, Forbidden, Incomplete, ObjectGone, OutOfDisk, Throttled
 from batchdrop.domain.records import ObjectRef
@@ -23,7 +23,7 @@ from batchdrop.ports import ObjectInfo
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import CompletedPartTypeDef, GetObjectOutputTypeDef
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef, GetObjectOutputTypeDef, ObjectIdentifierTypeDef
 
 PART_BYTES = 16 * MIB
 """What the writer holds, as a file in memory: of bytes botocore would hold a second copy while it sends. 10,000 are 156 GiB."""
@@ -31,6 +31,10 @@ READ_BYTES = 256 * 1024
 # Parts of a joined object that are made at the same time, and the bytes of them that may be in memory.
 _CONNECTIONS = 8
 _JOIN_BYTES = 80 * MIB
+# Amazon S3 API reference, "DeleteObjects" and "ListObjectVersions".
+_DELETED_AT_ONCE = 1000
+# Sorts behind everything in a folder, and before every other folder.
+_AFTER_SLASH = chr(ord("/") + 1)
 # Reopenings in a row that brought not one byte.
 _FRUITLESS_REOPENINGS = 5
 # S3 asks for another try when two conditional writes of a key meet.
@@ -165,6 +169,45 @@ class S3Objects:
             with self.read(sources[source], start, end) as stream:
                 shutil.copyfileobj(stream, body, READ_BYTES)
         return upload.put(number, body)
+
+    def folders(self, prefix: str, *, after: str = "", limit: int) -> list[str]:
+        found: list[str] = []
+        where: dict[str, Any] = {"StartAfter": f"{prefix}{after}{_AFTER_SLASH}"} if after else {}
+        while len(found) < limit:
+            with throttling():
+                page = self._client.list_objects_v2(
+                    Bucket=self._bucket, Prefix=prefix, Delimiter="/", MaxKeys=limit - len(found), **where
+                )
+            # An object that lies beside the folders takes the place of one in the page.
+            found += [one["Prefix"].removeprefix(prefix).removesuffix("/") for one in page.get("CommonPrefixes", [])]
+            if not page.get("IsTruncated"):
+                break
+            where = {"ContinuationToken": page["NextContinuationToken"]}
+        return found
+
+    def remove_all(self, prefix: str, *, limit: int) -> int:
+        removed = 0
+        while removed < limit:
+            with throttling():
+                page = self._client.list_object_versions(
+                    Bucket=self._bucket, Prefix=prefix, MaxKeys=min(limit - removed, _DELETED_AT_ONCE)
+                )
+            found: list[ObjectIdentifierTypeDef] = [
+                {"Key": one["Key"], "VersionId": one["VersionId"]}
+                for one in (*page.get("Versions", []), *page.get("DeleteMarkers", []))
+            ]
+            if not found:
+                break
+            self._delete_versions(found)
+            removed += len(found)
+        return removed
+
+    def _delete_versions(self, versions: list[ObjectIdentifierTypeDef]) -> None:
+        with throttling():
+            answer = self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": versions, "Quiet": True})
+        for refused in answer.get("Errors", []):
+            sentence = f"{refused['Key']} could not be removed: {refused['Code']}"
+            raise Throttled(sentence) if is_later(refused["Code"]) else BatchdropError(sentence)
 
     def _newest(self, key: str) -> ObjectRef:
         """No version and no ETag: the first answer decides which version is read."""

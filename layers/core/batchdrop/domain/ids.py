@@ -6,12 +6,13 @@ import hashlib
 import re
 import secrets
 from base64 import b32encode
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from batchdrop.domain.records import Batch, ObjectRef
 
 _TOKEN_BYTES = 10
+_TIME = "%Y%m%dT%H%M%SZ"
 _JOB_ID = re.compile(r"\d{8}T\d{6}Z-[a-z2-7]{16}", re.ASCII)
 # 80 bits, so that nobody can guess them, in 16 characters.
 _PREFIX_BYTES = 10
@@ -30,12 +31,17 @@ def job_token(source: ObjectRef) -> str:
 
 def job_id(source: ObjectRef, written_at: datetime) -> str:
     """`20261122T003115Z-<token>`: sorts by the time the object was written, which S3 keeps with the version."""
-    return f"{written_at:%Y%m%dT%H%M%SZ}-{job_token(source)}"
+    return f"{written_at:{_TIME}}-{job_token(source)}"
 
 
 def is_job_id(text: str) -> bool:
     """Whether a text has the shape of a job id, whether or not there is such a job."""
     return _JOB_ID.fullmatch(text) is not None
+
+
+def uploaded_at(job: str) -> datetime:
+    """The time within a job id."""
+    return datetime.strptime(job.split("-", 1)[0], _TIME).replace(tzinfo=UTC)
 
 
 def token_of(job: str) -> str:

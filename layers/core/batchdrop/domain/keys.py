@@ -3,7 +3,7 @@
 inbox/<path>/<name>.jsonl[.gz]                     the user's
 outbox/<path>/<name>/<job id>/<file>               the user's answers
 control/<command>/<job id>                         the user's commands
-work/<job id>/...                                  ours; a lifecycle rule removes it
+work/<job id>/...                                  ours, until the job has ended
 """
 
 from __future__ import annotations

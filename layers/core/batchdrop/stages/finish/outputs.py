@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import msgspec
 
@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 _THROUGH_BYTES = 8_000_000
 # Commands that arrive while the job is being finished change its record; there are never many.
 _TRIES = 10
+# Versions of objects that one run removes: a second or two for each 1,000.
+_REMOVED = 50_000
 
 
 class Finish(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +62,7 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
         self._write_manifest(job, batches, files)
         self._notify(job)
         self._end(job)
-        self._tidy(batches)
+        self._tidy(job)
 
     def _join_all(self, job: Job, batches: list[Batch], go_on: Callable[[], bool]) -> tuple[dict[str, OutputFile], int]:
         """What the output files will be, and how many bytes of them are in place."""
@@ -126,17 +128,12 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
                 return
         raise LostRace(f"job {job.id} changes faster than it can be finished")
 
-    def _tidy(self, batches: Iterable[Batch]) -> None:
-        """Removes the pieces: kept until their lifecycle rule takes them they would cost several times the rest of the AWS bill.
+    def _tidy(self, job: Job) -> None:
+        """Only once the stored state is final: until then, a run that is delivered again needs what is there.
 
-        Only once the stored state is final: until then a run that is delivered again needs them. What was read stays, so that the
-        job can still be audited. A run that does not get here leaves them to the rule; one that still reads them fails, and finds
-        the job ended when it is delivered again.
+        What is left then, `poll` removes. Another run that still reads here fails; delivered again, it finds the job ended.
         """
-        for batch in batches:
-            for part in (batch.results, batch.failed):
-                if part is not None:
-                    self.objects.delete(part.key)
+        self.objects.remove_all(keys.work_folder(job.id), limit=_REMOVED)
 
     @staticmethod
     def _key(job: Job, name: str) -> str:

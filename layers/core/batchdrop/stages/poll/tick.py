@@ -8,11 +8,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 
 import msgspec
 
-from batchdrop.domain import transitions
+from batchdrop.domain import ids, transitions
 from batchdrop.domain.admission import is_throttled
 from batchdrop.domain.errors import ApiError, LostRace
 from batchdrop.domain.open_work import OpenWork
@@ -26,6 +26,7 @@ from batchdrop.ports import Clock, Ledger, Metrics, Switch, SwitchState
 from batchdrop.reports import sentences
 from batchdrop.stages.poll.repair import Repair
 from batchdrop.stages.poll.settle import Settle
+from batchdrop.stages.poll.sweep import Sweep
 from batchdrop.stages.poll.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,9 @@ _SUBMITTING = 500
 _CANCELING = 100
 # Waiting jobs whose status is rewritten when the reason for waiting changes.
 _TOLD = 200
+# What an open job shows in the index: the job itself, or those of its batches that have not been collected.
+_OF_JOBS = (OpenWork.planning, OpenWork.held, OpenWork.canceling, OpenWork.finishing)
+_OF_BATCHES = (OpenWork.waiting, OpenWork.admitted, OpenWork.submitting, OpenWork.watched, OpenWork.ended, OpenWork.incomplete)
 
 
 class Poll(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,11 +56,21 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
     cancel_batch: CancelBatch
     cancel_job: CancelJob
     publish: Publish
+    sweep: Sweep
 
     def __call__(self) -> None:
         """Runs every step, then raises the first error that is not just an API that did not answer."""
         failures: list[Exception] = []
-        for step in (self._look, self._stop, self._cancel_asked, self._mend, self._admit_waiting, self._tell):
+        for step in (
+            self._look,
+            self._stop,
+            self._cancel_asked,
+            self._mend,
+            self._admit_waiting,
+            self._tell,
+            self._measure,
+            self.sweep,
+        ):
             try:
                 step()
             except Exception as error:  # whatever it is: the other steps serve everybody
@@ -114,6 +128,13 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
         """Since the earliest of them; 0 if there is none."""
         now = self.clock.now()
         return (now - min(filter(None, moments), default=now)).total_seconds() / 3600
+
+    def _measure(self) -> None:
+        """How long ago the oldest open job was uploaded. A job's id begins with that time, so the first id is the oldest's."""
+        open_jobs = (job.id for work in _OF_JOBS for job in self.ledger.list_open_jobs(work, limit=_TOLD))
+        of_batches = (batch.job_id for work in _OF_BATCHES for batch in self.ledger.list_open_batches(work, limit=_TOLD))
+        oldest = min(chain(open_jobs, of_batches), default=None)
+        self.metrics.count("OldestJobHours", self._hours_since([ids.uploaded_at(oldest)] if oldest else []))
 
     def _admit_waiting(self) -> None:
         self.admit()
