@@ -60,6 +60,7 @@ JOBS: dict[str, Callable[[Job], Move[Job]]] = {
     "joined_in_part": lambda one: transitions.joined_in_part(one, now=LATER, done=5, total=9),
     "planned": lambda one: transitions.planned(one, now=LATER, lines=20),
     "rejected": lambda one: transitions.rejected(one, "why", now=LATER),
+    "canceled_unread": lambda one: transitions.canceled_unread(one, now=LATER),
     "cancel_requested": lambda one: transitions.cancel_requested(one, "why"),
     "noted": lambda one: transitions.noted(one, "a note"),
     "refused_again": lambda one: transitions.refused_again(one, STREAK),

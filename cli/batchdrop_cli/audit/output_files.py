@@ -8,13 +8,14 @@ import sys
 from collections import Counter
 from collections.abc import Buffer, Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import islice
 from typing import BinaryIO, NamedTuple
 
 from msgspec.structs import asdict
 
 from batchdrop.domain import keys
-from batchdrop.domain.errors import ObjectGone
-from batchdrop.domain.records import Job, RowStatus
+from batchdrop.domain.errors import Forbidden, ObjectGone
+from batchdrop.domain.records import Job, JobState, RowStatus
 from batchdrop.formats import gzip_stream
 from batchdrop.formats.checksums import Crc64
 from batchdrop.formats.failed_line import read_failure
@@ -118,10 +119,12 @@ class OutputFiles:
             failed = _Ends("failed.jsonl", stack.enter_context(self._ends("failed.jsonl", manifest, _failed_end)))
             try:
                 lines = stack.enter_context(self._input())
-                for line in lines:
+                # A job may end before its file was read whole. What was not read belongs to no output.
+                read = lines if self._job.state is JobState.done else islice(lines, self._job.lines)
+                for line in read:
                     yield from self._row(line, results, failed)
-            except ObjectGone:
-                yield self._finding("unseen", "the input is gone: its rows cannot be compared", Severity.warning)
+            except (Forbidden, ObjectGone):
+                yield self._finding("unseen", "the input cannot be read (any more): its rows are not compared", Severity.warning)
                 for _ in self._rest(results, failed):
                     pass
             else:

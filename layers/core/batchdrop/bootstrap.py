@@ -136,7 +136,7 @@ def plan(settings: PlanSettings, ports: Ports | None = None) -> Plan:
         **_core(ports),
         admit=_admit(ports, settings),
         # It has no key: what is at the API is left for `poll`.
-        cancel_job=CancelJob(ledger=ports.ledger, cancel_batch=CancelBatch(clock=ports.clock, commit=commit)),
+        cancel_job=_cancel_job(ports, CancelBatch(clock=ports.clock, commit=commit)),
         cut_file=CutFile(objects=ports.objects, ledger=ports.ledger, commit=commit, limits=limits),
         bucket=settings.bucket,
         max_input_bytes=settings.max_input_bytes,
@@ -184,7 +184,7 @@ def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
         ),
         admit=_admit(ports, settings),
         cancel_batch=cancel_batch,
-        cancel_job=CancelJob(ledger=ports.ledger, cancel_batch=cancel_batch),
+        cancel_job=_cancel_job(ports, cancel_batch),
         publish=_publish(ports),
         sweep=Sweep(ports.objects, ports.ledger, ports.clock),
     )
@@ -212,7 +212,7 @@ def control(settings: ControlSettings, ports: Ports | None = None) -> Control:
     return Control(
         **_core(ports),
         metrics=ports.metrics,
-        cancel_job=CancelJob(ledger=ports.ledger, cancel_batch=_cancel_batch(ports)),
+        cancel_job=_cancel_job(ports, _cancel_batch(ports)),
         drop_again=DropAgain(objects=ports.objects),
     )
 
@@ -242,6 +242,12 @@ def _publish(ports: Ports) -> Publish:
 
 def _cancel_batch(ports: Ports) -> CancelBatch:
     return CancelBatch(clock=ports.clock, commit=_commit(ports), claude=ports.claude)
+
+
+def _cancel_job(ports: Ports, cancel_batch: CancelBatch) -> CancelJob:
+    return CancelJob(
+        ledger=ports.ledger, clock=ports.clock, commit=_commit(ports), publish=_publish(ports), cancel_batch=cancel_batch
+    )
 
 
 def _admit(ports: Ports, settings: PlanSettings | PollSettings) -> Admit:

@@ -189,13 +189,22 @@ def unpacked_in_part(job: Job, *, now: datetime, done: int, total: int, fruitles
 
 @_job_edge(JobState.planning, to=(JobState.running,))
 def planned(
-    job: Job, *, now: datetime, lines: int, unsendable: tuple[Batch, ...] = (), rejection: str = "", cancel: bool = False
+    job: Job,
+    *,
+    now: datetime,
+    lines: int,
+    unsendable: tuple[Batch, ...] = (),
+    rejection: str = "",
+    cancel: bool = False,
+    reason: str = "",
 ) -> Move[Job]:
     """All its batches are stored. `unsendable`: those without a request, which can be collected at once.
 
-    `rejection`: why the job will end as rejected. `cancel`: its batches are not to be sent.
+    `rejection`: why the job will end as rejected. `cancel`: its batches are not to be sent. `reason`: why, if that is new.
     """
-    after = replace(job, state=JobState.running, planned_at=now, updated_at=now, lease_until=None, lines=lines)
+    after = replace(
+        job, state=JobState.running, planned_at=now, updated_at=now, lease_until=None, lines=lines, reason=reason or job.reason
+    )
     if rejection:
         after = replace(after, outcome=JobState.rejected, reason=rejection)
     return Move(
@@ -217,6 +226,15 @@ def rejected(job: Job, reason: str, *, now: datetime) -> Move[Job]:
             finished_at=now,
             lease_until=None,
         ),
+    )
+
+
+@_job_edge(JobState.planning, to=(JobState.canceled,))
+def canceled_unread(job: Job, *, now: datetime) -> Move[Job]:
+    """It ends without a batch: nobody could read the file before the cancel."""
+    return Move(
+        job,
+        replace(job, state=JobState.canceled, outcome=JobState.canceled, updated_at=now, finished_at=now, lease_until=None),
     )
 
 

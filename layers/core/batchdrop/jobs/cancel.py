@@ -8,14 +8,22 @@ import msgspec
 
 from batchdrop.domain import transitions
 from batchdrop.domain.errors import ApiError, LostRace
-from batchdrop.domain.records import Batch, BatchState, Job, RowStatus, Unsent
+from batchdrop.domain.records import Batch, BatchState, Job, JobState, RowStatus, Unsent
 from batchdrop.jobs.commit import Commit
+from batchdrop.jobs.publish import Publish
 from batchdrop.ports import Claude, Clock, Ledger
 from batchdrop.reports import sentences
 
 log = logging.getLogger(__name__)
 
+# Tries to plan a canceled job without coming further; after the last one it ends with the rows read so far.
+_PLANNERS = 3
 CANCELED = Unsent(status=RowStatus.canceled, error_type="canceled", message=sentences.CANCELED_UNSENT)
+
+
+def planners_failed(job: Job) -> bool:
+    """Whether a canceled job does not wait for a planner any more: none may begin then."""
+    return job.cancel_requested and job.tries >= _PLANNERS
 
 
 class CancelBatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,8 +59,38 @@ class CancelBatch(msgspec.Struct, frozen=True, kw_only=True):
 
 class CancelJob(msgspec.Struct, frozen=True, kw_only=True):
     ledger: Ledger
+    clock: Clock
+    commit: Commit
+    publish: Publish
     cancel_batch: CancelBatch
 
     def __call__(self, job: Job) -> None:
+        """Cancels what can be canceled now. `poll` asks again until the job has ended."""
+        if job.state is JobState.planning and not self._end_planning(job):
+            return
         for batch in self.ledger.list_batches(job.id):
             self.cancel_batch(batch)
+
+    def _end_planning(self, job: Job) -> bool:
+        """Whether the job has batches to cancel now.
+
+        A planner comes to its end first, so that every row is accounted for. It may never come to it: the file cannot be read.
+        """
+        now = self.clock.now()
+        if not planners_failed(job) or (job.lease_until is not None and now < job.lease_until):
+            return False
+        batches = list(self.ledger.list_batches(job.id))
+        try:
+            if not batches:
+                ended = transitions.canceled_unread(job, now=now)
+                self.publish.end_without_rows(ended.after)
+                self.commit(ended)
+                return False
+            lines = max(batch.last_line for batch in batches)
+            unsendable = tuple(batch for batch in batches if not batch.requests)
+            reason = sentences.canceled_while_reading(lines)
+            self.commit(transitions.planned(job, now=now, lines=lines, unsendable=unsendable, cancel=True, reason=reason))
+        except LostRace:
+            log.info("a job moved on while its planning was being canceled", extra={"job_id": job.id})
+            return False
+        return True

@@ -7,6 +7,7 @@ import msgspec
 from batchdrop.domain import keys
 from batchdrop.domain.records import Job
 from batchdrop.ports import Clock, Ledger, Objects
+from batchdrop.reports.manifest import manifest
 from batchdrop.reports.status import status
 
 # Two functions may publish one job at the same moment; the one that read first may write last. Each looks again after writing.
@@ -31,6 +32,13 @@ class Publish(msgspec.Struct, frozen=True, kw_only=True):
                 return job
             job = again
         return job
+
+    def end_without_rows(self, job: Job) -> None:
+        """Status and manifest of a job that ends without a batch, before its end is recorded: who dies there does it again."""
+        now = self.clock.now()
+        self.objects.put(self.key(job), status(job, now))
+        manifest_key = keys.outbox_folder(job.input.key, job.id) + "manifest.json"
+        self.objects.put(manifest_key, manifest(job, (), {}, now), once=True)
 
     @staticmethod
     def key(job: Job) -> str:

@@ -37,7 +37,7 @@ def state_of(job: Job, notice: str = "") -> str:
         case JobState.rejected:
             text = job.reason
         case JobState.canceled:
-            text = canceled(job)
+            text = canceled(job) if job.reason in ("", CANCEL_REQUESTED) else f"{canceled(job)} {job.reason}"
     if job.batches_incomplete:
         text = f"{text} {_incomplete(job.batches_incomplete)}"
     unsent = job.state in (JobState.planning, JobState.running) and job.batches_ended < max(job.batches_total, 1)
@@ -85,6 +85,8 @@ def done(job: Job) -> str:
 
 
 def canceled(job: Job) -> str:
+    if not job.counts.total:
+        return "Canceled before a row of the file was read; nothing was sent."
     start = f"Canceled: {job.counts.succeeded:,} of {_plural(job.counts.total, 'row')} succeeded"
     return f"{start}." if job.counts.succeeded == job.counts.total else f"{start}; the rest are in failed.jsonl."
 
@@ -198,6 +200,10 @@ CANCEL_REQUESTED = "Canceled by request."
 CANCEL_TOO_LATE = "The cancel command came too late: the job had already ended."
 RETRY_TOO_EARLY = "A job can be retried only after it has ended."
 NOTHING_TO_RETRY = "There is nothing to retry: no row was canceled or failed for a temporary reason."
+
+
+def canceled_while_reading(lines: int) -> str:
+    return f"The cancel came before the file was read to its end: only its first {_plural(lines, 'line')} were looked at."
 
 
 def retried(rows: int, key: str) -> str:

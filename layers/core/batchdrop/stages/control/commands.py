@@ -89,9 +89,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
             except LostRace:
                 job = self.ledger.get_job(job.id) or job
                 continue
-            # A job still being planned is canceled by its planner, once it knows all its batches.
-            if job.state is not JobState.planning:
-                self.cancel_job(job)
+            self.cancel_job(job)
             return ""
         raise LostRace(f"job {job.id} changes faster than it can be canceled")
 

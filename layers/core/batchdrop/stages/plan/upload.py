@@ -20,14 +20,12 @@ from batchdrop.domain.records import Job, JobState, ObjectRef
 from batchdrop.domain.retries import MAX_PLAN_TRIES
 from batchdrop.domain.transitions import Move
 from batchdrop.jobs.admit import Admit
-from batchdrop.jobs.cancel import CancelJob
+from batchdrop.jobs.cancel import CancelJob, planners_failed
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.publish import Publish
 from batchdrop.jobs.time_left import time_left
 from batchdrop.ports import Clock, Deadline, Ledger, ObjectInfo, Objects
 from batchdrop.reports import sentences
-from batchdrop.reports.manifest import manifest
-from batchdrop.reports.status import status
 from batchdrop.stages.plan.batches import CutFile
 from batchdrop.stages.plan.prepare import Source, prepare
 
@@ -107,6 +105,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         if job.lease_until is not None and self.clock.now() < job.lease_until:
             log.info("another invocation is planning this job", extra={"job_id": job.id})
             return False
+        if planners_failed(job):
+            self.cancel_job(job)
+            self.publish(job.id)
+            return False
         if job.tries >= MAX_PLAN_TRIES:
             self._reject(job.id, sentences.NOT_PLANNED)
             return False
@@ -131,7 +133,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         if self.ledger.get_job(job.id) is not None:
             log.info("a late event of a version that is a job already", extra={"job_id": job.id})
             return
-        self._write_rejection(transitions.rejected(job, reason, now=now).after)
+        self.publish.end_without_rows(transitions.rejected(job, reason, now=now).after)
 
     # ------------------------------------------------------------ reading
 
@@ -244,12 +246,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             return
         self.objects.abandon(self._copy_key(job))
         rejected = transitions.rejected(job, reason, now=self.clock.now())
-        self._write_rejection(rejected.after)
+        self.publish.end_without_rows(rejected.after)
         with suppress(LostRace):
             self.commit(rejected)
-
-    def _write_rejection(self, job: Job) -> None:
-        now = self.clock.now()
-        folder = keys.outbox_folder(job.input.key, job.id)
-        self.objects.put(folder + "status.json", status(job, now))
-        self.objects.put(folder + "manifest.json", manifest(job, (), {}, now), once=True)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from datetime import datetime
+from contextlib import suppress
+from datetime import datetime, timedelta
 from itertools import chain, islice
 
 import msgspec
@@ -16,9 +17,9 @@ from batchdrop.domain import ids, transitions
 from batchdrop.domain.admission import is_throttled
 from batchdrop.domain.errors import ApiError, LostRace
 from batchdrop.domain.open_work import OpenWork
-from batchdrop.domain.records import Admission, BatchState
+from batchdrop.domain.records import Admission, BatchState, Job
 from batchdrop.jobs.admit import Admit
-from batchdrop.jobs.cancel import CancelBatch, CancelJob
+from batchdrop.jobs.cancel import CancelBatch, CancelJob, planners_failed
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.publish import Publish
 from batchdrop.jobs.waiting import waiting_jobs
@@ -38,6 +39,8 @@ _SUBMITTING = 500
 _CANCELING = 100
 # Waiting jobs whose status is rewritten when the reason for waiting changes.
 _TOLD = 200
+# A message that calls a planner is given this time to be taken.
+_TAKEN_WITHIN = timedelta(minutes=5)
 # What an open job shows in the index: the job itself, or those of its batches that have not been collected.
 _OF_JOBS = (OpenWork.planning, OpenWork.held, OpenWork.canceling, OpenWork.finishing)
 _OF_BATCHES = (OpenWork.waiting, OpenWork.admitted, OpenWork.submitting, OpenWork.watched, OpenWork.ended, OpenWork.incomplete)
@@ -111,9 +114,22 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
                 self.cancel_batch(batch)
 
     def _cancel_asked(self) -> None:
-        """Finishes what a cancel command could not: batches then on their way to the API, or that the API did not let go."""
+        """Finishes what a cancel command could not: a planner was at work, batches on their way, or the API did not let go."""
         for job in self.ledger.list_open_jobs(OpenWork.canceling, limit=_CANCELING):
             self.cancel_job(job)
+        for job in self.ledger.list_open_jobs(OpenWork.planning, limit=_CANCELING):
+            if job.cancel_requested:
+                self._cancel_planning(job)
+
+    def _cancel_planning(self, job: Job) -> None:
+        """Calls another planner soon after one has died or failed, and ends the job when enough of them have."""
+        now = self.clock.now()
+        if planners_failed(job):
+            self.cancel_job(job)
+            self.publish(job.id)
+        elif now >= max(job.lease_until or now, (job.message_sent_at or job.created_at) + _TAKEN_WITHIN):
+            with suppress(LostRace):  # a planner has begun
+                self.commit(transitions.job_message_repeated(job, now=now))
 
     def _mend(self) -> None:
         self.repair()
