@@ -10,10 +10,11 @@ import argparse
 import gzip
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, zip_longest
 
 from batchdrop.domain.transitions import TERMINAL_JOB_STATES
+from batchdrop.ports import Ledger
 from batchdrop_cli.audit.findings import Finding
 from batchdrop_cli.audit.table import check_queued
 from tests.e2e.laptop import ROOT, Job, Laptop, running
@@ -88,6 +89,18 @@ def first(number: int) -> list[Moment]:
     return spread[:number]
 
 
+def still_open(ledger: Ledger, job_ids: Iterable[str]) -> Iterator[str]:
+    """Of each job that has not ended: where it stands, and where each of its batches does."""
+    for job_id in job_ids:
+        job = ledger.get_job(job_id)
+        if job is None:
+            yield f"{job_id} was never opened"
+        elif job.state not in TERMINAL_JOB_STATES:
+            yield f"{job_id} is {job.state}, its message sent {job.repairs} more times: {job.note or job.reason or 'no note'}"
+            for batch in ledger.list_batches(job_id):
+                yield f"  {batch.name} is {batch.state}, {batch.api_id or 'not at the API'}, {batch.requests} requests"
+
+
 class Run:
     """Files dropped and commands given until every moment has come, then time for everything to end."""
 
@@ -143,7 +156,10 @@ class Run:
         self._wait(self.jobs)
 
     def _wait(self, jobs: list[Job]) -> None:
-        self.laptop.wait(lambda: all(self._ended(job) for job in jobs), "every job to end", self._left())
+        try:
+            self.laptop.wait(lambda: all(self._ended(job) for job in jobs), "every job to end", self._left())
+        except AssertionError as late:
+            raise AssertionError("\n".join([str(late), *still_open(self.laptop.ledger(), [job.id for job in jobs])])) from late
 
     def _left(self) -> float:
         return max(0.0, self._until - time.monotonic())
