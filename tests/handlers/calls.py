@@ -31,8 +31,12 @@ _ON_OBJECT = {
     "DeleteObject": "s3:DeleteObject",
     "ListParts": "s3:ListMultipartUploadParts",
 }
-# The same page: these name the bucket, and the policy's condition the prefix.
-_ON_BUCKET = {"ListObjectsV2": "s3:ListBucket", "ListObjectVersions": "s3:ListBucketVersions"}
+# The same page: these name the bucket; for the first two, the policy's condition names the prefix.
+_ON_BUCKET = {
+    "ListObjectsV2": "s3:ListBucket",
+    "ListObjectVersions": "s3:ListBucketVersions",
+    "ListMultipartUploads": "s3:ListBucketMultipartUploads",
+}
 # Service Authorization Reference: an operation of these services is an action of the same name on one resource, which this
 # parameter names. Amazon SQS, Amazon SNS, AWS Systems Manager, AWS Secrets Manager.
 _ON_NAMED = {
@@ -117,7 +121,7 @@ class Recorder:
                 yield from self._object(stage, "s3:GetObject", params["CopySource"])
         elif operation in _ON_BUCKET:
             assert self._named(stage, params["Bucket"]) == "{Bucket}"
-            assert params["Prefix"].startswith("work/")
+            assert operation == "ListMultipartUploads" or params["Prefix"].startswith("work/")
             yield _ON_BUCKET[operation], _BUCKET.removesuffix("/")
         elif operation == "DeleteObjects":
             for one in params["Delete"]["Objects"]:
@@ -126,9 +130,6 @@ class Recorder:
             action, parameter = _ON_NAMED[operation]
             resource = self._named(stage, params[parameter])
             yield action, _PARAMETER + resource if action.startswith("ssm:") else resource
-        elif operation == "ListMultipartUploads":
-            assert self._named(stage, params["Bucket"]) == "{Bucket}"
-            yield "s3:ListBucketMultipartUploads", _BUCKET.removesuffix("/")
         elif operation == "TransactWriteItems":
             for entry in params["TransactItems"]:
                 for kind, part in entry.items():

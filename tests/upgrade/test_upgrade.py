@@ -41,7 +41,7 @@ def test_every_job_ends_as_it_would_have(moment: dict[str, Any]) -> None:
 
 
 def unworded(outputs: dict[str, str]) -> dict[str, str]:
-    """Without zeros and times, and without sentences and custom ids: they differ between versions, and change the size of their file."""
+    """Without zeros, times, sentences and custom ids; the last two differ between versions, and change the size of their file."""
     return {
         key: _unworded_manifest(text) if key.endswith("/manifest.json") else _ATTEMPT.sub("", _SENTENCE.sub("", text))
         for key, text in outputs.items()
