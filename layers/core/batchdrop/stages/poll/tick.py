@@ -42,7 +42,7 @@ _TOLD = 200
 # A message that calls a planner is given this time to be taken.
 _TAKEN_WITHIN = timedelta(minutes=5)
 # What an open job shows in the index: the job itself, or those of its batches that have not been collected.
-_OF_JOBS = (OpenWork.planning, OpenWork.held, OpenWork.canceling, OpenWork.finishing)
+_OF_JOBS = (OpenWork.planning, OpenWork.held, OpenWork.running, OpenWork.canceling, OpenWork.finishing)
 _OF_BATCHES = (OpenWork.waiting, OpenWork.admitted, OpenWork.submitting, OpenWork.watched, OpenWork.ended, OpenWork.incomplete)
 
 
