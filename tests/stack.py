@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -40,6 +41,7 @@ BUCKET = "bucket"
 TIMEOUT = 60.0
 VISIBILITY = 360
 TICK = 60.0
+_PUMPS = 100
 
 
 class Killed(BaseException):
@@ -98,6 +100,10 @@ class Stack:
         self.ended: Callable[[Invocation], None] = lambda invocation: None
         """Told of each invocation that is over, whatever became of it."""
         self._running = threading.local()
+        self.max_receives: int | None = None
+        """After so many failures a message is a dead letter; None: never."""
+        self.dead_letters: list[tuple[Queue, Message | Upload]] = []
+        self._received: Counter[Message | Upload] = Counter()
         self.commands: list[tuple[datetime, str]] = []
         """Keys under `control/` that wait for their delivery, and since when they may come."""
         self._attempts: dict[str, int] = {}
@@ -155,22 +161,41 @@ class Stack:
         """Delivers every message that is due. Returns how many."""
         delivered = 0
         for queue in Queue:
-            while (message := self.queues.take(queue)) is not None:
-                delivered += 1
-                self.receive(queue, message)
+            for _ in self.queues.messages(queue):
+                if (message := self.queues.take(queue)) is not None:
+                    delivered += 1
+                    self.receive(queue, message)
         due = [command for command in self.commands if command[0] <= self.clock.now()]
         for command in due:
             self.commands.remove(command)
             self._control(command[1])
         return delivered + len(due)
 
+    def _pump_all(self) -> None:
+        """What fails again and again takes time each time, and so becomes due again: a minute must end all the same."""
+        for _ in range(_PUMPS):
+            if not self.pump():
+                return
+
     def receive(self, queue: Queue, message: Message | Upload) -> None:
         """One delivery of a message to the function behind its queue."""
-        self._try(
-            queue.value,
-            self._consumer(message),
-            lambda due: self.queues.waiting.append(Sent(queue, message, 0, due)),
-        )
+        self._received[message] += 1
+        if self._try(queue.value, self._consumer(message), lambda due: self._return(queue, message, due)):
+            del self._received[message]
+
+    def _return(self, queue: Queue, message: Message | Upload, due: datetime) -> None:
+        """What has failed comes back, unless it has done so too often."""
+        if self.max_receives is None or self._received[message] < self.max_receives:
+            self.queues.waiting.append(Sent(queue, message, 0, due))
+        else:
+            del self._received[message]
+            self.dead_letters.append((queue, message))
+
+    def redrive(self) -> None:
+        """What an operator does with dead letters."""
+        for queue, message in self.dead_letters:
+            self.queues.waiting.append(Sent(queue, message, 0, self.clock.now()))
+        self.dead_letters.clear()
 
     def repeat(self, invocation: Invocation) -> None:
         """The same message once more. If that fails nothing comes back: it is one message, and its first delivery has it."""
@@ -178,12 +203,10 @@ class Stack:
 
     def step(self, seconds: float = TICK) -> None:
         """One minute: all due messages, then a tick."""
-        while self.pump():
-            pass
+        self._pump_all()
         self.clock.advance(seconds)
         self.tick()
-        while self.pump():
-            pass
+        self._pump_all()
 
     def run(self, minutes: int = 240) -> None:
         """Lets time pass until every job has ended and no message is left."""
@@ -264,8 +287,8 @@ class Stack:
     def _control(self, key: str) -> None:
         self._try("control", lambda: self.control(key, self.deadline()), lambda due: self.commands.append((due, key)))
 
-    def _try(self, who: str, call: Callable[[], None], again: Callable[[datetime], None]) -> None:
-        """One invocation. What fails comes `again` after the visibility timeout."""
+    def _try(self, who: str, call: Callable[[], None], again: Callable[[datetime], None]) -> bool:
+        """One invocation, and whether it succeeded. What fails comes `again` after the visibility timeout."""
         self.invocations += 1
         outer = self.invocation
         self._running.invocation = Invocation(self.invocations, who, self.clock.now(), call)
@@ -274,6 +297,9 @@ class Stack:
         except (Exception, Killed) as error:
             self.failures.append((who, error))
             again(self.clock.now() + timedelta(seconds=VISIBILITY))
+            return False
+        else:
+            return True
         finally:
             ended, self._running.invocation = self._running.invocation, outer
             self.ended(ended)

@@ -348,6 +348,38 @@ class Deletion(Happening):
         return Allowed(frozenset({"missing"}))
 
 
+@dataclass(frozen=True, repr=False)
+class NewKey(Happening):
+    """The key in the secret is replaced; `elsewhere`: by one of another workspace; `revoked`: the old one is refused at once."""
+
+    at: int
+    elsewhere: bool = False
+    revoked: bool = True
+
+    @property
+    def name(self) -> str:
+        return f"new key{' of another workspace' if self.elsewhere else ''}"
+
+    def span(self) -> tuple[int, int]:
+        return self.at, self.at + 1
+
+    def minute(self, play: Play) -> None:
+        if play.minutes >= self.at and play.once(self):
+            old, new = play.api.secret, f"key of minute {self.at}"
+            play.api.secret = new
+            if self.elsewhere:
+                play.api.workspaces[new] = f"workspace of minute {self.at}"
+            if self.revoked:
+                play.api.revoked.add(old)
+
+    def patience(self) -> timedelta:
+        # What lies in the other workspace can be neither read nor ruled out, until it is gone.
+        return _RESULTS_KEPT if self.elsewhere else timedelta()
+
+    def allows(self) -> Allowed:
+        return Allowed(frozenset({"missing"})) if self.elsewhere else Allowed()
+
+
 # ---------------------------------------------------------------- users, and everything that is delivered twice
 
 

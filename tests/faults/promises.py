@@ -125,7 +125,10 @@ class _Row(NamedTuple):
 
 def _expected(stack: Stack, job: Job, allowed: Allowed) -> Iterator[tuple[int, _Row]]:
     ids: set[str] = set()
-    for number, line in enumerate(_input_lines(stack, job), start=1):
+    lines = _input_lines(stack, job)
+    # Where an answer is lost, a row beside it that has none cannot be told from it.
+    silent = {"missing"} if any(b" lost" in line for line in lines) else set()
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         row = _parsed(line)
@@ -135,7 +138,8 @@ def _expected(stack: Stack, job: Job, allowed: Allowed) -> Iterator[tuple[int, _
             continue
         ids.add(own)
         prompt = prompt_of(row["params"])
-        yield number, _Row(prompt, own, _statuses(prompt, allowed))
+        statuses = _statuses(prompt, allowed)
+        yield number, _Row(prompt, own, statuses | silent if "silent" in fate_of(prompt) else statuses)
 
 
 def _input_lines(stack: Stack, job: Job) -> list[bytes]:

@@ -22,6 +22,7 @@ from tests.faults.happenings import (
     Late,
     LateIndex,
     Lost,
+    NewKey,
     Outage,
     Refusal,
     Stranger,
@@ -92,6 +93,9 @@ def _kinds() -> dict[str, Kind]:
         **{f"refused: {kind}": st.builds(Refusal, st.just(kind), st.integers(0, 1), _LENGTH) for kind in REFUSALS},
         **{f"switch: {to}": st.builds(Switched, st.just(to), st.integers(0, 2), _LENGTH) for to in ("pause", "stop")},
         **{f"late: {what}": st.builds(Late, st.just(what), _SECONDS) for what in ("list", "status", "counts", "results")},
+        "late: results, short": st.builds(Late, st.just("results"), _SECONDS, st.just(True)),
+        "new key": st.builds(NewKey, _MINUTE, st.just(False), st.booleans()),
+        "new key of another workspace": st.builds(NewKey, _MINUTE, st.just(True), st.booleans()),
         "late: index": st.builds(LateIndex, _SECONDS),
         "transaction conflicts": st.builds(Conflicts, st.integers(5, 40)),
         "our batch is deleted": st.builds(Deletion, _CREATE, _AFTER_THE_END),
@@ -122,7 +126,7 @@ KINDS = _kinds()
 """Everything that can happen."""
 
 _FATES = st.lists(
-    st.sampled_from(["ok", "ok", "ok", "ok", "busy", "expires", "hopeless", "bad", "silent", "garbage", "twice", "blank"]),
+    st.sampled_from([*["ok"] * 5, "busy", "expires", "hopeless", "bad", "silent", "lost", "garbage", "twice", "blank"]),
     min_size=1,
     max_size=8,
 )

@@ -22,8 +22,16 @@ from tests.stack import BUCKET, Killed, Stack, row
 GRACE = timedelta(minutes=15)
 # How the world is harmed is over by then, unless a happening takes longer.
 _PLAYED = 60
+# As the template has it (`maxReceiveCount`).
+_RECEIVES = 5
 # Once the world is healthy: every message that was lost is sent again within 6 hours, for each of four stages and three attempts.
 _PATIENCE = timedelta(hours=6 * 4 * 3)
+# So long a batch waits for answers that the API has counted and does not give.
+_LOST_ANSWERS = timedelta(days=7)
+# Minutes of a run, and those between two ticks until then.
+_STEPS = ((30, 1), (180, 5), (24 * 60, 60))
+# Between two ticks, in the end: what nobody watches for need not be watched every minute.
+_LONGEST_PAUSE = 6 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -136,6 +144,7 @@ class Play:
             parts=lambda clock, hooks: (FakeObjects(clock, hooks, bucket=BUCKET), LateLedger(clock, hooks, trial.seed)),
             api=lambda clock, hooks: SlowApi(clock, hooks, seed=trial.seed, seconds=trial.batch_seconds),
         )
+        self.stack.max_receives = _RECEIVES
         self.stack.hooks.before = self._before
         self.stack.hooks.after = self._after
         self.stack.ended = self.asides.go_on_after
@@ -214,12 +223,18 @@ class Play:
         while self.minutes < over or not (self.minutes >= _PLAYED or self._is_over()):
             self._minute(self._next_step())
         self._heal()
-        until = self.stack.clock.now() + sum((one.patience() for one in self.trial.happenings), _PATIENCE)
+        until = self.stack.clock.now() + sum((one.patience() for one in self.trial.happenings), self._patience())
         pause = 60.0
         while self.stack.clock.now() < until and not self._is_over():
             self._minute(pause)
-            pause = min(pause * 1.25, 6 * 3600.0)
+            pause = min(pause * 1.25, _LONGEST_PAUSE)
         self.stack.hooks.clear()
+
+    def _patience(self) -> timedelta:
+        """How long all jobs may take in a healthy world: messages sent again, and what the room at the API makes wait."""
+        requests = 3 * sum(len(file.fates) for file in self.trial.files)
+        lost = _LOST_ANSWERS if any("lost" in file.fates for file in self.trial.files) else timedelta()
+        return _PATIENCE + lost + requests / self.trial.queue_limit * timedelta(seconds=self.trial.batch_seconds + _LONGEST_PAUSE)
 
     def _minute(self, seconds: float) -> None:
         for number, file in enumerate(self.trial.files):
@@ -235,11 +250,11 @@ class Play:
         self._deliver_retries()
 
     def _next_step(self) -> float:
-        """A minute at first; later up to an hour, but never past the beginning or the end of anything."""
+        """A minute at first, later more, but never past the beginning or the end of anything."""
         moments = [moment for happening in self.trial.happenings for moment in happening.span()]
         moments += [file.at for file in self.trial.files]
         left = min((moment - self.minutes for moment in moments if moment > self.minutes), default=60.0)
-        usual = 1.0 if self.minutes < _PLAYED / 2 else 5.0 if self.minutes < 3 * _PLAYED else 60.0
+        usual = next((step for until, step in _STEPS if self.minutes < until), _LONGEST_PAUSE / 60)
         return max(min(left, usual), 0.1) * 60
 
     def _delete(self) -> None:
@@ -272,6 +287,7 @@ class Play:
         for happening in self.trial.happenings:
             happening.heal(self)
         self.asides.finish()
+        self.stack.redrive()
         self.stack.hooks.before = self._before_healthy
         self.stack.hooks.after = lambda call: None
 
