@@ -112,6 +112,7 @@ def all_ended(stack: Stack) -> Iterator[str]:
     yield from (f"a message is left: {sent.message}" for sent in stack.queues.waiting)
     if queued := stack.ledger.get_admission().queued:
         yield f"{queued} requests still count as queued"
+    yield from (f"an upload is left open: {key}" for key in stack.objects.uploads)
 
 
 # ---------------------------------------------------------------- what the input asks for
