@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+from pathlib import Path
 
 import msgspec
 from starlette.routing import Route
 
 from local.claude import catalogue, messages, params, results, streaming, tokens, wire
 from local.claude.batch import Batch, BatchView
-from local.claude.calls import Call, Emulator, Endpoint, Handler
+from local.claude.calls import Call, Emulator, Endpoint, Handler, meet_with_body, refusal
 from local.claude.errors import STATUS_BY_TYPE, ApiError, invalid, not_found
+from local.claude.intake import Intake
 from local.claude.limits import DEFAULT_PAGE, MAX_BODY_BYTES, MAX_MESSAGE_BYTES, MAX_PAGE, check_queue
 from local.claude.markers import read as read_markers
 from local.claude.tokens import Cache
@@ -81,24 +84,46 @@ async def create(emulator: Emulator, call: Call) -> Reply:
             raise _too_large()
         intake = await emulator.offload.examine(path, size)
         call.entry.requests = intake.count
+        met = meet_with_body(emulator, call, path)
+        await asyncio.sleep(met.stall("before"))
+        refused = refusal(call, met)
+        if refused is not None:
+            return refused
         check_queue(emulator.batches.queued(call.workspace), intake.count, emulator.settings.queued_requests)
-        batch = emulator.batches.accept(
-            workspace=call.workspace,
-            body=path,
-            size=size,
-            intake=intake,
-            version=call.version,
-            betas=call.betas,
-        )
+        delayed = call.plan.struck("accept-late")
+        if delayed:
+            kept = path.rename(path.with_suffix(".late"))
+            task = asyncio.create_task(_accept_late(emulator, call, kept, size, intake, delayed.seconds))
+            emulator.late.add(task)
+            task.add_done_callback(emulator.late.discard)
+            return Reply()  # that nobody receives
+        batch = _accept(emulator, call, path, size, intake)
     finally:
         path.unlink(missing_ok=True)  # gone already when it became a batch
+    reply = _json(_view(emulator, call, batch))
+    await _settle_if_still(emulator)
+    return reply
+
+
+def _accept(emulator: Emulator, call: Call, body: Path, size: int, intake: Intake) -> Batch:
+    batch = emulator.batches.accept(
+        workspace=call.workspace,
+        body=body,
+        size=size,
+        intake=intake,
+        version=call.version,
+        betas=call.betas,
+    )
     call.entry.batch_id, call.entry.accepted = batch.id, True
     late = call.plan.struck("late-list")
     if late:
         emulator.batches.hide(batch, late.seconds, late.calls)
-    reply = _json(_view(emulator, call, batch))
-    await _settle_if_still(emulator)
-    return reply
+    return batch
+
+
+async def _accept_late(emulator: Emulator, call: Call, body: Path, size: int, intake: Intake, seconds: float) -> None:
+    await asyncio.sleep(seconds)
+    _accept(emulator, call, body, size, intake)
 
 
 async def _settle_if_still(emulator: Emulator) -> None:

@@ -19,6 +19,7 @@ from local.claude.clock import Clock
 from local.claude.errors import ApiError, invalid
 from local.claude.faults import Faults, Plan
 from local.claude.identifiers import Identifiers
+from local.claude.intake import mapped
 from local.claude.journal import Entry, Journal
 from local.claude.limits import RequestRate
 from local.claude.offload import Offload
@@ -44,6 +45,8 @@ class Emulator:
     journal: Journal
     rate: RequestRate
     spool: Path
+    late: set[asyncio.Task[None]]
+    """Batches that will be accepted though their caller has gone."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -107,15 +110,20 @@ class Endpoint:
         entry.batch_id = path.get("batch_id")
         if self._route == "create":
             entry.accepted = False
-        return Call(
+        headers = Headers(scope=scope)
+        call = Call(
             scope=scope,
             receive=receive,
-            headers=Headers(scope=scope),
+            headers=headers,
             query={name: values[-1] for name, values in parse_qs(query, keep_blank_values=True).items()},
             path=path,
             entry=entry,
-            plan=self._emulator.faults.meet(self._route, entry.batch_id),
+            plan=self._emulator.faults.meet(self._route, entry.batch_id, _key(headers)),
         )
+        batch = self._emulator.batches.accepted(entry.batch_id) if entry.batch_id else None
+        if batch is not None:
+            meet_with_body(self._emulator, call, batch.body)
+        return call
 
     async def _answer(self, call: Call, send: Send) -> None:
         entry, plan = call.entry, call.plan
@@ -134,7 +142,7 @@ class Endpoint:
             traceback.print_exc()
             reply = _error_reply(ApiError(500, "The emulator failed: its own output says why."), entry)
         await asyncio.sleep(plan.stall("after"))
-        if plan.struck("accept-then-drop"):
+        if plan.struck("accept-then-drop") or plan.struck("accept-late"):
             await self._drop(call, at_once=False)
             return
         late_error = plan.struck("accept-then-error") or plan.struck("accept-then-500")
@@ -155,19 +163,18 @@ class Endpoint:
         call.entry.workspace = call.workspace
         call.version = _version(call.headers)
         await asyncio.sleep(plan.stall("before"))
-        refused = plan.struck("refuse") or plan.struck("spend-cap") or plan.struck("not-found")
-        if refused:
-            if refused.read_body:
+        refused = refusal(call, plan)
+        if refused is not None:
+            if plan.main is not None and plan.main.read_body:
                 call.entry.bytes_in = await wire.discard_body(call.receive)
-            return _error_reply(refused.error(), call.entry, html=refused.html)
+            return refused
         if self._route in _LIMITED:
             limit = self._emulator.settings.requests_per_minute
             self._emulator.rate.admit(call.workspace, self._emulator.clock.now(), limit)
         return await self._handler(self._emulator, call)
 
     def _workspace(self, headers: Headers) -> str:
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        key = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+        key = _key(headers)
         if not key:
             raise ApiError(401, "x-api-key header is required")
         if not self._emulator.keys:
@@ -175,6 +182,32 @@ class Endpoint:
         if key not in self._emulator.keys:
             raise ApiError(401, "invalid x-api-key")
         return self._emulator.keys[key]
+
+
+def meet_with_body(emulator: Emulator, call: Call, body: Path) -> Plan:
+    """The faults that ask for a text in the body of the batch. They are met when it is known, and join the others."""
+
+    def holds(text: str) -> bool:
+        with mapped(body) as content:
+            return content.find(text.encode()) >= 0
+
+    plan = emulator.faults.meet(call.entry.route, call.entry.batch_id, _key(call.headers), holds)
+    call.plan.join(plan)
+    call.entry.fault = call.plan.names()
+    return plan
+
+
+def refusal(call: Call, plan: Plan) -> Reply | None:
+    """The answer of a fault that keeps the call from being acted on."""
+    if plan.struck("page"):
+        return Reply(media_type="text/html", body=_EDGE_PAGE % {b"status": 200})
+    refused = plan.struck("refuse") or plan.struck("spend-cap") or plan.struck("not-found")
+    return None if refused is None else _error_reply(refused.error(), call.entry, html=refused.html)
+
+
+def _key(headers: Headers) -> str:
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
 
 
 def _version(headers: Headers) -> str:

@@ -194,6 +194,8 @@ def _wanted(emulator: Emulator, request: Request) -> Batch:
 
 async def _reset(emulator: Emulator, request: Request) -> Response:
     emulator.faults.clear()
+    for late in emulator.late:
+        late.cancel()
     await emulator.batches.reset()
     emulator.rate.clear()
     emulator.journal.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -16,6 +17,7 @@ type Kind = Literal[
     "not-found",
     "drop-before",
     "accept-then-drop",
+    "accept-late",
     "accept-then-error",
     "accept-then-500",
     "truncated-json",
@@ -23,6 +25,7 @@ type Kind = Literal[
     "duplicate-lines",
     "missing-lines",
     "late-list",
+    "page",
     "stall",
 ]
 type Route = Literal[
@@ -41,10 +44,13 @@ type Route = Literal[
 # These change nothing about the answer itself, so that they go together with one that does.
 _COMPANIONS = frozenset({"late-list", "stall"})
 _ONLY_ON: dict[str, tuple[str, ...]] = {
+    "accept-late": ("create",),
     "late-list": ("create",),
     "duplicate-lines": ("results",),
     "missing-lines": ("results",),
 }
+# Calls that are about one batch, so that its body is known, or brought.
+_ABOUT_A_BATCH = frozenset({"create", "retrieve", "results", "cancel", "delete", "*"})
 _STATUS = {
     "refuse": 500,
     "spend-cap": 429,
@@ -68,12 +74,15 @@ _MESSAGES = {
 class Fault(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One fault as it is ordered.
 
-    ``route`` and, when given, ``batch_id`` say which calls it meets; it lets the first ``skip`` of them pass, then happens
-    ``times`` times (null: always).
+    ``route`` and, when given, ``batch_id``, ``key`` (the API key of the caller) and ``text`` (anywhere in the body of the batch
+    that the call is about) say which calls it meets; it lets the first ``skip`` of them pass, then happens ``times`` times
+    (null: always).
 
     ``status``, ``type``, ``message``, ``retry_after`` (seconds), ``details`` shape an error answer; ``html`` makes it a page
-    of the network's edge instead of JSON; ``read_body: false`` answers before the request's body is read.
-    ``seconds`` is how long a ``stall`` lasts (real time) or how long a batch stays out of the list (emulated time);
+    of the network's edge instead of JSON; ``read_body: false`` answers before the request's body is read. A ``page`` is one
+    with a status of 200.
+    ``seconds`` is how long a ``stall`` lasts or an ``accept-late`` waits after it has closed the connection (real time), or how
+    long a batch stays out of the list (emulated time);
     ``when`` places a stall before the call is acted on or after. ``calls`` hides a batch from that many list calls.
     ``bytes`` or ``lines`` say where a ``cut`` falls, ``rows`` how many result lines are missing or doubled.
     """
@@ -81,6 +90,8 @@ class Fault(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
     kind: Kind
     route: Route = "*"
     batch_id: str | None = None
+    key: str | None = None
+    text: str | None = None
     times: Annotated[int, Meta(ge=1)] | None = 1
     skip: Annotated[int, Meta(ge=0)] = 0
     status: Annotated[int, Meta(ge=400, le=599)] | None = None
@@ -141,6 +152,11 @@ class Plan(Struct):
         """Real seconds to wait at this point of the call."""
         return sum(fault.seconds for fault in self.companions if fault.kind == "stall" and fault.when == when)
 
+    def join(self, other: Plan) -> None:
+        """Adds what goes wrong besides: of two faults that shape the answer, the first one does."""
+        self.main = self.main or other.main
+        self.companions += other.companions
+
     def names(self) -> str | None:
         """The kinds of all its faults, for the journal; None if nothing goes wrong."""
         kinds = [fault.kind for fault in (self.main, *self.companions) if fault]
@@ -162,6 +178,8 @@ class Faults:
                 raise ValueError(f"{fault.kind} only happens on {' and '.join(routes)}")
             if fault.kind == "cut" and fault.bytes is None and fault.lines is None:
                 raise ValueError("cut needs bytes or lines")
+            if fault.text is not None and (fault.route not in _ABOUT_A_BATCH or fault.kind == "drop-before"):
+                raise ValueError("text needs a call about one batch, and a fault that lets its body be read")
         added = [Standing(id=next(self._ids), fault=fault) for fault in faults]
         self._standing += added
         return added
@@ -174,14 +192,19 @@ class Faults:
         """Removes all faults."""
         self._standing = []
 
-    def meet(self, route: str, batch_id: str | None) -> Plan:
-        """Decides what goes wrong in this call and counts it."""
+    def meet(self, route: str, batch_id: str | None, key: str, holds: Callable[[str], bool] | None = None) -> Plan:
+        """Decides what goes wrong in this call and counts it.
+
+        With ``holds`` (whether the batch's body holds a text), of the faults that ask for a text; else of the others.
+        """
         plan = Plan()
         for standing in self._standing:
             fault = standing.fault
             if fault.route not in (route, "*") or route not in _ONLY_ON.get(fault.kind, (route,)):
                 continue
-            if standing.spent or (fault.batch_id is not None and fault.batch_id != batch_id):
+            if standing.spent or fault.batch_id not in (None, batch_id) or fault.key not in (None, key):
+                continue
+            if (fault.text is None) != (holds is None) or (fault.text and holds and not holds(fault.text)):
                 continue
             if plan.main is not None and fault.kind not in _COMPANIONS:
                 continue  # one of them is enough: this one waits for its own call

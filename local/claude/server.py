@@ -49,6 +49,7 @@ def application(options: Options, spool: Path) -> Starlette:
         journal=Journal(clock, options.journal),
         rate=RequestRate(),
         spool=spool,
+        late=set(),
     )
 
     @contextlib.asynccontextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import socket
+import time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -244,6 +245,9 @@ def test_a_late_list_goes_with_a_dropped_answer(api: Api, control: Control) -> N
         {"kind": "missing-lines", "route": "create"},
         {"kind": "cut", "route": "results"},
         {"kind": "refuse", "often": True},
+        {"kind": "accept-late", "route": "results"},
+        {"kind": "refuse", "route": "list", "text": "word"},
+        {"kind": "drop-before", "route": "create", "text": "word"},
     ],
 )
 def test_orders_that_make_no_sense_are_refused(control: Control, order: dict[str, Any]) -> None:
@@ -251,6 +255,51 @@ def test_orders_that_make_no_sense_are_refused(control: Control, order: dict[str
     with pytest.raises(ControlError):
         control.fault(order["kind"], order.get("route", "*"), **fields)
     assert control.faults() == []
+
+
+def test_a_fault_for_batches_that_hold_a_text(api: Api, control: Control) -> None:
+    control.fault("refuse", "create", text="marked", times=None, status=400)
+    control.fault("missing-lines", "results", text="short", times=None)
+    assert error_of(api.post({"requests": requests("good", "marked")})) == (400, "invalid_request_error")
+    assert (last(control, "create")["fault"], last(control, "create")["accepted"]) == ("refuse", False)
+    short, whole = api.create("short", "a"), api.create("b", "c")
+    control.advance(10)
+    assert [len(api.lines(batch)) for batch in (short, whole)] == [1, 2]
+    assert [fault["struck"] for fault in control.faults()] == [1, 1]
+
+
+@pytest.mark.parametrize(("fault", "status"), [("accept-then-500", 500), ("stall", 200)])
+def test_a_create_that_holds_a_text_is_accepted_under_a_fault(api: Api, control: Control, fault: str, status: int) -> None:
+    control.fault(fault, "create", text="marked")
+    assert [api.post({"requests": requests(word)}).status_code for word in ("good", "marked", "marked")] == [200, status, 200]
+    assert len(control.batches()) == 3
+
+
+def test_a_fault_for_one_key(api: Api, control: Control) -> None:
+    control.fault("refuse", key="revoked-key", times=None, status=401)
+    assert api.post({"requests": requests("a")}, headers={"authorization": "Bearer revoked-key"}).status_code == 401
+    assert api.post({"requests": requests("a")}).status_code == 200
+
+
+def test_a_batch_can_be_accepted_long_after_its_caller_has_gone(api: Api, control: Control) -> None:
+    control.fault("accept-late", "create", seconds=0.2)
+    with pytest.raises(httpx2.TransportError):
+        api.create("a")
+    assert api.ids() == []
+    end = time.monotonic() + 30
+    while not api.ids():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert last(control, "create")["batch_id"] == api.ids()[0]
+
+
+def test_a_page_in_place_of_an_answer(api: Api, control: Control) -> None:
+    batch = ended(api)
+    control.fault("page", "results")
+    answer = api.results(batch)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html")
+    assert answer.text.startswith("<html>")
+    assert len(api.lines(batch)) == 20
 
 
 def test_several_faults_in_one_order(api: Api) -> None:
