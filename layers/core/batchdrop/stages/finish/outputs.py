@@ -13,7 +13,7 @@ from collections.abc import Callable
 import msgspec
 
 from batchdrop.domain import keys, transitions
-from batchdrop.domain.errors import LostRace
+from batchdrop.domain.errors import LostRace, ObjectGone
 from batchdrop.domain.messages import FinishJob
 from batchdrop.domain.records import Batch, Job, JobState, ObjectRef, Part
 from batchdrop.domain.transitions import Move
@@ -23,7 +23,7 @@ from batchdrop.jobs.publish import Publish
 from batchdrop.jobs.time_left import time_left
 from batchdrop.ports import Clock, Deadline, Ledger, Notices, Objects
 from batchdrop.reports import sentences
-from batchdrop.reports.manifest import OutputFile, manifest, output_file
+from batchdrop.reports.manifest import OutputFile, manifest, output_file, read_manifest
 
 log = logging.getLogger(__name__)
 
@@ -53,13 +53,31 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
                 self.objects.abandon(keys.outbox_folder(job.input.key, job.id))  # and one that ran beside it, an upload
             return
         batches = list(self.ledger.list_batches(job_id))
-        files, done = self._join_all(job, batches, time_left(deadline))
+        try:
+            files, done = self._join_all(job, batches, time_left(deadline))
+        except ObjectGone:
+            if not self._is_written(job):
+                raise
+            # A run that was killed before it recorded the end has written everything.
+            self._conclude(job)
+            return
         total = sum(file.size for file in files.values())
         if done < total:
             self._change(job, lambda job: transitions.joined_in_part(job, now=self.clock.now(), done=done, total=total))
             self.publish(job_id)
             return
         self._write_manifest(job, batches, files)
+        self._conclude(job)
+
+    def _is_written(self, job: Job) -> bool:
+        """The manifest is the last of the output files; one of these counts was written by a run that had every piece."""
+        try:
+            written = read_manifest(self.objects.get(self._key(job, "manifest.json")))
+        except ObjectGone:
+            return False
+        return written.counts == msgspec.structs.asdict(job.counts)
+
+    def _conclude(self, job: Job) -> None:
         self._notify(job)
         self._end(job)
         self._tidy(job)
