@@ -239,6 +239,9 @@ class Late(Happening):
     def patience(self) -> timedelta:
         return timedelta(seconds=self.seconds)
 
+    def allows(self) -> Allowed:
+        return Allowed(withheld=self.short)
+
 
 @dataclass(frozen=True, repr=False)
 class LateIndex(Happening):
@@ -378,6 +381,37 @@ class NewKey(Happening):
 
     def allows(self) -> Allowed:
         return Allowed(frozenset({"missing"})) if self.elsewhere else Allowed()
+
+
+@dataclass(frozen=True, repr=False)
+class Shut(Happening):
+    """S3 answers 403 to reads of the first file: to one stage or to all, and for ever if `minutes` is None."""
+
+    reader: Literal["plan", "submit", "collect", "all"]
+    at: int
+    minutes: int | None = None
+
+    @property
+    def name(self) -> str:
+        return f"input shut to {self.reader}{' for ever' if self.minutes is None else ''}"
+
+    def span(self) -> tuple[int, int]:
+        return self.at, self.at + (self.minutes or 0) + 1
+
+    def begin(self, play: Play) -> None:
+        play.stack.objects.forbid("inbox/file0.jsonl", when=lambda: self._is_shut(play))
+
+    def _is_shut(self, play: Play) -> bool:
+        stage = play.stack.at_work
+        for_it = stage == self.reader or (self.reader == "all" and stage != "")
+        if not for_it or play.minutes < self.at or (self.minutes is not None and play.minutes >= self.at + self.minutes):
+            return False
+        play.fire(self)
+        return True
+
+    def allows(self) -> Allowed:
+        # Rows that cannot be read cannot be sent; those of a job that is rejected half-way end as canceled.
+        return Allowed(frozenset({"canceled", "errored", "missing", "invalid"}), steps=True, unnamed=True)
 
 
 # ---------------------------------------------------------------- users, and everything that is delivered twice

@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from batchdrop.domain.open_work import place_of_batch, place_of_job
-from batchdrop.domain.records import Job
+from batchdrop.domain.records import Job, JobState
 from batchdrop.domain.retries import retryable
 from batchdrop.domain.transitions import TERMINAL_JOB_STATES
 from tests.faults.api import SlowApi, Trace, answer_to, fate_of, prompt_of
@@ -48,10 +48,16 @@ UNAVOIDABLE = (
 
 
 class Allowed(NamedTuple):
-    """What a run may have done to rows besides their fate at the API. `steps`: the end of an earlier attempt will do."""
+    """What a run may have done to rows besides their fate at the API."""
 
     statuses: Set[str] = frozenset()
     steps: bool = False
+    """The end of an earlier attempt will do."""
+    withheld: bool = False
+    """A result that is not billed may have come too late, and the row may count as one without."""
+    unnamed: bool = False
+    """Where the input can be read no more, a row has lost its own custom id, and one without a result its place: a blank line
+    cannot be told from it."""
 
 
 def api_of(stack: Stack) -> SlowApi:
@@ -74,12 +80,16 @@ def paid_once(stack: Stack, grace: timedelta) -> Iterator[str]:
 
 def rows_kept(stack: Stack, job: Job, allowed: Allowed) -> Iterator[str]:
     """None lost, none invented, each with its own answer, its own id and an end that its fate allows; the counts add up."""
+    if job.state is JobState.rejected and not job.batches_total:
+        return  # no row of it was read, or none could be sent
     expected = dict(_expected(stack, job, allowed))
     delivered: Counter[int] = Counter()
     counts: Counter[str] = Counter()
     for line, status, custom_id, text in _delivered(stack, job):
         delivered[line] += 1
         counts[status] += 1
+        if line not in expected and allowed.unnamed and status == "missing":
+            continue
         if line not in expected:
             yield f"{job.id}: line {line} is no row of the input"
             continue
@@ -88,12 +98,21 @@ def rows_kept(stack: Stack, job: Job, allowed: Allowed) -> Iterator[str]:
             yield f"{job.id}: line {line} ({row.prompt}) is {status}, not one of {sorted(row.statuses)}"
         if status == "succeeded" and text != answer_to(row.prompt):
             yield f"{job.id}: line {line} ({row.prompt}) has the answer {text!r}"
-        if status == "succeeded" and custom_id != row.custom_id:
+        if status == "succeeded" and custom_id != row.custom_id and not (allowed.unnamed and custom_id == f"line-{line}"):
             yield f"{job.id}: line {line} has the custom_id {custom_id!r}, not {row.custom_id!r}"
-    yield from (f"{job.id}: line {line} is in the outputs {delivered[line]} times" for line in expected if delivered[line] != 1)
+    yield from (f"{job.id}: {wrong}" for wrong in _places(delivered, set(expected), allowed))
     told = stack.document("manifest.json", job)["counts"]
     if told != {"total": len(expected), **{name: counts[name] for name in told if name != "total"}}:
         yield f"{job.id}: the manifest counts {told}; the files hold {dict(counts)} of {len(expected)} rows"
+
+
+def _places(delivered: Counter[int], expected: Set[int], allowed: Allowed) -> Iterator[str]:
+    """Every row stands in the outputs once."""
+    if allowed.unnamed:
+        if delivered.total() != len(expected) or max(delivered.values(), default=0) > 1:
+            yield f"{delivered.total()} rows in the outputs, not {len(expected)}"
+        return
+    yield from (f"line {line} is in the outputs {delivered[line]} times" for line in expected if delivered[line] != 1)
 
 
 def all_ended(stack: Stack) -> Iterator[str]:
@@ -167,7 +186,8 @@ def _statuses(prompt: str, allowed: Allowed) -> Set[str]:
         steps.append(_status(outcome))
         if not (outcome == "silent" or retryable(steps[-1], outcome)):
             break
-    return {*(steps if allowed.steps else steps[-1:]), *allowed.statuses}
+    withheld = ["missing"] if allowed.withheld and steps[-1] != "succeeded" else []
+    return {*(steps if allowed.steps else steps[-1:]), *withheld, *allowed.statuses}
 
 
 def _status(outcome: str) -> str:
@@ -194,6 +214,6 @@ def _asked_again(stack: Stack) -> Counter[str]:
     for job in stack.jobs():
         dropped.update(prompt_of(row["params"]) for line in _input_lines(stack, job) if (row := _parsed(line)))
         for row in stack.lines("failed.jsonl", job):
-            if row["_batchdrop"]["status"] == "missing":
+            if row["_batchdrop"]["status"] == "missing" and "params" in row:
                 missing[prompt_of(row["params"])] += 1
     return Counter({prompt: min(number, dropped[prompt] - 1) for prompt, number in missing.items()})

@@ -25,6 +25,7 @@ from tests.faults.happenings import (
     NewKey,
     Outage,
     Refusal,
+    Shut,
     Stranger,
     Switched,
     Unanswered,
@@ -105,6 +106,7 @@ def _kinds() -> dict[str, Kind]:
             for queue in ("plan", "submit", "collect", "finish")
         },
     }
+    readers, at = ("plan", "submit", "collect", "all"), st.just(0)
     pairs = [(first, second) for first in STAGES for second in ("again", *STAGES)]
     return {
         **{name: Kind(st.tuples(one)) for name, one in alone.items()},
@@ -113,6 +115,16 @@ def _kinds() -> dict[str, Kind]:
         "outage: claude.retrieve": Kind(
             st.tuples(st.builds(Outage, st.just("claude.retrieve"), *outage), st.builds(Late, st.just("list"), st.just(86_400)))
         ),
+        **{
+            f"input shut to {one}": Kind(st.tuples(st.builds(Shut, st.just(one), at, st.sampled_from([20, 120, 600]))))
+            for one in readers
+        },
+        **{
+            f"input shut to {one} for ever": Kind(
+                st.tuples(st.builds(Shut, st.just(one), at), st.builds(Command, st.just("cancel"), st.just(30)))
+            )
+            for one in readers
+        },
         "a stranger": _stranger(),
         "a stranger forges ids": _stranger(forges=True),
         "a stranger deletes its batch": _stranger(deletes=_AFTER_THE_END),

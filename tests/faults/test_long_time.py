@@ -59,9 +59,9 @@ def _expire(stack: Stack, prefix: str, age: timedelta) -> None:
 @pytest.mark.parametrize(
     "wait",
     [
-        Switched("pause", at=4, minutes=30 * _DAY),
-        Refusal("spend limit", at=4, minutes=30 * _DAY),
-        Refusal("no credit", at=4, minutes=30 * _DAY),
+        Switched("pause", at=4, minutes=120 * _DAY),
+        Refusal("spend limit", at=4, minutes=120 * _DAY),
+        Refusal("no credit", at=4, minutes=120 * _DAY),
         Outage("claude.create", at=4, minutes=20 * _DAY),
         Outage("claude._results", at=3, minutes=20 * _DAY),
     ],

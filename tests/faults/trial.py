@@ -347,7 +347,12 @@ class Play:
 
     def _allowed(self) -> Allowed:
         leave = [happening.allows() for happening in self.happened]
-        return Allowed(frozenset[str]().union(*(one.statuses for one in leave)), any(one.steps for one in leave))
+        return Allowed(
+            statuses=frozenset[str]().union(*(one.statuses for one in leave)),
+            steps=any(one.steps for one in leave),
+            withheld=any(one.withheld for one in leave),
+            unnamed=any(one.unnamed for one in leave),
+        )
 
 
 class Result(NamedTuple):
