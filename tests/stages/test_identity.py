@@ -251,7 +251,7 @@ def test_an_adopted_batch_that_its_owner_deletes_is_given_back(state: BatchState
     minutes(stack, 59)
     assert stack.batches()[0].api_id == stranger
     stack.run()
-    assert stack.batches()[0].not_ours == (stranger,)
+    assert not stack.batches()[0].adopted
     assert len(stack.claude.bodies) == 1
     assert len(stack.lines("results.jsonl")) == 3
     clean(stack)
@@ -303,6 +303,22 @@ def test_a_404_that_passes_gives_nothing_back() -> None:
         minutes(stack, 1)
         assert (stack.batches()[0].not_found, stack.batches()[0].not_found_since) == (0, None)
     stack.run()
+    assert len(stack.claude.bodies) == 1
+    clean(stack)
+
+
+def test_a_batch_whose_first_answers_were_ours_is_never_given_back() -> None:
+    """The list and both reads have lost it, longer than a batch that nothing has confirmed is waited for."""
+    stack = Stack()
+    stack.claude.line_lag = lambda custom_id: 24 * 3600.0 if custom_id.endswith("-1") else 0.0
+    lost(stack, accepted=True)
+    minutes(stack, 20)
+    assert (stack.batches()[0].state, stack.batches()[0].incomplete_since is None) == (BatchState.ended, False)
+    (held,) = stack.claude._held.values()
+    workspace, held.workspace = held.workspace, "another"
+    minutes(stack, 10 * 60)
+    held.workspace = workspace
+    stack.run(3 * 24 * 60)
     assert len(stack.claude.bodies) == 1
     clean(stack)
 

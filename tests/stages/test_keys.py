@@ -49,6 +49,28 @@ def test_nothing_is_released_under_the_key_of_another_workspace() -> None:
     assert stack.audit() == []
 
 
+@pytest.mark.parametrize("sent_by_0_1_0", [False, True])
+def test_what_was_adopted_is_not_sent_again_because_the_key_of_another_workspace_does_not_see_it(*, sent_by_0_1_0: bool) -> None:
+    stack = Stack()
+    stack.claude.seconds = 6 * 3600
+    lost(stack, accepted=True)
+    if sent_by_0_1_0:
+        (batch,) = stack.batches()
+        stack.ledger.stored[batch.job_id, batch.name] = msgspec.structs.replace(batch, key="")
+    minutes(stack, 10)
+    assert stack.batches()[0].state is BatchState.in_progress
+    old = stack.claude.secret
+    replace_key(stack, workspace="another")
+    minutes(stack, 3 * 60)
+    assert stack.batches()[0].state is BatchState.submitting
+    stack.claude.revoked.clear()
+    stack.claude.secret = old
+    stack.run(24 * 60)
+    assert len(stack.claude.bodies) == 1
+    assert stack.job().state == "done"
+    assert stack.audit() == []
+
+
 def test_what_is_never_settled_ends_when_its_results_would_be_deleted() -> None:
     """Nothing is sent again, because it may have been answered and paid for."""
     stack = Stack()

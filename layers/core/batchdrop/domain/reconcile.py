@@ -159,5 +159,5 @@ def not_found(batch: Batch, now: datetime) -> Move[Batch]:
     """The API has answered 404 for an adopted batch that nothing has confirmed: if it lasts, it is given back."""
     since = batch.not_found_since
     if since is not None and batch.not_found + 1 >= NOT_FOUND and now >= since + NOT_FOUND_FOR:
-        return transitions.disowned(batch)
+        return transitions.disowned(batch, not_ours=False)
     return transitions.not_found(batch, now=now)

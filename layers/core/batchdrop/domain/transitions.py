@@ -373,8 +373,11 @@ def accepted(batch: Batch, api_id: str, *, created_at: datetime) -> Move[Batch]:
 
 
 @_batch_edge(BatchState.submitting, to=(BatchState.in_progress,))
-def adopted(batch: Batch, api_id: str, *, certain: bool) -> Move[Batch]:
-    """Found at the API. Unless `certain`, its first result still has to confirm it."""
+def adopted(batch: Batch, api_id: str, *, certain: bool, key: str) -> Move[Batch]:
+    """Found at the API. Unless `certain`, its first result still has to confirm it.
+
+    `key`: the fingerprint of the one that it was found with. Where 0.1.0 stored none, it tells whose looks count from now on.
+    """
     return Move(
         batch,
         replace(
@@ -382,6 +385,7 @@ def adopted(batch: Batch, api_id: str, *, certain: bool) -> Move[Batch]:
             state=BatchState.in_progress,
             api_id=api_id,
             adopted=not certain,
+            key=batch.key or key,
             created_at=batch.first_intent_at or batch.intent_at,
             no_trace_at=(),
         ),
@@ -529,8 +533,11 @@ def found_again(batch: Batch) -> Move[Batch]:
 
 
 @_batch_edge(BatchState.in_progress, BatchState.canceling, BatchState.ended, to=(BatchState.submitting,))
-def disowned(batch: Batch) -> Move[Batch]:
-    """The batch it adopted is not ours, or is gone: it is given back, and `poll` looks for ours again."""
+def disowned(batch: Batch, *, not_ours: bool) -> Move[Batch]:
+    """The batch it adopted is not ours, or is gone: it is given back, and `poll` looks for ours again.
+
+    `not_ours`: its results have shown that. One that is gone may be ours, and is found again if it reappears.
+    """
     was_ended = int(batch.state is BatchState.ended)
     return Move(
         batch,
@@ -541,7 +548,7 @@ def disowned(batch: Batch) -> Move[Batch]:
             adopted=False,
             not_found_since=None,
             not_found=0,
-            not_ours=(*batch.not_ours, batch.api_id) if batch.api_id else batch.not_ours,
+            not_ours=(*batch.not_ours, batch.api_id) if not_ours and batch.api_id else batch.not_ours,
             created_at=None,
             ended_at=None,
             message_sent_at=None,
@@ -555,10 +562,14 @@ def disowned(batch: Batch) -> Move[Batch]:
 
 
 @_batch_edge(BatchState.ended)
-def postponed(batch: Batch, *, counts: ApiCounts, until: datetime, now: datetime) -> Move[Batch]:
-    """Its results lack answers that may have been given and billed: it waits for them, and no row of it goes again meanwhile."""
+def postponed(batch: Batch, *, counts: ApiCounts, until: datetime, now: datetime, confirmed: bool) -> Move[Batch]:
+    """Its results lack answers that may have been given and billed: it waits for them, and no row of it goes again meanwhile.
+
+    `confirmed`: the lines that were there are ours. From then on no 404 gives it back.
+    """
     after = replace(
         batch,
+        adopted=batch.adopted and not confirmed,
         result_lines=counts.all,
         api_counts=counts,
         incomplete_since=batch.incomplete_since or now,

@@ -44,11 +44,12 @@ _DELETED = Unsent(status=RowStatus.missing, error_type="results_deleted", messag
 
 
 class _AnswersMissing(BatchdropError):
-    """Rows without a result line may have been answered, as the API counts its requests now."""
+    """Rows without a result line may have been answered, as the API counts its requests now. `some`: others have a line."""
 
-    def __init__(self, counts: ApiCounts) -> None:
+    def __init__(self, counts: ApiCounts, *, some: bool) -> None:
         super().__init__("the results lack answers that the API counts")
         self.counts = counts
+        self.some = some
 
 
 class Collect(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,11 +81,11 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
             rows = self._route(batch, job)
         except NotOurs:
             log.warning("an adopted batch is not ours", extra={"batch": batch.name, "api_id": batch.api_id})
-            self._try(transitions.disowned(batch))
+            self._try(transitions.disowned(batch, not_ours=True))
             return
         except _AnswersMissing as missing:
             if self._awaits_answers(batch, job):
-                self._postpone(batch, missing.counts)
+                self._postpone(batch, missing.counts, confirmed=missing.some)
                 return
             log.warning("answers that the API counts were never delivered", extra={"job_id": job.id, "batch": batch.name})
             rows = self._route(batch, job, lost=True)
@@ -153,22 +154,22 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
                     router.row(line, results.get(line.number))
             unsent = 0 if is_listed(batch) else batch.invalid
             if batch.api_id is not None and router.without_line > unsent and not lost:
-                self._check_unbilled(batch, router.succeeded)
+                self._check_unbilled(batch, router.succeeded, some=router.without_line < batch.requests + unsent)
             collected = router.close()
             covered = collected.counts.total + (collected.retry.lines if collected.retry else 0)
             if covered != batch.requests + batch.invalid:
                 raise Incomplete(f"{covered} of {batch.requests + batch.invalid} rows read from {batch.span.object.key}")
             return collected
 
-    def _check_unbilled(self, batch: Batch, succeeded: int) -> None:
-        """Raises _AnswersMissing unless the API counts every request without an answer as not billed.
+    def _check_unbilled(self, batch: Batch, succeeded: int, *, some: bool) -> None:
+        """Raises _AnswersMissing unless the API counts every request without an answer as not billed. `some`: others have a line.
 
         Its counts may lag as its results do: two looks have to agree, that of the batch's end or of the last try, and this one.
         """
         counts = self.claude.retrieve(batch.api_id or "").counts
         unbilled = min(counts.unbilled, (batch.api_counts or counts).unbilled)
         if succeeded + unbilled < batch.requests:
-            raise _AnswersMissing(counts)
+            raise _AnswersMissing(counts, some=some)
 
     def _may_retry(self, batch: Batch, job: Job) -> bool:
         return batch.attempt < self.max_attempts and not job.cancel_requested
@@ -196,14 +197,14 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
         patience = ANSWERS_AWAITED_AFTER_CANCEL if job.cancel_requested else ANSWERS_AWAITED
         return batch.incomplete_since is None or self.clock.now() < batch.incomplete_since + patience
 
-    def _postpone(self, batch: Batch, counts: ApiCounts) -> None:
+    def _postpone(self, batch: Batch, counts: ApiCounts, *, confirmed: bool) -> None:
         now = self.clock.now()
         until = next_look(batch.incomplete_since or now, now)
         log.warning(
             "results lack answers that the API counts", extra={"job_id": batch.job_id, "batch": batch.name, "until": until}
         )
         try:
-            self.commit(transitions.postponed(batch, counts=counts, until=until, now=now))
+            self.commit(transitions.postponed(batch, counts=counts, until=until, now=now, confirmed=confirmed))
         except LostRace:
             log.info("another invocation was first", extra={"job_id": batch.job_id, "batch": batch.name})
 

@@ -71,12 +71,12 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True):
                     changed.add(batch.job_id)
                 if isinstance(decision, reconcile.Identify):
                     unsure[f"{batch.job_id} {batch.name}"] = _Unsure(seen, decision.ended)
-                elif self._act(seen, decision, look.at):
+                elif self._act(seen, decision, look):
                     changed.add(batch.job_id)
                     owner_of.cache_clear()
             except LostRace:
                 log.info("another poller settled this batch", extra={"batch": batch.name})
-        return changed | self._identify(unsure)
+        return changed | self._identify(unsure, look.key)
 
     def _decide(
         self,
@@ -122,19 +122,19 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True):
         batch = self.ledger.get_batch(*owner)
         return batch is not None and (batch.api_id != api_id or (batch.adopted and batch.state is not BatchState.collected))
 
-    def _act(self, batch: Batch, decision: reconcile.Definite, at: datetime) -> bool:
+    def _act(self, batch: Batch, decision: reconcile.Definite, look: Look) -> bool:
         match decision:
             case reconcile.Wait():
                 return False
             case reconcile.NoTrace():
-                self.commit(transitions.looked(batch, at=at, trace=False))
+                self.commit(transitions.looked(batch, at=look.at, trace=False))
                 return False
             case reconcile.Release():
                 self._release(batch)
                 return True
             case reconcile.Adopt(api_id):
                 log.warning("found at the API and adopted", extra={"job_id": batch.job_id, "batch": batch.name, "api_id": api_id})
-                self._adopt(batch, api_id, certain=False)
+                self._adopt(batch, api_id, certain=False, key=look.key)
                 return True
             case reconcile.GiveUp():
                 log.error("still in doubt when any results are deleted", extra={"job_id": batch.job_id, "batch": batch.name})
@@ -156,14 +156,14 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True):
         if job is not None:
             tell_doubt(self.commit, job, sentences.sent_without_answer(job.releases, released.not_before))
 
-    def _adopt(self, batch: Batch, api_id: str, *, certain: bool) -> None:
-        adopted = self.commit(transitions.adopted(batch, api_id, certain=certain))
+    def _adopt(self, batch: Batch, api_id: str, *, certain: bool, key: str) -> None:
+        adopted = self.commit(transitions.adopted(batch, api_id, certain=certain, key=key))
         job = self.ledger.get_job(batch.job_id)
         tell_doubt(self.commit, job, "")
         if job is not None and job.cancel_requested:
             self.cancel_batch(adopted)
 
-    def _identify(self, unsure: dict[str, _Unsure]) -> set[str]:
+    def _identify(self, unsure: dict[str, _Unsure], key: str) -> set[str]:
         """Reads first results, so many a tick: their custom ids name the batch. Returns the jobs that changed.
 
         What one shows is recorded at once, for every batch that it could have been: a tick that dies keeps what it has found.
@@ -180,7 +180,7 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True):
                 batch, ended = unsure.pop(name)
                 try:
                     if reconcile.names(batch, first):
-                        self._adopt(batch, api_id, certain=True)
+                        self._adopt(batch, api_id, certain=True, key=key)
                         changed.add(batch.job_id)
                     else:
                         unsure[name] = _Unsure(self.commit(transitions.ruled_out(batch, api_id)), ended)
