@@ -112,6 +112,41 @@ def test_two_jobs_of_which_every_row_is_forbidden_end_as_well() -> None:
     assert stack.audit() == []
 
 
+def test_a_file_that_is_gone_does_not_use_up_the_probes() -> None:
+    stack = Stack(max_requests=1)
+    refused_now = True
+    refuse(stack, lambda body: refused(401, "authentication_error") if refused_now else None)
+    stack.drop("inbox/a.jsonl", rows(1))
+    minutes(stack, 10)
+    stack.drop("inbox/gone.jsonl", rows(60))
+    stack.objects.purge("inbox/gone.jsonl")
+    refused_now = False
+    minutes(stack, 15)
+    assert stack.ledger.get_admission().blocked == ""
+    assert {job.input.key: job.state for job in stack.jobs()}["inbox/a.jsonl"] is JobState.done
+
+
+def test_what_is_accepted_of_another_job_is_no_evidence_in_words_that_nobody_knows() -> None:
+    """Not even if both were tried while submission was blocked."""
+    stack = Stack()
+    key_refused = True
+
+    def rule(body: bytes) -> Refused | None:
+        if key_refused:
+            return refused(401, "authentication_error")
+        return refused(400, "invalid_request_error", text="not today") if b"odd" in body else None
+
+    refuse(stack, rule)
+    stack.drop("inbox/a.jsonl", row("a", "odd"))
+    minutes(stack, 2)
+    key_refused = False
+    minutes(stack, 10)
+    stack.drop("inbox/b.jsonl", rows(1))
+    minutes(stack, 30)
+    odd, other = sorted(stack.jobs(), key=lambda job: job.input.key)
+    assert (other.state, odd.state) == (JobState.done, JobState.running)
+
+
 def test_probes_take_turns_among_the_jobs() -> None:
     stack = Stack(max_requests=2)
     asked: list[str] = []

@@ -53,7 +53,7 @@ def may_be_sent(batch: Batch, admission: Admission, now: datetime) -> bool:
 
 
 def for_a_probe(waiting: Iterable[Batch], admission: Admission) -> list[Batch]:
-    """Jobs that were not refused first, then those refused longest ago: one job's rows do not speak for the others."""
+    """Jobs that were not tried first, then those tried longest ago: one job's rows do not speak for the others."""
     turn = {job_id: number for number, job_id in enumerate(admission.refused_jobs)}
     return sorted(waiting, key=lambda batch: turn.get(batch.job_id, -1))
 

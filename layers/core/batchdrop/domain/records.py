@@ -371,7 +371,7 @@ class Admission(Record, frozen=True, kw_only=True):
     probe_at: datetime | None = None
     """While blocked, one batch is admitted at this time to see whether it works again."""
     refused_jobs: tuple[str, ...] = ()
-    """Those that met a refusal of the account since a batch was last accepted, the latest last."""
+    """Those that met a refusal of the account, or were tried while blocked, since a batch was last accepted, the latest last."""
     notice: str = ""
     """The sentence that waiting jobs' `status.json` shows now."""
     proofs: tuple[Proof, ...] = ()

@@ -142,6 +142,11 @@ def ends_at(streak: Streak) -> datetime:
     return streak.since + _GIVE_UP_AFTER
 
 
+def may_concern_all(streak: Streak) -> bool:
+    """Whether its last refusal was one of the account, or a 403 or 404, which may be one: a batch of another job then tells."""
+    return not streak.refusals or _CAUSE_BY_STATUS.get(streak.status or 0) in _PERHAPS_OF_A_ROW
+
+
 def words_of_the_account(streak: Streak) -> str:
     """Of one that ends with an accepted batch: its words, if it was so long that they cannot have been about rows."""
     is_long = streak.refusals > _TRIES_WITHOUT_PAUSE

@@ -717,9 +717,12 @@ def blocked(admission: Admission, sentence: str, job_id: str, *, now: datetime, 
 
 
 @_admission_edge
-def probed(admission: Admission, *, next_at: datetime) -> Move[Admission]:
-    """While blocked, one batch was let through to see whether it works again."""
-    return Move(admission, replace(admission, probe_at=next_at))
+def probed(admission: Admission, job_id: str, *, next_at: datetime) -> Move[Admission]:
+    """While blocked, one batch of this job was let through to see whether it works again.
+
+    The next one is another job's, whatever became of this one: its file may be gone, so that nothing was sent.
+    """
+    return Move(admission, replace(admission, probe_at=next_at, refused_jobs=_with_latest(admission.refused_jobs, job_id)))
 
 
 @_admission_edge

@@ -49,7 +49,7 @@ class Admit(msgspec.Struct, frozen=True, kw_only=True):
         admission = self.ledger.get_admission()
         capacity = Capacity(admission, self.limits, now)
         jobs: dict[str, Job | None] = {}
-        admitted = 0
+        admitted: list[Batch] = []
         for first in for_a_probe(waiting, admission) if admission.blocked else waiting:
             if capacity.used_up:
                 break
@@ -67,11 +67,11 @@ class Admit(msgspec.Struct, frozen=True, kw_only=True):
             if fit is Fit.holds:
                 break
             if fit is Fit.goes and self._take(batch, capacity, now, tried):
-                admitted += 1
+                admitted.append(batch)
         if admitted and admission.blocked:
             with suppress(LostRace):  # the probe was answered meanwhile, or another poller sent one too
-                self.commit(transitions.probed(admission, next_at=now + refusals.PROBE_EVERY))
-        return admitted
+                self.commit(transitions.probed(admission, admitted[0].job_id, next_at=now + refusals.PROBE_EVERY))
+        return len(admitted)
 
     def _next_to_try(self, job: Job, now: datetime) -> Batch | None:
         return refusals.next_to_try(one for one in self.ledger.list_batches(job.id) if is_waiting(one) and is_due(one, now))

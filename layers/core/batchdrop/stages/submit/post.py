@@ -145,7 +145,7 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
         """If another job was accepted, and this one is refused again as before, then it is for its rows."""
 
         def ended(job: Job) -> Move[Job] | None:
-            if job.streak is None:
+            if job.streak is None or not (accepted_itself or refusals.may_concern_all(job.streak)):
                 return None
             words = refusals.words_of_the_account(job.streak) if accepted_itself else ""
             return transitions.streak_ended(job, now=self.clock.now(), words_of_the_account=words)
