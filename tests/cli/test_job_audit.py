@@ -166,7 +166,9 @@ class TestApi:
 
 
 class TestRecords:
-    @pytest.mark.parametrize("counter", ["batches_total", "batches_ended", "batches_collected"])
+    @pytest.mark.parametrize(
+        "counter", ["batches_total", "batches_waiting", "batches_ended", "batches_collected", "batches_incomplete"]
+    )
     def test_counters_of_batches(self, counter: str) -> None:
         stack = finished()
         change_job(stack, **{counter: getattr(stack.job(), counter) + 1})

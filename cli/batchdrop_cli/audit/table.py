@@ -56,6 +56,7 @@ def _counters(job: Job, batches: Sequence[Batch]) -> Iterator[tuple[str, str]]:
         "batches_waiting": sum(batch.waiting for batch in batches),
         "batches_ended": sum(batch.state in (BatchState.ended, BatchState.collected) for batch in batches),
         "batches_collected": sum(batch.state is BatchState.collected for batch in batches),
+        "batches_incomplete": sum(batch.state is BatchState.ended and batch.incomplete_since is not None for batch in batches),
     }
     stored = asdict(job) | asdict(job.counts)
     for name, number in expected.items():
