@@ -125,6 +125,7 @@ def test_an_edge_that_finds_the_body_too_large_is_definite(body: Path, clock: Ma
     "answer",
     [
         *(error(status) for status in (408, 409, 500, 502, 503, 504)),
+        httpx2.Response(307, headers={"location": "/v1/elsewhere"}),
         *(httpx2.Response(status, text="<html>") for status in (301, 400, 401, 403, 404, 429, 500, 529)),
         httpx2.Response(400, json={"message": "not the API's words"}),
         httpx2.Response(200, text="<html>"),

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from batchdrop.domain.messages import Queue
+from batchdrop.domain.records import BatchState
 from tests.stack import Killed, Stack, row, rows
 from tests.stages.harm import fail, minutes, refused
 
@@ -40,6 +41,25 @@ def test_queued_requests_stay_under_the_limit() -> None:
     assert most == 9
     assert stack.job().state == "done"
     assert stack.ledger.get_admission().queued == 0
+
+
+def test_two_ticks_at_once_stay_under_the_limit() -> None:
+    stack = Stack(max_requests=3, queue_limit=4)
+    stack.switch.text = "pause"
+    stack.drop("inbox/a.jsonl", rows(6))
+    stack.switch.text = "run"
+
+    def overtake(name: str) -> None:
+        if name == "ledger.commit.admitted":
+            stack.hooks.clear()
+            stack.tick()
+
+    stack.hooks.before = overtake
+    stack.tick()
+    assert stack.ledger.get_admission().queued == 3
+    assert len(stack.queues.messages(Queue.submit)) == 1
+    stack.run()
+    assert stack.audit() == []
 
 
 def test_creates_stay_under_the_rate() -> None:
@@ -164,6 +184,10 @@ def test_a_429_slows_down_and_loses_nothing(retry_after: float | None) -> None:
     stack.pump()
     asked = stack.hooks.calls.count("claude.create")
     assert asked == 1, "after a 429 the next one waits too"
+    assert {batch.state for batch in stack.batches()} == {BatchState.ready}
+    stack.clock.advance(20)
+    stack.tick()
+    assert stack.hooks.calls.count("ledger.commit.admitted") == 2, "and is not admitted again before"
     assert stack.document("status.json")["state"] == "running"
     stack.run()
     assert stack.job().state == "done"
@@ -274,5 +298,20 @@ def test_a_submit_message_delivered_twice_sends_once() -> None:
     (message,) = stack.queues.messages(Queue.submit)
     for _ in range(3):
         stack.receive(Queue.submit, message)
+    assert stack.failures == []
     stack.run()
     assert len(stack.claude.ids) == 1
+
+
+def test_a_submit_message_of_a_batch_that_waits_again_sends_nothing() -> None:
+    stack = Stack()
+    stack.drop("inbox/a.jsonl", row("a"))
+    (message,) = stack.queues.messages(Queue.submit)
+    stack.switch.text = "pause"
+    stack.receive(Queue.submit, message)
+    stack.switch.text = "run"
+    stack.receive(Queue.submit, message)
+    assert stack.claude.ids == []
+    stack.run()
+    assert len(stack.claude.ids) == 1
+    assert stack.audit() == []

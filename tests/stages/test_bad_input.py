@@ -10,7 +10,7 @@ import pytest
 
 from batchdrop.domain.errors import ObjectGone, OutOfDisk
 from batchdrop.domain.open_work import OpenWork
-from batchdrop.domain.records import Counts
+from batchdrop.domain.records import BatchState, Counts
 from batchdrop.stages.plan.seen_ids import IdSet
 from tests.faults.scenarios import EXPIRED
 from tests.stack import Stack, row, rows
@@ -417,4 +417,22 @@ def test_answers_are_waited_for_though_the_list_cannot_be_read() -> None:
     _damage(stack, "gone")
     stack.run()
     assert [line["line"] for line in stack.lines("results.jsonl")] == [1, 4]
+    assert stack.audit() == []
+
+
+@pytest.mark.parametrize("submitted", [False, True])
+def test_a_read_that_leaves_rows_out_is_repeated(monkeypatch: pytest.MonkeyPatch, submitted: bool) -> None:
+    """Neither are the others sent without them, nor collected."""
+    stack = Stack()
+    stack.drop("inbox/a.jsonl", rows(3))
+    if submitted:
+        stack.pump()
+    whole = stack.objects.cut
+    with monkeypatch.context() as patch:
+        patch.setattr(stack.objects, "cut", lambda ref, start, end: whole(ref, start, end).partition(b"\n")[0])
+        stack.step()
+    (batch,) = stack.batches()
+    assert batch.state is (BatchState.ended if submitted else BatchState.ready)
+    stack.run()
+    assert len(stack.lines("results.jsonl")) == 3
     assert stack.audit() == []

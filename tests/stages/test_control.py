@@ -87,6 +87,8 @@ class TestCancel:
                 cancel(stack)
 
         stack.hooks.before = cancel_first
+        stack.pump()
+        assert stack.batches()[0].state is BatchState.canceling
         canceled(stack, sent=2, lines=2)
 
     @pytest.mark.parametrize("accepted", [True, False])
@@ -118,18 +120,20 @@ class TestCancel:
         cancel(stack)
         canceled(stack, sent=2, lines=2)
 
-    def test_while_the_results_are_being_collected(self) -> None:
+    @pytest.mark.parametrize("moment", ["claude._results", "ledger.commit.collected"])
+    def test_while_the_results_are_being_collected(self, moment: str) -> None:
         """The follow-up is not opened any more, however close the cancel comes."""
         stack = dropped(2)
         stack.claude.answer = lambda custom_id, params: EXPIRED
 
         def cancel_now(name: str) -> None:
-            if name == "claude._results":
+            if name == moment:
                 stack.hooks.clear()
                 cancel(stack)
 
         stack.hooks.before = cancel_now
         canceled(stack, sent=2, lines=2)
+        assert len(stack.batches()) == 1
 
     def test_while_planning(self) -> None:
         stack = Stack(max_requests=2)

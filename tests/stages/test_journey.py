@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.stack import Stack, row, rows
 
 
@@ -41,16 +43,37 @@ def test_the_same_event_five_times_is_one_job() -> None:
     stack = Stack()
     upload = stack.drop("inbox/a.jsonl", rows(5))
     for _ in range(4):
+        stack.clock.advance(1)
         stack.deliver(upload)
     stack.run()
     assert len(stack.claude.bodies) == 1
     assert stack.job().batches_total == 1
 
 
-def test_dropping_again_is_a_new_job() -> None:
+def test_an_event_that_comes_again_while_its_file_is_planned_reads_nothing() -> None:
+    stack = Stack()
+    upload = stack.drop("inbox/a.jsonl", rows(5), deliver=False)
+
+    def come_again(name: str) -> None:
+        if name == "objects.read":
+            stack.hooks.clear()
+            stack.deliver(upload)
+            read.append("objects.read" in stack.hooks.calls)
+
+    read: list[bool] = []
+    stack.hooks.before = come_again
+    stack.deliver(upload)
+    assert read == [False]
+    stack.run()
+    assert stack.failures == []
+    assert len(stack.claude.bodies) == 1
+
+
+@pytest.mark.parametrize("seconds", [0, 1])
+def test_dropping_again_is_a_new_job(seconds: int) -> None:
     stack = Stack()
     stack.drop("inbox/a.jsonl", rows(5))
-    stack.clock.advance(1)
+    stack.clock.advance(seconds)
     stack.drop("inbox/a.jsonl", rows(5))
     stack.run()
     assert len(stack.jobs()) == 2

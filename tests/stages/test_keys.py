@@ -141,7 +141,8 @@ def test_a_list_that_was_read_with_two_keys_is_no_look() -> None:
     list_page = stack.claude.page
 
     def page(after: str | None = None) -> ApiPage:
-        return msgspec.structs.replace(list_page(after), key="first" if after is None else "second")
+        shown = list_page(after)
+        return msgspec.structs.replace(shown, key="another") if after is None else shown
 
     stack.claude.page = page  # type: ignore[method-assign]
     minutes(stack, 30)

@@ -29,6 +29,8 @@ READS = ("ledger.get", "ledger.list", "objects.writer.write", "switch")
 # In one invocation that reads chunks for as long as it has time.
 MOST_READ = 8 * CHUNK_LINES + 24 * ROW_BYTES + READ_BYTES
 MINUTES = 24 * 60
+# One that goes on, killed or not, needs a dozen; one that always begins anew would take all these minutes.
+MOST_INVOCATIONS = 30
 
 
 class CountedObjects(FakeObjects):
@@ -143,6 +145,7 @@ def plan(stack: SlowStack, body: bytes, kill: Kill | None = None) -> Planning:
     for _ in range(MINUTES):
         if stack.jobs() and stack.job().state is not JobState.planning:
             break
+        assert len(watcher.reading()) < MOST_INVOCATIONS
         stack.step()
     stack.hooks.clear()
     assert stack.job().state is JobState.running

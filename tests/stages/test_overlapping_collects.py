@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from batchdrop.domain.errors import Throttled
+from batchdrop.domain.errors import LostRace, Throttled
 from batchdrop.domain.messages import CollectBatch, Queue
 from tests.faults.scenarios import errored
 from tests.stack import TICK, Stack, rows
+from tests.stages.harm import fail
 from tests.stages.test_retries import always
 
 # Far more than one invocation of collect makes.
@@ -95,13 +96,26 @@ def test_a_run_that_fails_leaves_no_parts(which: int) -> None:
     stack, message = _ended(max_attempts=2)
     closed = 0
 
-    def fail(name: str) -> None:
+    def throttle(name: str) -> None:
         nonlocal closed
         closed += name == "objects.writer.close"
         if closed == which and name == "objects.writer.close":
             raise Throttled
 
-    stack.hooks.before = fail
+    stack.hooks.before = throttle
     with pytest.raises(Throttled):
         stack.collect(message)
     assert stack.objects.keys("work/") == []
+
+
+def test_a_run_whose_record_was_written_without_an_answer_keeps_its_parts() -> None:
+    """As it is written then, trying again looks like a lost race."""
+    stack, message = _ended(max_attempts=2)
+    fail(stack, "ledger.commit.collected", LostRace("the batch has changed"), after=True)
+    stack.receive(Queue.collect, message)
+    stack.hooks.clear()
+    (batch, _) = stack.batches()
+    assert stack.objects.keys("work/") == sorted(part.key for part in (batch.results, batch.failed, batch.retry) if part)
+    stack.run()
+    assert stack.failures == []
+    assert stack.audit() == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from batchdrop.domain.errors import Incomplete, NotFound, Unavailable
 from batchdrop.domain.records import BatchState, JobState
 from batchdrop.ports import ApiBatch, ApiPage
-from tests.stack import Stack, rows
+from tests.stack import Killed, Stack, rows
 from tests.stages.harm import LOST, fail, minutes
 
 
@@ -55,6 +56,27 @@ def test_a_create_that_never_arrived_is_sent_once_more() -> None:
     clean(stack)
 
 
+@pytest.mark.parametrize("accepted", [True, False])
+def test_a_function_that_is_killed_while_it_posts_leaves_a_trace(accepted: bool) -> None:
+    stack = Stack()
+
+    def kill(name: str) -> None:
+        if name == "claude.create":
+            stack.hooks.clear()
+            raise Killed
+
+    if accepted:
+        stack.hooks.after = kill
+    else:
+        stack.hooks.before = kill
+    stack.drop("inbox/a.jsonl", rows(3))
+    stack.pump()
+    assert stack.batches()[0].state is BatchState.submitting
+    stack.run()
+    assert len(stack.claude.bodies) == 1
+    clean(stack)
+
+
 def test_nothing_is_decided_before_the_lease_and_the_grace_have_passed() -> None:
     stack = Stack(grace=600)
     lost(stack, accepted=False)
@@ -63,6 +85,24 @@ def test_nothing_is_decided_before_the_lease_and_the_grace_have_passed() -> None
     minutes(stack, 2)
     assert stack.batches()[0].state is not BatchState.submitting
     stack.run()
+    clean(stack)
+
+
+def test_nothing_is_decided_while_a_create_is_under_way() -> None:
+    stack = Stack(grace=20)
+
+    def take_long(name: str) -> None:
+        if name == "claude.create":
+            stack.hooks.clear()
+            for _ in range(4):
+                stack.clock.advance(10)
+                stack.tick()
+
+    stack.hooks.before = take_long
+    stack.drop("inbox/a.jsonl", rows(3))
+    stack.run()
+    assert len(stack.claude.bodies) == 1
+    assert stack.failures == []
     clean(stack)
 
 
@@ -90,24 +130,40 @@ def test_two_lost_creates_of_the_same_size_are_told_apart_by_their_results() -> 
     fail(stack, "claude.create", LOST, after=True, times=2)
     stack.drop("inbox/a.jsonl", rows(4))
     stack.run()
+    assert "ledger.commit.disowned" not in stack.hooks.calls
     assert [batch.adopted for batch in stack.batches()] == [False, False]
     assert [batch.api_id for batch in stack.batches()] == stack.claude.ids
     clean(stack)
 
 
-def test_of_two_lost_creates_of_the_same_size_one_had_not_arrived() -> None:
+@pytest.mark.parametrize("arrives", [1, 2])
+def test_of_two_lost_creates_of_the_same_size_one_had_not_arrived(arrives: int) -> None:
     stack = Stack(max_requests=2)
 
-    def second_is_lost_on_its_way(name: str) -> None:
-        if name == "claude.create" and stack.hooks.calls.count(name) == 2:
-            raise LOST
+    def lose(create: int) -> Callable[[str], None]:
+        def hook(name: str) -> None:
+            if name == "claude.create" and stack.hooks.calls.count(name) == create:
+                raise LOST
 
-    fail(stack, "claude.create", LOST, after=True)
-    stack.hooks.before = second_is_lost_on_its_way
+        return hook
+
+    stack.hooks.before, stack.hooks.after = lose(3 - arrives), lose(arrives)
     stack.drop("inbox/a.jsonl", rows(4))
     stack.run()
+    assert "ledger.commit.disowned" not in stack.hooks.calls
     assert len(stack.claude.bodies) == 2
     clean(stack)
+
+
+def test_what_another_batch_has_claimed_is_not_waited_for() -> None:
+    stack = Stack()
+    stack.drop("inbox/b.jsonl", rows(3))
+    stack.run()
+    lost(stack, accepted=False)
+    stack.run()
+    assert {job.state for job in stack.jobs()} == {JobState.done}
+    assert len(stack.claude.bodies) == 2
+    assert stack.audit() == []
 
 
 @pytest.mark.parametrize("number", [1, 3])
@@ -206,6 +262,24 @@ def test_a_look_that_finds_a_candidate_starts_the_count_anew() -> None:
     assert stack.batches()[0].state is BatchState.submitting
     stack.run()
     assert len(stack.claude.bodies) == 2
+    clean(stack)
+
+
+def test_a_candidate_that_is_ruled_out_starts_the_count_anew() -> None:
+    """Nobody adopts it: two creates are in doubt, and it could be of either."""
+    stack = Stack(grace=600, max_requests=3)
+    stack.claude.seconds = 60
+    fail(stack, "claude.create", LOST, times=2)
+    stack.drop("inbox/a.jsonl", rows(6))
+    minutes(stack, 8)
+    assert [len(batch.no_trace_at) for batch in stack.batches()] == [2, 2]
+    stack.claude.inject(theirs(3))
+    minutes(stack, 3)
+    for batch in stack.batches():
+        assert (batch.state, batch.not_ours) == (BatchState.submitting, (stack.claude.ids[0],))
+        assert len(batch.no_trace_at) <= 1
+    stack.run()
+    assert len(stack.claude.bodies) == 3
     clean(stack)
 
 

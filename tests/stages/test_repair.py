@@ -111,6 +111,18 @@ def test_a_batch_that_cannot_be_collected_shows_in_the_metric_long_before_day_29
     assert 24 < stack.metrics.totals["UncollectedAgeHours"] < 25
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_job_that_does_not_end_shows_in_the_metric(kept: bool) -> None:
+    stack = Stack()
+    stack.switch.text = "pause" if kept else "run"
+    stack.drop("inbox/a.jsonl", rows(2))
+    minutes(stack, 30)
+    stack.clock.advance(86_400)
+    stack.tick()
+    hours = stack.metrics.latest["OldestJobHours"]
+    assert 24 < hours < 25 if kept else hours == 0
+
+
 def test_a_transient_404_on_a_known_batch_is_not_an_end() -> None:
     stack = Stack()
     stack.drop("inbox/a.jsonl", rows(2))

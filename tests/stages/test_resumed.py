@@ -261,6 +261,33 @@ def test_two_runs_of_finish_at_once_give_one_file() -> None:
         assert stack.lines("results.jsonl") == whole.lines("results.jsonl")
 
 
+def test_files_then_manifest_then_the_end_then_the_removal_of_pieces() -> None:
+    """As somebody sees it who looks into the bucket and the table after every call."""
+    stack = Stack(max_requests=2)
+    Slow(stack)
+    passing = stack.hooks.after
+    early = set()
+
+    def look(name: str) -> None:
+        passing(name)
+        for job in stack.jobs():
+            folder = keys.outbox_folder(job.input.key, job.id)
+            there = {key.removeprefix(folder) for key in stack.objects.keys(folder)}
+            if "manifest.json" in there and not there >= {"results.jsonl", "failed.jsonl"}:
+                early.add("the manifest")
+            if "manifest.json" not in there and job.state is JobState.done:
+                early.add("the end")
+            pieces = {part.key for batch in stack.batches(job) for part in (batch.results, batch.failed) if part}
+            if job.state is not JobState.done and not pieces <= set(stack.objects.keys("work/")):
+                early.add("the removal of what they were joined from")
+
+    stack.hooks.after = look
+    _drop_rows(stack)
+    stack.run()
+    assert stack.job().state is JobState.done
+    assert early == set()
+
+
 class _Overtaken:
     def __init__(self, stack: Stack, call: int) -> None:
         self._stack = stack

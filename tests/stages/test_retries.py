@@ -120,6 +120,8 @@ def test_a_repeated_line_does_not_hide_a_missing_one() -> None:
     stack.run()
     assert attempts_sent(stack) == {1: 1, 2: 1, 3: 1}
     assert len(stack.lines("results.jsonl")) == 3
+    # It was downloaded again at once, and not taken for one that the API has not delivered yet.
+    assert "ledger.commit.postponed" not in stack.hooks.calls
 
 
 def test_half_a_line_is_no_result() -> None:

@@ -17,6 +17,7 @@ def test_nothing_is_sent_unless_it_says_run(text: str | None) -> None:
     stack.drop("inbox/a.jsonl", rows(3))
     minutes(stack, 20)
     assert stack.claude.ids == []
+    assert "ledger.commit.admitted" not in stack.hooks.calls
     assert stack.job().state is JobState.running
     assert "The switch is set to" in stack.document("status.json")["message"]
     stack.switch.text = "run"

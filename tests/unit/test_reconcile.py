@@ -114,6 +114,12 @@ def test_candidates_are_those_created_until_a_release_is_possible() -> None:
     assert [one.created_at for one in candidates_for(ours, Look(first_look, "key", listed), GRACE)] == ends
 
 
+def test_a_candidate_has_as_many_requests_and_has_not_proved_to_be_another() -> None:
+    ours = batch(state=BatchState.submitting, intent_at=START, lease_until=LEASE, requests=10, not_ours=("msgbatch_10a",))
+    listed = tuple(Candidate(name, int(name[9:11]), START, True) for name in ("msgbatch_09", "msgbatch_10a", "msgbatch_10b"))
+    assert [one.id for one in candidates_for(ours, Look(LEASE, "key", listed), GRACE)] == ["msgbatch_10b"]
+
+
 @pytest.mark.parametrize(("state", "leased"), list(product(BatchState, [True, False])))
 def test_only_a_submission_whose_lease_has_passed_is_decided(state: BatchState, leased: bool) -> None:
     ours = batch(state=state, intent_at=START, lease_until=LEASE if leased else None, requests=10)

@@ -93,7 +93,6 @@ BATCHES: dict[str, Callable[[Batch, Job], Move[Batch]]] = {
     "postponed": lambda one, _: transitions.postponed(one, counts=counts_of(one), until=LATER, now=LATER, confirmed=True),
     "resumed": lambda one, _: transitions.resumed(one, now=LATER),
     "collected": lambda one, of: transitions.collected(one, of, rows_of(one, of), now=LATER),
-    "pieces_lost": lambda one, _: transitions.pieces_lost(one, results=True, failed=False),
     "batch_message_repeated": lambda one, _: transitions.batch_message_repeated(one, now=LATER),
 }
 # What an edge asks of a record besides its state; its callers see to it.
@@ -122,6 +121,23 @@ def rows_of(one: Batch, of: Job) -> Collected:
     counts = Counts(total=one.requests - again + one.invalid, succeeded=one.requests - again, invalid=one.invalid)
     retry = replace(PART, lines=again) if again else None
     return Collected(counts=counts, usage={}, results=PART, failed=None, retry=retry, retry_body_bytes=10 * again)
+
+
+def edges_from(one: Batch) -> list[str]:
+    return [
+        name
+        for name, of in BATCH_EDGES.items()
+        if one.state in of.sources and (name not in ASKS or ASKS[name](one)) and not (name == "split" and one.attempt > 1)
+    ]
+
+
+def check_counters(ledger: FakeLedger, job_id: str) -> None:
+    batches = list(ledger.list_batches(job_id))
+    # A path made up here has spans and line ranges of its own: only what is counted is looked at.
+    assert [one for one in check_records(ledger.jobs[job_id], batches) if one.kind == "counter"] == []
+    assert queued_by(batches) == ledger.get_admission().queued
+    all_collected = all(one.state is BatchState.collected for one in batches)
+    assert (ledger.jobs[job_id].state is JobState.finishing) == all_collected
 
 
 def functions(record: type[Job | Batch | Admission]) -> set[str]:
@@ -248,23 +264,34 @@ def test_the_counters_of_any_path_add_up(sizes: list[tuple[int, int, int]], step
                 ledger.commit(transitions.cancel_requested(current, "why"))
         batches = list(ledger.list_batches(opened.id))
         one = batches[which % len(batches)]
-        possible = [
-            name
-            for name, of in BATCH_EDGES.items()
-            if one.state in of.sources and (name not in ASKS or ASKS[name](one)) and not (name == "split" and one.attempt > 1)
-        ]
-        if possible:
+        if possible := edges_from(one):
             name = possible[edge % len(possible)]
             try:
                 ledger.commit(BATCHES[name](one, ledger.jobs[opened.id]))
             except LostRace:
                 assert name == "admitted"  # the job is being canceled
-    batches = list(ledger.list_batches(opened.id))
-    # A path made up here has spans and line ranges of its own: only what is counted is looked at.
-    assert [one for one in check_records(ledger.jobs[opened.id], batches) if one.kind == "counter"] == []
-    assert queued_by(batches) == ledger.get_admission().queued
-    all_collected = all(one.state is BatchState.collected for one in batches)
-    assert (ledger.jobs[opened.id].state is JobState.finishing) == all_collected
+    check_counters(ledger, opened.id)
+
+
+def test_the_counters_add_up_after_every_edge() -> None:
+    """From every kind of batch that there is: two that differ in what is compared here are of different kinds."""
+    kinds: set[tuple[object, ...]] = set()
+    taken: set[str] = set()
+    paths: list[tuple[str, ...]] = [()]
+    for path in paths:
+        ledger = FakeLedger()
+        opened = ledger.commit(transitions.opened(job()))
+        one = ledger.commit(transitions.added(batch(1, requests=4, invalid=1)))
+        ledger.commit(transitions.planned(opened, now=START, lines=5))
+        for name in path:
+            one = ledger.commit(BATCHES[name](one, ledger.jobs[opened.id]))
+        check_counters(ledger, opened.id)
+        kind = (one.state, one.waiting, one.admitted_at, one.adopted, one.incomplete_since, one.api_id, one.requests)
+        if kind not in kinds:
+            kinds.add(kind)
+            taken |= set(edges_from(one))
+            paths += [(*path, name) for name in edges_from(one)]
+    assert taken == set(BATCH_EDGES) - {"added"}
 
 
 def test_counts_have_a_field_for_each_end_and_add_up() -> None:
