@@ -33,9 +33,19 @@ class Mutant(NamedTuple):
 
     def check(self, root: Path = ROOT) -> None:
         """Whether it can be applied, still is Python, and names a test that exists. Raises Stale."""
-        source = (root / self.file).read_text()
-        ast.parse(self.mutated(source))
-        path, _, name = self.noticed_by.partition("::")
-        tests = ast.parse((root / path).read_text())
-        if name not in {node.name for node in tests.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}:
-            raise Stale(f"{path} has no {name}")
+        mutated = self.mutated((root / self.file).read_text())
+        if self.file.endswith(".py"):
+            ast.parse(mutated)
+        path, *names = self.noticed_by.split("::")
+        scope: ast.AST | None = ast.parse((root / path).read_text())
+        for name in names:
+            scope = _defined_in(scope, name)
+        if scope is None or not names:
+            raise Stale(f"there is no {self.noticed_by}")
+
+
+def _defined_in(scope: ast.AST | None, name: str) -> ast.AST | None:
+    if not isinstance(scope, ast.Module | ast.ClassDef):
+        return None
+    named = (node for node in scope.body if isinstance(node, ast.FunctionDef | ast.ClassDef))
+    return next((node for node in named if node.name == name), None)
