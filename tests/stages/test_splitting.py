@@ -180,6 +180,26 @@ def test_a_hold_that_comes_back_in_the_same_words_costs_no_row() -> None:
     assert stack.document("manifest.json")["counts"]["succeeded"] == 4
 
 
+@pytest.mark.parametrize("status", [400, 403])
+def test_a_short_hold_that_comes_back_costs_no_row(status: int) -> None:
+    """A row that was refused alone has been accepted in between: so it was not for the rows."""
+    stack = Stack(queue_limit=100)
+    stack.claude.seconds = 600
+    held = [True]
+    refuse(stack, lambda _: refused(status, "permission_error", text="Something new") if held[0] else None)
+    stack.drop("inbox/a.jsonl", rows(400))
+    minutes(stack, 6)
+    held[0] = False
+    minutes(stack, 8)
+    held[0] = True
+    minutes(stack, 90)
+    held[0] = False
+    stack.run(DAY)
+    assert stack.document("manifest.json")["counts"]["succeeded"] == 400
+    assert posts(stack) <= 100
+    assert stack.audit() == []
+
+
 def test_a_hold_while_a_bad_row_is_looked_for_costs_no_good_one() -> None:
     stack = Stack()
     words = [""]

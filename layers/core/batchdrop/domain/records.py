@@ -169,6 +169,8 @@ class RefusedAs(Record, frozen=True, kw_only=True):
 
     words: str
     since: datetime
+    whole: bool = True
+    """It was refused so itself, not only as a part of another."""
 
 
 class Streak(Record, frozen=True, kw_only=True):

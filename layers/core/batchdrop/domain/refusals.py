@@ -104,9 +104,9 @@ def is_of_a_row(refusal: Refused) -> bool:
 def refused_as(batch: Batch, refusal: Refused, now: datetime) -> tuple[RefusedAs, ...]:
     """What the batch was refused as so far, this refusal last."""
     words = _words(refusal.status, refusal.kind, str(refusal))
-    before = next((one for one in batch.refused_as if one.words == words), RefusedAs(words=words, since=now))
+    since = next((one.since for one in batch.refused_as if one.words == words), now)
     others = [one for one in batch.refused_as if one.words != words]
-    return (*others[1 - _WORDS_KEPT :], before)
+    return (*others[1 - _WORDS_KEPT :], RefusedAs(words=words, since=since))
 
 
 def is_at_fault(refused: RefusedAs, job: Job) -> bool:
@@ -147,10 +147,11 @@ def may_concern_all(streak: Streak) -> bool:
     return not streak.refusals or _CAUSE_BY_STATUS.get(streak.status or 0) in _PERHAPS_OF_A_ROW
 
 
-def words_of_the_account(streak: Streak) -> str:
-    """Of one that ends with an accepted batch: its words, if it was so long that they cannot have been about rows."""
-    is_long = streak.refusals > _TRIES_WITHOUT_PAUSE
-    return _words(streak.status, streak.error_type, streak.message) if is_long else ""
+def words_of_the_account(streak: Streak | None, accepted: Batch) -> str:
+    """Words that cannot have been about rows, or "": of a long streak, or in which the same rows were refused before."""
+    if streak is not None and streak.refusals > _TRIES_WITHOUT_PAUSE:
+        return _words(streak.status, streak.error_type, streak.message)
+    return next((one.words for one in reversed(accepted.refused_as) if one.whole), "")
 
 
 def next_to_try(waiting: Iterable[Batch]) -> Batch | None:

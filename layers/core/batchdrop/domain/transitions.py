@@ -444,7 +444,7 @@ class Half(NamedTuple):
 @_batch_edge(BatchState.submitting, to=(BatchState.ready,))
 def split(batch: Batch, half: Half, refused_as: tuple[RefusedAs, ...]) -> Move[Batch]:
     """Refused as a whole: the batch keeps its first piece, and a new one gets the rest. Neither was refused itself so far."""
-    waiting = replace(_waiting(batch), refusals=0, refused_as=refused_as)
+    waiting = replace(_waiting(batch), refusals=0, refused_as=tuple(replace(one, whole=False) for one in refused_as))
     first = replace(
         waiting,
         span=replace(batch.span, end=half.next_start),

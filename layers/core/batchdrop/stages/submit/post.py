@@ -134,23 +134,24 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
             self._prove(accepted, admission)
         for other in admission.refused_jobs:
             if other != batch.job_id:
-                self._end_streak(other, accepted_itself=False)
+                self._change(other, self._another_was_accepted)
                 self.publish(other)
-        job = self._end_streak(batch.job_id)
+        job = self._change(batch.job_id, lambda job: self._was_accepted(job, batch))
         tell_doubt(self.commit, job, "")
         if job is not None and job.cancel_requested:
             self.cancel_batch(accepted)
 
-    def _end_streak(self, job_id: str, *, accepted_itself: bool = True) -> Job | None:
-        """If another job was accepted, and this one is refused again as before, then it is for its rows."""
+    def _was_accepted(self, job: Job, batch: Batch) -> Move[Job] | None:
+        words = refusals.words_of_the_account(job.streak, batch)
+        if job.streak is None and words in ("", job.words_of_the_account):
+            return None
+        return transitions.streak_ended(job, now=self.clock.now(), words_of_the_account=words)
 
-        def ended(job: Job) -> Move[Job] | None:
-            if job.streak is None or not (accepted_itself or refusals.may_concern_all(job.streak)):
-                return None
-            words = refusals.words_of_the_account(job.streak) if accepted_itself else ""
-            return transitions.streak_ended(job, now=self.clock.now(), words_of_the_account=words)
-
-        return self._change(job_id, ended)
+    def _another_was_accepted(self, job: Job) -> Move[Job] | None:
+        """If this job is refused again as before, then it is for its rows."""
+        if job.streak is None or not refusals.may_concern_all(job.streak):
+            return None
+        return transitions.streak_ended(job, now=self.clock.now(), words_of_the_account="")
 
     def _prove(self, batch: Batch, admission: Admission) -> None:
         """Keeps a batch by which another key can be known to see what is sent with this one."""
