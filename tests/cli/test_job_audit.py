@@ -250,6 +250,12 @@ class TestTheRealApi:
         stack.clock.advance(120)
         assert {finding.kind for finding in self.audit(stack)} >= {"accepted_twice", "orphan"}
 
+    def test_takes_a_line_that_the_results_repeat_for_one_request(self) -> None:
+        stack = finished()
+        stack.claude.garble = lambda lines: lines + lines
+        assert [finding for finding in self.audit(stack) if finding.severity is Severity.error] == []
+        assert stack.claude.garble is None
+
     def test_says_what_it_cannot_see(self) -> None:
         stack = Stack()
         stack.drop("inbox/a.jsonl", rows(2))

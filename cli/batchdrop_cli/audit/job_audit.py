@@ -1,7 +1,7 @@
 """Was anything paid twice, lost, invented or counted wrong? One job against the table, the bucket and the API.
 
 Reads only. For tests, and for operators with a doubt; of a job that is still under way less can be asked.
-Memory: a byte for each input line and attempt, and the batches of the job.
+Memory: a byte for each input line and attempt, the custom ids of one batch, and the batches of the job.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from batchdrop.domain.reconcile import CLOCK_SKEW
 from batchdrop.domain.records import Batch, BatchState, Job
 from batchdrop.domain.transitions import TERMINAL_JOB_STATES
 from batchdrop.ports import Ledger, Objects
-from batchdrop_cli.audit.evidence import Accepted, Evidence
+from batchdrop_cli.audit.evidence import Accepted, Evidence, Sent
 from batchdrop_cli.audit.findings import Finding, Severity
 from batchdrop_cli.audit.output_files import OutputFiles
 from batchdrop_cli.audit.sent_rows import SentRows
@@ -87,7 +87,7 @@ class AuditJob:
             return
         number = strangers = 0
         try:
-            for request in requests:
+            for request in _once(requests):
                 number += 1
                 custom_id = parse_custom_id(request.custom_id)
                 if custom_id is not None and custom_id.prefix in attempts:
@@ -107,9 +107,19 @@ class AuditJob:
             sentence = f"{strangers} requests of {accepted.id} are not of this job"
             yield Finding(kind="not_ours", sentence=sentence, job_id=job.id, batch=batch.name)
         elif batch is not None and not strangers and number != batch.requests:
-            sentence = f"{batch.requests} requests were meant to be sent; {accepted.id} shows {number}"
+            shown = "requests" if self.evidence.complete else "results"
+            sentence = f"{batch.requests} requests were meant to be sent; {accepted.id} has {number} {shown}"
             severity = Severity.error if sent.complete else Severity.warning
             yield Finding(severity=severity, kind="requests", sentence=sentence, job_id=job.id, batch=batch.name)
+
+
+def _once(requests: Iterable[Sent]) -> Iterator[Sent]:
+    """Each custom id once: it names one request of a batch, which is billed once, however often the results repeat its line."""
+    known: set[str] = set()
+    for request in requests:
+        if request.custom_id not in known:
+            known.add(request.custom_id)
+            yield request
 
 
 def _doubt(job: Job, batch: Batch | None, sentence: str) -> Finding:
