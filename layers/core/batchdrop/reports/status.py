@@ -21,11 +21,11 @@ def stamp(time: datetime | None) -> str | None:
 
 
 def expected_end(job: Job, now: datetime) -> datetime | None:
-    """An hour after planning, which is usual; once that has passed, the 24 hours after which the API gives up."""
+    """An hour after planning, which is usual; then the 24 hours after which the API gives up. After that, nobody knows."""
     if job.state not in (JobState.planning, JobState.held, JobState.running, JobState.finishing):
         return job.finished_at
     start = job.planned_at or job.created_at
-    return start + (USUAL_TIME if now < start + USUAL_TIME else LONGEST_TIME)
+    return next((start + time for time in (USUAL_TIME, LONGEST_TIME) if now < start + time), None)
 
 
 def status(job: Job, now: datetime, notice: str = "") -> bytes:
