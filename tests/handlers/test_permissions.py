@@ -151,6 +151,7 @@ class Tour:
             self._a_part_that_is_not_written,
             self._a_lost_answer,
             self._somebody_elses_batch,
+            self._pieces_that_somebody_deletes,
             self._cancels,
             self._retries_by_command,
             self._gone,
@@ -246,6 +247,13 @@ class Tour:
         self._drop("inbox/doubtful.jsonl", [row(f"r {i}") for i in range(5)])
         self._deliver("submit")
         self._strangers_batch(5)
+
+    def _pieces_that_somebody_deletes(self) -> None:
+        self._drop("inbox/pieces.jsonl", _mixed())
+        self._until("finish")
+        for version in self._cloud.s3.list_object_versions(Bucket=BUCKET, Prefix="work/")["Versions"]:
+            if "/results-" in version["Key"]:
+                self._cloud.s3.delete_object(Bucket=BUCKET, Key=version["Key"], VersionId=version["VersionId"])
 
     def _cancels(self) -> None:
         self._claude.settings(seconds=1000.0)

@@ -93,6 +93,7 @@ BATCHES: dict[str, Callable[[Batch, Job], Move[Batch]]] = {
     "postponed": lambda one, _: transitions.postponed(one, counts=counts_of(one), until=LATER, now=LATER, confirmed=True),
     "resumed": lambda one, _: transitions.resumed(one, now=LATER),
     "collected": lambda one, of: transitions.collected(one, of, rows_of(one, of), now=LATER),
+    "pieces_lost": lambda one, _: transitions.pieces_lost(one, results=True, failed=False),
     "batch_message_repeated": lambda one, _: transitions.batch_message_repeated(one, now=LATER),
 }
 # What an edge asks of a record besides its state; its callers see to it.

@@ -201,7 +201,7 @@ def finish(settings: FinishSettings, ports: Ports | None = None) -> Finish:
     from batchdrop.stages.finish.outputs import Finish
 
     ports = ports or RealPorts(settings)
-    return Finish(**_core(ports), notices=ports.notices)
+    return Finish(**_core(ports), notices=ports.notices, metrics=ports.metrics)
 
 
 def control(settings: ControlSettings, ports: Ports | None = None) -> Control:

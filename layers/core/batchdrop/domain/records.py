@@ -89,6 +89,9 @@ class Counts(Record, frozen=True, kw_only=True):
     def __add__(self, other: Counts) -> Counts:
         return Counts(**{name: getattr(self, name) + getattr(other, name) for name in self.__struct_fields__})
 
+    def __sub__(self, other: Counts) -> Counts:
+        return Counts(**{name: getattr(self, name) - getattr(other, name) for name in self.__struct_fields__})
+
 
 class ApiCounts(Record, frozen=True, kw_only=True):
     """How the API counts the requests of one of its batches."""
@@ -120,6 +123,7 @@ class Counters(Record, frozen=True, kw_only=True):
     splits: int = 0
     releases: int = 0
     batches_incomplete: int = 0
+    rows_lost: int = 0
     queued: int = 0
     """Requests added to (or, negative, released from) what counts against the workspace's queue limit."""
 
@@ -261,6 +265,8 @@ class Job(Record, frozen=True, kw_only=True):
     """How often a batch was sent, got no answer and left no trace."""
     batches_incomplete: int = 0
     """Ended batches whose results lack answers that the API counts: they are collected later."""
+    rows_lost: int = 0
+    """Rows that are in no output file, because pieces of the files were deleted. They count as missing."""
 
 
 class Batch(Record, frozen=True, kw_only=True):

@@ -33,6 +33,7 @@ from batchdrop.domain.records import (
     Proof,
     Record,
     RefusedAs,
+    RowStatus,
     Span,
     Streak,
     Unsent,
@@ -632,6 +633,26 @@ def collected(batch: Batch, job: Job, rows: Collected, *, now: datetime) -> Move
     last = job.state is JobState.running and job.batches_collected + 1 == job.batches_total
     return replace(
         move, counters=counters, guard=Guard(progress=Progress.of(job)), also=(finishing(job, now=now),) if last else ()
+    )
+
+
+@_batch_edge(BatchState.collected)
+def pieces_lost(batch: Batch, *, results: bool, failed: bool) -> Move[Batch]:
+    """Somebody has deleted the piece of `results.jsonl` or of `failed.jsonl` that holds its rows: now no file has them."""
+    before = batch.counts or Counts()
+    lost = [status for status in RowStatus if (results if status is RowStatus.succeeded else failed)]
+    rows = sum(getattr(before, status) for status in lost)
+    after = replace(before, **dict.fromkeys(lost, 0))
+    after = replace(after, missing=after.missing + rows)
+    return Move(
+        batch,
+        replace(
+            batch,
+            counts=after,
+            results=None if results else batch.results,
+            failed=None if failed else batch.failed,
+        ),
+        counters=Counters(rows=after - before, rows_lost=rows),
     )
 
 

@@ -76,18 +76,30 @@ def _finishing(job: Job) -> str:
 
 
 def done(job: Job) -> str:
-    failed = job.counts.total - job.counts.succeeded
+    failed = job.counts.total - job.counts.succeeded - job.rows_lost
     start = f"Done: {job.counts.succeeded:,} of {_plural(job.counts.total, 'row')} succeeded"
+    if job.rows_lost:
+        return f"{start}; {failed:,} are in failed.jsonl with the reason. {_lost(job.rows_lost)}"
     if not failed:
         return f"{start}."
     others = "the other one is" if failed == 1 else f"the other {failed:,} are"
     return f"{start}; {others} in failed.jsonl with the reason."
 
 
+def _lost(rows: int) -> str:
+    are = "is in no file" if rows == 1 else "are in no file"
+    return (
+        f"{_plural(rows, 'row')} {are} and counted as missing: objects under work/ were deleted before the job had ended. "
+        "Claude keeps results for 29 days: an operator can download those of the batches in manifest.json."
+    )
+
+
 def canceled(job: Job) -> str:
     if not job.counts.total:
         return "Canceled before a row of the file was read; nothing was sent."
     start = f"Canceled: {job.counts.succeeded:,} of {_plural(job.counts.total, 'row')} succeeded"
+    if job.rows_lost:
+        return f"{start}; others are in failed.jsonl. {_lost(job.rows_lost)}"
     return f"{start}." if job.counts.succeeded == job.counts.total else f"{start}; the rest are in failed.jsonl."
 
 

@@ -21,7 +21,7 @@ from batchdrop.formats import checksums
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.publish import Publish
 from batchdrop.jobs.time_left import time_left
-from batchdrop.ports import Clock, Deadline, Ledger, Notices, Objects
+from batchdrop.ports import Clock, Deadline, Ledger, Metrics, Notices, Objects
 from batchdrop.reports import sentences
 from batchdrop.reports.manifest import OutputFile, manifest, output_file, read_manifest
 
@@ -40,6 +40,7 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
     ledger: Ledger
     clock: Clock
     notices: Notices
+    metrics: Metrics
     commit: Commit
     publish: Publish
 
@@ -56,10 +57,13 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
         try:
             files, done = self._join_all(job, batches, time_left(deadline))
         except ObjectGone:
-            if not self._is_written(job):
+            if self._is_written(job):
+                # A run that was killed before it recorded the end has written everything.
+                self._conclude(job)
+            elif self._count_losses(job, batches):
+                self(message, deadline)
+            else:
                 raise
-            # A run that was killed before it recorded the end has written everything.
-            self._conclude(job)
             return
         total = sum(file.size for file in files.values())
         if done < total:
@@ -76,6 +80,37 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
         except ObjectGone:
             return False
         return written.counts == msgspec.structs.asdict(job.counts)
+
+    def _count_losses(self, job: Job, batches: list[Batch]) -> int:
+        """Somebody has deleted pieces. What they held cannot be delivered, and waiting brings nothing back: it is told.
+
+        Returns the number of rows that are in no file, 0 if no piece is gone.
+        """
+        written = {name: self._exists(self._key(job, name)) for name in ("results.jsonl", "failed.jsonl")}
+        lost = 0
+        for last in (batch for batch in batches if batch.retry is None):
+            results = last.results is not None and not written["results.jsonl"] and not self._exists(last.results.key)
+            failed = last.failed is not None and not written["failed.jsonl"] and not self._exists(last.failed.key)
+            if not results and not failed:
+                continue
+            # The pieces of the last attempt hold the rows of all attempts.
+            for batch in (one for one in batches if one.first_line == last.first_line):
+                move = transitions.pieces_lost(batch, results=results, failed=failed)
+                self.commit(move)
+                lost += move.counters.rows_lost
+        if lost:
+            log.error("pieces of the output were deleted", extra={"job_id": job.id, "rows": lost})
+            self.metrics.count("LostRows", lost)
+            # Parts that were joined with the deleted pieces in mind do not fit the file any more.
+            self.objects.abandon(keys.outbox_folder(job.input.key, job.id))
+        return lost
+
+    def _exists(self, key: str) -> bool:
+        try:
+            self.objects.head(key)
+        except ObjectGone:
+            return False
+        return True
 
     def _conclude(self, job: Job) -> None:
         self._notify(job)
@@ -99,8 +134,13 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
         return files, done
 
     def _write(self, job: Job, name: str, parts: list[Part]) -> tuple[int, str]:
-        body = b"".join(self.objects.get(part.key) for part in parts)
-        self.objects.put(self._key(job, name), body, content_type="application/jsonl", once=True)
+        key = self._key(job, name)
+        try:
+            body = b"".join(self.objects.get(part.key) for part in parts)
+        except ObjectGone:
+            body = self.objects.get(key)  # if an earlier run has written it
+        else:
+            self.objects.put(key, body, content_type="application/jsonl", once=True)
         return len(body), f"sha256:{hashlib.sha256(body).hexdigest()}"
 
     def _join(self, job: Job, name: str, parts: list[Part], go_on: Callable[[], bool]) -> tuple[int, str]:
