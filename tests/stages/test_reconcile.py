@@ -495,11 +495,11 @@ def test_a_create_that_never_gets_an_answer_is_sent_less_and_less_often() -> Non
     (batch,) = stack.batches()
     assert batch.releases == stack.job().releases == stack.metrics.latest["UnansweredCreates"]
     message = stack.document("status.json")["message"]
-    assert f"sent {batch.releases} times without an answer" in message
+    assert f"sent {batch.releases} times without a response" in message
     assert f"{batch.not_before:%Y-%m-%d %H:%M} UTC" in message
     stack.hooks.clear()
     stack.run(600)
-    assert "without an answer" not in stack.document("status.json")["message"]
+    assert "without a response" not in stack.document("status.json")["message"]
     assert stack.job().doubt == ""
     assert len(stack.claude.bodies) == 1
     clean(stack)

@@ -19,7 +19,7 @@ def test_nothing_is_sent_unless_it_says_run(text: str | None) -> None:
     assert stack.claude.ids == []
     assert "ledger.commit.admitted" not in stack.hooks.calls
     assert stack.job().state is JobState.running
-    assert "The switch is set to" in stack.document("status.json")["message"]
+    assert "until an operator sets" in stack.document("status.json")["message"]
     stack.switch.text = "run"
     stack.run()
     assert stack.job().state is JobState.done

@@ -17,6 +17,8 @@ from tests.adapters.records import job
     ("total", "succeeded", "sentence"),
     [
         (1, 1, "Done: 1 of 1 row succeeded."),
+        (1, 0, "Done: 0 of 1 row succeeded; it is in failed.jsonl with the reason."),
+        (4, 0, "Done: 0 of 4 rows succeeded; all are in failed.jsonl with the reason."),
         (4, 3, "Done: 3 of 4 rows succeeded; the other one is in failed.jsonl with the reason."),
         (60_000, 5, "Done: 5 of 60,000 rows succeeded; the other 59,995 are in failed.jsonl with the reason."),
     ],
@@ -34,6 +36,12 @@ def test_a_job_that_is_done(total: int, succeeded: int, sentence: str) -> None:
 )
 def test_a_job_that_was_canceled(total: int, succeeded: int, sentence: str) -> None:
     assert sentences.state_of(job(state=JobState.canceled, counts=Counts(total=total, succeeded=succeeded))) == sentence
+
+
+@pytest.mark.parametrize(("canceled", "time"), [(False, "7 days"), (True, "1 day")])
+def test_how_long_counted_answers_are_waited_for(canceled: bool, time: str) -> None:
+    waiting = job(state=JobState.running, batches_incomplete=1, cancel_requested=canceled)
+    assert f"Batchdrop looks again for up to {time}, " in sentences.state_of(waiting)
 
 
 @pytest.mark.parametrize(

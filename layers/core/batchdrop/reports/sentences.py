@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from batchdrop.domain.errors import Refused
 from batchdrop.domain.records import Job, JobState, Streak
 from batchdrop.domain.refusals import Cause, ends_at
-from batchdrop.domain.retries import ANSWERS_AWAITED, MAX_PLAN_TRIES
+from batchdrop.domain.retries import ANSWERS_AWAITED, ANSWERS_AWAITED_AFTER_CANCEL, MAX_PLAN_TRIES
 
 # ---------------------------------------------------------------- where a job stands
 
@@ -39,7 +39,7 @@ def state_of(job: Job, notice: str = "") -> str:
         case JobState.canceled:
             text = canceled(job) if job.reason in ("", CANCEL_REQUESTED) else f"{canceled(job)} {job.reason}"
     if job.batches_incomplete:
-        text = f"{text} {_incomplete(job.batches_incomplete)}"
+        text = f"{text} {_incomplete(job)}"
     unsent = job.state in (JobState.planning, JobState.running) and job.batches_ended < max(job.batches_total, 1)
     streak = refused_so_far(job.streak) if job.state is JobState.running and job.streak is not None else ""
     doubt = job.doubt if job.state is JobState.running else ""
@@ -49,18 +49,19 @@ def state_of(job: Job, notice: str = "") -> str:
 def refused_so_far(streak: Streak) -> str:
     answer = f"{streak.status} {streak.error_type} ({streak.message})"
     if not streak.waits:
-        return f"Anthropic refused a part of this file: {answer}."
+        return f"Anthropic refused a batch of this file: {answer}."
     return (
-        f"Since {streak.since:%Y-%m-%d %H:%M} UTC Anthropic has refused every part of this file that was sent: {answer}. "
-        "One part at a time is tried until one is accepted. "
+        f"Since {streak.since:%Y-%m-%d %H:%M} UTC Anthropic has refused every batch of this file that was sent: {answer}. "
+        "One batch at a time is tried until one is accepted. "
         f"Rows that are still refused on {ends_at(streak):%Y-%m-%d} end as errored and are not billed."
     )
 
 
-def _incomplete(batches: int) -> str:
+def _incomplete(job: Job) -> str:
+    days = (ANSWERS_AWAITED_AFTER_CANCEL if job.cancel_requested else ANSWERS_AWAITED).days
     return (
-        f"Anthropic has not yet delivered every answer that it counts in {_plural(batches, 'batch')}: Batchdrop looks again "
-        f"for up to {ANSWERS_AWAITED.days} days, and sends none of their rows again meanwhile."
+        f"Anthropic has not yet delivered every answer that it counts in {_plural(job.batches_incomplete, 'batch')}: Batchdrop "
+        f"looks again for up to {_plural(days, 'day')}, and sends none of the rows without an answer again meanwhile."
     )
 
 
@@ -82,7 +83,10 @@ def done(job: Job) -> str:
         return f"{start}; {failed:,} are in failed.jsonl with the reason. {_lost(job.rows_lost)}"
     if not failed:
         return f"{start}."
-    others = "the other one is" if failed == 1 else f"the other {failed:,} are"
+    if not job.counts.succeeded:
+        others = "it is" if failed == 1 else "all are"
+    else:
+        others = "the other one is" if failed == 1 else f"the other {failed:,} are"
     return f"{start}; {others} in failed.jsonl with the reason."
 
 
@@ -111,8 +115,8 @@ def subject(job: Job, outcome: JobState) -> str:
 # ---------------------------------------------------------------- what is not known of a batch that was sent
 
 SENT_WITH_ANOTHER_KEY = (
-    "A batch was sent with an API key that has been replaced since, and Claude's answer was lost. "
-    "The new key may be of another workspace and not see the batch there, so the batch is not sent again. "
+    "A batch was sent with an API key that has been replaced since, and Anthropic's response was lost. "
+    "The new key may belong to another workspace, which does not show the batch, so the batch is not sent again. "
     "To fix it, an operator puts a key of the former workspace into the stack's secret until this message is gone. "
     "Otherwise its rows end as missing 29 days after it was sent."
 )
@@ -122,8 +126,8 @@ def sent_without_answer(times: int, next_at: datetime | None) -> str:
     """`times`: how often a batch of the job was sent and left no trace."""
     when = f" from {next_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC on" if next_at else ""
     return (
-        f"A batch was sent {_times(times)} without an answer from Claude and without a trace at the API; it is sent again{when}. "
-        "If this goes on, see whether Claude has an incident, have an operator read the log of submit, or cancel the job."
+        f"A batch was sent {_times(times)} without a response, and Anthropic does not list it; it is sent again{when}. "
+        "If this goes on, see whether Anthropic reports an incident, have an operator read the log of submit, or cancel the job."
     )
 
 
@@ -182,7 +186,8 @@ def no_valid_rows(rows: int) -> str:
 
 # ---------------------------------------------------------------- why nothing is being submitted
 
-PAUSED = "The switch is set to 'pause': nothing is submitted until an operator sets it to 'run'."
+# Also what an unknown value means, and a parameter that cannot be read.
+PAUSED = "Submission is paused: nothing is submitted until an operator sets the switch to 'run'."
 STOPPED = "The switch is set to 'stop': open batches are canceled and nothing is submitted until an operator sets it to 'run'."
 THROTTLED = "Anthropic asked this stack to slow down; waiting batches will be submitted in a few minutes."
 
@@ -244,7 +249,7 @@ CANCELED = "The batch was canceled before this request was processed."
 EXPIRED = "The batch expired before this request was processed."
 MISSING = "The API returned no result for this request."
 UNKNOWN_OUTCOME = (
-    "The batch of this row was sent, Claude's answer was lost, and for 29 days nothing showed whether Claude had the batch. "
+    "The batch of this row was sent, Anthropic's response was lost, and for 29 days nothing showed whether it was accepted. "
     "The row may have been answered and paid for, so it was not sent again; to send it anyway, upload failed.jsonl."
 )
 UNLISTED = (
