@@ -782,8 +782,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A job whose outputs are written ends, whatever became of its pieces",
         _FINISH,
-        "            if not self._is_written(job):\n",
-        "            if True:\n",
+        "            if self._is_written(job):\n",
+        "            if False:\n",
         "tests/stages/test_finish.py::test_a_job_whose_outputs_are_written_ends_without_its_pieces",
     ),
     # No counter is forgotten: each is what the records say.
