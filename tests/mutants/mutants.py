@@ -786,6 +786,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "            if False:\n",
         "tests/stages/test_finish.py::test_a_job_whose_outputs_are_written_ends_without_its_pieces",
     ),
+    Mutant(
+        "A job whose pieces were deleted ends, and tells which rows are lost",
+        _FINISH,
+        "            elif self._count_losses(job, batches):\n",
+        "            elif False:\n",
+        "tests/stages/test_finish.py::test_rows_of_deleted_pieces_are_told_as_lost",
+    ),
     # No counter is forgotten: each is what the records say.
     Mutant(
         "An admission takes room in the queue",
