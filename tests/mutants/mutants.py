@@ -780,11 +780,11 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/stages/test_finish.py::test_a_command_while_a_job_is_finished_does_not_keep_it",
     ),
     Mutant(
-        "A job whose outputs are written ends, whatever became of its pieces",
+        "A job whose pieces somebody has deleted ends, and tells what is lost",
         _FINISH,
-        "            if self._is_written(job):\n",
-        "            if False:\n",
-        "tests/stages/test_finish.py::test_a_job_whose_outputs_are_written_ends_without_its_pieces",
+        "            elif self._count_losses(job, batches):\n",
+        "            elif False:\n",
+        "tests/stages/test_finish.py::test_rows_of_deleted_pieces_are_told_as_lost",
     ),
     Mutant(
         "A job whose pieces were deleted ends, and tells which rows are lost",

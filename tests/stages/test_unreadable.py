@@ -11,8 +11,9 @@ from batchdrop.domain.open_work import OpenWork
 from batchdrop.domain.records import JobState
 from batchdrop.domain.retries import MAX_PLAN_TRIES
 from tests.stack import Killed, Stack, row, rows
-from tests.stages.harm import fail
+from tests.stages.harm import fail, minutes, refused
 from tests.stages.test_long_files import CHUNK_LINES, SlowStack, plan
+from tests.stages.test_splitting import refuse
 
 KEY = "inbox/team/a.jsonl"
 KMS_KEY = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -106,6 +107,18 @@ def test_a_file_that_submit_may_never_read_ends_its_rows() -> None:
     stack.run(DAYS * 24 * 60)
     assert {row["_batchdrop"]["error"]["type"] for row in stack.lines("failed.jsonl")} == {"input_unreadable"}
     assert (stack.job().state, stack.ledger.get_admission().queued) == (JobState.done, 0)
+
+
+def test_a_job_that_waits_ends_although_its_file_cannot_be_read_any_more() -> None:
+    stack = Stack(max_requests=2)
+    refuse(stack, lambda _: refused(400, "invalid_request_error", text="Something new"))
+    stack.drop(KEY, rows(10))
+    minutes(stack, 5)
+    stack.objects.forbid(KEY)
+    for _ in range(9 * 24 * 6):
+        stack.step(600)
+    assert (stack.job().state, stack.ledger.get_admission().queued) == (JobState.done, 0)
+    assert {line["_batchdrop"]["error"]["type"] for line in stack.lines("failed.jsonl")} == {"input_unreadable"}
 
 
 def test_answers_of_a_file_that_collect_may_never_read_are_delivered() -> None:

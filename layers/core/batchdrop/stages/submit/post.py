@@ -98,7 +98,9 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
                 self.commit(transitions.unsent(batch, UNLISTED, now=self.clock.now()))
                 return
             except Forbidden:
-                if batch.admitted_at is not None and self.clock.now() < batch.admitted_at + UNREADABLE_AT_MOST:
+                now = self.clock.now()
+                # Batches of a job that waits are put back and admitted anew: for them a day never passes, but the streak does.
+                if batch.admitted_at and now < batch.admitted_at + UNREADABLE_AT_MOST and not refusals.is_over(job.streak, now):
                     raise
                 self._unsent(batch, "input_unreadable", sentences.INPUT_UNREADABLE)
                 return
