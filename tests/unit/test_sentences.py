@@ -38,6 +38,23 @@ def test_a_job_that_was_canceled(total: int, succeeded: int, sentence: str) -> N
     assert sentences.state_of(job(state=JobState.canceled, counts=Counts(total=total, succeeded=succeeded))) == sentence
 
 
+@pytest.mark.parametrize(
+    ("total", "lost", "start"),
+    [
+        (3, 1, "Done: 2 of 3 rows succeeded. 1 row is in no file and counts as missing: "),
+        (4, 1, "Done: 2 of 4 rows succeeded; 1 is in failed.jsonl with the reason. 1 row is in no file and counts as missing: "),
+        (
+            6,
+            2,
+            "Done: 2 of 6 rows succeeded; 2 are in failed.jsonl with the reason. 2 rows are in no file and count as missing: ",
+        ),
+    ],
+)
+def test_rows_that_are_in_no_file(total: int, lost: int, start: str) -> None:
+    ended = job(state=JobState.done, counts=Counts(total=total, succeeded=2, missing=total - 2), rows_lost=lost)
+    assert sentences.state_of(ended).startswith(start)
+
+
 @pytest.mark.parametrize(("canceled", "time"), [(False, "7 days"), (True, "1 day")])
 def test_how_long_counted_answers_are_waited_for(canceled: bool, time: str) -> None:
     waiting = job(state=JobState.running, batches_incomplete=1, cancel_requested=canceled)

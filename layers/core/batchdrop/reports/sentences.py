@@ -80,7 +80,8 @@ def done(job: Job) -> str:
     failed = job.counts.total - job.counts.succeeded - job.rows_lost
     start = f"Done: {job.counts.succeeded:,} of {_plural(job.counts.total, 'row')} succeeded"
     if job.rows_lost:
-        return f"{start}; {failed:,} are in failed.jsonl with the reason. {_lost(job.rows_lost)}"
+        others = f"; {failed:,} {'is' if failed == 1 else 'are'} in failed.jsonl with the reason" if failed else ""
+        return f"{start}{others}. {_lost(job.rows_lost)}"
     if not failed:
         return f"{start}."
     if not job.counts.succeeded:
@@ -91,10 +92,10 @@ def done(job: Job) -> str:
 
 
 def _lost(rows: int) -> str:
-    are = "is in no file" if rows == 1 else "are in no file"
+    are = "is in no file and counts" if rows == 1 else "are in no file and count"
     return (
-        f"{_plural(rows, 'row')} {are} and counted as missing: objects under work/ were deleted before the job had ended. "
-        "Claude keeps results for 29 days: an operator can download those of the batches in manifest.json."
+        f"{_plural(rows, 'row')} {are} as missing: objects under work/ were deleted before the job had ended. "
+        "Anthropic keeps results for 29 days: an operator can download those of the batches in manifest.json."
     )
 
 
