@@ -780,13 +780,6 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/stages/test_finish.py::test_a_command_while_a_job_is_finished_does_not_keep_it",
     ),
     Mutant(
-        "A job whose pieces somebody has deleted ends, and tells what is lost",
-        _FINISH,
-        "            elif self._count_losses(job, batches):\n",
-        "            elif False:\n",
-        "tests/stages/test_finish.py::test_rows_of_deleted_pieces_are_told_as_lost",
-    ),
-    Mutant(
         "A job whose pieces were deleted ends, and tells which rows are lost",
         _FINISH,
         "            elif self._count_losses(job, batches):\n",
