@@ -124,8 +124,10 @@ class Recorder:
             assert operation == "ListMultipartUploads" or params["Prefix"].startswith("work/")
             yield _ON_BUCKET[operation], _BUCKET.removesuffix("/")
         elif operation == "DeleteObjects":
+            # "You must always specify the s3:DeleteObject permission" (Amazon S3 API Reference, DeleteObjects). All are versions.
             for one in params["Delete"]["Objects"]:
-                yield "s3:DeleteObjectVersion" if "VersionId" in one else "s3:DeleteObject", _BUCKET + one["Key"]
+                assert one["VersionId"]
+                yield from ((action, _BUCKET + one["Key"]) for action in ("s3:DeleteObject", "s3:DeleteObjectVersion"))
         elif operation in _ON_NAMED:
             action, parameter = _ON_NAMED[operation]
             resource = self._named(stage, params[parameter])

@@ -67,6 +67,7 @@ def used() -> frozenset[Use]:
         # As small as S3 allows: uploads of several parts without a flood of bytes.
         patch.setitem(S3Objects.__init__.__kwdefaults__ or {}, "part_bytes", MIN_PART_BYTES)
         patch.setattr("batchdrop.stages.poll.sweep._PAUSE", timedelta())
+        patch.setattr("batchdrop.domain.reconcile.NOT_FOUND_FOR", timedelta())
         Tour(Watched(claude, recorder)).all()
     return frozenset(recorder.uses)
 
@@ -152,6 +153,7 @@ class Tour:
             self._a_lost_answer,
             self._somebody_elses_batch,
             self._pieces_that_somebody_deletes,
+            self._somebody_elses_batch_that_is_deleted,
             self._cancels,
             self._retries_by_command,
             self._gone,
@@ -254,6 +256,19 @@ class Tour:
         for version in self._cloud.s3.list_object_versions(Bucket=BUCKET, Prefix="work/")["Versions"]:
             if "/results-" in version["Key"]:
                 self._cloud.s3.delete_object(Bucket=BUCKET, Key=version["Key"], VersionId=version["VersionId"])
+
+    def _somebody_elses_batch_that_is_deleted(self) -> None:
+        """The same, and its owner deletes it before anybody sees its results."""
+        self._claude.fault("drop-before", "create")
+        self._claude.settings(seconds=1000.0)
+        self._drop("inbox/doubtful-still.jsonl", [row(f"r {i}") for i in range(6)])
+        self._deliver("submit")
+        theirs = self._strangers_batch(6)
+        self._tick()
+        self._claude.settings(seconds=1.0)
+        self._call("POST", f"/v1/messages/batches/{theirs}/cancel")
+        self._claude.advance(2)
+        self._call("DELETE", f"/v1/messages/batches/{theirs}")
 
     def _cancels(self) -> None:
         self._claude.settings(seconds=1000.0)
@@ -359,14 +374,22 @@ class Tour:
         latest = {key: json.loads(text) for key, text in self._cloud.outputs().items() if key.endswith("/status.json")}
         return [key for key, status in latest.items() if status["state"] in ("planning", "running", "finishing")]
 
-    def _strangers_batch(self, number: int) -> None:
+    def _strangers_batch(self, number: int) -> str:
+        """Its id."""
         params = {"model": "claude-haiku-4-5", "max_tokens": 5, "messages": [{"role": "user", "content": "not ours"}]}
         body = {"requests": [{"custom_id": f"theirs-{i}", "params": params} for i in range(number)]}
+        return str(self._call("POST", "/v1/messages/batches", body)["id"])
+
+    def _call(self, method: str, path: str, body: object = None) -> dict[str, object]:
+        """By somebody else with a key of the workspace."""
         connection = http.client.HTTPConnection(urllib.parse.urlsplit(self._claude.base_url).netloc)
         headers = {"x-api-key": "test-key", "anthropic-version": "2023-06-01", "content-type": "application/json"}
-        connection.request("POST", "/v1/messages/batches", json.dumps(body), headers)
-        assert connection.getresponse().status == http.HTTPStatus.OK
+        connection.request(method, path, json.dumps(body), headers)
+        answer = connection.getresponse()
+        content: dict[str, object] = json.loads(answer.read())
         connection.close()
+        assert answer.status == http.HTTPStatus.OK
+        return content
 
 
 def _mixed() -> list[bytes]:
