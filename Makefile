@@ -37,6 +37,8 @@ faults: setup ## break small jobs in every way, and search at random for more, f
 	@$(PYTHON) -m tests.faults $(if $(HOURS),--hours $(HOURS))
 	@$(PYTHON) -m tests.faults.aws
 	@$(PYTHON) -m tests.faults.kills
+	@$(PYTHON) -m tests.faults.hostile
+	@$(PYTHON) -m tests.faults.many
 
 .PHONY: mutants
 mutants: setup ## break each promise in a copy of the code, one at a time; a test must notice: make mutants

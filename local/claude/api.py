@@ -106,6 +106,7 @@ async def create(emulator: Emulator, call: Call) -> Reply:
 
 
 def _accept(emulator: Emulator, call: Call, body: Path, size: int, intake: Intake) -> Batch:
+    slow = call.plan.struck("slow")
     batch = emulator.batches.accept(
         workspace=call.workspace,
         body=body,
@@ -113,6 +114,7 @@ def _accept(emulator: Emulator, call: Call, body: Path, size: int, intake: Intak
         intake=intake,
         version=call.version,
         betas=call.betas,
+        longer=slow.seconds if slow else 0.0,
     )
     call.entry.batch_id, call.entry.accepted = batch.id, True
     late = call.plan.struck("late-list")

@@ -48,8 +48,10 @@ class Batches:
 
     # What callers do
 
-    def accept(self, *, workspace: str, body: Path, size: int, intake: Intake, version: str, betas: frozenset[str]) -> Batch:
-        """Creates a batch from a body whose form is right; the batch takes over the file."""
+    def accept(
+        self, *, workspace: str, body: Path, size: int, intake: Intake, version: str, betas: frozenset[str], longer: float
+    ) -> Batch:
+        """Creates a batch from a body whose form is right; the batch takes over the file. It lasts ``longer`` than others."""
         batch_id = self._identifiers.draw("msgbatch")
         created = self._clock.now()
         batch = Batch(
@@ -63,7 +65,7 @@ class Batches:
             betas=betas,
             attempts={place: self._count(fingerprint) for place, fingerprint in intake.marked},
             created=created,
-            due=created + self._settings.seconds + self._settings.seconds_per_1000_rows * intake.count / 1000,
+            due=created + self._settings.seconds + self._settings.seconds_per_1000_rows * intake.count / 1000 + longer,
         )
         self._by_id[batch.id] = batch
         self._by_workspace[workspace].append(batch)

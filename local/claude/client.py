@@ -96,6 +96,10 @@ class Control:
         """The body a batch was created with, byte for byte."""
         return self._call("GET", f"/batches/{batch_id}/body")
 
+    def results(self, batch_id: str) -> bytes:
+        """All results of a batch, whatever faults do to what the API shows; nothing before it has ended."""
+        return self._call("GET", f"/batches/{batch_id}/results")
+
     def reset(self) -> None:
         """Forgets batches, faults, journal and limits; clock and settings stay."""
         self._json("POST", "/reset")

@@ -26,6 +26,7 @@ type Kind = Literal[
     "missing-lines",
     "late-list",
     "page",
+    "slow",
     "stall",
 ]
 type Route = Literal[
@@ -42,10 +43,11 @@ type Route = Literal[
     "*",
 ]
 # These change nothing about the answer itself, so that they go together with one that does.
-_COMPANIONS = frozenset({"late-list", "stall"})
+_COMPANIONS = frozenset({"late-list", "slow", "stall"})
 _ONLY_ON: dict[str, tuple[str, ...]] = {
     "accept-late": ("create",),
     "late-list": ("create",),
+    "slow": ("create",),
     "duplicate-lines": ("results",),
     "missing-lines": ("results",),
 }
@@ -81,8 +83,8 @@ class Fault(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
     ``status``, ``type``, ``message``, ``retry_after`` (seconds), ``details`` shape an error answer; ``html`` makes it a page
     of the network's edge instead of JSON; ``read_body: false`` answers before the request's body is read. A ``page`` is one
     with a status of 200.
-    ``seconds`` is how long a ``stall`` lasts or an ``accept-late`` waits after it has closed the connection (real time), or how
-    long a batch stays out of the list (emulated time);
+    ``seconds`` is how long a ``stall`` lasts or an ``accept-late`` waits after it has closed the connection (real time), how
+    long a batch stays out of the list, or how much later than others a ``slow`` one ends (emulated time);
     ``when`` places a stall before the call is acted on or after. ``calls`` hides a batch from that many list calls.
     ``bytes`` or ``lines`` say where a ``cut`` falls, ``rows`` how many result lines are missing or doubled.
     """

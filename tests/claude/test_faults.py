@@ -293,6 +293,17 @@ def test_a_batch_can_be_accepted_long_after_its_caller_has_gone(api: Api, contro
     assert last(control, "create")["batch_id"] == api.ids()[0]
 
 
+def test_a_slow_batch_ends_later_than_others(api: Api, control: Control) -> None:
+    control.settings(seconds=2.0)
+    control.fault("slow", "create", seconds=60, text="marked")
+    slow, usual = api.create("marked"), api.create("good")
+    control.advance(10)
+    assert [api.retrieve(batch)["processing_status"] for batch in (slow, usual)] == ["in_progress", "ended"]
+    assert (control.results(slow), len(control.results(usual).splitlines())) == (b"", 1)
+    control.advance(60)
+    assert api.retrieve(slow)["processing_status"] == "ended"
+
+
 def test_a_page_in_place_of_an_answer(api: Api, control: Control) -> None:
     batch = ended(api)
     control.fault("page", "results")

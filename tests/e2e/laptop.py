@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +217,7 @@ class Job:
         created = json.loads(json.loads((ROOT / "events" / "plan-upload.json").read_text())["Records"][0]["body"])
         created["detail"]["bucket"]["name"] = self.laptop.bucket
         created["detail"]["object"].update({"key": self.key, "version-id": self.version})
+        created["time"] = f"{datetime.strptime(self.id.split('-')[0], '%Y%m%dT%H%M%S%z'):%Y-%m-%dT%H:%M:%SZ}"
         return json.dumps(created)
 
     def audit(self) -> list[Finding]:

@@ -86,14 +86,9 @@ class Killer:
 
     @contextlib.contextmanager
     def wired(self) -> Iterator[None]:
-        """Puts the wires in, and lets two of each function run at once: many cold starts share the processors here.
-
-        Takes the wires out again at the end.
-        """
+        """Puts the wires in, and takes them out again at the end."""
+        limit_concurrency(self._laptop)
         lambdas = self._laptop.client("lambda")
-        for mapping in lambdas.list_event_source_mappings()["EventSourceMappings"]:
-            if mapping["FunctionArn"].split(":")[6].startswith(f"{self._laptop.stack}-"):
-                lambdas.update_event_source_mapping(UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": 2})
         with contextlib.ExitStack() as stack:
             for stage in STAGES:
                 name = f"{self._laptop.stack}-{stage}"
@@ -106,6 +101,14 @@ class Killer:
                 stack.callback(lambdas.update_function_configuration, FunctionName=name, Environment={"Variables": variables})
                 lambdas.update_function_configuration(FunctionName=name, Environment={"Variables": {**variables, **through}})
             yield
+
+
+def limit_concurrency(laptop: Laptop) -> None:
+    """Lets two of each function run at once: many cold starts share the processors here."""
+    lambdas = laptop.client("lambda")
+    for mapping in lambdas.list_event_source_mappings()["EventSourceMappings"]:
+        if mapping["FunctionArn"].split(":")[6].startswith(f"{laptop.stack}-"):
+            lambdas.update_event_source_mapping(UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": 2})
 
 
 @contextlib.contextmanager
