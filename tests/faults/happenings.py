@@ -7,13 +7,11 @@ from datetime import timedelta
 from typing import Literal
 
 from batchdrop.domain.errors import Ambiguous, Refused, Throttled, Unavailable
+from batchdrop.domain.retries import RESULTS_KEPT
 from tests.faults.api import batch_of
 from tests.faults.faults import Act, Fault, faults_of
 from tests.faults.promises import Allowed
 from tests.faults.trial import Happening, Play
-
-# How long Anthropic keeps results: what can be told by nothing else is told when they are gone.
-_RESULTS_KEPT = timedelta(days=29)
 
 # ---------------------------------------------------------------- one call
 
@@ -37,10 +35,15 @@ class Harm(Happening):
             else:
                 play.armed = self
 
+    def leaves_a_doubt(self) -> bool:
+        return True
+
     def after(self, play: Play, call: str) -> None:
         if play.armed == self and (fault := self._of(call)):
             play.armed = None
             if fault.after:
+                if call == "claude.create":
+                    play.api.last_of_ours.unanswered = True
                 self._act(play, fault.after)
 
     def allows(self) -> Allowed:
@@ -66,6 +69,9 @@ class Unanswered(Happening):
         return (
             "create lost" if self.seconds is None else "create accepted late" if self.seconds else "create accepted, unanswered"
         )
+
+    def leaves_a_doubt(self) -> bool:
+        return True
 
     def before(self, play: Play, call: str) -> None:
         if call != "claude.create":
@@ -345,7 +351,7 @@ class Deletion(Happening):
             play.deletions.append((play.api.last_of_ours.held.id, self.minutes))
 
     def patience(self) -> timedelta:
-        return _RESULTS_KEPT
+        return RESULTS_KEPT
 
     def allows(self) -> Allowed:
         return Allowed(frozenset({"missing"}))
@@ -370,6 +376,7 @@ class NewKey(Happening):
         if play.minutes >= self.at and play.once(self):
             old, new = play.api.secret, f"key of minute {self.at}"
             play.api.secret = new
+            play.unproven = not play.ledger.admission.proofs
             if self.elsewhere:
                 play.api.workspaces[new] = f"workspace of minute {self.at}"
             if self.revoked:
@@ -377,7 +384,7 @@ class NewKey(Happening):
 
     def patience(self) -> timedelta:
         # What lies in the other workspace can be neither read nor ruled out, until it is gone.
-        return _RESULTS_KEPT if self.elsewhere else timedelta()
+        return RESULTS_KEPT if self.elsewhere else timedelta()
 
     def allows(self) -> Allowed:
         return Allowed(frozenset({"missing"})) if self.elsewhere else Allowed()
@@ -439,7 +446,7 @@ class Command(Happening):
         return _CANCELED if self.command == "cancel" else _RETRIED if self.command == "retry" else Allowed()
 
 
-_CANCELED = Allowed(frozenset({"canceled"}), steps=True)
+_CANCELED = Allowed(frozenset({"canceled"}), steps=True, unread=True)
 # A row that is dropped again goes on in its fate.
 _RETRIED = Allowed(frozenset({"succeeded", "errored", "expired", "missing"}))
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from batchdrop.domain.errors import Throttled
-from batchdrop.domain.open_work import OpenWork, Place, place_of_batch, place_of_job
+from batchdrop.domain.open_work import OpenWork, Place, place_of_batch, place_of_job, waiting_in
 from batchdrop.domain.records import Admission, Batch, Job
 from batchdrop.domain.transitions import Move
 from tests.fakes.clock import ManualClock
@@ -33,9 +33,18 @@ class LateLedger(FakeLedger):
         self._draw = random.Random(f"ledger {seed}")
         self._index: dict[object, list[_Entry]] = {}
 
+    @property
+    def admission(self) -> Admission:
+        """Not a call of anybody's."""
+        return self._admission
+
     @hooked
     def list_open_batches(self, work: OpenWork, *, limit: int | None = None) -> Iterator[Batch]:
         return iter([record for record in self._open(work) if isinstance(record, Batch)][:limit])
+
+    @hooked
+    def list_waiting_batches(self, job_id: str, *, limit: int) -> Iterator[Batch]:
+        return iter([record for record in self._open(waiting_in(job_id)) if isinstance(record, Batch)][:limit])
 
     @hooked
     def list_open_jobs(self, work: OpenWork, *, limit: int | None = None) -> Iterator[Job]:
@@ -68,7 +77,7 @@ class LateLedger(FakeLedger):
         arrives = self._clock.now() + timedelta(seconds=self._draw.random() * self.late)
         entries.append((max(arrives, entries[-1][0]) if entries else arrives, place, record))
 
-    def _open(self, work: OpenWork) -> list[Job | Batch]:
+    def _open(self, shelf: str) -> list[Job | Batch]:
         now = self._clock.now()
         found: list[tuple[str, str, Job | Batch]] = []
         for key, entries in self._index.items():
@@ -77,6 +86,6 @@ class LateLedger(FakeLedger):
             while len(entries) > 1 and entries[1][0] <= now:
                 del entries[0]
             arrives, place, record = entries[0]
-            if arrives <= now and place is not None and place.shelf == work:
+            if arrives <= now and place is not None and place.shelf == shelf:
                 found.append((place.due, str(key), record))
         return [record for _, _, record in sorted(found, key=lambda one: one[:2])]

@@ -58,6 +58,8 @@ class Allowed(NamedTuple):
     unnamed: bool = False
     """Where the input can be read no more, a row has lost its own custom id, and one without a result its place: a blank line
     cannot be told from it."""
+    unread: bool = False
+    """A canceled file may not have been read to its end; the manifest then says how many lines were."""
 
 
 def api_of(stack: Stack) -> SlowApi:
@@ -83,6 +85,9 @@ def rows_kept(stack: Stack, job: Job, allowed: Allowed) -> Iterator[str]:
     if job.state is JobState.rejected and not job.batches_total:
         return  # no row of it was read, or none could be sent
     expected = dict(_expected(stack, job, allowed))
+    if allowed.unread and job.state is JobState.canceled:
+        read = stack.document("manifest.json", job)["input"]["lines"]
+        expected = {line: row for line, row in expected.items() if line <= read}
     delivered: Counter[int] = Counter()
     counts: Counter[str] = Counter()
     for line, status, custom_id, text in _delivered(stack, job):

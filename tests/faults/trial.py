@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from batchdrop.domain.errors import BatchdropError
 from batchdrop.domain.messages import Message, Queue, Upload
+from batchdrop.domain.retries import RESULTS_KEPT
 from batchdrop.domain.transitions import TERMINAL_JOB_STATES
 from tests.fakes.objects import FakeObjects
 from tests.faults.api import SlowApi
@@ -87,6 +88,10 @@ class Happening(Shown):
         """The minutes in which it begins and is over."""
         return 0, 0
 
+    def leaves_a_doubt(self) -> bool:
+        """Whether a create may have no definite answer."""
+        return False
+
     def patience(self) -> timedelta:
         """How much longer a job may take because of it, once the world is healthy again."""
         return timedelta()
@@ -133,6 +138,8 @@ class Play:
         """What has still to happen after the call that is under way."""
         self.creates = -1
         """The number of the last create."""
+        self.unproven = False
+        """The key was replaced before anything showed which workspace the old one belongs to."""
         self.deletions: list[tuple[str, int]] = []
         """Batches that somebody will delete, so many minutes after their end."""
         self._dead: set[int] = set()
@@ -234,7 +241,19 @@ class Play:
         """How long all jobs may take in a healthy world: messages sent again, and what the room at the API makes wait."""
         requests = 3 * sum(len(file.fates) for file in self.trial.files)
         lost = _LOST_ANSWERS if any("lost" in file.fates for file in self.trial.files) else timedelta()
-        return _PATIENCE + lost + requests / self.trial.queue_limit * timedelta(seconds=self.trial.batch_seconds + _LONGEST_PAUSE)
+        told_by_nothing = RESULTS_KEPT if self._is_told_by_nothing() else timedelta()
+        return (
+            _PATIENCE
+            + lost
+            + told_by_nothing
+            + requests / self.trial.queue_limit * timedelta(seconds=self.trial.batch_seconds + _LONGEST_PAUSE)
+        )
+
+    def _is_told_by_nothing(self) -> bool:
+        """Whether a batch may stay in doubt until its results would be deleted: no look counts, or no result tells whose."""
+        doubts = sum(one.leaves_a_doubt() for one in self.happened)
+        nameless = any(fate in ("lost", "silent") for file in self.trial.files for fate in file.fates)
+        return self.unproven or (nameless and doubts > 1)
 
     def _minute(self, seconds: float) -> None:
         for number, file in enumerate(self.trial.files):
@@ -348,10 +367,11 @@ class Play:
     def _allowed(self) -> Allowed:
         leave = [happening.allows() for happening in self.happened]
         return Allowed(
-            statuses=frozenset[str]().union(*(one.statuses for one in leave)),
+            statuses=frozenset[str](["missing"] if self._is_told_by_nothing() else []).union(*(one.statuses for one in leave)),
             steps=any(one.steps for one in leave),
             withheld=any(one.withheld for one in leave),
             unnamed=any(one.unnamed for one in leave),
+            unread=any(one.unread for one in leave),
         )
 
 
