@@ -42,19 +42,20 @@ def _stages(text: str) -> frozenset[str]:
 
 # Who reads and who writes below each prefix.
 _PREFIXES = {
-    "inbox": (_stages("plan submit collect"), _stages("control")),
-    "work": (_stages("plan submit collect finish"), _stages("plan collect")),
-    "outbox": (_stages("control"), ALL),
+    "inbox": (_stages("plan submit collect control"), _stages("control")),
+    "work": (_stages("plan submit collect finish control"), _stages("plan collect control")),
+    "outbox": (_stages("finish control"), ALL),
     "control": (NONE, NONE),
 }
-# Who removes what a job has left in `work/`.
+# Who deletes in `work/`: pieces of a run that failed, or all versions of what a job has left.
+_DELETERS = _stages("collect finish poll")
 _REMOVERS = _stages("finish poll")
 _SENDERS = {
     "PLAN": _stages("plan poll"),
     "SUBMIT": _stages("plan poll"),
     "COLLECT": _stages("plan submit poll control"),
-    "FINISH": _stages("poll collect"),
-    "CONTROL": NONE,
+    "FINISH": _stages("poll collect finish"),
+    "CONTROL": _stages("control"),
 }
 
 
@@ -86,6 +87,7 @@ def _suspend_versions(s3: Any, at: Laptop) -> object:
 def _objects() -> list[Probe]:
     probes = [
         Probe("list everything", "s3", _list(""), NONE),
+        Probe("list uploads", "s3", lambda s3, at: s3.list_multipart_uploads(Bucket=at.bucket), _stages("plan finish control")),
         Probe("open the bucket", "s3", lambda s3, at: s3.delete_public_access_block(Bucket=at.bucket), NONE),
         Probe("stop keeping versions", "s3", _suspend_versions, NONE),
     ]
@@ -96,7 +98,7 @@ def _objects() -> list[Probe]:
             Probe(f"list {prefix}/", "s3", _list(f"{prefix}/"), readers | (_REMOVERS - {"finish"} if prefix == "work" else NONE)),
             Probe(f"list versions in {prefix}/", "s3", _list_versions(f"{prefix}/"), _REMOVERS if prefix == "work" else NONE),
             Probe(f"write {prefix}/", "s3", _object("put_object", key), writers),
-            Probe(f"delete {prefix}/", "s3", _object("delete_object", key), NONE),
+            Probe(f"delete {prefix}/", "s3", _object("delete_object", key), _DELETERS if prefix == "work" else NONE),
             Probe(f"remove {prefix}/", "s3", _remove(key), _REMOVERS if prefix == "work" else NONE),
         ]
     return probes
@@ -108,9 +110,9 @@ def _table() -> list[Probe]:
 
     calls: list[tuple[str, Callable[[Any, Laptop], object], frozenset[str]]] = [
         ("get_item", lambda db, at: db.get_item(TableName=at.env["BATCHDROP_TABLE"], Key=_KEY), ALL),
-        ("put_item", lambda db, at: db.put_item(TableName=at.env["BATCHDROP_TABLE"], Item=_KEY), ALL - {"finish"}),
+        ("put_item", lambda db, at: db.put_item(TableName=at.env["BATCHDROP_TABLE"], Item=_KEY), ALL),
         ("update_item", lambda db, at: db.update_item(TableName=at.env["BATCHDROP_TABLE"], Key=_KEY), ALL),
-        ("delete_item", lambda db, at: db.delete_item(TableName=at.env["BATCHDROP_TABLE"], Key=_KEY), _stages("collect")),
+        ("delete_item", lambda db, at: db.delete_item(TableName=at.env["BATCHDROP_TABLE"], Key=_KEY), _stages("collect poll")),
         ("query", lambda db, at: query(db, at, KeyConditionExpression="pk = :x"), _stages("plan poll finish control")),
         (
             "query open",
