@@ -109,6 +109,11 @@ class Story:
         """For calls about batches of this plan alone."""
         self.laptop.claude.fault(kind, route, text=text or f'"{self.name}: ', **fields)
 
+    def unmet(self) -> list[str]:
+        """Faults of this plan that met no call. A plan whose faults never happen shows nothing."""
+        standing = [one for one in self.laptop.claude.faults() if f"{self.name}: " in one["fault"].get("text", "")]
+        return [one["fault"]["kind"] for one in standing if not one["struck"]]
+
     def stranger(self, requests: int, ids: str = "stranger-") -> str:
         """A batch that somebody else in the workspace creates. It is slow, if the plan has ordered that."""
         body = {
@@ -575,6 +580,7 @@ def _play(played: tuple[Plan, Story]) -> tuple[str, list[str]]:
     began = time.monotonic()
     try:
         plan.play(story)
+        assert not story.unmet(), f"never happened: {story.unmet()}"
     except Exception as error:
         where = [_where(story, dropped.job) for dropped in story.dropped if not story.has_ended(dropped.job)]
         print(f"BROKEN  {plan.name}: {error}", flush=True)
