@@ -119,7 +119,7 @@ def _collected(job: Job, number: int, size: int) -> Batch:
         created_at=job.created_at,
         ended_at=job.created_at,
     )
-    part = Part(key=f"work/{job.id}/{batch.name}/results.jsonl", lines=100_000, size=size, crc64nvme="0" * 16)
+    part = Part(key=f"work/{job.id}/{batch.name}/results-0.jsonl", lines=100_000, size=size, crc64nvme="0" * 16)
     return replace(batch, results=part)
 
 

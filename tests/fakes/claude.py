@@ -257,7 +257,7 @@ class FakeClaude:
         return held
 
     def _view(self, held: _Held) -> ApiBatch:
-        ended = self._clock.now() >= held.ends_at
+        ended = self._has_ended(held)
         unfinished = "in_progress" if held.canceled_at is None else "canceling"
         return ApiBatch(
             id=held.id,
@@ -267,6 +267,9 @@ class FakeClaude:
             ended_at=held.ends_at if ended else None,
             has_results=ended,
         )
+
+    def _has_ended(self, held: _Held) -> bool:
+        return self._clock.now() >= held.ends_at
 
     def _counts(self, held: _Held) -> ApiCounts:
         counted = [one for one in held.requests if self._has_passed(held, self.count_lag(one["custom_id"]))]

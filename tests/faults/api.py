@@ -192,17 +192,8 @@ class SlowApi(FakeClaude):
             raise NotFound("no such batch", status=404, kind="not_found_error")
         return trace.held
 
-    def _view(self, held: _Held) -> ApiBatch:
-        ended = self._is_right("status", held, self.traces[held.id].status_at)
-        unfinished = "in_progress" if held.canceled_at is None else "canceling"
-        return ApiBatch(
-            id=held.id,
-            status="ended" if ended else unfinished,
-            counts=self._counts(held) if ended else ApiCounts(processing=len(held.requests)),
-            created_at=held.created_at,
-            ended_at=held.ends_at if ended else None,
-            has_results=ended,
-        )
+    def _has_ended(self, held: _Held) -> bool:
+        return self._is_right("status", held, self.traces[held.id].status_at)
 
     def _counts(self, held: _Held) -> ApiCounts:
         """Those that are late still call every other request `processing`: the sum never changes."""

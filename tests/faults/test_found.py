@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from tests.faults.happenings import Late, NewKey, Refusal, Stranger, Unanswered
@@ -37,14 +33,6 @@ FOUND = {
         (File(("ok", "busy", "ok")),), (Unanswered(0), NewKey(1, elsewhere=True)), max_requests=2
     ),
 }
-
-
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    logging.disable(logging.CRITICAL)
-    yield
-    logging.disable(logging.NOTSET)
 
 
 @pytest.mark.parametrize("trial", FOUND.values(), ids=FOUND)

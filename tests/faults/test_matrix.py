@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
 from itertools import islice
 
 import pytest
@@ -13,13 +11,6 @@ from tests.faults.scenarios import MIXED, SCENARIOS
 
 # A prime: it visits every fault and every part of a scenario.
 _STRIDE = 61
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    logging.disable(logging.CRITICAL)
-    yield
-    logging.disable(logging.NOTSET)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, dataclass, fields, replace
@@ -76,13 +77,13 @@ class File(Shown):
 
 
 @dataclass(frozen=True, repr=False)
-class Happening(Shown):
+class Happening(Shown, ABC):
     """Something that happens to a stack. What it does not override does not concern it."""
 
     @property
+    @abstractmethod
     def name(self) -> str:
         """What it is counted as."""
-        raise NotImplementedError
 
     def span(self) -> tuple[int, int]:
         """The minutes in which it begins and is over."""

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 from batchdrop.domain.errors import Ambiguous, Refused
+from batchdrop.ports import ApiBatch
 from tests.stack import Stack
 
 LOST = Ambiguous("connection lost", kind="ReadError")
@@ -29,3 +34,18 @@ def fail(stack: Stack, call: str, error: Exception, *, after: bool = False, time
 def minutes(stack: Stack, number: int) -> None:
     for _ in range(number):
         stack.step()
+
+
+@contextmanager
+def keeping_bodies(stack: Stack) -> Iterator[list[bytes]]:
+    """What is posted meanwhile never reaches the API, and its sender gets no answer: the API may take it later."""
+    bodies: list[bytes] = []
+    create = stack.claude.create
+
+    def keep(body: Path, *, within: float = 600.0) -> ApiBatch:
+        bodies.append(body.read_bytes())
+        raise LOST
+
+    stack.claude.create = keep  # type: ignore[method-assign]
+    yield bodies
+    stack.claude.create = create  # type: ignore[method-assign]

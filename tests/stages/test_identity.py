@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import msgspec
 import pytest
 
 from batchdrop.domain.errors import NotFound
 from batchdrop.domain.records import BatchState
-from batchdrop.ports import ApiBatch
 from tests.faults.scenarios import fated, mixed_rows
 from tests.stack import Killed, Stack, rows
-from tests.stages.harm import LOST, fail, minutes, refused
+from tests.stages.harm import LOST, fail, keeping_bodies, minutes, refused
 from tests.stages.test_reconcile import clean, lost, theirs
 
 # ---------------------------------------------------------------- whose custom ids they are
@@ -96,17 +94,9 @@ def appears_late(stack: Stack, body: bytes, *, as_of_its_create: bool) -> None:
 @pytest.mark.parametrize("as_of_its_create", [False, True])
 def test_a_released_batch_is_recognized_when_its_first_create_appears_late(as_of_its_create: bool) -> None:
     stack = Stack(grace=900)
-    bodies: list[bytes] = []
-    create = stack.claude.create
-
-    def keep_the_body(body: Path, *, within: float = 600.0) -> ApiBatch:
-        bodies.append(body.read_bytes())
-        raise LOST
-
-    stack.claude.create = keep_the_body  # type: ignore[method-assign]
-    stack.drop("inbox/a.jsonl", rows(3))
-    stack.pump()
-    stack.claude.create = create  # type: ignore[method-assign]
+    with keeping_bodies(stack) as bodies:
+        stack.drop("inbox/a.jsonl", rows(3))
+        stack.pump()
     appears_late(stack, bodies[0], as_of_its_create=as_of_its_create)
     assert stack.claude.bodies == bodies
     assert len(stack.lines("results.jsonl")) == 3

@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 
 import msgspec
 import pytest
 
 from batchdrop.domain.errors import Incomplete, NotFound, Unavailable
 from batchdrop.domain.records import BatchState, JobState
-from batchdrop.ports import ApiBatch, ApiPage
+from batchdrop.ports import ApiPage
 from tests.stack import Killed, Stack, rows
-from tests.stages.harm import LOST, fail, minutes
+from tests.stages.harm import LOST, fail, keeping_bodies, minutes
 
 
 def theirs(requests: int) -> bytes:
@@ -442,17 +441,9 @@ def test_a_batch_that_the_list_does_not_show_does_not_cost_the_whole_list() -> N
 def test_a_batch_that_the_api_creates_late_is_adopted_and_not_sent_again(late: int) -> None:
     """Whatever may still be released may still be found: there is no time between the two."""
     stack = Stack(grace=900)
-    bodies: list[bytes] = []
-    create = stack.claude.create
-
-    def keep_the_body(body: Path, *, within: float = 600.0) -> ApiBatch:
-        bodies.append(body.read_bytes())
-        raise LOST
-
-    stack.claude.create = keep_the_body  # type: ignore[method-assign]
-    stack.drop("inbox/a.jsonl", rows(3))
-    stack.pump()
-    stack.claude.create = create  # type: ignore[method-assign]
+    with keeping_bodies(stack) as bodies:
+        stack.drop("inbox/a.jsonl", rows(3))
+        stack.pump()
     minutes(stack, late)
     stack.claude.inject(bodies[0])
     stack.run()
