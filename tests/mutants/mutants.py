@@ -936,6 +936,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/stages/test_repair.py::test_an_error_that_nobody_thought_of_stops_no_other_step",
     ),
     Mutant(
+        "What goes wrong with one batch stops no other",
+        f"{_CORE}/stages/poll/apart.py",
+        "except ApiError:",
+        "except Exception:",
+        "tests/stages/test_repair.py::test_what_goes_wrong_with_one_batch_stops_no_other",
+    ),
+    Mutant(
         "A page where results should be is no answer, and stops nobody",
         _SETTLE,
         "except (ApiError, Incomplete, ValueError):",

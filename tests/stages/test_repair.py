@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
 from batchdrop.domain.errors import NotFound, Throttled
 from batchdrop.domain.messages import CollectBatch, FinishJob, Queue, ResumePlanning, SubmitBatch, Upload
 from batchdrop.domain.records import BatchState, JobState
+from batchdrop.domain.transitions import Move
 from tests.stack import VISIBILITY, Killed, Stack, rows
-from tests.stages.harm import fail, minutes
+from tests.stages.harm import LOST, fail, minutes
 
 
 def done(stack: Stack) -> None:
@@ -210,3 +212,31 @@ def test_an_error_that_nobody_thought_of_stops_no_other_step() -> None:
     assert stack.job().state is JobState.done
     assert stack.metrics.totals["Heartbeat"] >= 1
     assert any(isinstance(error, ZeroDivisionError) for _, error in stack.failures)
+
+
+@pytest.mark.parametrize("edge", ["ended", "adopted"])
+def test_what_goes_wrong_with_one_batch_stops_no_other(edge: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stack = Stack()
+    if edge == "adopted":
+        fail(stack, "claude.create", LOST, after=True, times=3)
+    # Of different sizes, so that nothing has to tell them apart; in whatever order they are looked at, one comes after it.
+    for name, number in (("a", 2), ("stuck", 3), ("z", 4)):
+        stack.drop(f"inbox/{name}.jsonl", rows(number))
+        stack.pump()
+        stack.clock.advance(1)
+    stack.hooks.clear()
+    write = stack.ledger._commit
+
+    def deny(move: Move[Any]) -> Any:
+        if move.edge == edge and "stuck" in stack.ledger.jobs[move.after.job_id].input.key:
+            raise RuntimeError("no permission")
+        return write(move)
+
+    monkeypatch.setattr(stack.ledger, "_commit", deny)
+    minutes(stack, 10)
+    assert {job.input.key for job in stack.jobs() if job.state is not JobState.done} == {"inbox/stuck.jsonl"}
+    assert "no permission" in {str(error) for who, error in stack.failures if who == "poll"}
+    monkeypatch.undo()
+    stack.run()
+    assert {job.state for job in stack.jobs()} == {JobState.done}
+    assert stack.audit() == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import chain, islice, zip_longest
@@ -21,6 +22,7 @@ from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.doubt import tell_doubt
 from batchdrop.ports import Claude, Clock, Ledger, Metrics
 from batchdrop.reports import sentences
+from batchdrop.stages.poll.apart import apart
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +56,8 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True):
         """How far back the API has to be listed to settle these; None when nothing is due."""
         return min((reconcile.earliest_creation(batch) for batch in submitting if reconcile.is_due(batch, at)), default=None)
 
-    def __call__(self, submitting: list[Batch], look: Look) -> set[str]:
-        """`look`: back to `look_back_to`. Returns the jobs that changed."""
+    def __call__(self, submitting: list[Batch], look: Look, troubles: list[Exception]) -> set[str]:
+        """`look`: back to `look_back_to`. `troubles`: gains the errors of single batches. Returns the jobs that changed."""
         changed: set[str] = set()
         unsure: dict[str, _Unsure] = {}
         workspaces = {"": True, look.key: True}
@@ -65,7 +67,7 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True):
             if not reconcile.is_due(batch, look.at):
                 continue
             rivals = [other for other in submitting if other is not batch]
-            try:
+            with apart(batch, troubles), _first_come(batch):
                 seen, decision = self._decide(batch, rivals, look, workspaces, owner_of)
                 if not workspaces[batch.key] and self._tell(batch, sentences.SENT_WITH_ANOTHER_KEY):
                     changed.add(batch.job_id)
@@ -74,9 +76,7 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True):
                 elif self._act(seen, decision, look):
                     changed.add(batch.job_id)
                     owner_of.cache_clear()
-            except LostRace:
-                log.info("another poller settled this batch", extra={"batch": batch.name})
-        return changed | self._identify(unsure, look.key)
+        return changed | self._identify(unsure, look.key, troubles)
 
     def _decide(
         self,
@@ -163,7 +163,7 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True):
         if job is not None and job.cancel_requested:
             self.cancel_batch(adopted)
 
-    def _identify(self, unsure: dict[str, _Unsure], key: str) -> set[str]:
+    def _identify(self, unsure: dict[str, _Unsure], key: str, troubles: list[Exception]) -> set[str]:
         """Reads first results, so many a tick: their custom ids name the batch. Returns the jobs that changed.
 
         What one shows is recorded at once, for every batch that it could have been: a tick that dies keeps what it has found.
@@ -178,14 +178,12 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True):
                 continue
             for name in [name for name, one in unsure.items() if api_id in one.ended]:
                 batch, ended = unsure.pop(name)
-                try:
+                with apart(batch, troubles), _first_come(batch):
                     if reconcile.names(batch, first):
                         self._adopt(batch, api_id, certain=True, key=key)
                         changed.add(batch.job_id)
                     else:
                         unsure[name] = _Unsure(self.commit(transitions.ruled_out(batch, api_id)), ended)
-                except LostRace:
-                    log.info("another poller settled this batch", extra={"batch": batch.name})
         return changed
 
     def _first_custom_id(self, api_id: str) -> str | None:
@@ -195,6 +193,14 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True):
                 return first_custom_id(chunks)
         except (ApiError, Incomplete, ValueError):
             return None
+
+
+@contextmanager
+def _first_come(batch: Batch) -> Iterator[None]:
+    try:
+        yield
+    except LostRace:
+        log.info("another poller settled this batch", extra={"batch": batch.name})
 
 
 def _in_turn(unsure: Mapping[str, _Unsure], at: datetime) -> Iterator[str]:

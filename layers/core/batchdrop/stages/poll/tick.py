@@ -99,11 +99,14 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
         in_doubt = min((batch.intent_at for batch in submitting if batch.intent_at), default=at)
         self.metrics.count("OldestInDoubtHours", (at - in_doubt).total_seconds() / 3600)
         self.metrics.count("OpenBatches", len(watched) + len(submitting))
-        look, changed = self.watch(watched, look_back_to, at)
+        troubles: list[Exception] = []
+        look, changed = self.watch(watched, look_back_to, at, troubles)
         if look_back_to is not None:
-            changed |= self.settle(submitting, look)
+            changed |= self.settle(submitting, look, troubles)
         for job_id in sorted(changed):
             self.publish(job_id)
+        if troubles:
+            raise troubles[0]
 
     def _stop(self) -> None:
         """The switch set to `stop` cancels what is at the API; what has finished there is still collected."""

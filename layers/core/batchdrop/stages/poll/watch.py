@@ -16,6 +16,7 @@ from batchdrop.domain.retries import RESULTS_KEPT
 from batchdrop.domain.transitions import Move
 from batchdrop.jobs.commit import Commit
 from batchdrop.ports import ApiBatch, ApiPage, Claude, Clock, Ledger
+from batchdrop.stages.poll.apart import apart
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +33,12 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     commit: Commit
 
-    def __call__(self, watched: dict[str, Batch], look_back_to: datetime | None, at: datetime) -> tuple[Look, set[str]]:
+    def __call__(
+        self, watched: dict[str, Batch], look_back_to: datetime | None, at: datetime, troubles: list[Exception]
+    ) -> tuple[Look, set[str]]:
         """Records what has ended. `watched`: open batches by API id; `look_back_to`: list at least this far back.
 
-        `at`: when the look began, before the open batches were read.
+        `at`: when the look began, before the open batches were read. `troubles`: gains the errors of single batches.
 
         Returns what is at the API since `look_back_to` and not known for sure (for reconciliation), and the jobs that changed.
         Raises Unavailable or Refused when the API does not answer.
@@ -50,15 +53,17 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
                 batch = watched.get(seen.id)
                 if batch is not None:
                     open_ids.discard(seen.id)
-                    if self._saw(batch, seen):
-                        changed.add(batch.job_id)
+                    with apart(batch, troubles):
+                        if self._saw(batch, seen):
+                            changed.add(batch.job_id)
                 # An adopted batch may still prove to be the one that another submission left behind.
                 if (batch is None or batch.adopted) and look_back_to is not None and seen.created_at >= look_back_to:
                     others.append(_candidate(seen))
         # Those adopted first: a 404 of one of them leads somewhere soon.
         for api_id in sorted(open_ids, key=lambda one: (not watched[one].adopted, one))[:_ASK]:
-            if self._ask(watched[api_id]):
-                changed.add(watched[api_id].job_id)
+            with apart(watched[api_id], troubles):
+                if self._ask(watched[api_id]):
+                    changed.add(watched[api_id].job_id)
         return Look(at, key, tuple(others)), changed
 
     def _pages(self, watched: Mapping[str, Batch], open_ids: set[str], look_back_to: datetime | None) -> Iterator[ApiPage]:
