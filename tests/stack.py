@@ -116,6 +116,8 @@ class Stack:
             **{f"BATCHDROP_{queue.upper()}_QUEUE": queue.value for queue in Queue},
             "BATCHDROP_QUEUED_REQUESTS_LIMIT": str(queue_limit),
             "BATCHDROP_CREATES_PER_TICK": str(per_tick),
+            "BATCHDROP_ALLOWED_API_VERSIONS": "2026-10-21,2023-06-01",
+            "BATCHDROP_ALLOWED_BETAS": "output-300k-2026-03-24",
             "BATCHDROP_MAX_BATCH_REQUESTS": str(max_requests),
             "BATCHDROP_MAX_BATCH_BYTES": str(max_body_bytes),
             "BATCHDROP_MAX_INPUT_BYTES": str(max_input_bytes),

@@ -10,6 +10,7 @@ import httpx2
 import pytest
 
 from batchdrop.adapters.claude import AnthropicClaude
+from batchdrop.domain.call_headers import CallHeaders
 from batchdrop.domain.errors import Incomplete, NotFound, Refused
 from batchdrop.domain.records import ApiCounts
 from batchdrop.ports import ApiBatch, Claude
@@ -45,7 +46,11 @@ class Facade:
         if not path and method == "POST":
             self.body.write_bytes(request.read())
             assert int(request.headers["content-length"]) == self.body.stat().st_size
-            return httpx2.Response(200, json=shown(self.fake.create(self.body)))
+            betas = request.headers.get("anthropic-beta", "")
+            headers = CallHeaders(
+                api_version=request.headers["anthropic-version"], betas=tuple(betas.split(",")) if betas else ()
+            )
+            return httpx2.Response(200, json=shown(self.fake.create(self.body, headers)))
         if not path:
             assert request.url.params["limit"] == "1000"
             page = self.fake.page(request.url.params.get("after_id"))
@@ -107,6 +112,13 @@ def test_a_batch_is_created_from_the_bytes_of_a_file(claude: Claude, fake: FakeC
     )
     assert fake.bodies == [(tmp_path / "body").read_bytes()]
     assert claude.retrieve(created.id) == created
+
+
+def test_a_batch_is_created_with_the_headers_of_its_job(claude: Claude, fake: FakeClaude, tmp_path: Path) -> None:
+    headers = CallHeaders(api_version="2023-06-01", betas=("one", "two"))
+    created = claude.create(body(tmp_path, "a"), headers)
+    plain = claude.create(body(tmp_path, "a"))
+    assert (fake.headers[created.id], fake.headers[plain.id]) == (headers, CallHeaders())
 
 
 def test_a_bad_body_is_refused(claude: Claude, fake: FakeClaude, tmp_path: Path) -> None:

@@ -13,12 +13,13 @@ from itertools import count, repeat
 from pathlib import Path
 from typing import BinaryIO
 
+from batchdrop.domain.call_headers import CallHeaders
 from batchdrop.domain.errors import ObjectGone
 from batchdrop.domain.ids import prefixes_of
 from batchdrop.domain.messages import CollectBatch, Queue, Upload
 from batchdrop.domain.records import ApiCounts, Batch, BatchState, ObjectRef
 from batchdrop.formats.lines import MAX_LINE_BYTES
-from batchdrop.ports import ApiBatch, ApiPage, ObjectInfo
+from batchdrop.ports import DEFAULT_HEADERS, ApiBatch, ApiPage, ObjectInfo
 from bench import files
 from bench.process import peak_bytes
 from tests.fakes.claude import FakeClaude
@@ -81,7 +82,7 @@ class Api(FakeClaude):
         self.invalid_lines = 0
         """At the start of the file; they are not sent."""
 
-    def create(self, body: Path, *, within: float = 600.0) -> ApiBatch:
+    def create(self, body: Path, headers: CallHeaders = DEFAULT_HEADERS, *, within: float = 600.0) -> ApiBatch:
         self.received = body.stat().st_size
         return self._shown("in_progress")
 

@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from batchdrop.domain.call_headers import CallHeaders
 from batchdrop.domain.errors import Incomplete, NotFound, Refused
 from batchdrop.domain.records import ApiCounts
-from batchdrop.ports import ApiBatch, ApiPage
+from batchdrop.ports import DEFAULT_HEADERS, ApiBatch, ApiPage
 from tests.fakes.clock import ManualClock
 from tests.fakes.hooks import Hooks, hooked
 
@@ -100,6 +101,8 @@ class FakeClaude:
         self.garble: Callable[[bytes], bytes] | None = None
         self._clock = clock
         self._held: dict[str, _Held] = {}
+        self.headers: dict[str, CallHeaders] = {}
+        """With which each batch was created, by its id."""
         self._key = ""
         self._key_read_at = datetime.min.replace(tzinfo=UTC)
 
@@ -152,8 +155,10 @@ class FakeClaude:
         return self._read_key(fresh=fresh)
 
     @hooked
-    def create(self, body: Path, *, within: float = 600.0) -> ApiBatch:
-        return self._accept(body.read_bytes(), self._workspace())
+    def create(self, body: Path, headers: CallHeaders = DEFAULT_HEADERS, *, within: float = 600.0) -> ApiBatch:
+        created = self._accept(body.read_bytes(), self._workspace())
+        self.headers[created.id] = headers
+        return created
 
     @hooked
     def page(self, after: str | None = None) -> ApiPage:

@@ -133,8 +133,10 @@ class FakeObjects:
         return FakeWriter(self, key, content_type, once=once)
 
     @hooked
-    def resume(self, key: str, *, content_type: str = "application/jsonl") -> FakeResumedWriter:
-        return FakeResumedWriter(self, key, content_type)
+    def resume(
+        self, key: str, *, content_type: str = "application/jsonl", metadata: Mapping[str, str] | None = None
+    ) -> FakeResumedWriter:
+        return FakeResumedWriter(self, key, content_type, metadata or {})
 
     @hooked
     def join(
@@ -189,10 +191,12 @@ class FakeObjects:
         upload[number] = body
 
     @hooked
-    def finish_upload(self, key: str, upload: dict[int, bytes], content_type: str) -> bool:
+    def finish_upload(
+        self, key: str, upload: dict[int, bytes], content_type: str, metadata: Mapping[str, str] | None = None
+    ) -> bool:
         self._check_upload(key, upload)
         body = b"".join(upload[number] for number in sorted(upload))
-        created = self.store(key, body, content_type, once=True)
+        created = self.store(key, body, content_type, once=True, metadata=metadata)
         del self.uploads[key]
         return created
 
@@ -295,11 +299,12 @@ class FakeResumedWriter:
 
     name = "objects.resumed"
 
-    def __init__(self, objects: FakeObjects, key: str, content_type: str) -> None:
+    def __init__(self, objects: FakeObjects, key: str, content_type: str, metadata: Mapping[str, str]) -> None:
         self.hooks = objects.hooks
         self._objects = objects
         self._key = key
         self._content_type = content_type
+        self._metadata = metadata
         self._body = bytearray()
         self._created = False
         self.complete = objects.exists(key)
@@ -326,11 +331,13 @@ class FakeResumedWriter:
     @hooked
     def close(self) -> bool:
         if self._open and self._upload is None:
-            self._created = self._objects.store(self._key, bytes(self._body), self._content_type, once=True)
+            self._created = self._objects.store(
+                self._key, bytes(self._body), self._content_type, once=True, metadata=self._metadata
+            )
         elif self._open and self._upload is not None:
             if self._body:
                 self._flush(len(self._body))
-            self._created = self._objects.finish_upload(self._key, self._upload, self._content_type)
+            self._created = self._objects.finish_upload(self._key, self._upload, self._content_type, self._metadata)
         self._open = False
         return self._created
 

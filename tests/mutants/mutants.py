@@ -104,11 +104,11 @@ MUTANTS: tuple[Mutant, ...] = (
         """\
             intended = self._intend(batch, prefix, key, deadline)
             try:
-                answer = self.claude.create(body.path, within=deadline.remaining() * _POST_SHARE)
+                answer = self.claude.create(body.path, headers_of(job), within=deadline.remaining() * _POST_SHARE)
 """,
         """\
             try:
-                answer = self.claude.create(body.path, within=deadline.remaining() * _POST_SHARE)
+                answer = self.claude.create(body.path, headers_of(job), within=deadline.remaining() * _POST_SHARE)
                 intended = self._intend(batch, prefix, key, deadline)
 """,
         "tests/stages/test_reconcile.py::test_a_function_that_is_killed_while_it_posts_leaves_a_trace",

@@ -20,6 +20,7 @@ from batchdrop.adapters.dynamodb import DynamoLedger
 from batchdrop.adapters.s3 import S3Objects
 from batchdrop.adapters.sqs import SqsQueues
 from batchdrop.domain.admission import AdmissionLimits
+from batchdrop.domain.call_headers import AllowedHeaders
 from batchdrop.domain.messages import Queue
 from batchdrop.jobs.cancel import CancelBatch, CancelJob
 from batchdrop.jobs.commit import Commit
@@ -138,6 +139,7 @@ def plan(settings: PlanSettings, ports: Ports | None = None) -> Plan:
         # It has no key: what is at the API is left for `poll`.
         cancel_job=_cancel_job(ports, CancelBatch(clock=ports.clock, commit=commit)),
         cut_file=CutFile(objects=ports.objects, ledger=ports.ledger, commit=commit, limits=limits),
+        headers=AllowedHeaders.of(settings.allowed_api_versions, settings.allowed_betas),
         bucket=settings.bucket,
         max_input_bytes=settings.max_input_bytes,
     )

@@ -15,6 +15,7 @@ from typing import BinaryIO, Protocol, Self
 
 import msgspec
 
+from batchdrop.domain.call_headers import CallHeaders
 from batchdrop.domain.messages import Message
 from batchdrop.domain.open_work import OpenWork
 from batchdrop.domain.records import Admission, ApiCounts, Batch, Job, ObjectRef, Record
@@ -112,8 +113,13 @@ class Objects(Protocol):
     def writer(self, key: str, *, content_type: str = "application/jsonl", once: bool = False) -> ObjectWriter:
         """A streaming multipart write; small bodies become one PUT. `once`: as in `put`."""
 
-    def resume(self, key: str, *, content_type: str = "application/jsonl") -> ResumedWriter:
-        """Goes on with a write that an earlier invocation has suspended or was killed in; else begins one. Written once."""
+    def resume(
+        self, key: str, *, content_type: str = "application/jsonl", metadata: Mapping[str, str] | None = None
+    ) -> ResumedWriter:
+        """Goes on with a write that an earlier invocation has suspended or was killed in; else begins one. Written once.
+
+        `metadata`: the user metadata of the object, the same in every invocation.
+        """
 
     def join(
         self, key: str, sources: Sequence[ObjectRef], *, go_on: Callable[[], bool], content_type: str = "application/jsonl"
@@ -211,13 +217,16 @@ class ApiPage(Record, frozen=True, kw_only=True):
     key: str
 
 
+DEFAULT_HEADERS = CallHeaders()
+
+
 class Claude(Protocol):
     """The Message Batches API. Nothing here retries a create; reads are retried a few times within a bound."""
 
     def key(self, *, fresh: bool = False) -> str:
         """A fingerprint of the API key that the next create is sent with; `fresh` reads the secret again. Raises Refused."""
 
-    def create(self, body: Path, *, within: float = 600.0) -> ApiBatch:
+    def create(self, body: Path, headers: CallHeaders = DEFAULT_HEADERS, *, within: float = 600.0) -> ApiBatch:
         """POSTs a ready-made body once, streamed from disk with its length. Raises Refused or Ambiguous, nothing else.
 
         It is sent with the key that `key` named last. `within`: seconds after which no answer counts as one that will not come.

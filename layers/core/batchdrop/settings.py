@@ -63,6 +63,9 @@ class PlanSettings(_Admitting, frozen=True, kw_only=True):
     max_input_bytes: int
     spool_bytes: int
     """Disk of the collector: bounds the worst-case answers of a batch."""
+    allowed_api_versions: str = ""
+    """Separated by commas, as `allowed_betas`: see `domain.call_headers`."""
+    allowed_betas: str = ""
 
 
 class SubmitSettings(_Calling, frozen=True, kw_only=True):

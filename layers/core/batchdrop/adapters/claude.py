@@ -20,9 +20,10 @@ from urllib.parse import quote
 
 import msgspec
 
+from batchdrop.domain.call_headers import CallHeaders
 from batchdrop.domain.errors import Ambiguous, BatchdropError, Incomplete, NotFound, Refused, Unavailable
 from batchdrop.domain.records import ApiCounts
-from batchdrop.ports import ApiBatch, ApiPage, Clock
+from batchdrop.ports import DEFAULT_HEADERS, ApiBatch, ApiPage, Clock
 
 if TYPE_CHECKING:
     import anthropic
@@ -137,10 +138,10 @@ class AnthropicClaude:
         self._use(key)
         return fingerprint(key)
 
-    def create(self, body: Path, *, within: float = 600.0) -> ApiBatch:
+    def create(self, body: Path, headers: CallHeaders = DEFAULT_HEADERS, *, within: float = 600.0) -> ApiBatch:
         if self._client is None:
             self.key()
-        response = self._post_once(body, min(within, self._create_seconds) / 2)
+        response = self._post_once(body, headers, min(within, self._create_seconds) / 2)
         if not response.is_success:
             raise self._error_of(response)
         try:
@@ -185,7 +186,7 @@ class AnthropicClaude:
 
     # ---------------------------------------------------------------- create
 
-    def _post_once(self, body: Path, half: float) -> httpx2.Response:
+    def _post_once(self, body: Path, headers: CallHeaders, half: float) -> httpx2.Response:
         """`half`: seconds for sending the body, and again for the answer to begin."""
         with body.open("rb", buffering=0) as file:
             size = body.stat().st_size
@@ -194,7 +195,7 @@ class AnthropicClaude:
                     "POST",
                     _PATH,
                     content=_until(time.monotonic() + CONNECT_SECONDS + half, file),
-                    headers={"Content-Length": str(size), "Content-Type": "application/json"},
+                    headers={"Content-Length": str(size), "Content-Type": "application/json", **headers.as_sent()},
                     timeout=half,
                     follow_redirects=False,
                 )

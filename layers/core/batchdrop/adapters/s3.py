@@ -119,8 +119,10 @@ class S3Objects:
     def writer(self, key: str, *, content_type: str = "application/jsonl", once: bool = False) -> S3Writer:
         return S3Writer(self._target(key, content_type, once=once), self._part_bytes)
 
-    def resume(self, key: str, *, content_type: str = "application/jsonl") -> S3ResumedWriter:
-        target = self._target(key, content_type, once=True)
+    def resume(
+        self, key: str, *, content_type: str = "application/jsonl", metadata: Mapping[str, str] | None = None
+    ) -> S3ResumedWriter:
+        target = self._target(key, content_type, once=True)._replace(metadata=metadata or {})
         with suppress(ObjectGone):
             return S3ResumedWriter(target, self._part_bytes, there=self.head(key).ref.size)
         return S3ResumedWriter(target, self._part_bytes)
@@ -226,12 +228,13 @@ class _Target(NamedTuple):
     content_type: str
     once: bool
     sleep: Callable[[float], None]
+    metadata: Mapping[str, str] = {}
 
     def put(self, body: bytes | bytearray) -> bool:
         content: Any = body
         return self.settle(
             lambda: self.client.put_object(
-                Bucket=self.bucket, Key=self.key, Body=content, ContentType=self.content_type, **_CHECKSUM, **self.unless_there()
+                Bucket=self.bucket, Key=self.key, Body=content, **self._described(), **_CHECKSUM, **self.unless_there()
             )
         )
 
@@ -254,11 +257,12 @@ class _Target(NamedTuple):
     def unless_there(self) -> dict[str, Any]:
         return {"IfNoneMatch": "*"} if self.once else {}
 
+    def _described(self) -> dict[str, Any]:
+        return {"ContentType": self.content_type, **({"Metadata": dict(self.metadata)} if self.metadata else {})}
+
     def begin(self) -> _Upload:
         with throttling():
-            made = self.client.create_multipart_upload(
-                Bucket=self.bucket, Key=self.key, ContentType=self.content_type, **_CHECKSUM
-            )
+            made = self.client.create_multipart_upload(Bucket=self.bucket, Key=self.key, **self._described(), **_CHECKSUM)
         return _Upload(self.client, self.bucket, self.key, made["UploadId"])
 
     def begun(self) -> _Upload | None:

@@ -11,6 +11,9 @@ from enum import StrEnum
 
 import msgspec
 
+DEFAULT_API_VERSION = "2026-10-21"
+"""What the SDK sends by itself (anthropic 2.12.0), and so what every job of an earlier version was sent with."""
+
 
 class JobState(StrEnum):
     planning = "planning"
@@ -222,6 +225,9 @@ class Job(Record, frozen=True, kw_only=True):
     """Why the last line of `source` is where a damaged gzip stream breaks off."""
     priority: int = 5
     """1 first, 9 last."""
+    api_version: str = DEFAULT_API_VERSION
+    """The header of every create call of this job, as `betas`: what the file asks for, allowed or not."""
+    betas: tuple[str, ...] = ()
     cancel_requested: bool = False
     created_at: datetime
     updated_at: datetime

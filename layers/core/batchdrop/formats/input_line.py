@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Set
 from difflib import get_close_matches
 from typing import NamedTuple
 
 import msgspec
 
+from batchdrop.domain.call_headers import SAMPLING_GONE_IN, VERSION
 from batchdrop.formats import rawjson
 from batchdrop.formats.invalid_line import InvalidLine, shown
 from batchdrop.formats.lines import MAX_LINE_BYTES, Line
@@ -125,12 +127,17 @@ class RequestReader:
 
     `check` decides about a line. The other methods take lines that have passed it, and do not check them again. Lines of another
     kind need a reader of their own, with the same methods.
+
+    `gone`: parameters that are errors under the API version of the job (`call_headers.gone_in`).
     """
 
-    @staticmethod
-    def check(line: Line) -> Row | InvalidLine:
+    def __init__(self, gone: frozenset[str] = frozenset()) -> None:
+        self._gone = gone
+        self._refused = gone | _REFUSED.keys()
+
+    def check(self, line: Line) -> Row | InvalidLine:
         """Decides about a line that is not blank. Never raises, whatever its bytes are."""
-        return _quick(line) or _judge(line)
+        return _quick(line, self._refused) or _judge(line, self._gone)
 
     @staticmethod
     def params(line: bytes) -> msgspec.Raw:
@@ -178,7 +185,7 @@ def is_object(line: Line) -> bool:
 # ---------------------------------------------------------------- the check
 
 
-def _quick(line: Line) -> Row | None:
+def _quick(line: Line, refused: Set[str] = _REFUSED.keys()) -> Row | None:
     """The row, if the line is an ordinary one; None says nothing. Three scans of the line, and no text built from it.
 
     Each condition is one of `_judge`'s, at its cheapest: types and syntax by decoding, repeated keys by counting bytes (see
@@ -208,7 +215,7 @@ def _quick(line: Line) -> Row | None:
             or not 1 <= max_tokens <= _MAX_MAX_TOKENS
             or not rawjson.surely_unique(params, len(found.params))
             or not (_is_plain(messages) or (0 < len(_objects(messages)) <= _MOST_MESSAGES and _is_sound(bytes(messages))))
-            or (len(params) > len(_REQUIRED) and not _are_sound(params))
+            or (len(params) > len(_REQUIRED) and not _are_sound(params, refused))
         ):
             return None
     except (msgspec.DecodeError, RecursionError, KeyError):
@@ -224,10 +231,10 @@ def _is_dense(data: bytes) -> bool:
     return len(data) > _DENSE_BYTES and data.count(b",") > _MOST_COMMAS
 
 
-def _are_sound(params: dict[str, msgspec.Raw]) -> bool:
+def _are_sound(params: dict[str, msgspec.Raw], refused: Set[str]) -> bool:
     """Whether the optional params need no closer look."""
     optional = params.keys() - _REQUIRED
-    return optional.isdisjoint(_REFUSED) and all(_is_sound(bytes(params[name])) for name in optional)
+    return optional.isdisjoint(refused) and all(_is_sound(bytes(params[name])) for name in optional)
 
 
 def _is_plain(messages: msgspec.Raw) -> bool:
@@ -242,11 +249,11 @@ def _is_sound(value: bytes) -> bool:
     return value[:1] == b'"' or (rawjson.depth(value) == 0 and rawjson.bad_number(value) is None)
 
 
-def _judge(line: Line) -> Row | InvalidLine:
+def _judge(line: Line, gone: frozenset[str] = frozenset()) -> Row | InvalidLine:
     try:
         _check_length(line)
         _check_json(line.data)
-        return _row(line.number, line.data)
+        return _row(line.number, line.data, gone)
     except _Fault as fault:
         return InvalidLine(line=line.number, type=fault.type, message=fault.message)
 
@@ -327,7 +334,7 @@ def _bad_syntax(data: bytes, reason: str) -> _Fault:
     return _Fault("not_json", f"The line is not valid JSON: {what}{where}. Write one JSON object per line.")
 
 
-def _row(number: int, data: bytes) -> Row:
+def _row(number: int, data: bytes, gone: frozenset[str]) -> Row:
     """The row in a sound JSON object. Raises _Fault."""
     _check_unique(data, "")
     found = rawjson.fields(data)
@@ -339,11 +346,11 @@ def _row(number: int, data: bytes) -> Row:
     if "params" not in found:
         raise _Fault("missing_params", "The field params is missing. It holds the request: model, max_tokens and messages.")
     params = bytes(found["params"])
-    max_tokens, model = _check_params(params)
+    max_tokens, model = _check_params(params, gone)
     return Row(number, custom_id, params, max_tokens, model)
 
 
-def _check_params(params: bytes) -> tuple[int, str]:
+def _check_params(params: bytes, gone: frozenset[str]) -> tuple[int, str]:
     """`max_tokens` and `model` of sound JSON that can be sent as `params`. Raises _Fault."""
     if params[:1] != b"{":
         raise _Fault("invalid_params", f"params is {_kind(params)}; it must be an object with model, max_tokens and messages.")
@@ -362,6 +369,12 @@ def _check_params(params: bytes) -> tuple[int, str]:
     for name, (harmless, reason) in _REFUSED.items():
         if name in values and values[name] not in harmless:
             raise _Fault("unsupported_parameter", f"params.{name} is not supported in a batch: {reason}. Remove it.")
+    for name in sorted(gone & values.keys()):
+        raise _Fault(
+            "unsupported_parameter",
+            f"params.{name} is an error since API version {SAMPLING_GONE_IN}, whatever its value. Remove it, or upload the file "
+            f"with the metadata {VERSION}: 2023-06-01, as older models still take it then.",
+        )
     return max_tokens, model
 
 

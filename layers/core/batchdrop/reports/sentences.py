@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from batchdrop.domain.call_headers import VERSION, NotAllowed
 from batchdrop.domain.errors import Refused
 from batchdrop.domain.records import Job, JobState, Streak
 from batchdrop.domain.refusals import Cause, ends_at
 from batchdrop.domain.retries import ANSWERS_AWAITED, ANSWERS_AWAITED_AFTER_CANCEL, MAX_PLAN_TRIES
+from batchdrop.formats.invalid_line import shown
 
 # ---------------------------------------------------------------- where a job stands
 
@@ -142,6 +144,16 @@ NOT_PLANNED = (
     f"The file could not be read: {MAX_PLAN_TRIES} tries failed or were cut off. Nothing was sent; "
     "ask the stack's operator for the reason, which is in the log of the function plan, then upload it again."
 )
+
+
+def not_allowed(refused: NotAllowed) -> str:
+    parameter = "AllowedApiVersions" if refused.name == VERSION else "AllowedBetas"
+    allowed = ", ".join(refused.allowed) or "none"
+    return (
+        f"The metadata of the file asks for {refused.name} {shown(refused.value)}, which this stack does not allow "
+        f"(allowed: {allowed}). Nothing was sent; upload the file without it, or have an operator add it to the {parameter} "
+        "parameter of the stack and upload the file again."
+    )
 
 
 def unreadable(code: str, *, storage_class: str = "", kms_key: str = "") -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from batchdrop.domain import keys
+from batchdrop.domain.call_headers import headers_of
 from batchdrop.domain.errors import ObjectGone
 from batchdrop.domain.records import Job, RowStatus
 from batchdrop.domain.retries import retryable
@@ -31,7 +32,7 @@ class DropAgain(msgspec.Struct, frozen=True, kw_only=True):
             failed = self.objects.head(keys.outbox_folder(job.input.key, job.id) + "failed.jsonl").ref
         except ObjectGone:
             return sentences.NOTHING_TO_RETRY
-        with self.objects.resume(key) as out:
+        with self.objects.resume(key, metadata=headers_of(job).as_sent()) as out:
             if out.complete:
                 return sentences.already_retried(key)
             start, rest = self._checkpoint(job, out.stored) or (RetryCheckpoint(failed=failed), b"")

@@ -16,9 +16,10 @@ import msgspec
 
 from batchdrop.domain import keys, transitions
 from batchdrop.domain.admission import start_tag
+from batchdrop.domain.call_headers import gone_in
 from batchdrop.domain.errors import AlreadyExists, LostRace, ObjectGone
 from batchdrop.domain.records import Batch, BatchState, Checkpoint, Job, ObjectRef, Span
-from batchdrop.formats.input_line import Row
+from batchdrop.formats.input_line import RequestReader, Row
 from batchdrop.formats.invalid_line import InvalidLine, invalid_line
 from batchdrop.formats.lines import Line, read_lines
 from batchdrop.jobs.commit import Commit
@@ -68,11 +69,12 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
     ) -> Checkpoint:
         """Reads on until the end, or until time runs out. Lines before `stored_end` are in batches already."""
         reached = start
+        check = RequestReader(gone_in(job.api_version)).check
         with self.objects.read(source, start.offset) as stream:
             for chunk in in_chunks(read_lines(stream, start=start.offset, first_line=start.line)):
                 reached = Checkpoint(offset=chunk[-1].end, line=chunk[-1].number + 1)
                 broken = _broken_line(job, chunk[-1]) if reached.offset >= source.size else None
-                for line, row in checked(chunk, seen, broken):
+                for line, row in checked(chunk, seen, broken, check):
                     if line.start >= stored_end:
                         batches.take(line, row)
                 if not go_on():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from batchdrop.formats.input_line import REQUESTS, Row, custom_id_digest
 from batchdrop.formats.invalid_line import InvalidLine, shown
@@ -27,12 +27,16 @@ def in_chunks(lines: Iterator[Line]) -> Iterator[list[Line]]:
         yield chunk
 
 
-def checked(chunk: list[Line], seen: IdSet, broken: InvalidLine | None = None) -> Iterator[tuple[Line, Row | InvalidLine]]:
+def checked(
+    chunk: list[Line],
+    seen: IdSet,
+    broken: InvalidLine | None = None,
+    check: Callable[[Line], Row | InvalidLine] = REQUESTS.check,
+) -> Iterator[tuple[Line, Row | InvalidLine]]:
     """The rows of a chunk without its blank lines; a row that repeats a custom id is invalid.
 
     `broken`: what is wrong with the chunk's last line, if a damaged gzip stream breaks off there. Raises OutOfDisk.
     """
-    check = REQUESTS.check
     rows = [(line, check(line)) for line in chunk if line.data]
     if broken is not None and rows:
         rows[-1] = (rows[-1][0], broken)

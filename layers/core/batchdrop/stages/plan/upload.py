@@ -14,6 +14,7 @@ from datetime import datetime
 import msgspec
 
 from batchdrop.domain import ids, keys, transitions
+from batchdrop.domain.call_headers import AllowedHeaders, headers_of
 from batchdrop.domain.errors import AlreadyExists, Forbidden, LostRace, ObjectGone, OutOfDisk, Rejected
 from batchdrop.domain.messages import ResumePlanning, Upload
 from batchdrop.domain.records import Job, JobState, ObjectRef
@@ -45,6 +46,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     cancel_job: CancelJob
     publish: Publish
     cut_file: CutFile
+    headers: AllowedHeaders
     bucket: str
     max_input_bytes: int
 
@@ -83,12 +85,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     def _new_job(self, info: ObjectInfo, deadline: Deadline) -> Job:
         now = self.clock.now()
+        headers = self.headers.asked(info.metadata)
         return Job(
             id=ids.job_id(info.ref, info.written_at),
             token=ids.job_token(info.ref),
             input=info.ref,
             state=JobState.planning,
             priority=_PRIORITIES.get(info.metadata.get("batchdrop-priority", "").lower(), _PRIORITIES["normal"]),
+            api_version=headers.api_version,
+            betas=headers.betas,
             created_at=now,
             updated_at=now,
             lease_until=self._lease(deadline),
@@ -176,6 +181,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         """
         if job.source is not None:
             return job, job.source
+        if (refused := self.headers.refused(headers_of(job))) is not None:
+            raise Rejected(sentences.not_allowed(refused))
         made = prepare(self.objects, job.input, self._copy_key(job), self.max_input_bytes, go_on)
         if isinstance(made, Source):
             changed = self._change(job.id, lambda job: transitions.sourced(job, made.object, made.broken))

@@ -17,6 +17,7 @@ from msgspec.structs import asdict
 
 from batchdrop.domain import ids, refusals, transitions
 from batchdrop.domain.admission import may_be_sent
+from batchdrop.domain.call_headers import headers_of
 from batchdrop.domain.errors import Ambiguous, Forbidden, Incomplete, LostRace, ObjectGone, Refused, UnreadableList
 from batchdrop.domain.messages import SubmitBatch
 from batchdrop.domain.records import Admission, Batch, BatchState, Job, JobState, Proof, RowStatus, Unsent
@@ -111,7 +112,7 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
                 return
             intended = self._intend(batch, prefix, key, deadline)
             try:
-                answer = self.claude.create(body.path, within=deadline.remaining() * _POST_SHARE)
+                answer = self.claude.create(body.path, headers_of(job), within=deadline.remaining() * _POST_SHARE)
             except Refused as refusal:
                 self._refused(intended, job, body, refusal)
             except Ambiguous as unclear:
