@@ -12,9 +12,11 @@ import pytest
 from batchdrop.adapters.claude import AnthropicClaude
 from batchdrop.domain.call_headers import CallHeaders
 from batchdrop.domain.errors import Incomplete, NotFound, Refused
+from batchdrop.domain.model_list import ListedModel
 from batchdrop.domain.records import ApiCounts
 from batchdrop.ports import ApiBatch, Claude
 from tests.fakes import FakeClaude, ManualClock
+from tests.fakes.clock import START
 
 ROOT = "/v1/messages/batches"
 
@@ -42,7 +44,26 @@ class Facade:
             trouble = {"type": "error", "error": {"type": error.kind, "message": str(error)}}
             return httpx2.Response(error.status or 500, json=trouble)
 
+    def models(self, request: httpx2.Request) -> httpx2.Response:
+        """Two at a time."""
+        assert request.url.params.get_list("lifecycle[]") == ["active", "deprecated", "retired"]
+        listed = self.fake.models()
+        ids = [model.id for model in listed]
+        after = request.url.params.get("after_id")
+        start = ids.index(after) + 1 if after else 0
+        page = listed[start : start + 2]
+        return httpx2.Response(
+            200,
+            json={
+                "data": [described(model) for model in page],
+                "has_more": start + 2 < len(listed),
+                "last_id": page[-1].id if page else None,
+            },
+        )
+
     def answer(self, method: str, path: str, request: httpx2.Request) -> httpx2.Response:
+        if path == "/v1/models":
+            return self.models(request)
         if not path and method == "POST":
             self.body.write_bytes(request.read())
             assert int(request.headers["content-length"]) == self.body.stat().st_size
@@ -61,6 +82,30 @@ class Facade:
             with self.fake.results(api_id) as chunks:
                 return httpx2.Response(200, content=broken(chunks))
         return httpx2.Response(200, json=shown(self.fake.cancel(api_id) if verb else self.fake.retrieve(api_id)))
+
+
+def support(words: tuple[str, ...] | None, *known: str) -> dict[str, dict[str, bool]]:
+    return {word: {"supported": word in (words or ())} for word in known}
+
+
+def described(model: ListedModel) -> dict[str, Any]:
+    """In the shape of SDK 2.12.0, `ModelInfo`."""
+    capabilities = model.batch and {
+        "batch": {"supported": model.batch},
+        "structured_outputs": {"supported": model.structured_outputs},
+        "thinking": {"supported": True, "types": support(model.thinking, "adaptive", "disabled", "enabled")},
+        "effort": {"supported": True, "xhigh": None, **support(model.efforts, "low", "high")},
+        "context_management": {"supported": True, "something_new": {"supported": True}},
+    }
+    return {
+        "type": "model",
+        "id": model.id,
+        "lifecycle": model.lifecycle,
+        "deprecated_at": model.deprecated_at and model.deprecated_at.isoformat(),
+        "retires_at": model.retires_at and model.retires_at.isoformat(),
+        "max_tokens": model.max_tokens,
+        "capabilities": capabilities,
+    }
 
 
 def broken(chunks: Any) -> Any:
@@ -126,6 +171,17 @@ def test_a_bad_body_is_refused(claude: Claude, fake: FakeClaude, tmp_path: Path)
         claude.create(body(tmp_path, "a", "a"))
     assert (caught.value.status, caught.value.kind) == (400, "invalid_request_error")
     assert fake.bodies == []
+
+
+def test_models_are_listed_retired_ones_too(claude: Claude, fake: FakeClaude) -> None:
+    fake.listed = (
+        ListedModel(
+            id="claude-a", max_tokens=64_000, batch=True, structured_outputs=True, thinking=("adaptive",), efforts=("low",)
+        ),
+        ListedModel(id="claude-b", lifecycle="retired", retires_at=START, deprecated_at=START),
+        *(ListedModel(id=f"claude-{number}") for number in range(3)),
+    )
+    assert claude.models() == fake.listed
 
 
 def test_pages_come_newest_first(claude: Claude, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from batchdrop.adapters.dynamodb import DynamoLedger
 from batchdrop.adapters.items import job_key
 from batchdrop.domain import transitions
 from batchdrop.domain.errors import AlreadyExists, LostRace
+from batchdrop.domain.model_list import ListedModel, ModelList
 from batchdrop.domain.open_work import OpenWork
 from batchdrop.domain.records import Admission, Batch, BatchState, Counters, Counts, Job, JobState, Part, RowStatus, Unsent, Usage
 from batchdrop.domain.transitions import Collected, Guard, Move
@@ -73,6 +74,29 @@ def to_ended(ledger: Ledger, one: Batch) -> Batch:
 def collect(ledger: Ledger, one: Batch, as_read: Job, now: datetime = START, **counts: int) -> Batch:
     rows = Collected(counts=Counts(**counts), usage={}, results=None, failed=None, retry=None, retry_body_bytes=0)
     return ledger.commit(transitions.collected(one, as_read, rows, now=now))
+
+
+# ---------------------------------------------------------------- the list of models
+
+
+def test_the_list_of_models_is_replaced_as_a_whole(ledger: Ledger) -> None:
+    assert ledger.get_models() is None
+    full = ListedModel(
+        id="claude-haiku-5-5",
+        lifecycle="deprecated",
+        deprecated_at=START,
+        retires_at=START + timedelta(days=60),
+        max_tokens=128_000,
+        batch=True,
+        structured_outputs=False,
+        thinking=("adaptive", "disabled"),
+        efforts=(),
+    )
+    ledger.put_models(ModelList(fetched_at=START, models=(full, ListedModel(id="claude-x")), official=False))
+    assert ledger.get_models() == ModelList(fetched_at=START, models=(full, ListedModel(id="claude-x")), official=False)
+    later = ModelList(fetched_at=START + timedelta(days=1), tried_at=START)
+    ledger.put_models(later)
+    assert ledger.get_models() == later
 
 
 # ---------------------------------------------------------------- jobs

@@ -56,7 +56,13 @@ def test_transitions() -> None:
 def test_open_work() -> None:
     told = {_bare(row[0]) for row in table_rows(section(_ARCHITECTURE, "The table"))}
     assert {work.value for work in OpenWork} <= told
-    assert told - {work.value for work in OpenWork} == {"JOB#<job id>", "API#<batch id>", "ADMISSION", waiting_in("<job id>")}
+    assert told - {work.value for work in OpenWork} == {
+        "JOB#<job id>",
+        "API#<batch id>",
+        "ADMISSION",
+        "MODELS",
+        waiting_in("<job id>"),
+    }
 
 
 def test_functions() -> None:

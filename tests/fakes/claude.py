@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from batchdrop.domain.call_headers import CallHeaders
 from batchdrop.domain.errors import Incomplete, NotFound, Refused
+from batchdrop.domain.model_list import ListedModel
 from batchdrop.domain.records import ApiCounts
 from batchdrop.ports import DEFAULT_HEADERS, ApiBatch, ApiPage
 from tests.fakes.clock import ManualClock
@@ -101,6 +102,7 @@ class FakeClaude:
         self.garble: Callable[[bytes], bytes] | None = None
         self._clock = clock
         self._held: dict[str, _Held] = {}
+        self.listed: tuple[ListedModel, ...] = ()
         self.headers: dict[str, CallHeaders] = {}
         """With which each batch was created, by its id."""
         self._key = ""
@@ -159,6 +161,11 @@ class FakeClaude:
         created = self._accept(body.read_bytes(), self._workspace())
         self.headers[created.id] = headers
         return created
+
+    @hooked
+    def models(self) -> tuple[ListedModel, ...]:
+        self._workspace_read()
+        return self.listed
 
     @hooked
     def page(self, after: str | None = None) -> ApiPage:

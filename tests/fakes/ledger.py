@@ -9,6 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from batchdrop.domain.errors import AlreadyExists, LostRace
+from batchdrop.domain.model_list import ModelList
 from batchdrop.domain.open_work import OpenWork, place_of_batch, place_of_job, waiting_in
 from batchdrop.domain.records import Admission, Batch, Counters, Job
 from batchdrop.domain.transitions import Guard, Move, Progress
@@ -27,6 +28,7 @@ class FakeLedger:
         self.stored: dict[tuple[str, str], Batch] = {}
         self.claims: dict[str, tuple[str, str]] = {}
         self._admission = Admission()
+        self.models: ModelList | None = None
 
     # ---------------------------------------------------------------- reads
 
@@ -41,6 +43,10 @@ class FakeLedger:
     @hooked
     def get_admission(self) -> Admission:
         return self._admission
+
+    @hooked
+    def get_models(self) -> ModelList | None:
+        return self.models
 
     @hooked
     def list_batches(self, job_id: str) -> Iterator[Batch]:
@@ -72,6 +78,10 @@ class FakeLedger:
         return self.claims.get(api_id)
 
     # ---------------------------------------------------------------- writes
+
+    @hooked
+    def put_models(self, models: ModelList) -> None:
+        self.models = models
 
     def commit[R: (Job, Batch, Admission)](self, move: Move[R]) -> R:
         """Its name for hooks ends in the edge: `ledger.commit.admitted`."""

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from batchdrop.domain.call_headers import CallHeaders
 from batchdrop.domain.errors import Ambiguous, Refused
-from batchdrop.ports import ApiBatch
+from batchdrop.ports import DEFAULT_HEADERS, ApiBatch
 from tests.stack import Stack
 
 LOST = Ambiguous("connection lost", kind="ReadError")
@@ -42,7 +43,7 @@ def keeping_bodies(stack: Stack) -> Iterator[list[bytes]]:
     bodies: list[bytes] = []
     create = stack.claude.create
 
-    def keep(body: Path, *, within: float = 600.0) -> ApiBatch:
+    def keep(body: Path, headers: CallHeaders = DEFAULT_HEADERS, *, within: float = 600.0) -> ApiBatch:
         bodies.append(body.read_bytes())
         raise LOST
 

@@ -153,6 +153,7 @@ def submit(settings: SubmitSettings, ports: Ports | None = None) -> Submit:
 
 
 def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
+    from batchdrop.stages.poll.fetch_models import FetchModels
     from batchdrop.stages.poll.repair import Repair
     from batchdrop.stages.poll.settle import Settle
     from batchdrop.stages.poll.sweep import Sweep
@@ -189,6 +190,7 @@ def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
         cancel_job=_cancel_job(ports, cancel_batch),
         publish=_publish(ports),
         sweep=Sweep(ports.objects, ports.ledger, ports.clock),
+        fetch_models=FetchModels(ledger=ports.ledger, claude=ports.claude, clock=ports.clock, official=settings.official),
     )
 
 

@@ -17,6 +17,7 @@ import msgspec
 
 from batchdrop.domain.call_headers import CallHeaders
 from batchdrop.domain.messages import Message
+from batchdrop.domain.model_list import ListedModel, ModelList
 from batchdrop.domain.open_work import OpenWork
 from batchdrop.domain.records import Admission, ApiCounts, Batch, Job, ObjectRef, Record
 from batchdrop.domain.transitions import Move
@@ -150,7 +151,7 @@ class Objects(Protocol):
 
 
 class Ledger(Protocol):
-    """The table. Everything is written by `commit`, as one conditional transaction; the loser of a race gets LostRace."""
+    """The table. What is a job's is written by `commit`, as one conditional transaction; the loser of a race gets LostRace."""
 
     def get_job(self, job_id: str) -> Job | None:
         """Strongly consistent."""
@@ -160,6 +161,12 @@ class Ledger(Protocol):
 
     def get_admission(self) -> Admission:
         """Strongly consistent; an empty record when there is none yet."""
+
+    def get_models(self) -> ModelList | None:
+        """The API's list of models as it was last stored. Strongly consistent."""
+
+    def put_models(self, models: ModelList) -> None:
+        """Replaces the list, whatever it was: of two at once either is right."""
 
     def list_batches(self, job_id: str) -> Iterator[Batch]:
         """All batches of a job in order of name, strongly consistent, a page at a time."""
@@ -231,6 +238,9 @@ class Claude(Protocol):
 
         It is sent with the key that `key` named last. `within`: seconds after which no answer counts as one that will not come.
         """
+
+    def models(self) -> tuple[ListedModel, ...]:
+        """The API's models, retired ones too. Raises Unavailable, NotFound, Refused."""
 
     def page(self, after: str | None = None) -> ApiPage:
         """One list call, 1,000 at most. Raises Unavailable or Refused (401, 403)."""

@@ -17,6 +17,9 @@ def _variable(field: str) -> str:
     return field.upper() if field.startswith("anthropic_") else _PREFIX + field.upper()
 
 
+_ANTHROPIC = "https://api.anthropic.com"
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
     """Base: the field `table` is read from `BATCHDROP_TABLE`, `anthropic_base_url` from `ANTHROPIC_BASE_URL`."""
 
@@ -47,7 +50,7 @@ class _Calling(_Ledger, frozen=True, kw_only=True):
 
     api_key_secret: str
     """Name or ARN of the secret."""
-    anthropic_base_url: str = "https://api.anthropic.com"
+    anthropic_base_url: str = _ANTHROPIC
 
 
 class _Admitting(_Spending, frozen=True, kw_only=True):
@@ -76,12 +79,17 @@ class SubmitSettings(_Calling, frozen=True, kw_only=True):
 class PollSettings(_Admitting, frozen=True, kw_only=True):
     # A struct has one base with fields: what `_Calling` holds is repeated here.
     api_key_secret: str
-    anthropic_base_url: str = "https://api.anthropic.com"
+    anthropic_base_url: str = _ANTHROPIC
     plan_queue: str
     collect_queue: str
     finish_queue: str
     grace_seconds: int
     visibility_seconds: int
+
+    @property
+    def official(self) -> bool:
+        """The API is at Anthropic's own address."""
+        return self.anthropic_base_url.rstrip("/") == _ANTHROPIC
 
 
 class CollectSettings(_Calling, frozen=True, kw_only=True):

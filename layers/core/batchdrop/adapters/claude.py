@@ -22,6 +22,7 @@ import msgspec
 
 from batchdrop.domain.call_headers import CallHeaders
 from batchdrop.domain.errors import Ambiguous, BatchdropError, Incomplete, NotFound, Refused, Unavailable
+from batchdrop.domain.model_list import ListedModel
 from batchdrop.domain.records import ApiCounts
 from batchdrop.ports import DEFAULT_HEADERS, ApiBatch, ApiPage, Clock
 
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 _PATH = "/v1/messages/batches"
 PAGE_LIMIT = 1000
 """Batches of one list call (API reference, "List Message Batches")."""
+_MODELS_PATH = "/v1/models"
+# There are some twenty. A list that does not end is none.
+_MOST_MODELS = 1000
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 60.0
 LONGEST_WAIT = 20.0
@@ -79,6 +83,50 @@ class _Message(msgspec.Struct):
 
 class _List(msgspec.Struct):
     data: list[_Message]
+    has_more: bool = False
+    last_id: str | None = None
+
+
+class _Support(msgspec.Struct):
+    supported: bool
+
+
+class _Thinking(msgspec.Struct):
+    types: dict[str, _Support]
+
+
+class _Capabilities(msgspec.Struct):
+    batch: _Support | None = None
+    structured_outputs: _Support | None = None
+    thinking: _Thinking | None = None
+    effort: dict[str, _Support | bool | None] | None = None
+
+
+class _Model(msgspec.Struct):
+    id: str
+    lifecycle: str = "active"
+    deprecated_at: datetime | None = None
+    retires_at: datetime | None = None
+    max_tokens: int | None = None
+    capabilities: _Capabilities | None = None
+
+    def to_listed(self) -> ListedModel:
+        can = self.capabilities or _Capabilities()
+        return ListedModel(
+            id=self.id,
+            lifecycle=self.lifecycle,
+            deprecated_at=self.deprecated_at,
+            retires_at=self.retires_at,
+            max_tokens=self.max_tokens,
+            batch=can.batch and can.batch.supported,
+            structured_outputs=can.structured_outputs and can.structured_outputs.supported,
+            thinking=None if can.thinking is None else _supported(can.thinking.types),
+            efforts=None if can.effort is None else _supported(can.effort),
+        )
+
+
+class _Models(msgspec.Struct):
+    data: list[_Model]
     has_more: bool = False
     last_id: str | None = None
 
@@ -150,6 +198,19 @@ class AnthropicClaude:
             raise Ambiguous(
                 "the API answered a create with something else than a batch", status=response.status_code, kind="unreadable"
             ) from None
+
+    def models(self) -> tuple[ListedModel, ...]:
+        found: list[ListedModel] = []
+        after: dict[str, str] = {}
+        while len(found) < _MOST_MODELS:
+            # Without the last one, retired models are left out (SDK 2.12.0, `models.list`).
+            query = {"limit": str(PAGE_LIMIT), "lifecycle": ["active", "deprecated", "retired"], **after}
+            page = _decode(self._read("GET", _MODELS_PATH, query), _Models)
+            found += [one.to_listed() for one in page.data]
+            if not (page.has_more and page.data and page.last_id):
+                break
+            after = {"after_id": page.last_id}
+        return tuple(found[:_MOST_MODELS])
 
     def page(self, after: str | None = None) -> ApiPage:
         query = {"limit": str(PAGE_LIMIT), **({"after_id": after} if after else {})}
@@ -225,7 +286,7 @@ class AnthropicClaude:
 
     # ---------------------------------------------------------------- reads
 
-    def _read(self, method: str, path: str, query: Mapping[str, str], *, stream: bool = False) -> httpx2.Response:
+    def _read(self, method: str, path: str, query: Mapping[str, object], *, stream: bool = False) -> httpx2.Response:
         """A few tries within a bound. Raises NotFound, Refused (401, 403), Unavailable."""
         for attempt in range(1, _READ_TRIES + 1):
             wait = _FIRST_WAIT * 2 ** (attempt - 1)
@@ -245,7 +306,7 @@ class AnthropicClaude:
             self._clock.sleep(wait)
         raise AssertionError("the last try returns or raises")
 
-    def _read_once(self, method: str, path: str, query: Mapping[str, str], *, stream: bool) -> httpx2.Response:
+    def _read_once(self, method: str, path: str, query: Mapping[str, object], *, stream: bool) -> httpx2.Response:
         try:
             self._use(self._key.get())
         except BatchdropError as error:
@@ -274,7 +335,7 @@ class AnthropicClaude:
         path: str,
         *,
         timeout: float,
-        params: Mapping[str, str] | None = None,
+        params: Mapping[str, object] | None = None,
         headers: Mapping[str, str] | None = None,
         content: Iterator[bytes] | None = None,
         stream: bool = False,
@@ -366,6 +427,10 @@ def _chunks(response: httpx2.Response, api_id: str) -> Iterator[bytes]:
         yield from response.iter_bytes()
     except (httpx2.HTTPError, httpx2.StreamError) as error:
         raise Incomplete(f"the results of {api_id} broke off ({type(error).__name__})") from None
+
+
+def _supported(words: Mapping[str, _Support | bool | None]) -> tuple[str, ...]:
+    return tuple(word for word, support in words.items() if isinstance(support, _Support) and support.supported)
 
 
 def _decode[T](response: httpx2.Response, kind: type[T]) -> T:

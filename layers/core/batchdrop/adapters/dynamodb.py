@@ -1,4 +1,4 @@
-"""The ledger in one DynamoDB table. Every write is a transaction with a token of its own.
+"""The ledger in one DynamoDB table. Every write of a job is a transaction with a token of its own.
 
 DynamoDB remembers a token for ten minutes and answers a repeated transaction as it answered the first. A response that was
 lost on the way therefore never looks like a lost race, neither to botocore's retries nor to ours.
@@ -25,10 +25,13 @@ from batchdrop.adapters.items import (
     batch_key,
     claim_key,
     job_key,
+    models_item,
+    models_key,
     record_of,
 )
 from batchdrop.adapters.transaction import Transaction
 from batchdrop.domain.errors import AlreadyExists, LostRace, Throttled
+from batchdrop.domain.model_list import ModelList
 from batchdrop.domain.open_work import OpenWork, waiting_in
 from batchdrop.domain.records import Admission, Batch, Job, Record
 from batchdrop.domain.transitions import Move
@@ -65,6 +68,9 @@ class DynamoLedger:
     def get_admission(self) -> Admission:
         return self._get(admission_key(), Admission) or Admission()
 
+    def get_models(self) -> ModelList | None:
+        return self._get(models_key(), ModelList)
+
     def list_batches(self, job_id: str) -> Iterator[Batch]:
         question: QueryInputTypeDef = {
             "TableName": self._table,
@@ -100,6 +106,10 @@ class DynamoLedger:
         if move.before is None:
             return move.after
         return self._with_counters(replace(move.after, revision=move.before.revision + 1))
+
+    def put_models(self, models: ModelList) -> None:
+        with throttling():
+            self._client.put_item(TableName=self._table, Item=models_item(models))
 
     # ---------------------------------------------------------------- the table itself
 

@@ -4,6 +4,7 @@ JOB#<id>       JOB            a job
 JOB#<id>       BATCH#<name>   a batch; the name sorts in input order
 API#<api id>   API            which batch an API batch belongs to
 ADMISSION      ADMISSION      the admission record
+MODELS         MODELS         the list of models
 
 Fields keep their names; the counts of a job are fields of the job itself. None is left out; times are texts of a fixed width;
 there are no fractions. Open work also has `shelf` and `due`, the keys of the sparse index `open`.
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from batchdrop.domain.model_list import ModelList
 from batchdrop.domain.open_work import Place, instant, place_of_batch, place_of_job
 from batchdrop.domain.records import Admission, Batch, Counters, Counts, Job, Record
 
@@ -51,6 +53,10 @@ def admission_key() -> Item:
     return _key("ADMISSION", "ADMISSION")
 
 
+def models_key() -> Item:
+    return _key("MODELS", "MODELS")
+
+
 def job_item(job: Job) -> Item:
     return fields_of(job) | open_work_keys(place_of_job(job)) | job_key(job.id)
 
@@ -65,6 +71,10 @@ def claim_item(api_id: str, batch: Batch) -> Item:
 
 def admission_item(admission: Admission) -> Item:
     return fields_of(admission) | admission_key()
+
+
+def models_item(models: ModelList) -> Item:
+    return fields_of(models) | models_key()
 
 
 def open_work_keys(place: Place | None) -> Item:

@@ -40,6 +40,8 @@ class ModelList(Record, frozen=True, kw_only=True):
 
     fetched_at: datetime
     models: tuple[ListedModel, ...] = ()
+    tried_at: datetime | None = None
+    """When the list was last asked for, whatever came of it."""
     official: bool = True
     """From Anthropic's own address. Behind another one a list may leave models out that a request can use."""
 

@@ -25,6 +25,7 @@ from batchdrop.jobs.publish import Publish
 from batchdrop.jobs.waiting import waiting_jobs
 from batchdrop.ports import Clock, Ledger, Metrics, Switch, SwitchState
 from batchdrop.reports import sentences
+from batchdrop.stages.poll.fetch_models import FetchModels
 from batchdrop.stages.poll.repair import Repair
 from batchdrop.stages.poll.settle import Settle
 from batchdrop.stages.poll.sweep import Sweep
@@ -60,6 +61,7 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
     cancel_job: CancelJob
     publish: Publish
     sweep: Sweep
+    fetch_models: FetchModels
 
     def __call__(self) -> None:
         """Runs every step, then raises the first error that is not just an API that did not answer."""
@@ -73,6 +75,7 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
             self._tell,
             self._measure,
             self.sweep,
+            self.fetch_models,
         ):
             try:
                 step()
