@@ -13,8 +13,21 @@ from batchdrop.adapters.items import job_key
 from batchdrop.domain import transitions
 from batchdrop.domain.errors import AlreadyExists, LostRace
 from batchdrop.domain.model_list import ListedModel, ModelList
-from batchdrop.domain.open_work import OpenWork
-from batchdrop.domain.records import Admission, Batch, BatchState, Counters, Counts, Job, JobState, Part, RowStatus, Unsent, Usage
+from batchdrop.domain.open_work import OpenWork, before_team, behind_team
+from batchdrop.domain.records import (
+    Admission,
+    Arrivals,
+    Batch,
+    BatchState,
+    Counters,
+    Counts,
+    Job,
+    JobState,
+    Part,
+    RowStatus,
+    Unsent,
+    Usage,
+)
 from batchdrop.domain.transitions import Collected, Guard, Move
 from batchdrop.ports import Ledger
 from tests.adapters.records import batch, job
@@ -44,7 +57,7 @@ def create[R: (Job, Batch)](ledger: Ledger, record: R, **numbers: int) -> R:
     return ledger.commit(Move(before=None, after=record, counters=adds(**numbers)))
 
 
-def move[R: (Job, Batch, Admission)](
+def move[R: (Job, Batch, Admission, Arrivals)](
     ledger: Ledger, before: R, after: R, guard: Guard = NOTHING, also: tuple[Move[Any], ...] = (), **numbers: int
 ) -> R:
     return ledger.commit(Move(before=before, after=after, counters=adds(**numbers), guard=guard, also=also))
@@ -474,3 +487,88 @@ def test_the_second_of_two_admission_movers_loses(ledger: Ledger) -> None:
     with pytest.raises(LostRace):
         move(ledger, before, replace(before, notice="second"))
     assert ledger.get_admission().notice == "first"
+
+
+# ---------------------------------------------------------------- recipes that arrive, and jobs that wait for them
+
+
+def of_team(team: str, number: int, **fields: Any) -> Job:
+    source = replace(job().input, key=f"inbox/{team}/{number}.csv")
+    return job(id=f"{team}-{number}", input=source, **fields)
+
+
+def hold(ledger: Ledger, one: Job, arrivals: int = 0, now: datetime = START) -> Job:
+    return ledger.commit(transitions.held(one, "why", needs="recipe", arrivals=arrivals, now=now))
+
+
+def test_arrivals_of_each_team_are_counted_one_by_one(ledger: Ledger) -> None:
+    for team, number in (("a", 2), ("b", 1), ('ü/%"', 1)):
+        for _ in range(number):
+            counted = ledger.commit(transitions.recipe_arrived(ledger.get_arrivals(team)))
+        assert counted == ledger.get_arrivals(team) == Arrivals(team=team, count=number, revision=number)
+    assert ledger.get_arrivals("c") == Arrivals(team="c")
+
+
+@pytest.mark.parametrize("arrived", [0, 1])
+def test_of_two_that_count_at_once_the_second_loses(ledger: Ledger, arrived: int) -> None:
+    for _ in range(arrived):
+        ledger.commit(transitions.recipe_arrived(ledger.get_arrivals("a")))
+    read = ledger.get_arrivals("a")
+    ledger.commit(transitions.recipe_arrived(read))
+    with pytest.raises(LostRace):
+        ledger.commit(transitions.recipe_arrived(read))
+    assert ledger.get_arrivals("a").count == arrived + 1
+
+
+@pytest.mark.parametrize("arrived", [0, 1, 2])
+def test_a_job_is_held_only_while_so_many_recipes_have_arrived(ledger: Ledger, arrived: int) -> None:
+    opened = create(ledger, of_team("a", 1))
+    for team in ("b", *["a"] * arrived):
+        ledger.commit(transitions.recipe_arrived(ledger.get_arrivals(team)))
+    for other in {0, 1, 2} - {arrived}:
+        with pytest.raises(LostRace):
+            hold(ledger, opened, other)
+    assert ledger.get_job(opened.id) == opened
+    held = hold(ledger, opened, arrived)
+    assert ledger.get_job(opened.id) == held
+    assert (held.state, held.needs, held.held_at, held.arrivals) == (JobState.held, "recipe", START, arrived)
+
+
+def test_a_job_with_a_batch_is_not_held(ledger: Ledger) -> None:
+    opened = create(ledger, job())
+    create(ledger, batch(), batches_total=1)
+    with pytest.raises(LostRace):
+        hold(ledger, opened)
+
+
+def test_a_job_that_was_asked_to_cancel_is_not_held(ledger: Ledger) -> None:
+    opened = create(ledger, job(cancel_requested=True))
+    with pytest.raises(LostRace):
+        hold(ledger, opened)
+
+
+def test_held_jobs_come_by_team_then_arrivals_then_time(ledger: Ledger) -> None:
+    for number in (3, 1, 2):
+        for team in ("b", "a", "a b"):
+            hold(ledger, create(ledger, of_team(team, number)), now=START + timedelta(seconds=number))
+    ledger.commit(transitions.recipe_arrived(ledger.get_arrivals("a")))
+    hold(ledger, create(ledger, of_team("a", 0)), 1)
+
+    def names(behind: str = "", limit: int | None = None) -> list[str]:
+        return [one.id for one in ledger.list_open_jobs(OpenWork.held, behind=behind, limit=limit)]
+
+    of_a, of_b = ["a-1", "a-2", "a-3", "a-0"], ["b-1", "b-2", "b-3"]
+    assert names() == ["a b-1", "a b-2", "a b-3", *of_a, *of_b]
+    assert names(before_team("a"), 4) == of_a
+    assert names(behind_team("a")) == of_b
+    assert names(behind_team("b")) == []
+
+
+def test_a_woken_job_waits_no_more(ledger: Ledger) -> None:
+    held = hold(ledger, create(ledger, job()))
+    woken = ledger.commit(transitions.woken(held, now=START))
+    assert ledger.get_job(held.id) == woken
+    assert list(ledger.list_open_jobs(OpenWork.held)) == []
+    assert list(ledger.list_open_jobs(OpenWork.planning)) == [woken]
+    with pytest.raises(LostRace):
+        ledger.commit(transitions.woken(held, now=START))

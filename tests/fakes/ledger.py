@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from batchdrop.domain.errors import AlreadyExists, LostRace
 from batchdrop.domain.model_list import ModelList
 from batchdrop.domain.open_work import OpenWork, place_of_batch, place_of_job, waiting_in
-from batchdrop.domain.records import Admission, Batch, Counters, Job
+from batchdrop.domain.records import Admission, Arrivals, Batch, Counters, Job
 from batchdrop.domain.transitions import Guard, Move, Progress
 from tests.fakes.hooks import Hooks, calling, hooked
 
@@ -29,6 +29,7 @@ class FakeLedger:
         self.claims: dict[str, tuple[str, str]] = {}
         self._admission = Admission()
         self.models: ModelList | None = None
+        self.arrivals: dict[str, Arrivals] = {}
 
     # ---------------------------------------------------------------- reads
 
@@ -47,6 +48,10 @@ class FakeLedger:
     @hooked
     def get_models(self) -> ModelList | None:
         return self.models
+
+    @hooked
+    def get_arrivals(self, team: str) -> Arrivals:
+        return self.arrivals.get(team, Arrivals(team=team))
 
     @hooked
     def list_batches(self, job_id: str) -> Iterator[Batch]:
@@ -69,8 +74,12 @@ class FakeLedger:
         return iter([batch for _, _, batch in sorted(found, key=lambda one: one[:2])][:limit])
 
     @hooked
-    def list_open_jobs(self, work: OpenWork, *, limit: int | None = None) -> Iterator[Job]:
-        found = [(place.due, job.id, job) for job in self.jobs.values() if (place := place_of_job(job)) and place.shelf == work]
+    def list_open_jobs(self, work: OpenWork, *, behind: str = "", limit: int | None = None) -> Iterator[Job]:
+        found = [
+            (place.due, job.id, job)
+            for job in self.jobs.values()
+            if (place := place_of_job(job)) and place.shelf == work and place.due > behind
+        ]
         return iter([job for _, _, job in sorted(found, key=lambda one: one[:2])][:limit])
 
     @hooked
@@ -83,12 +92,12 @@ class FakeLedger:
     def put_models(self, models: ModelList) -> None:
         self.models = models
 
-    def commit[R: (Job, Batch, Admission)](self, move: Move[R]) -> R:
+    def commit[R: (Job, Batch, Admission, Arrivals)](self, move: Move[R]) -> R:
         """Its name for hooks ends in the edge: `ledger.commit.admitted`."""
         with calling(self, f"commit.{move.edge}"):
             return self._commit(move)
 
-    def _commit[R: (Job, Batch, Admission)](self, move: Move[R]) -> R:
+    def _commit[R: (Job, Batch, Admission, Arrivals)](self, move: Move[R]) -> R:
         parts: tuple[Move[Any], ...] = (move, *move.also)
         with self._lock:
             for part in parts:
@@ -109,7 +118,7 @@ class FakeLedger:
             raise LostRace(f"{move.before} has changed")
         if isinstance(move.after, Batch):
             self._check_claims(move.before, move.after)
-        if not isinstance(move.after, Admission):
+        if isinstance(move.after, Job | Batch):
             job_id = move.after.job_id if isinstance(move.after, Batch) else move.after.id
             self._check_guard(job_id, move.counters, move.guard)
 
@@ -122,6 +131,8 @@ class FakeLedger:
                 return self.stored.get(((before or after).job_id, (before or after).name))
             case Admission():
                 return self._admission
+            case Arrivals(team=team):
+                return self.arrivals.get(team, Arrivals(team=team))
 
     def _check_claims(self, before: Batch | None, after: Batch) -> None:
         if before is None or before.api_id == after.api_id:
@@ -143,6 +154,10 @@ class FakeLedger:
                 raise LostRace(f"job {job_id}: {Progress.of(job)}")
         if guard.queue_limit is not None and self._admission.queued + counters.queued > guard.queue_limit:
             raise LostRace("the limit on queued requests")
+        if guard.arrivals is not None:
+            arrived = self.arrivals.get(guard.arrivals.team, Arrivals(team=guard.arrivals.team))
+            if arrived.count != guard.arrivals.count:
+                raise LostRace(f"the recipes of team {arrived.team!r}: {arrived.count}")
 
     # ---------------------------------------------------------------- effects
 
@@ -157,6 +172,8 @@ class FakeLedger:
                 self.stored[revised.job_id, revised.name] = revised
             case Admission():
                 self._admission = replace(revised, queued=self._admission.queued)
+            case Arrivals():
+                self.arrivals[revised.team] = revised
         return revised
 
     def _claim(self, before: Batch | None, after: Batch) -> None:
@@ -169,7 +186,7 @@ class FakeLedger:
 
     def _count(self, move: Move[Any]) -> None:
         added = move.counters
-        if isinstance(move.after, Admission):
+        if not isinstance(move.after, Job | Batch):
             return
         job = self.jobs.get(move.after.job_id if isinstance(move.after, Batch) else move.after.id)
         if job is not None:

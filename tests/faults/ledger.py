@@ -9,7 +9,7 @@ from typing import Any
 
 from batchdrop.domain.errors import Throttled
 from batchdrop.domain.open_work import OpenWork, Place, place_of_batch, place_of_job, waiting_in
-from batchdrop.domain.records import Admission, Batch, Job
+from batchdrop.domain.records import Admission, Arrivals, Batch, Job
 from batchdrop.domain.transitions import Move
 from tests.fakes.clock import ManualClock
 from tests.fakes.hooks import Hooks, hooked
@@ -47,10 +47,10 @@ class LateLedger(FakeLedger):
         return iter([record for record in self._open(waiting_in(job_id)) if isinstance(record, Batch)][:limit])
 
     @hooked
-    def list_open_jobs(self, work: OpenWork, *, limit: int | None = None) -> Iterator[Job]:
-        return iter([record for record in self._open(work) if isinstance(record, Job)][:limit])
+    def list_open_jobs(self, work: OpenWork, *, behind: str = "", limit: int | None = None) -> Iterator[Job]:
+        return iter([record for record in self._open(work, behind) if isinstance(record, Job)][:limit])
 
-    def _commit[R: (Job, Batch, Admission)](self, move: Move[R]) -> R:
+    def _commit[R: (Job, Batch, Admission, Arrivals)](self, move: Move[R]) -> R:
         if self.conflicts and self._draw.random() < self.conflicts:
             self.fired["conflicts"] += 1
             raise Throttled("the table was busy")
@@ -77,7 +77,7 @@ class LateLedger(FakeLedger):
         arrives = self._clock.now() + timedelta(seconds=self._draw.random() * self.late)
         entries.append((max(arrives, entries[-1][0]) if entries else arrives, place, record))
 
-    def _open(self, shelf: str) -> list[Job | Batch]:
+    def _open(self, shelf: str, behind: str = "") -> list[Job | Batch]:
         now = self._clock.now()
         found: list[tuple[str, str, Job | Batch]] = []
         for key, entries in self._index.items():
@@ -86,6 +86,6 @@ class LateLedger(FakeLedger):
             while len(entries) > 1 and entries[1][0] <= now:
                 del entries[0]
             arrives, place, record = entries[0]
-            if arrives <= now and place is not None and place.shelf == shelf:
+            if arrives <= now and place is not None and place.shelf == shelf and place.due > behind:
                 found.append((place.due, str(key), record))
         return [record for _, _, record in sorted(found, key=lambda one: one[:2])]

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchdrop.domain.open_work import OpenWork, instant, place_of_batch, place_of_job, waiting_in
-from batchdrop.domain.records import BatchState, JobState
+from batchdrop.domain.open_work import OpenWork, before_team, behind_team, instant, place_of_batch, place_of_job, waiting_in
+from batchdrop.domain.records import BatchState, JobState, ObjectRef
 from tests.adapters.records import batch, job
 
 LATER = datetime(2027, 1, 1, tzinfo=UTC)
@@ -39,7 +39,9 @@ def test_instants_are_utc_and_lose_nothing(moment: datetime, hours: int) -> None
     [
         ({"state": JobState.planning, "updated_at": LATER}, (OpenWork.planning, TEXT)),
         ({"state": JobState.planning, "lease_until": LATER}, (OpenWork.planning, TEXT)),
-        ({"state": JobState.held, "updated_at": LATER}, (OpenWork.held, TEXT)),
+        ({"state": JobState.held, "updated_at": LATER}, (OpenWork.held, f"/000000000000/{TEXT}")),
+        ({"state": JobState.held, "held_at": LATER, "arrivals": 7}, (OpenWork.held, f"/000000000007/{TEXT}")),
+        ({"state": JobState.held, "cancel_requested": True, "updated_at": LATER}, (OpenWork.canceling, TEXT)),
         ({"state": JobState.finishing, "updated_at": LATER}, (OpenWork.finishing, TEXT)),
         ({"state": JobState.running, "priority": 3, "created_at": LATER}, (OpenWork.running, f"3|{TEXT}")),
         ({"state": JobState.running, "cancel_requested": True, "updated_at": LATER}, (OpenWork.canceling, TEXT)),
@@ -50,6 +52,26 @@ def test_instants_are_utc_and_lose_nothing(moment: datetime, hours: int) -> None
 )
 def test_jobs(fields: dict[str, Any], expected: tuple[OpenWork, str] | None) -> None:
     assert place_of_job(job(**fields)) == expected
+
+
+def due_of(team: str, arrivals: int = 0) -> str:
+    """Where a held job of that team stands on its shelf."""
+    name = f"inbox/{team}/a.csv" if team else "inbox/a.csv"
+    place = place_of_job(job(state=JobState.held, input=ObjectRef(bucket="b", key=name), arrivals=arrivals))
+    assert place is not None
+    return place.due
+
+
+names = st.text(st.characters(exclude_characters="/", exclude_categories=["Cs"]), max_size=300)
+
+
+@given(names, names, st.integers(0, 10**11))
+def test_held_jobs_of_one_team_stand_together(one: str, other: str, arrivals: int) -> None:
+    assert before_team(one) < due_of(one, arrivals) < due_of(one, arrivals + 1) < behind_team(one)
+    if other != one:
+        assert not before_team(one) < due_of(other) < behind_team(one)
+    # A limit of DynamoDB on a sort key.
+    assert len(due_of(one).encode()) <= 1024
 
 
 @pytest.mark.parametrize(

@@ -17,3 +17,7 @@ def test_no_end_is_expected_in_the_past(hours: float, end: int | None) -> None:
     running = job(state=JobState.running, planned_at=START)
     expected = None if end is None else START + timedelta(hours=end)
     assert expected_end(running, START + timedelta(hours=hours)) == expected
+
+
+def test_no_end_is_expected_of_a_job_that_waits_for_a_person() -> None:
+    assert expected_end(job(state=JobState.held), START) is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,9 +14,11 @@ from msgspec.structs import replace
 
 from batchdrop.domain import transitions
 from batchdrop.domain.errors import LostRace
+from batchdrop.domain.messages import ResumePlanning
 from batchdrop.domain.records import (
     Admission,
     ApiCounts,
+    Arrivals,
     Batch,
     BatchState,
     Checkpoint,
@@ -61,6 +63,10 @@ JOBS: dict[str, Callable[[Job], Move[Job]]] = {
     "planned": lambda one: transitions.planned(one, now=LATER, lines=20),
     "rejected": lambda one: transitions.rejected(one, "why", now=LATER),
     "canceled_unread": lambda one: transitions.canceled_unread(one, now=LATER),
+    "pinned": lambda one: transitions.pinned(one, one.input, arrivals=2),
+    "held": lambda one: transitions.held(one, "why", needs="recipe", arrivals=2, now=LATER),
+    "looked_again": lambda one: transitions.looked_again(one, now=LATER),
+    "woken": lambda one: transitions.woken(one, now=LATER),
     "cancel_requested": lambda one: transitions.cancel_requested(one, "why"),
     "noted": lambda one: transitions.noted(one, "a note"),
     "refused_again": lambda one: transitions.refused_again(one, STREAK),
@@ -141,7 +147,7 @@ def check_counters(ledger: FakeLedger, job_id: str) -> None:
     assert (ledger.jobs[job_id].state is JobState.finishing) == all_collected
 
 
-def functions(record: type[Job | Batch | Admission]) -> set[str]:
+def functions(record: type[Job | Batch | Admission | Arrivals]) -> set[str]:
     """Those of the module that move such a record."""
     return {
         name
@@ -154,6 +160,7 @@ def test_every_edge_has_exactly_one_function_and_every_function_is_an_edge() -> 
     assert set(JOB_EDGES) == functions(Job) == set(JOBS)
     assert set(BATCH_EDGES) == functions(Batch) == set(BATCHES)
     assert functions(Admission) == {"throttled", "suspected", "blocked", "probed", "cleared", "proven", "noticed"}
+    assert functions(Arrivals) == {"recipe_arrived"}
 
 
 def start_of(name: str, state: JobState | BatchState, edges: Mapping[str, Edge]) -> Any:
@@ -215,12 +222,12 @@ def reachable(edges: Mapping[str, Edge], start: JobState | BatchState) -> set[An
     return found
 
 
-def test_every_state_but_held_can_be_reached() -> None:
-    assert reachable(JOB_EDGES, JobState.planning) == set(JobState) - {JobState.held}
+def test_every_state_can_be_reached() -> None:
+    assert reachable(JOB_EDGES, JobState.planning) == set(JobState)
     assert reachable(BATCH_EDGES, BatchState.ready) == set(BatchState)
 
 
-@pytest.mark.parametrize("state", sorted(set(JobState) - {JobState.held}))
+@pytest.mark.parametrize("state", list(JobState))
 def test_a_job_can_always_come_to_an_end(state: JobState) -> None:
     assert reachable(JOB_EDGES, state) & TERMINAL_JOB_STATES
 
@@ -231,13 +238,62 @@ def test_a_batch_can_always_be_collected(state: BatchState) -> None:
 
 
 def test_nothing_leads_out_of_an_end() -> None:
-    assert {state for state in JobState if not onward(JOB_EDGES, state)} == TERMINAL_JOB_STATES | {JobState.held}
+    assert {state for state in JobState if not onward(JOB_EDGES, state)} == TERMINAL_JOB_STATES
     assert {state for state in BatchState if not onward(BATCH_EDGES, state)} == {BatchState.collected}
 
 
 def test_a_batch_at_the_api_is_never_made_ready() -> None:
     """The only way back to `ready` leads through `submitting`, where it has to be settled first."""
     assert [state for state in BatchState if BatchState.ready in onward(BATCH_EDGES, state)] == [BatchState.submitting]
+
+
+# ---------------------------------------------------------------- waiting for a recipe
+
+HALF_READ = job(
+    source=job().input,
+    recipe=job().input,
+    broken=WHY,
+    checkpoint=Checkpoint(offset=7, line=2),
+    lease_until=LATER,
+    tries=3,
+    repairs=2,
+    bytes_done=5,
+    bytes_total=9,
+    fruitless=1,
+    arrivals=1,
+)
+
+
+def test_a_held_job_keeps_nothing_of_what_was_read() -> None:
+    move = transitions.held(HALF_READ, "why", needs="recipe", arrivals=2, now=LATER)
+    expected = job(state=JobState.held, reason="why", needs="recipe", held_at=LATER, arrivals=2, updated_at=LATER)
+    assert move.after == expected
+    assert move.messages == ()
+    assert move.guard.arrivals == Arrivals(team="", count=2)
+
+
+def test_who_looks_again_begins_anew_and_has_a_message() -> None:
+    move = transitions.looked_again(HALF_READ, now=LATER)
+    assert move.after == job(arrivals=1, lease_until=LATER, message_sent_at=LATER)
+    assert move.messages == (ResumePlanning(job_id=job().id),)
+
+
+def test_a_woken_job_still_knows_since_when_it_waited() -> None:
+    waiting = transitions.held(job(), "why", needs="recipe", arrivals=2, now=START).after
+    move = transitions.woken(waiting, now=LATER)
+    assert move.after == job(held_at=START, arrivals=2, updated_at=LATER, lease_until=LATER, message_sent_at=LATER)
+    assert move.messages == (ResumePlanning(job_id=job().id),)
+
+
+def test_a_job_that_was_asked_to_cancel_is_not_woken() -> None:
+    with pytest.raises(ForbiddenMove, match="woken"):
+        transitions.woken(job(state=JobState.held, cancel_requested=True), now=LATER)
+
+
+@pytest.mark.parametrize(("arrivals", "since"), [(2, START), (3, None)])
+def test_only_another_recipe_ends_the_wait(arrivals: int, since: datetime | None) -> None:
+    move = transitions.pinned(job(held_at=START, arrivals=2), job().input, arrivals=arrivals)
+    assert (move.after.recipe, move.after.arrivals, move.after.held_at) == (job().input, arrivals, since)
 
 
 # ---------------------------------------------------------------- any path

@@ -124,7 +124,9 @@ class RealPorts:
 def plan(settings: PlanSettings, ports: Ports | None = None) -> Plan:
     from batchdrop.stages.plan.batches import CutFile
     from batchdrop.stages.plan.cutter import Limits
-    from batchdrop.stages.plan.upload import Plan
+    from batchdrop.stages.plan.find_recipe import FindRecipe
+    from batchdrop.stages.plan.upload import Plan, needs_no_recipe
+    from batchdrop.stages.plan.wake import Wake
 
     ports = ports or RealPorts(settings)
     commit = _commit(ports)
@@ -138,6 +140,9 @@ def plan(settings: PlanSettings, ports: Ports | None = None) -> Plan:
         admit=_admit(ports, settings),
         # It has no key: what is at the API is left for `poll`.
         cancel_job=_cancel_job(ports, CancelBatch(clock=ports.clock, commit=commit)),
+        wake=Wake(ledger=ports.ledger, clock=ports.clock, commit=commit),
+        needs_recipe=needs_no_recipe,
+        find_recipe=FindRecipe(objects=ports.objects),
         cut_file=CutFile(objects=ports.objects, ledger=ports.ledger, commit=commit, limits=limits),
         headers=AllowedHeaders.of(settings.allowed_api_versions, settings.allowed_betas),
         bucket=settings.bucket,
@@ -154,6 +159,7 @@ def submit(settings: SubmitSettings, ports: Ports | None = None) -> Submit:
 
 def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
     from batchdrop.stages.poll.fetch_models import FetchModels
+    from batchdrop.stages.poll.held import WakeHeld
     from batchdrop.stages.poll.repair import Repair
     from batchdrop.stages.poll.settle import Settle
     from batchdrop.stages.poll.sweep import Sweep
@@ -188,6 +194,7 @@ def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
         admit=_admit(ports, settings),
         cancel_batch=cancel_batch,
         cancel_job=_cancel_job(ports, cancel_batch),
+        wake_held=WakeHeld(ports.ledger, ports.clock, commit),
         publish=_publish(ports),
         sweep=Sweep(ports.objects, ports.ledger, ports.clock),
         fetch_models=FetchModels(ledger=ports.ledger, claude=ports.claude, clock=ports.clock, official=settings.official),

@@ -19,7 +19,7 @@ from batchdrop.domain.call_headers import CallHeaders
 from batchdrop.domain.messages import Message
 from batchdrop.domain.model_list import ListedModel, ModelList
 from batchdrop.domain.open_work import OpenWork
-from batchdrop.domain.records import Admission, ApiCounts, Batch, Job, ObjectRef, Record
+from batchdrop.domain.records import Admission, ApiCounts, Arrivals, Batch, Job, ObjectRef, Record
 from batchdrop.domain.transitions import Move
 
 # ---------------------------------------------------------------- time
@@ -168,6 +168,9 @@ class Ledger(Protocol):
     def put_models(self, models: ModelList) -> None:
         """Replaces the list, whatever it was: of two at once either is right."""
 
+    def get_arrivals(self, team: str) -> Arrivals:
+        """Strongly consistent; none have arrived when there is no record yet."""
+
     def list_batches(self, job_id: str) -> Iterator[Batch]:
         """All batches of a job in order of name, strongly consistent, a page at a time."""
 
@@ -177,13 +180,16 @@ class Ledger(Protocol):
     def list_waiting_batches(self, job_id: str, *, limit: int) -> Iterator[Batch]:
         """Batches of a job that are to be admitted, by priority, then tag, a page at a time, eventually consistent."""
 
-    def list_open_jobs(self, work: OpenWork, *, limit: int | None = None) -> Iterator[Job]:
-        """Jobs that are this kind of open work, in its order, a page at a time, eventually consistent."""
+    def list_open_jobs(self, work: OpenWork, *, behind: str = "", limit: int | None = None) -> Iterator[Job]:
+        """Jobs that are this kind of open work, in its order, a page at a time, eventually consistent.
+
+        `behind`: only those whose place in that order comes after this text.
+        """
 
     def owner_of(self, api_id: str) -> tuple[str, str] | None:
         """(job id, batch name) that claimed an API batch, or None. Strongly consistent."""
 
-    def commit[R: (Job, Batch, Admission)](self, move: Move[R]) -> R:
+    def commit[R: (Job, Batch, Admission, Arrivals)](self, move: Move[R]) -> R:
         """Writes a move with all that belongs to it, or nothing. Returns the record as it is stored.
 
         - A record is replaced if its revision is still that of `before`; the stored revision is one higher.

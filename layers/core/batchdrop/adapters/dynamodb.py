@@ -22,6 +22,7 @@ from batchdrop.adapters.items import (
     INDEX,
     Item,
     admission_key,
+    arrivals_key,
     batch_key,
     claim_key,
     job_key,
@@ -33,7 +34,7 @@ from batchdrop.adapters.transaction import Transaction
 from batchdrop.domain.errors import AlreadyExists, LostRace, Throttled
 from batchdrop.domain.model_list import ModelList
 from batchdrop.domain.open_work import OpenWork, waiting_in
-from batchdrop.domain.records import Admission, Batch, Job, Record
+from batchdrop.domain.records import Admission, Arrivals, Batch, Job, Record
 from batchdrop.domain.transitions import Move
 from batchdrop.ports import Clock
 
@@ -71,6 +72,9 @@ class DynamoLedger:
     def get_models(self) -> ModelList | None:
         return self._get(models_key(), ModelList)
 
+    def get_arrivals(self, team: str) -> Arrivals:
+        return self._get(arrivals_key(team), Arrivals) or Arrivals(team=team)
+
     def list_batches(self, job_id: str) -> Iterator[Batch]:
         question: QueryInputTypeDef = {
             "TableName": self._table,
@@ -86,8 +90,8 @@ class DynamoLedger:
     def list_waiting_batches(self, job_id: str, *, limit: int) -> Iterator[Batch]:
         return self._list_open(waiting_in(job_id), Batch, limit)
 
-    def list_open_jobs(self, work: OpenWork, *, limit: int | None = None) -> Iterator[Job]:
-        return self._list_open(work, Job, limit)
+    def list_open_jobs(self, work: OpenWork, *, behind: str = "", limit: int | None = None) -> Iterator[Job]:
+        return self._list_open(work, Job, limit, behind)
 
     def owner_of(self, api_id: str) -> tuple[str, str] | None:
         claim = self._item(claim_key(api_id))
@@ -95,7 +99,7 @@ class DynamoLedger:
 
     # ---------------------------------------------------------------- writes
 
-    def commit[R: (Job, Batch, Admission)](self, move: Move[R]) -> R:
+    def commit[R: (Job, Batch, Admission, Arrivals)](self, move: Move[R]) -> R:
         try:
             self._write(Transaction(self._table).entries(move))
         except _Unmet as unmet:
@@ -131,7 +135,7 @@ class DynamoLedger:
             return
         raise Throttled(f"{actions[0].label}: the table was busy {_TRIES} times in a row")
 
-    def _with_counters[R: (Job, Batch, Admission)](self, stored: R) -> R:
+    def _with_counters[R: (Job, Batch, Admission, Arrivals)](self, stored: R) -> R:
         """A write adds to counters that others add to as well: what they are now can only be read."""
         match stored:
             case Job():
@@ -150,13 +154,16 @@ class DynamoLedger:
         with throttling():
             return self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
 
-    def _list_open[R: Record](self, shelf: str, kind: type[R], limit: int | None) -> Iterator[R]:
+    def _list_open[R: Record](self, shelf: str, kind: type[R], limit: int | None, behind: str = "") -> Iterator[R]:
         question: QueryInputTypeDef = {
             "TableName": self._table,
             "IndexName": INDEX,
             "KeyConditionExpression": "shelf = :shelf",
             "ExpressionAttributeValues": {":shelf": {"S": shelf}},
         }
+        if behind:
+            question["KeyConditionExpression"] = "shelf = :shelf and due > :behind"
+            question["ExpressionAttributeValues"] = {":shelf": {"S": shelf}, ":behind": {"S": behind}}
         return self._query(question, kind, limit)
 
     def _query[R: Record](self, question: QueryInputTypeDef, kind: type[R], limit: int | None) -> Iterator[R]:

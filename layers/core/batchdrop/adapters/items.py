@@ -5,6 +5,7 @@ JOB#<id>       BATCH#<name>   a batch; the name sorts in input order
 API#<api id>   API            which batch an API batch belongs to
 ADMISSION      ADMISSION      the admission record
 MODELS         MODELS         the list of models
+RECIPES#<team> RECIPES        how many recipes have arrived in a team
 
 Fields keep their names; the counts of a job are fields of the job itself. None is left out; times are texts of a fixed width;
 there are no fractions. Open work also has `shelf` and `due`, the keys of the sparse index `open`.
@@ -20,7 +21,7 @@ import msgspec
 
 from batchdrop.domain.model_list import ModelList
 from batchdrop.domain.open_work import Place, instant, place_of_batch, place_of_job
-from batchdrop.domain.records import Admission, Batch, Counters, Counts, Job, Record
+from batchdrop.domain.records import Admission, Arrivals, Batch, Counters, Counts, Job, Record
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
@@ -57,6 +58,10 @@ def models_key() -> Item:
     return _key("MODELS", "MODELS")
 
 
+def arrivals_key(team: str) -> Item:
+    return _key(f"RECIPES#{team}", "RECIPES")
+
+
 def job_item(job: Job) -> Item:
     return fields_of(job) | open_work_keys(place_of_job(job)) | job_key(job.id)
 
@@ -75,6 +80,10 @@ def admission_item(admission: Admission) -> Item:
 
 def models_item(models: ModelList) -> Item:
     return fields_of(models) | models_key()
+
+
+def arrivals_item(arrivals: Arrivals) -> Item:
+    return fields_of(arrivals) | arrivals_key(arrivals.team)
 
 
 def open_work_keys(place: Place | None) -> Item:

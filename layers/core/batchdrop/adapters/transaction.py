@@ -17,6 +17,8 @@ from batchdrop.adapters.items import (
     Item,
     admission_item,
     admission_key,
+    arrivals_item,
+    arrivals_key,
     batch_item,
     batch_key,
     claim_item,
@@ -27,7 +29,7 @@ from batchdrop.adapters.items import (
     open_work_keys,
 )
 from batchdrop.domain.open_work import place_of_job_behind
-from batchdrop.domain.records import Admission, Batch, Job, JobState
+from batchdrop.domain.records import Admission, Arrivals, Batch, Job, JobState
 from batchdrop.domain.transitions import Guard, Move
 
 
@@ -51,6 +53,9 @@ class Transaction:
                     job_id = job.id
                 case Admission() as admission:
                     self._write_admission(part.before or Admission(), admission)
+                    continue
+                case Arrivals() as arrivals:
+                    self._write_arrivals(part.before or Arrivals(team=arrivals.team), arrivals)
                     continue
             self._count(job_id, part)
             if isinstance(part.after, Batch) and (part.counters.batches_waiting > 0 or part.guard.job_state is JobState.running):
@@ -102,6 +107,12 @@ class Transaction:
         change.require(unchanged if before.revision else f"({change.lacks('revision')} or {unchanged})")
         change.write(admission_item(_next_revision(before, after)), Admission, keep=ADMISSION_COUNTERS)
 
+    def _write_arrivals(self, before: Arrivals, after: Arrivals) -> None:
+        change = self._change_of_arrivals(after.team)
+        # Its first write makes the item.
+        change.require(_nobody_changed_it(change, before.revision) if before.revision else change.is_new())
+        change.put(arrivals_item(_next_revision(before, after)))
+
     # ---------------------------------------------------------------- counters and guards
 
     def _count(self, job_id: str, part: Move[Any]) -> None:
@@ -115,6 +126,12 @@ class Transaction:
                 change.add(name, amount)
         if part.counters.queued or guard.queue_limit is not None:
             self._limit_queue(part.counters.queued, guard.queue_limit)
+        if guard.arrivals is not None:
+            self._require_arrivals(guard.arrivals)
+
+    def _require_arrivals(self, seen: Arrivals) -> None:
+        change = self._change_of_arrivals(seen.team)
+        change.require(change.equals("count", seen.count) if seen.count else change.is_new())
 
     def _place_job(self, behind: Batch) -> None:
         """Version 0.1.0 kept no running job in the index: when a batch of it waits, it has to be found there."""
@@ -146,6 +163,9 @@ class Transaction:
             self._admission = self._change(admission_key(), "the limit on queued requests")
         return self._admission
 
+    def _change_of_arrivals(self, team: str) -> Change:
+        return self._change(arrivals_key(team), f"the recipes of team {team!r}")
+
 
 def _job_guards(change: Change, guard: Guard) -> Iterator[str]:
     if guard.job_state is not None:
@@ -161,5 +181,5 @@ def _nobody_changed_it(change: Change, revision: int) -> str:
     return change.equals("revision", revision)
 
 
-def _next_revision[R: (Job, Batch, Admission)](before: R, after: R) -> R:
+def _next_revision[R: (Job, Batch, Admission, Arrivals)](before: R, after: R) -> R:
     return replace(after, revision=before.revision + 1)

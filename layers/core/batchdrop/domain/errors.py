@@ -4,6 +4,7 @@ BatchdropError
 ├── LostRace          somebody else changed the item first; carries nothing, the loser reads again or stops
 │   └── AlreadyExists   the record to be created is there
 ├── Rejected          the dropped object can never become a job's work; the sentence goes to its owner
+├── Waits             the dropped object becomes work once there is a recipe that fits; the sentence goes to its owner
 ├── ObjectGone        the object (or that version of it) no longer exists
 ├── UnreadableList    our own list of a batch's invalid rows is gone or damaged
 ├── Forbidden         S3 does not hand the object out: archived, or a key or a policy is closed to this function
@@ -35,6 +36,10 @@ class AlreadyExists(LostRace):
 
 class Rejected(BatchdropError):
     """The object cannot become a job. The message is one plain sentence for the person who dropped it."""
+
+
+class Waits(BatchdropError):
+    """The object cannot be planned without another recipe. The message says why and what to do, for the person who dropped it."""
 
 
 class ObjectGone(BatchdropError):

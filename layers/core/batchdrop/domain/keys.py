@@ -1,6 +1,7 @@
 """Where things are in the bucket.
 
-inbox/<path>/<name>.jsonl[.gz]                     the user's
+inbox/<path>/<name>                                the user's; its first folder is the team
+inbox/<path>/recipe.yaml                           the user's, for the files of its folder and below
 outbox/<path>/<name>/<job id>/<file>               the user's answers
 control/<command>/<job id>                         the user's commands
 work/<job id>/...                                  ours, until the job has ended
@@ -19,24 +20,64 @@ WORK = "work/"
 
 # S3 allows 1,024 bytes of UTF-8 in a key (Amazon S3 user guide, "Naming Amazon S3 objects").
 MAX_KEY_BYTES = 1024
+RECIPES = ("recipe.yaml", "recipe.yml")
+# Folders that are looked through for a recipe: that of the file, and those above it.
+MAX_RECIPE_LEVELS = 16
+# What Windows, macOS and Excel leave beside files, in lower case. Explorer and Finder copy them along with a folder.
+_LITTER = ("thumbs.db", "desktop.ini", ".ds_store")
+_LITTER_PREFIXES = ("~$", "._")
+# What an input's name may end in, and its folder of answers does not. A name ends in one of them, and may be packed.
+_ENDINGS = (".jsonl", ".csv", ".tsv", ".xlsx")
 # `/<job id>/` (30 bytes) and the longest file name (`results.jsonl`) must fit behind the folder.
 _TAIL_BYTES = 64
 
 
 def is_input(key: str) -> bool:
-    """Whether an object in the inbox is work: a recipe and a folder marker are not."""
-    return key.startswith(INBOX) and not key.endswith("/") and key.rsplit("/", 1)[-1] != "recipe.yaml"
+    """Whether an object in the inbox is work: a recipe, a folder marker and what programs leave beside files are not."""
+    name = key.rsplit("/", 1)[-1]
+    return key.startswith(INBOX) and bool(name) and not is_recipe(key) and not _is_litter(name)
+
+
+def _is_litter(name: str) -> bool:
+    return name.lower() in _LITTER or name.startswith(_LITTER_PREFIXES)
+
+
+def is_recipe(key: str) -> bool:
+    return key.startswith(INBOX) and key.rsplit("/", 1)[-1] in RECIPES
+
+
+def team_of(key: str) -> str:
+    """The first folder below the inbox. Files that lie in no folder are a team of their own, with the empty name."""
+    team, slash, _ = key.removeprefix(INBOX).partition("/")
+    return team if slash else ""
+
+
+def recipe_keys(input_key: str) -> list[str]:
+    """Where the recipe of a file may be, the nearest first: in its folder and those above it, up to that of its team.
+
+    At most so many folders as `MAX_RECIPE_LEVELS`, those nearest to the file. A recipe at the root of the inbox is for files that
+    lie there, and for no team's.
+    """
+    path = input_key.removeprefix(INBOX).split("/")[:-1]
+    depths = range(len(path), max(0, len(path) - MAX_RECIPE_LEVELS), -1) if path else (0,)
+    folders = [INBOX + "".join(f"{name}/" for name in path[:depth]) for depth in depths]
+    return [key for folder in folders for name in RECIPES if len((key := folder + name).encode()) <= MAX_KEY_BYTES]
 
 
 def outbox_folder(input_key: str, job_id: str) -> str:
     """`inbox/a/reviews.jsonl.gz` -> `outbox/a/reviews/<job id>/`. A name too long for S3 is cut, never the job id."""
-    name = input_key.removeprefix(INBOX)
-    for suffix in (".gz", ".jsonl"):
-        if name.lower().endswith(suffix) and len(name.rsplit("/", 1)[-1]) > len(suffix):
-            name = name[: -len(suffix)]
+    name = _without(_without(input_key.removeprefix(INBOX), (".gz",)), _ENDINGS)
     room = MAX_KEY_BYTES - len(OUTBOX) - _TAIL_BYTES
     name = name.encode()[:room].decode(errors="ignore")
     return f"{OUTBOX}{name}/{job_id}/"
+
+
+def _without(name: str, endings: tuple[str, ...]) -> str:
+    """A name that is nothing but an ending keeps it."""
+    for ending in endings:
+        if name.lower().endswith(ending) and len(name.rsplit("/", 1)[-1]) > len(ending):
+            return name[: -len(ending)]
+    return name
 
 
 def work_folder(job_id: str) -> str:

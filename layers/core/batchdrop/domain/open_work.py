@@ -5,11 +5,16 @@ A record that is no open work waits for nobody: a collected batch, a job that ha
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+from batchdrop.domain.keys import team_of
 from batchdrop.domain.records import Batch, BatchState, Job, JobState
+
+_TEAM_BYTES = 500
+_AFTER_SLASH = chr(ord("/") + 1)
 
 
 class OpenWork(StrEnum):
@@ -18,11 +23,11 @@ class OpenWork(StrEnum):
     planning = "planning"
     """jobs, by lease_until (else updated_at)"""
     held = "held"
-    """jobs, by updated_at"""
+    """jobs, by team, then arrivals, then held_at (else updated_at): of a team, who has seen the fewest recipes comes first"""
     running = "running"
     """jobs that nobody has asked to cancel, by priority, then created_at: those whose batches may be admitted"""
     canceling = "canceling"
-    """running jobs that were asked to cancel, by updated_at"""
+    """running and held jobs that were asked to cancel, by updated_at"""
     finishing = "finishing"
     """jobs, by updated_at"""
     waiting = "waiting"
@@ -57,14 +62,30 @@ def instant(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
+def before_team(team: str) -> str:
+    """Sorts right before all held jobs of a team, and after those of any other that sorts before it."""
+    return f"{_short(team)}/"
+
+
+def behind_team(team: str) -> str:
+    """Sorts right behind all held jobs of a team."""
+    return f"{_short(team)}{_AFTER_SLASH}"
+
+
+def _short(team: str) -> str:
+    """DynamoDB takes 1,024 bytes of a sort key ("Quotas in Amazon DynamoDB"), and a folder may have nearly as many."""
+    return team if len(team.encode()) <= _TEAM_BYTES else hashlib.sha256(team.encode()).hexdigest()
+
+
 def place_of_job(job: Job) -> Place | None:
     match job.state:
         case JobState.planning:
             return Place(OpenWork.planning, instant(job.lease_until or job.updated_at))
-        case JobState.held:
-            return Place(OpenWork.held, instant(job.updated_at))
-        case JobState.running if job.cancel_requested:
+        case JobState.held | JobState.running if job.cancel_requested:
             return Place(OpenWork.canceling, instant(job.updated_at))
+        case JobState.held:
+            order = f"{job.arrivals:012d}/{instant(job.held_at or job.updated_at)}"
+            return Place(OpenWork.held, f"{before_team(team_of(job.input.key))}{order}")
         case JobState.running:
             return Place(OpenWork.running, f"{job.priority}|{instant(job.created_at)}")
         case JobState.finishing:

@@ -212,6 +212,14 @@ class Job(Record, frozen=True, kw_only=True):
     input: ObjectRef
     source: ObjectRef | None = None
     """Where the rows are read from: the input itself, or its decompressed copy in `work/`. None until known."""
+    recipe: ObjectRef | None = None
+    """The version of the recipe that it is planned with. None until one is found, and in a job that needs none."""
+    needs: str = ""
+    """While held, what it waits for: `recipe`."""
+    held_at: datetime | None = None
+    """When it was last held. It is kept while the job is planned again, until another recipe is found."""
+    arrivals: int = 0
+    """How many recipes had arrived in its team before it last looked for one (`Arrivals.count`)."""
     state: JobState
     outcome: JobState | None = None
     """The terminal state that `finishing` leads to."""
@@ -390,6 +398,20 @@ class Admission(Record, frozen=True, kw_only=True):
     """The sentence that waiting jobs' `status.json` shows now."""
     proofs: tuple[Proof, ...] = ()
     """One for each of the last keys, the newest last."""
+    revision: int = 0
+
+
+class Arrivals(Record, frozen=True, kw_only=True):
+    """How many recipes have arrived in a team so far: the stack's one record for each team.
+
+    It is counted before any job is woken. So the count tells a job that has looked in vain whether one has arrived meanwhile, and
+    a job that was held with another count is to look again.
+    """
+
+    team: str
+    """As `keys.team_of` names it."""
+    count: int = 0
+    """Events, not files: one that is delivered twice counts twice."""
     revision: int = 0
 
 

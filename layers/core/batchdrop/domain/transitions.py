@@ -16,11 +16,13 @@ import msgspec
 from msgspec.structs import replace
 
 from batchdrop.domain.ids import prefixes_of
+from batchdrop.domain.keys import team_of
 from batchdrop.domain.messages import CollectBatch, FinishJob, Message, ResumePlanning, RetryJob, SubmitBatch
 from batchdrop.domain.records import (
     UNCHANGED,
     Admission,
     ApiCounts,
+    Arrivals,
     Batch,
     BatchState,
     Checkpoint,
@@ -56,7 +58,7 @@ class Progress(NamedTuple):
 
 
 class Guard(msgspec.Struct, frozen=True, kw_only=True):
-    """What must hold of the job and of the admission record at the moment of the write."""
+    """What must hold of the job, of the admission record and of a team's arrivals at the moment of the write."""
 
     job_state: JobState | None = None
     """The job is in this state and nobody has asked to cancel it."""
@@ -64,9 +66,11 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
     """The job's progress is the one that the move was made for."""
     queue_limit: int | None = None
     """Not more queued requests than this, those of the move included."""
+    arrivals: Arrivals | None = None
+    """So many recipes have arrived in this team, and no more."""
 
 
-class Move[R: (Job, Batch, Admission)](msgspec.Struct, frozen=True):
+class Move[R: (Job, Batch, Admission, Arrivals)](msgspec.Struct, frozen=True):
     """One transaction. A record is written only if its revision is still the one of `before`."""
 
     before: R | None
@@ -230,12 +234,67 @@ def rejected(job: Job, reason: str, *, now: datetime) -> Move[Job]:
     )
 
 
-@_job_edge(JobState.planning, to=(JobState.canceled,))
+@_job_edge(JobState.planning)
+def pinned(job: Job, recipe: ObjectRef, *, arrivals: int) -> Move[Job]:
+    """It is planned with this version of this recipe. `arrivals`: how many had arrived before it was found."""
+    held_at = job.held_at if arrivals == job.arrivals else None
+    return Move(job, replace(job, recipe=recipe, arrivals=arrivals, held_at=held_at))
+
+
+@_job_edge(JobState.planning, to=(JobState.held,))
+def held(job: Job, reason: str, *, needs: str, arrivals: int, now: datetime) -> Move[Job]:
+    """It cannot be planned without a recipe, or with the one that was found, and no other has arrived since it looked.
+
+    Nothing of it is stored but the job: what was read so far is read again.
+    """
+    after = replace(
+        _unread(job),
+        state=JobState.held,
+        reason=reason,
+        needs=needs,
+        held_at=now,
+        arrivals=arrivals,
+        updated_at=now,
+        lease_until=None,
+    )
+    guard = Guard(
+        job_state=JobState.planning,
+        progress=Progress(JobState.planning, 0, 0),
+        arrivals=Arrivals(team=team_of(job.input.key), count=arrivals),
+    )
+    return Move(job, after, guard=guard)
+
+
+@_job_edge(JobState.planning)
+def looked_again(job: Job, *, now: datetime) -> Move[Job]:
+    """A recipe has arrived since it looked for one: another invocation plans it from the start."""
+    after = replace(_unread(job), lease_until=now, message_sent_at=now)
+    return Move(job, after, guard=Guard(progress=Progress(JobState.planning, 0, 0)), messages=(_next_step(job),))
+
+
+@_job_edge(JobState.held, to=(JobState.planning,))
+def woken(job: Job, *, now: datetime) -> Move[Job]:
+    """It looks for a recipe again. Whoever was asked to cancel it does not wake it."""
+    if job.cancel_requested:
+        raise ForbiddenMove("woken: a cancel was requested")
+    after = replace(job, state=JobState.planning, reason="", needs="", updated_at=now, lease_until=now, message_sent_at=now)
+    return Move(job, after, messages=(ResumePlanning(job_id=job.id),))
+
+
+def _unread(job: Job) -> Job:
+    return replace(
+        job, source=None, recipe=None, broken=None, checkpoint=None, tries=0, repairs=0, bytes_done=0, bytes_total=0, fruitless=0
+    )
+
+
+@_job_edge(JobState.planning, JobState.held, to=(JobState.canceled,))
 def canceled_unread(job: Job, *, now: datetime) -> Move[Job]:
     """It ends without a batch: nobody could read the file before the cancel."""
     return Move(
         job,
-        replace(job, state=JobState.canceled, outcome=JobState.canceled, updated_at=now, finished_at=now, lease_until=None),
+        replace(
+            job, state=JobState.canceled, outcome=JobState.canceled, needs="", updated_at=now, finished_at=now, lease_until=None
+        ),
     )
 
 
@@ -773,3 +832,11 @@ def noticed(admission: Admission, notice: str) -> Move[Admission]:
 def _with_latest(jobs: tuple[str, ...], job_id: str) -> tuple[str, ...]:
     others = [other for other in jobs if other != job_id]
     return (*others[1 - _REFUSED_JOBS_KEPT :], job_id)
+
+
+# ---------------------------------------------------------------- recipes that arrive
+
+
+def recipe_arrived(arrivals: Arrivals) -> Move[Arrivals]:
+    """In its team: whoever looked for one before is to look again."""
+    return Move(arrivals, replace(arrivals, count=arrivals.count + 1), edge="recipe_arrived")

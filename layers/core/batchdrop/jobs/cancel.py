@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 
 import msgspec
 
@@ -66,10 +67,23 @@ class CancelJob(msgspec.Struct, frozen=True, kw_only=True):
 
     def __call__(self, job: Job) -> None:
         """Cancels what can be canceled now. `poll` asks again until the job has ended."""
+        if job.state is JobState.held:
+            self.end_unread(job)
+            return
         if job.state is JobState.planning and not self._end_planning(job):
             return
         for batch in self.ledger.list_batches(job.id):
             self.cancel_batch(batch)
+
+    def end_unread(self, job: Job) -> None:
+        """Ends a job without a batch that was asked to cancel, while it is held or by its planner.
+
+        The documents come first: who dies here does it again. Nobody wakes a job that was asked to cancel.
+        """
+        ended = transitions.canceled_unread(job, now=self.clock.now())
+        self.publish.end_without_rows(ended.after)
+        with suppress(LostRace):
+            self.commit(ended)
 
     def _end_planning(self, job: Job) -> bool:
         """Whether the job has batches to cancel now.

@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 
 from batchdrop.domain.call_headers import VERSION, NotAllowed
 from batchdrop.domain.errors import Refused
+from batchdrop.domain.keys import INBOX
 from batchdrop.domain.records import Job, JobState, Streak
 from batchdrop.domain.refusals import Cause, ends_at
-from batchdrop.domain.retries import ANSWERS_AWAITED, ANSWERS_AWAITED_AFTER_CANCEL, MAX_PLAN_TRIES
+from batchdrop.domain.retries import ANSWERS_AWAITED, ANSWERS_AWAITED_AFTER_CANCEL, MAX_PLAN_TRIES, RECIPE_AWAITED
 from batchdrop.formats.invalid_line import shown
 
 # ---------------------------------------------------------------- where a job stands
@@ -197,6 +198,34 @@ def no_valid_rows(rows: int) -> str:
     return f"None of the {rows:,} rows can be sent; failed.jsonl gives the reason for each."
 
 
+# ---------------------------------------------------------------- what a file waits for
+
+
+def waits_for_recipe(input_key: str) -> str:
+    """`input_key`: of a file that finds none."""
+    folder = INBOX + "".join(f"{name}/" for name in input_key.removeprefix(INBOX).split("/")[:-1])
+    above = " or a folder above it" if folder.count("/") > len(("inbox", "team")) else ""
+    return (
+        f"Waiting for a recipe: put a recipe.yaml into {shown(folder)}{above}, and the file runs. It need not be uploaded again."
+    )
+
+
+def recipe_unreadable(key: str, code: str) -> str:
+    """`code` is S3's answer to a look at the recipe."""
+    return (
+        f"The recipe {shown(key)} could not be read: S3 answered {code}. Upload it again in the storage class STANDARD; if that "
+        "does not help, have an operator check that this stack's functions may read it and use its KMS key."
+    )
+
+
+def no_recipe_came(why: str) -> str:
+    """`why`: what the job said while it waited."""
+    return (
+        f"Nothing was sent: no recipe that fits came within {_plural(RECIPE_AWAITED.days, 'day')}. Upload the recipe, then this "
+        f"file again. Its last message was: {why}"
+    )
+
+
 # ---------------------------------------------------------------- why nothing is being submitted
 
 # Also what an unknown value means, and a parameter that cannot be read.
@@ -250,6 +279,8 @@ def already_retried(key: str) -> str:
 
 
 def nothing_to_approve(job: Job) -> str:
+    if job.needs:
+        return f"There is nothing to approve: the job waits for a {job.needs}."
     return f"There is nothing to approve: the job is {job.state}, not held."
 
 

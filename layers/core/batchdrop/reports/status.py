@@ -21,8 +21,11 @@ def stamp(time: datetime | None) -> str | None:
 
 
 def expected_end(job: Job, now: datetime) -> datetime | None:
-    """An hour after planning, which is usual; then the 24 hours after which the API gives up. After that, nobody knows."""
-    if job.state not in (JobState.planning, JobState.held, JobState.running, JobState.finishing):
+    """An hour after planning, which is usual; then the 24 hours after which the API gives up. After that, nobody knows.
+
+    Nobody knows either while the job waits for a person.
+    """
+    if job.state not in (JobState.planning, JobState.running, JobState.finishing):
         return job.finished_at
     start = job.planned_at or job.created_at
     return next((start + time for time in (USUAL_TIME, LONGEST_TIME) if now < start + time), None)
@@ -33,6 +36,7 @@ def status(job: Job, now: datetime, notice: str = "") -> bytes:
         {
             "job_id": job.id,
             "state": job.state,
+            "needs": job.needs or None,
             "message": sentences.state_of(job, notice),
             "counts": job.counts,
             "cost": None,

@@ -15,7 +15,7 @@ import msgspec
 
 from batchdrop.domain import ids, keys, transitions
 from batchdrop.domain.call_headers import AllowedHeaders, headers_of
-from batchdrop.domain.errors import AlreadyExists, Forbidden, LostRace, ObjectGone, OutOfDisk, Rejected
+from batchdrop.domain.errors import AlreadyExists, Forbidden, LostRace, ObjectGone, OutOfDisk, Rejected, Waits
 from batchdrop.domain.messages import ResumePlanning, Upload
 from batchdrop.domain.records import Job, JobState, ObjectRef
 from batchdrop.domain.retries import MAX_PLAN_TRIES
@@ -25,16 +25,23 @@ from batchdrop.jobs.cancel import CancelJob, planners_failed
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.publish import Publish
 from batchdrop.jobs.time_left import time_left
+from batchdrop.jobs.to_wake import RECIPE, waited_long
 from batchdrop.ports import Clock, Deadline, Ledger, ObjectInfo, Objects
 from batchdrop.reports import sentences
 from batchdrop.stages.plan.batches import CutFile
 from batchdrop.stages.plan.prepare import Source, prepare
+from batchdrop.stages.plan.wake import Wake
 
 log = logging.getLogger(__name__)
 
 # A file is rejected after so many invocations in a row that could not unpack any further: one may have met a slow network.
 _MAX_FRUITLESS = 3
 _PRIORITIES = {"high": 1, "normal": 5, "low": 9}
+
+
+def needs_no_recipe(_job: Job) -> bool:
+    """Every file has requests."""
+    return False
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +54,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     publish: Publish
     cut_file: CutFile
     headers: AllowedHeaders
+    wake: Wake
+    needs_recipe: Callable[[Job], bool]
+    """Whether the rows of its file are no requests. May raise Waits and Rejected."""
+    find_recipe: Callable[[str], ObjectRef | None]
+    """The recipe of a file with that key. May raise Waits."""
     bucket: str
     max_input_bytes: int
 
@@ -61,6 +73,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
                     self._work(job.id, deadline)
 
     def _dropped(self, upload: Upload, deadline: Deadline) -> None:
+        if keys.is_recipe(upload.key):
+            self.wake(upload.key)
+            return
         if not keys.is_input(upload.key):
             return
         try:
@@ -105,6 +120,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     def _take_over(self, job: Job, deadline: Deadline) -> bool:
         """Whether this invocation now holds the lease. A repeated event of a planned job ends here."""
+        if job.state is JobState.held:
+            self.publish(job.id)  # who held it may have died before its status said so
         if job.state is not JobState.planning:
             return False
         if job.lease_until is not None and self.clock.now() < job.lease_until:
@@ -147,14 +164,19 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         if job is None:
             return
         go_on = time_left(deadline)
+        # Counted before anything is looked for: what arrives after this is not missed.
+        arrivals = job.arrivals if job.recipe else self.ledger.get_arrivals(keys.team_of(job.input.key)).count
         try:
-            sourced = self._with_source(job, go_on)
+            with_recipe = self._with_recipe(job, arrivals)
+            sourced = None if with_recipe is None else self._with_source(with_recipe, go_on)
             if sourced is None:
                 return
             job, source = sourced
             reached = self.cut_file(job, source, go_on)
         except Rejected as reason:
             self._reject(job.id, str(reason))
+        except Waits as reason:
+            self._hold(job, str(reason), arrivals)
         except ObjectGone:
             self._reject(job.id, sentences.DELETED_WHILE_READING)
         except Forbidden as refusal:
@@ -166,6 +188,18 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
                 self._change(job.id, lambda job: transitions.handed_over(job, reached, now=self.clock.now()))
             else:
                 self._conclude(job.id, lines=reached.line - 1)
+
+    def _with_recipe(self, job: Job, arrivals: int) -> Job | None:
+        """The job, with the version of the recipe that it is planned with if it needs one.
+
+        None: it is not being planned any more. `arrivals`: how many recipes had arrived before this. Raises Waits.
+        """
+        if job.recipe is not None or not self.needs_recipe(job):
+            return job
+        found = self.find_recipe(job.input.key)
+        if found is None:
+            raise Waits(sentences.waits_for_recipe(job.input.key))
+        return self._change(job.id, lambda job: transitions.pinned(job, found, arrivals=arrivals))
 
     def _why_unreadable(self, job: Job, refusal: Forbidden) -> str:
         try:
@@ -201,7 +235,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @staticmethod
     def _copy_key(job: Job) -> str:
-        return keys.work_folder(job.id) + "input.jsonl"
+        """What was made with another version of the recipe is not taken for the lines of this one."""
+        recipe = f"-{ids.job_token(job.recipe)}" if job.recipe else ""
+        return f"{keys.work_folder(job.id)}input{recipe}.jsonl"
 
     # ------------------------------------------------------------ ending
 
@@ -214,6 +250,35 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             # A command may have come in between: then read again.
             with suppress(LostRace):
                 return self.commit(edge(job))
+
+    def _hold(self, job: Job, reason: str, arrivals: int) -> None:
+        """It waits for a recipe, unless one has arrived since it looked, or it has waited too long.
+
+        `arrivals`: how many had arrived before it looked.
+        """
+        while True:
+            now, stored = self.clock.now(), self.ledger.get_job(job.id)
+            if stored is None or stored.state is not JobState.planning or stored.lease_until != job.lease_until:
+                return
+            if stored.batches_total:
+                self._reject(job.id, reason)
+                return
+            if stored.cancel_requested:
+                self.cancel_job.end_unread(stored)
+                return
+            if self.ledger.get_arrivals(keys.team_of(job.input.key)).count != arrivals:
+                move = transitions.looked_again(stored, now=now)
+            elif stored.arrivals == arrivals and waited_long(stored, now):
+                self._reject(job.id, sentences.no_recipe_came(reason))
+                return
+            else:
+                move = transitions.held(stored, reason, needs=RECIPE, arrivals=arrivals, now=now)
+            self.objects.abandon(self._copy_key(stored))
+            # A recipe or a command may have come in between: then read again.
+            with suppress(LostRace):
+                self.commit(move)
+                self.publish(job.id)
+                return
 
     def _conclude(self, job_id: str, lines: int) -> None:
         job = self.ledger.get_job(job_id)

@@ -26,6 +26,7 @@ from batchdrop.jobs.waiting import waiting_jobs
 from batchdrop.ports import Clock, Ledger, Metrics, Switch, SwitchState
 from batchdrop.reports import sentences
 from batchdrop.stages.poll.fetch_models import FetchModels
+from batchdrop.stages.poll.held import WakeHeld
 from batchdrop.stages.poll.repair import Repair
 from batchdrop.stages.poll.settle import Settle
 from batchdrop.stages.poll.sweep import Sweep
@@ -59,6 +60,7 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
     admit: Admit
     cancel_batch: CancelBatch
     cancel_job: CancelJob
+    wake_held: WakeHeld
     publish: Publish
     sweep: Sweep
     fetch_models: FetchModels
@@ -70,6 +72,7 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
             self._look,
             self._stop,
             self._cancel_asked,
+            self.wake_held,
             self._mend,
             self._admit_waiting,
             self._tell,
