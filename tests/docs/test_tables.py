@@ -61,6 +61,7 @@ def test_open_work() -> None:
         "API#<batch id>",
         "ADMISSION",
         "MODELS",
+        "RECIPES#<team>",
         waiting_in("<job id>"),
     }
 

@@ -68,6 +68,7 @@ def used() -> frozenset[Use]:
         patch.setitem(S3Objects.__init__.__kwdefaults__ or {}, "part_bytes", MIN_PART_BYTES)
         patch.setattr("batchdrop.stages.poll.sweep._PAUSE", timedelta())
         patch.setattr("batchdrop.domain.reconcile.NOT_FOUND_FOR", timedelta())
+        patch.setattr("batchdrop.stages.plan.upload.needs_no_recipe", lambda job: job.input.key.endswith(".csv"))
         Tour(Watched(claude, recorder)).all()
     return frozenset(recorder.uses)
 
@@ -157,6 +158,7 @@ class Tour:
             self._cancels,
             self._retries_by_command,
             self._gone,
+            self._waiting,
             self._written_after_the_end,
             self._commands_about_nothing,
         ):
@@ -294,6 +296,16 @@ class Tour:
                 self._cloud.s3.delete_object(Bucket=BUCKET, Key=key, VersionId=version["VersionId"])
             self._until_quiet()
 
+    def _waiting(self) -> None:
+        """A recipe wakes the files of its team; a cancel ends one that it does not serve."""
+        self._drop("inbox/team/a/rows.csv", [row("one")])
+        self._drop("inbox/team/recipe.yaml", [b"prompt: no"])
+        self._until_quiet()
+        self._drop("inbox/other/a/rows.csv", [row("one")])
+        self._drop("inbox/other/b/recipe.yaml", [b"prompt: no"])
+        self._until_quiet()
+        self._command("cancel", "other/a/rows.csv")
+
     def _written_after_the_end(self) -> None:
         """A late invocation writes into the folder of a job that has ended."""
         job_id = next(key.split("/")[-2] for key in self._cloud.outputs() if key.startswith("outbox/mixed/"))
@@ -322,7 +334,7 @@ class Tour:
 
     def _command(self, name: str, file: str, context: Context | None = None) -> None:
         """About every job of a file of that name."""
-        folder = f"outbox/{file.removesuffix('.jsonl')}/"
+        folder = f"outbox/{file.rsplit('.', 1)[0]}/"
         for job_id in {key.removeprefix(folder).split("/")[0] for key in self._cloud.outputs() if key.startswith(folder)}:
             event = self._cloud.event(f"control-{'cancel' if name == 'cancel' else 'retry'}")
             message = json.loads(event["Records"][0]["body"])

@@ -76,6 +76,51 @@ MUTANTS: tuple[Mutant, ...] = (
         "if stored is None:",
         "tests/stages/test_long_files.py::test_a_batch_that_another_invocation_cut_shorter_is_not_taken_for_our_own",
     ),
+    # A file and its recipe find each other.
+    Mutant(
+        "A job is held only while no recipe has arrived since it looked",
+        _TRANSITIONS,
+        "        arrivals=Arrivals(team=team_of(job.input.key), count=arrivals),\n",
+        "",
+        "tests/stages/test_held.py::test_a_recipe_that_arrives_before_the_move_to_held_is_not_missed",
+    ),
+    Mutant(
+        "The table checks the count of a team's recipes",
+        _TRANSACTION,
+        "        if guard.arrivals is not None:\n",
+        "        if False:\n",
+        "tests/adapters/test_ledger.py::test_a_job_is_held_only_while_so_many_recipes_have_arrived",
+    ),
+    Mutant(
+        "Recipes are counted before one is looked for",
+        _PLAN,
+        "            self._hold(job, str(reason), arrivals)\n",
+        "            self._hold(job, str(reason), self.ledger.get_arrivals(keys.team_of(job.input.key)).count)\n",
+        "tests/stages/test_held.py::test_a_recipe_that_arrives_after_the_look_is_not_missed",
+    ),
+    Mutant(
+        "A recipe is counted before it wakes anybody",
+        f"{_CORE}/stages/plan/wake.py",
+        "        arrivals = self._count(keys.team_of(recipe_key))\n"
+        "        now = self.clock.now()\n"
+        "        for job in to_wake(self.ledger, arrivals, now, limit=_WOKEN):\n"
+        "            with suppress(LostRace):  # it has been woken, or is being canceled\n"
+        "                self.commit(transitions.woken(job, now=now))\n",
+        "        before = self.ledger.get_arrivals(keys.team_of(recipe_key))\n"
+        "        now = self.clock.now()\n"
+        "        for job in to_wake(self.ledger, msgspec.structs.replace(before, count=before.count + 1), now, limit=_WOKEN):\n"
+        "            with suppress(LostRace):\n"
+        "                self.commit(transitions.woken(job, now=now))\n"
+        "        self._count(before.team)\n",
+        "tests/stages/test_held.py::test_whoever_dies_between_the_count_and_the_wake_leaves_it_to_the_tick",
+    ),
+    Mutant(
+        "Each tick looks again at jobs whose team has another count",
+        f"{_CORE}/jobs/to_wake.py",
+        "(job.arrivals != arrivals.count or waited_long(job, now))",
+        "waited_long(job, now)",
+        "tests/stages/test_held.py::test_a_late_index_is_looked_at_again",
+    ),
     Mutant(
         "A custom id that is in the file twice is sent once",
         f"{_CORE}/stages/plan/check.py",
