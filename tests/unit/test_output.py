@@ -129,7 +129,7 @@ def test_formats_that_the_api_knows_stay(format_: str) -> None:
 
 def test_no_object_takes_other_properties() -> None:
     inner = {"type": "object", "properties": {"x": {"type": "string"}}}
-    schema = sent(full(a=inner, b={"items": inner}, c={"anyOf": [inner, {"type": "null"}]}) | {})
+    schema = sent(full(a=inner, b={"items": inner}, c={"anyOf": [inner, {"type": "null"}]}))
     assert schema["additionalProperties"] is False
     assert schema["properties"]["a"]["additionalProperties"] is False
     assert schema["properties"]["b"]["items"]["additionalProperties"] is False
@@ -227,7 +227,7 @@ def test_what_the_dialect_has_not(schema: object, field: tuple[str | int, ...], 
 
 
 def test_recursion_is_found_over_several_definitions() -> None:
-    definitions = {
+    definitions: dict[str, object] = {
         "one": {"properties": {"x": {"$ref": "#/$defs/two"}}},
         "two": {"items": {"$ref": "#/$defs/three"}},
         "three": {"anyOf": [{"$ref": "#/$defs/one"}, {"type": "null"}]},
@@ -243,7 +243,7 @@ def test_optional_properties_and_unions_are_counted() -> None:
     optional = {f"c{number}": {"type": "string"} for number in range(25)}
     assert "25 properties are optional" in fault({"schema": {"properties": optional}}).message
     compile_output({"schema": {"properties": optional, "required": ["c0"]}})
-    unions = {f"c{number}": {"type": ["string", "null"]} for number in range(17)}
+    unions: dict[str, dict[str, Any]] = {f"c{number}": {"type": ["string", "null"]} for number in range(17)}
     assert "17 `anyOf`" in fault(unions).message
     unions["c0"] = {"anyOf": [{"type": "string"}, {"type": "null"}]}
     assert "17 `anyOf`" in fault(unions).message

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-import msgspec
-
 from batchdrop.domain.records import Record
 
 # A model that came out since is not on the list. One day passes between two lists, and one may fail.
@@ -51,15 +49,3 @@ class ModelList(Record, frozen=True, kw_only=True):
     def refuses_unknown(self, now: datetime) -> bool:
         """Whether a model that is not on it is surely unknown: from Anthropic itself, not empty, and younger than two days."""
         return self.official and bool(self.models) and now - self.fetched_at < _TRUSTED_FOR
-
-
-_decode = msgspec.json.Decoder(ModelList).decode
-
-
-def encode_model_list(listed: ModelList) -> bytes:
-    return msgspec.json.encode(listed)
-
-
-def decode_model_list(data: bytes) -> ModelList:
-    """Raises msgspec.DecodeError (ValidationError where the shape is wrong)."""
-    return _decode(data)

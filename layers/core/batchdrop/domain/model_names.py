@@ -1,0 +1,104 @@
+"""What a request's model alone tells, cheaply: is it there at all. For every row, with a recipe or without one.
+
+Facts: Anthropic, "Model deprecations" and "Models overview", 2026-10-08. The API's own list, where there is one, knows better.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from difflib import get_close_matches
+from typing import NamedTuple
+
+from batchdrop.domain.model_list import ListedModel, ModelList
+
+NEWEST = {
+    "haiku": "claude-haiku-5-5",
+    "sonnet": "claude-sonnet-5-5",
+    "opus": "claude-opus-5-5",
+    "fable": "claude-fable-5-2",
+    "mythos": "claude-mythos-5-2",
+}
+"""By line: what takes the place of a model that is gone."""
+KNOWN = (
+    *("claude-fable-5-2", "claude-mythos-5-2", "claude-haiku-5-5", "claude-sonnet-5-5", "claude-fable-5-1", "claude-opus-5-5"),
+    *("claude-mythos-5-1", "claude-sonnet-5", "claude-fable-5", "claude-mythos-5", "claude-opus-5", "claude-opus-4-8"),
+    *("claude-opus-4-7", "claude-opus-4-6", "claude-sonnet-4-6", "claude-haiku-4-5", "claude-haiku-4-5-20251001"),
+    *("claude-opus-4-5", "claude-opus-4-5-20251101", "claude-sonnet-4-5", "claude-sonnet-4-5-20250929"),
+)
+"""Newest first. Ids without a date are pinned from 4.6 on; only the 4.5 line has aliases."""
+# Everything before 4.5: Claude 1 to 3 in every spelling, and the first of 4.
+_RETIRED = re.compile(
+    r"claude-(?:instant|v?[12]\b|3\b|(?:haiku|sonnet|opus)-3\b|(?:sonnet|opus)-4-0$|(?:sonnet|opus)-4-20250514$|opus-4-1\b)"
+)
+_DATE = re.compile(r"-20\d{6}$")
+_MAX_COMPARED = 80
+
+
+class ModelFault(NamedTuple):
+    """`type` in snake_case, `message` a sentence with what to write instead."""
+
+    type: str
+    message: str
+
+
+def model_fault(model: str, listed: ModelList | None, now: datetime) -> ModelFault | None:
+    """Why a request with this model is refused after the wait, or None: it may well be good.
+
+    A retired model is refused by what is known here, unless the API lists it otherwise; an unknown one only by a fresh list from
+    Anthropic itself. Depends on nothing else, so that a caller may remember the answer for each model.
+    """
+    entry = listed.find(model) if listed is not None else None
+    if entry is not None:
+        return _of_listed(entry)
+    if _RETIRED.match(model):
+        return _retired(model)
+    if listed is not None and listed.refuses_unknown(now) and not _is_known_alias(model, listed):
+        return ModelFault("unknown_model", f"The API knows no model {_shown(model)}. {_nearest(model, listed)}")
+    return None
+
+
+def line_of(model: str) -> str | None:
+    """`haiku`, `sonnet`, `opus`, `fable`, `mythos`, or None."""
+    return next((line for line in NEWEST if line in model.lower()), None)
+
+
+def without_date(model: str) -> str:
+    return _DATE.sub("", model)
+
+
+def successor(model: str) -> str | None:
+    """The newest model of its line."""
+    return NEWEST.get(line_of(model) or "")
+
+
+def _of_listed(entry: ListedModel) -> ModelFault | None:
+    if entry.lifecycle == "retired":
+        return _retired(entry.id)
+    if entry.batch is False:
+        return ModelFault("model_without_batches", f"{_shown(entry.id)} cannot be used in batches. {_instead(entry.id)}")
+    return None
+
+
+def _retired(model: str) -> ModelFault:
+    return ModelFault("retired_model", f"{_shown(model)} is retired: the API refuses it. {_instead(model)}")
+
+
+def _instead(model: str) -> str:
+    newest = successor(model)
+    return f"Write {newest} instead." if newest and newest != model else f"Write another model, such as {NEWEST['haiku']}."
+
+
+def _is_known_alias(model: str, listed: ModelList) -> bool:
+    """An alias of the 4.5 line: the list holds the id with a date only."""
+    return model in KNOWN and any(without_date(entry.id) == model and entry.lifecycle != "retired" for entry in listed.models)
+
+
+def _nearest(model: str, listed: ModelList) -> str:
+    ids = [entry.id for entry in listed.models if entry.lifecycle != "retired"]
+    near = get_close_matches(model, ids, 1) if len(model) <= _MAX_COMPARED else []
+    return f"Did you mean {near[0]}?" if near else _instead(model)
+
+
+def _shown(model: str) -> str:
+    return f"`{model}`" if len(model) <= _MAX_COMPARED else f"`{model[: _MAX_COMPARED - 3]}...`"
