@@ -29,8 +29,9 @@ def test_the_list_is_fetched_at_the_first_tick_and_once_a_day() -> None:
     assert (asked(stack), stack.ledger.models) == (1, first)
     stack.clock.advance(60)
     stack.tick()
-    assert asked(stack) == 2
-    assert stack.ledger.models.fetched_at == stack.clock.now()
+    second = stack.ledger.models
+    assert second is not None
+    assert (asked(stack), second.fetched_at) == (2, stack.clock.now())
 
 
 @pytest.mark.parametrize("error", [Unavailable("down"), Refused("no", status=401, kind="authentication_error")])

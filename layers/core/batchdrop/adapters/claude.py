@@ -118,8 +118,8 @@ class _Model(msgspec.Struct):
             deprecated_at=self.deprecated_at,
             retires_at=self.retires_at,
             max_tokens=self.max_tokens,
-            batch=can.batch and can.batch.supported,
-            structured_outputs=can.structured_outputs and can.structured_outputs.supported,
+            batch=None if can.batch is None else can.batch.supported,
+            structured_outputs=None if can.structured_outputs is None else can.structured_outputs.supported,
             thinking=None if can.thinking is None else _supported(can.thinking.types),
             efforts=None if can.effort is None else _supported(can.effort),
         )
