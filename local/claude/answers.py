@@ -4,25 +4,26 @@ gets the same answer."""
 from __future__ import annotations
 
 import re
-import zlib
 from functools import lru_cache
 
 import msgspec
 from msgspec import Raw, Struct
 
-from local.claude import fitting, sentiment
+from local.claude import fitting, guesses, phrases
 from local.claude.jsontypes import Json
-from local.claude.params import Block, Params, generic
+from local.claude.params import Block, Params, answer_format, generic, thinking_tokens
 from local.claude.tokens import of_text
 
 _CHARACTERS_PER_TOKEN = 4
-_TASK = re.compile(r"(?i)\b(classif|label|categor|sentiment|choose|which of|one of|either)")
+_CHOOSES = re.compile(r"(?i)\b(classif|label|categor|sentiment|choose|which of|one of|either)")
+_WRITES = re.compile(r"(?i)\b(translat|summar|describ|descript|extract|moderat|read|write)")
 _LIST = re.compile(r"([\w-]+(?:, ?[\w-]+)*),? or ([\w-]+)")
 _TAGGED = re.compile(r"(?s)<(\w+)>(.*?)</\1>")
 _HEADED = re.compile(r"(?m)^[A-Z]\w{1,20}:[ \n]")
 _JSON = re.compile(r"\bJSON\b")
-_SENTENCE = re.compile(r"(?s)\s*(.+?[.!?])(?:\s|$)")
-_WORDS_ECHOED = 24
+_FIELD = re.compile(r"(?m)^\s*[-*]?\s*([A-Za-z][\w ]{0,30}): *(\S.{0,200})$")
+_THOUGHT = "The text is read, what is asked for is looked up in it, and the answer is the plainest one."
+_GARBLED = "I would rather say it in my own words."
 _FILLER = "This answer is filler, as long as it was ordered to be. " * 1024
 
 
@@ -35,15 +36,30 @@ class Answer(Struct):
     stop_sequence: str | None = None
     tool: str | None = None
     tool_input: Json = None
+    thinking: str = ""
+    thinking_tokens: int = 0
 
 
-def compose(params: Params, length: int = 0) -> Answer:
+def compose(params: Params, length: int = 0, mark: str | None = None) -> Answer:
     """The answer to a request; with ``length`` it is that many bytes of filler, whatever was asked and allowed.
 
-    Filler is for measurements: making it costs next to nothing, so that the emulator is not what is measured.
+    Filler is for measurements: making it costs next to nothing, so that the emulator is not what is measured. ``mark`` is how the
+    answer fails its purpose (`markers.Marks.answer`).
     """
     if length:
         return Answer(_filler(length), "end_turn", -(-length // _CHARACTERS_PER_TOKEN))
+    thought = thinking_tokens(params)
+    if thought >= params.max_tokens:
+        return Answer("", "max_tokens", params.max_tokens, thinking=_THOUGHT, thinking_tokens=params.max_tokens)
+    answer = _failing(mark, params) if mark else _answer(params, params.max_tokens - thought)
+    if thought:
+        answer.thinking, answer.thinking_tokens = _THOUGHT, thought
+        answer.output_tokens += thought
+    return answer
+
+
+def _answer(params: Params, most: int) -> Answer:
+    """``most``: tokens that are left for it."""
     system, prompt = text_of(params.system), _last_user_text(params)
     if params.tools is not None and params.tool_choice is not None:
         tool = _forced_tool(params.tools, params.tool_choice)
@@ -51,8 +67,23 @@ def compose(params: Params, length: int = 0) -> Answer:
             value = _fitted(tool.get("input_schema"), prompt)
             size = of_text(msgspec.json.encode(value).decode())
             return Answer("", "tool_use", size, tool=str(tool.get("name")), tool_input=value or {})
-    text = _text(params.output_config, system, prompt)
-    return _stopped(text, params)
+    return _stopped(_text(params, system, prompt), params, most)
+
+
+def _failing(mark: str, params: Params) -> Answer:
+    match mark:
+        case "refuse":
+            return Answer("", "refusal", 1)
+        case "empty":
+            return Answer("", "end_turn", 1)
+        case "pause":
+            return Answer("", "pause_turn", 1)
+        case "garble":
+            return Answer(_GARBLED, "end_turn", of_text(_GARBLED))
+        case _:
+            whole = _text(params, text_of(params.system), _last_user_text(params))
+            text = whole[: len(whole) // 2]
+            return Answer(text, "max_tokens", max(1, of_text(text)))
 
 
 def text_of(content: str | list[Block]) -> str:
@@ -69,13 +100,13 @@ def _filler(length: int) -> str:
     return (_FILLER * (length // len(_FILLER) + 1))[:length]
 
 
-def _stopped(text: str, params: Params) -> Answer:
+def _stopped(text: str, params: Params, most: int) -> Answer:
     for sequence in params.stop_sequences or ():
         if sequence and sequence in text:
             text = text.partition(sequence)[0]
             return Answer(text, "stop_sequence", max(1, of_text(text)), stop_sequence=sequence)
-    if of_text(text) > params.max_tokens:
-        return Answer(text[: params.max_tokens * _CHARACTERS_PER_TOKEN], "max_tokens", params.max_tokens)
+    if of_text(text) > most:
+        return Answer(text[: most * _CHARACTERS_PER_TOKEN], "max_tokens", most)
     return Answer(text, "end_turn", max(1, of_text(text)))
 
 
@@ -87,22 +118,33 @@ def _forced_tool(tools: Raw, choice: Raw) -> dict[str, Json] | None:
     return next((tool for tool in known if wanted["type"] == "any" or tool["name"] == wanted.get("name")), None)
 
 
-def _text(output_config: Raw, system: str, prompt: str) -> str:
-    config = generic(output_config)
-    form = config.get("format") if isinstance(config, dict) else None
-    if isinstance(form, dict) and form.get("type") == "json_schema":
+def _text(params: Params, system: str, prompt: str) -> str:
+    form = answer_format(params)
+    if form is not None:
         return msgspec.json.encode(_fitted(form.get("schema"), prompt)).decode()
     instruction, subject = _split(prompt)
-    labels = _labels(f"{system}\n{instruction}")
-    said = _choice(list(labels), subject) if labels else _echo(subject)
+    asked = f"{system}\n{instruction}"
+    labels = _labels(asked)
+    said = guesses.choice(list(labels), subject) if labels else _written(asked, prompt, subject)
     if _JSON.search(instruction) or _JSON.search(system):
         return msgspec.json.encode({"label" if labels else "answer": said}).decode()
     return str(said)
 
 
+def _written(asked: str, prompt: str, subject: str) -> str:
+    """A translation, a description or a summary."""
+    language = phrases.target(asked) if "ranslat" in asked else None
+    if language:
+        return phrases.translated(subject, language)
+    if "escri" in asked and (fields := _FIELD.findall(prompt)):
+        (_, name), *others = fields
+        details = ", ".join(f"{what.strip().lower()} {value.strip()}" for what, value in others)
+        return f"Meet {name.strip()}" + (f": {details}." if details else ".")
+    return guesses.echo(subject)
+
+
 def _fitted(schema: Json, prompt: str) -> Json:
-    subject = _split(prompt)[1]
-    return fitting.fit(schema, _echo(subject), lambda options: _choice(options, subject))
+    return fitting.fit(schema, _split(prompt)[1])
 
 
 def _split(prompt: str) -> tuple[str, str]:
@@ -115,37 +157,15 @@ def _split(prompt: str) -> tuple[str, str]:
         return prompt[: headed.start()], prompt[headed.end() :]
     for separator in ("\n", ": "):
         first, found, rest = prompt.partition(separator)
-        if found and rest.strip() and _TASK.search(first):
+        if found and rest.strip() and (_CHOOSES.search(first) or _WRITES.search(first)):
             return first, rest
-    return (prompt, _LIST.sub("", prompt)) if _TASK.search(prompt) else ("", prompt)
+    return (prompt, _LIST.sub("", prompt)) if _CHOOSES.search(prompt) else ("", prompt)
 
 
 @lru_cache(maxsize=1024)
 def _labels(instruction: str) -> tuple[str, ...]:
     """The labels an instruction offers ("as positive, negative or neutral"); empty if it asks for none."""
-    if not _TASK.search(instruction):
+    if not _CHOOSES.search(instruction):
         return ()
     longest = max(_LIST.finditer(instruction), key=lambda match: match[0].count(","), default=None)
     return (*re.split(r", ?", longest[1]), longest[2]) if longest else ()
-
-
-def _choice(options: list[Json], subject: str) -> Json:
-    """One of the options: the sentiment where that is among them, or one named in the text, or any, always the same."""
-    by_word = {str(option).lower(): option for option in options}
-    feeling = sentiment.judge(subject)
-    if "positive" in by_word and "negative" in by_word:
-        return by_word.get(feeling, by_word.get("mixed", by_word["positive"]))
-    if by_word.keys() == {"yes", "no"}:
-        return by_word["no" if feeling == "negative" else "yes"]
-    lowered = subject.lower()
-    for word, option in by_word.items():
-        if word and word in lowered:
-            return option
-    return options[zlib.crc32(subject.encode("utf-8", "replace")) % len(options)]
-
-
-def _echo(subject: str) -> str:
-    sentence = _SENTENCE.match(subject)
-    words = (sentence[1] if sentence else subject).split()
-    more = "..." if len(words) > _WORDS_ECHOED else ""
-    return f"In short: {' '.join(words[:_WORDS_ECHOED])}{more}"

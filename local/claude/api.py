@@ -202,7 +202,7 @@ async def create_message(emulator: Emulator, call: Call) -> Reply:
     cache = Cache(emulator.batches.cache(call.workspace), emulator.clock.now(), emulator.settings.cache_minimum)
     length = emulator.settings.answer_bytes
     message_id = emulator.identifiers.draw("msg")
-    message = messages.build(request, message_id, cache, tier="standard", length=length)
+    message = messages.build(request, message_id, cache, tier="standard", length=length, marks=marks)
     if request.stream:
         return Reply(media_type="text/event-stream", body=streaming.events(message), framed=False)
     return _json(message)
@@ -220,7 +220,8 @@ async def count_tokens(_emulator: Emulator, call: Call) -> Reply:
 
 async def list_models(_emulator: Emulator, call: Call) -> Reply:
     """One page of the models, newest first."""
-    models = catalogue.everything()
+    asked = {word for name in ("lifecycle", "lifecycle[]") for word in call.all_of(name)}
+    models = catalogue.everything(frozenset(asked)) if asked else catalogue.everything()
     ids = [model.id for model in models]
     limit, after, before = _limit(call), call.query.get("after_id"), call.query.get("before_id")
     start = ids.index(after) + 1 if after in ids else 0

@@ -68,6 +68,10 @@ class Call:
         """Scheme and host as the caller named them."""
         return f"{self.scope['scheme']}://{self.headers.get('host', '127.0.0.1')}"
 
+    def all_of(self, name: str) -> list[str]:
+        """Every value of a name in the query."""
+        return parse_qs(self.scope["query_string"].decode("latin-1")).get(name, [])
+
     @property
     def betas(self) -> frozenset[str]:
         """The beta features this call asks for."""
@@ -162,6 +166,7 @@ class Endpoint:
         call.workspace = self._workspace(call.headers)
         call.entry.workspace = call.workspace
         call.version = _version(call.headers)
+        call.entry.version, call.entry.betas = call.version, sorted(call.betas)
         await asyncio.sleep(plan.stall("before"))
         refused = refusal(call, plan)
         if refused is not None:

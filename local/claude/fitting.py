@@ -1,9 +1,10 @@
-"""A JSON value that fits a JSON schema, built by the simplest choice at every step."""
+"""A JSON value that fits a JSON schema."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from local.claude import guesses
 from local.claude.jsontypes import Json
 
 _DEEPEST = 12  # a schema that refers to itself ends here
@@ -20,36 +21,35 @@ _BY_FORMAT = {
     "ipv6": "2001:db8::1",
     "uuid": "00000000-0000-4000-8000-000000000000",
 }
-type _Choose = Callable[[list[Json]], Json]
 
 
-def fit(schema: Json, text: str, choose: _Choose) -> Json:
-    """A value for ``schema``: strings hold ``text`` as far as they may, and ``choose`` picks from an ``enum``.
+def fit(schema: Json, subject: str) -> Json:
+    """A value for ``schema`` about the text ``subject``: what is guessed for the name of each field, as far as it may be.
 
     What it does not understand it leaves out; a schema that is not one gets None.
     """
-    return _Fitter(schema, text, choose).value(schema, 0)
+    return _Fitter(schema, subject).value(schema, 0)
 
 
 class _Fitter:
-    def __init__(self, root: Json, text: str, choose: _Choose) -> None:
+    def __init__(self, root: Json, subject: str) -> None:
         self.root = root
-        self.text = text
-        self.choose = choose
+        self.subject = subject
 
-    def value(self, schema: Json, depth: int) -> Json:
+    def value(self, schema: Json, depth: int, name: str = "") -> Json:
+        """``name``: that of the field it is for."""
         if not isinstance(schema, dict) or depth > _DEEPEST:
             return None
         if "const" in schema:
             return schema["const"]
         options = schema.get("enum")
         if isinstance(options, list) and options:
-            return self.choose(options)
+            return guesses.choice(options, self.subject)
         others = self._others(schema)
         if others:
-            return self.value(others[0], depth + 1)
+            return self.value(others[0], depth + 1, name)
         parts = schema.get("allOf")
-        return self._typed(_merged([schema, *parts]) if isinstance(parts, list) else schema, depth)
+        return self._typed(_merged([schema, *parts]) if isinstance(parts, list) else schema, depth, name)
 
     def _others(self, schema: dict[str, Json]) -> list[Json]:
         """The schemas that may stand for this one: what it refers to, or its alternatives."""
@@ -69,14 +69,14 @@ class _Fitter:
                 place = place.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(place, dict) else None
         return place
 
-    def _typed(self, schema: dict[str, Json], depth: int) -> Json:
+    def _typed(self, schema: dict[str, Json], depth: int, name: str) -> Json:
         makers: dict[str, Callable[[], Json]] = {
-            "string": lambda: self._string(schema),
-            "integer": lambda: _number(schema),
-            "number": lambda: _number(schema),
-            "boolean": lambda: True,
+            "string": lambda: self._string(schema, name),
+            "integer": lambda: int(self._number(schema, name)),
+            "number": lambda: self._number(schema, name),
+            "boolean": lambda: guesses.boolean(name, self.subject),
             "null": lambda: None,
-            "array": lambda: self._array(schema, depth),
+            "array": lambda: self._array(schema, depth, name),
             "object": lambda: self._object(schema, depth),
         }
         kind = schema.get("type", "object" if "properties" in schema else "string")
@@ -84,21 +84,27 @@ class _Fitter:
             kind = next((one for one in kind if one != "null"), "null")
         return makers[kind]() if isinstance(kind, str) and kind in makers else None
 
-    def _array(self, schema: dict[str, Json], depth: int) -> list[Json]:
+    def _array(self, schema: dict[str, Json], depth: int, name: str) -> list[Json]:
         least = max(1, _whole(schema.get("minItems"), 1))
         count = min(least, _whole(schema.get("maxItems"), least))
-        return [self.value(schema.get("items", {"type": "string"}), depth + 1) for _ in range(count)]
+        return [self.value(schema.get("items", {"type": "string"}), depth + 1, name) for _ in range(count)]
 
     def _object(self, schema: dict[str, Json], depth: int) -> dict[str, Json]:
         properties = schema.get("properties")
         if not isinstance(properties, dict):
             return {}
-        return {name: self.value(part, depth + 1) for name, part in properties.items() if isinstance(part, dict)}
+        return {name: self.value(part, depth + 1, name) for name, part in properties.items() if isinstance(part, dict)}
 
-    def _string(self, schema: dict[str, Json]) -> str:
-        text = _BY_FORMAT.get(str(schema.get("format")), self.text)
+    def _string(self, schema: dict[str, Json], name: str) -> str:
+        text = _BY_FORMAT.get(str(schema.get("format"))) or guesses.text(name, self.subject)
         text = text.ljust(_whole(schema.get("minLength"), 0), ".")
         return text[: _whole(schema.get("maxLength"), len(text))]
+
+    def _number(self, schema: dict[str, Json], name: str) -> int | float:
+        guess = guesses.number(name, self.subject)
+        low, high = schema.get("minimum"), schema.get("maximum")
+        least = low if isinstance(low, int | float) else guess
+        return min(max(guess, least), high if isinstance(high, int | float) else max(guess, least))
 
 
 def _merged(schemas: list[Json]) -> dict[str, Json]:
@@ -115,10 +121,3 @@ def _merged(schemas: list[Json]) -> dict[str, Json]:
 
 def _whole(value: Json, otherwise: int) -> int:
     return value if isinstance(value, int) else otherwise
-
-
-def _number(schema: dict[str, Json]) -> int | float:
-    low, high = schema.get("minimum"), schema.get("maximum")
-    if isinstance(low, int | float):
-        return low
-    return min(high, 1) if isinstance(high, int | float) else 1

@@ -18,6 +18,7 @@ type Outcome = Literal["open", "answered", "dropped", "cut", "disconnected", "fa
 class Entry(Struct, kw_only=True):
     """One call.
 
+    ``version`` and ``betas`` are the headers ``anthropic-version`` and ``anthropic-beta``.
     ``at`` is the emulated time of arrival, ``real`` the real one in seconds since 1970, ``seconds`` how long the call took
     (real). ``accepted`` says of a create call whether a batch came of it. ``outcome``: answered, dropped (no answer was
     sent), cut (an answer was sent in part), disconnected (the caller left), failed (a fault of the emulator itself), open
@@ -32,6 +33,8 @@ class Entry(Struct, kw_only=True):
     path: str
     query: str
     workspace: str | None = None
+    version: str | None = None
+    betas: list[str] = []
     request_id: str
     status: int | None = None
     error: str | None = None

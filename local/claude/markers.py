@@ -5,6 +5,11 @@
 ``[[expire]]``                          the row expires
 ``[[missing]]``                         the row is counted as succeeded but has no result line
 ``[[duplicate]]``                       the row has two result lines
+``[[refuse:cyber]]``                    the model refuses, in this category (none: without one)
+``[[truncate]]``                        the answer breaks off in the middle, at ``max_tokens``
+``[[empty]]``                           the answer has no text
+``[[pause]]``                           the turn is paused, without a text
+``[[garble]]``                          the answer is text, whatever was asked for
 ======================================  ==========================================================
 
 A number at the end (``[[error:api_error:1]]``, ``[[expire:2]]``) limits a marker to that many attempts with exactly these
@@ -18,8 +23,11 @@ import re
 
 import msgspec
 
-_MARKER = re.compile(rb"\[\[(error|expire|missing|duplicate)(?::([a-z_]+))?(?::(\d{1,6}))?\]\]")
+_MARKER = re.compile(
+    rb"\[\[(error|expire|missing|duplicate|refuse|truncate|empty|pause|garble)(?::([a-z_]+))?(?::(\d{1,6}))?\]\]"
+)
 OPENING = b"[["
+_ANSWERS = frozenset({b"refuse", b"truncate", b"empty", b"pause", b"garble"})
 
 
 class Marks(msgspec.Struct, frozen=True):
@@ -29,6 +37,10 @@ class Marks(msgspec.Struct, frozen=True):
     expire: bool = False
     missing: bool = False
     duplicate: bool = False
+    answer: str | None = None
+    """How the answer fails its purpose: refuse, truncate, empty, pause or garble."""
+    category: str | None = None
+    """Of a refusal."""
 
 
 NO_MARKS = Marks()
@@ -48,10 +60,12 @@ def read(params: bytes, attempt: int) -> Marks:
     """The marks that hold in this ``attempt`` (the first is 1) of these raw ``params``."""
     if OPENING not in params:
         return NO_MARKS
-    error, found = None, set()
+    error, answer, category, found = None, None, None, set()
     for match in _MARKER.finditer(params):
         if match[3] is None or attempt <= int(match[3]):
             found.add(match[1])
             if match[1] == b"error":
                 error = error or (match[2] or b"api_error").decode()
-    return Marks(error, b"expire" in found, b"missing" in found, b"duplicate" in found)
+            elif match[1] in _ANSWERS:
+                answer, category = match[1].decode(), match[2].decode() if match[2] else None
+    return Marks(error, b"expire" in found, b"missing" in found, b"duplicate" in found, answer, category)

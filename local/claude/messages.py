@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from local.claude import answers
+from local.claude import answers, markers
 from local.claude.jsontypes import Json
 from local.claude.params import Params
 from local.claude.tokens import Cache
@@ -17,6 +17,28 @@ class TextContent(Struct, kw_only=True):
     type: str = "text"
     text: str
     citations: None = None
+
+
+class ThinkingContent(Struct, kw_only=True):
+    """What the model thought; it comes before the answer."""
+
+    type: str = "thinking"
+    thinking: str
+    signature: str
+
+
+class StopDetails(Struct, kw_only=True):
+    """Why a request was refused."""
+
+    type: str = "refusal"
+    category: str | None
+    explanation: str | None = None
+
+
+class OutputDetails(Struct):
+    """What of the output was thinking."""
+
+    thinking_tokens: int
 
 
 class DirectCaller(Struct, frozen=True):
@@ -53,6 +75,7 @@ class UsageBody(Struct):
     service_tier: str
     inference_geo: str | None
     server_tool_use: None = None
+    output_tokens_details: OutputDetails | None = None
 
 
 class Message(Struct, kw_only=True):
@@ -62,29 +85,35 @@ class Message(Struct, kw_only=True):
     id: str
     role: str = "assistant"
     model: str
-    content: list[TextContent | ToolUse]
+    content: list[ThinkingContent | TextContent | ToolUse]
     stop_reason: str
     stop_sequence: str | None
-    stop_details: None = None
+    stop_details: StopDetails | None = None
     container: None = None
     usage: UsageBody
 
 
-def build(params: Params, message_id: str, cache: Cache, *, tier: str, length: int = 0) -> Message:
+def build(
+    params: Params, message_id: str, cache: Cache, *, tier: str, length: int = 0, marks: markers.Marks = markers.NO_MARKS
+) -> Message:
     """The message that answers a request; ``tier`` is ``batch`` or ``standard``, ``length`` as in answers.compose."""
-    answer = answers.compose(params, length)
+    answer = answers.compose(params, length, marks.answer)
     usage = cache.use(params)
-    content: list[TextContent | ToolUse]
+    content: list[ThinkingContent | TextContent | ToolUse] = []
+    if answer.thinking:
+        signature = f"sig_{message_id.removeprefix('msg_')}"
+        content.append(ThinkingContent(thinking=answer.thinking, signature=signature))
     if answer.tool is not None:
-        content = [ToolUse(id=f"toolu_{message_id.removeprefix('msg_')}", name=answer.tool, input=answer.tool_input)]
-    else:
-        content = [TextContent(text=answer.text)]
+        content.append(ToolUse(id=f"toolu_{message_id.removeprefix('msg_')}", name=answer.tool, input=answer.tool_input))
+    elif answer.text:
+        content.append(TextContent(text=answer.text))
     return Message(
         id=message_id,
         model=params.model,
         content=content,
         stop_reason=answer.stop_reason,
         stop_sequence=answer.stop_sequence,
+        stop_details=StopDetails(category=marks.category) if answer.stop_reason == "refusal" else None,
         usage=UsageBody(
             input_tokens=usage.plain,
             output_tokens=answer.output_tokens,
@@ -93,6 +122,7 @@ def build(params: Params, message_id: str, cache: Cache, *, tier: str, length: i
             cache_creation=CacheCreation(usage.written_5m, usage.written_1h),
             service_tier=tier,
             inference_geo=params.inference_geo,
+            output_tokens_details=OutputDetails(answer.thinking_tokens) if answer.thinking else None,
         ),
     )
 

@@ -11,11 +11,11 @@ from typing import Literal
 import msgspec
 from msgspec import Raw, Struct
 
-from local.claude import catalogue
+from local.claude import catalogue, schemas, thinking
 from local.claude.errors import explain
 from local.claude.jsontypes import Json
 
-SAMPLING_DROPPED_IN = "2026-10-21"  # the API version from which temperature and its kin are errors where dropped
+SAMPLING_DROPPED_IN = "2026-10-21"  # the API version from which temperature and its kin are errors for every model
 
 
 ABSENT = Raw()  # a raw part that was not sent
@@ -130,17 +130,75 @@ def read(raw: bytes | Raw, *, version: str, betas: frozenset[str], batch: bool) 
         raise InvalidParams(
             f"max_tokens: {params.max_tokens} > {longest}, which is the maximum for {params.model} in this request"
         )
-    for name, highest in (("temperature", 1), ("top_p", 1), ("top_k", None)):
-        value = getattr(params, name)
-        if value is None:
-            continue
-        if version >= SAMPLING_DROPPED_IN and catalogue.dropped_sampling(params.model):
-            raise InvalidParams(f"{name}: not supported by {params.model}")
-        if value < 0 or (highest is not None and value > highest):
-            raise InvalidParams(f"{name}: must be between 0 and 1" if highest else f"{name}: must not be negative")
+    _check_sampling(params, version)
+    _check_output(params)
+    _check_turns(params)
     if batch:
         _refuse_what_batches_refuse(params)
     return params
+
+
+def _traits(params: Params) -> catalogue.Traits:
+    found = catalogue.traits(params.model)
+    if found is None:
+        raise AssertionError("the model was looked up before")
+    return found
+
+
+def _check_sampling(params: Params, version: str) -> None:
+    for name, highest, usual in (("temperature", 1, 1), ("top_p", 1, 0.99), ("top_k", None, None)):
+        value = getattr(params, name)
+        if value is None:
+            continue
+        if version >= SAMPLING_DROPPED_IN:
+            raise InvalidParams(f"{name}: Extra inputs are not permitted")
+        takes = _traits(params).sampling
+        if takes == "none" or (takes == "default" and value != usual):
+            raise InvalidParams(f"{name}: not supported by {params.model}")
+        if value < 0 or (highest is not None and value > highest):
+            raise InvalidParams(f"{name}: must be between 0 and 1" if highest else f"{name}: must not be negative")
+
+
+def _check_output(params: Params) -> None:
+    """Thinking, effort and the schema of the answer."""
+    if not bytes(params.thinking) and not bytes(params.output_config):
+        return
+    config = generic(params.output_config)
+    if config is not None and not isinstance(config, dict):
+        raise InvalidParams("output_config: Input should be an object")
+    fault = thinking.fault(_traits(params), generic(params.thinking), (config or {}).get("effort"), params.max_tokens)
+    form = (config or {}).get("format")
+    if fault is None and form is not None:
+        if not isinstance(form, dict) or form.get("type") != "json_schema":
+            fault = "output_config.format.type: Input should be 'json_schema'"
+        else:
+            fault = schemas.fault(form.get("schema"))
+    if fault is not None:
+        raise InvalidParams(fault)
+
+
+def _check_turns(params: Params) -> None:
+    """A prefilled answer, and a tool that the model is made to use."""
+    model = _traits(params)
+    if params.messages[-1].role == "assistant" and (not model.prefill or answer_format(params) is not None):
+        raise InvalidParams("messages: This model does not support assistant message prefill.")
+    choice = generic(params.tool_choice)
+    if isinstance(choice, dict) and choice.get("type") in ("any", "tool") and not model.forced_tools:
+        raise InvalidParams("tool_choice: forcing tool use is not supported for this model")
+
+
+def answer_format(params: Params) -> dict[str, Json] | None:
+    """``output_config.format``, if it asks for JSON."""
+    config = generic(params.output_config)
+    form = config.get("format") if isinstance(config, dict) else None
+    return form if isinstance(form, dict) and form.get("type") == "json_schema" else None
+
+
+def thinking_tokens(params: Params) -> int:
+    """How many tokens the model thinks before it answers."""
+    config = generic(params.output_config)
+    effort = config.get("effort") if isinstance(config, dict) else None
+    return thinking.tokens(_traits(params), generic(params.thinking), effort)
 
 
 def _refuse_what_batches_refuse(params: Params) -> None:

@@ -142,7 +142,7 @@ class _Renderer:
             return self._errored(place, error.kind, error.message)
         self.counts.succeeded += 1
         message_id = f"msg_{self.order.batch_id[-22:]}{place:06d}"
-        return _Succeeded(message=messages.build(request, message_id, self.cache, tier="batch", length=length))
+        return _Succeeded(message=messages.build(request, message_id, self.cache, tier="batch", length=length, marks=marks))
 
     def _errored(self, place: int, kind: str, message: str) -> _Errored:
         self.counts.errored += 1

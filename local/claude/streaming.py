@@ -26,7 +26,9 @@ def events(message: Message) -> bytes:
     stream = [_event("message_start", message=start)]
     for index, block in enumerate(blocks):
         text = block.get("text")
-        if text is None:
+        if block["type"] == "thinking":
+            empty, kind, field, content = {**block, "thinking": ""}, "thinking_delta", "thinking", block["thinking"]
+        elif text is None:
             empty, kind, field, content = (
                 {**block, "input": {}},
                 "input_json_delta",

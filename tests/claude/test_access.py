@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import httpx2
 import pytest
@@ -79,9 +80,18 @@ def test_every_answer_has_a_request_id_of_its_own(api: Api) -> None:
     assert all(name.startswith("req_") for name in seen)
 
 
-def test_an_older_version_keeps_sampling(api: Api) -> None:
+@pytest.mark.parametrize(
+    ("fields", "outcome"),
+    [
+        ({"model": "claude-haiku-4-5", "temperature": 0.5, "top_k": 3}, "succeeded"),
+        ({"model": "claude-haiku-5-5", "temperature": 1, "top_p": 0.99}, "succeeded"),
+        ({"model": "claude-haiku-5-5", "temperature": 0.5}, "errored"),
+        ({"model": "claude-opus-5", "temperature": 0.5}, "errored"),
+    ],
+)
+def test_an_older_version_keeps_sampling_for_models_that_take_it(api: Api, fields: dict[str, Any], outcome: str) -> None:
     rows = requests("a")
-    rows[0]["params"] |= {"model": "claude-opus-5", "temperature": 0.5}
+    rows[0]["params"] |= fields
     batch_id = api.post({"requests": rows}, headers={"anthropic-version": "2023-06-01"}).json()["id"]
     api.control.advance(10)
-    assert api.lines(batch_id)[0]["result"]["type"] == "succeeded"
+    assert api.lines(batch_id)[0]["result"]["type"] == outcome

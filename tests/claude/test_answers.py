@@ -52,6 +52,46 @@ def test_the_instruction_may_be_in_the_system_prompt() -> None:
     assert answer("I love it", system="Label the text as positive, negative or neutral.") == "positive"
 
 
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("Translate into German: Good morning.", "Guten Morgen."),
+        ("Translate into Arabic:\nYour order has been shipped.", "تم شحن طلبك."),
+        ("Translate to French: A lamp with a switch", "[fr] A lamp with a switch"),
+        ("Write a product description.\n\nName: Alba lamp\nColor: brass", "Meet Alba lamp: color brass."),
+        ("Label this ticket: billing, technical or other.\nThe app crashes after the login", "technical"),
+        ("Label this ticket as billing, technical or other.\nHello", "other"),
+    ],
+)
+def test_texts_and_labels_are_plausible(prompt: str, expected: str) -> None:
+    assert answer(prompt) == expected
+
+
+def test_fields_are_guessed_from_their_names_and_the_text() -> None:
+    schema: Any = {
+        "type": "object",
+        "properties": {
+            "category": {"enum": ["billing", "shipping", "other"]},
+            "urgent": {"type": "boolean"},
+            "order_number": {"type": "integer"},
+            "language": {"type": "string"},
+            "rating": {"type": "integer"},
+            "email": {"type": "string"},
+            "amount": {"type": "number"},
+        },
+    }
+    subject = "My parcel 10452 never arrived, answer me today: ann@example.org. Terrible."
+    assert fitting.fit(schema, subject) == {
+        "category": "shipping",
+        "urgent": True,
+        "order_number": 10452,
+        "language": "en",
+        "rating": 1,
+        "email": "ann@example.org",
+        "amount": 10452,
+    }
+
+
 SCHEMAS: list[dict[str, Any]] = [
     {"type": "object", "properties": {"a": {"type": "string", "maxLength": 3}, "b": {"type": ["null", "integer"]}}},
     {"type": "array", "items": {"type": "string", "format": "date"}, "minItems": 2},
@@ -65,17 +105,17 @@ SCHEMAS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("schema", SCHEMAS)
 def test_a_fitted_value_satisfies_its_schema(schema: dict[str, Any]) -> None:
-    jsonschema.validate(fitting.fit(schema, "Some text.", lambda options: options[-1]), schema)
+    jsonschema.validate(fitting.fit(schema, "Some text."), schema)
 
 
 def test_a_schema_that_refers_to_itself_ends() -> None:
     schema: Any = {"type": "object", "properties": {"next": {"$ref": "#"}}}
-    assert isinstance(fitting.fit(schema, "x", lambda options: options[0]), dict)
+    assert isinstance(fitting.fit(schema, "x"), dict)
 
 
 @pytest.mark.parametrize("schema", [None, 5, {"type": "banana"}, {"$ref": "#/nowhere"}, {"type": ["null"]}])
 def test_what_is_no_schema_gets_null(schema: Any) -> None:
-    assert fitting.fit(schema, "x", lambda options: options[0]) is None
+    assert fitting.fit(schema, "x") is None
 
 
 @settings(deadline=None)

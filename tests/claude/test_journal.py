@@ -33,6 +33,16 @@ def test_every_call_is_logged_in_order(api: Api, control: Control) -> None:
     assert len({entry["request_id"] for entry in entries}) == 4
 
 
+def test_versions_and_betas_are_logged(api: Api, control: Control) -> None:
+    headers = {"anthropic-version": "2023-06-01", "anthropic-beta": "two,one"}
+    api.post({"requests": requests("a")}, headers=headers)
+    api.page()
+    assert [(entry["version"], entry["betas"]) for entry in control.log()] == [
+        ("2023-06-01", ["one", "two"]),
+        ("2026-10-21", []),
+    ]
+
+
 def test_counters_show_one_list_call(api: Api, control: Control) -> None:
     for _ in range(30):
         api.create("a")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -39,6 +40,23 @@ def errors_of(result: dict[str, Any]) -> tuple[str, str]:
         ({"temperature": 2}, "temperature"),
         ({"model": "claude-opus-5", "temperature": 0.5}, "temperature"),
         ({"model": "claude-sonnet-5", "top_k": 5}, "top_k"),
+        ({"temperature": 1}, "temperature: Extra inputs are not permitted"),
+        ({"top_p": 0.99, "model": "claude-haiku-5-5"}, "top_p: Extra inputs are not permitted"),
+        ({"betas": ["output-300k-2026-03-24"]}, "betas: Extra inputs are not permitted"),
+        ({"thinking": {"type": "adaptive"}}, "thinking.type"),
+        ({"thinking": {"type": "enabled", "budget_tokens": 50}}, "budget_tokens"),
+        ({"thinking": {"type": "enabled", "budget_tokens": 2000}}, "max_tokens"),
+        ({"thinking": {"type": "disabled"}, "model": "claude-opus-5-5"}, "thinking.type"),
+        ({"thinking": {"type": "disabled"}, "output_config": {"effort": "max"}, "model": "claude-opus-5"}, "effort"),
+        ({"output_config": {"effort": "low"}}, "effort"),
+        ({"output_config": {"effort": "xhigh"}, "model": "claude-sonnet-4-6"}, "effort"),
+        ({"output_config": {"format": {"type": "json_schema"}}}, "output_config.format.schema"),
+        ({"output_config": {"format": {"type": "text"}}}, "output_config.format.type"),
+        ({"tools": [{"name": "x"}], "tool_choice": {"type": "any"}, "model": "claude-sonnet-5-5"}, "tool_choice"),
+        (
+            {"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}], "model": "claude-sonnet-4-6"},
+            "prefill",
+        ),
         ({"shoe_size": 43}, "shoe_size: Extra inputs are not permitted"),
     ],
 )
@@ -60,14 +78,16 @@ def test_a_missing_parameter_is_named(api: Api, field: str) -> None:
     )
 
 
-def test_an_unknown_model_is_not_found(api: Api) -> None:
-    assert errors_of(api.result(model="claude-nobody-1")) == ("not_found_error", "model: claude-nobody-1")
+@pytest.mark.parametrize("model", ["claude-nobody-1", "claude-sonnet-4-20250514", "claude-3-5-haiku-20241022"])
+def test_an_unknown_or_retired_model_is_not_found(api: Api, model: str) -> None:
+    assert errors_of(api.result(model=model)) == ("not_found_error", f"model: {model}")
 
 
 @pytest.mark.parametrize(
-    "fields", [{"temperature": 0.5}, {"top_k": 3}, {"stream": False}, {"model": "claude-haiku-4-5-20251001"}]
+    "fields",
+    [{"stream": False}, {"model": "claude-haiku-4-5-20251001"}, {"thinking": {"type": "disabled"}}, {"temperature": None}],
 )
-def test_what_older_models_still_take(api: Api, fields: dict[str, Any]) -> None:
+def test_what_is_taken(api: Api, fields: dict[str, Any]) -> None:
     assert api.result(**fields)["type"] == "succeeded"
 
 
@@ -99,6 +119,55 @@ def test_markers_force_the_outcome_of_their_row(api: Api, control: Control) -> N
     assert errors_of(by_id["row-5"])[0] == "api_error"
     counts = api.retrieve(batch_id)["request_counts"]
     assert counts == {"processing": 0, "succeeded": 3, "errored": 2, "canceled": 0, "expired": 1}, "missing ones count too"
+
+
+def test_markers_make_an_answer_that_is_of_no_use(api: Api) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
+    asked = {"output_config": {"format": {"type": "json_schema", "schema": schema}}}
+    marks = ("refuse:cyber", "truncate", "empty", "pause", "garble")
+    rows = [{"custom_id": mark[:6], "params": params(f"[[{mark}]] a b c d e f", **asked)} for mark in marks]
+    messages = {name.strip(":"): result["message"] for name, result in api.run(rows=rows).items()}
+    assert {name: message["stop_reason"] for name, message in messages.items()} == {
+        "refuse": "refusal",
+        "trunca": "max_tokens",
+        "empty": "end_turn",
+        "pause": "pause_turn",
+        "garble": "end_turn",
+    }
+    assert messages["refuse"]["stop_details"] == {"type": "refusal", "category": "cyber", "explanation": None}
+    assert messages["refuse"]["content"] == messages["empty"]["content"] == []
+    for name in ("trunca", "garble"):
+        with pytest.raises(ValueError, match="Expecting|Unterminated"):
+            json.loads(messages[name]["content"][0]["text"])
+
+
+@pytest.mark.parametrize(
+    ("fields", "thinks"),
+    [
+        ({"model": "claude-haiku-5-5"}, True),
+        ({"model": "claude-haiku-5-5", "thinking": {"type": "disabled"}}, False),
+        ({"model": "claude-sonnet-5-5", "thinking": {"type": "between_tools"}}, False),
+        ({"model": "claude-opus-5-5"}, True),
+        ({"model": "claude-sonnet-4-6"}, False),
+        ({"model": "claude-sonnet-4-6", "thinking": {"type": "adaptive"}}, True),
+        ({"model": "claude-haiku-4-5", "thinking": {"type": "enabled", "budget_tokens": 1024}}, True),
+    ],
+)
+def test_thinking_comes_first_and_is_counted(api: Api, fields: dict[str, Any], thinks: bool) -> None:
+    message = api.result(prompt="Hello there.", max_tokens=2000, **fields)["message"]
+    kinds = [block["type"] for block in message["content"]]
+    assert kinds == (["thinking", "text"] if thinks else ["text"])
+    details = message["usage"]["output_tokens_details"]
+    assert (details is not None) == thinks
+    if thinks:
+        assert 0 < details["thinking_tokens"] < message["usage"]["output_tokens"]
+
+
+def test_thinking_may_leave_no_room_for_an_answer(api: Api) -> None:
+    message = api.result(model="claude-haiku-5-5", max_tokens=50)["message"]
+    assert ([block["type"] for block in message["content"]], message["stop_reason"]) == (["thinking"], "max_tokens")
+    assert message["usage"]["output_tokens"] == message["usage"]["output_tokens_details"]["thinking_tokens"] == 50
+    assert api.result(model="claude-haiku-5-5", max_tokens=50, output_config={"effort": "low"})["message"]["content"][1]["text"]
 
 
 def test_counted_markers_let_a_later_attempt_succeed(api: Api) -> None:
@@ -183,17 +252,19 @@ def test_short_prefixes_are_not_cached_when_so_set(api: Api, control: Control) -
 def test_a_schema_gets_a_value_that_fits(api: Api) -> None:
     schema = {
         "type": "object",
-        "properties": {"label": {"enum": ["positive", "negative", "neutral"]}, "stars": {"type": "integer", "minimum": 1}},
+        "properties": {"label": {"enum": ["positive", "negative", "neutral"]}, "stars": {"type": "integer"}},
+        "required": ["label", "stars"],
+        "additionalProperties": False,
     }
     text = text_of(api.result(prompt="I love it.", output_config={"format": {"type": "json_schema", "schema": schema}}))
-    assert text == '{"label":"positive","stars":1}'
+    assert text == '{"label":"positive","stars":5}'
 
 
 def test_a_forced_tool_is_used(api: Api) -> None:
     tool = {"name": "rate", "input_schema": {"type": "object", "properties": {"score": {"type": "number"}}}}
     message = api.result(tools=[tool], tool_choice={"type": "tool", "name": "rate"})["message"]
     assert message["stop_reason"] == "tool_use"
-    assert (message["content"][0]["name"], message["content"][0]["input"]) == ("rate", {"score": 1})
+    assert (message["content"][0]["name"], message["content"][0]["input"]) == ("rate", {"score": 3})
 
 
 def test_answers_and_results_can_be_filled_up(api: Api, control: Control) -> None:
