@@ -62,8 +62,8 @@ def test_models_can_be_listed_and_paged(api: Api) -> None:
     assert [model["id"] for model in before["data"]] == ids[2:4]
     assert api.http.get("/v1/models/claude-opus-5").json()["display_name"] == "Claude Opus 5"
     assert {model["lifecycle"] for model in everything["data"]} == {"active", "deprecated"}
-    asked = [("limit", "1000"), ("lifecycle[]", "deprecated"), ("lifecycle[]", "retired")]
-    others = {model["id"]: model["lifecycle"] for model in api.http.get("/v1/models", params=asked).json()["data"]}
+    asked = "limit=1000&lifecycle[]=deprecated&lifecycle[]=retired"
+    others = {model["id"]: model["lifecycle"] for model in api.http.get(f"/v1/models?{asked}").json()["data"]}
     assert (others["claude-sonnet-4-5"], others["claude-opus-4-1-20250805"]) == ("deprecated", "retired")
     assert "claude-haiku-5-5" not in others
     assert error_of(api.http.get("/v1/models/gpt")) == (404, "not_found_error")

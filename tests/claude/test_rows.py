@@ -137,7 +137,7 @@ def test_markers_make_an_answer_that_is_of_no_use(api: Api) -> None:
     assert messages["refuse"]["stop_details"] == {"type": "refusal", "category": "cyber", "explanation": None}
     assert messages["refuse"]["content"] == messages["empty"]["content"] == []
     for name in ("trunca", "garble"):
-        with pytest.raises(ValueError, match="Expecting|Unterminated"):
+        with pytest.raises(ValueError, match=r"Expecting|Unterminated"):
             json.loads(messages[name]["content"][0]["text"])
 
 
