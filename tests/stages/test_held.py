@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import count
 
 import msgspec
 import pytest
@@ -73,10 +74,10 @@ def done(stack: Stack) -> None:
 
 def once(stack: Stack, call: str, action: Callable[[], object], *, nth: int = 1) -> None:
     """Does it before the next call of that name, or before the nth."""
-    left = [action] * nth
+    calls = count(1)
 
     def hook(name: str) -> None:
-        if name == call and left and left.pop() and not left:
+        if name == call and next(calls) == nth:
             action()
 
     stack.hooks.before = hook
@@ -526,3 +527,66 @@ def test_a_tick_reads_one_job_of_a_team_that_waits(monkeypatch: pytest.MonkeyPat
     stack.clock.advance(7 * DAY)
     stack.poll.wake_held()
     assert sum(states(stack, JobState.planning).values()) == 100
+
+
+# ---------------------------------------------------------------- at any moment
+
+
+def at_each_call(late: float, begin: Callable[[Stack], object], action: Callable[[Stack], object], *, after: bool) -> int:
+    """Does something at each call that leaves a process while the file waits and runs; each time it ends well. Returns how many.
+
+    `after`: once the call has been made.
+    """
+    for nth in count(1):
+        stack = stack_of(late=late)
+        calls = count(1)
+
+        def hook(_: str, stack: Stack = stack, nth: int = nth, calls: Iterator[int] = calls) -> None:
+            if next(calls) == nth:
+                action(stack)
+
+        if after:
+            stack.hooks.after = hook
+        else:
+            stack.hooks.before = hook
+        begin(stack)
+        stack.run()
+        if next(calls) <= nth:
+            return nth - 1
+        stack.hooks.clear()
+        done(stack)
+    raise AssertionError
+
+
+def killed(_: Stack) -> None:
+    raise Killed
+
+
+@pytest.mark.parametrize("late", [0, 50])
+@pytest.mark.parametrize("after", [False, True])
+def test_whoever_is_killed_at_any_moment_loses_nothing(late: float, *, after: bool) -> None:
+    def begin(stack: Stack) -> None:
+        stack.drop(FILE, rows(3))
+        stack.drop(RECIPE, GOOD)
+
+    assert at_each_call(late, begin, killed, after=after) > 50
+
+
+@pytest.mark.parametrize("late", [0, 50])
+@pytest.mark.parametrize("first", [b"", FAULTY])
+def test_a_recipe_that_arrives_at_any_moment_is_not_missed(late: float, first: bytes) -> None:
+    """Until the file has been planned with it, or held without one."""
+
+    def begin(stack: Stack) -> None:
+        if first:
+            stack.drop(RECIPE, first)
+        stack.drop(FILE, rows(3))
+        if stack.objects.keys(RECIPE) and stack.objects.body(RECIPE) == GOOD:
+            return
+        stack.hooks.clear()
+        stack.drop(RECIPE, GOOD)
+
+    def arrives(stack: Stack) -> None:
+        stack.drop(RECIPE, GOOD)
+
+    assert at_each_call(late, begin, arrives, after=False) > 10

@@ -92,3 +92,28 @@ def test_what_stops_everything_is_told_with_advice_and_without_the_words_of_the_
 def test_every_cause_has_its_advice(cause: Cause) -> None:
     said = sentences.blocked(Refused("no", status=400, kind="invalid_request_error"), cause)
     assert re.search(r"To fix it, (?:\w+ )+.*; submission then", said)
+
+
+@pytest.mark.parametrize(
+    ("key", "where"),
+    [
+        ("inbox/a.csv", "inbox/, and the file runs"),
+        ("inbox/team/a.csv", "inbox/team/, and the file runs"),
+        ("inbox/team/b/a.csv", "inbox/team/b/ or a folder above it, and the file runs"),
+    ],
+)
+def test_where_a_recipe_is_waited_for(key: str, where: str) -> None:
+    """At the root and in a team's own folder there is no folder above that counts."""
+    assert f"put a recipe.yaml into {where}" in sentences.waits_for_recipe(key)
+
+
+def test_what_is_said_about_recipes_is_short_however_long_the_key() -> None:
+    key = f"inbox/{'x' * 900}/a.csv"
+    for sentence in (sentences.waits_for_recipe(key), sentences.recipe_unreadable(key, "403")):
+        assert len(sentence) < 400
+    assert sentences.no_recipe_came("Why.").endswith("Its last message was: Why.")
+
+
+def test_a_job_that_waits_has_nothing_to_approve() -> None:
+    assert sentences.nothing_to_approve(job(state=JobState.held, needs="recipe")).endswith("the job waits for a recipe.")
+    assert sentences.nothing_to_approve(job(state=JobState.running)).endswith("the job is running, not held.")
