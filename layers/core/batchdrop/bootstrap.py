@@ -143,7 +143,7 @@ def plan(settings: PlanSettings, ports: Ports | None = None) -> Plan:
         wake=Wake(ledger=ports.ledger, clock=ports.clock, commit=commit),
         needs_recipe=needs_no_recipe,
         find_recipe=FindRecipe(objects=ports.objects),
-        cut_file=CutFile(objects=ports.objects, ledger=ports.ledger, commit=commit, limits=limits),
+        cut_file=CutFile(objects=ports.objects, ledger=ports.ledger, clock=ports.clock, commit=commit, limits=limits),
         headers=AllowedHeaders.of(settings.allowed_api_versions, settings.allowed_betas),
         bucket=settings.bucket,
         max_input_bytes=settings.max_input_bytes,

@@ -16,16 +16,15 @@ import msgspec
 
 from batchdrop.domain import keys, transitions
 from batchdrop.domain.admission import start_tag
-from batchdrop.domain.call_headers import gone_in
 from batchdrop.domain.errors import AlreadyExists, LostRace, ObjectGone
 from batchdrop.domain.records import Batch, BatchState, Checkpoint, Job, ObjectRef, Span
-from batchdrop.formats.input_line import RequestReader, Row
+from batchdrop.formats.input_line import Row
 from batchdrop.formats.invalid_line import InvalidLine, invalid_line
 from batchdrop.formats.lines import Line, read_lines
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.scratch import scratch
-from batchdrop.ports import Ledger, Objects, ObjectWriter
-from batchdrop.stages.plan.check import checked, in_chunks
+from batchdrop.ports import Clock, Ledger, Objects, ObjectWriter
+from batchdrop.stages.plan.check import RowCheck, checked, in_chunks
 from batchdrop.stages.plan.cutter import Cut, Cutter, Limits
 from batchdrop.stages.plan.seen_ids import IdSet
 
@@ -35,6 +34,7 @@ _START = Checkpoint(offset=0, line=1)
 class CutFile(msgspec.Struct, frozen=True, kw_only=True):
     objects: Objects
     ledger: Ledger
+    clock: Clock
     commit: Commit
     limits: Limits
 
@@ -69,7 +69,7 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
     ) -> Checkpoint:
         """Reads on until the end, or until time runs out. Lines before `stored_end` are in batches already."""
         reached = start
-        check = RequestReader(gone_in(job.api_version)).check
+        check = RowCheck(job.api_version, self.ledger.get_models(), self.clock.now())
         with self.objects.read(source, start.offset) as stream:
             for chunk in in_chunks(read_lines(stream, start=start.offset, first_line=start.line)):
                 reached = Checkpoint(offset=chunk[-1].end, line=chunk[-1].number + 1)

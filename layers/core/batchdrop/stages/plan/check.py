@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 
-from batchdrop.formats.input_line import REQUESTS, Row, custom_id_digest
+from batchdrop.domain.call_headers import gone_in
+from batchdrop.domain.model_list import ModelList
+from batchdrop.domain.model_names import ModelFault, model_fault
+from batchdrop.formats.input_line import REQUESTS, RequestReader, Row, custom_id_digest
 from batchdrop.formats.invalid_line import InvalidLine, shown
 from batchdrop.formats.lines import Line
 from batchdrop.stages.plan.seen_ids import IdSet
@@ -12,6 +16,34 @@ from batchdrop.stages.plan.seen_ids import IdSet
 # Rows are looked up in the id set this many at a time: enough to pay for the call, little to hold.
 _CHUNK_BYTES = 4_000_000
 _CHUNK_ROWS = 4_000
+# A file names few models. Those of one that names many are looked up each time.
+_REMEMBERED_MODELS = 1_000
+_REMEMBERED_CHARS = 100
+
+
+class RowCheck:
+    """Decides about the lines of one job: under its API version, and with the models that there are `now`."""
+
+    def __init__(self, api_version: str, listed: ModelList | None, now: datetime) -> None:
+        self._check = RequestReader(gone_in(api_version)).check
+        self._listed = listed
+        self._now = now
+        self._faults: dict[str, ModelFault | None] = {}
+
+    def __call__(self, line: Line) -> Row | InvalidLine:
+        row = self._check(line)
+        if isinstance(row, InvalidLine):
+            return row
+        fault = self._faults[row.model] if row.model in self._faults else self._look_up(row.model)
+        if fault is None:
+            return row
+        return InvalidLine(line=row.line, type=fault.type, message=f"params.model: {fault.message}")
+
+    def _look_up(self, model: str) -> ModelFault | None:
+        fault = model_fault(model, self._listed, self._now)
+        if len(model) <= _REMEMBERED_CHARS and len(self._faults) < _REMEMBERED_MODELS:
+            self._faults[model] = fault
+        return fault
 
 
 def in_chunks(lines: Iterator[Line]) -> Iterator[list[Line]]:

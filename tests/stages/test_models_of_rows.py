@@ -1,0 +1,89 @@
+"""A row whose model is gone is told so before anything is sent, with the model that takes its place."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from batchdrop.domain.model_list import ListedModel, ModelList
+from batchdrop.formats.input_line import Row
+from batchdrop.formats.invalid_line import InvalidLine
+from batchdrop.formats.lines import Line
+from batchdrop.stages.plan import check
+from batchdrop.stages.plan.check import RowCheck
+from tests.fakes.clock import START
+from tests.stack import Stack, row
+
+SONNET, HAIKU = "claude-sonnet-5-5", "claude-haiku-5-5"
+LISTED = (ListedModel(id="claude-sonnet-4-6"), ListedModel(id=SONNET), ListedModel(id=HAIKU))
+
+
+def asking(model: str) -> bytes:
+    line = json.loads(row(model))
+    line["params"]["model"] = model
+    return json.dumps(line).encode()
+
+
+def failures(stack: Stack) -> dict[str, Any]:
+    return {line["custom_id"]: line["_batchdrop"]["error"] for line in stack.lines("failed.jsonl")}
+
+
+@pytest.mark.parametrize("fetched", [False, True])
+def test_the_models_of_the_course(fetched: bool) -> None:
+    stack = Stack()
+    if fetched:
+        stack.claude.listed = LISTED
+        stack.tick()
+    models = ("claude-sonnet-4-20250514", "claude-haiku-3-5-20241022", "claude-3-5-haiku-20241022", "claude-sonnet-4-6")
+    stack.drop("inbox/course.jsonl", b"\n".join(map(asking, models)))
+    stack.run()
+    failed = failures(stack)
+    assert {name: error["type"] for name, error in failed.items()} == dict.fromkeys(models[:3], "retired_model")
+    assert SONNET in failed[models[0]]["message"]
+    assert all(HAIKU in failed[model]["message"] for model in models[1:3])
+    assert stack.claude.bodies
+    assert [one["params"]["model"] for one in json.loads(stack.claude.bodies[0])["requests"]] == ["claude-sonnet-4-6"]
+
+    stack.drop("inbox/again.jsonl", b"\n".join(map(asking, (SONNET, HAIKU))))
+    stack.run()
+    assert stack.jobs()[-1].counts.succeeded == 2
+
+
+def listed(**changes: Any) -> ModelList:
+    return ModelList(**{"fetched_at": START, "models": LISTED, **changes})
+
+
+@pytest.mark.parametrize(
+    ("models", "refused"),
+    [
+        (None, False),
+        (listed(), True),
+        (listed(official=False), False),
+        (listed(fetched_at=START - timedelta(days=2)), False),
+        (listed(fetched_at=START - timedelta(hours=47)), True),
+        (listed(models=()), False),
+    ],
+)
+def test_only_a_fresh_list_of_anthropic_refuses_what_is_not_on_it(models: ModelList | None, refused: bool) -> None:
+    decide = RowCheck("2026-10-21", models, START)
+    data = asking("claude-sonet-5-5")
+    decided = decide(Line(3, 0, len(data), data, cut=False))
+    assert isinstance(decided, InvalidLine) == refused
+    if isinstance(decided, InvalidLine):
+        assert (decided.line, decided.type) == (3, "unknown_model")
+        assert decided.message.startswith("params.model: ")
+        assert SONNET in decided.message
+
+
+def test_a_model_is_looked_up_once_and_the_memory_of_it_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(check, "model_fault", lambda model, *_: asked.append(model))
+    monkeypatch.setattr(check, "_REMEMBERED_MODELS", 2)
+    decide = RowCheck("2026-10-21", None, START)
+    for model in ("a", "a", "x" * 101, "b", "x" * 101, "c", "a", "c"):
+        data = asking(model)
+        assert isinstance(decide(Line(1, 0, len(data), data, cut=False)), Row)
+    assert asked == ["a", "x" * 101, "b", "x" * 101, "c", "c"]
