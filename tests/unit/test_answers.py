@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import batchdrop
-from batchdrop.recipes.answers import Answer, Answers, cells
+from batchdrop.recipes.answers import REASONS, Answer, Answers, cells
 from batchdrop.recipes.form import AnswerForm
 from batchdrop.recipes.output import compile_output
 
@@ -96,6 +96,7 @@ def test_an_answer_that_ended_is_one(stop: object) -> None:
         (result(THINKING, text(" \n")), "empty", "without any text"),
         (result(text("so far"), stop="pause_turn"), "paused", "`tools`"),
         (result({"type": "tool_use", "name": "x", "input": {}}, stop="tool_use"), "tool_use", "`tools`"),
+        (result(text("Let me look."), {"type": "tool_use", "name": "x", "input": {}}, stop="tool_use"), "tool_use", "`output`"),
         (b"", "unreadable", "_batchdrop.result"),
         (b'{"type": "succeeded"}', "unreadable", "_batchdrop.result"),
         (b'{"message": {"content": "text"}}', "unreadable", "_batchdrop.result"),
@@ -252,6 +253,7 @@ _readers = [Answers(AnswerForm()), Answers(compile_output(SECTION).answer)]
 def test_whatever_comes_is_judged(reader: Answers, data: bytes) -> None:
     answer = reader.read(data)
     assert (answer.output is None) is bool(answer.error_type) is bool(answer.message)
+    assert answer.error_type in ("", *REASONS)
 
 
 @given(

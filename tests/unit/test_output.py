@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from batchdrop.recipes.faults import RecipeFault
@@ -349,3 +350,45 @@ def test_whatever_stands_there_is_compiled_or_refused(section: object) -> None:
         assert (output.api_schema is None) is (output.answer.schema is None)
         return
     assert found.field[:1] == ("output",)
+
+
+_leaf: st.SearchStrategy[dict[str, Any]] = st.one_of(
+    st.builds(dict, type=st.sampled_from(["string", "number", "boolean", "null"])),
+    st.builds(dict, type=st.just("integer"), minimum=st.integers(-9, 9), multipleOf=st.integers(1, 3)),
+    st.builds(dict, type=st.just("string"), maxLength=st.integers(0, 9), pattern=st.sampled_from(["^a", "a{2000}", "[0-9]+"])),
+    st.builds(dict, enum=st.lists(st.integers(-99, 99), min_size=1, max_size=3, unique=True)),
+    st.builds(dict, type=st.just(["string", "null"]), format=st.sampled_from(FORMATS)),
+)
+_schemas: st.SearchStrategy[dict[str, Any]] = st.recursive(
+    _leaf,
+    lambda inner: st.one_of(
+        st.builds(dict, items=inner, minItems=st.integers(0, 3), uniqueItems=st.booleans()),
+        st.builds(dict, anyOf=st.lists(inner, min_size=1, max_size=3)),
+        st.builds(dict, properties=st.dictionaries(st.sampled_from("abcdef"), inner, min_size=1, max_size=3)),
+    ),
+    max_leaves=8,
+)
+
+
+def nodes(schema: Any) -> Iterator[dict[str, Any]]:
+    yield schema
+    for part in (
+        *schema.get("properties", {}).values(),
+        *schema.get("anyOf", ()),
+        *([schema["items"]] if "items" in schema else []),
+    ):
+        yield from nodes(part)
+
+
+@given(st.dictionaries(st.sampled_from("xyz"), _schemas, min_size=1, max_size=3))
+def test_what_is_sent_is_within_the_dialect(section: dict[str, Any]) -> None:
+    try:
+        compile_output(section)
+    except RecipeFault as found:
+        assume("the API takes" not in found.message)
+    for schema, node in zip(nodes(sent(section)), nodes(checked(section)), strict=True):
+        assert not schema.keys() & {"minimum", "multipleOf", "maxLength", "uniqueItems"}
+        assert schema.get("minItems", 0) in (0, 1)
+        assert "{2000}" not in schema.get("pattern", "")
+        assert ("properties" in schema) is (schema.get("additionalProperties") is False)
+        assert schema.keys() <= node.keys()

@@ -18,6 +18,8 @@ _MAX_TEXT_CHARS = 32_000
 _FENCE = "```"
 _LIST_SEPARATOR = "; "
 _MAX_DEPTH = 30
+REASONS = ("truncated", "refused", "empty", "paused", "tool_use", "not_json", "off_schema", "unreadable")
+"""Why an answer cannot be used: the error types of its row, and what a recipe may have sent again."""
 
 
 class Answer(NamedTuple):
@@ -26,7 +28,7 @@ class Answer(NamedTuple):
     output: bytes | None
     """A JSON object of the answer columns; None if the answer cannot be used."""
     error_type: str = ""
-    """`truncated`, `refused`, `empty`, `paused`, `tool_use`, `not_json`, `off_schema`, `unreadable`; "" if it can be used."""
+    """One of REASONS; "" if it can be used."""
     message: str = ""
     """A sentence for the person who wrote the recipe: what happened and what to do. Holds no text of the row or the answer."""
     text: str = ""
@@ -102,7 +104,10 @@ class Answers:
             value = msgspec.json.decode(_unfenced(text))
         except _WITHOUT_SENSE:
             return Answer(
-                None, "not_json", "The answer is not the JSON that the recipe's output asks for. Send the row again.", said
+                None,
+                "not_json",
+                "The answer is not the JSON that the recipe's output asks for. Drop the row again, or ask for a simpler one.",
+                said,
             )
         try:
             if not validator.is_valid(value):
@@ -161,11 +166,6 @@ def _stopped(message: _Message, text: str) -> tuple[str, str] | None:
         return reason(message, text)
     if text.strip():
         return None
-    if message.stop_reason == "tool_use":
-        return (
-            "tool_use",
-            "It asked for a tool instead of answering, and nothing runs tools in a batch: take `tools` out of the recipe.",
-        )
     return "empty", "It ended without any text. Say in the prompt what to write when there is nothing to say."
 
 
@@ -199,12 +199,20 @@ def _paused(_message: _Message, _text: str) -> tuple[str, str]:
     )
 
 
+def _tool_use(_message: _Message, _text: str) -> tuple[str, str]:
+    return (
+        "tool_use",
+        "It asked for a tool, and nothing runs tools in a batch: take `tools` out, and ask for fields with `output`.",
+    )
+
+
 # Anthropic, "Handling stop reasons". Every other one is the end of an answer.
 _STOPS: dict[str, Callable[[_Message, str], tuple[str, str]]] = {
     "max_tokens": _truncated,
     "model_context_window_exceeded": _too_long,
     "refusal": _refused,
     "pause_turn": _paused,
+    "tool_use": _tool_use,
 }
 
 
