@@ -228,3 +228,47 @@ def test_the_list_corrects_the_table() -> None:
     found = facts_of("claude-opus-5-5", None)
     assert found is not None
     assert found.thinking is Thinking.always
+
+
+@pytest.mark.parametrize(
+    ("model", "params", "field"),
+    [
+        ("claude-haiku-5-5", {"temperature": 1}, ("temperature",)),
+        ("claude-haiku-5-5", {"thinking": {"type": "enabled", "budget_tokens": 2_000}}, ("thinking", "type")),
+        ("claude-sonnet-5-5", {"thinking": {"type": "disabled"}}, ("thinking", "type")),
+        ("claude-fable-5", {"thinking": {"type": "disabled"}}, ("thinking", "type")),
+        ("claude-opus-4-7", {"thinking": {"type": "enabled"}}, ("thinking", "type")),
+        ("claude-opus-4-5", {"thinking": {"type": "adaptive"}}, ("thinking", "type")),
+        ("claude-haiku-4-5", {"output_config": {"effort": "low"}}, ("output_config", "effort")),
+        ("claude-sonnet-4-6", {"output_config": {"effort": "xhigh"}}, ("output_config", "effort")),
+        ("claude-opus-4-5", {"output_config": {"effort": "max"}}, ("output_config", "effort")),
+        ("claude-haiku-5-5", {"thinking": {"type": "disabled"}, "output_config": {"effort": "max"}}, ("output_config", "effort")),
+    ],
+)
+def test_params_that_are_sent_as_they_stand_are_checked_too(
+    model: str, params: dict[str, object], field: tuple[str, ...]
+) -> None:
+    assert fault(model, params=params).field == ("params", *field)
+
+
+@pytest.mark.parametrize(
+    ("model", "params"),
+    [
+        ("claude-haiku-5-5", {"thinking": {"type": "disabled"}, "output_config": {"effort": "high"}}),
+        ("claude-haiku-5-5", {"thinking": {"type": "adaptive"}, "output_config": {"effort": "max"}}),
+        ("claude-sonnet-5", {"thinking": {"type": "disabled"}, "output_config": {"effort": "max"}}),
+        ("claude-sonnet-4-6", {"thinking": {"type": "enabled", "budget_tokens": 2_000}}),
+        ("claude-haiku-5-5", {"thinking": "x", "output_config": {"effort": 5}, "cache_control": None}),
+    ],
+)
+def test_and_what_is_right_passes(model: str, params: dict[str, object]) -> None:
+    assert check(model, params=params) == ()
+
+
+def test_thinking_switched_off_in_params_needs_no_room() -> None:
+    assert check("claude-haiku-5-5", max_tokens=50, params={"thinking": {"type": "disabled"}}) == ()
+
+
+def test_an_effort_above_high_and_thinking_off() -> None:
+    found = fault("claude-haiku-5-5", thinking="off", params={"output_config": {"effort": "max"}})
+    assert found.field == ("params", "output_config", "effort")

@@ -81,6 +81,14 @@ def test_what_a_column_can_hold(value: object, schema: object) -> None:
     assert checked({"column": value})["properties"]["column"] == schema
 
 
+def test_a_column_may_be_called_like_a_word_of_the_recipe() -> None:
+    assert compile_output({"list": {"list": "string"}, "schema": "string", "type": ["a"]}).answer.columns == (
+        "list",
+        "schema",
+        "type",
+    )
+
+
 def test_the_choices_of_a_list_are_known() -> None:
     assert compile_output({"topics": [["Price", "Quality"]]}).answer.choices == {"topics": ("Price", "Quality")}
 
@@ -161,7 +169,11 @@ def test_a_large_repeat_is_checked_only() -> None:
         ({"a": ["x", "y", "X "]}, ("a", 2), "`x` and `X ` are one choice"),
         ({"a": [["x", "X"]]}, ("a", 0, 1), "one choice"),
         ({"a": {"list": ["x", "X"]}}, ("a", "list", 1), "one choice"),
-        ({"a": {"list": "strin"}}, ("a",), "Did you mean `string`"),
+        ({"a": {"list": "strin"}}, ("a", "list"), "Did you mean `string`"),
+        ({"a": {"list": ["string"]}}, ("a", "list"), "`{list: string}`"),
+        ({"a": {"list": [["x"]]}}, ("a", "list"), "not lists"),
+        ({"a": {"list": {"list": "string"}}}, ("a", "list", "list"), "not lists"),
+        ({"a": [["x", 1]]}, ("a", 0), "in quotes"),
         ({"a": ["x", " "]}, ("a", 1), "empty text"),
         ({"a": ["x", {"y": "z"}]}, ("a", 1), "not a list or a mapping"),
         ({"a": {"type": "strin"}}, ("a", "type"), "Did you mean `string`"),

@@ -50,6 +50,8 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     types: frozenset[str] = frozenset({"adaptive"})
     """The words that `thinking.type` takes."""
     efforts: tuple[str, ...] = EFFORTS
+    off_up_to_high: bool = False
+    """Switched off, it takes no effort above `high`."""
     forced_tools: bool = True
     """A `tool_choice` of `any` or `tool` is taken."""
     prefill: bool = False
@@ -86,10 +88,10 @@ _FACTS = {
     "claude-mythos-5-1": _facts(Thinking.always, _ADAPTIVE),
     "claude-mythos-5": _facts(Thinking.always, _ADAPTIVE),
     "claude-opus-5-5": _facts(Thinking.always, _ADAPTIVE, forced_tools=False),
-    "claude-opus-5": _facts(Thinking.on, _OR_DISABLED),
-    "claude-sonnet-5-5": _facts(Thinking.on, frozenset({"adaptive", "between_tools"}), forced_tools=False),
+    "claude-opus-5": _facts(Thinking.on, _OR_DISABLED, off_up_to_high=True),
+    "claude-sonnet-5-5": _facts(Thinking.on, frozenset({"adaptive", "between_tools"}), off_up_to_high=True, forced_tools=False),
     "claude-sonnet-5": _facts(Thinking.on, _OR_DISABLED),
-    "claude-haiku-5-5": _facts(Thinking.on, _OR_DISABLED),
+    "claude-haiku-5-5": _facts(Thinking.on, _OR_DISABLED, off_up_to_high=True),
     "claude-opus-4-8": _facts(Thinking.off, _OR_DISABLED),
     "claude-opus-4-7": _facts(Thinking.off, _OR_DISABLED),
     "claude-opus-4-6": _facts(Thinking.off, _OR_ENABLED, _WITHOUT_XHIGH),
@@ -151,6 +153,7 @@ def check_model(
     thinking: str | None = None,
     tool_choice: object = None,
     sampling: Mapping[str, object] | None = None,
+    params: Mapping[str, object] | None = None,
     prefill: bool = False,
     structured: bool = False,
     listed: ModelList | None = None,
@@ -160,20 +163,23 @@ def check_model(
 ) -> tuple[str, ...]:
     """What is worth a warning. Raises RecipeFault with the field for what the API would refuse, or answer with nothing.
 
-    `tool_choice` and `sampling` (`temperature`, `top_p`, `top_k`) as they stand in the recipe; `prefill`: the last message is the
-    assistant's; `structured`: an output format is sent.
+    `tool_choice` and `sampling` (`temperature`, `top_p`, `top_k`) as they stand in the recipe; `params`: what stands below `params`
+    there and is sent so; faults of it have a field that begins with `params`; `prefill`: the last message is the assistant's;
+    `structured`: an output format is sent.
     """
+    raw = params or {}
     if fault := model_fault(model, listed, now):
         raise _fault("model", fault.message)
-    if sentence := sampling_fault(sampling or {}, model, api_version):
-        raise _fault(next(name for name in sorted(SAMPLING) if name in (sampling or {})), sentence)
+    _check_sampling(model, sampling or {}, (), api_version)
+    _check_sampling(model, raw, ("params",), api_version)
     thinking_params(model, thinking, max_tokens=max_tokens, listed=listed)
     facts = facts_of(model, listed)
     warnings = _about_the_model(model, listed, now)
     if facts is None:
         return warnings
     _check_request(model, facts, tool_choice, prefill, structured)
-    return (*warnings, *_check_room(model, facts, thinking, max_tokens, betas))
+    _check_raw(model, facts, thinking, raw)
+    return (*warnings, *_check_room(model, facts, thinking or _wish(raw), max_tokens, betas))
 
 
 def sampling_fault(given: Mapping[str, object], model: str, api_version: str) -> str | None:
@@ -251,7 +257,41 @@ def _check_room(model: str, facts: ModelFacts, wish: str | None, max_tokens: int
     return (f"{what}: raise it to 2,000, or write `thinking: off`.",)
 
 
+def _check_raw(model: str, facts: ModelFacts, wish: str | None, raw: Mapping[str, object]) -> None:
+    """Thinking and effort as they stand in `params`."""
+    kind = _word(raw, "thinking", "type")
+    if kind is not None and kind not in facts.types:
+        takes = ", ".join(sorted(facts.types))
+        raise _fault("params", f"{model} does not take the thinking type `{shown(kind)}`: it takes {takes}.", "thinking", "type")
+    effort = _word(raw, "output_config", "effort")
+    if effort is None:
+        return
+    if effort not in facts.efforts:
+        raise _fault(
+            "params", f"{model} does not take the effort `{shown(effort)}`: {_efforts(facts)}.", "output_config", "effort"
+        )
+    if facts.off_up_to_high and effort not in _UP_TO_HIGH and "off" in (wish, _wish(raw)):
+        raise _fault("params", f"{model} takes efforts up to `high` while thinking is off.", "output_config", "effort")
+
+
+def _wish(raw: Mapping[str, object]) -> str | None:
+    kind = _word(raw, "thinking", "type")
+    return None if kind is None else "off" if kind in _OFF else "on"
+
+
+def _word(raw: Mapping[str, object], name: str, inner: str) -> str | None:
+    value = raw.get(name)
+    word = value.get(inner) if isinstance(value, dict) else None
+    return word if isinstance(word, str) else None
+
+
 # ---------------------------------------------------------------- everything else
+
+
+def _check_sampling(model: str, given: Mapping[str, object], place: tuple[str, ...], api_version: str) -> None:
+    if sentence := sampling_fault(given, model, api_version):
+        name = next(name for name in sorted(SAMPLING) if f"`{name}`" in sentence)
+        raise RecipeFault(sentence, field=(*place, name))
 
 
 def _check_request(model: str, facts: ModelFacts, tool_choice: object, prefill: bool, structured: bool) -> None:
@@ -291,5 +331,5 @@ def _can_be_off(types: Collection[str]) -> bool:
     return any(word in types for word in _OFF)
 
 
-def _fault(field: str, message: str) -> RecipeFault:
-    return RecipeFault(message, field=(field,))
+def _fault(field: str, message: str, *inner: str) -> RecipeFault:
+    return RecipeFault(message, field=(field, *inner))

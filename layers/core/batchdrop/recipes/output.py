@@ -121,7 +121,7 @@ def compile_output(section: object) -> Output:
         _check_names(columns, ())
         return Output(answer=AnswerForm(columns=tuple(columns)))
     _check_names(columns, ())
-    schema = {name: _expanded(name, value) for name, value in columns.items()}
+    schema = {name: _expanded(value, (name,)) for name, value in columns.items()}
     whole = {"type": "object", "properties": schema, "required": list(schema)}
     return _compiled(whole, ("output",), lambda path: _spelled(columns, path))
 
@@ -146,26 +146,22 @@ def check_columns(output: Output, columns: Iterable[str]) -> None:
 # ---------------------------------------------------------------- the short form
 
 
-def _expanded(name: str, value: object) -> Schema:
+def _expanded(value: object, path: Path) -> Schema:
     match value:
         case [[*choices]]:
-            return {"type": "array", "items": _choice(choices, ("output", name, 0))}
+            return {"type": "array", "items": _choice(choices, (*path, 0))}
         case [*choices]:
-            return _choice(choices, ("output", name))
-        case {"list": _, **rest} if not rest:
-            return {"type": "array", "items": _expanded_item(name, value["list"])}  # type: ignore[index] # mypy: a mapping
+            return _choice(choices, path)
+        case {"list": inner, **rest} if not rest:
+            if len(path) > 1 or (isinstance(inner, list) and any(isinstance(part, list) for part in inner)):
+                raise _fault((*path, "list"), "A list holds words or choices, not lists: write `list: [a, b]`.")
+            return {"type": "array", "items": _expanded(inner, (*path, "list"))}
         case dict():
             return value
         case str() if value in _WORDS:
             return {"type": value}
         case _:
-            raise _fault((name,), f"`{shown(name)}`: {_no_word(value)}")
-
-
-def _expanded_item(name: str, value: object) -> Schema:
-    if isinstance(value, list) and value and isinstance(value[0], list):
-        raise _fault((name, "list"), f"`{shown(name)}`: a list holds choices or words, not lists. Write `list: [a, b]`.")
-    return _expanded(name, value)
+            raise _fault(path, f"`{shown(str(path[0]))}`: {_no_word(value)}")
 
 
 def _spelled(columns: Mapping[str, Any], path: Path) -> Path:
@@ -190,18 +186,18 @@ def _choice(choices: Sequence[object], path: Path) -> Schema:
     if any(isinstance(choice, bool) for choice in choices) or None in choices:
         raise RecipeFault(
             "`true`, `false` and `null` are no words in YAML: put them in quotes, or write `boolean` for true or false.",
-            field=path,
+            field=("output", *path),
         )
     if list(map(str, choices)) in [[word] for word in _TYPES]:
         raise RecipeFault(
             f"`[{choices[0]}]` is a choice with one word. Write `{{list: {choices[0]}}}`, or `{choices[0]}` for one value.",
-            field=path,
+            field=("output", *path),
         )
     kinds = {_kind(choice) for choice in choices if not isinstance(choice, list | dict)}
     if kinds == {"integer", "number"}:
         kinds = {"number"}
     if len(kinds) > 1:
-        raise RecipeFault("The choices are words and numbers mixed: put the numbers in quotes.", field=path)
+        raise RecipeFault("The choices are words and numbers mixed: put the numbers in quotes.", field=("output", *path))
     return {"type": next(iter(kinds), "string"), "enum": list(choices)}
 
 
