@@ -163,8 +163,8 @@ def check_model(
 ) -> tuple[str, ...]:
     """What is worth a warning. Raises RecipeFault with the field for what the API would refuse, or answer with nothing.
 
-    `tool_choice` and `sampling` (`temperature`, `top_p`, `top_k`) as they stand in the recipe; `params`: what stands below `params`
-    there and is sent so; faults of it have a field that begins with `params`; `prefill`: the last message is the assistant's;
+    `tool_choice` and `sampling` (`temperature`, `top_p`, `top_k`) are as in the recipe. `params` is what stands below `params`
+    there and is sent so; its faults have a field that begins with `params`. `prefill`: the last message is the assistant's.
     `structured`: an output format is sent.
     """
     raw = params or {}
