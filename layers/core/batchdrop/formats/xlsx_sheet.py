@@ -1,0 +1,101 @@
+"""One sheet of an .xlsx workbook as a table of texts."""
+
+from __future__ import annotations
+
+import datetime
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook
+
+from batchdrop.formats.invalid_line import shown
+from batchdrop.formats.table_fault import TableFault, check_header, own
+from batchdrop.formats.xlsx_package import DAMAGED, copy_sheet
+
+
+class Sheet(NamedTuple):
+    name: str
+    columns: tuple[str, ...]
+    """Of the header, as they stand in it; `own` of them are the user's."""
+    header_row: int
+    """The first row with a cell that is not empty; rows count from 1, as Excel shows them."""
+    rows: Iterator[tuple[int, list[str]]]
+    """Number and cells of every row behind the header. No cells if all are empty. Raises TableFault."""
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        return own(self.columns)
+
+
+type _Value = int | float | str | bool | datetime.time | datetime.date | datetime.datetime | datetime.timedelta
+
+
+def read_sheet(path: Path, *, sheet: str | None) -> Sheet:
+    """Reads the sheet of that name, else the first visible one. Raises TableFault.
+
+    Whole numbers have no `.0`, others at most the 15 digits that Excel shows; dates and times are ISO 8601, durations `h:mm:ss`,
+    TRUE and FALSE and errors (`#N/A`) as Excel writes them. The sheet is in memory until its rows were read.
+    """
+    with tempfile.NamedTemporaryFile(suffix=".xlsx") as copy:
+        extent = copy_sheet(path, sheet, copy)
+        copy.flush()
+        first_column, numbered = _opened(copy.name)
+    found = next(((row, cells) for row, cells in numbered if cells), None)
+    if found is None:
+        raise TableFault(
+            f'Sheet "{shown(extent.sheet)}" is empty. Its first row must name the columns; `sheet` in the recipe names another.'
+        )
+    header_row, header = found
+    return Sheet(extent.sheet, check_header(header, header_row, first_column), header_row, numbered)
+
+
+def _opened(path: str) -> tuple[int, Iterator[tuple[int, list[str]]]]:
+    """The number of the first column with values, and the rows from the first on."""
+    with _faults(), CalamineWorkbook.from_path(path) as workbook:
+        sheet = workbook.get_sheet_by_index(0)
+    if sheet.start is None:
+        return 1, iter(())
+    return sheet.start[1] + 1, _rows(sheet)
+
+
+def _rows(sheet: CalamineSheet) -> Iterator[tuple[int, list[str]]]:
+    # calamine begins with row 1, but with the first column that has a value.
+    with _faults():
+        for row, values in enumerate(sheet.iter_rows(), 1):
+            cells = [value if isinstance(value, str) else _text(value) for value in values]
+            yield row, cells if any(cells) else []
+
+
+def _text(value: _Value) -> str:
+    match value:
+        case bool():
+            return "TRUE" if value else "FALSE"
+        case float():
+            return _number(value)
+        case datetime.datetime() | datetime.date() | datetime.time():
+            return value.isoformat()
+        case datetime.timedelta():
+            minutes, seconds = divmod(round(value.total_seconds()), 60)
+            return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
+    return str(value)
+
+
+def _number(value: float) -> str:
+    # Beyond that, writing all digits helps nobody.
+    return str(int(value)) if value.is_integer() and abs(value) < 1e21 else f"{value:.15g}"
+
+
+@contextmanager
+def _faults() -> Iterator[None]:
+    """What calamine cannot read is the file's fault. A panic of its native code is no Exception, and its class has no module."""
+    try:
+        yield
+    except (CalamineError, OSError, ValueError, OverflowError) as error:
+        raise TableFault(DAMAGED) from error
+    except BaseException as error:
+        if type(error).__name__ == "PanicException":
+            raise TableFault(DAMAGED) from error
+        raise
