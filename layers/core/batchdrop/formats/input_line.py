@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from batchdrop.domain.call_headers import SAMPLING_GONE_IN, VERSION
+from batchdrop.domain.call_headers import BETA, SAMPLING_GONE_IN, VERSION
 from batchdrop.formats import rawjson
 from batchdrop.formats.invalid_line import InvalidLine, shown
 from batchdrop.formats.lines import MAX_LINE_BYTES, Line
@@ -46,6 +46,7 @@ _REFUSED: dict[str, tuple[frozenset[bytes], str]] = {
     "stream": (frozenset({b"false", b"null"}), "batch results are never streamed"),
     "speed": (frozenset({b'"standard"', b"null"}), "fast mode is not available in a batch"),
     "store": (frozenset({b"false", b"null"}), "a batch does not store responses"),
+    "betas": (frozenset({b"null"}), f"betas hold for a whole file, which names them in its metadata {BETA}"),
 }
 _PARAMS_FRAME = len(b'{"params":}')
 _ID_FRAME = len(b'"custom_id":,')
