@@ -1,0 +1,435 @@
+"""From a row to the JSON of its request's `params`.
+
+Everything that is the same for all rows is encoded once. What a template renders to is put between as one JSON string, so that no
+text of a row can add a message, a role, a cache mark or a parameter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+
+import minijinja
+import msgspec
+
+from batchdrop.formats.input_line import REQUESTS
+from batchdrop.formats.invalid_line import InvalidLine, shown
+from batchdrop.formats.lines import Line
+from batchdrop.recipes import templates
+from batchdrop.recipes.faults import RecipeFault, RowFault
+from batchdrop.recipes.recipe import Recipe
+from batchdrop.recipes.templates import Path, Template, Use
+
+MAX_BYTES = 4_000_000
+"""Of what the templates of a row render to, and of the fields they use: about what the largest context window (a million tokens)
+holds."""
+
+# Minijinja takes one unit of fuel for a step and one for 64 bytes that it copies. A row may be copied eight times; a template of
+# some thousand steps renders whatever the row.
+_FUEL = 10_000
+_BYTES_PER_FUEL = 8
+_SHOWN_COLUMNS = 12
+# A byte that is in no JSON stands for what a template renders to, until the constant parts are cut there.
+_SLOT = msgspec.Raw(b"\xff")
+_NAME = "template"
+# Beyond this minijinja takes an integer as a float, and digits are lost.
+_MAX_INTEGER = 1 << 63
+
+_encode = msgspec.json.Encoder().encode
+
+type Row = Mapping[str, Any]
+
+
+class _Slot(NamedTuple):
+    render: Callable[[Row], str]
+    template: Template
+    may_be_blank: bool
+
+
+class _BadValue(Exception):
+    """A template prints what is no value of a row."""
+
+
+class Renderer:
+    """Renders the rows of one file by one recipe.
+
+    `columns`: those of the file, or the fields of its first row. `api_schema`: JSON of the schema that answers must have, or
+    None. `extra`: the params that `thinking` comes to with this model. Raises RecipeFault for a template that cannot be used.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        columns: Sequence[str],
+        *,
+        api_schema: bytes | None = None,
+        extra: Mapping[str, object] | None = None,
+    ) -> None:
+        self._recipe = recipe
+        self._columns = columns
+        self._slots: list[_Slot] = []
+        encoded = _encode(self._params(api_schema, extra or {}))
+        self._constant = encoded.split(b"\xff")
+        self._free = {slot.template: _free(slot.template) for slot in self._slots}
+        self._used = tuple(dict.fromkeys(use.column for free in self._free.values() for use in free))
+        self._whole = any(templates.uses_whole_row(slot.template) for slot in self._slots)
+
+    def render(self, row: Row) -> bytes:
+        """The JSON of `params`. Raises RowFault."""
+        self._check_not_empty(row)
+        pieces = [self._constant[0]]
+        size = 0
+        for slot, after in zip(self._slots, self._constant[1:], strict=True):
+            text = slot.render(row)
+            if not slot.may_be_blank and (not text or text.isspace()):
+                raise RowFault("empty_prompt", f"{_where(slot.template)} comes out empty for this row. Complete the row.")
+            try:
+                piece = _encode(text)
+            except UnicodeEncodeError:
+                raise _half_a_character() from None
+            size += len(piece)
+            if size > MAX_BYTES:
+                raise _too_long()
+            pieces += (piece, after)
+        return b"".join(pieces)
+
+    def check(self, first_row: Row | None) -> None:
+        """Whether the recipe fits the file: its columns, and its first row rendered. Raises RecipeFault."""
+        self._check_columns(first_row or {})
+        if first_row is None:
+            return
+        try:
+            params = self.render(first_row)
+        except RowFault as fault:
+            if fault.type in ("template_error", "missing_field"):
+                raise RecipeFault(f"The first row cannot be rendered. {fault.message}", field=self._field()) from None
+            return
+        self._check_request(params)
+
+    # ------------------------------------------------------------ what is checked
+
+    def _check_columns(self, first_row: Row) -> None:
+        for name in ("id", "expected"):
+            column = getattr(self._recipe, name)
+            if column is not None and column not in self._columns:
+                raise self._no_column(column, (name,), first_row)
+        for slot in self._slots:
+            for use in self._free[slot.template]:
+                if not use.optional and use.column not in self._columns:
+                    raise self._no_column(use.column, slot.template.place(use.line), first_row)
+        if not self._used and not self._whole:
+            example = templates.expression(self._columns[0]) if self._columns else "{{ text }}"
+            raise RecipeFault(
+                f"No column is used, so every row would ask the same: write {shown(example)} where the row's text belongs.",
+                field=self._field(),
+            )
+
+    def _no_column(self, column: str, field: Path, first_row: Row) -> RecipeFault:
+        listed = ", ".join(map(shown, self._columns[:_SHOWN_COLUMNS]))
+        more = f" and {len(self._columns) - _SHOWN_COLUMNS} more" if len(self._columns) > _SHOWN_COLUMNS else ""
+        near = _nearest(column, self._columns, first_row)
+        hint = f" Did you mean {shown(near)}?" if near else ""
+        return RecipeFault(f'asks for the column "{shown(column)}"; the file has {listed}{more}.{hint}', field=field)
+
+    def _check_request(self, params: bytes) -> None:
+        """What is known of any request that the API would refuse: the rule for lines that are requests."""
+        data = b'{"params":%b}' % params
+        found = REQUESTS.check(Line(number=1, start=0, end=len(data), data=data, cut=False))
+        if isinstance(found, InvalidLine):
+            raise RecipeFault(found.message, field=("params",))
+
+    def _check_not_empty(self, row: Row) -> None:
+        used = row if self._whole else self._used
+        for column in used:
+            value = row.get(column)
+            if value.strip() if isinstance(value, str) else value not in (None, [], {}):
+                return
+        if used:
+            raise _empty(list(used))
+
+    def _field(self) -> Path:
+        return ("prompt",) if self._recipe.prompt is not None else ("messages",)
+
+    # ------------------------------------------------------------ the constant part
+
+    def _params(self, api_schema: bytes | None, extra: Mapping[str, object]) -> dict[str, object]:
+        recipe = self._recipe
+        params: dict[str, object] = {"model": recipe.model, "max_tokens": recipe.max_tokens}
+        if recipe.system is not None:
+            params["system"] = self._content(recipe.system, ("system",), may_be_blank=True)
+        params["messages"] = self._messages()
+        for name in ("stop_sequences", "metadata", "inference_geo", "tools", "tool_choice"):
+            value = getattr(recipe, name)
+            if value is not None:
+                if name == "metadata":
+                    _refuse_templates(value, (name,))
+                params[name] = value
+        for part in (recipe.params, extra):
+            params.update({name: _merged(params.get(name), value) for name, value in part.items()})
+        if api_schema is not None:
+            output_format = {"type": "json_schema", "schema": msgspec.Raw(api_schema)}
+            params["output_config"] = _merged(params.get("output_config"), {"format": output_format})
+        return params
+
+    def _messages(self) -> list[dict[str, object]]:
+        if self._recipe.prompt is not None:
+            return [{"role": "user", "content": self._slot(self._recipe.prompt, ("prompt",))}]
+        return [
+            {"role": message.role, "content": self._content(message.content, ("messages", index, "content"))}
+            for index, message in enumerate(self._recipe.messages or ())
+        ]
+
+    def _content(self, content: str | list[dict[str, Any]], field: Path, *, may_be_blank: bool = False) -> object:
+        if isinstance(content, str):
+            return self._slot(content, field, may_be_blank=may_be_blank)
+        return [self._block(block, (*field, index)) for index, block in enumerate(content)]
+
+    def _block(self, block: dict[str, Any], field: Path) -> dict[str, object]:
+        rest = {name: value for name, value in block.items() if name != "text"}
+        _refuse_templates(rest, field)
+        if not isinstance(block.get("text"), str):
+            return block
+        return {name: self._slot(value, (*field, name)) if name == "text" else value for name, value in block.items()}
+
+    def _slot(self, text: str, field: Path, *, may_be_blank: bool = False) -> object:
+        template = templates.parse(text, field)
+        if not template.tags and not template.comments:
+            return template.source
+        render = _quick(template, self._columns) or _Engine(template, self._columns).render
+        self._slots.append(_Slot(render, template, may_be_blank))
+        return _SLOT
+
+
+def columns_used(recipe: Recipe) -> tuple[str, ...]:
+    """The columns that the recipe's templates name, in the order in which they stand there. Raises RecipeFault."""
+    found = [use.column for template in _all_templates(recipe) for use in _free(template)]
+    return tuple(dict.fromkeys(found))
+
+
+def _all_templates(recipe: Recipe) -> Iterable[Template]:
+    for content, field in _contents(recipe):
+        if isinstance(content, str):
+            yield templates.parse(content, field)
+        else:
+            for index, block in enumerate(content):
+                if isinstance(block.get("text"), str):
+                    yield templates.parse(block["text"], (*field, index, "text"))
+
+
+def _contents(recipe: Recipe) -> Iterable[tuple[str | list[dict[str, Any]], Path]]:
+    if recipe.system is not None:
+        yield recipe.system, ("system",)
+    if recipe.prompt is not None:
+        yield recipe.prompt, ("prompt",)
+    for index, message in enumerate(recipe.messages or ()):
+        yield message.content, ("messages", index, "content")
+
+
+def _free(template: Template) -> tuple[Use, ...]:
+    """The columns that it names, without the variables of its loops."""
+    found = tuple(templates.uses(template))
+    if not any(tag.words[0].text == "for" for tag in template.tags if tag.opening == "{%"):
+        return tuple(use for use in found if use.column != "loop")
+    environment = _environment()
+    try:
+        free = environment.undeclared_variables_in_str(template.source)
+    except minijinja.TemplateError:  # `_Engine` finds the words for it
+        return ()
+    members = set(templates.members(template))
+    return tuple(use for use in found if use.column in free or use.column in members)
+
+
+# ---------------------------------------------------------------- one template
+
+
+def _quick(template: Template, columns: Sequence[str]) -> Callable[[Row], str] | None:
+    """The same as the engine's for rows whose fields are text, if the template is nothing but text and columns."""
+    pieces = templates.plain(template)
+    if pieces is None:
+        return None
+    *named, (tail, _) = pieces
+    engine = _Engine(template, columns)
+
+    def render(row: Row) -> str:
+        texts: list[str] = []
+        for before, column in named:
+            value = row.get(column)
+            if type(value) is not str:
+                return engine.render(row)
+            texts += (before, value)
+        texts.append(tail)
+        return "".join(texts)
+
+    return render
+
+
+class _Engine:
+    """Minijinja with nothing but one template in it."""
+
+    def __init__(self, template: Template, columns: Sequence[str]) -> None:
+        self._template = template
+        self._environment = _environment()
+        try:
+            self._environment.add_template(_NAME, template.source)
+        except minijinja.TemplateError as error:
+            raise _syntax(template, error, columns) from None
+        # What the template does not name it does not get.
+        self._needed = None if templates.uses_whole_row(template) else {use.column for use in templates.uses(template)}
+
+    def render(self, row: Row) -> str:
+        needed = row if self._needed is None else {name: row[name] for name in self._needed if name in row}
+        size = sum(_size(name) + _size(value) for name, value in needed.items())
+        if size > MAX_BYTES:
+            raise _too_long()
+        plain = {name: _plain(value) for name, value in needed.items()}
+        variables = {name: value for name, value in plain.items() if templates.is_variable(name)}
+        self._environment.fuel = _FUEL + size // _BYTES_PER_FUEL
+        try:
+            return self._environment.render_template(_NAME, **variables, row=plain)
+        except minijinja.TemplateError as error:
+            raise self._fault(error, row) from None
+        except _BadValue:
+            raise self._missing(row) from None
+        except BaseException as error:
+            # What Rust panics with; it has no name that could be imported.
+            if type(error).__name__ != "PanicException":
+                raise
+            raise self._cannot(1) from None
+
+    def _fault(self, error: minijinja.TemplateError, row: Row) -> RowFault:
+        if error.kind == "OutOfFuel":
+            return RowFault(
+                "template_too_long",
+                f"{_where(self._template)} takes too many steps for this row, or grows too much. Shorten its loops.",
+            )
+        if error.kind == "UndefinedError":
+            return self._missing(row)
+        return self._cannot(error.line or 1)
+
+    def _cannot(self, line: int) -> RowFault:
+        text = self._template.source.split("\n")[line - 1].strip()
+        return RowFault(
+            "template_error",
+            f"`{shown(text)}` in {_where(self._template, lower=True)} cannot be computed for this row. "
+            "Numbers of a table are text: write `{{ price|float }}` to compute with them.",
+        )
+
+    def _missing(self, row: Row) -> RowFault:
+        gone = [use.column for use in templates.uses(self._template) if not use.optional and use.column not in row]
+        what = f'the field "{shown(gone[0])}"' if gone else "a field that the template asks for"
+        return RowFault("missing_field", f"The row does not have {what}. Add it, or give it a default in the recipe.")
+
+
+def _environment() -> minijinja.Environment:
+    environment = minijinja.Environment(
+        undefined_behavior="strict", pycompat=False, keep_trailing_newline=True, finalizer=_printed, debug=False
+    )
+    for name in environment.globals:
+        environment.remove_global(name)
+    return environment
+
+
+def _printed(value: object) -> str:
+    """What a template prints: texts as they are, nothing for null, everything else as JSON."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    try:
+        return _encode(value).decode()
+    except TypeError:
+        raise _BadValue from None
+
+
+def _plain(value: object) -> object:
+    """A value as minijinja takes it without a loss."""
+    if isinstance(value, str):
+        if not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise _half_a_character() from None
+        return value
+    if isinstance(value, int) and abs(value) >= _MAX_INTEGER:
+        return str(value)
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    if isinstance(value, dict):
+        return {_plain(name): _plain(part) for name, part in value.items()}
+    return value
+
+
+def _size(value: object) -> int:
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, list):
+        return sum(map(_size, value)) + len(value)
+    if isinstance(value, dict):
+        return sum(len(name) + _size(part) for name, part in value.items())
+    return 8
+
+
+# ---------------------------------------------------------------- small things
+
+
+def _nearest(column: str, columns: Sequence[str], first_row: Row) -> str | None:
+    """The column that is probably meant: by its name, else the one with the longest text."""
+    folded = {name.strip().casefold()[:100]: name for name in reversed(columns)}
+    if near := get_close_matches(column.strip().casefold()[:100], folded, 1):
+        return folded[near[0]]
+    texts = {name: len(value) for name, value in first_row.items() if isinstance(value, str) and name in columns}
+    return max(texts, key=lambda name: texts[name]) if texts else None
+
+
+def _merged(first: object, second: object) -> object:
+    return {**first, **second} if isinstance(first, dict) and isinstance(second, Mapping) else second
+
+
+def _refuse_templates(value: object, field: Path) -> None:
+    if isinstance(value, dict):
+        for name, part in value.items():
+            _refuse_templates(part, (*field, name))
+    elif isinstance(value, list):
+        for index, part in enumerate(value):
+            _refuse_templates(part, (*field, index))
+    elif isinstance(value, str) and "{{" in value:
+        raise RecipeFault("Columns can be used in the texts of `prompt`, `system` and `messages` only, not here.", field=field)
+
+
+def _syntax(template: Template, error: minijinja.TemplateError, columns: Sequence[str]) -> RecipeFault:
+    line = error.line or 1
+    tag = next((tag for tag in template.tags if tag.line >= line), template.tags[-1] if template.tags else None)
+    if tag is None:
+        return RecipeFault("The template cannot be read.", field=template.field)
+    text = template.source[tag.start : tag.end]
+    column = text.strip("{}-+ \n")
+    if tag.opening == "{{" and (column in columns or all(word.kind == "name" for word in tag.words)):
+        return RecipeFault(
+            f"`{shown(text)}`: a column whose name is not one word is written {shown(templates.expression(column))}.",
+            field=template.place(tag.line),
+        )
+    reason = (error.detail or "").partition(" (")[0]
+    return RecipeFault(f"`{shown(text)}` cannot be read{f': {shown(reason)}' if reason else ''}.", field=template.place(tag.line))
+
+
+def _where(template: Template, *, lower: bool = False) -> str:
+    name = "system" if template.field[0] == "system" else "prompt" if template.field[0] == "prompt" else "messages"
+    return f"`{name}` of the recipe" if lower else f"`{name}`"
+
+
+def _empty(columns: Collection[str]) -> RowFault:
+    names = [shown(column) for column in columns]
+    if len(names) == 1:
+        return RowFault("empty_row", f"column {names[0]} is empty")
+    return RowFault("empty_row", f"columns {', '.join(names[:-1])} and {names[-1]} are empty")
+
+
+def _too_long() -> RowFault:
+    return RowFault("too_long", f"The row makes a request of more than {MAX_BYTES:,} bytes. Shorten it, or split it.")
+
+
+def _half_a_character() -> RowFault:
+    return RowFault(
+        "lone_surrogate", "A text of the row holds half of a character (a lone surrogate). Write the character itself."
+    )
