@@ -29,7 +29,7 @@ _SEP_LINE = re.compile(r"sep=(.)(?:\r\n|\r|\n|$)", re.IGNORECASE)
 _NONE, _STAND_IN = "", "\x1f"
 _NOT_TEXT = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"\x1f\x8b")
 
-# For the process, as csv has it. The size of a record is bounded below, by bytes.
+# For the process, as csv has it. It is never reached: the bytes of a record are counted first, and they are no fewer.
 csv.field_size_limit(MAX_RECORD_BYTES)
 
 
@@ -123,8 +123,8 @@ def records(stream: BinaryIO, dialect: Dialect, *, start: int, row: int) -> Iter
     """The records from one on. The stream begins with it; `start` and `row` say where that is in its file.
 
     They are `first_offset` and `next_row` of the dialect, or `end` and `row + 1` of the record before. Cells that a record lacks
-    at its end are empty, surplus empty ones are dropped; a record with more cells has a `fault`. Memory: some times the longest
-    record, which has at most 32 MB. Raises TableFault.
+    at its end are empty, surplus empty ones are dropped; a record with more cells has a `fault`. Memory: up to 15 times the
+    longest record, which has at most 32 MB (Python takes four bytes for each letter of a text with one emoji). Raises TableFault.
     """
     width = len(dialect.columns)
     make = tuple.__new__
@@ -171,11 +171,9 @@ class _OpenQuote(TableFault):
 
 
 def _quote_fault(error: csv.Error, row: int, offset: int) -> TableFault:
-    """csv complains of three things: the end of the data within quotes, text behind a closing quote, a field over the limit."""
+    """csv complains of two things: the end of the data within quotes, and text behind a closing quote."""
     if "unexpected end" in str(error):
         return _OpenQuote(f"A quote is opened in row {row} (which begins at byte {offset:,}) and never closed. {_QUOTE_REMEDY}")
-    if "field larger" in str(error):
-        return TableFault(_TooLong(_TOO_LONG).sentence(row, offset))
     return TableFault(
         f"In row {row} (which begins at byte {offset:,}) text follows a closing quote: an earlier one is not closed, "
         f"or a quote within a cell is not doubled. {_QUOTE_REMEDY}"
