@@ -104,6 +104,9 @@ def test_300_open_batches_take_one_list_call() -> None:
 def test_an_idle_tick_calls_nobody() -> None:
     stack = Stack()
     stack.tick()
+    assert [call for call in stack.hooks.calls if call.startswith("claude.")] == ["claude.models"], "once a day"
+    stack.hooks.clear()
+    stack.step()
     assert not any(call.startswith("claude.") for call in stack.hooks.calls)
 
 
