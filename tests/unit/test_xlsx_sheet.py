@@ -85,6 +85,11 @@ def test_an_error_whose_tag_is_in_two_chunks(path: Path, monkeypatch: pytest.Mon
         assert read(path, workbook(row(1, "a"), f"<row>{cell('A2', '#NULL!', 'e')}</row>"))[1] == [(2, ["#NULL!"])]
 
 
+def test_cells_that_name_no_text_are_empty(path: Path) -> None:
+    rows = [row(1, "a", "b"), '<row>\n <c r="A2" t="s"><v/></c>\n ', cell("B2", "1", "s"), "\n</row>"]
+    assert read(path, workbook(*rows, shared=texts("x", "y")))[1] == [(2, ["", "y"])]
+
+
 def test_dates_since_1904(path: Path) -> None:
     found = parts(
         {"S": sheet(row(1, "a"), f"<row>{cell('A2', '0', style=1)}{cell('B1', 'b', 'str')}{cell('B2', '1000', style=1)}</row>")}
@@ -153,6 +158,15 @@ def test_texts_that_multiply(path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "Cell A2 has a text that is not in the workbook" in fault(
         path, workbook(row(1, "a"), f"<row>{cell('A2', '1', 's')}</row>", shared=texts("x"))
     )
+
+
+@pytest.mark.parametrize("index", ["0&#49;", "0<!-- -->1", "0<?x y?>1", "0<![CDATA[1]]>"])
+def test_a_long_text_that_passes_for_a_short_one(path: Path, monkeypatch: pytest.MonkeyPatch, index: str) -> None:
+    """calamine takes the first piece of `01` for the number of the text."""
+    monkeypatch.setattr(xlsx_package, "MAX_TEXT_BYTES", 10_000)
+    cells = "".join(f'<c r="A{number}" t="s"><v>{index}</v></c>' for number in range(2, 13))
+    assert "bytes of text" in fault(path, workbook(row(1, "a"), f"<row>{cells}</row>", shared=texts("x" * 1_000, "y")))
+    assert "damaged" in fault(path, workbook(row(1, "a"), '<row><c t="s"><v>0<c/></v></c></row>', shared=texts("x")))
 
 
 def test_what_unpacks_to_too_much(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -377,7 +377,11 @@ class _Cells(_Xml):
         self._column = 0
         self._cell: dict[str, str] = {}
         self._columns: dict[str, int] = {}
+        # A reference or a comment divides a text. calamine takes the first piece, so it must be told from the others.
+        self._parser.buffer_text = False
         self._index: list[str] = []
+        self._in_index = False
+        self._longest = max(lengths, default=0)
         self._text_bytes = 0
 
     def watched(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -389,6 +393,8 @@ class _Cells(_Xml):
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1
         element = name if name in _USUAL else _local(name)
+        if self._in_index:
+            raise TableFault(DAMAGED)
         if element == "c":
             if "r" not in attributes:
                 self._column = self._place()[1] + 1
@@ -398,6 +404,7 @@ class _Cells(_Xml):
             self.rows = max(self.rows, row)
             self.columns = max(self.columns, column)
             if element == "v" and self._cell.get("t") == "s":
+                self._in_index = True
                 self._parser.CharacterDataHandler = self._index.append
         elif element == "row" and "r" in attributes:
             self._row = self._row_number(attributes["r"])
@@ -405,11 +412,12 @@ class _Cells(_Xml):
     def _end(self, name: str) -> None:
         self._depth -= 1
         element = name if name in _USUAL else _local(name)
-        if element == "v":
+        if self._in_index:
+            self._in_index = False
+            self._parser.CharacterDataHandler = None
             if self._index:
-                self._add("".join(self._index))
+                self._add("".join(self._index), whole=len(self._index) == 1)
                 self._index.clear()
-                self._parser.CharacterDataHandler = None
         elif element == "row":
             self._row += 1
             self._column = 0
@@ -443,13 +451,14 @@ class _Cells(_Xml):
             f'Sheet "{shown(self._sheet)}" has a cell or row at "{shown(reference)}", which no sheet has. {_SAVE_AGAIN}'
         )
 
-    def _add(self, index: str) -> None:
+    def _add(self, index: str, *, whole: bool) -> None:
         number = int(index) if _is_number(index) else len(self._lengths)
         if number >= len(self._lengths):
             row, column = self._place()
             cell = f"{column_letters(column)}{row}"
             raise TableFault(f"Cell {cell} has a text that is not in the workbook. {_SAVE_AGAIN}")
-        self._text_bytes += self._lengths[number]
+        # Most divided numbers stand where one chunk ends.
+        self._text_bytes += self._lengths[number] if whole else self._longest
 
     def _check(self) -> None:
         if self.rows * self.columns > MAX_GRID_CELLS:
