@@ -21,7 +21,6 @@ _LIST = re.compile(r"([\w-]+(?:, ?[\w-]+)*),? or ([\w-]+)")
 _TAGGED = re.compile(r"(?s)<(\w+)>(.*?)</\1>")
 _HEADED = re.compile(r"(?m)^[A-Z]\w{1,20}:[ \n]")
 _JSON = re.compile(r"\bJSON\b")
-_FIELD = re.compile(r"(?m)^\s*[-*]?\s*([A-Za-z][\w ]{0,30}): *(\S.{0,200})$")
 _THOUGHT = "The text is read, what is asked for is looked up in it, and the answer is the plainest one."
 _GARBLED = "I would rather say it in my own words."
 _FILLER = "This answer is filler, as long as it was ordered to be. " * 1024
@@ -136,11 +135,7 @@ def _written(asked: str, prompt: str, subject: str) -> str:
     language = phrases.target(asked) if "ranslat" in asked else None
     if language:
         return phrases.translated(subject, language)
-    if "escri" in asked and (fields := _FIELD.findall(prompt)):
-        (_, name), *others = fields
-        details = ", ".join(f"{what.strip().lower()} {value.strip()}" for what, value in others)
-        return f"Meet {name.strip()}" + (f": {details}." if details else ".")
-    return guesses.echo(subject)
+    return guesses.described(prompt) if "escri" in asked else guesses.echo(subject)
 
 
 def _fitted(schema: Json, prompt: str) -> Json:
@@ -154,7 +149,9 @@ def _split(prompt: str) -> tuple[str, str]:
         return prompt[: tagged.start()] + prompt[tagged.end() :], tagged[2]
     headed = _HEADED.search(prompt, 1)
     if headed:
-        return prompt[: headed.start()], prompt[headed.end() :]
+        # Several of them are the fields of one thing; one is the label of a text.
+        several = _HEADED.search(prompt, headed.end())
+        return prompt[: headed.start()], prompt[headed.start() if several else headed.end() :]
     for separator in ("\n", ": "):
         first, found, rest = prompt.partition(separator)
         if found and rest.strip() and (_CHOOSES.search(first) or _WRITES.search(first)):

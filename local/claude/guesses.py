@@ -10,6 +10,7 @@ from local.claude import phrases, sentiment
 from local.claude.jsontypes import Json
 
 _WORDS = re.compile(r"[a-z0-9]+")
+_FIELD = re.compile(r"(?m)^[ \t]*[-*]?[ \t]*([A-Za-z][\w ]{0,30}): *(\S.{0,200})$")
 _NUMBER = re.compile(r"(?<![\w.])-?\d[\d,]*(?:\.\d+)?")
 _SENTENCE = re.compile(r"(?s)\s*(.+?[.!?])(?:\s|$)")
 _READ = 4_000  # characters of a text that are looked at: enough for a guess, and a bound on what it costs
@@ -84,12 +85,26 @@ def text(name: str, subject: str) -> str:
         return phrases.translated(subject, name)
     if words & {"language", "lang"}:
         return phrases.language_of(subject)
+    if words & {"description", "copy"}:
+        return described(subject)
     if words & {"title", "headline", "subject", "name"}:
-        return " ".join(subject.split()[:_WORDS_OF_A_TITLE]).rstrip(".,;:!?")
+        first = _FIELD.search(subject[:_READ])
+        named = first[2] if first else subject
+        return " ".join(named.split()[:_WORDS_OF_A_TITLE]).rstrip(".,;:!?")
     if words & {"email", "mail"}:
         found = re.search(r"[\w.+-]{1,60}@[\w.-]{1,60}\w", subject[:_READ])
         return found[0] if found else "someone@example.com"
     return echo(subject)
+
+
+def described(subject: str) -> str:
+    """A description of the thing whose fields stand in the lines of a text, its name first."""
+    fields = _FIELD.findall(subject[:_READ])
+    if not fields:
+        return echo(subject)
+    (_, name), *others = fields
+    details = ", ".join(f"{what.strip().lower()} {value.strip()}" for what, value in others)
+    return f"Meet {name.strip()}: {details}." if details else f"Meet {name.strip()}."
 
 
 def number(name: str, subject: str) -> int | float:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import jsonschema
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -65,6 +67,16 @@ def test_the_instruction_may_be_in_the_system_prompt() -> None:
 )
 def test_texts_and_labels_are_plausible(prompt: str, expected: str) -> None:
     assert answer(prompt) == expected
+
+
+def test_a_thing_is_described_by_its_fields() -> None:
+    schema: Any = {"type": "object", "properties": {"title": {"type": "string"}, "description": {"type": "string"}}}
+    assert json.loads(
+        answer(
+            "Write a shop page.\nName: Alba lamp\nColor: brass\nHeight: 40 cm",
+            output_config=msgspec.Raw(json.dumps({"format": {"type": "json_schema", "schema": schema}}).encode()),
+        )
+    ) == {"title": "Alba lamp", "description": "Meet Alba lamp: color brass, height 40 cm."}
 
 
 def test_fields_are_guessed_from_their_names_and_the_text() -> None:

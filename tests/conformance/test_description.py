@@ -41,6 +41,10 @@ def params(**fields: Any) -> dict[str, Any]:
     return {"model": "claude-haiku-4-5", "max_tokens": 100, "messages": [message], **fields}
 
 
+def _said(text: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": text}]
+
+
 @pytest.fixture(scope="module")
 def description() -> Description:
     file = path()
@@ -140,8 +144,18 @@ def test_too_large(http: httpx2.Client, control: Control, description: Descripti
     assert not description.schema_errors("ErrorResponse", body)
 
 
-def test_a_message_in_real_time(http: httpx2.Client, description: Description) -> None:
-    message = http.post("/v1/messages", json=params()).json()
+@pytest.mark.parametrize(
+    "request_",
+    [
+        params(),
+        params(model="claude-haiku-5-5", max_tokens=2000),
+        params(messages=_said("[[refuse:cyber]]")),
+        params(messages=_said("[[pause]]")),
+    ],
+    ids=["usual", "thinking", "refused", "paused"],
+)
+def test_a_message_in_real_time(http: httpx2.Client, description: Description, request_: dict[str, Any]) -> None:
+    message = http.post("/v1/messages", json=request_).json()
     assert not description.schema_errors("Message", message)
 
 
