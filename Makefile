@@ -56,6 +56,10 @@ audit: setup ## was any part of a job paid for twice, lost or miscounted? make a
 docs: setup ## write the outputs that the documents show; a test compares them
 	@$(PYTHON) -m tests.docs.outputs >/dev/null # what the functions log
 
+.PHONY: recipe-schema
+recipe-schema: setup ## write docs/recipe.schema.json, by which editors know the fields of a recipe; a test compares it
+	@$(PYTHON) -m tests.docs.recipe_schema
+
 .PHONY: scale
 scale: setup ## the tests of hundreds of megabytes through the whole system
 	@$(PYTHON) -m pytest -m scale

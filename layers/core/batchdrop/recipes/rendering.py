@@ -230,7 +230,7 @@ def _free(template: Template) -> tuple[Use, ...]:
     """The columns that it names, without the variables of its loops."""
     found = tuple(templates.uses(template))
     if not any(tag.words[0].text == "for" for tag in template.tags if tag.opening == "{%"):
-        return tuple(use for use in found if use.column != "loop")
+        return found
     environment = _environment()
     try:
         free = environment.undeclared_variables_in_str(template.source)

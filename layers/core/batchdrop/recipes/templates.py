@@ -93,8 +93,13 @@ def expression(column: str) -> str:
     """How a template names the column."""
     if is_variable(column):
         return f"{{{{ {column} }}}}"
-    escaped = column.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
-    return f'{{{{ row["{escaped}"] }}}}'
+    return f'{{{{ row["{"".join(map(_escaped, column))}"] }}}}'
+
+
+def _escaped(char: str) -> str:
+    if char in '"\\':
+        return f"\\{char}"
+    return char if char.isprintable() or char > "\uffff" else f"\\u{ord(char):04x}"
 
 
 def parse(source: str, field: Path) -> Template:
@@ -153,7 +158,7 @@ def plain(template: Template) -> list[tuple[str, str]] | None:
 
 
 _ROW = Word("name", "row")
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -182,8 +187,10 @@ def _member(words: Sequence[Word], index: int) -> tuple[str, int] | None:
 def _unquoted(quoted: str) -> str | None:
     """The text of a string; None where it has an escape of a kind that only the engine knows."""
     inner = quoted[1:-1]
-    if all(found in "nrt\\\"'" for found in _ESCAPE.findall(inner)):
-        return _ESCAPE.sub(lambda found: _ESCAPES.get(found[1], found[1]), inner)
+    if all(len(found) > 1 or found in "nrt\\\"'" for found in _ESCAPE.findall(inner)):
+        return _ESCAPE.sub(
+            lambda found: chr(int(found[1][1:], 16)) if len(found[1]) > 1 else _ESCAPES.get(found[1], found[1]), inner
+        )
     return None
 
 
@@ -202,6 +209,8 @@ def _names(tag: Tag) -> Iterator[tuple[int, Word]]:
 
 def _uses(tag: Tag) -> Iterator[Use]:
     for index, word in _names(tag):
+        if word.text == "loop":
+            continue
         column, after = word.text, index + 1
         if word.text == "row":
             member = _member(tag.words, index)
