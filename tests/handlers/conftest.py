@@ -52,9 +52,9 @@ class Cloud:
     def event(self, name: str) -> dict[str, Any]:
         return dict(json.loads((ROOT / "events" / f"{name}.json").read_text()))
 
-    def upload(self, key: str, body: bytes) -> dict[str, Any]:
+    def upload(self, key: str, body: bytes, **metadata: str) -> dict[str, Any]:
         """Puts an object and returns the upload event of it, made of the verbatim one."""
-        version = self.s3.put_object(Bucket=BUCKET, Key=key, Body=body)["VersionId"]
+        version = self.s3.put_object(Bucket=BUCKET, Key=key, Body=body, Metadata=metadata)["VersionId"]
         event = self.event("plan-upload")
         message = json.loads(event["Records"][0]["body"])
         message["detail"]["object"].update({"key": key, "version-id": version, "size": len(body)})
@@ -110,6 +110,8 @@ def surroundings(claude: Control, **changes: str) -> Iterator[None]:
         "BATCHDROP_TABLE": "table",
         "BATCHDROP_API_KEY_SECRET": "key",
         "BATCHDROP_SWITCH": "/batchdrop/switch",
+        "BATCHDROP_ALLOWED_API_VERSIONS": "2026-10-21,2023-06-01",
+        "BATCHDROP_ALLOWED_BETAS": "output-300k-2026-03-24",
         "BATCHDROP_QUEUED_REQUESTS_LIMIT": "200000",
         "BATCHDROP_CREATES_PER_TICK": "300",
         "BATCHDROP_MAX_ATTEMPTS": "3",

@@ -30,6 +30,30 @@ def test_a_file_goes_through_all_handlers(cloud: Cloud) -> None:
     assert json.loads(outputs["status.json"])["state"] == "done"
 
 
+def test_old_requests_under_the_old_version(cloud: Cloud) -> None:
+    """The models of Anthropic's course, with a parameter that the newest API version refuses."""
+    cloud.invoke("poll", cloud.event("poll-tick"))  # fetches the list of models
+    models = ("claude-sonnet-4-20250514", "claude-haiku-3-5-20241022", "claude-sonnet-4-6")
+    lines = [json.loads(row(model)) for model in models]
+    for model, line in zip(models, lines, strict=True):
+        line["params"] |= {"model": model, "temperature": 0.5}
+    headers = {"anthropic-version": "2023-06-01", "anthropic-beta": "output-300k-2026-03-24"}
+    body = b"\n".join(json.dumps(line).encode() for line in lines)
+    assert cloud.invoke("plan", cloud.upload("inbox/old.jsonl", body, **headers)) == ALL_TAKEN
+    cloud.drain()
+    (created,) = cloud.claude.log("create")
+    assert (created["version"], created["betas"]) == ("2023-06-01", ["output-300k-2026-03-24"])
+    cloud.claude.advance(10)
+    cloud.invoke("poll", cloud.event("poll-tick"))
+    cloud.drain()
+    outputs = {key.rsplit("/", 1)[1]: text for key, text in cloud.outputs().items()}
+    failed = {(line := json.loads(one))["custom_id"]: line["_batchdrop"]["error"] for one in outputs["failed.jsonl"].splitlines()}
+    assert {name: error["type"] for name, error in failed.items()} == dict.fromkeys(models[:2], "retired_model")
+    assert "claude-sonnet-5-5" in failed[models[0]]["message"]
+    assert "claude-haiku-5-5" in failed[models[1]]["message"]
+    assert [json.loads(line)["custom_id"] for line in outputs["results.jsonl"].splitlines()] == [models[2]]
+
+
 def test_a_repeated_event_in_one_delivery_is_one_job(cloud: Cloud) -> None:
     event = cloud.upload("inbox/reviews.jsonl", rows(2))
     event["Records"].append(dict(event["Records"][0], messageId="another"))
