@@ -132,6 +132,12 @@ def test_values_are_those_of_yaml_1_2(text: str, value: object) -> None:
             "recipe.yaml, line 5: `thinking`: `yes` is no value of it. Write `on`, or an effort: `low`, `medium`, `high`, "
             "`xhigh` or `max`.",
         ),
+        (
+            GOOD + "encoding: windows-1225\n",
+            'recipe.yaml, line 5: "windows-1225" is not an encoding that a table can have. Did you mean',
+        ),
+        (GOOD + "separator: ab\n", 'recipe.yaml, line 5: "ab" cannot separate columns. Write one character such as ";", or tab.'),
+        (GOOD + "system: a\u2028b\n", "recipe.yaml, line 5: An invisible line separator (U+2028) stands here: put a new line"),
         (GOOD + "thinking: true\n", "recipe.yaml, line 5: `thinking`: `true` is no value of it. Write `on`"),
         (GOOD + "thinking: no\n", "recipe.yaml, line 5: `thinking`: `no` is no value of it. Write `off`."),
         (GOOD + "thinking: hihg\n", "recipe.yaml, line 5: `thinking`: `hihg` is no value of it. Did you mean `high`?"),

@@ -26,7 +26,10 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
+from batchdrop.formats.csv_table import separator_of
 from batchdrop.formats.invalid_line import shown
+from batchdrop.formats.table_fault import TableFault
+from batchdrop.formats.text_encoding import codec_of
 from batchdrop.recipes.faults import RecipeFault
 from batchdrop.recipes.recipe import FIELDS, HEADERS, SENT, Message, Priority, Recipe, Retryable, Thinking
 
@@ -67,6 +70,7 @@ _UNKNOWN = re.compile(r"Object contains unknown field `(.+?)`(?: - at |$)", re.D
 _AT = re.compile(r" - at `\$([^`]*)`$")
 _STEP = re.compile(r"\.([A-Za-z_]\w*)|\[(\d+)\]")
 _TEMPLATE = re.compile(r"(?:^|[:-]\s+)\{[{%]|\{\{")
+_SEPARATOR = re.compile("[\x85\u2028\u2029]")
 _COLON = re.compile(r":(?:\s|$)")
 _KEY = re.compile(r"^\s*([\w-]+)\s*:")
 
@@ -116,7 +120,13 @@ def _text(data: bytes) -> str:
         line = data.count(b"\n", 0, error.start) + 1
         raise RecipeFault("The recipe is not UTF-8. Save it as UTF-8 and put it in again.", line=line) from None
     if not text.strip():
-        raise RecipeFault("The recipe is empty: write at least `model:` and `prompt:`.")
+        raise _empty()
+    # In YAML 1.1, and so to this parser, they end a line; in 1.2 they do not.
+    if found := _SEPARATOR.search(text):
+        line = text.count("\n", 0, found.start()) + 1
+        raise RecipeFault(
+            f"An invisible line separator (U+{ord(found[0]):04X}) stands here: put a new line in its place.", line=line
+        )
     return text
 
 
@@ -323,9 +333,19 @@ def _typed(found: dict[str, Any]) -> Recipe:
         recipe = msgspec.convert(found, Recipe)
     except msgspec.ValidationError as error:
         raise _bad_value(str(error), found) from None
+    _check_table(recipe)
     _check_prompt(recipe)
     _check_params(recipe)
     return recipe
+
+
+def _check_table(recipe: Recipe) -> None:
+    for name, read in (("encoding", codec_of), ("separator", separator_of)):
+        try:
+            if (value := getattr(recipe, name)) is not None:
+                read(value)
+        except TableFault as fault:
+            raise RecipeFault(fault.message, field=(name,)) from None
 
 
 def _check_prompt(recipe: Recipe) -> None:

@@ -97,15 +97,14 @@ class Renderer:
     def check(self, first_row: Row | None) -> None:
         """Whether the recipe fits the file: its columns, and its first row rendered. Raises RecipeFault."""
         self._check_columns(first_row or {})
+        self._check_request(b'"x"'.join(self._constant))
         if first_row is None:
             return
         try:
-            params = self.render(first_row)
+            self.render(first_row)
         except RowFault as fault:
             if fault.type in ("template_error", "missing_field"):
                 raise RecipeFault(f"The first row cannot be rendered. {fault.message}", field=self._field()) from None
-            return
-        self._check_request(params)
 
     # ------------------------------------------------------------ what is checked
 
