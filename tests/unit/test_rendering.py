@@ -261,6 +261,8 @@ def test_rows_that_cannot_be_asked() -> None:
     renderer = Renderer(recipe("{{ a }} {{ b.c }}"), ["a", "b"])
     with pytest.raises(RowFault, match='The row does not have the field "a"'):
         renderer.render({"b": {"c": 1}})
+    with pytest.raises(RowFault, match="The row does not have a field that the template asks for"):
+        Renderer(recipe("{% for b in a %}{{ b.c }}{% endfor %}"), ["a"]).render({"a": [{"d": 1}]})
 
 
 @pytest.mark.parametrize(

@@ -315,7 +315,7 @@ class _Engine:
         )
 
     def _missing(self, row: Row) -> RowFault:
-        gone = [use.column for use in templates.uses(self._template) if not use.optional and use.column not in row]
+        gone = [use.column for use in _free(self._template) if not use.optional and use.column not in row]
         what = f'the field "{shown(gone[0])}"' if gone else "a field that the template asks for"
         return RowFault("missing_field", f"The row does not have {what}. Add it, or give it a default in the recipe.")
 
