@@ -61,7 +61,7 @@ MOMENTS = (
     Moment("collect", "half of the results have come", r"^GET /v1/messages/batches/\S+/results", "midway"),
     Moment("collect", "all results have come", r"^GET /v1/messages/batches/\S+/results", "after"),
     Moment("collect", "a part of an output is uploaded", r"^PUT /\S+/work/\S+partNumber", "after"),
-    Moment("collect", "an output is written", r"^PUT /\S+/work/\S+results\.jsonl", "after"),
+    Moment("collect", "an output is written", r"^PUT /\S+/work/\S+/results-\w+\.jsonl", "after"),
     Moment("collect", "all outputs are written", r"TransactWriteItems.*\"collected\"", "before"),
     Moment("collect", "recorded, with what follows", r"TransactWriteItems.*\"collected\"", "after"),
     Moment("collect", "the last one, finish not told", r"AmazonSQS\.SendMessage", "before"),

@@ -68,7 +68,6 @@ def used() -> frozenset[Use]:
         patch.setitem(S3Objects.__init__.__kwdefaults__ or {}, "part_bytes", MIN_PART_BYTES)
         patch.setattr("batchdrop.stages.poll.sweep._PAUSE", timedelta())
         patch.setattr("batchdrop.domain.reconcile.NOT_FOUND_FOR", timedelta())
-        patch.setattr("batchdrop.stages.plan.upload.needs_no_recipe", lambda job: job.input.key.endswith(".csv"))
         Tour(Watched(claude, recorder)).all()
     return frozenset(recorder.uses)
 

@@ -22,35 +22,26 @@ from tests.stages.harm import fail, minutes
 DAY = 86_400
 FILE = "inbox/team/a/reviews.csv"
 RECIPE = "inbox/team/recipe.yaml"
-GOOD = b"prompt: yes"
-FAULTY = b"promt: yes"
+GOOD = b"model: claude-haiku-4-5\nprompt: About {{ text }}\n"
+FAULTY = b"model: claude-haiku-4-5\npromt: About {{ text }}\n"
+
+
+def table(rows: int) -> bytes:
+    return b"text\n" + b"".join(b"row %d\n" % number for number in range(rows))
 
 
 def stack_of(*, late: float = 0.0) -> Stack:
-    """Every `.csv` needs a recipe that has a prompt. Its rows are requests all the same: nothing is rendered here."""
-    if late:
-        stack = Stack(parts=lambda clock, hooks: (FakeObjects(clock, hooks), LateLedger(clock, hooks)))
-        assert isinstance(stack.ledger, LateLedger)
-        stack.ledger.late = late
-    else:
-        stack = Stack()
-    cut = stack.plan.cut_file
-
-    def cut_file(job: Job, source: ObjectRef, go_on: Callable[[], bool]) -> Checkpoint:
-        if job.recipe is not None:
-            with stack.objects.read(job.recipe) as recipe:
-                if not recipe.read().startswith(b"prompt"):
-                    raise Waits(f"{job.recipe.key}, line 1: promt is not known. Did you mean prompt?")
-        return cut(job, source, go_on)
-
-    needs_recipe: Callable[[Job], bool] = lambda job: job.input.key.endswith(".csv")  # noqa: E731
-    stack.plan = msgspec.structs.replace(stack.plan, needs_recipe=needs_recipe, cut_file=cut_file)
+    if not late:
+        return Stack()
+    stack = Stack(parts=lambda clock, hooks: (FakeObjects(clock, hooks), LateLedger(clock, hooks)))
+    assert isinstance(stack.ledger, LateLedger)
+    stack.ledger.late = late
     return stack
 
 
 def waiting(*, late: float = 0.0) -> Stack:
     stack = stack_of(late=late)
-    stack.drop(FILE, rows(3))
+    stack.drop(FILE, table(3))
     held(stack)
     stack.hooks.calls.clear()
     return stack
@@ -90,8 +81,9 @@ def test_a_file_without_a_recipe_waits_and_says_so() -> None:
     stack = waiting()
     status = stack.document("status.json")
     assert status["message"] == (
-        "Waiting for a recipe: put a recipe.yaml into inbox/team/a/ or a folder above it, and the file runs. "
-        "It need not be uploaded again."
+        "Waiting for a recipe that says what to ask about each row. Columns of the file: text. A starter, recipe.yaml, is beside "
+        "this file: change its prompt and put it into inbox/team/a/ or a folder above it. The file then runs; it need not be "
+        "uploaded again."
     )
     assert (status["state"], status["needs"], status["expected_end"]) == ("held", "recipe", None)
     minutes(stack, 60)
@@ -112,7 +104,7 @@ def test_its_recipe_wakes_it(key: str) -> None:
 def test_a_recipe_that_is_there_already_is_found() -> None:
     stack = stack_of()
     stack.drop(RECIPE, GOOD)
-    stack.drop(FILE, rows(3))
+    stack.drop(FILE, table(3))
     done(stack)
     assert "ledger.commit.held" not in stack.hooks.calls
 
@@ -134,7 +126,7 @@ def test_a_recipe_of_another_team_wakes_nobody(key: str) -> None:
 
 def test_files_at_the_root_have_their_recipe_there() -> None:
     stack = stack_of()
-    stack.drop("inbox/reviews.csv", rows(3))
+    stack.drop("inbox/reviews.csv", table(3))
     stack.drop(RECIPE, GOOD)
     minutes(stack, 3)
     held(stack)
@@ -157,7 +149,7 @@ def test_a_faulty_recipe_is_corrected() -> None:
     stack.drop(RECIPE, FAULTY)
     stack.pump()
     assert held(stack).recipe is None
-    assert "Did you mean prompt?" in stack.document("status.json")["message"]
+    assert "did you mean `prompt`?" in stack.document("status.json")["message"]
     stack.drop(RECIPE, GOOD)
     done(stack)
 
@@ -184,7 +176,7 @@ def test_litter_is_no_job() -> None:
 def test_a_recipe_that_arrives_before_the_move_to_held_is_not_missed() -> None:
     stack = stack_of()
     once(stack, "ledger.commit.held", lambda: stack.drop(RECIPE, GOOD))
-    stack.drop(FILE, rows(3))
+    stack.drop(FILE, table(3))
     assert stack.job().state is JobState.planning
     assert "ledger.commit.woken" not in stack.hooks.calls
     done(stack)
@@ -194,7 +186,7 @@ def test_a_recipe_that_arrives_before_the_move_to_held_is_not_missed() -> None:
 def test_a_recipe_that_arrives_between_count_and_look_is_found() -> None:
     stack = stack_of()
     once(stack, "objects.head", lambda: stack.drop(RECIPE, GOOD), nth=2)
-    stack.drop(FILE, rows(3))
+    stack.drop(FILE, table(3))
     done(stack)
 
 
@@ -202,7 +194,7 @@ def test_a_recipe_that_arrives_after_the_look_is_not_missed() -> None:
     """The first HEAD is about the file, the fourth about this very recipe."""
     stack = stack_of()
     once(stack, "objects.head", lambda: stack.drop(RECIPE, GOOD), nth=5)
-    stack.drop(FILE, rows(3))
+    stack.drop(FILE, table(3))
     assert "ledger.commit.held" not in stack.hooks.calls
     done(stack)
 
@@ -210,8 +202,8 @@ def test_a_recipe_that_arrives_after_the_look_is_not_missed() -> None:
 def test_a_corrected_recipe_that_arrives_after_the_faulty_one_was_found_is_not_missed() -> None:
     stack = stack_of()
     stack.drop(RECIPE, FAULTY)
-    once(stack, "ledger.commit.sourced", lambda: stack.drop(RECIPE, GOOD))
-    stack.drop(FILE, rows(3))
+    once(stack, "ledger.commit.pinned", lambda: stack.drop(RECIPE, GOOD))
+    stack.drop(FILE, table(3))
     done(stack)
     assert "ledger.commit.held" not in stack.hooks.calls
 
@@ -221,7 +213,7 @@ def test_a_corrected_recipe_is_not_missed_by_the_planner_that_takes_over() -> No
     stack = stack_of()
     stack.drop(RECIPE, FAULTY)
     fail(stack, "ledger.commit.sourced", Killed())  # type: ignore[arg-type]
-    stack.drop(FILE, rows(3))
+    stack.drop(FILE, table(3))
     stack.hooks.clear()
     stack.drop(RECIPE, GOOD)
     done(stack)
@@ -231,7 +223,7 @@ def test_a_job_is_planned_with_the_version_that_it_found() -> None:
     stack = stack_of()
     first = stack.drop(RECIPE, GOOD)
     once(stack, "ledger.commit.sourced", lambda: stack.drop(RECIPE, FAULTY))
-    stack.drop(FILE, rows(3))
+    stack.drop(FILE, table(3))
     done(stack)
     recipe = stack.job().recipe
     assert recipe is not None
@@ -295,7 +287,7 @@ def test_whoever_dies_between_the_count_and_the_wake_leaves_it_to_the_tick() -> 
 def test_whoever_dies_before_the_status_says_so_leaves_it_to_the_next_delivery() -> None:
     stack = stack_of()
     fail(stack, "ledger.commit.held", Killed(), after=True)  # type: ignore[arg-type]
-    stack.drop(FILE, rows(3))
+    stack.drop(FILE, table(3))
     assert stack.document("status.json")["state"] == "planning"
     minutes(stack, 7)
     held(stack)
@@ -311,7 +303,7 @@ def test_a_planner_without_the_lease_holds_nothing() -> None:
         stack.ledger.commit(transitions.leased(job, until=until))
 
     once(stack, "objects.head", take_the_lease, nth=2)
-    stack.drop(FILE, rows(3))
+    stack.drop(FILE, table(3))
     assert stack.job().state is JobState.planning
     assert "ledger.commit.held" not in stack.hooks.calls
 
@@ -327,7 +319,7 @@ def test_rows_that_are_stored_already_end_as_canceled() -> None:
         raise Waits("The recipe has no column for row 4.")
 
     stack.plan = msgspec.structs.replace(stack.plan, cut_file=cut_then_wait)
-    stack.drop(FILE, rows(3))
+    stack.drop(FILE, table(3))
     stack.run()
     assert stack.job().state is JobState.rejected
     assert stack.claude.bodies == []
@@ -368,7 +360,7 @@ def test_the_days_count_from_the_last_recipe_that_did_not_fit() -> None:
     stack.clock.advance(2 * DAY)
     minutes(stack, 2)
     assert stack.job().state is JobState.rejected
-    assert "Did you mean prompt?" in stack.document("status.json")["message"]
+    assert "did you mean `prompt`?" in stack.document("status.json")["message"]
 
 
 def test_a_faulty_recipe_on_the_last_day_begins_the_days_anew() -> None:
@@ -377,7 +369,7 @@ def test_a_faulty_recipe_on_the_last_day_begins_the_days_anew() -> None:
     stack.clock.advance(7 * DAY)
     once(stack, "ledger.commit.leased", lambda: stack.drop(RECIPE, FAULTY))
     minutes(stack, 2)
-    assert "Did you mean prompt?" in held(stack).reason
+    assert "did you mean `prompt`?" in held(stack).reason
 
 
 def test_a_recipe_whose_event_was_lost_counts_at_the_last_look() -> None:
@@ -423,7 +415,7 @@ def test_a_cancel_that_dies_in_between_ends_it_with_the_tick() -> None:
 def test_a_cancel_before_the_move_to_held_ends_it() -> None:
     stack = stack_of()
     once(stack, "ledger.commit.held", lambda: stack.command("cancel", stack.job().id))
-    stack.drop(FILE, rows(3))
+    stack.drop(FILE, table(3))
     minutes(stack, 1)
     canceled(stack)
 
@@ -461,7 +453,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 def crowd(*names: str) -> Stack:
     stack = stack_of()
     for name in names:
-        stack.drop(f"inbox/{name}.csv", rows(1))
+        stack.drop(f"inbox/{name}.csv", table(1))
     stack.hooks.calls.clear()
     return stack
 
@@ -566,7 +558,7 @@ def killed(_: Stack) -> None:
 @pytest.mark.parametrize("after", [False, True])
 def test_whoever_is_killed_at_any_moment_loses_nothing(late: float, *, after: bool) -> None:
     def begin(stack: Stack) -> None:
-        stack.drop(FILE, rows(3))
+        stack.drop(FILE, table(3))
         stack.drop(RECIPE, GOOD)
 
     assert at_each_call(late, begin, killed, after=after) > 50
@@ -580,7 +572,7 @@ def test_a_recipe_that_arrives_at_any_moment_is_not_missed(late: float, first: b
     def begin(stack: Stack) -> None:
         if first:
             stack.drop(RECIPE, first)
-        stack.drop(FILE, rows(3))
+        stack.drop(FILE, table(3))
         if stack.objects.keys(RECIPE) and stack.objects.body(RECIPE) == GOOD:
             return
         stack.hooks.clear()

@@ -24,7 +24,7 @@ def sent(section: object) -> Any:
 def checked(section: object) -> Any:
     schema = compile_output(section).answer.schema
     assert schema is not None
-    return json.loads(bytes(schema))
+    return json.loads(schema)
 
 
 def fault(section: object) -> RecipeFault:

@@ -74,8 +74,9 @@ def test_a_file_without_rows(lines: int, sentence: str) -> None:
 
 
 def test_one_row_is_not_spoken_of_as_many() -> None:
-    assert sentences.no_valid_rows(1) == "The only row cannot be sent; failed.jsonl gives the reason."
-    assert sentences.no_valid_rows(2_000) == "None of the 2,000 rows can be sent; failed.jsonl gives the reason for each."
+    one, many = job(counts=Counts(total=1)), job(counts=Counts(total=2_000), kind="csv")
+    assert sentences.no_valid_rows(one) == "The only row cannot be sent; failed.jsonl gives the reason."
+    assert sentences.no_valid_rows(many) == "None of the 2,000 rows can be sent; failed.csv gives the reason for each."
     assert sentences.retried(1, "inbox/a").startswith("1 failed row is being retried as inbox/a;")
     assert sentences.retried(2_000, "inbox/a").startswith("2,000 failed rows are being retried as inbox/a;")
 
@@ -97,14 +98,14 @@ def test_every_cause_has_its_advice(cause: Cause) -> None:
 @pytest.mark.parametrize(
     ("key", "where"),
     [
-        ("inbox/a.csv", "inbox/, and the file runs"),
-        ("inbox/team/a.csv", "inbox/team/, and the file runs"),
-        ("inbox/team/b/a.csv", "inbox/team/b/ or a folder above it, and the file runs"),
+        ("inbox/a.csv", "inbox/. The file then runs"),
+        ("inbox/team/a.csv", "inbox/team/. The file then runs"),
+        ("inbox/team/b/a.csv", "inbox/team/b/ or a folder above it. The file then runs"),
     ],
 )
 def test_where_a_recipe_is_waited_for(key: str, where: str) -> None:
     """At the root and in a team's own folder there is no folder above that counts."""
-    assert f"put a recipe.yaml into {where}" in sentences.waits_for_recipe(key)
+    assert f"put it into {where}" in sentences.waits_for_recipe(key)
 
 
 def test_what_is_said_about_recipes_is_short_however_long_the_key() -> None:

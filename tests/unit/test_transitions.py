@@ -61,9 +61,10 @@ JOBS: dict[str, Callable[[Job], Move[Job]]] = {
     "retried_in_part": lambda one: transitions.retried_in_part(one, "So far."),
     "joined_in_part": lambda one: transitions.joined_in_part(one, now=LATER, done=5, total=9),
     "planned": lambda one: transitions.planned(one, now=LATER, lines=20),
+    "unpacked": lambda one: transitions.unpacked(one, one.input, now=LATER),
     "rejected": lambda one: transitions.rejected(one, "why", now=LATER),
     "canceled_unread": lambda one: transitions.canceled_unread(one, now=LATER),
-    "pinned": lambda one: transitions.pinned(one, one.input, arrivals=2),
+    "pinned": lambda one: transitions.pinned(one, one.input, kind="csv", arrivals=2),
     "held": lambda one: transitions.held(one, "why", needs="recipe", arrivals=2, now=LATER),
     "looked_again": lambda one: transitions.looked_again(one, now=LATER),
     "woken": lambda one: transitions.woken(one, now=LATER),
@@ -292,7 +293,7 @@ def test_a_job_that_was_asked_to_cancel_is_not_woken() -> None:
 
 @pytest.mark.parametrize(("arrivals", "since"), [(2, START), (3, None)])
 def test_only_another_recipe_ends_the_wait(arrivals: int, since: datetime | None) -> None:
-    move = transitions.pinned(job(held_at=START, arrivals=2), job().input, arrivals=arrivals)
+    move = transitions.pinned(job(held_at=START, arrivals=2), job().input, kind="csv", arrivals=arrivals)
     assert (move.after.recipe, move.after.arrivals, move.after.held_at) == (job().input, arrivals, since)
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
-from batchdrop.domain.records import Record
+from batchdrop.domain.record import Record
 from batchdrop.formats.api_result import parse_result, result_lines
 from batchdrop.ports import Claude
 

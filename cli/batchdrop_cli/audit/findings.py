@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from batchdrop.domain.records import Record
+from batchdrop.domain.record import Record
 
 
 class Severity(StrEnum):

@@ -48,7 +48,7 @@ class AuditJob:
         sent = SentRows(job, max((batch.last_line for batch in batches), default=0), complete=self.evidence.complete)
         found = chain(check_records(job, batches), self._claims(job, batches), self._at_api(job, batches, sent))
         if job.state in TERMINAL_JOB_STATES:
-            outputs = OutputFiles(self.objects, job, sent, self.count_versions)
+            outputs = OutputFiles(self.objects, self.ledger, job, sent, self.count_versions)
             found = chain(found, outputs.check(has_batches=bool(batches)))
         return _shortened(found)
 

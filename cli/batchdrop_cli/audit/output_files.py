@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import sys
 from collections import Counter
-from collections.abc import Buffer, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import islice
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from msgspec.structs import asdict
 
 from batchdrop.domain import keys
 from batchdrop.domain.errors import Forbidden, ObjectGone
 from batchdrop.domain.records import Job, JobState, RowStatus
-from batchdrop.formats import gzip_stream
 from batchdrop.formats.checksums import Crc64
 from batchdrop.formats.failed_line import read_failure
 from batchdrop.formats.input_line import REQUESTS, own_custom_id
 from batchdrop.formats.lines import MAX_OUTPUT_LINE_BYTES, Line, read_lines
 from batchdrop.formats.result_line import read_result_line
-from batchdrop.ports import Objects
+from batchdrop.ports import Ledger, Objects
 from batchdrop.reports.manifest import Manifest, OutputFile, read_manifest
 from batchdrop_cli.audit.findings import Finding, Severity
+from batchdrop_cli.audit.input_lines import input_lines
 from batchdrop_cli.audit.sent_rows import SentRows
 
 _CHUNK = 1 << 20
@@ -42,8 +40,11 @@ class _End(NamedTuple):
 class OutputFiles:
     """The files in the outbox of a job that has ended."""
 
-    def __init__(self, objects: Objects, job: Job, sent: SentRows, count_versions: Callable[[str], int] | None) -> None:
+    def __init__(
+        self, objects: Objects, ledger: Ledger, job: Job, sent: SentRows, count_versions: Callable[[str], int] | None
+    ) -> None:
         self._objects = objects
+        self._ledger = ledger
         self._job = job
         self._sent = sent
         self._count_versions = count_versions
@@ -104,6 +105,9 @@ class OutputFiles:
                     lines += chunk.count(b"\n")
         except ObjectGone:
             return
+        if name.endswith(".csv"):
+            # Its rows may have newlines of their own.
+            lines = file.lines
         if (size, lines) != (file.size, file.lines):
             sentence = f"{name} has {lines} lines and {size} bytes; the manifest says {file.lines} and {file.size}"
             yield self._finding("file", sentence)
@@ -118,7 +122,7 @@ class OutputFiles:
             results = _Ends("results.jsonl", stack.enter_context(self._ends("results.jsonl", manifest, _result_end)))
             failed = _Ends("failed.jsonl", stack.enter_context(self._ends("failed.jsonl", manifest, _failed_end)))
             try:
-                lines = stack.enter_context(self._input())
+                lines = stack.enter_context(input_lines(self._objects, self._ledger, self._job))
                 # A job may end before its file was read whole. What was not read belongs to no output.
                 read = lines if self._job.state is JobState.done else islice(lines, self._job.lines)
                 for line in read:
@@ -170,13 +174,6 @@ class OutputFiles:
                 yield source, end
 
     @contextmanager
-    def _input(self) -> Iterator[Iterator[Line]]:
-        """Of the file itself: the copy that its rows were read from, if there was one, is removed at the job's end."""
-        copied = self._job.source is not None and self._job.source.key != self._job.input.key
-        with self._objects.read(self._job.input) as stream:
-            yield read_lines(io.BufferedReader(_Inflated(stream)) if copied else stream)
-
-    @contextmanager
     def _ends(self, name: str, manifest: Manifest, read: Callable[[bytes], _End]) -> Iterator[Iterator[_End]]:
         if name not in manifest.files:
             yield iter(())
@@ -186,37 +183,6 @@ class OutputFiles:
 
     def _finding(self, kind: str, sentence: str, severity: Severity = Severity.error, line: int | None = None) -> Finding:
         return Finding(severity=severity, kind=kind, sentence=sentence, job_id=self._job.id, line=line)
-
-
-class _Inflated(io.RawIOBase):
-    """A gzip file as the lines that were made of it. Where it is damaged, it ends with a line that is no row."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        super().__init__()
-        self._pieces = self._inflated(stream)
-        self._held = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Buffer) -> int:
-        view = memoryview(buffer).cast("B")
-        while not self._held:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return 0
-            self._held = memoryview(piece)
-        taken = self._held[: len(view)]
-        view[: len(taken)] = taken
-        self._held = self._held[len(taken) :]
-        return len(taken)
-
-    @staticmethod
-    def _inflated(stream: BinaryIO) -> Iterator[bytes]:
-        try:
-            yield from gzip_stream.inflate(iter(lambda: stream.read(_CHUNK), b""), sys.maxsize)
-        except gzip_stream.InflateError as damage:
-            yield f"[{damage.type}]".encode()
 
 
 class _Ends:

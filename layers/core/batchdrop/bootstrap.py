@@ -6,7 +6,7 @@ function that never calls Claude never loads its SDK.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict
@@ -28,6 +28,7 @@ from batchdrop.jobs.publish import Publish
 from batchdrop.ports import Claude, Clock, Ledger, Metrics, Notices, Objects, Queues, Switch
 
 if TYPE_CHECKING:
+    from batchdrop.domain.records import Job, ObjectRef
     from batchdrop.jobs.admit import Admit
     from batchdrop.settings import (
         CollectSettings,
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from batchdrop.stages.collect.ended_batch import Collect
     from batchdrop.stages.control.commands import Control
     from batchdrop.stages.finish.outputs import Finish
+    from batchdrop.stages.plan.open_rows import OpenRows
+    from batchdrop.stages.plan.prepare import Made
     from batchdrop.stages.plan.upload import Plan
     from batchdrop.stages.poll.tick import Poll
     from batchdrop.stages.submit.post import Submit
@@ -125,7 +128,8 @@ def plan(settings: PlanSettings, ports: Ports | None = None) -> Plan:
     from batchdrop.stages.plan.batches import CutFile
     from batchdrop.stages.plan.cutter import Limits
     from batchdrop.stages.plan.find_recipe import FindRecipe
-    from batchdrop.stages.plan.upload import Plan, needs_no_recipe
+    from batchdrop.stages.plan.kinds import LookAt
+    from batchdrop.stages.plan.upload import Plan
     from batchdrop.stages.plan.wake import Wake
 
     ports = ports or RealPorts(settings)
@@ -135,19 +139,50 @@ def plan(settings: PlanSettings, ports: Ports | None = None) -> Plan:
         max_body_bytes=settings.max_batch_bytes,
         spool_bytes=settings.spool_bytes,
     )
+    look_at = LookAt(objects=ports.objects)
     return Plan(
         **_core(ports),
         admit=_admit(ports, settings),
         # It has no key: what is at the API is left for `poll`.
         cancel_job=_cancel_job(ports, CancelBatch(clock=ports.clock, commit=commit)),
         wake=Wake(ledger=ports.ledger, clock=ports.clock, commit=commit),
-        needs_recipe=needs_no_recipe,
-        find_recipe=FindRecipe(objects=ports.objects),
+        look_at=look_at,
+        find_recipe=FindRecipe(objects=ports.objects, ledger=ports.ledger, look_at=look_at),
+        render=_render(settings, ports),
         cut_file=CutFile(objects=ports.objects, ledger=ports.ledger, clock=ports.clock, commit=commit, limits=limits),
-        headers=AllowedHeaders.of(settings.allowed_api_versions, settings.allowed_betas),
+        headers=_headers(settings),
         bucket=settings.bucket,
         max_input_bytes=settings.max_input_bytes,
     )
+
+
+def _headers(settings: PlanSettings) -> AllowedHeaders:
+    return AllowedHeaders.of(settings.allowed_api_versions, settings.allowed_betas)
+
+
+def open_rows(
+    objects: Objects,
+    ledger: Ledger,
+    clock: Clock | None = None,
+    headers: AllowedHeaders | None = None,
+    tools: str = "",
+) -> OpenRows:
+    """`headers` and `tools`: what the operator allows; left out, the recipe was let through before."""
+    from batchdrop.stages.plan.open_rows import OpenRows
+
+    allowed = frozenset(filter(None, map(str.strip, tools.split(","))))
+    return OpenRows(objects=objects, ledger=ledger, clock=clock or SystemClock(), headers=headers, tools=allowed)
+
+
+def _render(settings: PlanSettings, ports: Ports) -> Callable[[Job, ObjectRef, bool, Callable[[], bool]], Made]:
+    def render(job: Job, recipe: ObjectRef, packed: bool, go_on: Callable[[], bool]) -> Made:
+        # Only a job with a recipe loads what reads recipes and tables.
+        from batchdrop.stages.plan.render_file import RenderFile
+
+        rows = open_rows(ports.objects, ports.ledger, ports.clock, _headers(settings), settings.allowed_tools)
+        return RenderFile(objects=ports.objects, open_rows=rows, max_bytes=settings.max_input_bytes)(job, recipe, packed, go_on)
+
+    return render
 
 
 def submit(settings: SubmitSettings, ports: Ports | None = None) -> Submit:
@@ -210,9 +245,10 @@ def collect(settings: CollectSettings, ports: Ports | None = None) -> Collect:
 
 def finish(settings: FinishSettings, ports: Ports | None = None) -> Finish:
     from batchdrop.stages.finish.outputs import Finish
+    from batchdrop.stages.finish.table_pieces import TablePieces
 
     ports = ports or RealPorts(settings)
-    return Finish(**_core(ports), notices=ports.notices, metrics=ports.metrics)
+    return Finish(**_core(ports), notices=ports.notices, metrics=ports.metrics, table_pieces=TablePieces(objects=ports.objects))
 
 
 def control(settings: ControlSettings, ports: Ports | None = None) -> Control:

@@ -19,7 +19,8 @@ from batchdrop.domain.call_headers import CallHeaders
 from batchdrop.domain.messages import Message
 from batchdrop.domain.model_list import ListedModel, ModelList
 from batchdrop.domain.open_work import OpenWork
-from batchdrop.domain.records import Admission, ApiCounts, Arrivals, Batch, Job, ObjectRef, Record
+from batchdrop.domain.record import Record
+from batchdrop.domain.records import Admission, ApiCounts, Arrivals, Batch, Job, ObjectRef
 from batchdrop.domain.transitions import Move
 
 # ---------------------------------------------------------------- time

@@ -69,6 +69,8 @@ class PlanSettings(_Admitting, frozen=True, kw_only=True):
     allowed_api_versions: str = ""
     """Separated by commas, as `allowed_betas`: see `domain.call_headers`."""
     allowed_betas: str = ""
+    allowed_tools: str = ""
+    """Separated by commas: what reaches beyond the model and a recipe may use all the same."""
 
 
 class SubmitSettings(_Calling, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from batchdrop.adapters.items import Item, Value, fields_in_item, to_value
-from batchdrop.domain.records import Record
+from batchdrop.domain.record import Record
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef

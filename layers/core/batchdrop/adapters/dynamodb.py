@@ -34,7 +34,8 @@ from batchdrop.adapters.transaction import Transaction
 from batchdrop.domain.errors import AlreadyExists, LostRace, Throttled
 from batchdrop.domain.model_list import ModelList
 from batchdrop.domain.open_work import OpenWork, waiting_in
-from batchdrop.domain.records import Admission, Arrivals, Batch, Job, Record
+from batchdrop.domain.record import Record
+from batchdrop.domain.records import Admission, Arrivals, Batch, Job
 from batchdrop.domain.transitions import Move
 from batchdrop.ports import Clock
 

@@ -21,7 +21,8 @@ import msgspec
 
 from batchdrop.domain.model_list import ModelList
 from batchdrop.domain.open_work import Place, instant, place_of_batch, place_of_job
-from batchdrop.domain.records import Admission, Arrivals, Batch, Counters, Counts, Job, Record
+from batchdrop.domain.record import Record
+from batchdrop.domain.records import Admission, Arrivals, Batch, Counters, Counts, Job
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from batchdrop.domain.records import Record
+from batchdrop.domain.record import Record
 
 MAX_LABELS = 50
 """Counted one by one; what comes after them is counted as OTHER."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from batchdrop.domain.records import DEFAULT_API_VERSION, Job, Record
+from batchdrop.domain.record import Record
+from batchdrop.domain.records import DEFAULT_API_VERSION, Job
 
 VERSION = "anthropic-version"
 """The header, and the user metadata of an object that asks for it."""

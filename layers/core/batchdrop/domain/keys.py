@@ -80,6 +80,11 @@ def _without(name: str, endings: tuple[str, ...]) -> str:
     return name
 
 
+def name_of(key: str) -> str:
+    """The last part: what people call the file."""
+    return key.rsplit("/", 1)[-1]
+
+
 def work_folder(job_id: str) -> str:
     return f"{WORK}{job_id}/"
 
@@ -99,9 +104,33 @@ def ids_of_plan(job_id: str, offset: int) -> str:
     return f"{WORK}{job_id}/ids-{offset:012d}"
 
 
-def part(job_id: str, batch_name: str, run: str, name: str) -> str:
+def part(job_id: str, batch_name: str, run: str, name: str, suffix: str = "jsonl") -> str:
     """`run` is different each time a batch is collected: two runs at once may have seen different results."""
-    return f"{WORK}{job_id}/{batch_name}/{name}-{run}.jsonl"
+    return f"{WORK}{job_id}/{batch_name}/{name}-{run}.{suffix}"
+
+
+def unpacked(job_id: str) -> str:
+    """The copy of a packed file."""
+    return f"{WORK}{job_id}/input.jsonl"
+
+
+def rendered(job_id: str, recipe: str) -> str:
+    """The lines made of a file's rows. What was made with one version of a recipe is not taken for that of another."""
+    return f"{WORK}{job_id}/rows-{recipe}.jsonl"
+
+
+def render_checkpoint(job_id: str, recipe: str) -> str:
+    return f"{WORK}{job_id}/rendered-{recipe}"
+
+
+def table_header(job_id: str, name: str) -> str:
+    """The first line of `results.csv` or `failed.csv`."""
+    return f"{WORK}{job_id}/header-{name}"
+
+
+def form(job_id: str) -> str:
+    """What the stages behind `plan` need to know of a job with a recipe."""
+    return f"{WORK}{job_id}/form.json"
 
 
 class Command(NamedTuple):

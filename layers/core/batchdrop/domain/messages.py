@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
-from batchdrop.domain.records import Record
+from batchdrop.domain.record import Record
 
 
 class Queue(StrEnum):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from batchdrop.domain.records import Record
+from batchdrop.domain.record import Record
 
 # A model that came out since is not on the list. One day passes between two lists, and one may fail.
 _TRUSTED_FOR = timedelta(days=2)

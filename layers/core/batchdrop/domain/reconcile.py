@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 
 from batchdrop.domain import transitions
 from batchdrop.domain.ids import parse_custom_id, prefixes_of
-from batchdrop.domain.records import Batch, BatchState, Record
+from batchdrop.domain.record import Record
+from batchdrop.domain.records import Batch, BatchState
 from batchdrop.domain.retries import RESULTS_KEPT
 from batchdrop.domain.transitions import Move
 

@@ -11,6 +11,9 @@ from enum import StrEnum
 
 import msgspec
 
+from batchdrop.domain.answer_counts import AnswerCounts
+from batchdrop.domain.record import Record
+
 DEFAULT_API_VERSION = "2026-10-21"
 """What the SDK sends by itself (anthropic 2.12.0), and so what every job of an earlier version was sent with."""
 
@@ -43,10 +46,6 @@ class RowStatus(StrEnum):
     canceled = "canceled"
     invalid = "invalid"
     missing = "missing"
-
-
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of everything stored or sent: a frozen struct with named fields only."""
 
 
 class ObjectRef(Record, frozen=True, kw_only=True):
@@ -169,6 +168,8 @@ class Checkpoint(Record, frozen=True, kw_only=True):
     """Bytes before it."""
     line: int
     """Number of the line behind it."""
+    repeated: int = 0
+    """Rows before it with a custom id that an earlier one has."""
 
 
 class RefusedAs(Record, frozen=True, kw_only=True):
@@ -200,6 +201,20 @@ class Streak(Record, frozen=True, kw_only=True):
         return self.next_at is not None
 
 
+PRIORITIES = {"high": 1, "normal": 5, "low": 9}
+"""Of a job, by the words that people use."""
+
+
+class Wishes(Record, frozen=True, kw_only=True):
+    """What a recipe says of the job as a whole."""
+
+    priority: int | None = None
+    api_version: str | None = None
+    betas: tuple[str, ...] = ()
+    warnings: str = ""
+    """What its author should know, in whole sentences."""
+
+
 class Job(Record, frozen=True, kw_only=True):
     """One dropped object version.
 
@@ -214,6 +229,8 @@ class Job(Record, frozen=True, kw_only=True):
     """Where the rows are read from: the input itself, or its decompressed copy in `work/`. None until known."""
     recipe: ObjectRef | None = None
     """The version of the recipe that it is planned with. None until one is found, and in a job that needs none."""
+    kind: str = ""
+    """Of the rows of a job with a recipe: `jsonl`, `csv` or `xlsx`."""
     needs: str = ""
     """While held, what it waits for: `recipe`."""
     held_at: datetime | None = None
@@ -249,6 +266,10 @@ class Job(Record, frozen=True, kw_only=True):
     """How often `plan` has begun since it last came further: leases taken."""
     lines: int = 0
     """Lines of the input, blank ones included."""
+    repeated: int = 0
+    """Rows with an id that an earlier one has. A table may have them; in a file of requests they are invalid."""
+    text: ObjectRef | None = None
+    """The unpacked copy of a file of rows, in `work/`: `source` is made from it."""
     message_sent_at: datetime | None = msgspec.field(default=None, name="handed_at")
     """When the message of the next step (plan, finish) was last sent."""
     repairs: int = 0
@@ -357,11 +378,17 @@ class Batch(Record, frozen=True, kw_only=True):
     collect_at: datetime | None = None
     """While set: its results lacked answers, and are looked at again then."""
     counts: Counts | None = None
-    usage: dict[str, Usage] = {}
+    usage: dict[str, Usage] = msgspec.field(default_factory=dict)
     results: Part | None = None
     failed: Part | None = None
     retry: Part | None = None
     """Rows that a follow-up batch (attempt + 1) tries again; that batch's parts then hold this batch's rows too."""
+    table: Part | None = None
+    """Of a job with a recipe: the piece of `results.csv` with every row of the span, written by its last attempt."""
+    failed_table: Part | None = None
+    """The piece of `failed.csv`, where the rows came from a table."""
+    answer_counts: AnswerCounts | None = None
+    """Of a job with a recipe: what its answers were worth."""
     revision: int = 0
 
     @property

@@ -15,9 +15,11 @@ from typing import Any, Concatenate, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from batchdrop.domain.answer_counts import AnswerCounts
 from batchdrop.domain.ids import prefixes_of
 from batchdrop.domain.keys import team_of
 from batchdrop.domain.messages import CollectBatch, FinishJob, Message, ResumePlanning, RetryJob, SubmitBatch
+from batchdrop.domain.record import Record
 from batchdrop.domain.records import (
     UNCHANGED,
     Admission,
@@ -33,13 +35,13 @@ from batchdrop.domain.records import (
     ObjectRef,
     Part,
     Proof,
-    Record,
     RefusedAs,
     RowStatus,
     Span,
     Streak,
     Unsent,
     Usage,
+    Wishes,
 )
 
 # ---------------------------------------------------------------- what a move is
@@ -173,9 +175,25 @@ def leased(job: Job, *, until: datetime) -> Move[Job]:
 
 
 @_job_edge(JobState.planning)
-def sourced(job: Job, source: ObjectRef, broken: Unsent | None) -> Move[Job]:
-    """Where its rows are read from is known."""
-    return Move(job, replace(job, source=source, broken=broken, bytes_done=0, bytes_total=0, fruitless=0))
+def sourced(job: Job, source: ObjectRef, broken: Unsent | None, wishes: Wishes | None = None) -> Move[Job]:
+    """Where its lines are read from is known. `wishes`: what its recipe says of the job as a whole."""
+    after = replace(job, source=source, broken=broken, bytes_done=0, bytes_total=0, fruitless=0)
+    if wishes is not None:
+        after = replace(
+            after,
+            priority=wishes.priority or job.priority,
+            api_version=wishes.api_version or job.api_version,
+            betas=tuple(dict.fromkeys((*job.betas, *wishes.betas))),
+            note=wishes.warnings or job.note,
+        )
+    return Move(job, after)
+
+
+@_job_edge(JobState.planning)
+def unpacked(job: Job, text: ObjectRef, *, now: datetime) -> Move[Job]:
+    """A packed file of rows is unpacked: another invocation renders them."""
+    after = replace(job, text=text, lease_until=now, message_sent_at=now, tries=0, bytes_done=0, bytes_total=0, fruitless=0)
+    return Move(job, after, messages=(_next_step(job),))
 
 
 @_job_edge(JobState.planning)
@@ -198,17 +216,25 @@ def planned(
     *,
     now: datetime,
     lines: int,
+    repeated: int = 0,
     unsendable: tuple[Batch, ...] = (),
     rejection: str = "",
     cancel: bool = False,
     reason: str = "",
 ) -> Move[Job]:
-    """All its batches are stored. `unsendable`: those without a request, which can be collected at once.
+    """All its batches are stored. `unsendable`: those without a request, which can be collected at once. `repeated`: as in Job.
 
     `rejection`: why the job will end as rejected. `cancel`: its batches are not to be sent. `reason`: why, if that is new.
     """
     after = replace(
-        job, state=JobState.running, planned_at=now, updated_at=now, lease_until=None, lines=lines, reason=reason or job.reason
+        job,
+        state=JobState.running,
+        planned_at=now,
+        updated_at=now,
+        lease_until=None,
+        lines=lines,
+        repeated=repeated,
+        reason=reason or job.reason,
     )
     if rejection:
         after = replace(after, outcome=JobState.rejected, reason=rejection)
@@ -235,10 +261,10 @@ def rejected(job: Job, reason: str, *, now: datetime) -> Move[Job]:
 
 
 @_job_edge(JobState.planning)
-def pinned(job: Job, recipe: ObjectRef, *, arrivals: int) -> Move[Job]:
+def pinned(job: Job, recipe: ObjectRef, *, kind: str, arrivals: int) -> Move[Job]:
     """It is planned with this version of this recipe. `arrivals`: how many had arrived before it was found."""
     held_at = job.held_at if arrivals == job.arrivals else None
-    return Move(job, replace(job, recipe=recipe, arrivals=arrivals, held_at=held_at))
+    return Move(job, replace(job, recipe=recipe, kind=kind, arrivals=arrivals, held_at=held_at))
 
 
 @_job_edge(JobState.planning, to=(JobState.held,))
@@ -656,6 +682,9 @@ class Collected(Record, frozen=True, kw_only=True):
     """Rows that go again."""
     retry_body_bytes: int
     """Size of the request body that holds them."""
+    table: Part | None = None
+    failed_table: Part | None = None
+    answer_counts: AnswerCounts | None = None
 
 
 @_batch_edge(BatchState.ended, to=(BatchState.collected,))
@@ -676,6 +705,9 @@ def collected(batch: Batch, job: Job, rows: Collected, *, now: datetime) -> Move
             results=rows.results,
             failed=rows.failed,
             retry=rows.retry,
+            table=rows.table,
+            failed_table=rows.failed_table,
+            answer_counts=rows.answer_counts,
         ),
     )
     # A row that goes again has not ended; `total` has counted every row since the file was cut.
@@ -696,8 +728,11 @@ def collected(batch: Batch, job: Job, rows: Collected, *, now: datetime) -> Move
 
 
 @_batch_edge(BatchState.collected)
-def pieces_lost(batch: Batch, *, results: bool, failed: bool) -> Move[Batch]:
-    """Somebody has deleted the piece of `results.jsonl` or of `failed.jsonl` that holds its rows: now no file has them."""
+def pieces_lost(batch: Batch, *, results: bool, failed: bool, tables: bool = False) -> Move[Batch]:
+    """Somebody has deleted the piece of `results.jsonl` or of `failed.jsonl` that holds its rows: now no file has them.
+
+    `tables`: a piece of a table is gone, whose rows are in the other files too.
+    """
     before = batch.counts or Counts()
     lost = [status for status in RowStatus if (results if status is RowStatus.succeeded else failed)]
     rows = sum(getattr(before, status) for status in lost)
@@ -710,6 +745,8 @@ def pieces_lost(batch: Batch, *, results: bool, failed: bool) -> Move[Batch]:
             counts=after,
             results=None if results else batch.results,
             failed=None if failed else batch.failed,
+            table=None if tables else batch.table,
+            failed_table=None if tables else batch.failed_table,
         ),
         counters=Counters(rows=after - before, rows_lost=rows),
     )

@@ -9,13 +9,13 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple, Protocol
 
-from batchdrop.domain.records import Record
+from batchdrop.domain.record import Record
 from batchdrop.formats.invalid_line import shown
 from batchdrop.formats.table_fault import TableFault, check_header, own, too_many_cells
 from batchdrop.formats.text_encoding import byte_order_mark, codec_of, is_wide
 
-MAX_RECORD_BYTES = 32_000_000
-"""Of one record. A Messages request may have 32 MB (Anthropic, API overview, "Request size limits")."""
+MAX_RECORD_BYTES = 8_000_000
+"""Of one record: twice what a rendered row may have. In memory one takes up to fourteen times its size."""
 # A record of nothing but separators takes 60 times its size in memory. From this size on they are counted.
 _LARGE_RECORD = 1_000_000
 _MAX_SEPARATORS = 1_000_000
@@ -124,7 +124,7 @@ def records(stream: BinaryIO, dialect: Dialect, *, start: int, row: int) -> Iter
 
     They are `first_offset` and `next_row` of the dialect, or `end` and `row + 1` of the record before. Cells that a record lacks
     at its end are empty, surplus empty ones are dropped; a record with more cells has a `fault`. Memory: up to 15 times the
-    longest record, which has at most 32 MB (Python takes four bytes for each letter of a text with one emoji). Raises TableFault.
+    longest record, which has at most 8 MB (Python takes four bytes for each letter of a text with one emoji). Raises TableFault.
     """
     width = len(dialect.columns)
     make = tuple.__new__

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
-from batchdrop.domain.records import Record, RowStatus
+from batchdrop.domain.record import Record
+from batchdrop.domain.records import RowStatus
 from batchdrop.formats import rawjson
 from batchdrop.formats.input_line import NOTE, is_object, own_custom_id
 from batchdrop.formats.lines import Line
+from batchdrop.formats.rendered_line import own_fields
 
 # How much is kept of a line that is not JSON, and of an error message.
 MAX_RAW_CHARS = 1_000
@@ -27,6 +31,32 @@ class Failure(msgspec.Struct, frozen=True):
     attempts: int
 
 
+class FailedRow(NamedTuple):
+    """What a table shows of a row of a job with a recipe that has no answer."""
+
+    line: int
+    row: dict[str, object]
+    status: RowStatus
+    message: str
+    answer: str
+    """The text of an answer that was paid for and cannot be used."""
+
+
+class _RowError(msgspec.Struct, frozen=True):
+    message: str = ""
+
+
+class _RowNote(msgspec.Struct, frozen=True):
+    line: int
+    status: RowStatus
+    error: _RowError
+    answer: str = ""
+
+
+class _NotedRow(msgspec.Struct, frozen=True, rename={"note": NOTE}):
+    note: _RowNote
+
+
 class _Failed(msgspec.Struct, frozen=True, rename={"failure": NOTE}):
     failure: Failure
 
@@ -40,6 +70,8 @@ class _NumberedNote(msgspec.Struct, frozen=True, rename={"note": NOTE}):
 
 
 _failed = msgspec.json.Decoder(_Failed).decode
+_fields = msgspec.json.Decoder(dict[str, object]).decode
+_noted_row = msgspec.json.Decoder(_NotedRow).decode
 _numbered = msgspec.json.Decoder(_NumberedNote).decode
 
 
@@ -71,8 +103,48 @@ def failed_line(line: Line, *, custom_id: bytes | None, status: RowStatus, error
     return b"{%b}\n" % b",".join(kept)
 
 
+def failed_row_line(
+    line: Line,
+    *,
+    job_id: str,
+    status: RowStatus,
+    error_type: str,
+    message: str,
+    attempts: int,
+    result: bytes | None = None,
+    answer: str = "",
+) -> bytes:
+    """The same for a job with a recipe: the row's own fields instead of `custom_id` and `params`.
+
+    `result`: the API's, if the row was answered and paid for, but the answer cannot be used; `answer` is its text.
+    """
+    row, raw = own_fields(line.data)
+    note: dict[str, object] = {
+        "job": job_id,
+        "line": line.number,
+        "status": status.value,
+        "error": {"type": error_type, "message": _printable(message[:MAX_MESSAGE_CHARS])},
+        "attempts": attempts,
+    }
+    if raw is not None:
+        note["raw"] = raw
+    if answer:
+        note["answer"] = _printable(answer)
+    if result is not None:
+        note["result"] = msgspec.Raw(result)
+    comma = b"" if row.strip() == b"{}" else b","
+    return b'%b%b"_batchdrop":%b}\n' % (row.rstrip()[:-1], comma, msgspec.json.encode(note))
+
+
 def read_failure(data: bytes) -> Failure:
     return _failed(data).failure
+
+
+def read_failed_row(data: bytes) -> FailedRow:
+    note = _noted_row(data).note
+    row = _fields(data)
+    del row[NOTE]
+    return FailedRow(note.line, row, note.status, note.error.message, note.answer)
 
 
 def number_of_failed(data: bytes) -> int:

@@ -175,12 +175,17 @@ def custom_id_digest(custom_id: bytes) -> bytes:
 
 def is_object(line: Line) -> bool:
     """Whether the line is one JSON object that every parser reads, and reads alike."""
+    return unsound(line) is None
+
+
+def unsound(line: Line) -> InvalidLine | None:
+    """Why the line is not one JSON object that every parser reads, and reads alike; None if it is."""
     try:
         _check_length(line)
         _check_json(line.data)
-    except _Fault:
-        return False
-    return True
+    except _Fault as fault:
+        return InvalidLine(line=line.number, type=fault.type, message=fault.message)
+    return None
 
 
 # ---------------------------------------------------------------- the check
@@ -259,12 +264,19 @@ def _judge(line: Line, gone: frozenset[str] = frozenset()) -> Row | InvalidLine:
         return InvalidLine(line=line.number, type=fault.type, message=fault.message)
 
 
+def too_long(line: Line) -> InvalidLine:
+    """What is wrong with a line that is cut."""
+    return InvalidLine(
+        line=line.number,
+        type="line_too_long",
+        message=f"The line is {line.end - line.start:,} bytes long; the maximum is {MAX_LINE_BYTES:,}. Split the request.",
+    )
+
+
 def _check_length(line: Line) -> None:
     if line.cut:
-        raise _Fault(
-            "line_too_long",
-            f"The line is {line.end - line.start:,} bytes long; the maximum is {MAX_LINE_BYTES:,}. Split the request.",
-        )
+        found = too_long(line)
+        raise _Fault(found.type, found.message)
 
 
 def _check_json(data: bytes) -> None:

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from batchdrop.domain.records import Record
+from batchdrop.domain.record import Record
 from batchdrop.formats.lines import MAX_OUTPUT_LINE_BYTES, read_lines
 
 

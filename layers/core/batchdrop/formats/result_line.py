@@ -1,10 +1,13 @@
-"""A line of `results.jsonl`: `{"custom_id":...,"line":12,"attempts":1,"result":{...}}`."""
+"""A line of `results.jsonl`: `{"custom_id":...,"line":12,"attempts":1,"result":{...}}`.
+
+With a recipe the row's own fields (`row`) and its answer columns (`output`) stand before `result`.
+"""
 
 from __future__ import annotations
 
 import msgspec
 
-from batchdrop.domain.records import Record
+from batchdrop.domain.record import Record
 from batchdrop.formats.input_line import own_custom_id
 
 
@@ -21,11 +24,20 @@ class ResultLine(msgspec.Struct, frozen=True):
     result: _Result
 
 
+class AnsweredRow(msgspec.Struct, frozen=True):
+    """What a table shows of an answered row of a job with a recipe."""
+
+    line: int
+    row: dict[str, object]
+    output: msgspec.Raw
+
+
 class _Numbered(Record, frozen=True):
     line: int
 
 
 _decode = msgspec.json.Decoder(ResultLine).decode
+_answered_row = msgspec.json.Decoder(AnsweredRow).decode
 _numbered = msgspec.json.Decoder(_Numbered).decode
 
 
@@ -39,8 +51,24 @@ def result_line(custom_id: bytes | None, line: int, attempts: int, result: bytes
     )
 
 
+def answered_row_line(custom_id: bytes | None, line: int, attempts: int, row: bytes, output: bytes, result: bytes) -> bytes:
+    """The same for a job with a recipe: `row` holds the own fields, `output` the answer columns, both JSON objects."""
+    return b'{"custom_id":%b,"line":%d,"attempts":%d,"row":%b,"output":%b,"result":%b}\n' % (
+        own_custom_id(line) if custom_id is None else custom_id,
+        line,
+        attempts,
+        row,
+        output,
+        result,
+    )
+
+
 def read_result_line(data: bytes) -> ResultLine:
     return _decode(data)
+
+
+def read_answered_row(data: bytes) -> AnsweredRow:
+    return _answered_row(data)
 
 
 def number_of_result(data: bytes) -> int:

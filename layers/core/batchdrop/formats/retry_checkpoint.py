@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from batchdrop.domain.records import ObjectRef, Record
+from batchdrop.domain.record import Record
+from batchdrop.domain.records import ObjectRef
 
 
 class RetryCheckpoint(Record, frozen=True, kw_only=True):

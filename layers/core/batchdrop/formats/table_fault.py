@@ -25,6 +25,11 @@ class TableFault(BatchdropError):
         super().__init__(message)
         self.message = message
 
+    @property
+    def by_recipe(self) -> bool:
+        """Whether a line of the recipe can mend it, which the message then says. Else only another file can."""
+        return "the recipe" in self.message
+
 
 def own(columns: Iterable[str]) -> tuple[str, ...]:
     """The user's columns: those that an earlier run added are left out."""

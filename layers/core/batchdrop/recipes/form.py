@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
-from batchdrop.domain.records import Record
+from batchdrop.domain.record import Record
 
 
 class Kind(StrEnum):
@@ -38,8 +38,8 @@ class AnswerForm(Record, frozen=True, kw_only=True):
 
     columns: tuple[str, ...] = ("answer",)
     """The answer columns, in order. Without a schema there is one, and it holds the text."""
-    schema: msgspec.Raw | None = None
-    """The whole JSON Schema, bounds included that the API does not take. None: an answer is plain text."""
+    schema: str | None = None
+    """The whole JSON Schema as JSON, bounds included that the API does not take. None: an answer is plain text."""
     choices: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     """By top-level field: the words of the recipe, to which an answer is put back whatever its case."""
     retry_reasons: tuple[str, ...] = ()
@@ -71,3 +71,25 @@ def encode_form(form: Form) -> bytes:
 def decode_form(data: bytes) -> Form:
     """Raises msgspec.ValidationError."""
     return _decode(data)
+
+
+# ---------------------------------------------------------------- the columns of the tables
+# Whoever writes the pieces of the tables writes the cells in this order. `formats.table_fault` knows the names when a file is
+# dropped again.
+
+
+def results_columns(form: Form) -> tuple[str, ...]:
+    """Of `results.csv`: own columns, answer columns, then what became of the row."""
+    return (*form.table.columns, *form.answer.columns, "batchdrop_row", "batchdrop_status", "batchdrop_error")
+
+
+def failed_columns(form: Form) -> tuple[str, ...]:
+    """Of `failed.csv`, which can be dropped again."""
+    return (
+        *form.table.columns,
+        "batchdrop_job",
+        "batchdrop_row",
+        "batchdrop_status",
+        "batchdrop_error",
+        "batchdrop_answer",
+    )

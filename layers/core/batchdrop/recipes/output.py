@@ -249,7 +249,7 @@ def _compiled(schema: Schema, place: tuple[str, ...], spelled: Callable[[Path], 
         api_schema=encoded,
         answer=AnswerForm(
             columns=tuple(whole["properties"]),
-            schema=msgspec.Raw(msgspec.json.encode(whole)),
+            schema=msgspec.json.encode(whole).decode(),
             choices={name: words for name, node in whole["properties"].items() if (words := _words(node))},
         ),
         warnings=tuple(_warnings(dialect, len(encoded))),

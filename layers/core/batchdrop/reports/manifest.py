@@ -7,7 +7,10 @@ from datetime import datetime
 
 import msgspec
 
-from batchdrop.domain.records import Batch, Job, JobState, Part, Record, Usage
+from batchdrop.domain.answer_counts import AnswerCounts
+from batchdrop.domain.record import Record
+from batchdrop.domain.records import Batch, Job, JobState, ObjectRef, Part, Usage
+from batchdrop.recipes.expected import figures
 from batchdrop.reports import sentences
 from batchdrop.reports.status import pretty, stamp
 
@@ -40,9 +43,11 @@ def add_usage(totals: dict[str, Usage], more: Mapping[str, Usage]) -> None:
 def manifest(job: Job, batches: Iterable[Batch], files: Mapping[str, OutputFile], now: datetime) -> bytes:
     """Memory: one entry per batch of the job (about 200 bytes)."""
     usage: dict[str, Usage] = {}
+    answers = AnswerCounts()
     listed = []
     for batch in batches:
         add_usage(usage, batch.usage)
+        answers += batch.answer_counts or AnswerCounts()
         if batch.requests:
             listed.append(
                 {
@@ -69,6 +74,7 @@ def manifest(job: Job, batches: Iterable[Batch], files: Mapping[str, OutputFile]
                 "lines": job.lines,
             },
             "counts": job.counts,
+            **({} if job.recipe is None else _about_recipe(job, job.recipe, answers)),
             "usage": usage,
             "cost": None,
             "batches": listed,
@@ -81,6 +87,16 @@ def manifest(job: Job, batches: Iterable[Batch], files: Mapping[str, OutputFile]
             "files": dict(files),
         }
     )
+
+
+def _about_recipe(job: Job, recipe: ObjectRef, answers: AnswerCounts) -> dict[str, object]:
+    """`unusable`: answers that were paid for, by the reason why they cannot be used. `expected`: an eval, if there is one."""
+    return {
+        "recipe": {"key": recipe.key, "version_id": recipe.version_id, "etag": recipe.etag},
+        "repeated_ids": job.repeated,
+        "unusable": answers.reasons,
+        "expected": figures(answers.agreement) if answers.agreement else None,
+    }
 
 
 def output_file(parts: Iterable[Part], checksum: str) -> OutputFile:

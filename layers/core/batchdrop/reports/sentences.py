@@ -6,6 +6,7 @@ and, for a repeated custom id, the check of the plan stage.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from batchdrop.domain.call_headers import VERSION, NotAllowed
@@ -83,7 +84,7 @@ def done(job: Job) -> str:
     failed = job.counts.total - job.counts.succeeded - job.rows_lost
     start = f"Done: {job.counts.succeeded:,} of {_plural(job.counts.total, 'row')} succeeded"
     if job.rows_lost:
-        others = f"; {failed:,} {'is' if failed == 1 else 'are'} in failed.jsonl with the reason" if failed else ""
+        others = f"; {failed:,} {'is' if failed == 1 else 'are'} in {failed_file(job)} with the reason" if failed else ""
         return f"{start}{others}. {_lost(job.rows_lost)}"
     if not failed:
         return f"{start}."
@@ -91,7 +92,12 @@ def done(job: Job) -> str:
         others = "it is" if failed == 1 else "all are"
     else:
         others = "the other one is" if failed == 1 else f"the other {failed:,} are"
-    return f"{start}; {others} in failed.jsonl with the reason."
+    return f"{start}; {others} in {failed_file(job)} with the reason."
+
+
+def failed_file(job: Job) -> str:
+    """Where its rows without an answer are, for people: who dropped a table looks for one."""
+    return "failed.csv" if job.kind in ("csv", "xlsx") else "failed.jsonl"
 
 
 def _lost(rows: int) -> str:
@@ -107,8 +113,8 @@ def canceled(job: Job) -> str:
         return "Canceled before a row of the file was read; nothing was sent."
     start = f"Canceled: {job.counts.succeeded:,} of {_plural(job.counts.total, 'row')} succeeded"
     if job.rows_lost:
-        return f"{start}; others are in failed.jsonl. {_lost(job.rows_lost)}"
-    return f"{start}." if job.counts.succeeded == job.counts.total else f"{start}; the rest are in failed.jsonl."
+        return f"{start}; others are in {failed_file(job)}. {_lost(job.rows_lost)}"
+    return f"{start}." if job.counts.succeeded == job.counts.total else f"{start}; the rest are in {failed_file(job)}."
 
 
 def subject(job: Job, outcome: JobState) -> str:
@@ -178,6 +184,10 @@ def decompressed_too_large(limit: int) -> str:
     return f"The file decompresses to more than {limit:,} bytes, this stack's limit. {_SPLIT_IT}"
 
 
+def rendered_too_large(limit: int) -> str:
+    return f"The requests that the recipe makes of the file have more than {limit:,} bytes, this stack's limit. {_SPLIT_IT}"
+
+
 def unpacking_takes_too_long(done: int) -> str:
     return (
         f"The file takes too long to unpack: the time of one invocation is over after {_size(done)}. Nothing was sent; upload it "
@@ -192,21 +202,24 @@ def no_rows(lines: int) -> str:
     return f"The file has no rows: {which} blank; nothing was sent."
 
 
-def no_valid_rows(rows: int) -> str:
+def no_valid_rows(job: Job) -> str:
+    rows, where = job.counts.total, failed_file(job)
     if rows == 1:
-        return "The only row cannot be sent; failed.jsonl gives the reason."
-    return f"None of the {rows:,} rows can be sent; failed.jsonl gives the reason for each."
+        return f"The only row cannot be sent; {where} gives the reason."
+    return f"None of the {rows:,} rows can be sent; {where} gives the reason for each."
 
 
 # ---------------------------------------------------------------- what a file waits for
 
 
-def waits_for_recipe(input_key: str) -> str:
+def waits_for_recipe(input_key: str, columns: Sequence[str] = ()) -> str:
     """`input_key`: of a file that finds none."""
     folder = INBOX + "".join(f"{name}/" for name in input_key.removeprefix(INBOX).split("/")[:-1])
     above = " or a folder above it" if folder.count("/") > len(("inbox", "team")) else ""
+    has = f" Columns of the file: {shown(', '.join(columns))}." if columns else ""
     return (
-        f"Waiting for a recipe: put a recipe.yaml into {shown(folder)}{above}, and the file runs. It need not be uploaded again."
+        f"Waiting for a recipe that says what to ask about each row.{has} A starter, recipe.yaml, is beside this file: change "
+        f"its prompt and put it into {shown(folder)}{above}. The file then runs; it need not be uploaded again."
     )
 
 
@@ -215,6 +228,38 @@ def recipe_unreadable(key: str, code: str) -> str:
     return (
         f"The recipe {shown(key)} could not be read: S3 answered {code}. Upload it again in the storage class STANDARD; if that "
         "does not help, have an operator check that this stack's functions may read it and use its KMS key."
+    )
+
+
+def faulty_recipe(fault: str) -> str:
+    """`fault`: what is wrong with it, and where."""
+    return f"{fault} Put in a corrected recipe: the file then runs, and need not be uploaded again. Nothing was sent or paid."
+
+
+def unfit_table(name: str, fault: str) -> str:
+    """`fault`: what is wrong with the table, where, and the remedy."""
+    return f"{shown(name)} cannot be read as a table. {fault} Nothing was sent or paid."
+
+
+def broken_table(fault: str) -> str:
+    return f"The file is damaged: {fault} Nothing was sent; upload it again."
+
+
+def workbook_too_large(limit: int) -> str:
+    return f"The workbook is larger than {limit:,} bytes. Nothing was sent; save its sheet as CSV UTF-8 and upload that."
+
+
+NO_ROWS = "The file has no rows below its header. Nothing was sent."
+
+
+def recipe_gone(key: str) -> str:
+    return f"The recipe {shown(key)} was deleted while it was read. Put it in again: the file then runs."
+
+
+def power_not_allowed(power: str) -> str:
+    return (
+        f"`{shown(power)}` reaches beyond the model, and this stack does not allow it. Remove it, or ask the stack's operator to "
+        "put it into the parameter AllowedTools."
     )
 
 

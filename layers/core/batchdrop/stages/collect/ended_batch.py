@@ -17,7 +17,7 @@ from msgspec.structs import asdict, replace
 from batchdrop.domain import keys, reconcile, transitions
 from batchdrop.domain.errors import BatchdropError, Forbidden, Incomplete, LostRace, NotFound, ObjectGone, UnreadableList
 from batchdrop.domain.messages import CollectBatch
-from batchdrop.domain.records import ApiCounts, Batch, BatchState, Job, JobState, ObjectRef, RowStatus, Unsent, batch_name
+from batchdrop.domain.records import ApiCounts, Batch, BatchState, Job, JobState, ObjectRef, Part, RowStatus, Unsent, batch_name
 from batchdrop.domain.retries import ANSWERS_AWAITED, ANSWERS_AWAITED_AFTER_CANCEL, RESULTS_KEPT, UNREADABLE_AT_MOST, next_look
 from batchdrop.domain.transitions import Collected, Move
 from batchdrop.formats.failed_line import number_of_failed
@@ -28,10 +28,12 @@ from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.publish import Publish
 from batchdrop.jobs.scratch import scratch
 from batchdrop.ports import Claude, Clock, Ledger, Objects
+from batchdrop.recipes.form import AnswerForm, Form, Kind, Table, decode_form
 from batchdrop.reports import sentences
 from batchdrop.stages.collect.download import NotOurs, Results
 from batchdrop.stages.collect.pieces import part_writer
 from batchdrop.stages.collect.route import Router, is_listed
+from batchdrop.stages.collect.row_lines import RecipeLines, RequestLines
 
 log = logging.getLogger(__name__)
 
@@ -134,9 +136,11 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
     ) -> Collected:
         earlier = self.ledger.get_batch(job.id, batch_name(batch.first_line, batch.attempt - 1)) if batch.attempt > 1 else None
         run = secrets.token_hex(_RUN_BYTES)
+        form = self._form(job)
+        lines = RequestLines() if form is None else RecipeLines(form, job.id)
 
-        def part(name: str) -> ObjectRef:
-            return ObjectRef(bucket=job.input.bucket, key=keys.part(job.id, batch.name, run, name))
+        def part(name: str, suffix: str = "jsonl") -> ObjectRef:
+            return ObjectRef(bucket=job.input.bucket, key=keys.part(job.id, batch.name, run, name, suffix))
 
         with ExitStack() as stack:
             answered = stack.enter_context(
@@ -146,7 +150,9 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
                 part_writer(self.objects, part("failed"), earlier.failed if earlier else None, number_of_failed)
             )
             retry = stack.enter_context(part_writer(self.objects, part("retry")))
-            router = Router(batch, answered, failed, retry, may_retry=may_retry, lost=lost)
+            again = frozenset(form.answer.retry_reasons) if form else frozenset[str]()
+            may_retry = may_retry and (form is None or form.attempts is None or batch.attempt < form.attempts)
+            router = Router(batch, lines, answered, failed, retry, may_retry=may_retry, lost=lost, again=again)
             for line, invalid in rows:
                 if invalid is not None:
                     router.invalid(line, invalid)
@@ -159,7 +165,24 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
             covered = collected.counts.total + (collected.retry.lines if collected.retry else 0)
             if covered != batch.requests + batch.invalid:
                 raise Incomplete(f"{covered} of {batch.requests + batch.invalid} rows read from {batch.span.object.key}")
+        if form is None or not form.table.columns or collected.retry is not None:
             return collected
+        # A function that collects requests only loads none of it.
+        from batchdrop.stages.collect.tables import write_tables  # noqa: PLC0415
+
+        pieces = (collected.results, collected.failed)
+        tables = write_tables(self.objects, form, job.id, pieces, (part("table", "csv"), part("failed", "csv")))
+        return replace(collected, table=tables.table, failed_table=tables.failed)
+
+    def _form(self, job: Job) -> Form | None:
+        """None for a file of requests. If somebody has deleted it, answers are kept as they are, and there is no table."""
+        if job.recipe is None:
+            return None
+        try:
+            return decode_form(self.objects.get(keys.form(job.id)))
+        except (ObjectGone, msgspec.DecodeError):
+            log.exception("the form of a job with a recipe cannot be read", extra={"job_id": job.id})
+            return Form(recipe_key=job.recipe.key, table=Table(kind=Kind.jsonl, columns=()), answer=AnswerForm())
 
     def _check_unbilled(self, batch: Batch, succeeded: int, *, some: bool) -> None:
         """Raises _AnswersMissing unless the API counts every request without an answer as not billed. `some`: others have a line.
@@ -234,9 +257,9 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
 
     def _discard(self, rows: Collected, keep: Batch | None = None) -> None:
         """Removes the parts of this run, unless they are the ones that the batch to `keep` names: the answer was lost then."""
-        recorded = {part.key for part in (keep.results, keep.failed, keep.retry) if part} if keep else set()
-        for part in (rows.results, rows.failed, rows.retry):
-            if part is not None and part.key not in recorded:
+        recorded = {part.key for part in _parts(keep)} if keep else set[str]()
+        for part in _parts(rows):
+            if part.key not in recorded:
                 self.objects.delete(part.key)
 
     def _ask_for(self, batch: Batch) -> None:
@@ -254,3 +277,7 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
             self.commit(move)
         except LostRace:
             log.info("another invocation was first", extra={"batch": move.after.name, "edge": move.edge})
+
+
+def _parts(of: Batch | Collected) -> list[Part]:
+    return [part for part in (of.results, of.failed, of.retry, of.table, of.failed_table) if part is not None]

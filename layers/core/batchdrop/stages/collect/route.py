@@ -10,14 +10,13 @@ from batchdrop.domain.retries import retryable
 from batchdrop.domain.transitions import Collected
 from batchdrop.formats.api_result import ApiResult, parse_result
 from batchdrop.formats.batch_body import FRAME_BYTES, SEPARATOR_BYTES, request_bytes
-from batchdrop.formats.failed_line import failed_line
 from batchdrop.formats.input_line import REQUESTS
 from batchdrop.formats.invalid_line import InvalidLine
 from batchdrop.formats.lines import Line
-from batchdrop.formats.result_line import result_line
 from batchdrop.formats.retry_line import retry_line
 from batchdrop.reports import sentences
 from batchdrop.stages.collect.pieces import PartWriter
+from batchdrop.stages.collect.row_lines import RowLines, Unusable
 
 
 @dataclass(slots=True)
@@ -41,36 +40,52 @@ def is_listed(batch: Batch) -> bool:
 class Router:
     """`may_retry`: whether rows that failed for a temporary reason are sent again.
 
-    `lost`: rows without a line may have been answered all the same, and are not sent again for that reason.
+    `lost`: rows without a line may have been answered all the same, and are not sent again for that reason. `again`: why an
+    unusable answer is asked for anew.
     """
 
     def __init__(
-        self, batch: Batch, results: PartWriter, failed: PartWriter, retry: PartWriter, *, may_retry: bool, lost: bool
+        self,
+        batch: Batch,
+        lines: RowLines,
+        results: PartWriter,
+        failed: PartWriter,
+        retry: PartWriter,
+        *,
+        may_retry: bool,
+        lost: bool,
+        again: frozenset[str] = frozenset(),
     ) -> None:
         self._batch = batch
+        self._lines = lines
         self._results = results
         self._failed = failed
         self._retry = retry
         self._may_retry = may_retry
         self._lost = lost
+        self._again = again
         self._is_listed = is_listed(batch)
         self.without_line = 0
         """Rows that have no result line, those aside that are known to be invalid."""
+        self.succeeded = 0
+        """Rows that the API has answered and billed, whatever the answer is worth."""
         self._ends: Counter[RowStatus] = Counter()
         self._tokens: defaultdict[str, _Tokens] = defaultdict(_Tokens)
         self._retry_body_bytes = 0
+        self._reasons: Counter[str] = Counter()
 
     def invalid(self, line: Line, invalid: InvalidLine) -> None:
         """A row that was never sent."""
         self._ends[RowStatus.invalid] += 1
-        data = failed_line(
-            line, custom_id=None, status=RowStatus.invalid, error_type=invalid.type, message=invalid.message, attempts=0
+        data = self._lines.failed(
+            line,
+            is_request=False,
+            status=RowStatus.invalid,
+            error_type=invalid.type,
+            message=invalid.message,
+            attempts=0,
         )
         self._failed.write(line.number, data)
-
-    @property
-    def succeeded(self) -> int:
-        return self._ends[RowStatus.succeeded]
 
     def row(self, line: Line, data: bytes | None) -> None:
         """A row that is not known to be invalid, with its result line, if the API returned one."""
@@ -88,6 +103,7 @@ class Router:
             failed=self._failed.close(),
             retry=self._retry.close(),
             retry_body_bytes=self._retry_body_bytes,
+            answer_counts=self._lines.counts(dict(self._reasons)),
         )
 
     def _without_line(self, line: Line) -> None:
@@ -115,7 +131,16 @@ class Router:
                 self._unanswered(line, RowStatus.errored, answer.error_type, answer.error_message)
 
     def _succeed(self, line: Line, answer: ApiResult) -> None:
-        self._ends[RowStatus.succeeded] += 1
+        self.succeeded += 1
+        self._bill(answer)
+        data = self._lines.answered(line, self._batch.attempt, answer)
+        if isinstance(data, Unusable):
+            self._unusable(line, data)
+        else:
+            self._ends[RowStatus.succeeded] += 1
+            self._results.write(line.number, data)
+
+    def _bill(self, answer: ApiResult) -> None:
         tokens = self._tokens[answer.model]
         tokens.requests += 1
         tokens.input_tokens += answer.input_tokens
@@ -123,25 +148,44 @@ class Router:
         tokens.cache_write_5m_tokens += answer.cache_write_5m_tokens
         tokens.cache_write_1h_tokens += answer.cache_write_1h_tokens
         tokens.cache_read_tokens += answer.cache_read_tokens
-        data = result_line(REQUESTS.custom_id(line.data), line.number, self._batch.attempt, answer.result)
-        self._results.write(line.number, data)
+
+    def _unusable(self, line: Line, answer: Unusable) -> None:
+        """It was paid for; it goes again only if the recipe says so."""
+        self._reasons[answer.error_type] += 1
+        if self._may_retry and answer.error_type in self._again:
+            self._send_again(line)
+        else:
+            self._fail(line, RowStatus.errored, answer.error_type, answer.message, unusable=answer)
 
     def _unanswered(self, line: Line, status: RowStatus, error_type: str, message: str) -> None:
         if self._may_retry and retryable(status, error_type):
-            self._retry.write(line.number, retry_line(line))
-            self._retry_body_bytes += SEPARATOR_BYTES if self._retry_body_bytes else FRAME_BYTES
-            self._retry_body_bytes += request_bytes(len(REQUESTS.params(line.data)), line.number)
+            self._send_again(line)
         else:
             self._fail(line, status, error_type, message)
 
-    def _fail(self, line: Line, status: RowStatus, error_type: str, message: str, attempts: int | None = None) -> None:
+    def _send_again(self, line: Line) -> None:
+        self._retry.write(line.number, retry_line(line))
+        self._retry_body_bytes += SEPARATOR_BYTES if self._retry_body_bytes else FRAME_BYTES
+        self._retry_body_bytes += request_bytes(len(REQUESTS.params(line.data)), line.number)
+
+    def _fail(
+        self,
+        line: Line,
+        status: RowStatus,
+        error_type: str,
+        message: str,
+        *,
+        attempts: int | None = None,
+        unusable: Unusable | None = None,
+    ) -> None:
         self._ends[status] += 1
-        data = failed_line(
+        data = self._lines.failed(
             line,
-            custom_id=REQUESTS.custom_id(line.data) if self._is_listed else None,
+            is_request=self._is_listed,
             status=status,
             error_type=error_type,
             message=message,
             attempts=self._batch.attempt if attempts is None else attempts,
+            unusable=unusable,
         )
         self._failed.write(line.number, data)

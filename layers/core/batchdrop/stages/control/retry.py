@@ -18,7 +18,8 @@ from batchdrop.domain.retries import retryable
 from batchdrop.formats.failed_line import read_failure
 from batchdrop.formats.lines import MAX_OUTPUT_LINE_BYTES, read_lines
 from batchdrop.formats.retry_checkpoint import RetryCheckpoint, decode_retry_checkpoint, encode_retry_checkpoint
-from batchdrop.ports import Objects, ResumedWriter
+from batchdrop.jobs.resumed import Behind
+from batchdrop.ports import Objects
 from batchdrop.reports import sentences
 
 
@@ -36,7 +37,7 @@ class DropAgain(msgspec.Struct, frozen=True, kw_only=True):
             if out.complete:
                 return sentences.already_retried(key)
             start, rest = self._checkpoint(job, out.stored) or (RetryCheckpoint(failed=failed), b"")
-            rows = _Rows(out, start.written)
+            rows = Behind(out, start.written)
             rows.write(rest)
             reached = self._filter(start, rows, go_on)
             if reached.offset < reached.failed.size:
@@ -57,7 +58,7 @@ class DropAgain(msgspec.Struct, frozen=True, kw_only=True):
             return None
         return (checkpoint, rest) if checkpoint.written <= stored else None
 
-    def _filter(self, start: RetryCheckpoint, out: _Rows, go_on: Callable[[], bool]) -> RetryCheckpoint:
+    def _filter(self, start: RetryCheckpoint, out: Behind, go_on: Callable[[], bool]) -> RetryCheckpoint:
         offset, rows = start.offset, start.rows
         with self.objects.read(start.failed, offset) as stream:
             for line in read_lines(stream, start=offset, max_line=MAX_OUTPUT_LINE_BYTES):
@@ -70,17 +71,3 @@ class DropAgain(msgspec.Struct, frozen=True, kw_only=True):
                 if not go_on():
                     break
         return msgspec.structs.replace(start, offset=offset, rows=rows)
-
-
-class _Rows:
-    """Writes what is not stored yet: an invocation that died may have stored more than the checkpoint says."""
-
-    def __init__(self, out: ResumedWriter, written: int) -> None:
-        self._out = out
-        self._known = out.stored - written
-
-    def write(self, data: bytes) -> None:
-        known = min(self._known, len(data))
-        self._known -= known
-        if known < len(data):
-            self._out.write(data[known:])

@@ -24,6 +24,7 @@ from batchdrop.jobs.time_left import time_left
 from batchdrop.ports import Clock, Deadline, Ledger, Metrics, Notices, Objects
 from batchdrop.reports import sentences
 from batchdrop.reports.manifest import OutputFile, manifest, output_file, read_manifest
+from batchdrop.stages.finish.table_pieces import TablePieces
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Metrics
     commit: Commit
     publish: Publish
+    table_pieces: TablePieces
 
     def __call__(self, message: FinishJob, deadline: Deadline) -> None:
         job_id = message.job_id
@@ -81,29 +83,32 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
             return False
         return written.counts == msgspec.structs.asdict(job.counts)
 
-    def _count_losses(self, job: Job, batches: list[Batch]) -> int:
+    def _count_losses(self, job: Job, batches: list[Batch]) -> bool:
         """Somebody has deleted pieces. What they held cannot be delivered, and waiting brings nothing back: it is told.
 
-        Returns the number of rows that are in no file, 0 if no piece is gone.
+        Returns whether any piece is gone.
         """
         written = {name: self._exists(self._key(job, name)) for name in ("results.jsonl", "failed.jsonl")}
-        lost = 0
+        lost, gone = 0, False
         for last in (batch for batch in batches if batch.retry is None):
             results = last.results is not None and not written["results.jsonl"] and not self._exists(last.results.key)
             failed = last.failed is not None and not written["failed.jsonl"] and not self._exists(last.failed.key)
-            if not results and not failed:
+            tables = any(not self._exists(piece.key) for piece in (last.table, last.failed_table) if piece)
+            if not (results or failed or tables):
                 continue
+            gone = True
             # The pieces of the last attempt hold the rows of all attempts.
             for batch in (one for one in batches if one.first_line == last.first_line):
-                move = transitions.pieces_lost(batch, results=results, failed=failed)
+                move = transitions.pieces_lost(batch, results=results, failed=failed, tables=tables)
                 self.commit(move)
                 lost += move.counters.rows_lost
-        if lost:
+        if gone:
             log.error("pieces of the output were deleted", extra={"job_id": job.id, "rows": lost})
-            self.metrics.count("LostRows", lost)
             # Parts that were joined with the deleted pieces in mind do not fit the file any more.
             self.objects.abandon(keys.outbox_folder(job.input.key, job.id))
-        return lost
+        if lost:
+            self.metrics.count("LostRows", lost)
+        return gone
 
     def _exists(self, key: str) -> bool:
         try:
@@ -124,6 +129,8 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
         failed = [one.failed for one in last if one.failed]
         if failed:
             pieces["failed.jsonl"] = failed
+        if job.recipe is not None:
+            pieces |= self.table_pieces(job, last)
         files: dict[str, OutputFile] = {}
         done = 0
         for name, parts in pieces.items():
@@ -140,12 +147,13 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
         except ObjectGone:
             body = self.objects.get(key)  # if an earlier run has written it
         else:
-            self.objects.put(key, body, content_type="application/jsonl", once=True)
+            self.objects.put(key, body, content_type=_content_type(name), once=True)
         return len(body), f"sha256:{hashlib.sha256(body).hexdigest()}"
 
     def _join(self, job: Job, name: str, parts: list[Part], go_on: Callable[[], bool]) -> tuple[int, str]:
         sources = [ObjectRef(bucket=job.input.bucket, key=part.key, size=part.size) for part in parts]
-        return self.objects.join(self._key(job, name), sources, go_on=go_on), f"crc64nvme:{checksums.joined(parts)}"
+        placed = self.objects.join(self._key(job, name), sources, go_on=go_on, content_type=_content_type(name))
+        return placed, f"crc64nvme:{checksums.joined(parts)}"
 
     def _write_manifest(self, job: Job, batches: list[Batch], files: dict[str, OutputFile]) -> None:
         now = self.clock.now()
@@ -196,3 +204,7 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
     @staticmethod
     def _key(job: Job, name: str) -> str:
         return keys.outbox_folder(job.input.key, job.id) + name
+
+
+def _content_type(name: str) -> str:
+    return "text/csv; charset=utf-8" if name.endswith(".csv") else "application/jsonl"

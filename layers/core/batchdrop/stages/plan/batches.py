@@ -21,6 +21,7 @@ from batchdrop.domain.records import Batch, BatchState, Checkpoint, Job, ObjectR
 from batchdrop.formats.input_line import Row
 from batchdrop.formats.invalid_line import InvalidLine, invalid_line
 from batchdrop.formats.lines import Line, read_lines
+from batchdrop.formats.rendered_line import check_rendered
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.scratch import scratch
 from batchdrop.ports import Clock, Ledger, Objects, ObjectWriter
@@ -69,12 +70,14 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
     ) -> Checkpoint:
         """Reads on until the end, or until time runs out. Lines before `stored_end` are in batches already."""
         reached = start
-        check = RowCheck(job.api_version, self.ledger.get_models(), self.clock.now())
+        check = self._check_of(job)
         with self.objects.read(source, start.offset) as stream:
             for chunk in in_chunks(read_lines(stream, start=start.offset, first_line=start.line)):
-                reached = Checkpoint(offset=chunk[-1].end, line=chunk[-1].number + 1)
-                broken = _broken_line(job, chunk[-1]) if reached.offset >= source.size else None
-                for line, row in checked(chunk, seen, broken, check):
+                end = chunk[-1].end
+                found = checked(chunk, seen, _broken_line(job, chunk[-1]) if end >= source.size else None, check)
+                reached = Checkpoint(offset=end, line=chunk[-1].number + 1, repeated=reached.repeated + len(found.repeated))
+                # An id column of a table need not be unique: its rows have their numbers. How many repeat one is told.
+                for line, row in found.unique() if job.recipe is None else found.rows:
                     if line.start >= stored_end:
                         batches.take(line, row)
                 if not go_on():
@@ -82,6 +85,10 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
         # A short batch before a checkpoint: should the checkpoint not be written, the next invocation finds it stored.
         batches.finish()
         return reached
+
+    def _check_of(self, job: Job) -> Callable[[Line], Row | InvalidLine]:
+        """Lines that a recipe made were looked at with the recipe."""
+        return check_rendered if job.recipe else RowCheck(job.api_version, self.ledger.get_models(), self.clock.now())
 
     def _stored(self, job: Job) -> _Stored:
         end = requests = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from typing import NamedTuple
 
 from batchdrop.domain.call_headers import gone_in
 from batchdrop.domain.model_list import ModelList
@@ -64,8 +65,8 @@ def checked(
     seen: IdSet,
     broken: InvalidLine | None = None,
     check: Callable[[Line], Row | InvalidLine] = REQUESTS.check,
-) -> Iterator[tuple[Line, Row | InvalidLine]]:
-    """The rows of a chunk without its blank lines; a row that repeats a custom id is invalid.
+) -> Checked:
+    """The rows of a chunk without its blank lines.
 
     `broken`: what is wrong with the chunk's last line, if a damaged gzip stream breaks off there. Raises OutOfDisk.
     """
@@ -73,18 +74,22 @@ def checked(
     if broken is not None and rows:
         rows[-1] = (rows[-1][0], broken)
     named = [row for _, row in rows if isinstance(row, Row) and row.custom_id is not None]
-    repeated = {
-        row.line
-        for row, again in zip(
-            named, seen.add_all([custom_id_digest(row.custom_id) for row in named if row.custom_id]), strict=True
-        )
-        if again
-    }
-    for line, row in rows:
-        if isinstance(row, Row) and row.line in repeated:
-            yield line, _repeated(row)
-        else:
-            yield line, row
+    there = seen.add_all([custom_id_digest(row.custom_id) for row in named if row.custom_id])
+    return Checked(rows, {row.line for row, again in zip(named, there, strict=True) if again})
+
+
+class Checked(NamedTuple):
+    rows: list[tuple[Line, Row | InvalidLine]]
+    repeated: set[int]
+    """Lines of rows with a custom id that was there before."""
+
+    def unique(self) -> Iterator[tuple[Line, Row | InvalidLine]]:
+        """A row that repeats a custom id is invalid: its answer could not be told from that of the first."""
+        if not self.repeated:
+            yield from self.rows
+            return
+        for line, row in self.rows:
+            yield line, _repeated(row) if isinstance(row, Row) and row.line in self.repeated else row
 
 
 def _repeated(row: Row) -> InvalidLine:

@@ -11,14 +11,12 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from batchdrop.domain.errors import Rejected
-from batchdrop.domain.records import ObjectRef, RowStatus, Unsent
+from batchdrop.domain.records import ObjectRef, RowStatus, Unsent, Wishes
 from batchdrop.formats import gzip_stream
 from batchdrop.formats.gzip_stream import InflateError
 from batchdrop.ports import Objects, ResumedWriter
 from batchdrop.reports import sentences
 
-# What it takes to recognise gzip.
-_HEAD_BYTES = 2
 _CHUNK = 1 << 20
 
 
@@ -28,10 +26,18 @@ class Source(NamedTuple):
     object: ObjectRef
     broken: Unsent | None = None
     """The file is damaged: the last line is where it breaks off, and why."""
+    wishes: Wishes | None = None
+    """What its recipe says of the job as a whole."""
+
+
+class Text(NamedTuple):
+    """A packed file of rows is unpacked; its lines have still to be made."""
+
+    object: ObjectRef
 
 
 class Unpacking(NamedTuple):
-    """How far the lines of a job have been unpacked when time ran out."""
+    """How far the lines of a job have been made when time ran out."""
 
     done: int
     total: int
@@ -40,25 +46,22 @@ class Unpacking(NamedTuple):
     """This invocation stored more than it found."""
 
 
-def prepare(objects: Objects, ref: ObjectRef, copy: str, max_bytes: int, go_on: Callable[[], bool]) -> Source | Unpacking:
+type Made = Source | Text | Unpacking
+
+
+def prepare(
+    objects: Objects, ref: ObjectRef, copy: str, max_bytes: int, go_on: Callable[[], bool], *, packed: bool
+) -> Source | Unpacking:
     """The object itself if it holds lines, else lines made from it and stored under the key `copy`.
 
-    The content decides, never the name: a `.gz` that holds plain text is plain text. Raises Rejected for more than `max_bytes`
-    of lines.
+    `packed`: its content is gzip. That decides, never the name. Raises Rejected for more than `max_bytes` of lines.
     """
-    if gzip_stream.sniff(_head(objects, ref)):
+    if packed:
         with objects.read(ref) as stream, objects.resume(copy) as writer:
             return _Unpacked(stream, writer, ref, copy).to_the_end(max_bytes, go_on)
     if ref.size > max_bytes:
         raise Rejected(sentences.too_large(max_bytes))
     return Source(ref)
-
-
-def _head(objects: Objects, ref: ObjectRef) -> bytes:
-    if not ref.size:
-        return b""
-    with objects.read(ref, 0, min(ref.size, _HEAD_BYTES)) as stream:
-        return stream.read(_HEAD_BYTES)
 
 
 class _Unpacked:

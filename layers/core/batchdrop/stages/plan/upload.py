@@ -17,7 +17,7 @@ from batchdrop.domain import ids, keys, transitions
 from batchdrop.domain.call_headers import AllowedHeaders, headers_of
 from batchdrop.domain.errors import AlreadyExists, Forbidden, LostRace, ObjectGone, OutOfDisk, Rejected, Waits
 from batchdrop.domain.messages import ResumePlanning, Upload
-from batchdrop.domain.records import Job, JobState, ObjectRef
+from batchdrop.domain.records import PRIORITIES, Checkpoint, Job, JobState, ObjectRef
 from batchdrop.domain.retries import MAX_PLAN_TRIES
 from batchdrop.domain.transitions import Move
 from batchdrop.jobs.admit import Admit
@@ -27,21 +27,18 @@ from batchdrop.jobs.publish import Publish
 from batchdrop.jobs.time_left import time_left
 from batchdrop.jobs.to_wake import RECIPE, waited_long
 from batchdrop.ports import Clock, Deadline, Ledger, ObjectInfo, Objects
+from batchdrop.recipes.form import Kind
 from batchdrop.reports import sentences
 from batchdrop.stages.plan.batches import CutFile
-from batchdrop.stages.plan.prepare import Source, prepare
+from batchdrop.stages.plan.find_recipe import FindRecipe
+from batchdrop.stages.plan.kinds import LookAt, kind_of
+from batchdrop.stages.plan.prepare import Made, Source, Text, Unpacking, prepare
 from batchdrop.stages.plan.wake import Wake
 
 log = logging.getLogger(__name__)
 
 # A file is rejected after so many invocations in a row that could not unpack any further: one may have met a slow network.
 _MAX_FRUITLESS = 3
-_PRIORITIES = {"high": 1, "normal": 5, "low": 9}
-
-
-def needs_no_recipe(_job: Job) -> bool:
-    """Every file has requests."""
-    return False
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,10 +52,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     cut_file: CutFile
     headers: AllowedHeaders
     wake: Wake
-    needs_recipe: Callable[[Job], bool]
-    """Whether the rows of its file are no requests. May raise Waits and Rejected."""
-    find_recipe: Callable[[str], ObjectRef | None]
-    """The recipe of a file with that key. May raise Waits."""
+    look_at: LookAt
+    find_recipe: FindRecipe
+    render: Callable[[Job, ObjectRef, bool, Callable[[], bool]], Made]
+    """Makes lines of the rows of a job with a recipe, of a file that is packed or not. May raise Waits and Rejected."""
     bucket: str
     max_input_bytes: int
 
@@ -106,7 +103,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             token=ids.job_token(info.ref),
             input=info.ref,
             state=JobState.planning,
-            priority=_PRIORITIES.get(info.metadata.get("batchdrop-priority", "").lower(), _PRIORITIES["normal"]),
+            priority=PRIORITIES.get(info.metadata.get("batchdrop-priority", "").lower(), PRIORITIES["normal"]),
             api_version=headers.api_version,
             betas=headers.betas,
             created_at=now,
@@ -167,8 +164,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         # Counted before anything is looked for: what arrives after this is not missed.
         arrivals = job.arrivals if job.recipe else self.ledger.get_arrivals(keys.team_of(job.input.key)).count
         try:
-            with_recipe = self._with_recipe(job, arrivals)
-            sourced = None if with_recipe is None else self._with_source(with_recipe, go_on)
+            sourced = self._with_source(job, arrivals, go_on)
             if sourced is None:
                 return
             job, source = sourced
@@ -187,19 +183,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             if reached.offset < source.size:
                 self._change(job.id, lambda job: transitions.handed_over(job, reached, now=self.clock.now()))
             else:
-                self._conclude(job.id, lines=reached.line - 1)
-
-    def _with_recipe(self, job: Job, arrivals: int) -> Job | None:
-        """The job, with the version of the recipe that it is planned with if it needs one.
-
-        None: it is not being planned any more. `arrivals`: how many recipes had arrived before this. Raises Waits.
-        """
-        if job.recipe is not None or not self.needs_recipe(job):
-            return job
-        found = self.find_recipe(job.input.key)
-        if found is None:
-            raise Waits(sentences.waits_for_recipe(job.input.key))
-        return self._change(job.id, lambda job: transitions.pinned(job, found, arrivals=arrivals))
+                self._conclude(job.id, reached)
 
     def _why_unreadable(self, job: Job, refusal: Forbidden) -> str:
         try:
@@ -208,19 +192,41 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             return sentences.unreadable(refusal.code)
         return sentences.unreadable(refusal.code, storage_class=info.storage_class, kms_key=info.kms_key)
 
-    def _with_source(self, job: Job, go_on: Callable[[], bool]) -> tuple[Job, ObjectRef] | None:
-        """The job, and the object to read rows from: the input, or the lines made from it.
+    def _with_source(self, job: Job, arrivals: int, go_on: Callable[[], bool]) -> tuple[Job, ObjectRef] | None:
+        """The job, and the object to read its lines from: the input, or the lines made from it.
 
-        None: they are not all made yet, and another invocation goes on.
+        `arrivals`: how many recipes had arrived before this. None: they are not all made yet, and another invocation goes on; or
+        it is not being planned any more. Raises Waits.
         """
         if job.source is not None:
             return job, job.source
         if (refused := self.headers.refused(headers_of(job))) is not None:
             raise Rejected(sentences.not_allowed(refused))
-        made = prepare(self.objects, job.input, self._copy_key(job), self.max_input_bytes, go_on)
-        if isinstance(made, Source):
-            changed = self._change(job.id, lambda job: transitions.sourced(job, made.object, made.broken))
-            return (changed, made.object) if changed is not None else None
+        start = self.look_at(job)
+        kind = kind_of(start, job.input.key)
+        if kind is None:
+            made: Made = prepare(self.objects, job.input, keys.unpacked(job.id), self.max_input_bytes, go_on, packed=start.packed)
+        else:
+            pinned = job if job.recipe else self._pinned(job, kind, arrivals)
+            if pinned is None or pinned.recipe is None:
+                return None
+            made = self.render(pinned, pinned.recipe, start.packed, go_on)
+        match made:
+            case Source():
+                changed = self._change(job.id, lambda job: transitions.sourced(job, made.object, made.broken, made.wishes))
+                return (changed, made.object) if changed is not None else None
+            case Text():
+                self._change(job.id, lambda job: transitions.unpacked(job, made.object, now=self.clock.now()))
+            case Unpacking():
+                self._made_in_part(job, made)
+        self.publish(job.id)
+        return None
+
+    def _pinned(self, job: Job, kind: Kind, arrivals: int) -> Job | None:
+        found = self.find_recipe(job, kind)
+        return self._change(job.id, lambda job: transitions.pinned(job, found, kind=kind, arrivals=arrivals))
+
+    def _made_in_part(self, job: Job, made: Unpacking) -> None:
         fruitless = 0 if made.went_on else job.fruitless + 1
         if fruitless == _MAX_FRUITLESS:
             raise Rejected(sentences.unpacking_takes_too_long(made.done))
@@ -230,14 +236,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
                 job, now=self.clock.now(), done=made.done, total=made.total, fruitless=fruitless
             ),
         )
-        self.publish(job.id)
-        return None
-
-    @staticmethod
-    def _copy_key(job: Job) -> str:
-        """What was made with another version of the recipe is not taken for the lines of this one."""
-        recipe = f"-{ids.job_token(job.recipe)}" if job.recipe else ""
-        return f"{keys.work_folder(job.id)}input{recipe}.jsonl"
 
     # ------------------------------------------------------------ ending
 
@@ -273,30 +271,36 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
                 return
             else:
                 move = transitions.held(stored, reason, needs=RECIPE, arrivals=arrivals, now=now)
-            self.objects.abandon(self._copy_key(stored))
+            self.objects.abandon(keys.work_folder(job.id))
             # A recipe or a command may have come in between: then read again.
             with suppress(LostRace):
                 self.commit(move)
                 self.publish(job.id)
                 return
 
-    def _conclude(self, job_id: str, lines: int) -> None:
+    def _conclude(self, job_id: str, reached: Checkpoint) -> None:
         job = self.ledger.get_job(job_id)
         if job is not None and not job.batches_total:
-            self._reject(job_id, sentences.no_rows(lines))
+            self._reject(job_id, sentences.no_rows(reached.line - 1))
             return
         rejection = ""
         if job is not None and not any(batch.requests for batch in self.ledger.list_batches(job_id)):
-            rejection = sentences.no_valid_rows(job.counts.total)
-        self._run(job_id, lines, rejection)
+            rejection = sentences.no_valid_rows(job)
+        self._run(job_id, reached.line - 1, rejection, repeated=reached.repeated)
 
-    def _run(self, job_id: str, lines: int, rejection: str = "", *, cancel: bool = False) -> None:
+    def _run(self, job_id: str, lines: int, rejection: str = "", *, cancel: bool = False, repeated: int = 0) -> None:
         """planning -> running, and what can go, goes."""
         unsendable = tuple(batch for batch in self.ledger.list_batches(job_id) if not batch.requests)
         job = self._change(
             job_id,
             lambda job: transitions.planned(
-                job, now=self.clock.now(), lines=lines, unsendable=unsendable, rejection=rejection, cancel=cancel
+                job,
+                now=self.clock.now(),
+                lines=lines,
+                repeated=repeated,
+                unsendable=unsendable,
+                rejection=rejection,
+                cancel=cancel,
             ),
         )
         if job is None:
@@ -316,7 +320,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             lines = max(batch.last_line for batch in self.ledger.list_batches(job_id))
             self._run(job_id, lines, reason, cancel=True)
             return
-        self.objects.abandon(self._copy_key(job))
+        self.objects.abandon(keys.work_folder(job.id))
         rejected = transitions.rejected(job, reason, now=self.clock.now())
         self.publish.end_without_rows(rejected.after)
         with suppress(LostRace):

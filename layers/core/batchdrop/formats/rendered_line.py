@@ -1,0 +1,81 @@
+"""A line of `work/<job>/rows-<recipe>.jsonl`: a row that a recipe has made a request of, or the reason why it could not.
+
+`{"custom_id":...,"params":{...},"row":{own fields}}`, or `{"invalid":{"type","message"},"row":{...}}`. The number of a line is
+that of its row in the file it came from, as the spreadsheet or the editor counts it; where that has no row (a header, an empty
+line), the line is blank. To whoever reads requests such a line is one: it has `custom_id` and `params` where they belong.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from batchdrop.domain.record import Record
+from batchdrop.formats.input_line import Row, too_long
+from batchdrop.formats.invalid_line import InvalidLine
+from batchdrop.formats.lines import Line
+
+BLANK = b"\n"
+"""Where the file has no row."""
+
+
+class _Why(Record, frozen=True):
+    type: str
+    message: str
+
+
+class _Rendered(msgspec.Struct):
+    custom_id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    params: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    invalid: _Why | None = None
+
+
+class _OfModel(msgspec.Struct):
+    model: str
+    max_tokens: int
+
+
+class _WithRow(msgspec.Struct):
+    row: msgspec.Raw = msgspec.Raw(b"{}")
+    raw: str | None = None
+
+
+_rendered = msgspec.json.Decoder(_Rendered).decode
+_of_model = msgspec.json.Decoder(_OfModel).decode
+_with_row = msgspec.json.Decoder(_WithRow).decode
+
+
+def rendered_line(custom_id: bytes | None, params: bytes, row: bytes) -> bytes:
+    """`custom_id` is a JSON string, quotes included; `row` an object with the row's own fields."""
+    if custom_id is None:
+        return b'{"params":%b,"row":%b}\n' % (params, row)
+    return b'{"custom_id":%b,"params":%b,"row":%b}\n' % (custom_id, params, row)
+
+
+def unrendered_line(invalid: InvalidLine, row: bytes, raw: str | None = None) -> bytes:
+    """`raw`: the text of what is not even a row, cut by the caller."""
+    why = msgspec.json.encode(_Why(type=invalid.type, message=invalid.message))
+    if raw is not None:
+        return b'{"invalid":%b,"row":{},"raw":%b}\n' % (why, msgspec.json.encode(raw))
+    return b'{"invalid":%b,"row":%b}\n' % (why, row)
+
+
+def check_rendered(line: Line) -> Row | InvalidLine:
+    """What `RequestReader.check` is for requests: decides about a line of our own, which is sound but for its length."""
+    if line.cut:
+        return too_long(line)
+    found = _rendered(line.data)
+    if found.invalid is not None or found.params is msgspec.UNSET:
+        why = found.invalid or _Why(type="not_rendered", message="")
+        return InvalidLine(line=line.number, type=why.type, message=why.message)
+    of = _of_model(found.params)
+    custom_id = None if found.custom_id is msgspec.UNSET else bytes(found.custom_id)
+    return Row(line.number, custom_id, bytes(found.params), of.max_tokens, of.model)
+
+
+def own_fields(line: bytes) -> tuple[bytes, str | None]:
+    """The row's own fields as a JSON object, and the text of a line that was none. `{}` where the line cannot be read."""
+    try:
+        found = _with_row(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return b"{}", None
+    return bytes(found.row), found.raw

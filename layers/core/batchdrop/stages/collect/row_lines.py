@@ -1,0 +1,144 @@
+"""How the rows of a job stand in its output: as the requests they were, or as the rows that a recipe made requests of."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from batchdrop.domain.answer_counts import AnswerCounts
+from batchdrop.domain.records import RowStatus
+from batchdrop.formats.api_result import ApiResult
+from batchdrop.formats.failed_line import failed_line, failed_row_line
+from batchdrop.formats.input_line import REQUESTS
+from batchdrop.formats.lines import Line
+from batchdrop.formats.rendered_line import own_fields
+from batchdrop.formats.result_line import answered_row_line, result_line
+from batchdrop.recipes.form import Form
+
+
+class Unusable(NamedTuple):
+    """An answer that was given and paid for, and is not one by the recipe."""
+
+    error_type: str
+    message: str
+    text: str
+    result: bytes
+
+
+class RowLines(Protocol):
+    """Writes the lines of `results.jsonl` and `failed.jsonl`."""
+
+    def answered(self, line: Line, attempt: int, answer: ApiResult) -> bytes | Unusable:
+        """The line of an answer, unless it cannot be used."""
+
+    def failed(
+        self,
+        line: Line,
+        *,
+        is_request: bool,
+        status: RowStatus,
+        error_type: str,
+        message: str,
+        attempts: int,
+        unusable: Unusable | None = None,
+    ) -> bytes:
+        """`is_request`: the line is known to be one that can be sent."""
+
+    def counts(self, reasons: dict[str, int]) -> AnswerCounts | None:
+        """What the answers were worth. `reasons`: of those that cannot be used."""
+
+
+class RequestLines:
+    """Of a file of requests. Every answer is as good as another."""
+
+    @staticmethod
+    def answered(line: Line, attempt: int, answer: ApiResult) -> bytes:
+        return result_line(REQUESTS.custom_id(line.data), line.number, attempt, answer.result)
+
+    @staticmethod
+    def failed(
+        line: Line,
+        *,
+        is_request: bool,
+        status: RowStatus,
+        error_type: str,
+        message: str,
+        attempts: int,
+        unusable: Unusable | None = None,  # noqa: ARG004 - a request has no such answer
+    ) -> bytes:
+        custom_id = REQUESTS.custom_id(line.data) if is_request else None
+        return failed_line(line, custom_id=custom_id, status=status, error_type=error_type, message=message, attempts=attempts)
+
+    @staticmethod
+    def counts(reasons: dict[str, int]) -> None:  # noqa: ARG004 - there are none
+        return None
+
+
+class RecipeLines:
+    """Of a job with a recipe: own fields, answer columns, and a look at each answer."""
+
+    def __init__(self, form: Form, job_id: str) -> None:
+        # A function that collects requests only loads none of it.
+        from batchdrop.recipes.answers import Answers  # noqa: PLC0415
+
+        self._job_id = job_id
+        self._read = Answers(form.answer).read
+        self._expected = _Expected(form) if form.expected and form.expected_field else None
+
+    def answered(self, line: Line, attempt: int, answer: ApiResult) -> bytes | Unusable:
+        read = self._read(answer.result)
+        if read.output is None:
+            return Unusable(read.error_type, read.message, read.text, answer.result)
+        row, _ = own_fields(line.data)
+        if self._expected is not None:
+            self._expected.add(row, read.output)
+        return answered_row_line(REQUESTS.custom_id(line.data), line.number, attempt, row, read.output, answer.result)
+
+    def failed(
+        self,
+        line: Line,
+        *,
+        is_request: bool,  # noqa: ARG002 - the line is our own either way
+        status: RowStatus,
+        error_type: str,
+        message: str,
+        attempts: int,
+        unusable: Unusable | None = None,
+    ) -> bytes:
+        if self._expected is not None:
+            self._expected.add(own_fields(line.data)[0], None)
+        return failed_row_line(
+            line,
+            job_id=self._job_id,
+            status=status,
+            error_type=error_type,
+            message=message,
+            attempts=attempts,
+            result=unusable.result if unusable else None,
+            answer=unusable.text if unusable else "",
+        )
+
+    def counts(self, reasons: dict[str, int]) -> AnswerCounts:
+        return AnswerCounts(reasons=reasons, agreement=self._expected.agreement() if self._expected else None)
+
+
+class _Expected:
+    """Compares answers with a column of expected ones."""
+
+    def __init__(self, form: Form) -> None:
+        from batchdrop.formats.cells import text_of  # noqa: PLC0415 - as above
+        from batchdrop.recipes.expected import Comparison  # noqa: PLC0415
+
+        self._text_of = text_of
+        self._column = form.expected or ""
+        self._field = form.expected_field or ""
+        self._comparison = Comparison(form.answer.choices.get(self._field, ()))
+        self.agreement = self._comparison.agreement
+
+    def add(self, row: bytes, output: bytes | None) -> None:
+        expected = self._text_of(_fields(row).get(self._column))
+        self._comparison.add(expected, None if output is None else self._text_of(_fields(output).get(self._field)))
+
+
+_fields = msgspec.json.Decoder(dict[str, object]).decode

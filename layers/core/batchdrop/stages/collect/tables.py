@@ -1,0 +1,78 @@
+"""The pieces of `results.csv` and `failed.csv`, made of those of `results.jsonl` and `failed.jsonl`.
+
+The last attempt of a range writes them, from pieces that hold every row of it: no table is ever merged by parsing one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from heapq import merge
+from operator import itemgetter
+from typing import NamedTuple
+
+from batchdrop.domain.records import ObjectRef, Part, RowStatus
+from batchdrop.formats.cells import csv_line, text_of
+from batchdrop.formats.failed_line import FailedRow, read_failed_row
+from batchdrop.formats.lines import MAX_OUTPUT_LINE_BYTES, read_lines
+from batchdrop.formats.result_line import AnsweredRow, read_answered_row
+from batchdrop.ports import Objects
+from batchdrop.recipes.answers import cells
+from batchdrop.recipes.form import Form, Kind
+from batchdrop.stages.collect.pieces import PartWriter, part_writer
+
+
+class TablePieces(NamedTuple):
+    table: Part | None
+    failed: Part | None
+    """None where the rows did not come from a table: `failed.jsonl` is what can be dropped again."""
+
+
+def write_tables(
+    objects: Objects, form: Form, job_id: str, pieces: tuple[Part | None, Part | None], keys: tuple[ObjectRef, ObjectRef]
+) -> TablePieces:
+    """`pieces`: of `results.jsonl` and `failed.jsonl`. `keys`: where those of the two tables go. Raises ObjectGone."""
+    tables = _Tables(form, job_id)
+    with ExitStack() as stack:
+        table = stack.enter_context(part_writer(objects, keys[0]))
+        failed = stack.enter_context(part_writer(objects, keys[1])) if form.table.kind is not Kind.jsonl else None
+        answered = _rows(stack, objects, keys[0], pieces[0])
+        unanswered = _rows(stack, objects, keys[0], pieces[1], failed=True)
+        for number, row in merge(answered, unanswered, key=itemgetter(0)):
+            tables.write(table, failed, number, row)
+        return TablePieces(table.close(), failed.close() if failed else None)
+
+
+def _rows(
+    stack: ExitStack, objects: Objects, bucket: ObjectRef, piece: Part | None, *, failed: bool = False
+) -> Iterator[tuple[int, AnsweredRow | FailedRow]]:
+    if piece is None:
+        return iter(())
+    stream = stack.enter_context(objects.read(ObjectRef(bucket=bucket.bucket, key=piece.key)))
+    read = read_failed_row if failed else read_answered_row
+    rows = (read(line.data) for line in read_lines(stream, max_line=MAX_OUTPUT_LINE_BYTES))
+    return ((row.line, row) for row in rows)
+
+
+class _Tables:
+    def __init__(self, form: Form, job_id: str) -> None:
+        self._own = form.table.columns
+        self._answers = form.answer.columns
+        self._separator = form.table.separator
+        self._newline = form.table.newline
+        self._raw = form.table.raw
+        self._job_id = job_id
+
+    def write(self, table: PartWriter, failed: PartWriter | None, number: int, row: AnsweredRow | FailedRow) -> None:
+        fields = row.row
+        own = [text_of(fields.get(name)) for name in self._own]
+        if isinstance(row, AnsweredRow):
+            table.write(number, self._line([*own, *cells(row.output, self._answers), str(number), RowStatus.succeeded, ""]))
+            return
+        no_answers = [""] * len(self._answers)
+        table.write(number, self._line([*own, *no_answers, str(number), row.status, row.message]))
+        if failed is not None:
+            failed.write(number, self._line([*own, self._job_id, str(number), row.status, row.message, row.answer]))
+
+    def _line(self, cells_of_row: list[str]) -> bytes:
+        return csv_line(cells_of_row, self._separator, self._newline, raw=self._raw)

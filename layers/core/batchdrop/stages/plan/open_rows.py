@@ -1,0 +1,185 @@
+"""Read a job's recipe, open its file with it, and make sure of both before anything is rendered.
+
+This is the only place where all parts of a recipe meet. What the person who wrote it can correct makes the job wait (`Waits`);
+what only another file can correct rejects it (`Rejected`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from batchdrop.domain import keys
+from batchdrop.domain.call_headers import SAMPLING, VERSION, AllowedHeaders, CallHeaders
+from batchdrop.domain.errors import ObjectGone, Rejected, Waits
+from batchdrop.domain.model_list import ModelList
+from batchdrop.domain.records import PRIORITIES, Job, ObjectRef, Wishes
+from batchdrop.formats.csv_table import sniff
+from batchdrop.formats.table_fault import TableFault
+from batchdrop.jobs.scratch import scratch
+from batchdrop.ports import Clock, Ledger, Objects
+from batchdrop.recipes.faults import RecipeFault
+from batchdrop.recipes.form import Form, Kind
+from batchdrop.recipes.models import check_model, thinking_params
+from batchdrop.recipes.output import check_columns, compile_output
+from batchdrop.recipes.reading import MAX_BYTES, read_recipe
+from batchdrop.recipes.recipe import Recipe, powers
+from batchdrop.recipes.rendering import Renderer
+from batchdrop.reports import sentences
+from batchdrop.stages.plan.row_sources import CsvRows, JsonRows, RowSource, SheetRows
+
+# Of a workbook as it lies in the bucket; what it unpacks to has bounds of its own.
+_MAX_WORKBOOK_BYTES = 200_000_000
+_COPY_BYTES = 1 << 20
+# Of a CSV file, to find out how it is written: some 200 records.
+_HEAD_BYTES = 1 << 20
+# Rows are looked through for the first that is one.
+_LOOKED_AT = 1_000
+
+
+class OpenedRows(NamedTuple):
+    recipe: Recipe
+    source: RowSource
+    renderer: Renderer
+    form: Form
+    """Of JSONL: but for the columns."""
+    wishes: Wishes
+    text: bytes = b""
+    """Of the recipe."""
+
+
+class OpenRows(msgspec.Struct, frozen=True, kw_only=True):
+    objects: Objects
+    ledger: Ledger
+    clock: Clock
+    headers: AllowedHeaders | None
+    """None: whatever the recipe asks for."""
+    tools: frozenset[str] = frozenset()
+    """Powers beyond the model that recipes may use: see `recipes.recipe.powers`."""
+
+    @contextmanager
+    def __call__(self, job: Job, recipe_ref: ObjectRef, text: ObjectRef, kind: Kind) -> Iterator[OpenedRows]:
+        """Raises Waits, Rejected, ObjectGone, also while rows are read within."""
+        name = recipe_ref.key.rsplit("/", 1)[-1]
+        try:
+            data = self._bytes(recipe_ref)
+            recipe = read_recipe(data, name)
+            with scratch() as folder:
+                try:
+                    yield self._open(job, recipe_ref, recipe.recipe, text, kind, folder)._replace(text=data)
+                except RecipeFault as fault:
+                    raise RecipeFault(recipe.worded(fault)) from fault
+        except RecipeFault as fault:
+            raise Waits(sentences.faulty_recipe(fault.message)) from fault
+        except TableFault as fault:
+            why = sentences.unfit_table(keys.name_of(job.input.key), fault.message)
+            raise (Waits(why) if fault.by_recipe else Rejected(why)) from fault
+
+    def _open(self, job: Job, ref: ObjectRef, recipe: Recipe, text: ObjectRef, kind: Kind, folder: Path) -> OpenedRows:
+        headers = CallHeaders(
+            api_version=recipe.anthropic_version or job.api_version, betas=tuple(dict.fromkeys((*job.betas, *recipe.betas)))
+        )
+        self._check_allowed(recipe, headers)
+        output = compile_output(recipe.output)
+        listed = self.ledger.get_models()
+        about_model = self._check_model(recipe, headers, listed, structured=output.api_schema is not None)
+        source = self._source(recipe, text, kind, folder, job)
+        columns, first = self._first(source)
+        check_columns(output, columns)
+        thinking = thinking_params(recipe.model, recipe.thinking, max_tokens=recipe.max_tokens, listed=listed)
+        renderer = Renderer(recipe, columns, api_schema=output.api_schema, extra=thinking)
+        renderer.check(first)
+        form = Form(
+            recipe_key=ref.key,
+            recipe_version=ref.version_id,
+            table=source.table(raw=recipe.csv == "raw"),
+            answer=replace(output.answer, retry_reasons=tuple(recipe.retry)),
+            expected=recipe.expected,
+            expected_field=output.answer.columns[0] if recipe.expected else None,
+            attempts=recipe.attempts,
+        )
+        wishes = Wishes(
+            priority=PRIORITIES[recipe.priority] if recipe.priority else None,
+            api_version=headers.api_version,
+            betas=headers.betas,
+            warnings=" ".join((*output.warnings, *about_model)),
+        )
+        return OpenedRows(recipe, source, renderer, form, wishes)
+
+    def _check_allowed(self, recipe: Recipe, headers: CallHeaders) -> None:
+        if self.headers is None:
+            return
+        if (refused := self.headers.refused(headers)) is not None:
+            field = "anthropic_version" if refused.name == VERSION else "betas"
+            raise RecipeFault(sentences.not_allowed(refused), field=(field,))
+        if tools := sorted(powers(recipe) - self.tools):
+            raise RecipeFault(sentences.power_not_allowed(tools[0]), field=("tools",) if recipe.tools else ("params",))
+
+    def _check_model(
+        self, recipe: Recipe, headers: CallHeaders, listed: ModelList | None, *, structured: bool
+    ) -> tuple[str, ...]:
+        last = recipe.messages[-1] if recipe.messages else None
+        return check_model(
+            recipe.model,
+            max_tokens=recipe.max_tokens,
+            thinking=recipe.thinking,
+            tool_choice=recipe.tool_choice,
+            sampling={name: value for name, value in recipe.params.items() if name in SAMPLING},
+            prefill=last is not None and last.role == "assistant",
+            structured=structured,
+            listed=listed,
+            now=self.clock.now(),
+            api_version=headers.api_version,
+            betas=headers.betas,
+        )
+
+    def _bytes(self, ref: ObjectRef) -> bytes:
+        try:
+            with self.objects.read(ref) as stream:
+                # One more than it may have: reading it says so.
+                return stream.read(MAX_BYTES + 1)
+        except ObjectGone:
+            raise Waits(sentences.recipe_gone(ref.key)) from None
+
+    def _source(self, recipe: Recipe, text: ObjectRef, kind: Kind, folder: Path, job: Job) -> RowSource:
+        match kind:
+            case Kind.jsonl:
+                return JsonRows(self.objects, text)
+            case Kind.csv:
+                with self.objects.read(text, 0, min(text.size, _HEAD_BYTES)) as stream:
+                    head = stream.read(_HEAD_BYTES)
+                dialect = sniff(
+                    head,
+                    complete=text.size <= _HEAD_BYTES,
+                    encoding=recipe.encoding,
+                    separator=recipe.separator,
+                    name=keys.name_of(job.input.key).removesuffix(".gz"),
+                )
+                return CsvRows(self.objects, text, dialect)
+            case Kind.xlsx:
+                from batchdrop.formats.xlsx_sheet import read_sheet  # noqa: PLC0415 - native code that other files do without
+
+                return SheetRows(read_sheet(self._copied(text, folder / "workbook.xlsx"), sheet=recipe.sheet))
+
+    def _copied(self, text: ObjectRef, path: Path) -> Path:
+        if text.size > _MAX_WORKBOOK_BYTES:
+            raise Rejected(sentences.workbook_too_large(_MAX_WORKBOOK_BYTES))
+        with self.objects.read(text) as stream, path.open("wb") as copy:
+            while chunk := stream.read(_COPY_BYTES):
+                copy.write(chunk)
+        return path
+
+    @staticmethod
+    def _first(source: RowSource) -> tuple[tuple[str, ...], dict[str, object]]:
+        """The columns, as far as they are known, and the first row."""
+        with source.rows(*source.start) as rows:
+            for row in islice(rows, _LOOKED_AT):
+                if row.fields and row.fault is None:
+                    return source.table(raw=False).columns, dict(row.fields)
+        raise Rejected(sentences.NO_ROWS)

@@ -1,0 +1,137 @@
+"""Make lines of a file's rows, each with the request that the recipe makes of it, in `work/`.
+
+What takes longer than an invocation goes on where it stopped: the lines are an upload that S3 keeps (decision 31), and a
+checkpoint says which row comes next. An invocation that was killed has written the same bytes, and they are not written again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from batchdrop.domain.errors import ObjectGone, Rejected
+from batchdrop.domain.records import ObjectRef
+from batchdrop.formats.cells import text_of
+from batchdrop.formats.invalid_line import InvalidLine
+from batchdrop.formats.render_checkpoint import RenderCheckpoint, decode_render_checkpoint, encode_render_checkpoint
+from batchdrop.formats.rendered_line import BLANK, rendered_line, unrendered_line
+from batchdrop.jobs.resumed import Behind
+from batchdrop.ports import Objects, ResumedWriter
+from batchdrop.recipes.faults import RowFault
+from batchdrop.recipes.rendering import Renderer
+from batchdrop.reports import sentences
+from batchdrop.stages.plan.prepare import Source, Unpacking
+from batchdrop.stages.plan.row_sources import RowSource, SourceRow
+
+# Lines are written, and the clock is looked at, when so much has come together.
+_BLOCK_BYTES = 1 << 18
+
+
+class Render(msgspec.Struct, frozen=True, kw_only=True):
+    """`key`: of the lines. `checkpoint_key`: of how far they have come. `max_bytes`: what they may have at most."""
+
+    objects: Objects
+    bucket: str
+    key: str
+    checkpoint_key: str
+    max_bytes: int
+
+    def __call__(
+        self, source: RowSource, line_of: LineOf, done: Callable[[], None], go_on: Callable[[], bool]
+    ) -> Source | Unpacking:
+        """Where the lines are, or how far they have come. `done` is called when every row was read, before the lines are there.
+
+        Raises TableFault, ObjectGone, and Rejected for lines of more than `max_bytes`.
+        """
+        with self.objects.resume(self.key) as out:
+            if out.complete:
+                return Source(ObjectRef(bucket=self.bucket, key=self.key, size=out.stored))
+            start, rest = self._found(out.stored) or (RenderCheckpoint(offset=source.start[0]), b"")
+            source.remember(start.columns)
+            lines = _Lines(Behind(out, start.written), start.written + len(rest), rest, start.line, self.max_bytes)
+            offset, number = (start.offset, start.line) if start.line > 1 else source.start
+            found = out.stored
+            with source.rows(offset, number) as rows:
+                for row in rows:
+                    lines.add(row.number, line_of(row))
+                    if lines.full:
+                        lines.flush()
+                        if not go_on():
+                            reached = RenderCheckpoint(offset=row.end, line=lines.next, columns=source.table(raw=False).columns)
+                            return self._suspend(out, reached, lines.size, found)
+            lines.flush()
+            done()
+        return Source(ObjectRef(bucket=self.bucket, key=self.key, size=lines.size))
+
+    def _suspend(self, out: ResumedWriter, reached: RenderCheckpoint, size: int, found: int) -> Unpacking:
+        rest = out.suspend()
+        stored = msgspec.structs.replace(reached, written=out.stored)
+        self.objects.put(self.checkpoint_key, encode_render_checkpoint(stored, rest))
+        return Unpacking(size, size, went_on=out.stored > found)
+
+    def _found(self, stored: int) -> tuple[RenderCheckpoint, bytes] | None:
+        """None: at the start, also if the upload that the checkpoint belongs to is gone."""
+        try:
+            checkpoint, rest = decode_render_checkpoint(self.objects.get(self.checkpoint_key))
+        except ObjectGone:
+            return None
+        return (checkpoint, rest) if checkpoint.written <= stored else None
+
+
+class LineOf:
+    """The line of a row. `id_column`: the field that is its custom id."""
+
+    def __init__(self, renderer: Renderer, id_column: str | None) -> None:
+        self._render = renderer.render
+        self._id_column = id_column
+
+    def __call__(self, row: SourceRow) -> bytes:
+        if row.fields is None or row.fault is not None:
+            fault = row.fault or InvalidLine(line=row.number, type="not_a_row", message="")
+            return unrendered_line(fault, row.own, row.raw)
+        if not row.fields:
+            return BLANK
+        try:
+            params = self._render(row.fields)
+        except RowFault as fault:
+            return unrendered_line(InvalidLine(line=row.number, type=fault.type, message=fault.message), row.own)
+        return rendered_line(self._custom_id(row.fields), params, row.own)
+
+    def _custom_id(self, fields: Mapping[str, object]) -> bytes | None:
+        name = text_of(fields.get(self._id_column)) if self._id_column else ""
+        return msgspec.json.encode(name) if name else None
+
+
+class _Lines:
+    """Collects lines, and writes them when there are enough."""
+
+    def __init__(self, out: Behind, size: int, rest: bytes, line: int, max_bytes: int) -> None:
+        self._out = out
+        self._pending = [rest]
+        self._pending_bytes = 0
+        self._max_bytes = max_bytes
+        self.size = size
+        """Of all lines so far."""
+        self.next = line
+        """The number of the line that is added next."""
+
+    def add(self, number: int, line: bytes) -> None:
+        """Lines before it that were not added are blank."""
+        if number > self.next:
+            line = BLANK * (number - self.next) + line
+        self._pending.append(line)
+        self._pending_bytes += len(line)
+        self.next = number + 1
+
+    @property
+    def full(self) -> bool:
+        return self._pending_bytes >= _BLOCK_BYTES
+
+    def flush(self) -> None:
+        """Raises Rejected."""
+        self._out.write(b"".join(self._pending))
+        self.size += self._pending_bytes
+        self._pending, self._pending_bytes = [], 0
+        if self.size > self._max_bytes:
+            raise Rejected(sentences.rendered_too_large(self._max_bytes))

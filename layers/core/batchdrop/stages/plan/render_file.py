@@ -1,0 +1,60 @@
+"""From a file of rows and its recipe to lines that can be cut into batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from batchdrop.domain import ids, keys
+from batchdrop.domain.errors import Rejected
+from batchdrop.domain.records import Job, ObjectRef
+from batchdrop.formats.cells import header_line
+from batchdrop.ports import Objects
+from batchdrop.recipes.form import Kind, encode_form, failed_columns, results_columns
+from batchdrop.reports import sentences
+from batchdrop.stages.plan.open_rows import OpenedRows, OpenRows
+from batchdrop.stages.plan.prepare import Made, Source, Text, Unpacking, prepare
+from batchdrop.stages.plan.render import LineOf, Render
+
+
+class RenderFile(msgspec.Struct, frozen=True, kw_only=True):
+    objects: Objects
+    open_rows: OpenRows
+    max_bytes: int
+
+    def __call__(self, job: Job, recipe_ref: ObjectRef, packed: bool, go_on: Callable[[], bool]) -> Made:
+        """What has been made of a file of rows. Raises Waits, Rejected, ObjectGone, Forbidden."""
+        text = job.text or self._text(job, packed, go_on)
+        if isinstance(text, Text | Unpacking):
+            return text
+        recipe = ids.job_token(recipe_ref)
+        render = Render(
+            objects=self.objects,
+            bucket=job.input.bucket,
+            key=keys.rendered(job.id, recipe),
+            checkpoint_key=keys.render_checkpoint(job.id, recipe),
+            max_bytes=self.max_bytes,
+        )
+        with self.open_rows(job, recipe_ref, text, Kind(job.kind)) as rows:
+            line_of = LineOf(rows.renderer, rows.recipe.id)
+            made = render(rows.source, line_of, lambda: self._leave(job, rows), go_on)
+            return made._replace(wishes=rows.wishes) if isinstance(made, Source) else made
+
+    def _text(self, job: Job, packed: bool, go_on: Callable[[], bool]) -> ObjectRef | Text | Unpacking:
+        made = prepare(self.objects, job.input, keys.unpacked(job.id), self.max_bytes, go_on, packed=packed)
+        if isinstance(made, Unpacking):
+            return made
+        if made.broken is not None:
+            raise Rejected(sentences.broken_table(made.broken.message))
+        return made.object if made.object.key == job.input.key else Text(made.object)
+
+    def _leave(self, job: Job, rows: OpenedRows) -> None:
+        """What others need to know once the lines are there; and the recipe, beside the answers."""
+        form = msgspec.structs.replace(rows.form, table=rows.source.table(raw=rows.form.table.raw))
+        table = form.table
+        for name, columns in (("results.csv", results_columns(form)), ("failed.csv", failed_columns(form))):
+            line = header_line(columns, table.separator, table.newline, raw=table.raw)
+            self.objects.put(keys.table_header(job.id, name), line, content_type="text/csv; charset=utf-8")
+        self.objects.put(keys.form(job.id), encode_form(form))
+        self.objects.put(keys.outbox_folder(job.input.key, job.id) + "recipe.yaml", rows.text, content_type="application/yaml")
