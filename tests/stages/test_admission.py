@@ -315,3 +315,15 @@ def test_a_submit_message_of_a_batch_that_waits_again_sends_nothing() -> None:
     stack.run()
     assert len(stack.claude.ids) == 1
     assert stack.audit() == []
+
+
+def test_a_retry_keeps_the_priority() -> None:
+    stack = Stack(max_attempts=1)
+    stack.drop("inbox/low.jsonl", rows(2), {"batchdrop-priority": "low"})
+    stack.claude.seconds = 26 * 3600
+    stack.pump()
+    stack.command("cancel", stack.job().id)
+    stack.run()
+    stack.command("retry", stack.job().id)
+    key = f"inbox/low.retry-of-{stack.job().id}.jsonl"
+    assert stack.objects.head(key).metadata["batchdrop-priority"] == "low"

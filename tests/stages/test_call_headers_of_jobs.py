@@ -114,7 +114,7 @@ def test_a_retried_file_asks_for_the_same() -> None:
     stack.command("retry", first.id)
     key = f"inbox/a.retry-of-{first.id}.jsonl"
     metadata = stack.objects.head(key).metadata
-    assert metadata == ASKED
+    assert ASKED.items() <= metadata.items()
     stack.drop(key, stack.objects.body(key), metadata)
     stack.run()
     assert [job.state for job in stack.jobs()] == [JobState.done] * 2

@@ -201,6 +201,8 @@ class Streak(Record, frozen=True, kw_only=True):
         return self.next_at is not None
 
 
+PRIORITY = "batchdrop-priority"
+"""The user metadata of an object that asks for one."""
 PRIORITIES = {"high": 1, "normal": 5, "low": 9}
 """Of a job, by the words that people use."""
 

@@ -13,7 +13,7 @@ import msgspec
 from batchdrop.domain import keys
 from batchdrop.domain.call_headers import headers_of
 from batchdrop.domain.errors import ObjectGone
-from batchdrop.domain.records import Job, RowStatus
+from batchdrop.domain.records import PRIORITIES, PRIORITY, Job, RowStatus
 from batchdrop.domain.retries import retryable
 from batchdrop.formats.failed_line import read_failure
 from batchdrop.formats.lines import MAX_OUTPUT_LINE_BYTES, read_lines
@@ -33,7 +33,7 @@ class DropAgain(msgspec.Struct, frozen=True, kw_only=True):
             failed = self.objects.head(keys.outbox_folder(job.input.key, job.id) + "failed.jsonl").ref
         except ObjectGone:
             return sentences.NOTHING_TO_RETRY
-        with self.objects.resume(key, metadata=headers_of(job).as_sent()) as out:
+        with self.objects.resume(key, metadata=_asked_by(job)) as out:
             if out.complete:
                 return sentences.already_retried(key)
             start, rest = self._checkpoint(job, out.stored) or (RetryCheckpoint(failed=failed), b"")
@@ -71,3 +71,9 @@ class DropAgain(msgspec.Struct, frozen=True, kw_only=True):
                 if not go_on():
                     break
         return msgspec.structs.replace(start, offset=offset, rows=rows)
+
+
+def _asked_by(job: Job) -> dict[str, str]:
+    """The metadata of a file that asks for what the job asks for."""
+    word = next(word for word, priority in PRIORITIES.items() if priority == job.priority)
+    return {**headers_of(job).as_sent(), PRIORITY: word}

@@ -17,7 +17,7 @@ from batchdrop.domain import ids, keys, transitions
 from batchdrop.domain.call_headers import AllowedHeaders, headers_of
 from batchdrop.domain.errors import AlreadyExists, Forbidden, LostRace, ObjectGone, OutOfDisk, Rejected, Waits
 from batchdrop.domain.messages import ResumePlanning, Upload
-from batchdrop.domain.records import PRIORITIES, Checkpoint, Job, JobState, ObjectRef
+from batchdrop.domain.records import PRIORITIES, PRIORITY, Checkpoint, Job, JobState, ObjectRef
 from batchdrop.domain.retries import MAX_PLAN_TRIES
 from batchdrop.domain.transitions import Move
 from batchdrop.jobs.admit import Admit
@@ -103,7 +103,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             token=ids.job_token(info.ref),
             input=info.ref,
             state=JobState.planning,
-            priority=PRIORITIES.get(info.metadata.get("batchdrop-priority", "").lower(), PRIORITIES["normal"]),
+            priority=PRIORITIES.get(info.metadata.get(PRIORITY, "").lower(), PRIORITIES["normal"]),
             api_version=headers.api_version,
             betas=headers.betas,
             created_at=now,
