@@ -74,6 +74,33 @@ def once(stack: Stack, call: str, action: Callable[[], object], *, nth: int = 1)
     stack.hooks.before = hook
 
 
+def test_a_table_in_another_encoding_tells_its_columns_and_the_remedy() -> None:
+    stack = stack_of()
+    stack.drop(FILE, "id;Größe;text\n1;2;schön\n".encode("cp1252"))
+    said = held(stack).reason
+    assert "Byte 0xF6 at row 1 (offset 5) is not UTF-8" in said
+    assert "`encoding: windows-1252`" in said
+
+
+def test_the_starter_has_the_columns_of_the_file() -> None:
+    stack = stack_of()
+    stack.drop(FILE, "id;text\n1;schön\n".encode("cp1252"))
+    assert "Columns of the file: id, text." in held(stack).reason
+    assert b"{{ text }}" in stack.output("recipe.yaml")
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "sentence"),
+    [("a.csv", b"text,text\n1,2\n", "more than once"), ("a.xlsx", b"PK\x03\x04 no workbook", "cannot be read as a table")],
+)
+def test_a_table_that_no_recipe_can_help_does_not_wait(name: str, body: bytes, sentence: str) -> None:
+    stack = stack_of()
+    stack.drop(f"inbox/team/{name}", body)
+    stack.run(3)
+    assert stack.job().state is JobState.rejected
+    assert sentence in stack.job().reason
+
+
 # ---------------------------------------------------------------- in any order
 
 

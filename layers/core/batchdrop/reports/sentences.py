@@ -241,6 +241,11 @@ def unfit_table(name: str, fault: str) -> str:
     return f"{shown(name)} cannot be read as a table. {fault} Nothing was sent or paid."
 
 
+def table_for_another_recipe(name: str, fault: str) -> str:
+    """As above, where the remedy is a line of the recipe."""
+    return f"{unfit_table(name, fault)} With that recipe the file runs; it need not be uploaded again."
+
+
 def broken_table(fault: str) -> str:
     return f"The file is damaged: {fault} Nothing was sent; upload it again."
 

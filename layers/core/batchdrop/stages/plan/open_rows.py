@@ -33,10 +33,8 @@ from batchdrop.recipes.recipe import Recipe, powers
 from batchdrop.recipes.rendering import Renderer
 from batchdrop.reports import sentences
 from batchdrop.stages.plan.row_sources import CsvRows, JsonRows, RowSource, SheetRows
+from batchdrop.stages.plan.workbook import copied
 
-# Of a workbook as it lies in the bucket; what it unpacks to has bounds of its own.
-_MAX_WORKBOOK_BYTES = 200_000_000
-_COPY_BYTES = 1 << 20
 # Of a CSV file, to find out how it is written: some 200 records.
 _HEAD_BYTES = 1 << 20
 # Rows are looked through for the first that is one.
@@ -78,8 +76,10 @@ class OpenRows(msgspec.Struct, frozen=True, kw_only=True):
         except RecipeFault as fault:
             raise Waits(sentences.faulty_recipe(fault.message)) from fault
         except TableFault as fault:
-            why = sentences.unfit_table(keys.name_of(job.input.key), fault.message)
-            raise (Waits(why) if fault.by_recipe else Rejected(why)) from fault
+            name = keys.name_of(job.input.key)
+            if fault.by_recipe:
+                raise Waits(sentences.table_for_another_recipe(name, fault.message)) from fault
+            raise Rejected(sentences.unfit_table(name, fault.message)) from fault
 
     def _open(self, job: Job, ref: ObjectRef, recipe: Recipe, text: ObjectRef, kind: Kind, folder: Path) -> OpenedRows:
         headers = CallHeaders(
@@ -165,15 +165,7 @@ class OpenRows(msgspec.Struct, frozen=True, kw_only=True):
             case Kind.xlsx:
                 from batchdrop.formats.xlsx_sheet import read_sheet  # noqa: PLC0415 - native code that other files do without
 
-                return SheetRows(read_sheet(self._copied(text, folder / "workbook.xlsx"), sheet=recipe.sheet))
-
-    def _copied(self, text: ObjectRef, path: Path) -> Path:
-        if text.size > _MAX_WORKBOOK_BYTES:
-            raise Rejected(sentences.workbook_too_large(_MAX_WORKBOOK_BYTES))
-        with self.objects.read(text) as stream, path.open("wb") as copy:
-            while chunk := stream.read(_COPY_BYTES):
-                copy.write(chunk)
-        return path
+                return SheetRows(read_sheet(copied(self.objects, text, folder / "workbook.xlsx"), sheet=recipe.sheet))
 
     @staticmethod
     def _first(source: RowSource) -> tuple[tuple[str, ...], dict[str, object]]:
