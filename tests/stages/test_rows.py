@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from batchdrop.domain.records import Job, JobState
+from tests import workbooks
 from tests.fakes.claude import Answer, FakeClaude
 from tests.stack import Stack
 
@@ -95,3 +96,15 @@ def test_a_table_comes_back_with_answers() -> None:
     manifest = stack.document("manifest.json")
     assert manifest["recipe"]["key"] == "inbox/marketing/recipe.yaml"
     assert list(manifest["files"]) == ["results.jsonl", "results.csv"]
+
+
+def test_a_workbook_comes_back_with_every_row() -> None:
+    stack = stack_of()
+    rows = [workbooks.row(number, number - 1, "Good" if number % 2 else "Bad") for number in range(2, 6)]
+    run(stack, "reviews.xlsx", workbooks.workbook(workbooks.row(1, "id", "text"), *rows))
+    assert [(row[0], row[2], row[4]) for row in table(stack)[1:]] == [
+        ("1", "negative", "2"),
+        ("2", "positive", "3"),
+        ("3", "negative", "4"),
+        ("4", "positive", "5"),
+    ]

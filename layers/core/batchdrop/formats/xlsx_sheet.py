@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -22,8 +22,9 @@ class Sheet(NamedTuple):
     """Of the header, as they stand in it; `own` of them are the user's."""
     header_row: int
     """The first row with a cell that is not empty; rows count from 1, as Excel shows them."""
-    rows: Iterator[tuple[int, list[str]]]
-    """Number and cells of every row behind the header. No cells if all are empty. Raises TableFault."""
+    rows: Iterable[tuple[int, list[str]]]
+    """Number and cells of every row behind the header, as often as they are asked for. No cells if all are empty. Raises
+    TableFault."""
 
     @property
     def own(self) -> tuple[str, ...]:
@@ -42,31 +43,38 @@ def read_sheet(path: Path, *, sheet: str | None) -> Sheet:
     with tempfile.NamedTemporaryFile(suffix=".xlsx") as copy:
         extent = copy_sheet(path, sheet, copy)
         copy.flush()
-        first_column, numbered = _opened(copy.name)
-    found = next(((row, cells) for row, cells in numbered if cells), None)
+        opened = _opened(copy.name)
+    found = next(((row, cells) for row, cells in _Rows(opened) if cells), None)
     if found is None:
         raise TableFault(
             f'Sheet "{shown(extent.sheet)}" is empty. Its first row must name the columns; `sheet` in the recipe names another.'
         )
     header_row, header = found
-    return Sheet(extent.sheet, check_header(header, header_row, first_column), header_row, numbered)
-
-
-def _opened(path: str) -> tuple[int, Iterator[tuple[int, list[str]]]]:
-    """The number of the first column with values, and the rows from the first on."""
-    with _faults(), CalamineWorkbook.from_path(path) as workbook:
-        sheet = workbook.get_sheet_by_index(0)
-    if sheet.start is None:
-        return 1, iter(())
-    return sheet.start[1] + 1, _rows(sheet)
-
-
-def _rows(sheet: CalamineSheet) -> Iterator[tuple[int, list[str]]]:
     # calamine begins with row 1, but with the first column that has a value.
-    with _faults():
-        for row, values in enumerate(sheet.iter_rows(), 1):
-            cells = [value if isinstance(value, str) else _text(value) for value in values]
-            yield row, cells if any(cells) else []
+    columns = check_header(header, header_row, opened.start[1] + 1 if opened.start else 1)
+    return Sheet(extent.sheet, columns, header_row, _Rows(opened, behind=header_row))
+
+
+def _opened(path: str) -> CalamineSheet:
+    with _faults(), CalamineWorkbook.from_path(path) as workbook:
+        return workbook.get_sheet_by_index(0)
+
+
+class _Rows:
+    """Those of a sheet behind a row, from the start each time: whoever looks at the first does not take it from the others."""
+
+    def __init__(self, sheet: CalamineSheet, behind: int = 0) -> None:
+        self._sheet = sheet
+        self._behind = behind
+
+    def __iter__(self) -> Iterator[tuple[int, list[str]]]:
+        if self._sheet.start is None:
+            return
+        with _faults():
+            for row, values in enumerate(self._sheet.iter_rows(), 1):
+                if row > self._behind:
+                    cells = [value if isinstance(value, str) else _text(value) for value in values]
+                    yield row, cells if any(cells) else []
 
 
 def _text(value: _Value) -> str:
