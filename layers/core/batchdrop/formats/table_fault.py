@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from batchdrop.domain.errors import BatchdropError
+from batchdrop.formats.input_line import NOTE
 from batchdrop.formats.invalid_line import shown
 
 # What Excel has (Microsoft, "Excel specifications and limits").
@@ -51,7 +52,7 @@ def check_header(columns: Sequence[str], row: int, first_column: int = 1) -> tup
         raise TableFault(
             f"{_listed('Column', doubled)} {_is(doubled)} in the header (row {row}) more than once. Rename all but one."
         )
-    foreign = [f'"{shown(name)}"' for name in columns if name.startswith(_PREFIX) and name not in OUR_COLUMNS]
+    foreign = [f'"{shown(name)}"' for name in columns if name == NOTE or (name.startswith(_PREFIX) and name not in OUR_COLUMNS)]
     if foreign:
         raise TableFault(f"{_listed('Column', foreign)} {_has(foreign)} a name that is Batchdrop's own ({_PREFIX}). Rename it.")
     if not own(columns):

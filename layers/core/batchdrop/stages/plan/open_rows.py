@@ -168,10 +168,15 @@ class OpenRows(msgspec.Struct, frozen=True, kw_only=True):
                 return SheetRows(read_sheet(copied(self.objects, text, folder / "workbook.xlsx"), sheet=recipe.sheet))
 
     @staticmethod
-    def _first(source: RowSource) -> tuple[tuple[str, ...], dict[str, object]]:
-        """The columns, as far as they are known, and the first row."""
+    def _first(source: RowSource) -> tuple[tuple[str, ...], dict[str, object] | None]:
+        """The columns, as far as they are known, and the first row; None if all that were looked at are faulty."""
+        faulty = False
         with source.rows(*source.start) as rows:
             for row in islice(rows, _LOOKED_AT):
                 if row.fields and row.fault is None:
                     return source.table(raw=False).columns, dict(row.fields)
-        raise Rejected(sentences.NO_ROWS)
+                faulty |= row.fault is not None
+        columns = source.table(raw=False).columns
+        if not (faulty and columns):
+            raise Rejected(sentences.NO_ROWS)
+        return columns, None
