@@ -11,13 +11,15 @@ from typing import BinaryIO, cast
 import msgspec
 
 from batchdrop.bootstrap import open_rows
-from batchdrop.domain.errors import ObjectGone, Rejected, Waits
+from batchdrop.domain.errors import Forbidden, ObjectGone, Rejected, Waits
 from batchdrop.domain.records import Job, ObjectRef
 from batchdrop.formats import gzip_stream
 from batchdrop.formats.cells import text_of
 from batchdrop.formats.lines import Line, read_lines
 from batchdrop.ports import Ledger, Objects
+from batchdrop.recipes.faults import RecipeFault
 from batchdrop.recipes.form import Kind
+from batchdrop.recipes.reading import read_recipe
 
 _CHUNK = 1 << 20
 
@@ -44,6 +46,17 @@ def input_lines(objects: Objects, ledger: Ledger, job: Job) -> Iterator[Iterator
         return
     with objects.read(job.input) as stream:
         yield read_lines(io.BufferedReader(_Inflated(stream)) if copied else stream)
+
+
+def pays_again(objects: Objects, job: Job) -> bool:
+    """Whether the job's recipe has unusable answers asked for again. Nobody knows if the recipe is gone: then it may."""
+    if job.recipe is None:
+        return False
+    try:
+        with objects.read(job.recipe) as stream:
+            return bool(read_recipe(stream.read(), job.recipe.key).recipe.retry)
+    except (Forbidden, ObjectGone, RecipeFault):
+        return True
 
 
 def _as_request(fields: object, id_column: str | None) -> bytes:

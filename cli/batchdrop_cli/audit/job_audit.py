@@ -19,6 +19,7 @@ from batchdrop.domain.transitions import TERMINAL_JOB_STATES
 from batchdrop.ports import Ledger, Objects
 from batchdrop_cli.audit.evidence import Accepted, Evidence, Sent
 from batchdrop_cli.audit.findings import Finding, Severity
+from batchdrop_cli.audit.input_lines import pays_again
 from batchdrop_cli.audit.output_files import OutputFiles
 from batchdrop_cli.audit.sent_rows import SentRows
 from batchdrop_cli.audit.table import check_records
@@ -46,6 +47,7 @@ class AuditJob:
             return [Finding(kind="unknown_job", sentence=sentence, job_id=job_id)]
         batches = list(self.ledger.list_batches(job_id))
         sent = SentRows(job, max((batch.last_line for batch in batches), default=0), complete=self.evidence.complete)
+        sent.pays_again = pays_again(self.objects, job)
         found = chain(check_records(job, batches), self._claims(job, batches), self._at_api(job, batches, sent))
         if job.state in TERMINAL_JOB_STATES:
             outputs = OutputFiles(self.objects, self.ledger, job, sent, self.count_versions)

@@ -87,8 +87,11 @@ def _are_requests(line: bytes, *, whole: bool) -> bool:
         fields = _object(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return True
+    if NOTE in fields and b'"job"' in bytes(fields[NOTE]):
+        # A row of a job with a recipe, dropped again: it says which job that was, and may have any fields.
+        return False
     if list(fields) == [NOTE]:
-        # A line that was no JSON, dropped again: rows of a job with a recipe say which job that was.
-        return b'"job"' not in bytes(fields[NOTE])
+        # A line that was no JSON, dropped again.
+        return True
     names = [field[:_MAX_NAME_CHARS] for field in list(fields)[:_MAX_NAME_CHARS]]
     return any(name in fields for name in _REQUEST_FIELDS) or any(get_close_matches(name, _REQUEST_FIELDS, n=1) for name in names)
