@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
+import re
 import urllib.parse
 from datetime import timedelta
 from fnmatch import fnmatchcase
@@ -23,6 +24,8 @@ from tests.handlers.conftest import BUCKET, QUEUES, Context, surroundings
 from tests.stack import row, rows
 from tests.template import facts
 from tests.template.facts import Statement, named, statements
+from tests.workbooks import row as sheet_row
+from tests.workbooks import workbook
 
 MIB = 1024 * 1024
 # Granted without a call of the function's own; each with the reason.
@@ -158,6 +161,7 @@ class Tour:
             self._retries_by_command,
             self._gone,
             self._waiting,
+            self._tables,
             self._written_after_the_end,
             self._commands_about_nothing,
         ):
@@ -304,6 +308,23 @@ class Tour:
         self._drop("inbox/other/b/recipe.yaml", [b"prompt: no"])
         self._until_quiet()
         self._command("cancel", "other/a/rows.csv")
+
+    def _tables(self) -> None:
+        """From drop to results: with follow-ups, in several invocations, from a workbook, and what failed once more."""
+        recipe = b"model: claude-haiku-4-5\nprompt: 'Label: {{ text }}'\noutput: {label: [good, bad]}\n"
+        self._drop("inbox/tables/recipe.yaml", [recipe])
+        table = [b"id,text", b"1,fine", b"2,", b"3,[[error:overloaded_error:1]]", b"4,[[error:overloaded_error]]"]
+        self._drop("inbox/tables/some.csv", table)
+        self._drop("inbox/tables/packed.csv.gz", table, compress=True)
+        self._drop("inbox/tables/book.xlsx", [workbook(sheet_row(1, "id", "text"), sheet_row(2, 1, "fine"))])
+        long = b"\n".join([b"id,text", *(b"%d,%b" % (i, b"w" * MIB) for i in range(8))])
+        self._cloud.invoke("plan", self._cloud.upload("inbox/tables/long.csv", long), Hurried(9))
+        self._until_quiet()
+        (failed,) = (
+            body for key, body in self._cloud.outputs().items() if re.fullmatch(r"outbox/tables/some/.+/failed\.csv", key)
+        )
+        self._drop("inbox/tables/elsewhere/failed.csv", [failed])
+        self._command("retry", "tables/some.csv")
 
     def _written_after_the_end(self) -> None:
         """A late invocation writes into the folder of a job that has ended."""

@@ -1,0 +1,137 @@
+"""People with a table and no code: they put files into the bucket, read `status.json`, and take their table back."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+from tests.e2e.laptop import Job, Laptop
+from tests.workbooks import row as sheet_row
+from tests.workbooks import workbook
+
+RECIPE = """\
+model: claude-haiku-4-5
+prompt: |
+  Label this review: {{ text }}
+output:
+  label: [positive, negative, neutral]
+"""
+_HEADER = ["nummer", "text", "betrag", "label", "batchdrop_row", "batchdrop_status", "batchdrop_error"]
+
+
+def put(laptop: Laptop, key: str, text: str) -> None:
+    laptop.s3.put_object(Bucket=laptop.bucket, Key=key, Body=text.encode())
+
+
+def table(job: Job, name: str = "results.csv", separator: str = ",") -> list[list[str]]:
+    text = job.read(name).decode("utf-8-sig")
+    return list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+
+
+def columns(job: Job, *names: str) -> list[list[str]]:
+    header, *rows = table(job)
+    return [[row[header.index(name)] for name in names] for row in rows]
+
+
+def test_a_table_from_excel_and_the_remedy_that_its_status_names(laptop: Laptop) -> None:
+    """Windows-1252 and semicolons, as Excel saves them in much of Europe; recipe and table arrive together."""
+    body = (
+        "nummer;text;betrag\r\n"
+        '007;"Großartig; wirklich ""gut""";-12,5\r\n'
+        '008;"zwei\r\nZeilen, schön";0\r\n'
+        "12345678901234567;;1.000\r\n"
+        "010;Schlecht [[truncate]];=1+1\r\n"
+    )
+    put(laptop, "inbox/kunden/recipe.yaml", RECIPE)
+    job = laptop.drop("inbox/kunden/my.csv", body.encode("cp1252")).wait_for("held")
+    said = job.status()["message"]
+    assert said.startswith("my.csv cannot be read as a table. Byte 0xDF at row 2 (offset 28) is not UTF-8.")
+    assert "put `encoding: windows-1252` in the recipe" in said
+    assert "Nothing was sent or paid." in said
+    put(laptop, "inbox/kunden/recipe.yaml", RECIPE + "encoding: windows-1252\n")
+    job.wait().wait_for("done")
+    header, *rows = table(job, separator=";")
+    assert header == _HEADER
+    assert [row[:3] for row in rows] == [
+        ["007", 'Großartig; wirklich "gut"', "-12,5"],
+        ["008", "zwei\r\nZeilen, schön", "0"],
+        ["12345678901234567", "", "1.000"],
+        ["010", "Schlecht [[truncate]]", "'=1+1"],
+    ]
+    assert [row[4:6] for row in rows] == [["2", "succeeded"], ["3", "succeeded"], ["4", "invalid"], ["5", "errored"]]
+    assert [row[3] in ("positive", "negative", "neutral") for row in rows] == [True, True, False, False]
+    assert rows[2][6] == "column text is empty"
+    assert "Raise `max_tokens`." in rows[3][6]
+    failed = table(job, "failed.csv", separator=";")
+    assert [row[:3] for row in failed] == [["nummer", "text", "betrag"], rows[2][:3], rows[3][:3]]
+    assert job.read("recipe.yaml").decode() == RECIPE + "encoding: windows-1252\n"
+    assert job.audit() == []
+
+
+def test_a_table_gets_a_starter_with_its_columns(laptop: Laptop) -> None:
+    job = laptop.drop("inbox/shop/new.csv", b"sku,product text\nA-1,A warm blanket of wool\nA-2,A blanket that scratches\n")
+    job.wait_for("held")
+    assert "Columns of the file: sku, product text." in job.status()["message"]
+    starter = job.read("recipe.yaml").decode()
+    assert '{{ row["product text"] }}' in starter
+    put(laptop, "inbox/shop/recipe.yaml", starter.replace("Say in one sentence what this is about.", "Name the material."))
+    job.wait().wait_for("done")
+    assert columns(job, "sku", "product text", "batchdrop_status") == [
+        ["A-1", "A warm blanket of wool", "succeeded"],
+        ["A-2", "A blanket that scratches", "succeeded"],
+    ]
+    assert all(answer for (answer,) in columns(job, "answer"))
+
+
+def test_a_workbook_comes_back_as_csv(laptop: Laptop) -> None:
+    put(laptop, "inbox/desk/recipe.yaml", RECIPE)
+    body = workbook(sheet_row(1, "id", "text"), sheet_row(2, 17, "The zipper broke"), sheet_row(3, 18, "Great"))
+    job = laptop.drop("inbox/desk/tickets.xlsx", body).wait().wait_for("done")
+    assert columns(job, "id", "text", "batchdrop_status") == [
+        ["17", "The zipper broke", "succeeded"],
+        ["18", "Great", "succeeded"],
+    ]
+    assert job.folder.startswith("outbox/desk/tickets/")
+
+
+def test_a_corrected_table_of_failures_is_dropped_again(laptop: Laptop) -> None:
+    """It knows its job, and so its recipe: its new folder needs none."""
+    put(laptop, "inbox/again/one/recipe.yaml", RECIPE)
+    first = laptop.drop("inbox/again/one/part.csv", b"id,text\n1,Great\n2,\n").wait()
+    failed = first.read("failed.csv").decode("utf-8-sig").replace("2,,", "2,Awful,")
+    again = laptop.drop("inbox/again/two/failed.csv", failed.encode()).wait().wait_for("done")
+    assert columns(again, "id", "text", "batchdrop_status") == [["2", "Awful", "succeeded"]]
+
+
+@pytest.mark.parametrize(
+    ("model", "successor"),
+    [("claude-sonnet-4-20250514", "claude-sonnet-5-5"), ("claude-haiku-3-5-20241022", "claude-haiku-5-5")],
+)
+def test_a_retired_model_is_told_before_it_is_sent(laptop: Laptop, model: str, successor: str) -> None:
+    creates = laptop.claude.count("create")
+    job = laptop.drop(f"inbox/course/{model}.jsonl", _request(model)).wait()
+    assert laptop.claude.count("create") == creates
+    (failed,) = job.lines("failed.jsonl")
+    assert failed["_batchdrop"]["error"]["type"] == "retired_model"
+    assert successor in failed["_batchdrop"]["error"]["message"]
+    again = laptop.drop(f"inbox/course/{model}.jsonl", _request(successor)).wait()
+    assert again.manifest()["counts"]["succeeded"] == 1
+
+
+def test_an_older_model_is_sent_as_it_is(laptop: Laptop) -> None:
+    job = laptop.drop("inbox/course/older.jsonl", _request("claude-sonnet-4-6")).wait()
+    assert job.manifest()["counts"]["succeeded"] == 1
+
+
+def test_nothing_was_refused_and_nothing_went_wrong(laptop: Laptop) -> None:
+    """Last of this file: no function has met a door that its role does not open, for anything above."""
+    logged = laptop.logs().splitlines()
+    assert [line for line in logged if '"level":"ERROR"' in line or "AccessDenied" in line] == []
+
+
+def _request(model: str) -> bytes:
+    messages = [{"role": "user", "content": "Classify as positive or negative: Great."}]
+    return json.dumps({"custom_id": "a", "params": {"model": model, "max_tokens": 2000, "messages": messages}}).encode()
