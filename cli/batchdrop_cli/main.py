@@ -7,6 +7,7 @@ import importlib.metadata
 import click
 
 from batchdrop_cli.audit.command import audit
+from batchdrop_cli.trial.try_command import try_prompt
 
 
 def _version() -> str:
@@ -16,7 +17,7 @@ def _version() -> str:
         return "unknown (a checkout, not installed)"
 
 
-@click.group(name="batchdrop", commands=[audit])
+@click.group(name="batchdrop", commands=[audit, try_prompt])
 @click.version_option(_version())
 def batchdrop() -> None:
     """Every answer from Claude for a file dropped into an S3 bucket, in order, at half price."""

@@ -22,9 +22,8 @@ _START = f"""\
 # Change the first line of the prompt to what you want to know about each row, and put this file into the folder of your table.
 model: {_MODEL}
 prompt: |
-  Say in one sentence what this is about.
-
 """
+_PROMPT = "Say in one sentence what this is about."
 _OUTPUT = """
 # What comes back. As it is: one column "answer" of plain text. Or name your own columns, without the # signs:
 # output:
@@ -33,15 +32,21 @@ _OUTPUT = """
 """
 
 
-def starter(columns: Sequence[str], rows: Iterable[Mapping[str, Any]] = ()) -> bytes:
-    """`rows`: a few of the file, by which the columns with text are told from numbers and names. The prompt asks with those."""
+def starter(columns: Sequence[str], rows: Iterable[Mapping[str, Any]] = (), *, prompt: str = _PROMPT) -> bytes:
+    """`rows`: a few of the file, by which the columns with text are told from numbers and names. The prompt asks with those.
+
+    `prompt`: one line. One that uses columns by itself ("{{") stands alone.
+    """
     usable = [column for column in columns if column.strip() and len(column) <= _MAX_NAME_CHARS and _is_text(column)]
     asked = _with_text(usable, list(rows)) or usable[:1]
     lines = "".join(f"  {_label(column)}: {expression(column)}\n" for column in asked) or "  {{ text }}\n"
+    if "{{" in prompt:
+        asked, lines = [], ""
     others = [column for column in usable if column not in asked][:_MOST_NAMED]
     named = "".join(f"#   {expression(column)}\n" for column in others)
     more = f"\n# Other columns that the prompt may use:\n{named}" if named else ""
-    return f"{_START}{lines}{more}{_OUTPUT}".encode()
+    between = "\n" if lines else ""
+    return f"{_START}  {prompt}\n{between}{lines}{more}{_OUTPUT}".encode()
 
 
 def _is_text(column: str) -> bool:

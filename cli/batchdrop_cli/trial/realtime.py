@@ -1,0 +1,148 @@
+"""Send requests to the Messages API, each as it is, byte for byte. The only module of this command that knows the SDK."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import anthropic
+import httpx2
+import msgspec
+
+from batchdrop.domain.call_headers import CallHeaders
+
+_PATH = "/v1/messages"
+_AT_ONCE = 4
+_TRIES = 3
+_FIRST_WAIT = 1.0
+_LONGEST_WAIT = 20.0
+"""Seconds. Whoever is told to wait longer tries again by hand."""
+_CONNECT_SECONDS = 10.0
+_ANSWER_SECONDS = 300.0
+_MAX_MESSAGE_CHARS = 300
+# Certain refusals of what may be accepted a moment later (Anthropic, "Errors"). After anything else an answer may have been paid.
+_AGAIN = frozenset({429, 529})
+# These are about the one request; all others are about the key, the account or the API.
+_OF_A_ROW = frozenset({400, 404, 413, 422})
+
+
+class CannotAsk(Exception):
+    """No row can be asked about. The message is a sentence for the person at the terminal."""
+
+
+class Reply(NamedTuple):
+    """`message`: the API's answer as it came, or None; then `error_type` and `error` say why, in the API's words."""
+
+    message: bytes | None
+    error_type: str = ""
+    error: str = ""
+
+
+class _Trouble(msgspec.Struct):
+    type: str
+    message: str = ""
+
+
+class _Error(msgspec.Struct):
+    error: _Trouble
+
+
+class Api(msgspec.Struct, frozen=True, kw_only=True):
+    key: str
+    base_url: str | None = None
+
+    def ask(self, requests: Sequence[bytes], headers: CallHeaders, done: Callable[[], None]) -> list[Reply]:
+        """The answers, in order. `done` is called after each. Raises CannotAsk."""
+        return asyncio.run(self._ask_all(requests, headers, done))
+
+    async def _ask_all(self, requests: Sequence[bytes], headers: CallHeaders, done: Callable[[], None]) -> list[Reply]:
+        few = asyncio.Semaphore(_AT_ONCE)
+
+        async def ask(params: bytes) -> Reply:
+            async with few:
+                reply = await self._ask(client, params, headers)
+            done()
+            return reply
+
+        async with anthropic.AsyncAnthropic(api_key=self.key, base_url=self.base_url, max_retries=0) as client:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    tasks = [group.create_task(ask(params)) for params in requests]
+            except* CannotAsk as problems:
+                raise _first(problems) from None
+        return [task.result() for task in tasks]
+
+    async def _ask(self, client: anthropic.AsyncAnthropic, params: bytes, headers: CallHeaders) -> Reply:
+        for attempt in range(1, _TRIES + 1):
+            response = await self._post(client, params, headers)
+            if response.is_success:
+                return Reply(response.content)
+            wait = max(_FIRST_WAIT * 2 ** (attempt - 1), _retry_after(response))
+            if response.status_code not in _AGAIN or attempt == _TRIES or wait > _LONGEST_WAIT:
+                break
+            await asyncio.sleep(wait)
+        trouble = _trouble_of(response)
+        said = (trouble.message or trouble.type if trouble else "").replace(self.key, "<key>")[:_MAX_MESSAGE_CHARS]
+        if response.status_code in _OF_A_ROW and trouble is not None:
+            return Reply(None, trouble.type, f"The API refused the request: {said}")
+        raise CannotAsk(_sentence(response.status_code, said))
+
+    async def _post(self, client: anthropic.AsyncAnthropic, params: bytes, headers: CallHeaders) -> httpx2.Response:
+        options: Any = {
+            "headers": {"Content-Type": "application/json", **headers.as_sent()},
+            "timeout": httpx2.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
+        }
+        try:
+            return await client.post(_PATH, cast_to=httpx2.Response, content=params, options=options)
+        except anthropic.APIStatusError as error:
+            return error.response
+        except anthropic.APITimeoutError as error:
+            if isinstance(error.__cause__, httpx2.ConnectTimeout):
+                raise CannotAsk(_unreachable(client)) from None
+            raise CannotAsk(f"No answer came within {_ANSWER_SECONDS:.0f} seconds. Lower `max_tokens` or `thinking`.") from None
+        except anthropic.APIConnectionError:
+            raise CannotAsk(_unreachable(client)) from None
+
+
+def _first(problems: BaseExceptionGroup[CannotAsk]) -> CannotAsk:
+    found: BaseException = problems
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return CannotAsk(*found.args)
+
+
+def _unreachable(client: anthropic.AsyncAnthropic) -> str:
+    return f"The API at {client.base_url.host} cannot be reached. Look at the network, and at ANTHROPIC_BASE_URL if it is set."
+
+
+_SENTENCES = {
+    401: "The API does not accept the key (401). Put a valid one into ANTHROPIC_API_KEY.",
+    402: "The account has no credit (402). Add some in the Console.",
+    403: "The key may not do this (403). Take one of a workspace that may.",
+    404: "There is no Messages API at this address (404). Look at ANTHROPIC_BASE_URL.",
+    429: "The rate limit is used up (429). Wait a minute, or take fewer rows.",
+    529: "The API is overloaded (529). Try again in a few minutes.",
+}
+
+
+def _sentence(status: int, said: str) -> str:
+    sentence = _SENTENCES.get(status, f"The API answered with {status}. Try again in a few minutes.")
+    return f"{sentence} It says: {said}" if said else sentence
+
+
+def _trouble_of(response: httpx2.Response) -> _Trouble | None:
+    """None: an edge in between speaks HTML."""
+    try:
+        return msgspec.json.decode(response.content, type=_Error).error
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def _retry_after(response: httpx2.Response) -> float:
+    """Seconds; 0 for a date or nonsense."""
+    try:
+        seconds = float(response.headers.get("retry-after", "0"))
+    except ValueError:
+        return 0.0
+    return seconds if seconds > 0 else 0.0
