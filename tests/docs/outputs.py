@@ -17,7 +17,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner
+
 from batchdrop.handling import logger
+from batchdrop_cli.main import batchdrop
 from local import demo
 from local.claude.client import start
 from tests.docs.pages import PAGES, ROOT
@@ -32,6 +35,7 @@ JOB = "20261122T014233Z-ocgoouztvi7v6pls"
 _NOW = "2026-11-22T00:31:17Z"
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _INVOKE = re.compile(r"invoke (\w+)Function events/([\w-]+)\.json")
+_TRY = re.compile(r"batchdrop try (examples/\S+)")
 _READ = re.compile(r'aws s3 sync --quiet "s3://\$BATCHDROP_BUCKET/(\S+)" (\S+) && cat \2\*/status\.json')
 # Of a log line or a metric: its time, its place in the code, the name of the stack, and CloudWatch's description of a metric.
 _NOT_SHOWN = {"timestamp", "location", "service", "_aws"}
@@ -67,6 +71,8 @@ def _shell(cloud: Cloud, block: str) -> str:
 def _printed(cloud: Cloud, command: str) -> Iterator[str]:
     if command == "make demo":
         yield _demo(cloud)
+    elif tried := _TRY.fullmatch(command):
+        yield _tried(cloud, tried[1])
     elif invoked := _INVOKE.fullmatch(command):
         yield from _invocation(cloud, invoked[1].lower(), cloud.event(invoked[2]))
     elif read := _READ.fullmatch(command):
@@ -83,6 +89,13 @@ def _demo(cloud: Cloud) -> str:
         for name, body in files.items():
             Path(folder, name).write_bytes(body)
         return demo.summary(Path(folder)).replace(folder, f".local/outbox/reviews/{JOB}")
+
+
+def _tried(cloud: Cloud, file: str) -> str:
+    """What `batchdrop try` writes to stdout."""
+    environment = {"ANTHROPIC_BASE_URL": cloud.claude.base_url, "ANTHROPIC_API_KEY": "test-key"}
+    done = CliRunner(mix_stderr=False).invoke(batchdrop, ["try", str(ROOT / file)], env=environment, catch_exceptions=False)
+    return done.stdout.rstrip()
 
 
 def _answered(cloud: Cloud, name: str, body: bytes) -> dict[str, bytes]:
