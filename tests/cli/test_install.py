@@ -57,7 +57,7 @@ def test_help_loads_no_sdk() -> None:
     assert run(sys.executable, "-c", code, cwd=ROOT).split() == []
 
 
-def test_dependencies_are_those_of_the_functions_and_click() -> None:
+def test_dependencies_are_those_of_the_functions_click_and_rich() -> None:
     lines = (ROOT / "requirements" / "dependencies.in").read_text().splitlines()
     functions = {line for line in lines if line and not line.startswith("#")}
-    assert set(PROJECT["dependencies"]) == functions | {"click"}
+    assert set(PROJECT["dependencies"]) == functions | {"click", "rich"}
