@@ -75,3 +75,6 @@ def table(stack: Stack, name: str = "results.csv", job: Job | None = None, separ
     data = stack.output(name, job)
     assert data.startswith(b"\xef\xbb\xbf")
     return list(csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), delimiter=separator, strict=True))
+
+
+EXPIRED = {"type": "expired"}

@@ -11,9 +11,8 @@ import pytest
 from batchdrop.domain.records import PRIORITIES, Job, JobState
 from tests.stack import Stack
 from tests.stages.harm import refused
-from tests.stages.row_jobs import RECIPE, TABLE, label, prompt_of, run, said, stack_of, table
+from tests.stages.row_jobs import EXPIRED, RECIPE, TABLE, label, prompt_of, run, said, stack_of, table
 
-EXPIRED = {"type": "expired"}
 GOOD = json.dumps({"label": "positive", "explanation": "because"})
 FATES: dict[str, Mapping[str, object]] = {
     "truncated": said('{"label": "pos', stop="max_tokens"),

@@ -30,9 +30,11 @@ def input_lines(objects: Objects, ledger: Ledger, job: Job) -> Iterator[Iterator
     copied = job.source is not None and job.source.key != job.input.key
     if job.recipe is not None and copied:
         try:
+            # Where the unpacked copy was, the packed file is read, with the size of the copy.
+            text = msgspec.structs.replace(job.input, size=job.text.size) if job.text else job.input
             opened = open_rows(cast(Objects, _Unpacked(objects)), ledger)
             with (
-                opened(job, job.recipe, job.input, Kind(job.kind)) as rows,
+                opened(job, job.recipe, text, Kind(job.kind)) as rows,
                 rows.source.rows(*rows.source.start) as found,
             ):
                 # As requests would have it: the audit asks for the custom id only.

@@ -379,10 +379,11 @@ def joined_in_part(job: Job, *, now: datetime, done: int, total: int) -> Move[Jo
 
 
 @_job_edge(JobState.finishing, to=(JobState.done, JobState.rejected, JobState.canceled))
-def finished(job: Job, *, now: datetime) -> Move[Job]:
-    """Its manifest is written."""
+def finished(job: Job, *, now: datetime, note: str = "") -> Move[Job]:
+    """Its manifest is written. `note`: what there is to say of the output files."""
     outcome = job.outcome or (JobState.canceled if job.cancel_requested else JobState.done)
-    return Move(job, replace(job, state=outcome, outcome=outcome, updated_at=now, finished_at=now))
+    told = " ".join(part for part in (job.note, note) if part)
+    return Move(job, replace(job, state=outcome, outcome=outcome, updated_at=now, finished_at=now, note=told))
 
 
 @_job_edge(JobState.planning, JobState.finishing)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from datetime import datetime
 
 import msgspec
@@ -64,7 +64,7 @@ def manifest(job: Job, batches: Iterable[Batch], files: Mapping[str, OutputFile]
         {
             "job_id": job.id,
             "state": job.outcome or job.state,
-            "message": job.reason or sentences.done(job),
+            "message": _message(job, files),
             "input": {
                 "bucket": job.input.bucket,
                 "key": job.input.key,
@@ -87,6 +87,16 @@ def manifest(job: Job, batches: Iterable[Batch], files: Mapping[str, OutputFile]
             "files": dict(files),
         }
     )
+
+
+def lacks_tables(job: Job, files: Container[str]) -> bool:
+    """Whether a job with a recipe ends without its tables. `files`: those that it has."""
+    return job.recipe is not None and job.counts.total > 0 and "results.csv" not in files
+
+
+def _message(job: Job, files: Container[str]) -> str:
+    message = job.reason or sentences.done(job)
+    return f"{message} {sentences.NO_TABLES}" if lacks_tables(job, files) else message
 
 
 def _about_recipe(job: Job, recipe: ObjectRef, answers: AnswerCounts) -> dict[str, object]:

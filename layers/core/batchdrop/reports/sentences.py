@@ -70,6 +70,8 @@ def _incomplete(job: Job) -> str:
 
 
 def _planning(job: Job) -> str:
+    if job.bytes_done and job.bytes_done == job.bytes_total:
+        return f"Making requests of the rows: {_size(job.bytes_done)} so far."
     if job.bytes_done:
         return f"Unpacking the file: {_size(job.bytes_done)} of about {_size(job.bytes_total)} so far."
     return "Reading and checking the file" + (f", try {job.tries} of {MAX_PLAN_TRIES}." if job.tries > 1 else ".")
@@ -106,6 +108,12 @@ def _lost(rows: int) -> str:
         f"{_plural(rows, 'row')} {are} as missing: objects under work/ were deleted before the job had ended. "
         "Anthropic keeps results for 29 days: an operator can download those of the batches in manifest.json."
     )
+
+
+NO_TABLES = (
+    "There is no results.csv: objects under work/ were deleted before the job had ended. Every row is in results.jsonl or "
+    "failed.jsonl, except those counted as lost."
+)
 
 
 def canceled(job: Job) -> str:

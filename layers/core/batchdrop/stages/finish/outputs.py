@@ -23,7 +23,7 @@ from batchdrop.jobs.publish import Publish
 from batchdrop.jobs.time_left import time_left
 from batchdrop.ports import Clock, Deadline, Ledger, Metrics, Notices, Objects
 from batchdrop.reports import sentences
-from batchdrop.reports.manifest import OutputFile, manifest, output_file, read_manifest
+from batchdrop.reports.manifest import OutputFile, lacks_tables, manifest, output_file, read_manifest
 from batchdrop.stages.finish.table_pieces import TablePieces
 
 log = logging.getLogger(__name__)
@@ -119,7 +119,7 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
 
     def _conclude(self, job: Job) -> None:
         self._notify(job)
-        self._end(job)
+        self._end(job, self._note(job))
         self._tidy(job)
 
     def _join_all(self, job: Job, batches: list[Batch], go_on: Callable[[], bool]) -> tuple[dict[str, OutputFile], int]:
@@ -174,9 +174,16 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
             },
         )
 
-    def _end(self, job: Job) -> None:
+    def _note(self, job: Job) -> str:
+        """What there is to say of the output files, by the manifest: whoever wrote it may have been killed since."""
+        if job.recipe is None:
+            return ""
+        written = read_manifest(self.objects.get(self._key(job, "manifest.json")))
+        return sentences.NO_TABLES if lacks_tables(job, written.files) else ""
+
+    def _end(self, job: Job, note: str) -> None:
         """Returns once the stored state of the job is final, whoever made it so."""
-        self._change(job, lambda job: transitions.finished(job, now=self.clock.now()))
+        self._change(job, lambda job: transitions.finished(job, now=self.clock.now(), note=note))
         self.publish(job.id)
 
     def _change(self, job: Job, edge: Callable[[Job], Move[Job]]) -> None:

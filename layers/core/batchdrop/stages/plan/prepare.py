@@ -43,7 +43,7 @@ class Unpacking(NamedTuple):
     total: int
     """An estimate: the rest of the file is taken to be packed as well as the start."""
     went_on: bool
-    """This invocation stored more than it found."""
+    """This invocation came further than the one before it."""
 
 
 type Made = Source | Text | Unpacking

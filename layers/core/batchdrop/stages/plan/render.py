@@ -51,7 +51,6 @@ class Render(msgspec.Struct, frozen=True, kw_only=True):
             source.remember(start.columns)
             lines = _Lines(Behind(out, start.written), start.written + len(rest), rest, start.line, self.max_bytes)
             offset, number = (start.offset, start.line) if start.line > 1 else source.start
-            found = out.stored
             with source.rows(offset, number) as rows:
                 for row in rows:
                     lines.add(row.number, line_of(row))
@@ -59,16 +58,17 @@ class Render(msgspec.Struct, frozen=True, kw_only=True):
                         lines.flush()
                         if not go_on():
                             reached = RenderCheckpoint(offset=row.end, line=lines.next, columns=source.table(raw=False).columns)
-                            return self._suspend(out, reached, lines.size, found)
+                            return self._suspend(out, reached, lines.size)
             lines.flush()
             done()
         return Source(ObjectRef(bucket=self.bucket, key=self.key, size=lines.size))
 
-    def _suspend(self, out: ResumedWriter, reached: RenderCheckpoint, size: int, found: int) -> Unpacking:
+    def _suspend(self, out: ResumedWriter, reached: RenderCheckpoint, size: int) -> Unpacking:
+        """It has gone on, be it by less than S3 keeps: the checkpoint holds the rest."""
         rest = out.suspend()
         stored = msgspec.structs.replace(reached, written=out.stored)
         self.objects.put(self.checkpoint_key, encode_render_checkpoint(stored, rest))
-        return Unpacking(size, size, went_on=out.stored > found)
+        return Unpacking(size, size, went_on=True)
 
     def _found(self, stored: int) -> tuple[RenderCheckpoint, bytes] | None:
         """None: at the start, also if the upload that the checkpoint belongs to is gone."""
