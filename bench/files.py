@@ -30,3 +30,23 @@ def _template(row_bytes: int, mark: str) -> bytes:
     room = row_bytes - len(row % 0) - len(prompt)
     text = (_TEXT * (room // len(_TEXT) + 1))[:room]
     return row.replace("{}", json.dumps(prompt + text)).encode()
+
+
+def write_table(path: Path, rows: int, *, failing: float = 0.0, unusable: float = 0.0, again: float = 0.0) -> Path:
+    """A CSV file of 8 columns and some 200 bytes a row. The shares of rows that fail for good, get an answer which is no JSON,
+    and fail once, in this order of every hundred."""
+    marks = [
+        *["[[error:invalid_request_error]]"] * round(100 * failing),
+        *["[[garble]]"] * round(100 * unusable),
+        *["[[error:overloaded_error:1]]"] * round(100 * again),
+    ]
+    marks += [""] * (100 - len(marks))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.write("id,product,author,country,date,stars,verified,review\r\n")
+        for number in range(rows):
+            mark = marks[number % 100]
+            file.write(
+                f"{number:017d},Desk lamp {number % 97},Reader {number % 1009},DE,2026-11-{1 + number % 28:02d},"
+                f'{number % 5 - 2},true,"{_TEXT}It came on day {number % 31}, and ""works"" {mark}."\r\n'
+            )
+    return path
