@@ -33,8 +33,10 @@ def _template(row_bytes: int, mark: str) -> bytes:
 
 
 def write_table(path: Path, rows: int, *, failing: float = 0.0, unusable: float = 0.0, again: float = 0.0) -> Path:
-    """A CSV file of 8 columns and some 200 bytes a row. The shares of rows that fail for good, get an answer which is no JSON,
-    and fail once, in this order of every hundred."""
+    """A CSV file of 8 columns and some 200 bytes a row; every review has a comma, one in ten a quote.
+
+    The shares of rows that fail for good, get an answer which is no JSON, and fail once, in this order of every hundred.
+    """
     marks = [
         *["[[error:invalid_request_error]]"] * round(100 * failing),
         *["[[garble]]"] * round(100 * unusable),
@@ -45,8 +47,9 @@ def write_table(path: Path, rows: int, *, failing: float = 0.0, unusable: float 
         file.write("id,product,author,country,date,stars,verified,review\r\n")
         for number in range(rows):
             mark = marks[number % 100]
+            said = '""works""' if number % 10 == 3 else "works"
             file.write(
                 f"{number:017d},Desk lamp {number % 97},Reader {number % 1009},DE,2026-11-{1 + number % 28:02d},"
-                f'{number % 5 - 2},true,"{_TEXT}It came on day {number % 31}, and ""works"" {mark}."\r\n'
+                f'{number % 5 - 2},true,"{_TEXT}It came on day {number % 31}, and {said} {mark}."\r\n'
             )
     return path

@@ -39,10 +39,12 @@ output:
 def compare(servers: Servers, folder: Path, rows: int, rounds: int) -> dict[str, Any]:
     """Of `rows` rows of 200 bytes in 8 columns; one in 100 fails for good, another one in 100 is answered with no JSON."""
     servers.clear()
+    # Of a given length an answer is text; of none it is the JSON that is asked for.
+    servers.claude.settings(answer_bytes=0)
     _drop_recipe(servers, folder)
     table = partial(files.write_table, failing=0.01, unusable=0.01)
     warm, source = table(folder / "warm.csv", 100), table(folder / "reviews.csv", rows)
-    found = measured.stage(servers.environment, _order(servers, "warm.csv", warm, "plan"))
+    measured.stage(servers.environment, _order(servers, "warm.csv", warm, "plan"))
     raw_warm = _raw(servers, "warm.csv", folder / "warm.jsonl")
     measured.stage(servers.environment, _order(servers, "reviews.csv", source, "plan"))
     raw = _raw(servers, "reviews.csv", folder / "raw.jsonl")
@@ -56,6 +58,7 @@ def compare(servers: Servers, folder: Path, rows: int, rounds: int) -> dict[str,
         )
     ]
     found = measured.stage(servers.environment, *pairs)
+    servers.claude.settings(answer_bytes=files.ANSWER_BYTES)
     ours, other = found["runs"][2::2], found["runs"][3::2]
     return {
         "rows": rows,
@@ -75,9 +78,10 @@ def memory(servers: Servers, folder: Path, counts: list[int]) -> dict[str, dict[
     A quarter of the rows fails for good and another one is sent again, so that collect has every one of its writers at work:
     once with a follow-up batch, once with the pieces of the attempt before and both tables.
     """
-    return {stage: {count: peaks[stage] for count, peaks in by_count.items()} for stage in ("plan", "collect")} if (
-        by_count := {count: _peaks(servers, folder, count) for count in counts}
-    ) else {}
+    servers.claude.settings(answer_bytes=0)
+    peaks = {count: _peaks(servers, folder, count) for count in counts}
+    servers.claude.settings(answer_bytes=files.ANSWER_BYTES)
+    return {stage: {count: of[stage] for count, of in peaks.items()} for stage in ("plan", "collect")}
 
 
 def _peaks(servers: Servers, folder: Path, count: int) -> dict[str, Any]:
@@ -114,7 +118,9 @@ def _raw(servers: Servers, name: str, path: Path) -> Path:
     """Writes the requests that were made of a table's rows."""
     objects = S3Objects(servers.client("s3"), BUCKET)
     info = objects.head(_FOLDER + name)
-    job: Job | None = DynamoLedger(servers.client("dynamodb"), TABLE, SystemClock()).get_job(ids.job_id(info.ref, info.written_at))
+    job: Job | None = DynamoLedger(servers.client("dynamodb"), TABLE, SystemClock()).get_job(
+        ids.job_id(info.ref, info.written_at)
+    )
     assert job is not None
     assert job.source is not None, job.reason
     with objects.read(job.source) as stream, path.open("wb") as file:

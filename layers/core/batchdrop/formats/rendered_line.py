@@ -35,6 +35,7 @@ class _OfModel(msgspec.Struct):
 
 
 class _WithRow(msgspec.Struct):
+    custom_id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     row: msgspec.Raw = msgspec.Raw(b"{}")
     raw: str | None = None
 
@@ -70,6 +71,12 @@ def check_rendered(line: Line) -> Row | InvalidLine:
     of = _of_model(found.params)
     custom_id = None if found.custom_id is msgspec.UNSET else bytes(found.custom_id)
     return Row(line.number, custom_id, bytes(found.params), of.max_tokens, of.model)
+
+
+def answered_fields(line: bytes) -> tuple[bytes | None, bytes]:
+    """The custom id and the row's own fields, of a line that was sent or stands for one that cannot be read."""
+    found = _with_row(line)
+    return None if found.custom_id is msgspec.UNSET else bytes(found.custom_id), bytes(found.row)
 
 
 def own_fields(line: bytes) -> tuple[bytes, str | None]:

@@ -24,7 +24,7 @@ class ResultLine(msgspec.Struct, frozen=True):
     result: _Result
 
 
-class AnsweredRow(msgspec.Struct, frozen=True):
+class AnsweredRow(msgspec.Struct, frozen=True, gc=False):
     """What a table shows of an answered row of a job with a recipe."""
 
     line: int
@@ -37,7 +37,7 @@ class _Numbered(Record, frozen=True):
 
 
 _decode = msgspec.json.Decoder(ResultLine).decode
-_answered_row = msgspec.json.Decoder(AnsweredRow).decode
+_answered_rows = msgspec.json.Decoder(AnsweredRow).decode_lines
 _numbered = msgspec.json.Decoder(_Numbered).decode
 
 
@@ -67,8 +67,9 @@ def read_result_line(data: bytes) -> ResultLine:
     return _decode(data)
 
 
-def read_answered_row(data: bytes) -> AnsweredRow:
-    return _answered_row(data)
+def read_answered_rows(lines: bytes) -> list[AnsweredRow]:
+    """Of whole lines. One call for all of them takes half the time."""
+    return _answered_rows(lines)
 
 
 def number_of_result(data: bytes) -> int:

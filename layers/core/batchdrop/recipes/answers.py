@@ -35,31 +35,32 @@ class Answer(NamedTuple):
     """What it said, cut at 32,000 characters."""
 
 
-class _Block(msgspec.Struct):
+class _Block(msgspec.Struct, gc=False):
     type: str = ""
     text: str | None = None
 
 
-class _Usage(msgspec.Struct):
+class _Usage(msgspec.Struct, gc=False):
     output_tokens: int | None = None
 
 
-class _Details(msgspec.Struct):
+class _Details(msgspec.Struct, gc=False):
     category: str | None = None
 
 
-class _Message(msgspec.Struct):
+class _Message(msgspec.Struct, gc=False):
     content: list[_Block] = []
     stop_reason: str | None = None
     stop_details: _Details | None = None
     usage: _Usage | None = None
 
 
-class _Result(msgspec.Struct):
+class _Result(msgspec.Struct, gc=False):
     message: _Message
 
 
 _result = msgspec.json.Decoder(_Result).decode
+_texts = msgspec.json.Decoder(dict[str, str]).decode
 _raw_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _raw_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _text_of = msgspec.json.Decoder(str).decode
@@ -112,12 +113,12 @@ class Answers:
         try:
             if not validator.is_valid(value):
                 value = _with_own_words(value, schema, schema.get("$defs", {}) | schema.get("definitions", {}), 0)
-            error = next(iter(validator.iter_errors(value)), None)
-            if error is None:
-                return Answer(_encode({name: value[name] for name in self._columns if name in value}), text=said)
+                # Asked only now: finding the error takes as long as all the rest of an answer that has none.
+                if (error := next(iter(validator.iter_errors(value)), None)) is not None:
+                    return Answer(None, "off_schema", _off_schema(error), said)
+            return Answer(_encode({name: value[name] for name in self._columns if name in value}), text=said)
         except _WITHOUT_SENSE:
             return Answer(None, "off_schema", "The answer could not be checked by the recipe's schema.", said)
-        return Answer(None, "off_schema", _off_schema(error), said)
 
 
 def cells(output: bytes, columns: Sequence[str]) -> list[str]:
@@ -126,8 +127,13 @@ def cells(output: bytes, columns: Sequence[str]) -> list[str]:
     Text as it is; numbers as they were written; true, false; nothing for null or a field left out. A list of plain values is
     joined with "; " if none of them holds a ";", so that it can be split again; any other list, and every object, is JSON.
     """
-    fields = _raw_fields(output)
-    return [_cell(bytes(fields[name])) if name in fields else "" for name in columns]
+    try:
+        # Most answers are texts and nothing else.
+        texts = _texts(output)
+    except msgspec.ValidationError:
+        fields = _raw_fields(output)
+        return [_cell(bytes(fields[name])) if name in fields else "" for name in columns]
+    return [texts.get(name, "") for name in columns]
 
 
 # ---------------------------------------------------------------- the message
@@ -164,7 +170,7 @@ def _stopped(message: _Message, text: str) -> tuple[str, str] | None:
     """Why it is no whole answer: type and sentence."""
     if reason := _STOPS.get(message.stop_reason or ""):
         return reason(message, text)
-    if text.strip():
+    if text and not text.isspace():
         return None
     return "empty", "It ended without any text. Say in the prompt what to write when there is nothing to say."
 
@@ -218,6 +224,8 @@ _STOPS: dict[str, Callable[[_Message, str], tuple[str, str]]] = {
 
 def _unfenced(text: str) -> str:
     """What a code fence holds, if there is one around the whole text; what comes out is checked by the schema as a whole."""
+    if _FENCE not in text:
+        return text
     bare = text.strip()
     if not (bare.startswith(_FENCE) and bare.endswith(_FENCE) and len(bare) > 2 * len(_FENCE)):
         return text

@@ -12,7 +12,7 @@ from batchdrop.formats.api_result import ApiResult
 from batchdrop.formats.failed_line import failed_line, failed_row_line
 from batchdrop.formats.input_line import REQUESTS
 from batchdrop.formats.lines import Line
-from batchdrop.formats.rendered_line import own_fields
+from batchdrop.formats.rendered_line import answered_fields, own_fields
 from batchdrop.formats.result_line import answered_row_line, result_line
 from batchdrop.recipes.form import Form
 
@@ -90,10 +90,10 @@ class RecipeLines:
         read = self._read(answer.result)
         if read.output is None:
             return Unusable(read.error_type, read.message, read.text, answer.result)
-        row, _ = own_fields(line.data)
+        custom_id, row = answered_fields(line.data)
         if self._expected is not None:
             self._expected.add(row, read.output)
-        return answered_row_line(REQUESTS.custom_id(line.data), line.number, attempt, row, read.output, answer.result)
+        return answered_row_line(custom_id, line.number, attempt, row, read.output, answer.result)
 
     def failed(
         self,

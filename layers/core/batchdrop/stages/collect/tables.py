@@ -14,12 +14,14 @@ from typing import NamedTuple
 from batchdrop.domain.records import ObjectRef, Part, RowStatus
 from batchdrop.formats.cells import csv_line, text_of
 from batchdrop.formats.failed_line import FailedRow, read_failed_row
-from batchdrop.formats.lines import MAX_OUTPUT_LINE_BYTES, read_lines
-from batchdrop.formats.result_line import AnsweredRow, read_answered_row
+from batchdrop.formats.lines import MAX_OUTPUT_LINE_BYTES, read_blocks, read_lines
+from batchdrop.formats.result_line import AnsweredRow, read_answered_rows
 from batchdrop.ports import Objects
 from batchdrop.recipes.answers import cells
 from batchdrop.recipes.form import Form, Kind
 from batchdrop.stages.collect.pieces import PartWriter, part_writer
+
+_SUCCEEDED = RowStatus.succeeded.value
 
 
 class TablePieces(NamedTuple):
@@ -49,9 +51,11 @@ def _rows(
     if piece is None:
         return iter(())
     stream = stack.enter_context(objects.read(ObjectRef(bucket=bucket.bucket, key=piece.key)))
-    read = read_failed_row if failed else read_answered_row
-    rows = (read(line.data) for line in read_lines(stream, max_line=MAX_OUTPUT_LINE_BYTES))
-    return ((row.line, row) for row in rows)
+    if failed:
+        unanswered = (read_failed_row(line.data) for line in read_lines(stream, max_line=MAX_OUTPUT_LINE_BYTES))
+        return ((row.line, row) for row in unanswered)
+    blocks = read_blocks(stream, max_line=MAX_OUTPUT_LINE_BYTES)
+    return ((row.line, row) for block in blocks for row in read_answered_rows(block.data))
 
 
 class _Tables:
@@ -65,9 +69,10 @@ class _Tables:
 
     def write(self, table: PartWriter, failed: PartWriter | None, number: int, row: AnsweredRow | FailedRow) -> None:
         fields = row.row
-        own = [text_of(fields.get(name)) for name in self._own]
+        # Of a table every cell is a text: the call is for the others.
+        own = [cell if type(cell) is str else text_of(cell) for cell in map(fields.get, self._own)]
         if isinstance(row, AnsweredRow):
-            table.write(number, self._line([*own, *cells(row.output, self._answers), str(number), RowStatus.succeeded, ""]))
+            table.write(number, self._line([*own, *cells(row.output, self._answers), str(number), _SUCCEEDED, ""]))
             return
         no_answers = [""] * len(self._answers)
         table.write(number, self._line([*own, *no_answers, str(number), row.status, row.message]))
