@@ -109,6 +109,22 @@ def test_stdout_is_the_result_alone(claude: Control, tmp_path: Path) -> None:
     assert "\x1b" not in done.stdout + done.stderr
 
 
+def test_a_reader_that_has_enough_ends_it_quietly(keyless: None, tmp_path: Path) -> None:
+    file = laid(tmp_path, "text\n" + ("long " * 10_000 + "\n") * 20)
+    command = [sys.executable, "-m", "batchdrop_cli", "try", str(file), "--dry-run", "--rows", "20"]
+    with subprocess.Popen(
+        command, env=os.environ | ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.read(1)
+        process.stdout.close()
+        said = process.stderr.read()
+    assert process.returncode == 1
+    assert "cannot be read" not in said
+    assert "Traceback" not in said
+
+
 def test_a_dry_run_needs_no_key_and_sends_nothing(keyless: None, tmp_path: Path) -> None:
     (only,) = objects(tried(laid(tmp_path), "--rows", 1, "--dry-run", "--json"))
     assert only["params"]["messages"][0]["content"].endswith(f"Review: {REVIEWS[0]}")

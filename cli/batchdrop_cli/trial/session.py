@@ -179,6 +179,8 @@ class Session(msgspec.Struct, kw_only=True):
             return _say(plain(str(reason)), FAILED)
         except ObjectGone as gone:
             return _say(f"{plain(str(gone))} was removed while it was read.", FAILED)
+        except BrokenPipeError:
+            raise  # whoever reads the output has enough; click ends without a word
         except OSError as error:
             return _say(f"{plain(str(error.filename or 'The file'))} cannot be read: {error.strerror or error}.", FAILED)
 
