@@ -41,15 +41,22 @@ def audit_results(stack: Stack, job_id: str) -> list[Finding]:
     return AuditJob(objects=stack.objects, ledger=stack.ledger, evidence=ListedEvidence(stack.claude))(job_id)
 
 
-def rewrite(stack: Stack, name: str, change: Callable[[list[bytes]], list[bytes]]) -> None:
-    """Changes the lines of an output, and the manifest with it, so that only the rows are wrong."""
+def rewrite(stack: Stack, name: str, change: Callable[[list[bytes]], list[bytes]], lines: int | None = -1) -> None:
+    """Changes the lines of an output, and the manifest with it, so that only the rows are wrong.
+
+    `lines`: what the manifest says of them; -1: as many as there are; None: nothing, and there is no such file.
+    """
     job = stack.job()
     folder = keys.outbox_folder(job.input.key, job.id)
-    body = b"\n".join([*change(stack.output(name).splitlines()), b""])
+    body = b"\n".join([*change(stack.output(name).split(b"\n")[:-1]), b""])
     manifest = stack.document("manifest.json")
     stack.objects.purge(folder + name)
-    stack.objects.drop(folder + name, body)
-    manifest["files"][name] = {"lines": body.count(b"\n"), "size": len(body), "checksum": f"sha256:{sha256(body).hexdigest()}"}
+    if lines is None:
+        del manifest["files"][name]
+    else:
+        stack.objects.drop(folder + name, body)
+        number = body.count(b"\n") if lines < 0 else lines
+        manifest["files"][name] = {"lines": number, "size": len(body), "checksum": f"sha256:{sha256(body).hexdigest()}"}
     stack.objects.purge(folder + "manifest.json")
     stack.objects.drop(folder + "manifest.json", json.dumps(manifest).encode())
 

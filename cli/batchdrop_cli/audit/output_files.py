@@ -24,6 +24,7 @@ from batchdrop.reports.manifest import Manifest, OutputFile, read_manifest
 from batchdrop_cli.audit.findings import Finding, Severity
 from batchdrop_cli.audit.input_lines import input_lines
 from batchdrop_cli.audit.sent_rows import SentRows
+from batchdrop_cli.audit.table_rows import TableRows
 
 _CHUNK = 1 << 20
 
@@ -63,6 +64,7 @@ class OutputFiles:
             yield from self._file(name, file)
         if has_batches:
             yield from self._rows(manifest)
+            yield from TableRows(self._objects, self._job, manifest).check()
 
     def _manifest(self, manifest: Manifest) -> Iterator[Finding]:
         if (manifest.job_id, manifest.state) != (self._job.id, self._job.state):
