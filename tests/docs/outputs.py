@@ -23,6 +23,8 @@ from batchdrop.handling import logger
 from batchdrop_cli.main import batchdrop
 from local import demo
 from local.claude.client import start
+from tests.docs import recipe_page
+from tests.docs.job_files import JOB, dropped
 from tests.docs.pages import PAGES, ROOT
 from tests.handlers.conftest import Cloud, surroundings
 
@@ -31,7 +33,6 @@ SHOWN = re.compile(
     r"```(?P<kind>json|)\n(?:(?!```).*\n)*```\n<!-- end -->\n",
     re.MULTILINE,
 )
-JOB = "20261122T014233Z-ocgoouztvi7v6pls"
 _NOW = "2026-11-22T00:31:17Z"
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _INVOKE = re.compile(r"invoke (\w+)Function events/([\w-]+)\.json")
@@ -39,7 +40,6 @@ _TRY = re.compile(r"batchdrop try (examples/\S+)")
 _READ = re.compile(r'aws s3 sync --quiet "s3://\$BATCHDROP_BUCKET/(\S+)" (\S+) && cat \2\*/status\.json')
 # Of a log line or a metric: its time, its place in the code, the name of the stack, and CloudWatch's description of a metric.
 _NOT_SHOWN = {"timestamp", "location", "service", "_aws"}
-_MORE_TICKS_THAN_NEEDED = 10
 
 
 def filled(text: str) -> str:
@@ -58,7 +58,7 @@ def _shown(cloud: Cloud, match: re.Match[str]) -> str:
 
 def _row(cloud: Cloud, line: str) -> str:
     """The row of `results.jsonl`, with no more of Claude's message than the text."""
-    row = json.loads(_answered(cloud, "row.jsonl", line.encode())["results.jsonl"])
+    row = json.loads(dropped(cloud, "row.jsonl", line.encode())["results.jsonl"])
     (content,) = row["result"]["message"]["content"]
     row["result"]["message"] = {"content": [{"type": content["type"], "text": content["text"]}]}
     return json.dumps(row).removesuffix("}}}") + ", ...}}}"
@@ -84,7 +84,7 @@ def _printed(cloud: Cloud, command: str) -> Iterator[str]:
 
 def _demo(cloud: Cloud) -> str:
     """What `make demo` prints at its end."""
-    files = _answered(cloud, "reviews.jsonl", (ROOT / "examples" / "reviews.jsonl").read_bytes())
+    files = dropped(cloud, "reviews.jsonl", (ROOT / "examples" / "reviews.jsonl").read_bytes())
     with tempfile.TemporaryDirectory() as folder:
         for name, body in files.items():
             Path(folder, name).write_bytes(body)
@@ -96,21 +96,6 @@ def _tried(cloud: Cloud, file: str) -> str:
     environment = {"ANTHROPIC_BASE_URL": cloud.claude.base_url, "ANTHROPIC_API_KEY": "test-key"}
     done = CliRunner(mix_stderr=False).invoke(batchdrop, ["try", str(ROOT / file)], env=environment, catch_exceptions=False)
     return done.stdout.rstrip()
-
-
-def _answered(cloud: Cloud, name: str, body: bytes) -> dict[str, bytes]:
-    """Drops a file and waits for its manifest; the job's outputs by name."""
-    folder = f"outbox/{name.removesuffix('.jsonl')}/"
-    cloud.invoke("plan", cloud.upload(f"inbox/{name}", body))
-    for _ in range(_MORE_TICKS_THAN_NEEDED):
-        files = {key.rsplit("/", 1)[1]: output for key, output in cloud.outputs().items() if key.startswith(folder)}
-        if "manifest.json" in files:
-            return files
-        cloud.drain()
-        cloud.claude.advance(10)
-        cloud.invoke("poll", cloud.event("poll-tick"))
-        cloud.drain()
-    raise AssertionError(f"{name} never ended")
 
 
 def _invocation(cloud: Cloud, stage: str, event: dict[str, Any]) -> Iterator[str]:
@@ -146,4 +131,4 @@ class _Lines(logging.Handler):
 
 if __name__ == "__main__":
     for page in PAGES:
-        page.write_text(filled(page.read_text()))
+        page.write_text(recipe_page.filled(filled(page.read_text())))

@@ -24,6 +24,7 @@ from tests.fakes.clock import START
 from tests.template import facts
 from tests.template.facts import of_type
 
+_LAYER = ROOT / "layers" / "core" / "batchdrop"
 _ARCHITECTURE = ROOT / "docs" / "architecture.md"
 _LIMITS = ROOT / "docs" / "limits.md"
 _LOCAL = ROOT / "docs" / "local-development.md"
@@ -106,7 +107,10 @@ def test_quoted_sentences_exist() -> None:
     streak = Streak(error_type="invalid_request_error", message="no", since=START, next_at=START)
     said.append(sentences.refused_so_far(streak))
     said.append(sentences.sent_without_answer(3, None))
+    said += [sentences.waits_for_recipe("inbox/a/b.csv"), sentences.faulty_recipe(""), sentences.unfit_table("a", "")]
+    said += [sentences.no_recipe_came(""), sentences.power_not_allowed("a")]
     said += [path.read_text() for path in (ROOT / "local").glob("*.py")]
+    said += [path.read_text() for floor in ("domain", "formats", "recipes") for path in (_LAYER / floor).glob("*.py")]
     assert len(quoted) > 1
     assert sorted(text for text in quoted if not any(text in one for one in said)) == []
 
