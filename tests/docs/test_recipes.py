@@ -1,4 +1,4 @@
-"""`docs/recipes.md`: its fields are those of a recipe, and each of its examples is read and rendered by the code."""
+"""`docs/recipes.md` has the fields of a recipe, and each recipe that a page shows is read and rendered by the code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from batchdrop.recipes.reading import read_recipe
 from batchdrop.recipes.recipe import DEFAULT_MAX_TOKENS, Recipe, Retryable
 from batchdrop.recipes.rendering import Renderer
 from tests.docs import recipe_page
-from tests.docs.pages import ROOT, section, table_rows
+from tests.docs.pages import PAGES, ROOT, section, table_rows
 from tests.fakes.clock import START
 
 _PAGE = ROOT / "docs" / "recipes.md"
@@ -28,7 +28,8 @@ _LIMITS = ROOT / "docs" / "limits.md"
 _BLOCK = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _ROW = {
     "id": "7",
-    "text": "Great", "review": "Great",
+    "text": "Great",
+    "review": "Great",
     "stars": "5",
     "name": "Lamp",
     "colour": "red",
@@ -44,7 +45,8 @@ _NOW: datetime = START
 
 
 def _examples() -> list[str]:
-    return _BLOCK.findall(_PAGE.read_text())
+    """Of all pages."""
+    return [example for page in PAGES for example in _BLOCK.findall(page.read_text())]
 
 
 def _whole(example: str) -> str:

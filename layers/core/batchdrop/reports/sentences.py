@@ -162,13 +162,19 @@ NOT_PLANNED = (
 
 
 def not_allowed(refused: NotAllowed) -> str:
-    parameter = "AllowedApiVersions" if refused.name == VERSION else "AllowedBetas"
-    allowed = ", ".join(refused.allowed) or "none"
     return (
-        f"The metadata of the file asks for {refused.name} {shown(refused.value)}, which this stack does not allow "
-        f"(allowed: {allowed}). Nothing was sent; upload the file without it, or have an operator add it to the {parameter} "
-        "parameter of the stack and upload the file again."
+        f"The metadata of the file asks for {_asked(refused)}. Nothing was sent; upload the file without it, or have an operator "
+        f"add it to the {_allowing(refused)} parameter of the stack and upload the file again."
     )
+
+
+def _asked(refused: NotAllowed) -> str:
+    allowed = ", ".join(refused.allowed) or "none"
+    return f"{refused.name} {shown(refused.value)}, which this stack does not allow (allowed: {allowed})"
+
+
+def _allowing(refused: NotAllowed) -> str:
+    return "AllowedApiVersions" if refused.name == VERSION else "AllowedBetas"
 
 
 def unreadable(code: str, *, storage_class: str = "", kms_key: str = "") -> str:
@@ -267,6 +273,13 @@ NO_ROWS = "The file has no rows below its header. Nothing was sent."
 
 def recipe_gone(key: str) -> str:
     return f"The recipe {shown(key)} was deleted while it was read. Put it in again: the file then runs."
+
+
+def recipe_header_not_allowed(refused: NotAllowed) -> str:
+    return (
+        f"This asks for {_asked(refused)}. Remove it, or ask the stack's operator to put it into the parameter "
+        f"{_allowing(refused)}."
+    )
 
 
 def power_not_allowed(power: str) -> str:

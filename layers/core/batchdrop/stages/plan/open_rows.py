@@ -16,7 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from batchdrop.domain import keys
-from batchdrop.domain.call_headers import SAMPLING, VERSION, AllowedHeaders, CallHeaders
+from batchdrop.domain.call_headers import VERSION, AllowedHeaders, CallHeaders
 from batchdrop.domain.errors import ObjectGone, Rejected, Waits
 from batchdrop.domain.model_list import ModelList
 from batchdrop.domain.records import PRIORITIES, Job, ObjectRef, Wishes
@@ -117,7 +117,7 @@ class OpenRows(msgspec.Struct, frozen=True, kw_only=True):
             return
         if (refused := self.headers.refused(headers)) is not None:
             field = "anthropic_version" if refused.name == VERSION else "betas"
-            raise RecipeFault(sentences.not_allowed(refused), field=(field,))
+            raise RecipeFault(sentences.recipe_header_not_allowed(refused), field=(field,))
         if tools := sorted(powers(recipe) - self.tools):
             raise RecipeFault(sentences.power_not_allowed(tools[0]), field=("tools",) if recipe.tools else ("params",))
 
@@ -130,7 +130,7 @@ class OpenRows(msgspec.Struct, frozen=True, kw_only=True):
             max_tokens=recipe.max_tokens,
             thinking=recipe.thinking,
             tool_choice=recipe.tool_choice,
-            sampling={name: value for name, value in recipe.params.items() if name in SAMPLING},
+            params=recipe.params,
             prefill=last is not None and last.role == "assistant",
             structured=structured,
             listed=listed,

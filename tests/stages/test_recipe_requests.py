@@ -1,0 +1,31 @@
+"""What a recipe asks of the API and would be refused for is said with its line, before anything is sent."""
+
+from __future__ import annotations
+
+import pytest
+
+from batchdrop.domain.records import JobState
+from tests.stages.test_rows import stack_of
+
+_START = b"model: claude-opus-4-5\nprompt: '{{ text }}'\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (b"params:\n  output_config: {effort: max}\n", "recipe.yaml, line 4: claude-opus-4-5 does not take the effort `max`"),
+        (b"params:\n  thinking: {type: adaptive}\n", "recipe.yaml, line 4: claude-opus-4-5 does not take the thinking type"),
+        (b"params:\n  top_k: 1\n  temperature: 0\n", "recipe.yaml, line 5: `temperature` is an error for every model"),
+        (b"betas: [some-beta]\n", "recipe.yaml, line 3: This asks for anthropic-beta some-beta, which this stack does not allow"),
+        (b"anthropic_version: '2022-01-01'\n", "recipe.yaml, line 3: This asks for anthropic-version 2022-01-01, which"),
+    ],
+)
+def test_it_waits_and_names_the_line(more: bytes, sentence: str) -> None:
+    stack = stack_of()
+    stack.drop("inbox/team/recipe.yaml", _START + more)
+    stack.drop("inbox/team/rows.csv", b"id,text\n1,Good\n")
+    stack.run()
+    job = stack.job()
+    assert job.state is JobState.held
+    assert job.reason.startswith(sentence)
+    assert "Nothing was sent or paid." in job.reason
