@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from batchdrop.domain.records import JobState
-from tests.stages.test_rows import stack_of
+from tests.stages.row_jobs import stack_of
 
 _START = b"model: claude-opus-4-5\nprompt: '{{ text }}'\n"
 
