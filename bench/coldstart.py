@@ -1,5 +1,5 @@
 """What a cold start of each function costs before its first message: `python -m bench.coldstart SUBJECT` prints one line of
-JSON.
+JSON; with a further word also the names of all modules.
 
 The subject is a function, or `sdk` for Anthropic's SDK alone. Time, modules and memory of importing the handler and wiring
 its stage, as the first invocation does.
@@ -34,19 +34,21 @@ def handler(function: str) -> ModuleType:
     return module
 
 
-def main(subject: str) -> None:
+def main(subject: str, *names: str) -> None:
     modules = len(sys.modules)
     wall, cpu = time.perf_counter(), time.process_time()
     wire = _import(subject)
     imported = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
     wire()
     wired = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
-    loaded = [name for name in _SDK if name in sys.modules]
-    print(
-        json.dumps(
-            {"import": imported, "wired": wired, "modules": len(sys.modules) - modules, "sdk": loaded, "peak": peak_bytes()}
-        )
-    )
+    found = {
+        "import": imported,
+        "wired": wired,
+        "modules": len(sys.modules) - modules,
+        "sdk": [name for name in _SDK if name in sys.modules],
+        "peak": peak_bytes(),
+    }
+    print(json.dumps(found | ({"loaded": sorted(sys.modules)} if names else {})))
 
 
 def _import(subject: str) -> Callable[[], object]:
@@ -59,4 +61,4 @@ def _import(subject: str) -> Callable[[], object]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:3])

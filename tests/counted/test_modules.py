@@ -28,7 +28,7 @@ _ENVIRONMENT = {
 def started(function: str) -> Any:
     """What `bench.coldstart` says of a function's first moments."""
     done = subprocess.run(
-        [sys.executable, "-m", "bench.coldstart", function],
+        [sys.executable, "-m", "bench.coldstart", function, "names"],
         env=_ENVIRONMENT | deployed.limits(),
         cwd=ROOT,
         stdout=subprocess.PIPE,
@@ -46,3 +46,52 @@ def test_a_function_starts_without_the_sdk_and_with_few_modules(function: str) -
 
 def test_the_sdk_would_be_seen() -> None:
     assert started("sdk")["sdk"] == ["anthropic", "httpx2", "pydantic"]
+
+
+# What only a job with a recipe needs: its libraries, and our modules that use them.
+OF_RECIPES = (
+    "jsonschema_rs",
+    "minijinja",
+    "python_calamine",
+    "ruamel",
+    "batchdrop.formats.cells",
+    "batchdrop.formats.csv_table",
+    "batchdrop.formats.xlsx_sheet",
+    "batchdrop.recipes.answers",
+    "batchdrop.recipes.expected",
+    "batchdrop.recipes.models",
+    "batchdrop.recipes.output",
+    "batchdrop.recipes.reading",
+    "batchdrop.recipes.rendering",
+    "batchdrop.recipes.templates",
+    "batchdrop.recipes.validation",
+    "batchdrop.stages.collect.tables",
+    "batchdrop.stages.plan.open_rows",
+    "batchdrop.stages.plan.render_file",
+)
+
+
+@pytest.mark.parametrize("function", STAGES)
+def test_a_function_starts_without_what_only_recipes_need(function: str) -> None:
+    assert set(started(function)["loaded"]).isdisjoint(OF_RECIPES)
+
+
+def loaded_by(kind: str) -> set[str]:
+    """Of `OF_RECIPES`, as a whole job asks for them on its way through all stages."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.counted.loaded", kind], env=_ENVIRONMENT, cwd=ROOT, stdout=subprocess.PIPE, check=True
+    )
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["state"] == "done"
+    return set(found["modules"]) & set(OF_RECIPES)
+
+
+def test_a_job_of_requests_asks_for_nothing_of_recipes() -> None:
+    assert loaded_by("requests") == set()
+
+
+def test_a_job_with_a_recipe_asks_for_what_it_needs() -> None:
+    asked = loaded_by("recipe")
+    assert {"batchdrop.stages.plan.render_file", "batchdrop.stages.collect.tables", "batchdrop.recipes.answers"} <= asked
+    # Nor an eval, nor a workbook.
+    assert asked.isdisjoint({"python_calamine", "batchdrop.formats.xlsx_sheet", "batchdrop.recipes.expected"})

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
-from batchdrop.domain.answer_counts import AnswerCounts
+from batchdrop.domain.answer_counts import Agreement, AnswerCounts
 from batchdrop.domain.record import Record
 from batchdrop.domain.records import Batch, Job, JobState, ObjectRef, Part, Usage
-from batchdrop.recipes.expected import figures
 from batchdrop.reports import sentences
 from batchdrop.reports.status import pretty, stamp
 
@@ -105,7 +105,7 @@ def _about_recipe(job: Job, recipe: ObjectRef, answers: AnswerCounts) -> dict[st
         "recipe": {"key": recipe.key, "version_id": recipe.version_id, "etag": recipe.etag},
         "repeated_ids": job.repeated,
         "unusable": answers.reasons,
-        "expected": figures(answers.agreement) if answers.agreement else None,
+        "expected": _figures(answers.agreement) if answers.agreement else None,
     }
 
 
@@ -119,3 +119,9 @@ def output_file(parts: Iterable[Part], checksum: str) -> OutputFile:
 
 def read_manifest(data: bytes) -> Manifest:
     return _decode(data)
+
+
+def _figures(agreement: Agreement) -> dict[str, Any]:
+    from batchdrop.recipes.expected import figures  # noqa: PLC0415 - only an eval has them
+
+    return figures(agreement)

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from heapq import merge
-from operator import itemgetter
 from typing import NamedTuple
 
 from batchdrop.domain.records import ObjectRef, Part, RowStatus
@@ -38,24 +36,32 @@ def write_tables(
     with ExitStack() as stack:
         table = stack.enter_context(part_writer(objects, keys[0]))
         failed = stack.enter_context(part_writer(objects, keys[1])) if form.table.kind is not Kind.jsonl else None
-        answered = _rows(stack, objects, keys[0], pieces[0])
-        unanswered = _rows(stack, objects, keys[0], pieces[1], failed=True)
-        for number, row in merge(answered, unanswered, key=itemgetter(0)):
-            tables.write(table, failed, number, row)
+        unanswered = _unanswered(stack, objects, keys[0], pieces[1])
+        following = next(unanswered, None)
+        for row in _answered(stack, objects, keys[0], pieces[0]):
+            while following is not None and following.line < row.line:
+                tables.write(table, failed, following)
+                following = next(unanswered, None)
+            tables.write(table, failed, row)
+        while following is not None:
+            tables.write(table, failed, following)
+            following = next(unanswered, None)
         return TablePieces(table.close(), failed.close() if failed else None)
 
 
-def _rows(
-    stack: ExitStack, objects: Objects, bucket: ObjectRef, piece: Part | None, *, failed: bool = False
-) -> Iterator[tuple[int, AnsweredRow | FailedRow]]:
+def _answered(stack: ExitStack, objects: Objects, bucket: ObjectRef, piece: Part | None) -> Iterator[AnsweredRow]:
     if piece is None:
         return iter(())
     stream = stack.enter_context(objects.read(ObjectRef(bucket=bucket.bucket, key=piece.key)))
-    if failed:
-        unanswered = (read_failed_row(line.data) for line in read_lines(stream, max_line=MAX_OUTPUT_LINE_BYTES))
-        return ((row.line, row) for row in unanswered)
     blocks = read_blocks(stream, max_line=MAX_OUTPUT_LINE_BYTES)
-    return ((row.line, row) for block in blocks for row in read_answered_rows(block.data))
+    return (row for block in blocks for row in read_answered_rows(block.data))
+
+
+def _unanswered(stack: ExitStack, objects: Objects, bucket: ObjectRef, piece: Part | None) -> Iterator[FailedRow]:
+    if piece is None:
+        return iter(())
+    stream = stack.enter_context(objects.read(ObjectRef(bucket=bucket.bucket, key=piece.key)))
+    return (read_failed_row(line.data) for line in read_lines(stream, max_line=MAX_OUTPUT_LINE_BYTES))
 
 
 class _Tables:
@@ -67,7 +73,8 @@ class _Tables:
         self._raw = form.table.raw
         self._job_id = job_id
 
-    def write(self, table: PartWriter, failed: PartWriter | None, number: int, row: AnsweredRow | FailedRow) -> None:
+    def write(self, table: PartWriter, failed: PartWriter | None, row: AnsweredRow | FailedRow) -> None:
+        number = row.line
         fields = row.row
         # Of a table every cell is a text: the call is for the others.
         own = [cell if type(cell) is str else text_of(cell) for cell in map(fields.get, self._own)]
