@@ -29,3 +29,16 @@ def test_it_waits_and_names_the_line(more: bytes, sentence: str) -> None:
     assert job.state is JobState.held
     assert job.reason.startswith(sentence)
     assert "Nothing was sent or paid." in job.reason
+
+
+def test_a_separator_that_was_not_found_is_asked_for() -> None:
+    """The only row has a cell too many, so nothing tells that commas separate."""
+    stack = stack_of()
+    stack.drop("inbox/team/recipe.yaml", _START)
+    stack.drop("inbox/team/rows.csv", b"id,text\n1,Good,x\n")
+    stack.run()
+    said = 'recipe.yaml, line 2, asks for the column "text"; the file has id,text. '
+    assert stack.job().reason.startswith(said + 'If these are several columns, write `separator: ","`. Put in')
+    stack.drop("inbox/team/recipe.yaml", _START + b'separator: ","\n')
+    stack.run()
+    assert stack.job().reason == "The only row cannot be sent; failed.csv gives the reason."

@@ -129,6 +129,9 @@ class Renderer:
         more = f" and {len(self._columns) - _SHOWN_COLUMNS} more" if len(self._columns) > _SHOWN_COLUMNS else ""
         near = _nearest(column, self._columns, first_row)
         hint = f" Did you mean {shown(near)}?" if near else ""
+        if len(self._columns) == 1 and (between := next((char for char in ",;|\t" if char in self._columns[0]), None)):
+            word = "tab" if between == "\t" else f'"{between}"'
+            hint = f" If these are several columns, write `separator: {word}`."
         return RecipeFault(f'asks for the column "{shown(column)}"; the file has {listed}{more}.{hint}', field=field)
 
     def _check_request(self, params: bytes) -> None:
