@@ -21,7 +21,8 @@ from tests.fakes.clock import ManualClock
 from tests.fakes.hooks import Hooks, hooked
 
 # What becomes of a row, attempt after attempt; the last one holds for all later ones. `lost` is billed and has no result line,
-# `silent` has none and is not billed; anything else is the type of a result, or of its error.
+# `silent` has none and is not billed; `truncated` and `refused` are answers that a recipe cannot use; anything
+# else is the type of a result, or of its error.
 FATES: Mapping[str, tuple[str, ...]] = {
     "ok": ("succeeded",),
     "busy": ("overloaded_error", "succeeded"),
@@ -30,9 +31,13 @@ FATES: Mapping[str, tuple[str, ...]] = {
     "bad": ("invalid_request_error",),
     "silent": ("silent", "succeeded"),
     "lost": ("lost",),
+    "cut": ("truncated", "succeeded"),
+    "refuses": ("refused",),
 }
-_BILLED = ("succeeded", "lost")
-_COUNTED_AS = {"succeeded": "succeeded", "lost": "succeeded", "expired": "expired", "canceled": "canceled"}
+# What is truncated goes again by the recipe of these tests, and is paid again.
+_BILLED = ("succeeded", "lost", "refused")
+_STOPS = {"succeeded": "end_turn", "truncated": "max_tokens", "refused": "refusal"}
+_COUNTED_AS = {**dict.fromkeys((*_STOPS, "lost"), "succeeded"), "expired": "expired", "canceled": "canceled"}
 FORGED = "FORGED"
 
 
@@ -237,12 +242,15 @@ def _result_of(trace: Trace, place: int, prompt: str) -> Mapping[str, object] | 
     match trace.outcome(place):
         case "lost" | "silent":
             return Withheld(_counted_as(trace, place))
-        case "succeeded":
+        case "succeeded" | "truncated" | "refused" as outcome:
             text = answer_to(prompt) if trace.ours else FORGED
             usage = {"input_tokens": 10, "output_tokens": 5}
             content = [{"type": "text", "text": text}]
             message = {"id": "msg", "type": "message", "role": "assistant", "model": "claude-haiku-4-5"}
-            return {"type": "succeeded", "message": message | {"content": content, "stop_reason": "end_turn", "usage": usage}}
+            return {
+                "type": "succeeded",
+                "message": message | {"content": content, "stop_reason": _STOPS[outcome], "usage": usage},
+            }
         case "expired" | "canceled" as end:
             return {"type": end}
         case kind:

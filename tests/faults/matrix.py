@@ -58,6 +58,8 @@ class Harm:
         self._dead: int | None = None
         self._busy = False
         self.done = False
+        self.failed = False
+        """The call had no answer to come after: it raised, as the look for a recipe does where there is none."""
         stack.hooks.before = self._before
         stack.hooks.after = self._after
 
@@ -68,10 +70,12 @@ class Harm:
             raise Killed
         self._seen += 1
         if self._seen == self._call:
+            self.failed = True
             self._act(self._fault.before)
 
     def _after(self, name: str) -> None:
         if not self._busy and self._dead is None and self._seen == self._call and not self.done:
+            self.failed = False
             self._act(self._fault.after)
 
     def _act(self, act: object) -> None:
@@ -109,7 +113,7 @@ def play(scenario: Scenario, stack: Stack) -> None:
 
 def outputs(stack: Stack) -> dict[str, bytes]:
     """What users read, by job and name; times and ids of batches are in the manifest alone."""
-    names = ("results.jsonl", "failed.jsonl")
+    names = ("results.jsonl", "failed.jsonl", "results.csv", "failed.csv", "recipe.yaml")
     folders = {job.id: keys.outbox_folder(job.input.key, job.id) for job in stack.jobs()}
     return {
         folder + name: stack.objects.body(folder + name)
@@ -136,7 +140,7 @@ def judge(run: Run) -> list[str]:
     wrong += all_ended(stack)
     wrong += paid_once(stack, _GRACE)
     wrong += [f"{who} failed with {error!r}" for who, error in stack.failures if not isinstance(error, (BatchdropError, Killed))]
-    if not harm.done:
+    if not (harm.done or harm.failed):
         wrong.append("the fault never happened")
     if run.scenario.same_outputs and run.fault.same_outputs and outputs(stack) != expected_outputs(run.scenario):
         wrong.append("the outputs differ from those of a run without a fault")

@@ -107,6 +107,38 @@ def _crowded(stack: Stack) -> None:
     stack.deliver(second)
 
 
+_RECIPE = b'model: claude-haiku-4-5\nprompt: "{{ text }}"\nretry: [truncated]\n'
+_FAULTY = _RECIPE.replace(b"prompt", b"promt")
+_ROWS = ("one ok", "two busy", "three refuses", "", "five cut", "six\nok", "seven expires", "eight bad")
+
+
+def _table() -> bytes:
+    return b"id;text\n" + b"".join(f'{number};"{text}"\n'.encode() for number, text in enumerate(_ROWS, 1))
+
+
+def _rows(stack: Stack) -> None:
+    """Answers that cannot be used, one of them asked for again, and a row that is never sent."""
+    uploads = [
+        stack.drop("inbox/team/recipe.yaml", _RECIPE, deliver=False),
+        stack.drop("inbox/team/rows.csv", _table(), deliver=False),
+    ]
+    for upload in uploads:
+        stack.deliver(upload)
+
+
+def _waiting(stack: Stack) -> None:
+    """Two files wait for a recipe; the first that comes is faulty."""
+    uploads = [
+        stack.drop("inbox/team/a/rows.csv.gz", gzip.compress(_table(), mtime=0), deliver=False),
+        stack.drop("inbox/team/b/rows.csv", b"text\nother ok\nother cut\n", deliver=False),
+    ]
+    for upload in uploads:
+        stack.deliver(upload)
+    for recipe in (_FAULTY, _RECIPE):
+        stack.step()
+        stack.drop("inbox/team/recipe.yaml", recipe)
+
+
 def _rejected(stack: Stack) -> None:
     empty = stack.drop("inbox/empty.jsonl", b"\n\n", deliver=False)
     hopeless = stack.drop("inbox/hopeless.jsonl", b"nothing\nof use\n", deliver=False)
@@ -122,6 +154,8 @@ SCENARIOS = {
         Scenario("packed", _little_disk, _compressed),
         Scenario("canceled", _small_batches, _canceled, same_outputs=False),
         Scenario("crowded", _two_jobs, _crowded),
+        Scenario("rows", _small_batches, _rows),
+        Scenario("waiting", _small_batches, _waiting),
         Scenario("rejected", _small_batches, _rejected),
     )
 }
