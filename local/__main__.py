@@ -1,4 +1,7 @@
-"""`python -m local up | down | demo [FILE]`: what the make targets of the same names call; `beside STACK` adds a second stack."""
+"""`python -m local up | down | demo [FILE | --example NAME]`: what the make targets of the same names call.
+
+`beside STACK` adds a second stack.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from local import demo, system
+from local import demo, drops, system
 from local.errors import CannotRun
-from local.paths import ENVIRONMENT, ROOT, shown
+from local.paths import ENVIRONMENT, shown
 
-_EXAMPLE = ROOT / "examples" / "reviews.jsonl"
+_EXAMPLE = "reviews"
 _INTERRUPTED = 130
 
 
@@ -37,15 +40,10 @@ def _down(_: argparse.Namespace) -> None:
 
 
 def _demo(given: argparse.Namespace) -> None:
-    if not given.file.is_file():
-        raise CannotRun(f"{given.file} is not a file.")
+    files = [drops.of_file(given.file)] if given.file else drops.of_example(given.example)
     was_running = system.running()
     try:
-        running = system.up(_note, given.parameter)
-        _note(f"Dropping {shown(given.file)} into the inbox of {running.outputs['Bucket']} ...")
-        dropped = demo.drop(running, given.file)
-        demo.watch(running, dropped, _note)
-        print(demo.summary(demo.fetch(running, dropped)))
+        print(demo.run(system.up(_note, given.parameter), files, _note))
     finally:
         if not was_running:
             system.down()
@@ -68,7 +66,8 @@ def _parser() -> argparse.ArgumentParser:
         if name == "beside":
             command.add_argument("stack", help="a name that no stack has yet")
         if name == "demo":
-            command.add_argument("file", nargs="?", type=Path, default=_EXAMPLE)
+            command.add_argument("file", nargs="?", type=Path, help="left out: an example")
+            command.add_argument("--example", default=_EXAMPLE, metavar="NAME", help=f"one of {', '.join(drops.names())}")
     return parser
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import sysconfig
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import boto3
 
@@ -79,3 +81,12 @@ class Aws:
 
     def functions(self) -> LambdaClient:
         return self._session().client("lambda", endpoint_url=self.url)
+
+    def logged(self, group_prefix: str, since: datetime) -> Iterator[str]:
+        """What the functions whose log groups begin so have written since a moment."""
+        client: Any = self._session().client  # there are no types of this one here
+        logs = client("logs", endpoint_url=self.url)
+        start = int(since.timestamp() * 1000)
+        for group in logs.describe_log_groups(logGroupNamePrefix=group_prefix)["logGroups"]:
+            for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"], startTime=start):
+                yield from (event["message"] for event in page["events"])

@@ -3,61 +3,101 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from batchdrop.domain import ids, keys
 from batchdrop.domain.records import JobState, ObjectRef
+from local.drops import Drop
 from local.errors import CannotRun
 from local.paths import OUTBOX, shown
+from local.summary import side_by_side, summary
 from local.system import Say, System
 
 _ASK_SECONDS = 1.0
 _REPEAT_SECONDS = 10.0
-_SHOWN = 5
 # A small file becomes a job within two seconds, a large one within less than this.
 _PATIENCE_SECONDS = 120.0
 _NOT_THERE = "waiting for the job to appear"
+# How a function logs that something went wrong: its own lines, and Lambda's about it.
+_ERROR = re.compile(r'"level": ?"(?:ERROR|CRITICAL)"|^\[ERROR\]|^Traceback|Task timed out')
 
 
 @dataclass(frozen=True)
 class Dropped:
     """A file in the inbox."""
 
-    key: str
+    drop: Drop
     folder: str
     """where its answers will be"""
+    since: datetime
+    """S3's time of its upload"""
 
 
-def drop(system: System, path: Path) -> Dropped:
-    """Uploads a file to `inbox/<its name>`. The same name again is a new version and a new job."""
-    s3, bucket, key = system.aws.s3(), system.outputs["Bucket"], f"{keys.INBOX}{path.name}"
-    s3.upload_file(str(path), bucket, key)
-    seen = s3.head_object(Bucket=bucket, Key=key)
-    ref = ObjectRef(bucket=bucket, key=key, version_id=seen.get("VersionId"), etag=seen["ETag"])
-    return Dropped(key, keys.outbox_folder(key, ids.job_id(ref, seen["LastModified"])))
+def run(system: System, drops: Sequence[Drop], say: Say) -> str:
+    """Drops every file, waits for every job and returns what is to be read of all of them.
+
+    Raises CannotRun, after that was said, if a job did not end done or a function logged an error. A file that waits for its
+    recipe is no failure.
+    """
+    dropped = [put(system, drop, say) for drop in drops]
+    waiting = [watch(system, one, say) for one in dropped]
+    folders = [fetch(system, one) for one in dropped]
+    if any(waiting):
+        text = "\n\n".join(_about_waiting(one.drop, folder) for one, folder in zip(dropped, folders, strict=True))
+    else:
+        text = report(folders)
+    if problems := [*_not_done(dropped, folders, waiting), *_logged_errors(system, dropped[0].since)]:
+        raise CannotRun("\n".join([text, "", *problems]))
+    return text
 
 
-def watch(system: System, dropped: Dropped, say: Say) -> None:
-    """Reports `status.json` whenever it changes, until the manifest is there."""
+def report(folders: Sequence[Path]) -> str:
+    """Of jobs that have ended; with expected answers, how the recipes compare."""
+    compared = side_by_side(folders)
+    return "\n".join(["\n\n".join(map(summary, folders)), *(["", *compared] if compared else [])])
+
+
+def put(system: System, drop: Drop, say: Say) -> Dropped:
+    """Uploads a file and its recipe. The same name again is a new version and a new job."""
+    s3, bucket = system.aws.s3(), system.outputs["Bucket"]
+    if drop.recipe:
+        say(f"Putting {shown(drop.recipe)} to {drop.recipe_key} ...")
+        s3.upload_file(str(drop.recipe), bucket, drop.recipe_key)
+    say(f"Dropping {shown(drop.path)} into the inbox of {bucket} ...")
+    s3.upload_file(str(drop.path), bucket, drop.key)
+    seen = s3.head_object(Bucket=bucket, Key=drop.key)
+    ref = ObjectRef(bucket=bucket, key=drop.key, version_id=seen.get("VersionId"), etag=seen["ETag"])
+    return Dropped(drop, keys.outbox_folder(drop.key, ids.job_id(ref, seen["LastModified"])), seen["LastModified"])
+
+
+def watch(system: System, dropped: Dropped, say: Say) -> bool:
+    """Reports `status.json` whenever it changes, until the manifest is there or the job waits for a recipe: then it is True."""
     started = spoken = time.monotonic()
     last = ""
     while not _exists(system, dropped.folder + "manifest.json"):
-        line = _progress(system, dropped)
+        status = _status(system, dropped)
+        line = _progress(status)
         now = time.monotonic()
-        if line == _NOT_THERE and now - started > _PATIENCE_SECONDS:
-            raise CannotRun(f"No job appeared for {dropped.key}. Read what the functions logged in {system.aws.process.log}.")
+        if status is None and now - started > _PATIENCE_SECONDS:
+            raise CannotRun(
+                f"No job appeared for {dropped.drop.key}. Read what the functions logged in {system.aws.process.log}."
+            )
         if line != last or now - spoken > _REPEAT_SECONDS:
             say(f"  {now - started:5.0f} s  {line}")
             last, spoken = line, now
+        if status is not None and status["state"] == JobState.held:
+            return True
         time.sleep(_ASK_SECONDS)
-    if (line := _progress(system, dropped)) != last:
+    if (line := _progress(_status(system, dropped))) != last:
         say(f"  {time.monotonic() - started:5.0f} s  {line}")
+    return False
 
 
 def fetch(system: System, dropped: Dropped) -> Path:
@@ -71,62 +111,45 @@ def fetch(system: System, dropped: Dropped) -> Path:
     return target
 
 
-def summary(folder: Path) -> str:
-    """What a person wants to know first: the counts, why the file was rejected, some answers, why rows failed, the files."""
-    manifest = json.loads((folder / "manifest.json").read_text())
-    parts = [
-        f"{manifest['state']}: {_rows_by_status(manifest['counts'])}",
-        *([manifest["message"]] if manifest["state"] == JobState.rejected else []),
-        *_answers(folder),
-        *_failures(folder),
-        "",
-        f"Files in {shown(folder)}:",
-        *(f"  {path.name}" for path in sorted(folder.iterdir())),
-    ]
-    return "\n".join(parts)
+def _about_waiting(drop: Drop, folder: Path) -> str:
+    message = str(json.loads((folder / "status.json").read_text())["message"])
+    starter = folder / keys.RECIPES[0]
+    if not starter.exists():
+        return message
+    again = f"make demo FILE={shown(drop.path)}"
+    return (
+        f"{message}\n\nHere, the starter is {shown(starter)}. Copy it beside {drop.path.name}, change it, and run {again} again."
+    )
 
 
-def _rows_by_status(counts: dict[str, int]) -> str:
-    if not counts["total"]:
-        return "no rows"
-    ends = ", ".join(f"{number:,} {name}" for name, number in counts.items() if name != "total" and number)
-    return f"{counts['total']:,} {'row' if counts['total'] == 1 else 'rows'}: {ends}"
+def _not_done(dropped: Sequence[Dropped], folders: Sequence[Path], waiting: Sequence[bool]) -> list[str]:
+    found = []
+    for one, folder, waits in zip(dropped, folders, waiting, strict=True):
+        if waits and one.drop.recipe:
+            found.append(f"{one.drop.path.name} waits for a recipe that can be used.")
+        elif not waits and (state := json.loads((folder / "manifest.json").read_text())["state"]) != JobState.done:
+            found.append(f"The job of {one.drop.path.name} ended {state}.")
+    return found
 
 
-def _answers(folder: Path) -> list[str]:
-    shown = [
-        f"  line {row['line']:>4}  {row['custom_id']}: {_text(row)}" for row in islice(_rows(folder / "results.jsonl"), _SHOWN)
-    ]
-    return ["", "First answers:", *shown] if shown else []
+def _logged_errors(system: System, since: datetime) -> list[str]:
+    """What the functions have logged as an error, the first line of it."""
+    found = [line for line in system.aws.logged(f"/aws/lambda/{system.stack}-", since) if _ERROR.search(line)]
+    more = f" (and {len(found) - 1:,} more)" if found[1:] else ""
+    return [f"A function logged an error{more}, all in {system.aws.process.log}:\n{found[0]}"] if found else []
 
 
-def _failures(folder: Path) -> list[str]:
-    shown = [_failure(row["_batchdrop"]) for row in islice(_rows(folder / "failed.jsonl"), _SHOWN)]
-    return ["", "First failures:", *shown] if shown else []
-
-
-def _failure(note: dict[str, Any]) -> str:
-    return f"  line {note['line']:>4}  {note['status']}: {note['error']['message']}"
-
-
-def _text(row: dict[str, Any]) -> str:
-    content = row["result"].get("message", {}).get("content", [])
-    text = " ".join(block.get("text", f"({block.get('type')})") for block in content)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    if path.exists():
-        with path.open(encoding="utf-8") as lines:
-            for line in lines:
-                yield json.loads(line)
-
-
-def _progress(system: System, dropped: Dropped) -> str:
+def _status(system: System, dropped: Dropped) -> dict[str, Any] | None:
     if not _exists(system, dropped.folder + "status.json"):
-        return _NOT_THERE
+        return None
     body = system.aws.s3().get_object(Bucket=system.outputs["Bucket"], Key=dropped.folder + "status.json")["Body"].read()
-    status = json.loads(body)
+    status: dict[str, Any] = json.loads(body)
+    return status
+
+
+def _progress(status: dict[str, Any] | None) -> str:
+    if status is None:
+        return _NOT_THERE
     numbers = Counter({name: number for name, number in status["counts"].items() if name != "total"})
     return f"{status['state']:<10} {numbers.total():,} of {status['counts']['total']:,} rows finished. {status['message']}"
 

@@ -37,6 +37,8 @@ class Answer(Struct):
     tool_input: Json = None
     thinking: str = ""
     thinking_tokens: int = 0
+    category: str | None = None
+    """Of a refusal."""
 
 
 def compose(params: Params, length: int = 0, mark: str | None = None) -> Answer:
@@ -60,10 +62,12 @@ def compose(params: Params, length: int = 0, mark: str | None = None) -> Answer:
 def _answer(params: Params, most: int) -> Answer:
     """``most``: tokens that are left for it."""
     system, prompt = text_of(params.system), _last_user_text(params)
+    if category := guesses.refused(prompt):
+        return Answer("", "refusal", 1, category=category)
     if params.tools is not None and params.tool_choice is not None:
         tool = _forced_tool(params.tools, params.tool_choice)
         if tool is not None:
-            value = _fitted(tool.get("input_schema"), prompt)
+            value = _fitted(tool.get("input_schema"), prompt, system)
             size = of_text(msgspec.json.encode(value).decode())
             return Answer("", "tool_use", size, tool=str(tool.get("name")), tool_input=value or {})
     return _stopped(_text(params, system, prompt), params, most)
@@ -120,7 +124,7 @@ def _forced_tool(tools: Raw, choice: Raw) -> dict[str, Json] | None:
 def _text(params: Params, system: str, prompt: str) -> str:
     form = answer_format(params)
     if form is not None:
-        return msgspec.json.encode(_fitted(form.get("schema"), prompt)).decode()
+        return msgspec.json.encode(_fitted(form.get("schema"), prompt, system)).decode()
     instruction, subject = _split(prompt)
     asked = f"{system}\n{instruction}"
     labels = _labels(asked)
@@ -138,8 +142,9 @@ def _written(asked: str, prompt: str, subject: str) -> str:
     return guesses.described(prompt) if "escri" in asked else guesses.echo(subject)
 
 
-def _fitted(schema: Json, prompt: str) -> Json:
-    return fitting.fit(schema, _split(prompt)[1])
+def _fitted(schema: Json, prompt: str, system: str) -> Json:
+    """Only the system prompt can explain the options: it is the same for every row, so it is read once."""
+    return fitting.fit(schema, _split(prompt)[1], system)
 
 
 def _split(prompt: str) -> tuple[str, str]:

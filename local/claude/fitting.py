@@ -23,18 +23,19 @@ _BY_FORMAT = {
 }
 
 
-def fit(schema: Json, subject: str) -> Json:
+def fit(schema: Json, subject: str, asked: str = "") -> Json:
     """A value for ``schema`` about the text ``subject``: what is guessed for the name of each field, as far as it may be.
 
-    What it does not understand it leaves out; a schema that is not one gets None.
+    ``asked`` is the instruction. What it does not understand it leaves out; a schema that is not one gets None.
     """
-    return _Fitter(schema, subject).value(schema, 0)
+    return _Fitter(schema, subject, asked).value(schema, 0)
 
 
 class _Fitter:
-    def __init__(self, root: Json, subject: str) -> None:
+    def __init__(self, root: Json, subject: str, asked: str) -> None:
         self.root = root
         self.subject = subject
+        self.asked = asked
 
     def value(self, schema: Json, depth: int, name: str = "") -> Json:
         """``name``: that of the field it is for."""
@@ -44,7 +45,7 @@ class _Fitter:
             return schema["const"]
         options = schema.get("enum")
         if isinstance(options, list) and options:
-            return guesses.choice(options, self.subject)
+            return guesses.choice(options, self.subject, self.asked)
         others = self._others(schema)
         if others:
             return self.value(others[0], depth + 1, name)

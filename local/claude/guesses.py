@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Callable
 from functools import lru_cache
 
 from local.claude import phrases, sentiment
@@ -28,8 +29,10 @@ _SPEAKING = """
     urgent: urgent asap immediately now emergency outage down today
     high: urgent asap immediately outage unacceptable angry
     low: whenever suggestion wondering question minor curious
-    invoice: invoice due amount total vat iban payable
-    contract: agreement contract party parties hereby terms clause
+    invoice: invoice due amount total vat iban payable rechnung
+    contract: agreement contract party parties hereby terms clause clauses contrat
+    application: apply position experience education skills curriculum
+    reminder: reminder overdue letzte mahnung
     resume: experience education skills employment curriculum
     receipt: receipt cash change purchase till
     letter: dear sincerely regards
@@ -46,8 +49,8 @@ _SPEAKING = """
     complaint: disappointed terrible awful broken worst refund
 """
 _ELSE = ("other", "none", "ok", "okay", "safe", "allowed", "allow", "neutral", "normal", "medium", "general", "unknown")
-_YES = ("yes", "true")
-_NO = ("no", "false")
+_REFUSED = {"ransomware": "cyber", "keylogger": "cyber", "anthrax": "bio", "sarin": "bio"}
+_SHORTEST_TELLING = 4  # letters of a word in what an instruction says about an option: shorter ones are in every text
 
 
 @lru_cache(maxsize=1)
@@ -56,17 +59,40 @@ def _speaking() -> dict[str, frozenset[str]]:
     return {name.strip(): frozenset(words.split()) for name, _, words in lines}
 
 
-def choice(options: list[Json], subject: str) -> Json:
-    """One of the options: the sentiment where that is among them, or the one the text speaks for, or any, always the same."""
+@lru_cache(maxsize=256)
+def _defined(asked: str) -> dict[str, frozenset[str]]:
+    """The words by which an instruction explains its options, in lines such as ``- spam: sells pills``."""
+    fields = ((_plain(name), _WORDS.findall(said.lower())) for name, said in _FIELD.findall(asked))
+    return {name: frozenset(word for word in words if len(word) >= _SHORTEST_TELLING) for name, words in fields}
+
+
+def _plain(words: str) -> str:
+    return " ".join(_WORDS.findall(words.lower()))
+
+
+def refused(prompt: str) -> str | None:
+    """The category in which a model refuses; None if it answers."""
+    lowered = prompt[:_READ].lower()
+    return next((category for word, category in _REFUSED.items() if word in lowered), None)
+
+
+def choice(options: list[Json], subject: str, asked: str = "") -> Json:
+    """One of the options: the sentiment where that is among them, or the one the text speaks for, or any, always the same.
+
+    ``asked``: an instruction that may explain them.
+    """
     by_word = {str(option).lower(): option for option in options}
     feeling = sentiment.judge(subject)
     if "positive" in by_word and "negative" in by_word:
         return by_word.get(feeling, by_word.get("mixed", by_word["positive"]))
     if by_word.keys() == {"yes", "no"}:
         return by_word["no" if feeling == "negative" else "yes"]
-    lowered = subject[:_READ].lower()
-    words = frozenset(_WORDS.findall(lowered))
-    scores = {word: 3 * bool(word and word in lowered) + _score(word, words) for word in by_word}
+    said = _plain(subject[:_READ])
+    words, defined = frozenset(said.split()), _defined(asked)
+    scores = {
+        word: 3 * (f" {plain} " in f" {said} ") + _score(word, words) + 2 * len(defined.get(plain, frozenset()) & words)
+        for word, plain in ((word, _plain(word)) for word in by_word)
+    }
     best = max(scores, key=lambda word: scores[word])
     if scores[best]:
         return by_word[best]
@@ -83,18 +109,30 @@ def text(name: str, subject: str) -> str:
     words = set(_WORDS.findall(name.lower()))
     if words & {"translation", "translated"}:
         return phrases.translated(subject, name)
-    if words & {"language", "lang"}:
-        return phrases.language_of(subject)
-    if words & {"description", "copy"}:
-        return described(subject)
-    if words & {"title", "headline", "subject", "name"}:
-        first = _FIELD.search(subject[:_READ])
-        named = first[2] if first else subject
-        return " ".join(named.split()[:_WORDS_OF_A_TITLE]).rstrip(".,;:!?")
-    if words & {"email", "mail"}:
-        found = re.search(r"[\w.+-]{1,60}@[\w.-]{1,60}\w", subject[:_READ])
-        return found[0] if found else "someone@example.com"
-    return echo(subject)
+    makers: tuple[tuple[set[str], Callable[[str], str]], ...] = (
+        ({"explanation", "reason", "why"}, _reason),
+        ({"language", "lang"}, phrases.language_of),
+        ({"description", "copy"}, described),
+        ({"title", "headline", "subject", "name"}, _title),
+        ({"email", "mail"}, _address),
+    )
+    return next((make for names, make in makers if words & names), echo)(subject)
+
+
+def _title(subject: str) -> str:
+    first = _FIELD.search(subject[:_READ])
+    named = first[2] if first else subject
+    return " ".join(named.split()[:_WORDS_OF_A_TITLE]).rstrip(".,;:!?")
+
+
+def _address(subject: str) -> str:
+    found = re.search(r"[\w.+-]{1,60}@[\w.-]{1,60}\w", subject[:_READ])
+    return found[0] if found else "someone@example.com"
+
+
+def _reason(subject: str) -> str:
+    telling = " and ".join(f'"{word}"' for word in sentiment.telling(subject)[:2])
+    return f"The text says {telling}." if telling else "No word of the text speaks for or against it."
 
 
 def described(subject: str) -> str:

@@ -113,7 +113,7 @@ def build(
         content=content,
         stop_reason=answer.stop_reason,
         stop_sequence=answer.stop_sequence,
-        stop_details=StopDetails(category=marks.category) if answer.stop_reason == "refusal" else None,
+        stop_details=StopDetails(category=marks.category or answer.category) if answer.stop_reason == "refusal" else None,
         usage=UsageBody(
             input_tokens=usage.plain,
             output_tokens=answer.output_tokens,

@@ -35,7 +35,7 @@ _REACH = 3  # words after a negation whose meaning it reverses
 
 def judge(text: str) -> Sentiment:
     """The sentiment of a text; as many good words as bad ones, or none of either, is neutral."""
-    words = text[:_LONGEST].lower().replace("\u2019", "'").translate(_SPACED).split()
+    words = _words(text)
     score, turned_until = 0, -1
     for place, word in [(place, word) for place, word in enumerate(words) if word in _NOTED]:
         if word in _NEGATING:
@@ -43,3 +43,12 @@ def judge(text: str) -> Sentiment:
         else:
             score += 1 if (word in _GOOD) is (place > turned_until) else -1
     return "positive" if score > 0 else "negative" if score < 0 else "neutral"
+
+
+def telling(text: str) -> list[str]:
+    """The words by which it is judged, each once, in the order of the text."""
+    return list(dict.fromkeys(word for word in _words(text) if word in _GOOD or word in _BAD))
+
+
+def _words(text: str) -> list[str]:
+    return text[:_LONGEST].lower().replace("\u2019", "'").translate(_SPACED).split()

@@ -1,0 +1,115 @@
+"""What a person wants to know of a job that has ended: the counts, some answers, why rows failed, the files."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from batchdrop.domain.records import JobState
+from local.paths import shown
+from local.text_table import text_table
+
+_SHOWN = 5
+_SHOWN_OF_TABLE = 8
+_NUMBER = "batchdrop_row"
+_OURS = "batchdrop_"
+
+
+def summary(folder: Path) -> str:
+    """Of the outputs of a job, fetched into `folder`."""
+    manifest = _manifest(folder)
+    parts = [
+        f"{manifest['state']}: {_rows_by_status(manifest['counts'])}",
+        *([manifest["message"]] if manifest["state"] == JobState.rejected else []),
+        *(_table(folder) or _answers(folder)),
+        *_failures(folder),
+        "",
+        f"Files in {shown(folder)}:",
+        *(f"  {path.name}" for path in sorted(folder.iterdir())),
+    ]
+    return "\n".join(parts)
+
+
+def side_by_side(folders: Sequence[Path]) -> list[str]:
+    """How many answers of each job are the expected ones: a line for each job. Empty if none has expected ones."""
+    found = [(manifest, expected) for manifest in map(_manifest, folders) if (expected := manifest.get("expected"))]
+    if not found:
+        return []
+    labels = list(found[0][1]["labels"])
+    head = ["recipe", "as expected", "accuracy", *(f"found: {label}" for label in labels)]
+    rows = [
+        [
+            manifest["recipe"]["key"].removeprefix("inbox/"),
+            f"{expected['right']} of {expected['rows']}",
+            _percent(expected["accuracy"]),
+            *(_percent(expected["labels"].get(label, {}).get("recall")) for label in labels),
+        ]
+        for manifest, expected in found
+    ]
+    return text_table([head, *rows])
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.0%}"
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+    return manifest
+
+
+def _rows_by_status(counts: dict[str, int]) -> str:
+    if not counts["total"]:
+        return "no rows"
+    ends = ", ".join(f"{number:,} {name}" for name, number in counts.items() if name != "total" and number)
+    return f"{counts['total']:,} {'row' if counts['total'] == 1 else 'rows'}: {ends}"
+
+
+def _table(folder: Path) -> list[str]:
+    """The first rows of the table that came back, without its columns of ours but the status."""
+    path = folder / "results.csv"
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        head = file.readline()
+        separator = max(",;\t|", key=head.split(_OURS)[1].count)
+        file.seek(0)
+        rows = list(islice(csv.reader(file, delimiter=separator), 1 + _SHOWN_OF_TABLE))
+    left_out = {place for place, name in enumerate(rows[0]) if name in (_NUMBER, "batchdrop_error")}
+    kept = [[cell for place, cell in enumerate(row) if place not in left_out] for row in rows]
+    own = len(kept[0]) - len(next(_rows(folder / "results.jsonl"), {}).get("output", ())) - 1
+    return ["", "First rows of results.csv:", *(f"  {line}" for line in text_table(kept, own))]
+
+
+def _answers(folder: Path) -> list[str]:
+    lines = [
+        f"  line {row['line']:>4}  {row['custom_id']}: {_text(row)}" for row in islice(_rows(folder / "results.jsonl"), _SHOWN)
+    ]
+    return ["", "First answers:", *lines] if lines else []
+
+
+def _failures(folder: Path) -> list[str]:
+    word = "row " if (folder / "results.csv").exists() else "line"
+    lines = [_failure(word, row["_batchdrop"]) for row in islice(_rows(folder / "failed.jsonl"), _SHOWN)]
+    return ["", "First failures:", *lines] if lines else []
+
+
+def _failure(word: str, note: dict[str, Any]) -> str:
+    return f"  {word} {note['line']:>4}  {note['status']}: {note['error']['message']}"
+
+
+def _text(row: dict[str, Any]) -> str:
+    content = row["result"].get("message", {}).get("content", [])
+    text = " ".join(block.get("text", f"({block.get('type')})") for block in content)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    if path.exists():
+        with path.open(encoding="utf-8") as lines:
+            for line in lines:
+                yield json.loads(line)
