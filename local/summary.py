@@ -15,7 +15,6 @@ from local.text_table import text_table
 
 _SHOWN = 5
 _SHOWN_OF_TABLE = 8
-_NUMBER = "batchdrop_row"
 _OURS = "batchdrop_"
 
 
@@ -70,7 +69,7 @@ def _rows_by_status(counts: dict[str, int]) -> str:
 
 
 def _table(folder: Path) -> list[str]:
-    """The first rows of the table that came back, without its columns of ours but the status."""
+    """The first rows of the table that came back: the user's columns and the answers."""
     path = folder / "results.csv"
     if not path.exists():
         return []
@@ -79,9 +78,9 @@ def _table(folder: Path) -> list[str]:
         separator = max(",;\t|", key=head.split(_OURS)[1].count)
         file.seek(0)
         rows = list(islice(csv.reader(file, delimiter=separator), 1 + _SHOWN_OF_TABLE))
-    left_out = {place for place, name in enumerate(rows[0]) if name in (_NUMBER, "batchdrop_error")}
-    kept = [[cell for place, cell in enumerate(row) if place not in left_out] for row in rows]
-    own = len(kept[0]) - len(next(_rows(folder / "results.jsonl"), {}).get("output", ())) - 1
+    number = sum(not name.startswith(_OURS) for name in rows[0])
+    kept = [row[:number] for row in rows]
+    own = number - len(next(_rows(folder / "results.jsonl"), {}).get("output", ()))
     return ["", "First rows of results.csv:", *(f"  {line}" for line in text_table(kept, own))]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 _PAGE = 116
 _WIDEST = 60
 _GAP = "  "
-_NARROW = 12
+_NARROW = 10
 _NARROWEST = 4
 
 

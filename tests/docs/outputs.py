@@ -3,6 +3,8 @@
 In a page, `<!-- output -->` stands between a block and what comes of it, and `<!-- end -->` after that: below a row of input its
 row of output, below shell commands what they print. They run here on the real handlers with an AWS in memory and the Claude
 emulator. What differs from run to run (times, ids that are drawn, places in the code) is left out or always the same.
+
+`<!-- from examples/a/b.csv, 4 lines -->` stands above a copy of a file, or of its first lines, and `<!-- end -->` below it.
 """
 
 from __future__ import annotations
@@ -13,15 +15,16 @@ import json
 import logging
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner
 
+from batchdrop.domain import keys
 from batchdrop.handling import logger
 from batchdrop_cli.main import batchdrop
-from local import demo
+from local import demo, drops
 from local.claude.client import start
 from tests.docs import recipe_page
 from tests.docs.job_files import JOB, dropped
@@ -33,6 +36,9 @@ SHOWN = re.compile(
     r"```(?P<kind>json|)\n(?:(?!```).*\n)*```\n<!-- end -->\n",
     re.MULTILINE,
 )
+COPIED = re.compile(
+    r"(?P<above><!-- from (?P<path>examples/\S+?)(?:, (?P<lines>\d+) lines)? -->\n```\w*\n)(?:(?!```).*\n)*```\n<!-- end -->\n"
+)
 _NOW = "2026-11-22T00:31:17Z"
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _INVOKE = re.compile(r"invoke (\w+)Function events/([\w-]+)\.json")
@@ -40,15 +46,42 @@ _TRY = re.compile(r"batchdrop try (examples/\S+)")
 _READ = re.compile(r'aws s3 sync --quiet "s3://\$BATCHDROP_BUCKET/(\S+)" (\S+) && cat \2\*/status\.json')
 # Of a log line or a metric: its time, its place in the code, the name of the stack, and CloudWatch's description of a metric.
 _NOT_SHOWN = {"timestamp", "location", "service", "_aws"}
+_DEMO = re.compile(r"make demo(?: EXAMPLE=([\w-]+)| FILE=(examples/\S+))?")
 
 
 def filled(text: str) -> str:
-    """The page with the output of every block that says it has one."""
+    """The page with the output of every block that says it has one, and with its copies of files."""
+    text = COPIED.sub(_copied, text)
     if not SHOWN.search(text):
         return text
     with start("--clock", "manual", "--seconds", "5", "--seed", "documents") as claude, surroundings(claude):
         cloud = Cloud(claude)
         return SHOWN.sub(lambda match: _shown(cloud, match), text)
+
+
+def _copied(match: re.Match[str]) -> str:
+    lines = (ROOT / match["path"]).read_text().splitlines(keepends=True)
+    return f"{match['above']}{''.join(lines[: int(match['lines'] or len(lines))])}```\n<!-- end -->\n"
+
+
+def of_example(name: str) -> str:
+    """What its page says that it prints."""
+    text = (drops.EXAMPLES / name / "README.md").read_text()
+    (found,) = (match for match in SHOWN.finditer(text) if match["block"] == f"make demo EXAMPLE={name}\n")
+    return found[0].rsplit("```\n", 2)[1].rstrip("\n")
+
+
+def reported(jobs: Iterable[tuple[str, Mapping[str, bytes]]]) -> str:
+    """What `make demo` prints at its end, of some inputs by their keys and their outputs by name. All jobs have the same id there."""
+    with tempfile.TemporaryDirectory() as root:
+        folders = []
+        for key, files in jobs:
+            folder = Path(root, keys.outbox_folder(key, JOB).removeprefix(keys.OUTBOX))
+            folder.mkdir(parents=True)
+            for name, body in files.items():
+                (folder / name).write_bytes(body)
+            folders.append(folder)
+        return demo.report(folders).replace(root, ".local/outbox")
 
 
 def _shown(cloud: Cloud, match: re.Match[str]) -> str:
@@ -69,8 +102,9 @@ def _shell(cloud: Cloud, block: str) -> str:
 
 
 def _printed(cloud: Cloud, command: str) -> Iterator[str]:
-    if command == "make demo":
-        yield _demo(cloud)
+    if demonstrated := _DEMO.fullmatch(command):
+        chosen = [drops.of_file(ROOT / demonstrated[2])] if demonstrated[2] else drops.of_example(demonstrated[1] or "reviews")
+        yield reported(_of_drop(cloud, drop) for drop in chosen)
     elif tried := _TRY.fullmatch(command):
         yield _tried(cloud, tried[1])
     elif invoked := _INVOKE.fullmatch(command):
@@ -82,13 +116,10 @@ def _printed(cloud: Cloud, command: str) -> Iterator[str]:
         raise ValueError(f"nothing here can run: {command}")
 
 
-def _demo(cloud: Cloud) -> str:
-    """What `make demo` prints at its end."""
-    files = dropped(cloud, "reviews.jsonl", (ROOT / "examples" / "reviews.jsonl").read_bytes())
-    with tempfile.TemporaryDirectory() as folder:
-        for name, body in files.items():
-            Path(folder, name).write_bytes(body)
-        return demo.summary(Path(folder)).replace(folder, f".local/outbox/reviews/{JOB}")
+def _of_drop(cloud: Cloud, drop: drops.Drop) -> tuple[str, dict[str, bytes]]:
+    if drop.recipe:
+        cloud.upload(drop.recipe_key, drop.recipe.read_bytes())
+    return drop.key, dropped(cloud, drop.key.removeprefix(keys.INBOX), drop.path.read_bytes())
 
 
 def _tried(cloud: Cloud, file: str) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from local import demo
 from local.paths import ROOT
+from local.summary import summary
 from tests.stack import Stack
 
 
@@ -30,7 +30,7 @@ def test_a_rejected_file(body: bytes, first: list[str], files: list[str], tmp_pa
     stack.run()
     for key in stack.objects.keys("outbox/"):
         (tmp_path / key.rsplit("/", 1)[1]).write_bytes(stack.objects.body(key))
-    shown = demo.summary(tmp_path).splitlines()
+    shown = summary(tmp_path).splitlines()
     assert shown[: len(first)] == first
     assert shown[-len(files) :] == [f"  {name}" for name in files]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from local import drops
 from tests.docs import outputs, recipe_page
 from tests.docs.pages import PAGES, ROOT, name_of
 
@@ -17,7 +18,12 @@ _NO_OUTPUT = {"sh", "text", "python", "yaml"}
 
 
 def test_pages_show_outputs() -> None:
-    assert [name_of(page) for page in _SHOWING] == ["README.md", "docs/local-development.md"]
+    assert [name_of(page) for page in _SHOWING] == [
+        "README.md",
+        "docs/local-development.md",
+        "examples/README.md",
+        *(f"examples/{name}/README.md" for name in drops.names()),
+    ]
 
 
 @pytest.mark.parametrize("page", _SHOWING, ids=name_of)
@@ -35,6 +41,6 @@ def test_the_files_of_a_recipe_are_up_to_date() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_no_output_is_written_by_hand(page: Path) -> None:
     """A block is a command, a drawing, code that a test runs, or made by `make docs`."""
-    rest = recipe_page.FILE.sub("", outputs.SHOWN.sub("", page.read_text()))
+    rest = recipe_page.FILE.sub("", outputs.COPIED.sub("", outputs.SHOWN.sub("", page.read_text())))
     assert [kind for kind in _FENCE.findall(rest) if kind not in _NO_OUTPUT] == []
-    assert "<!-- output -->" not in rest, "this marker is not between two blocks"
+    assert not re.search("<!-- (output|from)", rest), "this marker is not between two blocks"
