@@ -72,7 +72,7 @@ def of_example(name: str) -> str:
 
 
 def reported(jobs: Iterable[tuple[str, Mapping[str, bytes]]]) -> str:
-    """What `make demo` prints at its end, of some inputs by their keys and their outputs by name. All jobs have the same id there."""
+    """What `make demo` prints at its end, of jobs by the key of their input: their outputs by name."""
     with tempfile.TemporaryDirectory() as root:
         folders = []
         for key, files in jobs:
