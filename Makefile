@@ -90,6 +90,10 @@ format: setup ## format the code
 conformance: setup ## the Claude emulator against the API's description and the SDK's own tests
 	@$(PYTHON) -m tests.conformance
 
+.PHONY: interop
+interop: setup ## pandas, DuckDB and, if it is installed, LibreOffice read our tables
+	@$(PYTHON) -m tests.interop
+
 .PHONY: bench
 bench: setup ## measure speed, memory and cost beside the SDK, into bench/results.md: make bench [QUICK=1]
 	@QUICK=$(QUICK) $(PYTHON) -m bench
