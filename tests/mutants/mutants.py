@@ -15,6 +15,9 @@ _RETRIES = f"{_CORE}/domain/retries.py"
 _TRANSITIONS = f"{_CORE}/domain/transitions.py"
 _ADMIT = f"{_CORE}/jobs/admit.py"
 _COLLECT = f"{_CORE}/stages/collect/ended_batch.py"
+_ROUTE = f"{_CORE}/stages/collect/route.py"
+_ROW_LINES = f"{_CORE}/stages/collect/row_lines.py"
+_TABLES = f"{_CORE}/stages/collect/tables.py"
 _DOWNLOAD = f"{_CORE}/stages/collect/download.py"
 _FINISH = f"{_CORE}/stages/finish/outputs.py"
 _CUT = f"{_CORE}/stages/plan/batches.py"
@@ -124,8 +127,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A custom id that is in the file twice is sent once",
         f"{_CORE}/stages/plan/check.py",
-        "if isinstance(row, Row) and row.line in repeated:",
-        "if isinstance(row, Row) and row.line < 0:",
+        "if not self.repeated:",
+        "if self.rows:",
         "tests/stages/test_bad_input.py::test_a_repeated_custom_id_is_found_across_batches",
     ),
     Mutant(
@@ -749,8 +752,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A run that lost its answer does not remove the parts that count",
         _COLLECT,
-        "if part is not None and part.key not in recorded:",
-        "if part is not None:",
+        "            if part.key not in recorded:\n",
+        "            if part.key:\n",
         "tests/stages/test_overlapping_collects.py::test_a_run_whose_record_was_written_without_an_answer_keeps_its_parts",
     ),
     Mutant(
@@ -813,8 +816,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "Parts are removed only once the stored state of the job is final",
         _FINISH,
-        "        self._end(job)\n        self._tidy(job)\n",
-        "        self._tidy(job)\n        self._end(job)\n",
+        "        self._end(job, self._note(job))\n        self._tidy(job)\n",
+        "        note = self._note(job)\n        self._tidy(job)\n        self._end(job, note)\n",
         "tests/stages/test_resumed.py::test_files_then_manifest_then_the_end_then_the_removal_of_pieces",
     ),
     Mutant(
@@ -948,8 +951,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "Blank lines come to an end",
         _CUT,
-        "reached = Checkpoint(offset=chunk[-1].end, line=chunk[-1].number + 1)",
-        "reached = Checkpoint(offset=chunk[-1].end, line=chunk[-1].number + 1) if any(one.data for one in chunk) else reached",
+        "reached = Checkpoint(offset=end, line=chunk[-1].number + 1, repeated=reached.repeated + len(found.repeated))",
+        "reached = Checkpoint(offset=end, line=chunk[-1].number + 1) if found.rows else reached",
         "tests/stages/test_long_files.py::test_blank_lines_without_end_come_to_an_end",
     ),
     Mutant(
@@ -1124,8 +1127,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A retry keeps the headers of its job",
         f"{_CORE}/stages/control/retry.py",
-        "metadata=headers_of(job).as_sent()",
-        "metadata=None",
+        "return {**headers_of(job).as_sent(), PRIORITY: word}",
+        "return {PRIORITY: word}",
         "tests/stages/test_call_headers_of_jobs.py::test_a_retried_file_asks_for_the_same",
     ),
     Mutant(
@@ -1148,5 +1151,97 @@ MUTANTS: tuple[Mutant, ...] = (
         ".get(command)",
         ".get(command, lambda job: command)",
         "tests/stages/test_control.py::test_an_unknown_command_puts_no_text_into_a_status",
+    ),
+    # Rows in, columns out.
+    Mutant(
+        "An answer that cannot be used does not count as succeeded",
+        _ROW_LINES,
+        "        if read.output is None:\n",
+        "        if read.output is None and not read.text:\n",
+        "tests/stages/test_row_ends.py::test_an_unusable_answer_is_told_kept_and_not_asked_for_again",
+    ),
+    Mutant(
+        "A paid answer that cannot be used is kept",
+        _ROW_LINES,
+        "result=unusable.result if unusable else None,",
+        "result=None,",
+        "tests/stages/test_row_ends.py::test_an_unusable_answer_is_told_kept_and_not_asked_for_again",
+    ),
+    Mutant(
+        "An unusable answer goes again only if the recipe says so",
+        _ROUTE,
+        "if self._may_retry and answer.error_type in self._again:",
+        "if self._may_retry:",
+        "tests/stages/test_row_ends.py::test_an_unusable_answer_is_told_kept_and_not_asked_for_again",
+    ),
+    Mutant(
+        "A recipe says how often a row is sent",
+        _COLLECT,
+        "form.attempts is None or batch.attempt < form.attempts",
+        "form.attempts is None or batch.attempt <= form.attempts",
+        "tests/stages/test_row_ends.py::test_a_recipe_says_how_often_a_row_is_sent",
+    ),
+    Mutant(
+        "Only the last attempt of a range writes its piece of the tables",
+        f"{_CORE}/stages/finish/table_pieces.py",
+        "rows = [one.table for one in last if one.table]",
+        "rows = [one.table for one in last[:1] if one.table] * len(last)",
+        "tests/stages/test_row_ends.py::test_a_canceled_job_has_every_row_in_its_table",
+    ),
+    Mutant(
+        "The rows of a table stand in their order, whatever became of them",
+        _TABLES,
+        "while following is not None and following.line < row.line:",
+        "while following is not None and not following.line:",
+        "tests/stages/test_row_ends.py::test_answers_of_several_attempts_stand_in_row_order",
+    ),
+    Mutant(
+        "A cell cannot become a formula",
+        _TABLES,
+        "raw=self._raw)",
+        "raw=True)",
+        "tests/stages/test_row_files.py::test_formulas_are_defused_in_own_cells_and_in_answers_and_numbers_are_not",
+    ),
+    Mutant(
+        "A job keeps the version of the recipe that it has pinned",
+        f"{_CORE}/stages/plan/open_rows.py",
+        "with self.objects.read(ref) as stream:\n                # One more",
+        "with self.objects.read(self.objects.head(ref.key).ref) as stream:\n                # One more",
+        "tests/stages/test_row_ends.py::test_the_pinned_version_is_read_if_a_newer_one_comes_while_the_job_is_planned",
+    ),
+    Mutant(
+        "A row that is dropped again takes no recipe of another team",
+        f"{_CORE}/stages/plan/find_recipe.py",
+        "earlier.recipe is None or keys.team_of(earlier.input.key) != keys.team_of(job.input.key)",
+        "earlier.recipe is None",
+        "tests/stages/test_row_ends.py::test_no_other_team_takes_it",
+    ),
+    Mutant(
+        "A row that is dropped again is one, whatever its columns are called",
+        f"{_CORE}/stages/plan/kinds.py",
+        """if NOTE in fields and b'"job"' in bytes(fields[NOTE]):""",
+        """if list(fields) == [NOTE] and b'"job"' in bytes(fields[NOTE]):""",
+        "tests/stages/test_row_ends.py::test_a_retry_command_asks_for_the_rows_again_with_the_recipe",
+    ),
+    Mutant(
+        "What a killed invocation has rendered is not stored again",
+        f"{_CORE}/stages/plan/render.py",
+        "Behind(out, start.written)",
+        "Behind(out, out.stored)",
+        "tests/stages/test_row_trouble.py::test_a_kill_at_any_call_changes_no_byte",
+    ),
+    Mutant(
+        "A job that has lost its tables says so",
+        f"{_CORE}/stages/finish/outputs.py",
+        'return sentences.NO_TABLES if lacks_tables(job, written.files) else ""',
+        'return ""',
+        "tests/stages/test_row_trouble.py::test_a_job_ends_whatever_is_deleted",
+    ),
+    Mutant(
+        "The audit notices a row that a table lacks",
+        "cli/batchdrop_cli/audit/table_rows.py",
+        "if cells is None:",
+        "if cells is None and not end:",
+        "tests/cli/test_audit_of_tables.py::test_it_speaks_of_a_table_that_was_tampered_with",
     ),
 )
