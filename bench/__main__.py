@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench import coldstart, cost, files, layer, machine, measured, memory, pages, pipeline, report, targets, ticks
+from bench import coldstart, cost, files, layer, machine, measured, memory, pages, pipeline, report, rows, targets, ticks
 from bench.servers import Servers, running
 from local.paths import HOME
 
@@ -28,10 +28,13 @@ class Extent(NamedTuple):
     results_bytes: int
     open_batches: list[int]
     cold_starts: int
+    table_rows: list[int]
 
 
-_FULL = Extent(100_000, 3, [5 * memory.MB, 500 * memory.MB, 5_000 * memory.MB], 2_000 * memory.MB, [10, 1_000, 10_000], 5)
-_QUICK = Extent(50_000, 1, [5 * memory.MB, 50 * memory.MB], 100 * memory.MB, [10, 300], 1)
+_FULL = Extent(
+    100_000, 3, [5 * memory.MB, 500 * memory.MB, 5_000 * memory.MB], 2_000 * memory.MB, [10, 1_000, 10_000], 5, [10_000, 300_000]
+)
+_QUICK = Extent(50_000, 1, [5 * memory.MB, 50 * memory.MB], 100 * memory.MB, [10, 300], 1, [1_000, 20_000])
 
 
 def measure(extent: Extent, folder: Path) -> dict[str, Any]:
@@ -39,6 +42,9 @@ def measure(extent: Extent, folder: Path) -> dict[str, Any]:
     with running(folder, "--eager", "--answer-bytes", str(files.ANSWER_BYTES)) as servers:
         _say("the whole path, beside the SDK and the floors")
         found["pipeline"] = pipeline.compare(servers, folder, extent.rows, extent.rounds)
+        _say("rows of a table, beside the requests that a recipe makes of them")
+        found["rows"] = rows.compare(servers, folder, extent.rows, extent.rounds)
+        found["rows"]["memory"] = rows.memory(servers, folder, extent.table_rows)
         _say("peak memory and disk by size")
         found["memory"] = memory.measure(servers, folder, extent.sizes, extent.results_bytes)
         _say("ticks")

@@ -33,7 +33,7 @@ def _template(row_bytes: int, mark: str) -> bytes:
 
 
 def write_table(path: Path, rows: int, *, failing: float = 0.0, unusable: float = 0.0, again: float = 0.0) -> Path:
-    """A CSV file of 8 columns and some 200 bytes a row; every review has a comma, one in ten a quote.
+    """A CSV file of 8 columns and some 160 bytes a row; every review has a comma, one in ten a quote.
 
     The shares of rows that fail for good, get an answer which is no JSON, and fail once, in this order of every hundred.
     """

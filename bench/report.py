@@ -10,7 +10,7 @@ from bench.targets import judge, mb
 
 def page(found: dict[str, Any]) -> str:
     """`found` as it stands in `results.json`."""
-    sections = (f"## {title}\n\n{BLOCKS[name](found)}" for name, title in _TITLES.items())
+    sections = (f"## {title}\n\n{BLOCKS[name](found)}" for name, title in _TITLES.items() if name != "rows" or "rows" in found)
     return "\n\n".join([_head(found), *sections]) + "\n"
 
 
@@ -62,6 +62,27 @@ def _memory(found: dict[str, Any]) -> str:
 
 Collect of one batch with {mb(large["results_bytes"])} of results:
 {mb(large["peak"])} ({mb(large["disk"])}), {large["cpu"]:.1f} s of CPU."""
+
+
+def _rows(found: dict[str, Any]) -> str:
+    of = found["rows"]
+    steps = [
+        (step, *(_seconds(of[who][step]["cpu"]["median"]) for who in ("recipe", "raw")), _range(of["recipe"][step]["cpu"]))
+        for step in of["recipe"]
+    ]
+    ratios = [(name, f"{one['median']:.2f}", _range(one)) for name, one in of["ratios"].items()]
+    counts = list(of["memory"]["plan"])
+    peaks = [(stage, *map(mb, by_count.values())) for stage, by_count in of["memory"].items()]
+    return f"""{of["rows"]:,} rows of a CSV file of 8 columns, {of["input_bytes"] // of["rows"]} bytes each. A choice and an
+explanation are asked for. Raw: the same requests as JSONL. Medians of {of["rounds"]} rounds in one process, in turn.
+
+{_table(["step", "rows, CPU s", "raw, CPU s", "rows, least to most"], steps)}
+
+{_table(["ratio, of one round each", "median", "least to most"], ratios)}
+
+Peak memory; a quarter of the rows fails and another one goes again:
+
+{_table(["stage", *(f"{int(count):,} rows" for count in counts)], peaks)}"""
 
 
 def _cold_starts(found: dict[str, Any]) -> str:
@@ -134,6 +155,7 @@ def _range(spread: dict[str, float]) -> str:
 BLOCKS: dict[str, Callable[[dict[str, Any]], str]] = {
     "targets": _targets,
     "pipeline": _pipeline,
+    "rows": _rows,
     "memory": _memory,
     "cold_starts": _cold_starts,
     "ticks": _ticks,
@@ -143,6 +165,7 @@ BLOCKS: dict[str, Callable[[dict[str, Any]], str]] = {
 _TITLES = {
     "targets": "Targets",
     "pipeline": "The whole path, beside the SDK and the floors",
+    "rows": "Rows of a table",
     "memory": "Peak memory, and temporary files in brackets",
     "cold_starts": "Cold starts",
     "ticks": "One tick of poll",

@@ -30,6 +30,7 @@ def judge(found: dict[str, Any]) -> list[Target]:
         _growth(found["memory"]),
         _peak(found),
         _large_results(found["memory"]),
+        *(_rows(found["rows"]) if "rows" in found else ()),
         *_cold(found["cold_start"]),
         _tick(found["ticks"]),
         *_cost(found["cost"]),
@@ -72,6 +73,24 @@ def _large_results(memory: dict[str, Any]) -> Target:
     met = large["peak"] < _LARGEST_FUNCTION and large["disk"] <= disk
     shown = f"{mb(large['peak'])}, {mb(large['disk'])} of disk"
     return Target(f"collect with {mb(large['results_bytes'])} of results", f"under 256 MB, {mb(disk)} of disk", shown, met)
+
+
+def _rows(rows: dict[str, Any]) -> list[Target]:
+    ratios = rows["ratios"]
+    plan, collect = (list(rows["memory"][stage].values()) for stage in ("plan", "collect"))
+    growth, most = max(plan[-1] / plan[0], collect[-1] / collect[0]), max(*plan, *collect)
+    counts = list(rows["memory"]["plan"])
+    return [
+        _ratio("plan of a table, CPU, against raw plan and submit", ratios["plan CPU against raw plan and submit"], 2.5),
+        _ratio("collect of a table, CPU, against raw collect", ratios["collect CPU against raw collect"], 2.0),
+        Target(
+            f"peak memory, {int(counts[-1]):,} rows of a table against {int(counts[0]):,}",
+            f"at most {_MOST_GROWTH}",
+            f"{growth:.2f}",
+            growth <= _MOST_GROWTH,
+        ),
+        Target("plan and collect of a table, every writer at work", "under 256 MB", mb(most), most < _LARGEST_FUNCTION),
+    ]
 
 
 def _cold(cold: dict[str, Any]) -> list[Target]:
