@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -116,7 +117,7 @@ def _about_waiting(drop: Drop, folder: Path) -> str:
     starter = folder / keys.RECIPES[0]
     if not starter.exists():
         return message
-    again = f"make demo FILE={shown(drop.path)}"
+    again = f"make demo FILE={shlex.quote(str(shown(drop.path)))}"
     return (
         f"{message}\n\nHere, the starter is {shown(starter)}. Copy it beside {drop.path.name}, change it, and run {again} again."
     )
@@ -134,9 +135,14 @@ def _not_done(dropped: Sequence[Dropped], folders: Sequence[Path], waiting: Sequ
 
 def _logged_errors(system: System, since: datetime) -> list[str]:
     """What the functions have logged as an error, the first line of it."""
-    found = [line for line in system.aws.logged(f"/aws/lambda/{system.stack}-", since) if _ERROR.search(line)]
+    found = errors(system.aws.logged(f"/aws/lambda/{system.stack}-", since))
     more = f" (and {len(found) - 1:,} more)" if found[1:] else ""
     return [f"A function logged an error{more}, all in {system.aws.process.log}:\n{found[0]}"] if found else []
+
+
+def errors(lines: Iterable[str]) -> list[str]:
+    """Those of a function's log that say that something went wrong."""
+    return [line for line in lines if _ERROR.search(line)]
 
 
 def _status(system: System, dropped: Dropped) -> dict[str, Any] | None:

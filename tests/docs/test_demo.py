@@ -1,15 +1,19 @@
-"""What `make demo` says when there is nothing to answer."""
+"""What `make demo` drops, and what it says when something is wrong."""
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from local import demo, drops
+from local.errors import CannotRun
 from local.paths import ROOT
 from local.summary import summary
+from local.text_table import text_table
 from tests.stack import Stack
 
 
@@ -39,3 +43,41 @@ def test_what_is_not_a_file(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "local", "demo", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{tmp_path} is not a file.\n")
+
+
+def test_errors_are_found_in_a_log() -> None:
+    fine = ['{"level":"INFO","message":"an ERROR is only a word here"}', '{"level":"WARNING","message":"no"}', "END RequestId: 1"]
+    wrong = ['{"level":"ERROR","message":"it failed"}', "[ERROR] KeyError: 'x'", "2026 1 Task timed out after 3.00 seconds"]
+    assert demo.errors([*fine, *wrong]) == wrong
+
+
+def test_a_file_is_dropped_with_the_recipe_beside_it(tmp_path: Path) -> None:
+    folder = tmp_path / "marketing"
+    folder.mkdir()
+    path = folder / "a+b.csv"
+    path.write_text("text\nGood\n")
+    assert drops.of_file(path) == drops.Drop(path, "inbox/a+b.csv", None)
+    (folder / "recipe.yml").write_text("model: claude-haiku-5-5\n")
+    found = drops.of_file(path)
+    assert (found.key, found.recipe_key, found.recipe) == (
+        "inbox/marketing/a+b.csv",
+        "inbox/marketing/recipe.yaml",
+        folder / "recipe.yml",
+    )
+
+
+def test_an_example_that_is_none_is_told_with_those_that_are() -> None:
+    with pytest.raises(CannotRun, match=r"no example review: choose one of documents, moderation, .*, translation"):
+        drops.of_example("review")
+
+
+def test_a_table_is_no_wider_than_a_page_and_answers_are_cut_last() -> None:
+    lines = text_table([["id", "text", "label"], ["1", "long words " * 40, "a label\nof two lines"]], yielding=2)
+    assert max(map(len, lines)) <= 116
+    assert lines[1].endswith("...  a label of two lines")
+
+
+def test_the_workbook_is_what_its_script_writes(tmp_path: Path) -> None:
+    script = runpy.run_path(str(drops.EXAMPLES / "tickets" / "workbook.py"))
+    script["write"](tmp_path / "tickets.xlsx")
+    assert (tmp_path / "tickets.xlsx").read_bytes() == (drops.EXAMPLES / "tickets" / "tickets.xlsx").read_bytes()
