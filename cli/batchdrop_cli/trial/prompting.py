@@ -31,7 +31,7 @@ def ask_for_recipe(file: Path, look: FirstLook) -> Path:
     click.echo(f"No recipe.yaml here. What should Claude do with each row? Use {plain(expression(column))}.", err=True)
     while True:
         prompt = plain(click.prompt(">", prompt_suffix=" ", err=True))
-        text = starter(look.columns, [look.row], prompt=prompt)
+        text = starter(look.columns, [look.row], prompt=prompt, alone=True)
         try:
             check_recipe(file, text)
         except Waits as reason:

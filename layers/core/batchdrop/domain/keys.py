@@ -23,8 +23,8 @@ MAX_KEY_BYTES = 1024
 RECIPES = ("recipe.yaml", "recipe.yml")
 # Folders that are looked through for a recipe: that of the file, and those above it.
 MAX_RECIPE_LEVELS = 16
-# What Windows, macOS and Excel leave beside files, in lower case. Explorer and Finder copy them along with a folder.
-_LITTER = ("thumbs.db", "desktop.ini", ".ds_store")
+# What Windows, macOS and Excel leave beside files, in lower case, and what we put beside a starter. All are copied with a folder.
+_LITTER = ("thumbs.db", "desktop.ini", ".ds_store", "recipe.schema.json")
 _LITTER_PREFIXES = ("~$", "._")
 # What an input's name may end in, and its folder of answers does not. A name ends in one of them, and may be packed.
 _ENDINGS = (".jsonl", ".csv", ".tsv", ".xlsx")

@@ -8,17 +8,19 @@ from typing import Any
 from batchdrop.formats.invalid_line import shown
 from batchdrop.recipes.templates import expression
 
-SCHEMA = "https://batchdrop.example/recipe.schema.json"
-"""Where editors find `docs/recipe.schema.json`, whose `$id` it is."""
+SCHEMA = "recipe.schema.json"
+"""What an editor knows the fields of a recipe by, as `editor_schema` has it: an object beside the starter."""
 
 _MODEL = "claude-haiku-5-5"
 _MOST_ASKED = 10
 _MOST_NAMED = 30
 _MAX_NAME_CHARS = 200
 
-_START = f"""\
-# yaml-language-server: $schema={SCHEMA}
+_FOR_EDITORS = f"""\
+# yaml-language-server: $schema=./{SCHEMA}
 #
+"""
+_START = f"""\
 # Change the first line of the prompt to what you want to know about each row, and put this file into the folder of your table.
 model: {_MODEL}
 prompt: |
@@ -32,10 +34,12 @@ _OUTPUT = """
 """
 
 
-def starter(columns: Sequence[str], rows: Iterable[Mapping[str, Any]] = (), *, prompt: str = _PROMPT) -> bytes:
+def starter(
+    columns: Sequence[str], rows: Iterable[Mapping[str, Any]] = (), *, prompt: str = _PROMPT, alone: bool = False
+) -> bytes:
     """`rows`: a few of the file, by which the columns with text are told from numbers and names. The prompt asks with those.
 
-    `prompt`: one line. One that uses columns by itself ("{{") stands alone.
+    `prompt`: one line; one that uses columns by itself ("{{") is the whole prompt. `alone`: no schema lies beside it.
     """
     usable = [column for column in columns if column.strip() and len(column) <= _MAX_NAME_CHARS and _is_text(column)]
     asked = _with_text(usable, list(rows)) or usable[:1]
@@ -46,7 +50,8 @@ def starter(columns: Sequence[str], rows: Iterable[Mapping[str, Any]] = (), *, p
     named = "".join(f"#   {expression(column)}\n" for column in others)
     more = f"\n# Other columns that the prompt may use:\n{named}" if named else ""
     between = "\n" if lines else ""
-    return f"{_START}  {prompt}\n{between}{lines}{more}{_OUTPUT}".encode()
+    head = _START if alone else _FOR_EDITORS + _START
+    return f"{head}  {prompt}\n{between}{lines}{more}{_OUTPUT}".encode()
 
 
 def _is_text(column: str) -> bool:

@@ -38,17 +38,16 @@ class FindRecipe(msgspec.Struct, frozen=True, kw_only=True):
             except Forbidden as refusal:
                 raise Waits(sentences.recipe_unreadable(key, refusal.code)) from refusal
         # Reading tables takes time that a file of requests must not cost.
-        from batchdrop.recipes.starter import starter  # noqa: PLC0415
+        from batchdrop.recipes.editor_schema import editor_schema  # noqa: PLC0415
+        from batchdrop.recipes.starter import SCHEMA, starter  # noqa: PLC0415
         from batchdrop.stages.plan.first_look import first_look  # noqa: PLC0415
 
         found = first_look(self.objects, self.look_at(job), kind, job)
         if (earlier := self._of_earlier_job(job, found.job_id)) is not None:
             return earlier
-        self.objects.put(
-            keys.outbox_folder(job.input.key, job.id) + _STARTER,
-            starter(found.columns, [found.row]),
-            content_type="application/yaml",
-        )
+        folder = keys.outbox_folder(job.input.key, job.id)
+        self.objects.put(folder + SCHEMA, editor_schema().encode())
+        self.objects.put(folder + _STARTER, starter(found.columns, [found.row]), content_type="application/yaml")
         raise Waits(" ".join(filter(None, (sentences.waits_for_recipe(job.input.key, found.columns), found.fault))))
 
     def _of_earlier_job(self, job: Job, job_id: str) -> ObjectRef | None:
