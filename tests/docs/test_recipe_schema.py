@@ -7,6 +7,7 @@ import json
 import jsonschema_rs
 import pytest
 
+from batchdrop.recipes.editor_schema import editor_schema
 from batchdrop.recipes.recipe import Recipe
 from batchdrop.recipes.starter import SCHEMA
 from tests.docs import recipe_schema
@@ -15,13 +16,11 @@ _GOOD = {"model": "m", "prompt": "{{ a }}", "thinking": "off", "output": {"label
 
 
 def test_the_schema_is_up_to_date() -> None:
-    assert recipe_schema.FILE.read_text() == recipe_schema.editor_schema(), (
-        "the fields of a recipe have changed: run make recipe-schema"
-    )
+    assert recipe_schema.FILE.read_text() == editor_schema(), "the fields of a recipe have changed: run make recipe-schema"
 
 
 def test_every_field_has_a_description() -> None:
-    schema = json.loads(recipe_schema.editor_schema())
+    schema = json.loads(editor_schema())
     assert schema["$id"] == SCHEMA
     assert set(schema["properties"]) == set(Recipe.__struct_fields__)
     assert all(value["description"] for value in schema["properties"].values())
@@ -40,4 +39,4 @@ def test_every_field_has_a_description() -> None:
     ],
 )
 def test_what_an_editor_says(change: dict[str, object], valid: bool) -> None:
-    assert jsonschema_rs.is_valid(json.loads(recipe_schema.editor_schema()), {**_GOOD, **change}) is valid
+    assert jsonschema_rs.is_valid(json.loads(editor_schema()), {**_GOOD, **change}) is valid
