@@ -220,3 +220,64 @@ def test_a_column_cannot_be_named_as_what_batchdrop_adds() -> None:
     stack, job = ended("a.csv", b"text,_batchdrop\nGood,1\n,2\n")
     assert job.state is JobState.rejected
     assert 'Column "_batchdrop"' in stack.document("status.json")["message"]
+
+
+# ---------------------------------------------------------------- what rows may be called
+
+
+@pytest.mark.parametrize("name", ["customer_id", "customer", "custom_field", "parameters", "parts", "param"])
+@pytest.mark.parametrize("value", [b'"7"', b'{"a": 1}'])
+def test_rows_with_a_field_that_is_called_nearly_like_one_of_a_request_are_rows(name: str, value: bytes) -> None:
+    stack = echoed("a.jsonl", b'{"%b": %b, "text": "one"}\n' % (name.encode(), value))
+    assert [row[1:] for row in rows_of(stack)] == [["one", "one", "1", "succeeded", ""]]
+
+
+def test_a_misspelled_request_is_told_so() -> None:
+    stack = stack_of(echo)
+    stack.drop("inbox/marketing/a.jsonl", b'{"parms": {"model": "claude-haiku-4-5", "messages": []}}\n')
+    stack.run()
+    assert stack.job().state is JobState.rejected
+    assert "Did you mean params?" in stack.lines("failed.jsonl")[0]["_batchdrop"]["error"]["message"]
+
+
+def test_a_field_of_a_later_row_is_no_second_column_of_one_name() -> None:
+    ours = b'{"text": "two", "answer": "own", "batchdrop_row": 7, "batchdrop_status": "x", "batchdrop_error": "y", "n": 1}'
+    stack = echoed("a.jsonl", b'{"text": "one"}\n' + ours + b"\n")
+    assert table(stack) == [
+        ["text", "n", "answer", "batchdrop_row", "batchdrop_status", "batchdrop_error"],
+        ["one", "", "one", "1", "succeeded", ""],
+        ["two", "1", "two", "2", "succeeded", ""],
+    ]
+    assert stack.lines("results.jsonl")[1]["row"] == json.loads(ours)
+
+
+def test_one_row_of_many_fields_does_not_widen_every_other() -> None:
+    many = {"text": "one", **{f"f{number}": number for number in range(5_000)}}
+    body = json.dumps(many).encode() + b'\n{"text": "two"}\n'
+    stack = echoed("a.jsonl", body, b'model: claude-haiku-4-5\nprompt: "{{ text }}{{ f4999|default(0) }}"\n')
+    assert {len(row) for row in table(stack)} == {1_000 + 4}
+    assert prompts(stack) == ["one4999", "two0"]
+    assert stack.lines("results.jsonl")[0]["row"] == many
+
+
+def test_a_raw_table_that_is_dropped_again_keeps_its_apostrophes() -> None:
+    stack = stack_of(lambda *_: said("x", stop="max_tokens"))
+    run(stack, "a.csv", b"id,text\n1,'=x\n", ECHO + b"csv: raw\n")
+    stack.drop("inbox/marketing/again.csv", stack.output("failed.csv"))
+    stack.run()
+    assert prompts(stack) == ["'=x", "'=x"]
+
+
+def test_columns_that_are_one_without_their_guards_are_told() -> None:
+    stack = stack_of(echo)
+    stack.drop("inbox/marketing/recipe.yaml", ECHO)
+    stack.drop("inbox/marketing/a.csv", b"text,'=a,=a,batchdrop_row\nx,1,2,3\n")
+    stack.run(3)
+    assert stack.job().state is JobState.rejected
+    assert 'Column "=a" is in the header (row 1) more than once' in stack.job().reason
+
+
+def test_a_table_with_the_line_ends_of_an_old_mac_is_sound() -> None:
+    stack = echoed("a.csv", b'id,text\r1,a\r2,"b\rc"\r3,"d\r\ne"\r')
+    assert stack.output("results.csv").count(b"succeeded,\r") == 3
+    assert stack.audit() == []

@@ -27,6 +27,8 @@ from batchdrop_cli.audit.findings import Finding, Severity
 _CHUNK = 1 << 20
 _ENDINGS = ("batchdrop_row", "batchdrop_status")
 # Between two columns of ours stands whatever the table separates its columns with.
+_LINE_ENDS = re.compile(r"(?<=\n)|(?<=\r)(?!\n|\Z)")
+"""Behind each; a CR at the end of a chunk may have its LF in the next."""
 _separator = re.compile(rb"batchdrop_row(.)batchdrop_status").search
 
 type _Row = tuple[str, str]
@@ -108,10 +110,10 @@ class TableRows:
 
 
 def _lines(texts: Iterator[str]) -> Iterator[str]:
-    """They end at a newline only, which they keep."""
+    """They end at CR, LF or CR LF only, which they keep."""
     rest = ""
     for text in texts:
-        *whole, rest = (rest + text).split("\n")
-        yield from (f"{line}\n" for line in whole)
+        *whole, rest = _LINE_ENDS.split(rest + text)
+        yield from whole
     if rest:
         yield rest

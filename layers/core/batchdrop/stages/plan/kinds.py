@@ -26,6 +26,7 @@ _SHEET_ENDINGS = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
 _CSV_ENDINGS = (".csv", ".tsv", ".tab")
 _INFLATED = 1 << 26
 _REQUEST_FIELDS = ("params", "custom_id")
+_FIELDS_OF_PARAMS = frozenset({"model", "messages"})
 _MAX_NAME_CHARS = 1_000
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -94,4 +95,14 @@ def _are_requests(line: bytes, *, whole: bool) -> bool:
         # A line that was no JSON, dropped again.
         return True
     names = [field[:_MAX_NAME_CHARS] for field in list(fields)[:_MAX_NAME_CHARS]]
-    return any(name in fields for name in _REQUEST_FIELDS) or any(get_close_matches(name, _REQUEST_FIELDS, n=1) for name in names)
+    return any(name in fields for name in _REQUEST_FIELDS) or any(
+        get_close_matches(name, ("params",), n=1) and _are_params(fields[name]) for name in names if len(name) < _MAX_NAME_CHARS
+    )
+
+
+def _are_params(value: msgspec.Raw) -> bool:
+    """A name that is nearly ours proves nothing: rows have a `customer_id` and `parts`."""
+    try:
+        return not _FIELDS_OF_PARAMS.isdisjoint(_object(value))
+    except (msgspec.DecodeError, RecursionError):
+        return False

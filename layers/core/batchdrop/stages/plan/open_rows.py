@@ -148,6 +148,7 @@ class OpenRows(msgspec.Struct, frozen=True, kw_only=True):
             raise Waits(sentences.recipe_gone(ref.key)) from None
 
     def _source(self, recipe: Recipe, text: ObjectRef, kind: Kind, folder: Path, job: Job) -> RowSource:
+        raw = recipe.csv == "raw"
         match kind:
             case Kind.jsonl:
                 return JsonRows(self.objects, text)
@@ -161,11 +162,11 @@ class OpenRows(msgspec.Struct, frozen=True, kw_only=True):
                     separator=recipe.separator,
                     name=keys.name_of(job.input.key).removesuffix(".gz"),
                 )
-                return CsvRows(self.objects, text, dialect)
+                return CsvRows(self.objects, text, dialect, raw=raw)
             case Kind.xlsx:
                 from batchdrop.formats.xlsx_sheet import read_sheet  # noqa: PLC0415 - native code that other files do without
 
-                return SheetRows(read_sheet(copied(self.objects, text, folder / "workbook.xlsx"), sheet=recipe.sheet))
+                return SheetRows(read_sheet(copied(self.objects, text, folder / "workbook.xlsx"), sheet=recipe.sheet), raw=raw)
 
     @staticmethod
     def _first(source: RowSource) -> tuple[tuple[str, ...], dict[str, object] | None]:
@@ -174,7 +175,8 @@ class OpenRows(msgspec.Struct, frozen=True, kw_only=True):
         with source.rows(*source.start) as rows:
             for row in islice(rows, _LOOKED_AT):
                 if row.fields and row.fault is None:
-                    return source.table(raw=False).columns, dict(row.fields)
+                    # A row of JSONL may have more fields than its table has columns.
+                    return tuple(dict.fromkeys((*source.table(raw=False).columns, *row.fields))), dict(row.fields)
                 faulty |= row.fault is not None
         columns = source.table(raw=False).columns
         if not (faulty and columns):

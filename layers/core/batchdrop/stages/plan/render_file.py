@@ -10,6 +10,7 @@ from batchdrop.domain import ids, keys
 from batchdrop.domain.errors import Rejected
 from batchdrop.domain.records import Job, ObjectRef
 from batchdrop.formats.cells import header_line
+from batchdrop.formats.table_fault import OUR_COLUMNS
 from batchdrop.ports import Objects
 from batchdrop.recipes.form import Kind, encode_form, failed_columns, results_columns
 from batchdrop.reports import sentences
@@ -51,8 +52,11 @@ class RenderFile(msgspec.Struct, frozen=True, kw_only=True):
 
     def _leave(self, job: Job, rows: OpenedRows) -> None:
         """What others need to know once the lines are there; and the recipe, beside the answers."""
-        form = msgspec.structs.replace(rows.form, table=rows.source.table(raw=rows.form.table.raw))
-        table = form.table
+        table = rows.source.table(raw=rows.form.table.raw)
+        # Later rows of JSONL may have fields that are called like one of ours: a table has no two columns of one name.
+        ours = OUR_COLUMNS.union(rows.form.answer.columns)
+        table = msgspec.structs.replace(table, columns=tuple(name for name in table.columns if name not in ours))
+        form = msgspec.structs.replace(rows.form, table=table)
         for name, columns in (("results.csv", results_columns(form)), ("failed.csv", failed_columns(form))):
             line = header_line(columns, table.separator, table.newline, raw=table.raw)
             self.objects.put(keys.table_header(job.id, name), line, content_type="text/csv; charset=utf-8")

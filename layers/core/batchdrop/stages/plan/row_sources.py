@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
@@ -15,7 +16,7 @@ from batchdrop.formats.failed_line import MAX_RAW_CHARS
 from batchdrop.formats.input_line import NOTE, unsound
 from batchdrop.formats.invalid_line import InvalidLine
 from batchdrop.formats.lines import Line, read_lines
-from batchdrop.formats.table_fault import OUR_COLUMNS
+from batchdrop.formats.table_fault import OUR_COLUMNS, check_header
 from batchdrop.ports import Objects
 from batchdrop.recipes.form import Kind, Table
 
@@ -85,6 +86,8 @@ class JsonRows:
         if fault is not None:
             if fault.type == "not_an_object":
                 fault = msgspec.structs.replace(fault, message=_NOT_A_ROW)
+            if fault.type == "too_many_fields":
+                fault = msgspec.structs.replace(fault, message=_TOO_MANY_FIELDS)
             return SourceRow(line.number, line.end, None, b"{}", fault, _text_of(line.data))
         fields = _fields(line.data)
         own = line.data.strip()
@@ -94,18 +97,19 @@ class JsonRows:
                 return SourceRow(line.number, line.end, None, b"{}", _raw_again(line.number), note["raw"][:MAX_RAW_CHARS])
             own = msgspec.json.encode(fields)
         if len(self._columns) < _MOST_COLUMNS:
-            self._columns |= dict.fromkeys(fields)
+            # One row may have any number of them, and each is a cell of every other row.
+            self._columns = dict.fromkeys(islice(self._columns | dict.fromkeys(fields), _MOST_COLUMNS))
         return SourceRow(line.number, line.end, fields, own)
 
 
 class CsvRows:
     """CSV and TSV."""
 
-    def __init__(self, objects: Objects, text: ObjectRef, dialect: Dialect) -> None:
+    def __init__(self, objects: Objects, text: ObjectRef, dialect: Dialect, *, raw: bool = False) -> None:
         self._objects = objects
         self._text = text
         self._dialect = dialect
-        self._cells = _Cells(dialect.columns)
+        self._cells = _Cells(dialect.columns, dialect.next_row - 1, raw=raw)
 
     @property
     def start(self) -> tuple[int, int]:
@@ -134,9 +138,9 @@ class CsvRows:
 class SheetRows:
     """A sheet of a workbook, which is on disk. An offset is a number of rows."""
 
-    def __init__(self, sheet: Sheet) -> None:
+    def __init__(self, sheet: Sheet, *, raw: bool = False) -> None:
         self._sheet = sheet
-        self._cells = _Cells(sheet.columns)
+        self._cells = _Cells(sheet.columns, sheet.header_row, raw=raw)
 
     @property
     def start(self) -> tuple[int, int]:
@@ -154,11 +158,15 @@ class SheetRows:
 
 
 class _Cells:
-    """Cells to fields, by the columns of a table. If it is one of ours, dropped again, its guards against formulas come off."""
+    """Cells to fields, by the columns of a table. If it is one of ours, dropped again, its guards against formulas come off.
 
-    def __init__(self, columns: tuple[str, ...]) -> None:
+    `raw`: the recipe wants none, so there were none. Raises TableFault for names that are the same without their guards.
+    """
+
+    def __init__(self, columns: tuple[str, ...], header_row: int, *, raw: bool) -> None:
         self._again = not OUR_COLUMNS.isdisjoint(columns)
-        named = tuple(unguard(name) for name in columns) if self._again else columns
+        self._guarded = self._again and not raw
+        named = check_header([unguard(name) for name in columns], header_row) if self._guarded else columns
         self._places = [(place, name) for place, name in enumerate(named) if name not in OUR_COLUMNS]
         self.columns = tuple(name for _, name in self._places)
         self._all = None if self._again else columns
@@ -166,7 +174,7 @@ class _Cells:
     def row(self, number: int, end: int, cells: list[str], fault: str) -> SourceRow:
         if not cells:
             return SourceRow(number, end, {}, b"{}")
-        if self._again:
+        if self._guarded:
             cells = [unguard(cell) for cell in cells]
         # A row with too many cells keeps those that have a name.
         fields = (
@@ -179,6 +187,9 @@ class _Cells:
 
 
 _fields = msgspec.json.Decoder(dict[str, object]).decode
+_TOO_MANY_FIELDS = (
+    "The line is too long for a row of so many fields. Remove those that the recipe does not need, or shorten them."
+)
 _NOT_A_ROW = "The line is JSON but not an object. Write one row per line, with a name for each field."
 
 
