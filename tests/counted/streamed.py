@@ -105,8 +105,9 @@ class Api(FakeClaude):
 def write_crowded(path: Path) -> int:
     """Lines just below the longest that is read, and a good row. Returns how many lines come before that."""
     frames = [
-        (b"{", b'"params":{' + _GOOD + b"}}", _members),
+        # The first line shows that this is a file of requests.
         (b'{"params":{', _GOOD + b"}}", _members),
+        (b"{", b'"params":{' + _GOOD + b"}}", _members),
         (b'{"params":{', _GOOD + b"}}", _repeated),
         (b'{"params":{"model":"m","max_tokens":5,"messages":[', b"{}]}}", _messages),
     ]
