@@ -25,7 +25,7 @@ from batchdrop.formats.rendered_line import check_rendered
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.scratch import scratch
 from batchdrop.ports import Clock, Ledger, Objects, ObjectWriter
-from batchdrop.stages.plan.check import RowCheck, checked, in_chunks
+from batchdrop.stages.plan.check import Checked, RowCheck, checked, in_chunks
 from batchdrop.stages.plan.cutter import Cut, Cutter, Limits
 from batchdrop.stages.plan.seen_ids import IdSet
 
@@ -74,12 +74,11 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
         with self.objects.read(source, start.offset) as stream:
             for chunk in in_chunks(read_lines(stream, start=start.offset, first_line=start.line)):
                 end = chunk[-1].end
-                found = checked(chunk, seen, _broken_line(job, chunk[-1]) if end >= source.size else None, check)
-                reached = Checkpoint(offset=end, line=chunk[-1].number + 1, repeated=reached.repeated + len(found.repeated))
-                # An id column of a table need not be unique: its rows have their numbers. How many repeat one is told.
-                for line, row in found.unique() if job.recipe is None else found.rows:
-                    if line.start >= stored_end:
-                        batches.take(line, row)
+                broken = _broken_line(job, chunk[-1]) if end >= source.size else None
+                repeated = _take_all(checked(chunk, seen, broken, check), batches, stored_end, unique=job.recipe is None)
+                reached = Checkpoint(offset=end, line=chunk[-1].number + 1, repeated=reached.repeated + repeated)
+                # While the next chunk is read, this one is held no more.
+                chunk.clear()
                 if not go_on():
                     break
         # A short batch before a checkpoint: should the checkpoint not be written, the next invocation finds it stored.
@@ -197,6 +196,17 @@ class _Batches:
             stored = self._ledger.get_batch(batch.job_id, batch.name)
             if stored is None or stored.span != batch.span:
                 raise LostRace(f"{batch.name} was cut by another invocation") from None
+
+
+def _take_all(found: Checked, batches: _Batches, stored_end: int, *, unique: bool) -> int:
+    """Hands on the rows of a chunk that no batch has yet. Returns how many of all repeat a custom id.
+
+    Not `unique`: an id column of a table need not be. Its rows have their numbers, and how many repeat one is told.
+    """
+    for line, row in found.unique() if unique else found.rows:
+        if line.start >= stored_end:
+            batches.take(line, row)
+    return len(found.repeated)
 
 
 def _broken_line(job: Job, last: Line) -> InvalidLine | None:
