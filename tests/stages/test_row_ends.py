@@ -358,3 +358,13 @@ def test_what_was_no_row_stays_none_when_it_is_dropped_again() -> None:
     failed = stack.lines("failed.jsonl", job)
     assert failed[0]["_batchdrop"]["raw"] == "not json"
     assert [line["_batchdrop"]["error"]["type"] for line in failed] == ["not_json", "empty_row"]
+
+
+@pytest.mark.parametrize("half", ["\ud83d", "\udc00 x", "\U0001f600\ud83d", "\\ud83d\ud83d"])
+def test_an_answer_with_half_a_character_is_one_and_holds_up_no_other(half: str) -> None:
+    stack = stack_of(lambda _, params: said(f"a{half}" if "Bad" in prompt_of(params) else "fine"))
+    run(stack, "a.csv", b"id,text\n1,Bad\n2,Good\n", b"model: claude-haiku-4-5\nprompt: '{{ text }}'\n")
+    whole = f"a{half}".encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    assert [row[2] for row in table(stack)[1:]] == [whole, "fine"]
+    assert len(stack.claude.bodies) == 1
+    assert stack.failures == []

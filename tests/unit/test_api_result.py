@@ -182,3 +182,10 @@ def test_the_line_number_in_a_custom_id_with_a_known_prefix(custom_id: str, expe
     for line in (members, dict(reversed(members.items()))):
         for separators in ((",", ":"), (", ", ": ")):
             assert number_of(json.dumps(line, separators=separators).encode()) == expected
+
+
+def test_half_a_character_in_the_last_line_is_no_broken_stream() -> None:
+    line = b'{"result":{"type":"succeeded","message":{"model":"\\ud83d"}},"custom_id":"abc-1"}'
+    assert list(result_lines([line])) == [line]
+    assert peek_custom_id(line) == "abc-1"
+    assert parse_result(line).model == "\ufffd"

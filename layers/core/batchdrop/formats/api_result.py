@@ -78,6 +78,9 @@ class _Line(msgspec.Struct):
     result: msgspec.Raw
 
 
+# Pairs first, then half of one (group 1), then every other escape: `\\\\ud83d` is none.
+_ESCAPES = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.")
+
 _line = msgspec.json.Decoder(_Line).decode
 _result = msgspec.json.Decoder(_Result).decode
 _bare = msgspec.json.Decoder(_Bare).decode
@@ -118,7 +121,7 @@ def peek_custom_id(line: bytes) -> str:
     if found:
         return found[1].decode()
     try:
-        return _line(line).custom_id
+        return _outer(line).custom_id
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"not a result line: {error}") from None
 
@@ -175,7 +178,7 @@ def first_custom_id(chunks: Iterable[bytes]) -> str:
 def _check_whole(line: bytes) -> None:
     """A stream can end early without an error; half a line must not pass for a result."""
     try:
-        msgspec.json.decode(line, type=msgspec.Raw)
+        msgspec.json.decode(_ESCAPES.sub(_whole_character, line), type=msgspec.Raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Incomplete("the results end within a line") from error
 
@@ -197,10 +200,22 @@ def _in_one_pass(line: bytes) -> tuple[str, _Result, bytes] | None:
 
 def _in_two(line: bytes) -> tuple[str, _Result, bytes]:
     try:
-        outer = _line(line)
+        outer = _outer(line)
         return outer.custom_id, _details(outer.result), bytes(outer.result)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"not a result line: {error}") from None
+
+
+def _outer(line: bytes) -> _Line:
+    """A text that was cut between two halves of a character spoils neither its answer nor those of all other rows."""
+    try:
+        return _line(line)
+    except msgspec.DecodeError:
+        return _line(_ESCAPES.sub(_whole_character, line))
+
+
+def _whole_character(escape: re.Match[bytes]) -> bytes:
+    return b"\\ufffd" if escape[1] else escape[0]
 
 
 def _details(result: msgspec.Raw) -> _Result:
