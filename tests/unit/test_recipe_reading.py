@@ -99,6 +99,12 @@ def test_values_are_those_of_yaml_1_2(text: str, value: object) -> None:
             MODEL + "prompt: x\n  system: y\n",
             "recipe.yaml, line 3: This line is indented further than the field above it: align them.",
         ),
+        (
+            "model:claude-haiku-5-5\nprompt: x\n",
+            "recipe.yaml, line 1: A space is missing after the colon: write `model: claude-haiku-5-5`.",
+        ),
+        (MODEL + "prompt:Label\n", "recipe.yaml, line 2: A space is missing after the colon: write `prompt: Label`."),
+        (MODEL + "prompt: |\n  Note:this\n system: y\n", "recipe.yaml, line 4: This is no YAML: expected <block end>"),
         (MODEL + "prompt: |\n\tx\n", "recipe.yaml, line 3: A tab stands where YAML takes spaces only: indent with spaces."),
         (MODEL + "prompt: 'x\n", "recipe.yaml, line 2: A quote that opens here is never closed."),
         (MODEL + "prompt: @x\n", "recipe.yaml, line 2: This is no YAML: found character '@' that cannot start any token."),
@@ -149,7 +155,7 @@ def test_values_are_those_of_yaml_1_2(text: str, value: object) -> None:
         (GOOD + "retry: [cut]\n", "recipe.yaml, line 5: `retry`: `cut` is no value of it."),
         (
             GOOD + "max_tokens: '50'\n",
-            "recipe.yaml, line 5: `max_tokens` is a whole number, and this is text. Write it without quotes.",
+            "recipe.yaml, line 5: `max_tokens` is a whole number, and this is text. Write it in digits alone, without quotes",
         ),
         (GOOD + "max_tokens: 0\n", "recipe.yaml, line 5: `max_tokens`: a whole number, 1 or more."),
         (GOOD + "attempts: 100\n", "recipe.yaml, line 5: `attempts`: a whole number from 1 to 99."),

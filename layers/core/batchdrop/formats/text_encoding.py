@@ -34,6 +34,10 @@ def codec_of(name: str) -> str:
     found = _OTHER_NAMES.get(found, found)
     if found in _CODECS:
         return found
+    if name.lower() == "ansi":  # what editors of Windows call its code page, most often this one
+        raise TableFault(
+            '"ansi" is not an encoding that a table can have. Write windows-1252 for what Windows calls ANSI in western Europe.'
+        )
     nearest = difflib.get_close_matches(name.lower(), _SUGGESTED, 1)
     hint = f"Did you mean {nearest[0]}?" if nearest else "Leave `encoding:` out for UTF-8, or write windows-1252."
     raise TableFault(f'"{shown(name)}" is not an encoding that a table can have. {hint}')

@@ -73,6 +73,7 @@ _TEMPLATE = re.compile(r"(?:^|[:-]\s+)\{[{%]|\{\{")
 _SEPARATOR = re.compile("[\x85\u2028\u2029]")
 _COLON = re.compile(r":(?:\s|$)")
 _KEY = re.compile(r"^\s*([\w-]+)\s*:")
+_GLUED = re.compile(r"^\s*([A-Za-z_]\w*):([^\s:/][^:]*)$")
 
 
 class _Entry(NamedTuple):
@@ -257,6 +258,8 @@ class _Document:
             return RecipeFault("A tab stands where YAML takes spaces only: indent with spaces.", line=line + 1)
         if "unexpected end of stream" in problem and error.context_mark is not None:
             return RecipeFault("A quote that opens here is never closed.", line=error.context_mark.line + 1)
+        if glued := self._glued(line, error.context_mark.line if error.context_mark is not None else line):
+            return glued
         if "mapping values are not allowed" in problem:
             if len(_COLON.findall(self._line(line))) < 2:
                 return RecipeFault("This line is indented further than the field above it: align them.", line=line + 1)
@@ -267,9 +270,17 @@ class _Document:
                 f"Write `{name}: |` and the text indented below it, or put it in quotes.",
                 line=line + 1,
             )
-        if _TEMPLATE.search(self._line(line)):
-            return self._template_in_the_open(line)
-        return RecipeFault(f"This is no YAML: {shown(problem)}. Look at the line and the one above it.", line=line + 1)
+        no_yaml = RecipeFault(f"This is no YAML: {shown(problem)}. Look at the line and the one above it.", line=line + 1)
+        return self._template_in_the_open(line) if _TEMPLATE.search(self._line(line)) else no_yaml
+
+    def _glued(self, line: int, other: int) -> RecipeFault | None:
+        """A field without a space after its colon, at the line that YAML stumbles over or just before it."""
+        for at in (line, line - 1, other):
+            glued = _GLUED.match(self._line(at))
+            if glued and glued.start(1) == len(self._line(line)) - len(self._line(line).lstrip()):
+                said = shown(f"{glued[1]}: {glued[2].strip()}")
+                return RecipeFault(f"A space is missing after the colon: write `{said}`.", line=at + 1)
+        return None
 
     def _unreadable(self) -> RecipeFault:
         for number, line in enumerate(self._lines):
@@ -442,7 +453,11 @@ def _wrong_type(name: str, expected: str, got: str) -> str:
     if got in ("int", "float", "bool") and "text" in kinds:
         hint = " Put it in quotes."
     elif got == "str" and not {"a list", "a mapping (lines of `name: value`)"} & set(kinds):
-        hint = " Write `true` or `false`." if "true or false" in kinds else " Write it without quotes."
+        hint = (
+            " Write `true` or `false`."
+            if "true or false" in kinds
+            else " Write it in digits alone, without quotes or separators."
+        )
     elif got == "str" and "a list" in kinds:
         hint = f" Write `{name}: [first, second]`."
     return f"`{name}` is {wanted}, and this is {_KINDS.get(got, got)}.{hint}"
