@@ -951,8 +951,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "Blank lines come to an end",
         _CUT,
-        "reached = Checkpoint(offset=end, line=chunk[-1].number + 1, repeated=reached.repeated + len(found.repeated))",
-        "reached = Checkpoint(offset=end, line=chunk[-1].number + 1) if found.rows else reached",
+        "reached = Checkpoint(offset=end, line=chunk[-1].number + 1, repeated=reached.repeated + repeated)",
+        "reached = Checkpoint(offset=end, line=chunk[-1].number + 1) if any(line.data for line in chunk) else reached",
         "tests/stages/test_long_files.py::test_blank_lines_without_end_come_to_an_end",
     ),
     Mutant(

@@ -281,3 +281,15 @@ def test_a_table_with_the_line_ends_of_an_old_mac_is_sound() -> None:
     stack = echoed("a.csv", b'id,text\r1,a\r2,"b\rc"\r3,"d\r\ne"\r')
     assert stack.output("results.csv").count(b"succeeded,\r") == 3
     assert stack.audit() == []
+
+
+def test_a_row_that_names_a_field_twice_is_not_guessed_at() -> None:
+    stack = stack_of(echo)
+    run(stack, "a.jsonl", b'{"text":"a","text":"b"}\n{"text":"c"}\n', ECHO)
+    assert prompts(stack) == ["c"]
+    assert "The field text appears twice" in stack.lines("failed.jsonl")[0]["_batchdrop"]["error"]["message"]
+
+
+def test_a_file_of_one_column_may_hold_any_character() -> None:
+    stack = echoed("a.csv", b"text\na\x1fb\nc\n")
+    assert [row[-2] for row in rows_of(stack)] == ["succeeded", "succeeded"]

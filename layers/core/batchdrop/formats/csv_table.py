@@ -25,8 +25,8 @@ _SEPARATORS = ",;\t|"
 _NAMED_SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "pipe": "|"}
 # The first line with which a file tells Excel its separator; the spreadsheet does not count it as a row.
 _SEP_LINE = re.compile(r"sep=(.)(?:\r\n|\r|\n|$)", re.IGNORECASE)
-# The `separator` of a file with one column, and its stand-in: csv needs one, this one is in no text.
-_NONE, _STAND_IN = "", "\x1f"
+# The `separator` of a file with one column, and its stand-in: csv needs one, and this is no character of any text (Unicode 23.7).
+_NONE, _STAND_IN = "", "\U0010ffff"
 _NOT_TEXT = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"\x1f\x8b")
 
 # For the process, as csv has it. It is never reached: the bytes of a record are counted first, and they are no fewer.

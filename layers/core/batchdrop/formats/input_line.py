@@ -178,11 +178,13 @@ def is_object(line: Line) -> bool:
     return unsound(line) is None
 
 
-def unsound(line: Line) -> InvalidLine | None:
-    """Why the line is not one JSON object that every parser reads, and reads alike; None if it is."""
+def unsound(line: Line, *, unique: bool = False) -> InvalidLine | None:
+    """Why the line is not one JSON object that every parser reads, and reads alike; None if it is. `unique`: each field once."""
     try:
         _check_length(line)
         _check_json(line.data)
+        if unique and not rawjson.surely_unique(rawjson.fields(line.data), len(line.data)):
+            _check_unique(line.data, "")
     except _Fault as fault:
         return InvalidLine(line=line.number, type=fault.type, message=fault.message)
     return None

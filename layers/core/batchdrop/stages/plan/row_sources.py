@@ -82,7 +82,7 @@ class JsonRows:
     def _row(self, line: Line) -> SourceRow:
         if not line.data:
             return SourceRow(line.number, line.end, {}, b"{}")
-        fault = unsound(line)
+        fault = unsound(line, unique=True)
         if fault is not None:
             if fault.type == "not_an_object":
                 fault = msgspec.structs.replace(fault, message=_NOT_A_ROW)
@@ -96,7 +96,7 @@ class JsonRows:
             if not fields and isinstance(note, dict) and isinstance(note.get("raw"), str):
                 return SourceRow(line.number, line.end, None, b"{}", _raw_again(line.number), note["raw"][:MAX_RAW_CHARS])
             own = msgspec.json.encode(fields)
-        if len(self._columns) < _MOST_COLUMNS:
+        if len(self._columns) < _MOST_COLUMNS and not fields.keys() <= self._columns.keys():
             # One row may have any number of them, and each is a cell of every other row.
             self._columns = dict.fromkeys(islice(self._columns | dict.fromkeys(fields), _MOST_COLUMNS))
         return SourceRow(line.number, line.end, fields, own)
