@@ -128,7 +128,8 @@ def test_an_older_model_is_sent_as_it_is(laptop: Laptop) -> None:
 
 def test_nothing_was_refused_and_nothing_went_wrong(laptop: Laptop) -> None:
     """Last of this file: no function has met a door that its role does not open, for anything above."""
-    logged = laptop.logs().splitlines()
+    # The probes of test_permissions name jobs that there are none of; the stack is the same.
+    logged = [line for line in laptop.logs().splitlines() if '"job_id":"probe"' not in line]
     assert [line for line in logged if '"level":"ERROR"' in line or "AccessDenied" in line] == []
 
 
