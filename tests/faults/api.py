@@ -21,7 +21,7 @@ from tests.fakes.clock import ManualClock
 from tests.fakes.hooks import Hooks, hooked
 
 # What becomes of a row, attempt after attempt; the last one holds for all later ones. `lost` is billed and has no result line,
-# `silent` has none and is not billed; `truncated` and `refused` are answers that a recipe cannot use; anything
+# `silent` has none and is not billed; `truncated`, `refused` and `off_schema` are answers that a recipe cannot use; anything
 # else is the type of a result, or of its error.
 FATES: Mapping[str, tuple[str, ...]] = {
     "ok": ("succeeded",),
@@ -33,11 +33,13 @@ FATES: Mapping[str, tuple[str, ...]] = {
     "lost": ("lost",),
     "cut": ("truncated", "succeeded"),
     "refuses": ("refused",),
+    "strays": ("off_schema",),
 }
 # What is truncated goes again by the recipe of these tests, and is paid again.
-_BILLED = ("succeeded", "lost", "refused")
-_STOPS = {"succeeded": "end_turn", "truncated": "max_tokens", "refused": "refusal"}
+_BILLED = ("succeeded", "lost", "refused", "off_schema")
+_STOPS = {"succeeded": "end_turn", "off_schema": "end_turn", "truncated": "max_tokens", "refused": "refusal"}
 _COUNTED_AS = {**dict.fromkeys((*_STOPS, "lost"), "succeeded"), "expired": "expired", "canceled": "canceled"}
+UNUSABLE = ("truncated", "refused", "off_schema")
 FORGED = "FORGED"
 
 
@@ -221,11 +223,7 @@ class SlowApi(FakeClaude):
         trace = self.traces[held.id]
         place = trace.places[request["custom_id"]]
         late = self._clock.now() < trace.results_at
-        return (
-            Withheld(_counted_as(trace, place))
-            if late and not place % 2
-            else _result_of(trace, place, prompt_of(request["params"]))
-        )
+        return Withheld(_counted_as(trace, place)) if late and not place % 2 else _result_of(trace, place, request["params"])
 
     def _is_right(self, what: str, held: _Held, since: datetime) -> bool:
         now = self._clock.now()
@@ -238,12 +236,12 @@ def _counted_as(trace: Trace, place: int) -> str:
     return _COUNTED_AS.get(trace.outcome(place), "errored")
 
 
-def _result_of(trace: Trace, place: int, prompt: str) -> Mapping[str, object] | Withheld:
+def _result_of(trace: Trace, place: int, params: Mapping[str, Any]) -> Mapping[str, object] | Withheld:
     match trace.outcome(place):
         case "lost" | "silent":
             return Withheld(_counted_as(trace, place))
-        case "succeeded" | "truncated" | "refused" as outcome:
-            text = answer_to(prompt) if trace.ours else FORGED
+        case "succeeded" | "truncated" | "refused" | "off_schema" as outcome:
+            text = _said(params, outcome) if trace.ours else FORGED
             usage = {"input_tokens": 10, "output_tokens": 5}
             content = [{"type": "text", "text": text}]
             message = {"id": "msg", "type": "message", "role": "assistant", "model": "claude-haiku-4-5"}
@@ -255,6 +253,12 @@ def _result_of(trace: Trace, place: int, prompt: str) -> Mapping[str, object] | 
             return {"type": end}
         case kind:
             return {"type": "errored", "error": {"type": "error", "error": {"type": kind, "message": f"a {kind}"}}}
+
+
+def _said(params: Mapping[str, Any], outcome: str) -> str:
+    """JSON if the request asks for it, with another type than asked for if it is off its schema."""
+    text = answer_to(prompt_of(params))
+    return json.dumps({"answer": 0 if outcome == "off_schema" else text}) if "output_config" in params else text
 
 
 def batch_of(custom_ids: list[str], prompt: str = "theirs") -> bytes:

@@ -7,10 +7,13 @@ from datetime import timedelta
 from typing import Literal
 
 from batchdrop.domain.errors import Ambiguous, Refused, Throttled, Unavailable
+from batchdrop.domain.messages import Upload
+from batchdrop.domain.records import JobState
 from batchdrop.domain.retries import RESULTS_KEPT
 from tests.faults.api import batch_of
 from tests.faults.faults import Act, Fault, faults_of
-from tests.faults.promises import Allowed
+from tests.faults.promises import Allowed, is_table
+from tests.faults.tables import CHANGED, TEAM, USUAL, Recipe
 from tests.faults.trial import Happening, Play
 
 # ---------------------------------------------------------------- one call
@@ -406,7 +409,7 @@ class Shut(Happening):
         return self.at, self.at + (self.minutes or 0) + 1
 
     def begin(self, play: Play) -> None:
-        play.stack.objects.forbid("inbox/file0.jsonl", when=lambda: self._is_shut(play))
+        play.stack.objects.forbid(play.trial.files[0].key("file0"), when=lambda: self._is_shut(play))
 
     def _is_shut(self, play: Play) -> bool:
         stage = play.stack.at_work
@@ -419,6 +422,137 @@ class Shut(Happening):
     def allows(self) -> Allowed:
         # Rows that cannot be read cannot be sent; those of a job that is rejected half-way end as canceled.
         return Allowed(frozenset({"canceled", "errored", "missing", "invalid"}), steps=True, unnamed=True)
+
+
+# ---------------------------------------------------------------- recipes
+
+
+@dataclass(frozen=True, repr=False)
+class RecipeArrives(Happening):
+    """In some minute a recipe comes for all tables of the team that wait, or another version of it."""
+
+    at: int
+    word: str = USUAL
+
+    @property
+    def name(self) -> str:
+        return "a recipe arrives late" if self.word == USUAL else "a recipe changes"
+
+    def span(self) -> tuple[int, int]:
+        return self.at, self.at + 1
+
+    def minute(self, play: Play) -> None:
+        there = self.word == USUAL or any(recipe.key == _TEAMS for recipe in play.recipes)
+        if play.minutes >= self.at and play.tables_wait and there and play.once(self):
+            play.stack.deliver(play.bring(Recipe(_TEAMS, self.word)))
+
+
+@dataclass(frozen=True, repr=False)
+class FaultyRecipe(Happening):
+    """A recipe that cannot be used; `corrected`: so many minutes later another version can. None: never."""
+
+    at: int
+    corrected: int | None = None
+
+    @property
+    def name(self) -> str:
+        return "a faulty recipe" + ("" if self.corrected is None else " is corrected")
+
+    def span(self) -> tuple[int, int]:
+        return self.at, self.at + (self.corrected or 0) + 1
+
+    def minute(self, play: Play) -> None:
+        if play.minutes >= self.at and play.tables_wait and play.once(self):
+            play.stack.deliver(play.bring(Recipe(_TEAMS, None)))
+        due = self.corrected is not None and self in play.happened and play.minutes >= self.at + self.corrected
+        if due and play.marked(self):
+            play.stack.deliver(play.bring(Recipe(_TEAMS)))
+
+
+@dataclass(frozen=True, repr=False)
+class RecipeAmidPlan(Happening):
+    """A recipe arrives before the `call`-th call of an invocation that plans a table."""
+
+    call: int
+    faulty: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"a {'faulty ' * self.faulty}recipe arrives amid plan"
+
+    def before(self, play: Play, call: str) -> None:
+        invocation = play.stack.invocation
+        if not (invocation and invocation.stage == "plan" and invocation.calls > self.call) or play.busy:
+            return
+        planned = any(job.state is JobState.planning and is_table(job) for job in play.stack.ledger.jobs.values())
+        if planned and play.tables_wait and play.once(self):
+            recipe = Recipe(_TEAMS, None if self.faulty else USUAL)
+            play.aside(lambda: play.stack.deliver(play.bring(recipe)))
+
+
+@dataclass(frozen=True, repr=False)
+class TwoRecipes(Happening):
+    """While one is being dealt with, before its `call`-th call, another one arrives, in a folder below."""
+
+    at: int
+    call: int
+
+    @property
+    def name(self) -> str:
+        return "two recipes at once"
+
+    def span(self) -> tuple[int, int]:
+        return self.at, self.at + 1
+
+    def minute(self, play: Play) -> None:
+        if play.minutes >= self.at and play.tables_wait and play.marked(self):
+            play.stack.deliver(play.bring(Recipe(_TEAMS)))
+
+    def before(self, play: Play, call: str) -> None:
+        invocation = play.stack.invocation
+        if self not in play.marks or play.busy or not invocation:
+            return
+        if invocation.stage == "plan" and invocation.calls > self.call and play.once(self):
+            below = Recipe(f"{TEAM}file0/recipe.yaml", CHANGED)
+            play.aside(lambda: play.stack.deliver(play.bring(below)))
+
+
+@dataclass(frozen=True, repr=False)
+class WokenTwice(Happening):
+    """Just before a job is woken, somebody else does so: a tick, or the event of the same recipe once more."""
+
+    by: Literal["a tick", "the event"]
+
+    @property
+    def name(self) -> str:
+        return f"woken twice, by {self.by}"
+
+    def before(self, play: Play, call: str) -> None:
+        if call == "ledger.commit.woken" and play.recipes and not play.busy and play.once(self):
+            play.aside(play.stack.tick if self.by == "a tick" else lambda: self._again(play))
+
+    def _again(self, play: Play) -> None:
+        ref = play.stack.objects.head(play.recipes[-1].key).ref
+        at = play.stack.clock.now()
+        play.stack.deliver(Upload(key=ref.key, version_id=ref.version_id, etag=ref.etag, size=ref.size, at=at))
+
+
+@dataclass(frozen=True, repr=False)
+class NoRecipe(Happening):
+    """None comes for a table in its seven days."""
+
+    @property
+    def name(self) -> str:
+        return "no recipe comes"
+
+    def minute(self, play: Play) -> None:
+        if play.minutes > _DAYS_OF_WAITING and any(job.state is JobState.held for job in play.stack.ledger.jobs.values()):
+            play.once(self)
+
+
+_TEAMS = f"{TEAM}recipe.yaml"
+# After six of its seven.
+_DAYS_OF_WAITING = 6 * 24 * 60
 
 
 # ---------------------------------------------------------------- users, and everything that is delivered twice

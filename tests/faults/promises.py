@@ -9,15 +9,17 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+from batchdrop.domain import keys
 from batchdrop.domain.open_work import place_of_batch, place_of_job
 from batchdrop.domain.records import Job, JobState
 from batchdrop.domain.retries import retryable
 from batchdrop.domain.transitions import TERMINAL_JOB_STATES
-from tests.faults.api import SlowApi, Trace, answer_to, fate_of, prompt_of
+from tests.faults.api import UNUSABLE, SlowApi, Trace, answer_to, fate_of, prompt_of
+from tests.faults.tables import TEAM, rows_of, tables_kept, text_of
 from tests.stack import Stack
 
 MAX_ATTEMPTS = 3
@@ -71,7 +73,7 @@ def paid_once(stack: Stack, grace: timedelta) -> Iterator[str]:
     """Each row succeeds at most once, over all batches that were ever accepted."""
     batches: dict[str, list[Trace]] = defaultdict(list)
     for prompt, trace in api_of(stack).paid():
-        batches[prompt].append(trace)
+        batches[text_of(prompt)].append(trace)
     asked_again = _asked_again(stack)
     for prompt, traces in batches.items():
         exempt = sum(any(one.holds(trace, grace) for one in UNAVOIDABLE) for trace in traces)
@@ -80,11 +82,33 @@ def paid_once(stack: Stack, grace: timedelta) -> Iterator[str]:
             yield f"row {prompt!r} was paid for {len(traces)} times: {', '.join(trace.held.id[-4:] for trace in traces)}"
 
 
-def rows_kept(stack: Stack, job: Job, allowed: Allowed) -> Iterator[str]:
-    """None lost, none invented, each with its own answer, its own id and an end that its fate allows; the counts add up."""
+def is_table(job: Job) -> bool:
+    return job.input.key.startswith(TEAM)
+
+
+def waits_kept(stack: Stack, job: Job, words: Sequence[str | None], allowed: Allowed) -> Iterator[str]:
+    """A table is rejected only if there is no recipe for it in the end, and without one nothing of it is sent.
+
+    `words`: what the recipes for it said, one after the other; None: nothing that can be used.
+    """
+    if job.state is JobState.rejected and words[-1] and not allowed.unnamed:
+        yield f"{job.id} was rejected, though there is a recipe for it: {job.reason}"
+    if any(words):
+        return
+    if job.state is JobState.done:
+        yield f"{job.id} is done without a recipe"
+    if job.batches_total:
+        yield f"{job.id} has {job.batches_total} batches without a recipe"
+
+
+def rows_kept(stack: Stack, job: Job, allowed: Allowed, words: Set[str] = frozenset()) -> Iterator[str]:
+    """None lost, none invented, each with its own answer, its own id and an end that its fate allows; the counts add up.
+
+    `words`: what its recipe may have said, if it is a table.
+    """
     if job.state is JobState.rejected and not job.batches_total:
         return  # no row of it was read, or none could be sent
-    expected = dict(_expected(stack, job, allowed))
+    expected = dict(_rows_expected(stack, job, allowed) if is_table(job) else _expected(stack, job, allowed))
     if allowed.unread and job.state is JobState.canceled:
         read = stack.document("manifest.json", job)["input"]["lines"]
         expected = {line: row for line, row in expected.items() if line <= read}
@@ -93,22 +117,56 @@ def rows_kept(stack: Stack, job: Job, allowed: Allowed) -> Iterator[str]:
     for line, status, custom_id, text in _delivered(stack, job):
         delivered[line] += 1
         counts[status] += 1
-        if line not in expected and allowed.unnamed and status == "missing":
-            continue
-        if line not in expected:
+        if line in expected:
+            row = expected[line]
+            own_id = {row.custom_id, f"line-{line}"} if allowed.unnamed else {row.custom_id}
+            yield from (f"{job.id}: line {line} {wrong}" for wrong in _end(row, status, custom_id, text, own_id, words))
+        elif not (allowed.unnamed and status == "missing"):
             yield f"{job.id}: line {line} is no row of the input"
-            continue
-        row = expected[line]
-        if status not in row.statuses:
-            yield f"{job.id}: line {line} ({row.prompt}) is {status}, not one of {sorted(row.statuses)}"
-        if status == "succeeded" and text != answer_to(row.prompt):
-            yield f"{job.id}: line {line} ({row.prompt}) has the answer {text!r}"
-        if status == "succeeded" and custom_id != row.custom_id and not (allowed.unnamed and custom_id == f"line-{line}"):
-            yield f"{job.id}: line {line} has the custom_id {custom_id!r}, not {row.custom_id!r}"
     yield from (f"{job.id}: {wrong}" for wrong in _places(delivered, set(expected), allowed))
     told = stack.document("manifest.json", job)["counts"]
     if told != {"total": len(expected), **{name: counts[name] for name in told if name != "total"}}:
         yield f"{job.id}: the manifest counts {told}; the files hold {dict(counts)} of {len(expected)} rows"
+    if is_table(job):
+        yield from (f"{job.id}: {wrong}" for wrong in _tables(stack, job, expected, words))
+
+
+def _end(row: _Row, status: str, custom_id: str, text: str, own_id: Set[str], words: Set[str]) -> Iterator[str]:
+    """What is wrong with the end of a row."""
+    if status not in row.statuses:
+        yield f"({row.prompt}) is {status}, not one of {sorted(row.statuses)}"
+    if status == "succeeded" and text not in _answers(row.prompt, words):
+        yield f"({row.prompt}) has the answer {text!r}"
+    if status == "succeeded" and custom_id not in own_id:
+        yield f"has the custom_id {custom_id!r}, not {row.custom_id!r}"
+
+
+def _answers(prompt: str, words: Set[str]) -> Set[str]:
+    return {answer_to(f"{word} {prompt}") for word in words} or {answer_to(prompt)}
+
+
+def _tables(stack: Stack, job: Job, expected: Mapping[int, _Row], words: Set[str]) -> Iterator[str]:
+    """The tables against the input and against the files of lines."""
+    tables = {name: _output(stack, job, name) for name in ("results.csv", "failed.csv")}
+    if not any(tables.values()) and job.state is JobState.canceled:
+        return  # no row of it was read
+    rows = [row for row in rows_of(_input(stack, job)) if row.number in expected]
+    statuses = {line: status for line, status, _, _ in _delivered(stack, job)}
+    apart = tables["failed.csv"] if job.input.key.endswith((".csv", ".csv.gz")) else None
+    yield from tables_kept(rows, statuses, words, tables["results.csv"], apart)
+    if len(asked := {answer.partition(row)[0] for row, answer in _answered(stack, job)}) > 1:
+        yield f"the rows were asked about by {len(asked)} recipes: {sorted(asked)}"
+
+
+def _answered(stack: Stack, job: Job) -> Iterator[tuple[str, str]]:
+    """Own text and answer of each answered row of a table."""
+    for row in stack.lines("results.jsonl", job):
+        yield row["row"]["text"], row["output"]["answer"]
+
+
+def _output(stack: Stack, job: Job, name: str) -> bytes:
+    written = stack.objects.keys(keys.outbox_folder(job.input.key, job.id))
+    return stack.output(name, job) if any(key.endswith(f"/{name}") for key in written) else b""
 
 
 def _places(delivered: Counter[int], expected: Set[int], allowed: Allowed) -> Iterator[str]:
@@ -167,10 +225,23 @@ def _expected(stack: Stack, job: Job, allowed: Allowed) -> Iterator[tuple[int, _
         yield number, _Row(prompt, own, statuses | silent if "silent" in fate_of(prompt) else statuses)
 
 
+def _rows_expected(stack: Stack, job: Job, allowed: Allowed) -> Iterator[tuple[int, _Row]]:
+    """Rows of a table may share a custom id."""
+    rows = list(rows_of(_input(stack, job)))
+    silent = {"missing"} if any(row.text.endswith(" lost") for row in rows) else set()
+    for row in rows:
+        statuses = _statuses(row.text, allowed, unusable=True) if row.text else {"invalid"}
+        yield row.number, _Row(row.text, row.custom_id, statuses | silent if "silent" in fate_of(row.text) else statuses)
+
+
 def _input_lines(stack: Stack, job: Job) -> list[bytes]:
+    return _input(stack, job).split(b"\n")
+
+
+def _input(stack: Stack, job: Job) -> bytes:
     with stack.objects.read(job.input) as stream:
         body = stream.read()
-    return (gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body).split(b"\n")
+    return gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
@@ -182,14 +253,14 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
         return None
 
 
-def _statuses(prompt: str, allowed: Allowed) -> Set[str]:
-    """How a row may end. Without leave there is one way."""
+def _statuses(prompt: str, allowed: Allowed, *, unusable: bool = False) -> Set[str]:
+    """How a row may end. Without leave there is one way. `unusable`: answers that a recipe cannot use are errors."""
     steps: list[str] = []
     fate = fate_of(prompt)
     for attempt in range(MAX_ATTEMPTS):
         outcome = fate[min(attempt, len(fate) - 1)]
-        steps.append(_status(outcome))
-        if not (outcome == "silent" or retryable(steps[-1], outcome)):
+        steps.append("succeeded" if outcome in UNUSABLE and not unusable else _status(outcome))
+        if not (outcome == "silent" or (unusable and outcome == "truncated") or retryable(steps[-1], outcome)):
             break
     withheld = ["missing"] if allowed.withheld and steps[-1] != "succeeded" else []
     return {*(steps if allowed.steps else steps[-1:]), *withheld, *allowed.statuses}
@@ -207,7 +278,7 @@ def _delivered(stack: Stack, job: Job) -> Iterator[tuple[int, str, str, str]]:
     for row in stack.lines("results.jsonl", job):
         result: Mapping[str, Any] = row["result"]
         text = result["message"]["content"][0]["text"] if result["type"] == "succeeded" else ""
-        yield row["line"], result["type"], row["custom_id"], text
+        yield row["line"], result["type"], row["custom_id"], json.loads(text)["answer"] if "output" in row else text
     for row in stack.lines("failed.jsonl", job):
         yield row["_batchdrop"]["line"], row["_batchdrop"]["status"], str(row.get("custom_id", "")), ""
 
@@ -217,8 +288,15 @@ def _asked_again(stack: Stack) -> Counter[str]:
     dropped: Counter[str] = Counter()
     missing: Counter[str] = Counter()
     for job in stack.jobs():
-        dropped.update(prompt_of(row["params"]) for line in _input_lines(stack, job) if (row := _parsed(line)))
+        dropped.update(_prompts(stack, job))
         for row in stack.lines("failed.jsonl", job):
-            if row["_batchdrop"]["status"] == "missing" and "params" in row:
-                missing[prompt_of(row["params"])] += 1
+            if row["_batchdrop"]["status"] == "missing" and ("params" in row or is_table(job)):
+                missing[row["text"] if is_table(job) else prompt_of(row["params"])] += 1
     return Counter({prompt: min(number, dropped[prompt] - 1) for prompt, number in missing.items()})
+
+
+def _prompts(stack: Stack, job: Job) -> Iterator[str]:
+    if is_table(job):
+        yield from (row.text for row in rows_of(_input(stack, job)))
+    else:
+        yield from (prompt_of(row["params"]) for line in _input_lines(stack, job) if (row := _parsed(line)))

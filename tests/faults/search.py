@@ -18,18 +18,25 @@ from tests.faults.happenings import (
     Command,
     Conflicts,
     Deletion,
+    FaultyRecipe,
     Harm,
     Late,
     LateIndex,
     Lost,
     NewKey,
+    NoRecipe,
     Outage,
+    RecipeAmidPlan,
+    RecipeArrives,
     Refusal,
     Shut,
     Stranger,
     Switched,
+    TwoRecipes,
     Unanswered,
+    WokenTwice,
 )
+from tests.faults.tables import CHANGED
 from tests.faults.trial import File, Happening, Result, Trial, played
 
 type Some = st.SearchStrategy[tuple[Happening, ...]]
@@ -40,6 +47,8 @@ class Kind(NamedTuple):
     happenings: Some
     later: bool = False
     """It takes a job that has come far, and another one that begins."""
+    waits: bool = False
+    """It takes a table that waits for a recipe."""
 
 
 _CALL = st.integers(0, 200)
@@ -134,24 +143,49 @@ def _kinds() -> dict[str, Kind]:
     }
 
 
-KINDS = _kinds()
+def _recipe_kinds() -> dict[str, Kind]:
+    late = st.builds(RecipeArrives, _MINUTE)
+    return {
+        name: Kind(st.tuples(*some), waits=True)
+        for name, some in {
+            "a recipe arrives late": (late,),
+            "a recipe changes": (st.builds(RecipeArrives, st.integers(1, 8), st.just(CHANGED)), st.just(RecipeArrives(0))),
+            "a faulty recipe": (st.builds(FaultyRecipe, _MINUTE),),
+            "a faulty recipe is corrected": (st.builds(FaultyRecipe, _MINUTE, st.integers(0, 8)),),
+            "a recipe arrives amid plan": (st.builds(RecipeAmidPlan, st.integers(0, 30)),),
+            "a faulty recipe arrives amid plan": (st.builds(RecipeAmidPlan, st.integers(0, 30), st.just(True)), late),
+            "two recipes at once": (st.builds(TwoRecipes, _MINUTE, st.integers(0, 10)),),
+            "woken twice, by a tick": (st.just(WokenTwice("a tick")), late),
+            "woken twice, by the event": (st.just(WokenTwice("the event")), late),
+            "no recipe comes": (st.just(NoRecipe()),),
+        }.items()
+    }
+
+
+KINDS = _kinds() | _recipe_kinds()
 """Everything that can happen."""
 
-_FATES = st.lists(
-    st.sampled_from([*["ok"] * 5, "busy", "expires", "hopeless", "bad", "silent", "lost", "garbage", "twice", "blank"]),
-    min_size=1,
-    max_size=8,
-)
+_FATES = [*["ok"] * 5, "busy", "expires", "hopeless", "bad", "silent", "lost", "garbage", "twice", "blank"]
+# Of tables too: answers that their recipe cannot use.
+_ROW_FATES = [*_FATES, "cut", "refuses", "strays"]
 
 
-def _file(at: st.SearchStrategy[int]) -> st.SearchStrategy[File]:
-    fates = _FATES.map(lambda fates: ("ok", *fates))
-    return st.builds(File, fates, at, st.sampled_from(["normal", "high", "low"]), st.booleans())
+def _file(at: st.SearchStrategy[int], kind: str) -> st.SearchStrategy[File]:
+    fates = st.lists(st.sampled_from(_FATES if kind == "requests" else _ROW_FATES), min_size=1, max_size=8)
+    of_some = fates.map(lambda fates: ("ok", *fates))
+    return st.builds(File, of_some, at, st.sampled_from(["normal", "high", "low"]), st.booleans(), st.just(kind))
 
 
-_FIRST = _file(st.just(0))
-_SOME_FILES = st.tuples(_FIRST) | st.tuples(_FIRST, _file(st.integers(0, 12)))
-_ONE_LATER = st.tuples(_FIRST, _file(st.integers(5, 20)))
+def _some(at: st.SearchStrategy[int]) -> st.SearchStrategy[File]:
+    """One in six is a table: what concerns requests must come true often enough too."""
+    return st.sampled_from(["requests"] * 5 + ["table"]).flatmap(lambda kind: _file(at, kind))
+
+
+_FIRST = _some(st.just(0))
+_SOME_FILES = st.tuples(_FIRST) | st.tuples(_FIRST, _some(st.integers(0, 12)))
+_ONE_LATER = st.tuples(_FIRST, _some(st.integers(5, 20)))
+_WAITS = _file(st.integers(0, 4), "table that waits")
+_ONE_WAITS = st.tuples(_WAITS) | st.tuples(_WAITS, _file(st.integers(0, 12), "table that waits") | _some(st.integers(0, 12)))
 
 
 def trials(kind: Kind) -> st.SearchStrategy[Trial]:
@@ -159,7 +193,7 @@ def trials(kind: Kind) -> st.SearchStrategy[Trial]:
     others = st.lists(st.one_of(*(kind.happenings for kind in KINDS.values())), max_size=2)
     return st.builds(
         lambda files, these, others, *sizes: Trial(files, sum(others, these), *sizes),
-        _ONE_LATER if kind.later else _SOME_FILES,
+        _ONE_WAITS if kind.waits else _ONE_LATER if kind.later else _SOME_FILES,
         kind.happenings,
         others,
         st.integers(1, 4),

@@ -6,6 +6,7 @@ import pytest
 
 from tests.faults import happenings, trial
 from tests.faults.search import KINDS, keeps_every_promise, search
+from tests.faults.tables import CHANGED
 from tests.faults.trial import File, Trial, played
 
 _TRIALS = 3
@@ -18,8 +19,14 @@ def test_no_promise_is_broken_around(kind: str) -> None:
 
 def test_a_trial_is_printed_as_the_python_that_plays_it_again() -> None:
     shown = Trial(
-        (File(("ok", "busy"), priority="high"),),
-        (happenings.Beside("collect", 2, "again", calls=3), happenings.Late("list", 600), happenings.Harm("killed before", 7)),
+        (File(("ok", "busy"), priority="high"), File(("ok", "strays"), kind="table that waits")),
+        (
+            happenings.Beside("collect", 2, "again", calls=3),
+            happenings.Late("list", 600),
+            happenings.Harm("killed before", 7),
+            happenings.RecipeArrives(3, CHANGED),
+            happenings.FaultyRecipe(1, corrected=4),
+        ),
         max_requests=1,
     )
     assert eval(repr(shown), vars(happenings) | vars(trial)) == shown

@@ -8,16 +8,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, dataclass, fields, replace
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from batchdrop.domain.errors import BatchdropError
 from batchdrop.domain.messages import Message, Queue, Upload
+from batchdrop.domain.records import Job
 from batchdrop.domain.retries import RESULTS_KEPT
 from batchdrop.domain.transitions import TERMINAL_JOB_STATES
 from tests.fakes.objects import FakeObjects
 from tests.faults.api import SlowApi
 from tests.faults.ledger import LateLedger
-from tests.faults.promises import Allowed, all_ended, api_of, paid_once, rows_kept
+from tests.faults.promises import Allowed, all_ended, api_of, is_table, paid_once, rows_kept, waits_kept
+from tests.faults.tables import TEAM, Recipe, table_of, words_for
 from tests.faults.threads import Asides
 from tests.stack import BUCKET, Killed, Stack, row
 
@@ -30,6 +32,8 @@ _RECEIVES = 5
 _PATIENCE = timedelta(hours=6 * 4 * 3)
 # So long a batch waits for answers that the API has counted and does not give.
 _LOST_ANSWERS = timedelta(days=7)
+# So long a table waits for a recipe.
+_HELD = timedelta(days=7)
 # Minutes of a run, and those between two ticks until then.
 _STEPS = ((30, 1), (180, 5), (24 * 60, 60))
 # Between two ticks, in the end: what nobody watches for need not be watched every minute.
@@ -51,17 +55,25 @@ class Shown:
 
 @dataclass(frozen=True, repr=False)
 class File(Shown):
-    """`fates`: a word for each line, of `api.FATES`, or `garbage`, `twice` (a custom id that was there) or `blank`."""
+    """`fates`: a word for each line, of `api.FATES`, or `garbage`, `twice` (a custom id that was there) or `blank`.
+
+    `kind`: lines with requests, a table with its recipe, or a table that waits until a happening brings one.
+    """
 
     fates: tuple[str, ...]
     at: int = 0
     """The minute in which it is dropped."""
     priority: str = "normal"
     packed: bool = False
+    kind: Literal["requests", "table", "table that waits"] = "requests"
+
+    def key(self, name: str) -> str:
+        """Of a table: in a folder of its own, below that of its team."""
+        return f"inbox/{name}.jsonl" if self.kind == "requests" else f"{TEAM}{name}/{name}.csv{'.gz' * self.packed}"
 
     def body(self, name: str) -> bytes:
         lines = [self._line(name, number, fate) for number, fate in enumerate(self.fates, start=1)]
-        body = b"\n".join(lines) + b"\n"
+        body = b"\n".join(lines) + b"\n" if self.kind == "requests" else table_of(name, self.fates)
         return gzip.compress(body, mtime=0) if self.packed else body
 
     def _line(self, name: str, number: int, fate: str) -> bytes:
@@ -132,9 +144,17 @@ class Play:
         self.happened: set[Happening] = set()
         self.calls = 0
         self.uploads: list[Upload] = []
+        self.recipes: list[Recipe] = []
+        """In the order of their arrival."""
+        self.recipes_seen: dict[str, int] = {}
+        """How many of them there were when a table was dropped, by its key."""
+        self.dropped = 0
+        """Files of the trial so far."""
         self.messages: list[tuple[Queue, Message]] = []
         """Everything that was ever sent: a queue may deliver it again."""
         self.asides = Asides()
+        self.marks: set[Happening] = set()
+        """Those that have done one of their two parts."""
         self.armed: Happening | None = None
         """What has still to happen after the call that is under way."""
         self.creates = -1
@@ -191,6 +211,12 @@ class Play:
         self.fire(happening)
         return True
 
+    def marked(self, happening: Happening) -> bool:
+        """Whether this is the first time that it is marked."""
+        first = happening not in self.marks
+        self.marks.add(happening)
+        return first
+
     def aside(self, act: Callable[[], None]) -> None:
         """Somebody else's doing in the middle of a call: it is not interrupted in turn."""
         if self.busy:
@@ -200,6 +226,16 @@ class Play:
             act()
         finally:
             self.busy = False
+
+    @property
+    def tables_wait(self) -> bool:
+        """Whether it is a trial with tables that have no recipe of their own."""
+        return any(file.kind == "table that waits" for file in self.trial.files)
+
+    def bring(self, recipe: Recipe) -> Upload:
+        """Somebody puts it into the inbox; its event has still to be delivered."""
+        self.recipes.append(recipe)
+        return self.stack.drop(recipe.key, recipe.body(), deliver=False)
 
     def delivery(self, stage: str) -> Callable[[], None] | None:
         """Something for that stage to do: what waits for it, else what it was told last. None if it was never told anything."""
@@ -247,6 +283,7 @@ class Play:
             _PATIENCE
             + lost
             + told_by_nothing
+            + (_HELD if self.tables_wait else timedelta())
             + requests / self.trial.queue_limit * timedelta(seconds=self.trial.batch_seconds + _LONGEST_PAUSE)
         )
 
@@ -258,16 +295,22 @@ class Play:
 
     def _minute(self, seconds: float) -> None:
         for number, file in enumerate(self.trial.files):
-            if number == len(self.uploads) and self.minutes >= file.at:
-                body = file.body(f"file{number}")
-                key, about = f"inbox/file{number}.jsonl", {"batchdrop-priority": file.priority}
-                self.uploads.append(self.stack.drop(key, body, about, deliver=False))
-                self.stack.deliver(self.uploads[-1])
+            if number == self.dropped and self.minutes >= file.at:
+                self.dropped += 1
+                self._drop(file, f"file{number}")
         for happening in self.trial.happenings:
             happening.minute(self)
         self._delete()
         self.stack.step(seconds)
         self._deliver_retries()
+
+    def _drop(self, file: File, name: str) -> None:
+        if file.kind == "table":
+            self.stack.deliver(self.bring(Recipe(f"{TEAM}{name}/recipe.yaml")))
+        key = file.key(name)
+        self.recipes_seen[key] = len(self.recipes)
+        self.uploads.append(self.stack.drop(key, file.body(name), {"batchdrop-priority": file.priority}, deliver=False))
+        self.stack.deliver(self.uploads[-1])
 
     def _next_step(self) -> float:
         """A minute at first, later more, but never past the beginning or the end of anything."""
@@ -286,7 +329,7 @@ class Play:
 
     def _deliver_retries(self) -> None:
         """What a command drops into the inbox is an upload like any other."""
-        known = {upload.key for upload in self.uploads}
+        known = {upload.key for upload in self.uploads} | {recipe.key for recipe in self.recipes}
         for key in self.stack.objects.keys("inbox/"):
             if key not in known:
                 ref = self.stack.objects.head(key).ref
@@ -297,7 +340,7 @@ class Play:
     def _is_over(self) -> bool:
         stack = self.stack
         return (
-            len(self.uploads) >= len(self.trial.files)
+            self.dropped == len(self.trial.files)
             and not (stack.queues.waiting or stack.commands)
             and all(job.state in TERMINAL_JOB_STATES for job in stack.ledger.jobs.values())
             and len(stack.ledger.jobs) >= len(self.uploads)
@@ -360,10 +403,17 @@ class Play:
         allowed = self._allowed()
         for job in stack.jobs():
             if job.state in TERMINAL_JOB_STATES:
-                yield from rows_kept(stack, job, allowed)
+                yield from self._of_job(job, allowed)
         for who, error in stack.failures:
             if not isinstance(error, (BatchdropError, Killed)):
                 yield f"{who} failed with {error!r}"
+
+    def _of_job(self, job: Job, allowed: Allowed) -> Iterator[str]:
+        key = job.input.key
+        words = words_for(key, self.recipes, self.recipes_seen.get(key, 0)) if is_table(job) else ()
+        if words:
+            yield from waits_kept(self.stack, job, words, allowed)
+        yield from rows_kept(self.stack, job, allowed, frozenset(word for word in words if word))
 
     def _allowed(self) -> Allowed:
         leave = [happening.allows() for happening in self.happened]
