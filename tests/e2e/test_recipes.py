@@ -63,7 +63,7 @@ def test_a_table_from_excel_and_the_remedy_that_its_status_names(laptop: Laptop)
     ]
     assert [row[4:6] for row in rows] == [["2", "succeeded"], ["3", "succeeded"], ["4", "invalid"], ["5", "errored"]]
     assert [row[3] in ("positive", "negative", "neutral") for row in rows] == [True, True, False, False]
-    assert rows[2][6] == "column text is empty"
+    assert rows[2][6] == "column text is empty: fill it in"
     assert "Raise `max_tokens`." in rows[3][6]
     failed = table(job, "failed.csv", separator=";")
     assert [row[:3] for row in failed] == [["nummer", "text", "betrag"], rows[2][:3], rows[3][:3]]

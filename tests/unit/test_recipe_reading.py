@@ -135,7 +135,7 @@ def test_values_are_those_of_yaml_1_2(text: str, value: object) -> None:
         (GOOD + "messages: []\n", "recipe.yaml, line 5: `prompt` and `messages` are both there: a recipe has one of them."),
         (
             GOOD + "thinking: yes\n",
-            "recipe.yaml, line 5: `thinking`: `yes` is no value of it. Write `on`, or an effort: `low`, `medium`, `high`, "
+            "recipe.yaml, line 5: `thinking`: `yes` is not allowed here. Write `on`, or an effort: `low`, `medium`, `high`, "
             "`xhigh` or `max`.",
         ),
         (
@@ -144,15 +144,19 @@ def test_values_are_those_of_yaml_1_2(text: str, value: object) -> None:
         ),
         (GOOD + "separator: ab\n", 'recipe.yaml, line 5: "ab" cannot separate columns. Write one character such as ";", or tab.'),
         (GOOD + "system: a\u2028b\n", "recipe.yaml, line 5: An invisible line separator (U+2028) stands here: put a new line"),
-        (GOOD + "thinking: true\n", "recipe.yaml, line 5: `thinking`: `true` is no value of it. Write `on`"),
-        (GOOD + "thinking: no\n", "recipe.yaml, line 5: `thinking`: `no` is no value of it. Write `off`."),
-        (GOOD + "thinking: hihg\n", "recipe.yaml, line 5: `thinking`: `hihg` is no value of it. Did you mean `high`?"),
+        (GOOD + "thinking: true\n", "recipe.yaml, line 5: `thinking`: `true` is not allowed here. Write `on`"),
+        (GOOD + "thinking: no\n", "recipe.yaml, line 5: `thinking`: `no` is not allowed here. Write `off`."),
+        (GOOD + "thinking: hihg\n", "recipe.yaml, line 5: `thinking`: `hihg` is not allowed here. Did you mean `high`?"),
         (
             GOOD + "priority: urgent\n",
-            "recipe.yaml, line 5: `priority`: `urgent` is no value of it. Write `high`, `normal` or `low`.",
+            "recipe.yaml, line 5: `priority`: `urgent` is not allowed here. Write `high`, `normal` or `low`.",
         ),
         (GOOD + "csv: {a: b}\n", "recipe.yaml, line 5: `csv`: it is one word. Write `raw`."),
-        (GOOD + "retry: [cut]\n", "recipe.yaml, line 5: `retry`: `cut` is no value of it."),
+        (GOOD + "retry: [cut]\n", "recipe.yaml, line 5: `retry`: `cut` is not allowed here."),
+        (
+            GOOD + "retry: off-schema\n",
+            "recipe.yaml, line 5: `retry` is a list, and this is text. Write `retry: [off_schema]`.",
+        ),
         (
             GOOD + "max_tokens: '50'\n",
             "recipe.yaml, line 5: `max_tokens` is a whole number, and this is text. Write it in digits alone, without quotes",
@@ -175,7 +179,7 @@ def test_values_are_those_of_yaml_1_2(text: str, value: object) -> None:
         (MODEL + "messages:\n- content: x\n", "recipe.yaml, line 3: `role` is missing."),
         (
             MODEL + "messages:\n- role: usr\n  content: x\n",
-            "recipe.yaml, line 3: `role`: `usr` is no value of it. Did you mean `user`?",
+            "recipe.yaml, line 3: `role`: `usr` is not allowed here. Did you mean `user`?",
         ),
         (GOOD + "params:\n  tools: []\n", "recipe.yaml, line 6: `tools` has a place of its own: write it beside `model`"),
         (GOOD + "params:\n  betas: []\n", "recipe.yaml, line 6: `betas` is no parameter: write `betas` beside `model`."),

@@ -207,6 +207,8 @@ def test_system_messages_and_blocks() -> None:
         ("{{ " + "not " * 200 + "id }}", "line 4: A tag has more than 200 words: make it shorter."),
         ("{{ " + "-" * 16_000 + "1 }}", "A tag has more than 200 words"),
         ("nothing", "line 2: No column is used, so every row would ask the same: write {{ id }} where the row's text belongs."),
+        ("Label {Review}", "every row would ask the same. `{Review}` needs two braces: `{{ Review }}`."),
+        ("Label { Review }", "every row would ask the same. `{ Review }` needs two braces: `{{ Review }}`."),
     ],
 )
 def test_templates_that_cannot_be_used(template: str, sentence: str) -> None:
@@ -222,6 +224,7 @@ def test_the_column_that_is_probably_meant() -> None:
     assert refused("{{ Review }}", columns, row, expected="labl", id="Id") == (
         'recipe.yaml, line 6, asks for the column "Id"; the file has id, Review, stars. Did you mean id?'
     )
+    assert "write {{ Review }} where the row's text belongs." in refused("nothing", columns, row)
     many = refused("{{ nothing }}", [f"column {n}" for n in range(20)])
     assert "column 11 and 8 more" in many
 
@@ -250,9 +253,11 @@ def test_what_a_batch_refuses(more: dict[str, str], sentence: str) -> None:
 
 
 def test_rows_that_cannot_be_asked() -> None:
-    assert row_fault("{{ a }}", {"a": " \n", "b": "x"}) == ("empty_row", "column a is empty")
-    assert row_fault("{{ a }}{{ b|default }}", {"a": None}) == ("empty_row", "columns a and b are empty")
-    assert row_fault("{{ row }}", {"a": ""}) == ("empty_row", "column a is empty")
+    assert row_fault("{{ a }}", {"a": " \n", "b": "x"}) == ("empty_row", "column a is empty: fill it in")
+    assert row_fault("{{ a }}{{ b|default }}", {"a": None}) == ("empty_row", "columns a and b are empty: fill one in")
+    assert row_fault("{{ row }}", {"a": ""}) == ("empty_row", "column a is empty: fill it in")
+    assert row_fault("{{ a|default }}", {"b": "x"}) == ("empty_row", "the row has no a: add it")
+    assert row_fault("{{ a|default }}{{ c|default }}", {"b": "x"}) == ("empty_row", "the row has no a or c: add it")
     assert row_fault("{% if a == 'y' %}{{ a }}{% endif %}", {"a": "x"})[0] == "empty_prompt"
     assert row_fault("{{ a }}", {"a": "x" * (MAX_BYTES + 1)})[0] == "too_long"
     assert row_fault("{{ a|upper }}", {"a": "x" * (MAX_BYTES + 1)})[0] == "too_long"

@@ -409,7 +409,7 @@ def _bad_value(message: str, found: dict[str, Any]) -> RecipeFault:
     if name in _CHOICES and (not (expected := _EXPECTED.match(message)) or expected[1].startswith("str")):
         return _no_choice(name, field, _at(found, field))
     if expected := _EXPECTED.match(message):
-        return RecipeFault(_wrong_type(name, expected[1], expected[2]), field=field)
+        return RecipeFault(_wrong_type(name, expected[1], expected[2], _at(found, field)), field=field)
     return RecipeFault(f"`{name}`: {_range(message, name)}", field=field)
 
 
@@ -440,11 +440,11 @@ def _no_choice(name: str, field: Path, value: object) -> RecipeFault:
         near = get_close_matches(value.lower()[:100], words, 1) if isinstance(value, str) else []
         hint = f"Did you mean `{near[0]}`?" if near else f"Write {can}."
     said = str(value).lower() if isinstance(value, bool) else str(value)
-    what = f"`{shown(said)}` is no value of it" if isinstance(value, str | int | float) else "it is one word"
+    what = f"`{shown(said)}` is not allowed here" if isinstance(value, str | int | float) else "it is one word"
     return RecipeFault(f"`{name}`: {what}. {hint}", field=field)
 
 
-def _wrong_type(name: str, expected: str, got: str) -> str:
+def _wrong_type(name: str, expected: str, got: str, value: object) -> str:
     kinds = [_KINDS.get(kind.strip(), kind.strip()) for kind in expected.split("|") if kind.strip() != "null"]
     wanted = " or ".join(dict.fromkeys(kinds))
     if got == "null":
@@ -459,8 +459,13 @@ def _wrong_type(name: str, expected: str, got: str) -> str:
             else " Write it in digits alone, without quotes or separators."
         )
     elif got == "str" and "a list" in kinds:
-        hint = f" Write `{name}: [first, second]`."
+        hint = f" Write `{name}: [{_as_item(name, value)}]`."
     return f"`{name}` is {wanted}, and this is {_KINDS.get(got, got)}.{hint}"
+
+
+def _as_item(name: str, value: object) -> str:
+    near = get_close_matches(str(value).lower()[:100], _CHOICES.get(name, ()), 1)
+    return near[0] if near else "first, second"
 
 
 def _range(message: str, name: str) -> str:

@@ -118,11 +118,17 @@ class Renderer:
                 if not use.optional and use.column not in self._columns:
                     raise self._no_column(use.column, slot.template.place(use.line), first_row)
         if not self._used and not self._whole:
-            example = templates.expression(self._columns[0]) if self._columns else "{{ text }}"
             raise RecipeFault(
-                f"No column is used, so every row would ask the same: write {shown(example)} where the row's text belongs.",
-                field=self._field(),
+                f"No column is used, so every row would ask the same{self._remedy(first_row)}.", field=self._field()
             )
+
+    def _remedy(self, first_row: Row) -> str:
+        text = b"".join(self._constant).decode()
+        for column in self._columns:
+            if single := next((name for name in (f"{{{column}}}", f"{{ {column} }}") if name in text), None):
+                return f". `{shown(single)}` needs two braces: `{shown(templates.expression(column))}`"
+        column = _longest(self._columns, first_row) or next(iter(self._columns), "text")
+        return f": write {shown(templates.expression(column))} where the row's text belongs"
 
     def _no_column(self, column: str, field: Path, first_row: Row) -> RecipeFault:
         listed = ", ".join(map(shown, self._columns[:_SHOWN_COLUMNS]))
@@ -148,7 +154,7 @@ class Renderer:
             if value.strip() if isinstance(value, str) else value not in (None, [], {}):
                 return
         if used:
-            raise _empty(list(used))
+            raise _empty(list(used), row)
 
     def _field(self) -> Path:
         return ("prompt",) if self._recipe.prompt is not None else ("messages",)
@@ -380,6 +386,10 @@ def _nearest(column: str, columns: Sequence[str], first_row: Row) -> str | None:
     folded = {name.strip().casefold()[:100]: name for name in reversed(columns)}
     if near := get_close_matches(column.strip().casefold()[:100], folded, 1):
         return folded[near[0]]
+    return _longest(columns, first_row)
+
+
+def _longest(columns: Sequence[str], first_row: Row) -> str | None:
     texts = {name: len(value) for name, value in first_row.items() if isinstance(value, str) and name in columns}
     return max(texts, key=lambda name: texts[name]) if texts else None
 
@@ -420,11 +430,13 @@ def _where(template: Template, *, lower: bool = False) -> str:
     return f"`{name}` of the recipe" if lower else f"`{name}`"
 
 
-def _empty(columns: Collection[str]) -> RowFault:
-    names = [shown(column) for column in columns]
-    if len(names) == 1:
-        return RowFault("empty_row", f"column {names[0]} is empty")
-    return RowFault("empty_row", f"columns {', '.join(names[:-1])} and {names[-1]} are empty")
+def _empty(columns: Collection[str], row: Row) -> RowFault:
+    *others, last = map(shown, columns)
+    if not any(column in row for column in columns):
+        return RowFault("empty_row", f"the row has no {f'{", ".join(others)} or {last}' if others else last}: add it")
+    if not others:
+        return RowFault("empty_row", f"column {last} is empty: fill it in")
+    return RowFault("empty_row", f"columns {', '.join(others)} and {last} are empty: fill one in")
 
 
 def _too_long() -> RowFault:
