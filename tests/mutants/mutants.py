@@ -1244,4 +1244,32 @@ MUTANTS: tuple[Mutant, ...] = (
         "if cells is None and not end:",
         "tests/cli/test_audit_of_tables.py::test_it_speaks_of_a_table_that_was_tampered_with",
     ),
+    Mutant(
+        "An answer that was paid for is delivered, although it holds half of a surrogate pair",
+        f"{_CORE}/formats/api_result.py",
+        "if (found := _if_readable(_by_brackets, line)) is not None:",
+        "if (found := None) is not None:",
+        "tests/stages/test_odd_results.py::test_half_a_surrogate_pair_is_delivered_as_it_came",
+    ),
+    Mutant(
+        "A failed row can be dropped again, whatever the API's answer to it held",
+        f"{_CORE}/formats/failed_line.py",
+        "msgspec.Raw(result) if _is_sound(result) else",
+        "msgspec.Raw(result) if result else",
+        "tests/stages/test_odd_results.py::test_a_row_whose_answer_has_half_a_surrogate_pair_can_be_dropped_again",
+    ),
+    Mutant(
+        "An attempt is collected although the pieces of an earlier one were deleted",
+        f"{_CORE}/stages/collect/earlier.py",
+        "results, failed = _is_gone(objects, last.results), _is_gone(objects, last.failed)",
+        "results, failed = False, False",
+        "tests/stages/test_odd_results.py::test_pieces_that_were_deleted_before_the_next_attempt_was_collected_are_told_as_lost",
+    ),
+    Mutant(
+        "A row that is lost counts as lost once",
+        _TRANSITIONS,
+        "for status in lost) - (batch.rows_lost if failed else 0)",
+        "for status in lost)",
+        "tests/stages/test_odd_results.py::test_rows_that_are_lost_twice_count_once",
+    ),
 )

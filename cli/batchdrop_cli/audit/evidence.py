@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
@@ -72,8 +72,7 @@ class ListedEvidence:
 
     def _of_results(self, api_id: str) -> Iterator[Sent]:
         with self._claude.results(api_id) as chunks:
-            for line in result_lines(chunks):
-                yield _sent(line)
+            yield from _sent(result_lines(chunks))
 
 
 class EmulatorEvidence:
@@ -90,7 +89,7 @@ class EmulatorEvidence:
                 yield Accepted(id=batch["id"], requests=batch["requests"])
 
     def requests(self, api_id: str) -> Iterator[Sent]:
-        answered = {one.custom_id for one in map(_sent, self._read(f"/batches/{api_id}/results").splitlines()) if one.answered}
+        answered = {one.custom_id for one in _sent(self._read(f"/batches/{api_id}/results").splitlines()) if one.answered}
         for request in self._get(f"/batches/{api_id}/body")["requests"]:
             yield Sent(request["custom_id"], request["custom_id"] in answered)
 
@@ -110,6 +109,11 @@ class EmulatorEvidence:
         return body
 
 
-def _sent(line: bytes) -> Sent:
-    result = parse_result(line)
-    return Sent(result.custom_id, result.type == "succeeded")
+def _sent(lines: Iterable[bytes]) -> Iterator[Sent]:
+    """A line that is no result tells of no request."""
+    for line in lines:
+        try:
+            result = parse_result(line)
+        except ValueError:
+            continue
+        yield Sent(result.custom_id, result.type == "succeeded")

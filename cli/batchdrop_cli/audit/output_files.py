@@ -139,6 +139,8 @@ class OutputFiles:
                     yield self._finding("row_invented", sentence, line=end.line)
         for status in RowStatus:
             number = getattr(self._job.counts, status)
+            if status is RowStatus.missing:
+                number -= self._job.rows_lost  # in no file: each is a finding of its own
             if self._counted[status] != number:
                 sentence = f"{self._counted[status]} rows are {status} in the files; the table says {number}"
                 yield self._finding("counter", sentence)

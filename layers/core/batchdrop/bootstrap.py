@@ -240,7 +240,13 @@ def collect(settings: CollectSettings, ports: Ports | None = None) -> Collect:
     from batchdrop.stages.collect.ended_batch import Collect
 
     ports = ports or RealPorts(settings)
-    return Collect(**_core(ports), claude=ports.claude, spool_bytes=settings.spool_bytes, max_attempts=settings.max_attempts)
+    return Collect(
+        **_core(ports),
+        claude=ports.claude,
+        metrics=ports.metrics,
+        spool_bytes=settings.spool_bytes,
+        max_attempts=settings.max_attempts,
+    )
 
 
 def finish(settings: FinishSettings, ports: Ports | None = None) -> Finish:

@@ -391,6 +391,8 @@ class Batch(Record, frozen=True, kw_only=True):
     """The piece of `failed.csv`, where the rows came from a table."""
     answer_counts: AnswerCounts | None = None
     """Of a job with a recipe: what its answers were worth."""
+    rows_lost: int = 0
+    """Of its rows that count as missing: those that are in no output file, because pieces were deleted."""
     revision: int = 0
 
     @property

@@ -686,6 +686,12 @@ class Collected(Record, frozen=True, kw_only=True):
     table: Part | None = None
     failed_table: Part | None = None
     answer_counts: AnswerCounts | None = None
+    losses: tuple[Move[Batch], ...] = ()
+    """`pieces_lost` of earlier attempts, whose rows it could not take over."""
+
+    @property
+    def rows_lost(self) -> int:
+        return sum(loss.counters.rows_lost for loss in self.losses)
 
 
 @_batch_edge(BatchState.ended, to=(BatchState.collected,))
@@ -720,30 +726,30 @@ def collected(batch: Batch, job: Job, rows: Collected, *, now: datetime) -> Move
             counters=replace(counters, batches_total=1, batches_waiting=1),
             # Nothing new is opened for a job that is being canceled.
             guard=Guard(job_state=JobState.running),
-            also=(Move(None, follow_up),),
+            also=(*rows.losses, Move(None, follow_up)),
         )
     last = job.state is JobState.running and job.batches_collected + 1 == job.batches_total
-    return replace(
-        move, counters=counters, guard=Guard(progress=Progress.of(job)), also=(finishing(job, now=now),) if last else ()
-    )
+    also = (*rows.losses, finishing(job, now=now)) if last else rows.losses
+    return replace(move, counters=counters, guard=Guard(progress=Progress.of(job)), also=also)
 
 
 @_batch_edge(BatchState.collected)
 def pieces_lost(batch: Batch, *, results: bool, failed: bool, tables: bool = False) -> Move[Batch]:
     """Somebody has deleted the piece of `results.jsonl` or of `failed.jsonl` that holds its rows: now no file has them.
 
-    `tables`: a piece of a table is gone, whose rows are in the other files too.
+    `tables`: a piece of a table is gone, whose rows are in the other files too. Rows that were lost before are not lost again.
     """
     before = batch.counts or Counts()
     lost = [status for status in RowStatus if (results if status is RowStatus.succeeded else failed)]
-    rows = sum(getattr(before, status) for status in lost)
+    rows = sum(getattr(before, status) for status in lost) - (batch.rows_lost if failed else 0)
     after = replace(before, **dict.fromkeys(lost, 0))
-    after = replace(after, missing=after.missing + rows)
+    after = replace(after, missing=after.missing + rows + (batch.rows_lost if failed else 0))
     return Move(
         batch,
         replace(
             batch,
             counts=after,
+            rows_lost=batch.rows_lost + rows,
             results=None if results else batch.results,
             failed=None if failed else batch.failed,
             table=None if tables else batch.table,

@@ -10,6 +10,7 @@ import msgspec
 
 from batchdrop.domain.errors import Incomplete
 from batchdrop.domain.ids import LINE, PREFIX, parse_custom_id
+from batchdrop.formats import rawjson
 
 # An id that comes first and needs no decoding, as ours are.
 _ID = rb'\{"custom_id": ?"%b"'
@@ -78,18 +79,20 @@ class _Line(msgspec.Struct):
     result: msgspec.Raw
 
 
-# Pairs first, then half of one (group 1), then every other escape: `\\\\ud83d` is none.
-_ESCAPES = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.")
-
 _line = msgspec.json.Decoder(_Line).decode
 _result = msgspec.json.Decoder(_Result).decode
 _bare = msgspec.json.Decoder(_Bare).decode
+_text = msgspec.json.Decoder(str).decode
+_usage = msgspec.json.Decoder(_Usage).decode
+_error = msgspec.json.Decoder(_Error).decode
+_REFUSED = (msgspec.DecodeError, ValueError, LookupError, RecursionError)
 
 
 def parse_result(line: bytes) -> ApiResult:
     """Reads one line, with or without its newline. Raises ValueError, with the reason, when it is not a result line.
 
-    A line that names its row and its type is always an answer, even if the rest is not as documented: it may have been paid for.
+    A line that names its row and its type is always an answer, even if the rest is not as documented, or is what msgspec refuses
+    (half a surrogate pair as an escape, thousands of levels): it may have been paid for.
     """
     custom_id, result, raw = _in_one_pass(line) or _in_two(line)
     message = result.message or _Message()
@@ -121,8 +124,10 @@ def peek_custom_id(line: bytes) -> str:
     if found:
         return found[1].decode()
     try:
-        return _outer(line).custom_id
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return _line(line).custom_id
+    except _REFUSED as error:
+        if (custom_id := _if_readable(_custom_id, line)) is not None:
+            return custom_id
         raise ValueError(f"not a result line: {error}") from None
 
 
@@ -169,18 +174,22 @@ def result_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def first_custom_id(chunks: Iterable[bytes]) -> str:
-    """Of a stream of results. Raises Incomplete when it has no line: that proves nothing about whose batch it is."""
+    """Of a stream of results. Raises Incomplete when no line of it names a row: that proves nothing about whose batch it is."""
     for line in result_lines(chunks):
-        return peek_custom_id(line)
-    raise Incomplete("the results have no line")
+        try:
+            return peek_custom_id(line)
+        except ValueError:
+            continue
+    raise Incomplete("the results have no line that names a row")
 
 
 def _check_whole(line: bytes) -> None:
     """A stream can end early without an error; half a line must not pass for a result."""
     try:
-        msgspec.json.decode(_ESCAPES.sub(_whole_character, line), type=msgspec.Raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Incomplete("the results end within a line") from error
+        msgspec.json.decode(line, type=msgspec.Raw)
+    except _REFUSED as error:
+        if not rawjson.is_closed(line):
+            raise Incomplete("the results end within a line") from error
 
 
 def _in_one_pass(line: bytes) -> tuple[str, _Result, bytes] | None:
@@ -200,22 +209,12 @@ def _in_one_pass(line: bytes) -> tuple[str, _Result, bytes] | None:
 
 def _in_two(line: bytes) -> tuple[str, _Result, bytes]:
     try:
-        outer = _outer(line)
+        outer = _line(line)
         return outer.custom_id, _details(outer.result), bytes(outer.result)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except _REFUSED as error:
+        if (found := _if_readable(_by_brackets, line)) is not None:
+            return found
         raise ValueError(f"not a result line: {error}") from None
-
-
-def _outer(line: bytes) -> _Line:
-    """A text that was cut between two halves of a character spoils neither its answer nor those of all other rows."""
-    try:
-        return _line(line)
-    except msgspec.DecodeError:
-        return _line(_ESCAPES.sub(_whole_character, line))
-
-
-def _whole_character(escape: re.Match[bytes]) -> bytes:
-    return b"\\ufffd" if escape[1] else escape[0]
 
 
 def _details(result: msgspec.Raw) -> _Result:
@@ -223,3 +222,33 @@ def _details(result: msgspec.Raw) -> _Result:
         return _result(result)
     except msgspec.ValidationError:
         return _Result(_bare(result).type)
+
+
+def _by_brackets(line: bytes) -> tuple[str, _Result, bytes]:
+    """Of a line that msgspec refuses as a whole. Its content is passed over; what can be read of the rest is."""
+    outer = rawjson.values(line)
+    raw = outer["result"]
+    members = rawjson.values(raw)
+    message = _if_readable(_without_content, members.get("message"))
+    error = _if_readable(_mended_error, members.get("error"))
+    return _text(outer["custom_id"]), _Result(_text(members["type"]), message, error), raw
+
+
+def _custom_id(line: bytes) -> str:
+    return _text(rawjson.values(line)["custom_id"])
+
+
+def _without_content(message: bytes) -> _Message:
+    members = {name: rawjson.mended(value) for name, value in rawjson.values(message).items() if name in ("model", "usage")}
+    return _Message(_if_readable(_text, members.get("model")) or "", _if_readable(_usage, members.get("usage")))
+
+
+def _mended_error(error: bytes) -> _Error:
+    return _error(rawjson.mended(error))
+
+
+def _if_readable[T](read: Callable[[bytes], T], data: bytes | None) -> T | None:
+    try:
+        return None if data is None else read(data)
+    except _REFUSED:
+        return None

@@ -16,6 +16,8 @@ from batchdrop.formats.rendered_line import own_fields
 # How much is kept of a line that is not JSON, and of an error message.
 MAX_RAW_CHARS = 1_000
 MAX_MESSAGE_CHARS = 2_000
+# The line and its note are two levels around it.
+_MAX_RESULT_DEPTH = rawjson.MAX_DEPTH - 2
 
 
 class _Error(msgspec.Struct, frozen=True):
@@ -116,7 +118,8 @@ def failed_row_line(
 ) -> bytes:
     """The same for a job with a recipe: the row's own fields instead of `custom_id` and `params`.
 
-    `result`: the API's, if the row was answered and paid for, but the answer cannot be used; `answer` is its text.
+    `result`: the API's, if the row was answered and paid for, but the answer cannot be used; `answer` is its text. What parsers
+    stumble over is kept as a text, so that the line can be dropped again.
     """
     row, raw = own_fields(line.data)
     note: dict[str, object] = {
@@ -131,7 +134,7 @@ def failed_row_line(
     if answer:
         note["answer"] = _printable(answer)
     if result is not None:
-        note["result"] = msgspec.Raw(result)
+        note["result"] = msgspec.Raw(result) if _is_sound(result) else result.decode(errors="backslashreplace")
     comma = b"" if row.strip() == b"{}" else b","
     return b'%b%b"_batchdrop":%b}\n' % (row.rstrip()[:-1], comma, msgspec.json.encode(note))
 
@@ -160,6 +163,14 @@ def _raw_text(data: bytes) -> str:
 def _printable(text: str) -> str:
     """Half a surrogate pair cannot be written as UTF-8."""
     return text.encode(errors="backslashreplace").decode()
+
+
+def _is_sound(result: bytes) -> bool:
+    try:
+        msgspec.json.decode(result)
+        return rawjson.depth(result) <= _MAX_RESULT_DEPTH and rawjson.bad_number(result) is None
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return False
 
 
 def _earlier_raw(data: bytes) -> dict[str, object]:

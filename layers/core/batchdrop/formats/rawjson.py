@@ -43,6 +43,8 @@ _LONE_SURROGATE = re.compile(
     rb"(?<!\\)(?:\\\\)*+(?:\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
     rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2})"
 )
+# Pairs first, then half of one (group 1), then every other escape: `\\\\ud83d` is none.
+_ESCAPES = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.")
 
 fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 """The members of an object, values raw. Raises msgspec.DecodeError (ValidationError when it is not an object), RecursionError."""
@@ -129,6 +131,25 @@ def members(data: bytes) -> Iterator[Member]:
         yield Member(msgspec.json.decode(key[1], type=str), key.start(1), key.end(), end)
 
 
+def values(data: bytes) -> dict[str, bytes]:
+    """The members of what looks like an object, told by quotes and brackets alone: msgspec may refuse what they hold.
+
+    Of a key that stands there twice, the last one. Raises ValueError, IndexError, msgspec.DecodeError.
+    """
+    if not data.lstrip().startswith(b"{"):
+        raise ValueError("not a JSON object")
+    return {member.key: data[member.value : member.end] for member in members(data)}
+
+
+def is_closed(data: bytes) -> bool:
+    """Whether it is one object as far as quotes and brackets tell."""
+    text = data.strip()
+    try:
+        return text.startswith(b"{") and _value_end(text, 0) == len(text)
+    except ValueError:
+        return False
+
+
 def has_more_members(data: bytes, most: int) -> bool:
     """Whether a valid JSON object has more members than that, repeated keys included. Holds none of them."""
     return next(islice(members(data), most, None), None) is not None
@@ -156,6 +177,11 @@ def repeated_key(data: bytes) -> str | None:
 def has_lone_surrogate(data: bytes) -> bool:
     """Whether an escape names half of a surrogate pair."""
     return _LONE_SURROGATE.search(data) is not None
+
+
+def mended(data: bytes) -> bytes:
+    """With U+FFFD for each escape of half a surrogate pair, which msgspec refuses and RFC 8259 does not."""
+    return _ESCAPES.sub(lambda escape: b"\\ufffd" if escape[1] else escape[0], data)
 
 
 def _levels(data: bytes, to_bracket: re.Pattern[bytes]) -> Iterator[int]:

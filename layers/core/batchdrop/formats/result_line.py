@@ -5,9 +5,12 @@ With a recipe the row's own fields (`row`) and its answer columns (`output`) sta
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from batchdrop.domain.record import Record
+from batchdrop.formats import rawjson
 from batchdrop.formats.input_line import own_custom_id
 
 
@@ -38,7 +41,12 @@ class _Numbered(Record, frozen=True):
 
 _decode = msgspec.json.Decoder(ResultLine).decode
 _answered_rows = msgspec.json.Decoder(AnsweredRow).decode_lines
+_answered_row = msgspec.json.Decoder(AnsweredRow).decode
 _numbered = msgspec.json.Decoder(_Numbered).decode
+_fields = msgspec.json.Decoder(dict[str, object]).decode
+# As both functions below begin a line. What follows holds the API's result, which need not be JSON that msgspec takes.
+_head = re.compile(rb'\{"custom_id":("(?:[^"\\]++|\\.)*+"),"line":([0-9]++),"attempts":([0-9]++),').match
+_REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def result_line(custom_id: bytes | None, line: int, attempts: int, result: bytes) -> bytes:
@@ -64,14 +72,34 @@ def answered_row_line(custom_id: bytes | None, line: int, attempts: int, row: by
 
 
 def read_result_line(data: bytes) -> ResultLine:
-    return _decode(data)
+    """Raises msgspec.DecodeError, ValueError, LookupError, RecursionError for a line that is not of ours."""
+    try:
+        return _decode(data)
+    except _REFUSED:
+        head = _head(data)
+        if head is None:
+            raise
+    kind = msgspec.json.decode(rawjson.values(rawjson.values(data)["result"])["type"], type=str)
+    return ResultLine(msgspec.Raw(head[1]), int(head[2]), int(head[3]), _Result(kind))
 
 
 def read_answered_rows(lines: bytes) -> list[AnsweredRow]:
     """Of whole lines. One call for all of them takes half the time."""
-    return _answered_rows(lines)
+    try:
+        return _answered_rows(lines)
+    except _REFUSED:
+        return [_read_answered_row(line) for line in lines.split(b"\n") if line]
 
 
 def number_of_result(data: bytes) -> int:
     """The line number alone."""
-    return _numbered(data).line
+    head = _head(data)
+    return int(head[2]) if head else _numbered(data).line
+
+
+def _read_answered_row(line: bytes) -> AnsweredRow:
+    try:
+        return _answered_row(line)
+    except _REFUSED:
+        members = rawjson.values(line)
+        return AnsweredRow(int(members["line"]), _fields(members["row"]), msgspec.Raw(members["output"]))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from batchdrop.formats import rawjson
 from batchdrop.formats.invalid_line import shown
 from batchdrop.recipes.form import AnswerForm
 
@@ -145,7 +146,9 @@ def _message(result: bytes) -> _Message | None:
     except msgspec.ValidationError:
         return _loosely(result)
     except _WITHOUT_SENSE:
-        return None
+        # A text that was cut between two halves of a character is a text all the same.
+        whole = rawjson.mended(result)
+        return None if whole == result else _message(whole)
 
 
 def _loosely(result: bytes) -> _Message | None:

@@ -96,7 +96,12 @@ class Results:
         first, last = self._batch.first_line, self._batch.last_line
         received = bytearray(last - first + 1)
         for line in result_lines(chunks):
-            number = self._number_of(line)
+            try:
+                number = self._number_of(line)
+            except ValueError:
+                # No row can be told from it. If one was meant, its line is missing.
+                log.warning("a result line names no row", extra={"batch": self._batch.name})
+                continue
             if not first <= number <= last:
                 if self._batch.adopted:
                     raise NotOurs(peek_custom_id(line))

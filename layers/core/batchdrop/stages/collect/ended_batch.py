@@ -17,7 +17,7 @@ from msgspec.structs import asdict, replace
 from batchdrop.domain import keys, reconcile, transitions
 from batchdrop.domain.errors import BatchdropError, Forbidden, Incomplete, LostRace, NotFound, ObjectGone, UnreadableList
 from batchdrop.domain.messages import CollectBatch
-from batchdrop.domain.records import ApiCounts, Batch, BatchState, Job, JobState, ObjectRef, Part, RowStatus, Unsent, batch_name
+from batchdrop.domain.records import ApiCounts, Batch, BatchState, Job, JobState, ObjectRef, Part, RowStatus, Unsent
 from batchdrop.domain.retries import ANSWERS_AWAITED, ANSWERS_AWAITED_AFTER_CANCEL, RESULTS_KEPT, UNREADABLE_AT_MOST, next_look
 from batchdrop.domain.transitions import Collected, Move
 from batchdrop.formats.failed_line import number_of_failed
@@ -27,10 +27,11 @@ from batchdrop.jobs.batch_rows import UNLISTED, BatchRow, batch_rows_of, invalid
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.publish import Publish
 from batchdrop.jobs.scratch import scratch
-from batchdrop.ports import Claude, Clock, Ledger, Objects
+from batchdrop.ports import Claude, Clock, Ledger, Metrics, Objects
 from batchdrop.recipes.form import AnswerForm, Form, Kind, Table, decode_form
 from batchdrop.reports import sentences
 from batchdrop.stages.collect.download import NotOurs, Results
+from batchdrop.stages.collect.earlier import earlier_attempts
 from batchdrop.stages.collect.pieces import part_writer
 from batchdrop.stages.collect.route import Router, is_listed
 from batchdrop.stages.collect.row_lines import RecipeLines, RequestLines
@@ -63,6 +64,7 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     commit: Commit
     publish: Publish
+    metrics: Metrics
     spool_bytes: int
     max_attempts: int
 
@@ -134,7 +136,7 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
     def _write(
         self, batch: Batch, job: Job, rows: Iterator[BatchRow], results: Results, *, lost: bool, may_retry: bool
     ) -> Collected:
-        earlier = self.ledger.get_batch(job.id, batch_name(batch.first_line, batch.attempt - 1)) if batch.attempt > 1 else None
+        earlier = earlier_attempts(self.objects, self.ledger, batch)
         run = secrets.token_hex(_RUN_BYTES)
         form = self._form(job)
         lines = RequestLines() if form is None else RecipeLines(form, job.id)
@@ -143,12 +145,8 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
             return ObjectRef(bucket=job.input.bucket, key=keys.part(job.id, batch.name, run, name, suffix))
 
         with ExitStack() as stack:
-            answered = stack.enter_context(
-                part_writer(self.objects, part("results"), earlier.results if earlier else None, number_of_result)
-            )
-            failed = stack.enter_context(
-                part_writer(self.objects, part("failed"), earlier.failed if earlier else None, number_of_failed)
-            )
+            answered = stack.enter_context(part_writer(self.objects, part("results"), earlier.results, number_of_result))
+            failed = stack.enter_context(part_writer(self.objects, part("failed"), earlier.failed, number_of_failed))
             retry = stack.enter_context(part_writer(self.objects, part("retry")))
             again = frozenset(form.answer.retry_reasons) if form else frozenset[str]()
             may_retry = may_retry and (form is None or form.attempts is None or batch.attempt < form.attempts)
@@ -161,7 +159,7 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
             unsent = 0 if is_listed(batch) else batch.invalid
             if batch.api_id is not None and router.without_line > unsent and not lost:
                 self._check_unbilled(batch, router.succeeded, some=router.without_line < batch.requests + unsent)
-            collected = router.close()
+            collected = replace(router.close(), losses=earlier.losses)
             covered = collected.counts.total + (collected.retry.lines if collected.retry else 0)
             if covered != batch.requests + batch.invalid:
                 raise Incomplete(f"{covered} of {batch.requests + batch.invalid} rows read from {batch.span.object.key}")
@@ -251,9 +249,19 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
                     self._discard(rows, keep=stored)
                     return
             else:
+                self._tell_losses(batch, rows)
                 return
         self._discard(rows)
         raise LostRace(f"batch {batch.name} of job {batch.job_id} could not be recorded")
+
+    def _tell_losses(self, batch: Batch, rows: Collected) -> None:
+        if rows.losses:
+            log.error(
+                "pieces of an earlier attempt were deleted",
+                extra={"job_id": batch.job_id, "batch": batch.name, "rows": rows.rows_lost},
+            )
+        if rows.rows_lost:
+            self.metrics.count("LostRows", rows.rows_lost)
 
     def _discard(self, rows: Collected, keep: Batch | None = None) -> None:
         """Removes the parts of this run, unless they are the ones that the batch to `keep` names: the answer was lost then."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 
 import msgspec
 
+from batchdrop.domain.errors import BatchdropError, ObjectGone
 from batchdrop.domain.records import ObjectRef, Part
 from batchdrop.formats.checksums import Crc64
 from batchdrop.formats.lines import MAX_OUTPUT_LINE_BYTES, read_lines
 from batchdrop.ports import Objects, ObjectWriter
 
 _FLUSH_BYTES = 1 << 20
+
+
+class EarlierGone(BatchdropError):
+    """Somebody has deleted the piece of an earlier attempt while it was read."""
 
 
 class PartWriter:
@@ -68,15 +73,17 @@ class PartWriter:
 def part_writer(
     objects: Objects, ref: ObjectRef, earlier: Part | None = None, number_of: Callable[[bytes], int] | None = None
 ) -> Iterator[PartWriter]:
-    """`number_of` tells the input line of an earlier line. The object appears at `close`; an exception leaves nothing behind."""
+    """`number_of` tells the input line of an earlier line. The object appears at `close`; an exception leaves nothing behind.
+
+    Raises EarlierGone, also while lines are written.
+    """
     writer = objects.writer(ref.key)
     part = PartWriter(ref.key, writer, iter(()))
     try:
         if earlier is None or number_of is None:
             yield part
         else:
-            with objects.read(msgspec.structs.replace(ref, key=earlier.key)) as stream:
-                lines = ((number_of(line.data), line.data + b"\n") for line in read_lines(stream, max_line=MAX_OUTPUT_LINE_BYTES))
+            with closing(_earlier_lines(objects, msgspec.structs.replace(ref, key=earlier.key), number_of)) as lines:
                 part = PartWriter(ref.key, writer, lines)
                 yield part
     except BaseException:
@@ -85,3 +92,12 @@ def part_writer(
         else:
             writer.abort()
         raise
+
+
+def _earlier_lines(objects: Objects, ref: ObjectRef, number_of: Callable[[bytes], int]) -> Generator[tuple[int, bytes]]:
+    try:
+        with objects.read(ref) as stream:
+            for line in read_lines(stream, max_line=MAX_OUTPUT_LINE_BYTES):
+                yield number_of(line.data), line.data + b"\n"
+    except ObjectGone as error:
+        raise EarlierGone(f"{ref.key} was deleted") from error

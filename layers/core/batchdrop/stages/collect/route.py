@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
 from dataclasses import dataclass, fields
 
@@ -17,6 +18,8 @@ from batchdrop.formats.retry_line import retry_line
 from batchdrop.reports import sentences
 from batchdrop.stages.collect.pieces import PartWriter
 from batchdrop.stages.collect.row_lines import RowLines, Unusable
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -89,10 +92,19 @@ class Router:
 
     def row(self, line: Line, data: bytes | None) -> None:
         """A row that is not known to be invalid, with its result line, if the API returned one."""
-        if data is not None:
-            self._answered(line, parse_result(data))
+        answer = self._parsed(data) if data is not None else None
+        if answer is not None:
+            self._answered(line, answer)
         else:
             self._without_line(line)
+
+    def _parsed(self, data: bytes) -> ApiResult | None:
+        """None for a line that names its row and not what became of it: it may come whole later, as one that is missing."""
+        try:
+            return parse_result(data)
+        except ValueError:
+            log.warning("a result line is not an answer", extra={"job_id": self._batch.job_id, "batch": self._batch.name})
+            return None
 
     def close(self) -> Collected:
         counts = Counts(total=self._ends.total(), **{status.value: number for status, number in self._ends.items()})
