@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from batchdrop.domain.records import JobState
 from batchdrop_cli.main import batchdrop
 from batchdrop_cli.trial import session
 from local.claude.client import Control, start
@@ -214,7 +215,12 @@ def test_what_is_wrong_is_said_in_the_words_of_a_job(keyless: None, tmp_path: Pa
     result = tried(laid(tmp_path, body, recipe=recipe), "--dry-run")
     assert reason
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.splitlines()[-1] == reason
+    fault = reason.partition(" Put in a corrected recipe")[0].partition(" Nothing was sent")[0]
+    said = result.stderr.splitlines()[-1]
+    assert fault.removeprefix("reviews.csv cannot be read as a table. ") in said
+    # What can be corrected here is tried again here; nothing was uploaded.
+    assert said.endswith("run this again." if stack.job().state is JobState.held else reason)
+    assert "upload" not in said
 
 
 def test_an_answer_that_cannot_be_used_is_none(claude: Control, tmp_path: Path) -> None:

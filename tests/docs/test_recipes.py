@@ -92,7 +92,7 @@ def test_every_field_has_an_example() -> None:
 
 def test_defaults() -> None:
     told = {row[0].strip("`"): row[2] for row in table_rows(_PAGE.read_text()) if len(row) == 4}
-    assert told["max_tokens"] == f"{DEFAULT_MAX_TOKENS:,}"
+    assert told["max_tokens"] == f"`{DEFAULT_MAX_TOKENS}`"
     assert told["model"] == "required"
     assert told["output"] == "a column `answer` of plain text"
 

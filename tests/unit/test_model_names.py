@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from batchdrop.domain.model_list import ListedModel, ModelList
-from batchdrop.domain.model_names import KNOWN, NEWEST, model_fault
+from batchdrop.domain.model_names import KNOWN, NEWEST, meant_by, model_fault
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -45,6 +45,32 @@ def test_a_retired_model_is_refused_with_its_successor(model: str, instead: str,
 @pytest.mark.parametrize("model", [*KNOWN, *NEWEST.values(), "claude-opus-6", "my-own-model"])
 def test_without_a_list_no_other_model_is_refused(model: str) -> None:
     assert model_fault(model, None, NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "meant"),
+    [
+        ("haiku", "claude-haiku-5-5"),
+        ("Haiku 5.5", "claude-haiku-5-5"),
+        ("claude haiku", "claude-haiku-5-5"),
+        ("Claude-Sonnet-4-6", "claude-sonnet-4-6"),
+        ("sonnet-4.6", "claude-sonnet-4-6"),
+        ("opus 9", "claude-opus-5-5"),
+        ("claude-haiku-5-5", None),
+        ("claude-haiku-9", None),
+        ("my-own-model", None),
+        ("anthropic/claude-haiku-5-5", None),
+        ("haiku" * 100, None),
+    ],
+)
+def test_a_short_name_stands_for_a_model(model: str, meant: str | None) -> None:
+    assert meant_by(model, None) == meant
+    assert meant_by(model, listing()) == meant
+
+
+def test_another_api_may_have_a_model_of_that_name() -> None:
+    assert meant_by("haiku", listing(official=False)) is None
+    assert meant_by("haiku", listing(ListedModel(id="haiku"))) is None
 
 
 def test_what_the_list_says_counts() -> None:

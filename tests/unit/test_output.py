@@ -306,6 +306,12 @@ def test_an_answer_never_takes_the_place_of_an_own_column(section: object, colum
     assert proposal in caught.value.message
 
 
+def test_a_results_csv_that_is_dropped_again_is_known_by_our_columns() -> None:
+    with pytest.raises(RecipeFault) as caught:
+        check_columns(compile_output({"label": ["a", "b"]}), ("id", "label"), again=True)
+    assert "It looks like a results.csv: drop the original table or failed.csv instead." in caught.value.message
+
+
 def test_columns_that_differ_are_fine() -> None:
     check_columns(compile_output({"label": ["a", "b"]}), ("id", "labels", "batchdrop_row"))
 

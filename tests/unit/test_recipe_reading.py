@@ -142,7 +142,16 @@ def test_values_are_those_of_yaml_1_2(text: str, value: object) -> None:
             GOOD + "encoding: windows-1225\n",
             'recipe.yaml, line 5: "windows-1225" is not an encoding that a table can have. Did you mean',
         ),
-        (GOOD + "separator: ab\n", 'recipe.yaml, line 5: "ab" cannot separate columns. Write one character such as ";", or tab.'),
+        (
+            GOOD + "separator: ab\n",
+            'recipe.yaml, line 5: "ab" cannot separate columns. Write one character such as ";", or comma',
+        ),
+        (GOOD + "separator: ,\n", "recipe.yaml, line 5: `separator` takes a word here: write `separator: comma`"),
+        (
+            GOOD + "output:\n  label: [“a”, b]\n",
+            'recipe.yaml, line 6: Typographic quotes stand at `“a”`: use straight ones (") or none.',
+        ),
+        ("model: „claude-haiku-5-5“\nprompt: x\n", "recipe.yaml, line 1: Typographic quotes stand at"),
         (GOOD + "system: a\u2028b\n", "recipe.yaml, line 5: An invisible line separator (U+2028) stands here: put a new line"),
         (GOOD + "thinking: true\n", "recipe.yaml, line 5: `thinking`: `true` is not allowed here. Write `on`"),
         (GOOD + "thinking: no\n", "recipe.yaml, line 5: `thinking`: `no` is not allowed here. Write `off`."),

@@ -11,14 +11,15 @@ import msgspec
 
 from batchdrop.adapters.clock import SystemClock
 from batchdrop.domain.call_headers import CallHeaders
-from batchdrop.domain.errors import Rejected
+from batchdrop.domain.errors import Rejected, Waits
 from batchdrop.domain.records import Job, JobState, ObjectRef
 from batchdrop.formats.cells import text_of
 from batchdrop.formats.input_line import Row
 from batchdrop.formats.invalid_line import InvalidLine
 from batchdrop.formats.lines import Line, read_lines
+from batchdrop.formats.table_fault import TableFault
 from batchdrop.jobs.scratch import scratch
-from batchdrop.recipes.faults import RowFault
+from batchdrop.recipes.faults import RecipeFault, RowFault
 from batchdrop.recipes.form import AnswerForm
 from batchdrop.reports import sentences
 from batchdrop.stages.plan.check import RowCheck
@@ -98,6 +99,16 @@ def check_recipe(file: Path, text: bytes) -> None:
         path.write_bytes(text)
         with opened(file, path):
             pass
+
+
+def said_here(reason: Waits | Rejected) -> str:
+    """What is wrong, without what a job adds for somebody who uploaded the file: here nothing was."""
+    match reason.__cause__:
+        case RecipeFault(message=fault):
+            return f"{fault} Correct it and run this again."
+        case TableFault(message=fault, by_recipe=True):
+            return f"The file cannot be read as a table. {fault} Then run this again."
+    return str(reason)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from batchdrop.recipes.rendering import columns_used
 from batchdrop.recipes.starter import starter
 from batchdrop.recipes.templates import expression
 from batchdrop.stages.plan.first_look import FirstLook
-from batchdrop_cli.trial.opened_file import check_recipe
+from batchdrop_cli.trial.opened_file import check_recipe, said_here
 from batchdrop_cli.trial.shown_rows import plain
 
 _NAME = "recipe.yaml"
@@ -35,7 +35,7 @@ def ask_for_recipe(file: Path, look: FirstLook) -> Path:
         try:
             check_recipe(file, text)
         except Waits as reason:
-            click.echo(plain(str(reason)), err=True)
+            click.echo(plain(said_here(reason)), err=True)
             continue
         path = file.absolute().parent / _NAME
         with path.open("xb") as written:

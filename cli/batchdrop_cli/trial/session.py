@@ -18,7 +18,7 @@ from batchdrop.domain.records import RowStatus
 from batchdrop.formats.invalid_line import shown
 from batchdrop.reports import sentences
 from batchdrop_cli.trial.local_recipe import recipe_for
-from batchdrop_cli.trial.opened_file import Asked, NeedsRecipe, OpenedFile, opened
+from batchdrop_cli.trial.opened_file import Asked, NeedsRecipe, OpenedFile, opened, said_here
 from batchdrop_cli.trial.shown_rows import as_json, described, plain, request_as_json, request_described, safe_json
 from batchdrop_cli.trial.spread import spread
 
@@ -176,7 +176,7 @@ class Session(msgspec.Struct, kw_only=True):
         try:
             return work()
         except (Waits, Rejected) as reason:
-            return _say(plain(str(reason)), FAILED)
+            return _say(plain(said_here(reason)), FAILED)
         except ObjectGone as gone:
             return _say(f"{plain(str(gone))} was removed while it was read.", FAILED)
         except BrokenPipeError:

@@ -31,6 +31,8 @@ KNOWN = (
 _RETIRED = re.compile(
     r"claude-(?:instant|v?[12]\b|3\b|(?:haiku|sonnet|opus)-3\b|(?:sonnet|opus)-4-0$|(?:sonnet|opus)-4-20250514$|opus-4-1\b)"
 )
+# Of a model that Anthropic calls `claude-...`.
+_SHORT = re.compile(r"(?:claude[ _-]?)?(?:haiku|sonnet|opus|fable|mythos)[\d ._-]*", re.IGNORECASE)
 _DATE = re.compile(r"-20\d{6}$")
 _MAX_COMPARED = 80
 
@@ -56,6 +58,19 @@ def model_fault(model: str, listed: ModelList | None, now: datetime) -> ModelFau
     if listed is not None and listed.refuses_unknown(now) and not _is_known_alias(model, listed):
         return ModelFault("unknown_model", f"The API knows no model {_shown(model)}. {_nearest(model, listed)}")
     return None
+
+
+def meant_by(model: str, listed: ModelList | None) -> str | None:
+    """The id that a short name such as `haiku` or `Sonnet 4.6` stands for, which the API knows by ids alone; None if it is none.
+
+    Another API behind `ApiBaseUrl` may have models of that name.
+    """
+    if model in KNOWN or model.startswith("claude-") or len(model) > _MAX_COMPARED or not _SHORT.fullmatch(model):
+        return None
+    if listed is not None and (not listed.official or listed.find(model) is not None):
+        return None
+    words = re.sub("[ ._]+", "-", model.lower().removeprefix("claude").strip(" ._-"))
+    return full if (full := f"claude-{words}") in KNOWN else successor(model)
 
 
 def line_of(model: str) -> str | None:

@@ -115,7 +115,9 @@ def separator_of(word: str) -> str:
     """The character that a recipe names, itself or as `tab`, `comma`, `semicolon`, `pipe`. Raises TableFault."""
     character = _NAMED_SEPARATORS.get(word.lower(), word)
     if not _may_separate(character):
-        raise TableFault(f'"{shown(word)}" cannot separate columns. Write one character such as ";", or tab.')
+        raise TableFault(
+            f'"{shown(word)}" cannot separate columns. Write one character such as ";", or comma, semicolon, tab or pipe.'
+        )
     return character
 
 

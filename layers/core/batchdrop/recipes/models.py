@@ -15,7 +15,7 @@ import msgspec
 
 from batchdrop.domain.call_headers import SAMPLING, gone_in
 from batchdrop.domain.model_list import ListedModel, ModelList
-from batchdrop.domain.model_names import KNOWN, model_fault, successor, without_date
+from batchdrop.domain.model_names import KNOWN, meant_by, model_fault, successor, without_date
 from batchdrop.formats.invalid_line import shown
 from batchdrop.recipes.faults import RecipeFault
 
@@ -168,6 +168,8 @@ def check_model(
     `structured`: an output format is sent.
     """
     raw = params or {}
+    if meant := meant_by(model, listed):
+        raise _fault("model", f"There is no model `{shown(model)}`. Did you mean {meant}?")
     if fault := model_fault(model, listed, now):
         raise _fault("model", fault.message)
     _check_sampling(model, sampling or {}, (), api_version)

@@ -126,10 +126,11 @@ def compile_output(section: object) -> Output:
     return _compiled(whole, ("output",), lambda path: _spelled(columns, path))
 
 
-def check_columns(output: Output, columns: Iterable[str]) -> None:
+def check_columns(output: Output, columns: Iterable[str], *, again: bool = False) -> None:
     """Raises RecipeFault when an answer column is named like one of the file's own, whatever the case, and proposes a name.
 
-    Many programs that read tables (DuckDB, databases) do not tell `Label` from `label`.
+    Many programs that read tables (DuckDB, databases) do not tell `Label` from `label`. `again`: the file also has columns that
+    Batchdrop adds.
     """
     taken = {_folded(column): column for column in columns}
     answers = {_folded(column) for column in output.answer.columns}
@@ -138,9 +139,10 @@ def check_columns(output: Output, columns: Iterable[str]) -> None:
             continue
         free = next(name for name in _proposals(name) if _folded(name) not in taken and _folded(name) not in answers)
         what = f"The file has a column `{shown(own)}` already, so the answer cannot go there"
+        what += ". It looks like a results.csv: drop the original table or failed.csv instead. Else" if again else ":"
         if output.api_schema is None and output.answer.columns == ("answer",):
-            raise RecipeFault(f"{what}: give the answer another column with `output: {{{free}: text}}`.", field=("output",))
-        raise RecipeFault(f"{what}: name the answer column otherwise, such as `{shown(free)}`.", field=(*output.place, name))
+            raise RecipeFault(f"{what} give the answer another column with `output: {{{free}: text}}`.", field=("output",))
+        raise RecipeFault(f"{what} give the answer column another name, such as `{shown(free)}`.", field=(*output.place, name))
 
 
 # ---------------------------------------------------------------- the short form

@@ -73,6 +73,9 @@ _TEMPLATE = re.compile(r"(?:^|[:-]\s+)\{[{%]|\{\{")
 _SEPARATOR = re.compile("[\x85\u2028\u2029]")
 _COLON = re.compile(r":(?:\s|$)")
 _KEY = re.compile(r"^\s*([\w-]+)\s*:")
+# Around a word that stands without straight ones. An apostrophe may end a word.
+_CURLED = re.compile("^[\u201c\u201d\u201e\u2018\u201a\u00ab]|[\u201c\u201d\u00bb]$")
+_WITH_QUOTES = ("prompt", "system", "messages", "params")
 _GLUED = re.compile(r"^\s*([A-Za-z_]\w*):([^\s:/][^:]*)$")
 
 
@@ -270,8 +273,16 @@ class _Document:
                 f"Write `{name}: |` and the text indented below it, or put it in quotes.",
                 line=line + 1,
             )
-        no_yaml = RecipeFault(f"This is no YAML: {shown(problem)}. Look at the line and the one above it.", line=line + 1)
-        return self._template_in_the_open(line) if _TEMPLATE.search(self._line(line)) else no_yaml
+        return self._no_yaml(line, problem)
+
+    def _no_yaml(self, line: int, problem: str) -> RecipeFault:
+        if _TEMPLATE.search(self._line(line)):
+            return self._template_in_the_open(line)
+        if (key := _KEY.match(self._line(line))) and key[1] == "separator":
+            return RecipeFault(
+                "`separator` takes a word here: write `separator: comma` (or semicolon, tab, pipe).", line=line + 1
+            )
+        return RecipeFault(f"This is no YAML: {shown(problem)}. Look at the line and the one above it.", line=line + 1)
 
     def _glued(self, line: int, other: int) -> RecipeFault | None:
         """A field without a space after its colon, at the line that YAML stumbles over or just before it."""
@@ -307,6 +318,8 @@ def _scalar(event: Any, path: Path) -> object:  # noqa: ANN401
         return text
     if text in _WORDS:
         return _WORDS[text]
+    if _CURLED.search(text) and path and path[0] not in _WITH_QUOTES:
+        raise RecipeFault(f'Typographic quotes stand at `{shown(text)}`: use straight ones (") or none.', line=line + 1)
     if _INTEGER.fullmatch(text):
         return int(text)
     if _BASED.fullmatch(text):

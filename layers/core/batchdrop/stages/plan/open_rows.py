@@ -91,7 +91,7 @@ class OpenRows(msgspec.Struct, frozen=True, kw_only=True):
         about_model = self._check_model(recipe, headers, listed, structured=output.api_schema is not None)
         source = self._source(recipe, text, kind, folder, job)
         columns, first = self._first(source)
-        check_columns(output, columns)
+        check_columns(output, columns, again=source.again)
         thinking = thinking_params(recipe.model, recipe.thinking, max_tokens=recipe.max_tokens, listed=listed)
         renderer = Renderer(recipe, columns, api_schema=output.api_schema, extra=thinking)
         renderer.check(first)

@@ -43,6 +43,10 @@ class SourceRow(NamedTuple):
 
 class RowSource(Protocol):
     @property
+    def again(self) -> bool:
+        """Whether it has columns that Batchdrop adds: it was one of our tables."""
+
+    @property
     def start(self) -> tuple[int, int]:
         """Where the rows begin: an offset for `rows`, and the number of the row there."""
 
@@ -63,6 +67,10 @@ class JsonRows:
         self._objects = objects
         self._text = text
         self._columns: dict[str, None] = {}
+
+    @property
+    def again(self) -> bool:
+        return False
 
     @property
     def start(self) -> tuple[int, int]:
@@ -112,6 +120,10 @@ class CsvRows:
         self._cells = _Cells(dialect.columns, dialect.next_row - 1, raw=raw)
 
     @property
+    def again(self) -> bool:
+        return self._cells.again
+
+    @property
     def start(self) -> tuple[int, int]:
         return self._dialect.first_offset, self._dialect.next_row
 
@@ -143,6 +155,10 @@ class SheetRows:
         self._cells = _Cells(sheet.columns, sheet.header_row, raw=raw)
 
     @property
+    def again(self) -> bool:
+        return self._cells.again
+
+    @property
     def start(self) -> tuple[int, int]:
         return self._sheet.header_row, self._sheet.header_row + 1
 
@@ -164,12 +180,12 @@ class _Cells:
     """
 
     def __init__(self, columns: tuple[str, ...], header_row: int, *, raw: bool) -> None:
-        self._again = not OUR_COLUMNS.isdisjoint(columns)
-        self._guarded = self._again and not raw
+        self.again = not OUR_COLUMNS.isdisjoint(columns)
+        self._guarded = self.again and not raw
         named = check_header([unguard(name) for name in columns], header_row) if self._guarded else columns
         self._places = [(place, name) for place, name in enumerate(named) if name not in OUR_COLUMNS]
         self.columns = tuple(name for _, name in self._places)
-        self._all = None if self._again else columns
+        self._all = None if self.again else columns
 
     def row(self, number: int, end: int, cells: list[str], fault: str) -> SourceRow:
         if not cells:
