@@ -505,14 +505,16 @@ class TwoRecipes(Happening):
         return self.at, self.at + 1
 
     def minute(self, play: Play) -> None:
-        if play.minutes >= self.at and play.tables_wait and play.marked(self):
+        if play.minutes >= self.at and play.tables_wait and self not in play.happened:
+            play.happened.add(self)
             play.stack.deliver(play.bring(Recipe(_TEAMS)))
 
     def before(self, play: Play, call: str) -> None:
         invocation = play.stack.invocation
-        if self not in play.marks or play.busy or not invocation:
+        if self not in play.happened or play.busy or not invocation:
             return
-        if invocation.stage == "plan" and invocation.calls > self.call and play.once(self):
+        if invocation.stage == "plan" and invocation.calls > self.call and play.marked(self):
+            play.fire(self)
             below = Recipe(f"{TEAM}file0/recipe.yaml", CHANGED)
             play.aside(lambda: play.stack.deliver(play.bring(below)))
 

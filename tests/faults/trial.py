@@ -283,9 +283,13 @@ class Play:
             _PATIENCE
             + lost
             + told_by_nothing
-            + (_HELD if self.tables_wait else timedelta())
+            + (_HELD if self._waits_in_vain() else timedelta())
             + requests / self.trial.queue_limit * timedelta(seconds=self.trial.batch_seconds + _LONGEST_PAUSE)
         )
+
+    def _waits_in_vain(self) -> bool:
+        """Whether a table has no recipe in the end. One that has is woken by its event or by a tick, not after seven days."""
+        return any(words_for(key, self.recipes, seen)[-1] is None for key, seen in self.recipes_seen.items())
 
     def _is_told_by_nothing(self) -> bool:
         """Whether a batch may stay in doubt until its results would be deleted: no look counts, or no result tells whose."""
