@@ -5,9 +5,10 @@ The last attempt of a range writes them, from pieces that hold every row of it: 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from typing import NamedTuple
+from itertools import repeat
+from typing import NamedTuple, cast
 
 from batchdrop.domain.records import ObjectRef, Part, RowStatus
 from batchdrop.formats.cells import csv_line, text_of
@@ -67,6 +68,8 @@ def _unanswered(stack: ExitStack, objects: Objects, bucket: ObjectRef, piece: Pa
 class _Tables:
     def __init__(self, form: Form, job_id: str) -> None:
         self._own = form.table.columns
+        # As every cell of a CSV file and of a workbook is written into `row`.
+        self._only_texts = form.table.kind is not Kind.jsonl
         self._answers = form.answer.columns
         self._separator = form.table.separator
         self._newline = form.table.newline
@@ -75,9 +78,7 @@ class _Tables:
 
     def write(self, table: PartWriter, failed: PartWriter | None, row: AnsweredRow | FailedRow) -> None:
         number = row.line
-        fields = row.row
-        # Of a table every cell is a text: the call is for the others.
-        own = [cell if type(cell) is str else text_of(cell) for cell in map(fields.get, self._own)]
+        own = self._own_cells(row.row)
         if isinstance(row, AnsweredRow):
             table.write(number, self._line([*own, *cells(row.output, self._answers), str(number), _SUCCEEDED, ""]))
             return
@@ -85,6 +86,10 @@ class _Tables:
         table.write(number, self._line([*own, *no_answers, str(number), row.status, row.message]))
         if failed is not None:
             failed.write(number, self._line([*own, self._job_id, str(number), row.status, row.message, row.answer]))
+
+    def _own_cells(self, fields: Mapping[str, object]) -> list[str]:
+        found = map(fields.get, self._own, repeat(""))
+        return cast("list[str]", list(found)) if self._only_texts else list(map(text_of, found))
 
     def _line(self, cells_of_row: list[str]) -> bytes:
         return csv_line(cells_of_row, self._separator, self._newline, raw=self._raw)
