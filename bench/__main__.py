@@ -31,10 +31,11 @@ class Extent(NamedTuple):
     table_rows: list[int]
 
 
+# Fewer than 50,000 rows of a table do not fill the buffers of an upload (`adapters.s3.PART_BYTES`); 100,000 are one batch.
 _FULL = Extent(
-    100_000, 3, [5 * memory.MB, 500 * memory.MB, 5_000 * memory.MB], 2_000 * memory.MB, [10, 1_000, 10_000], 5, [10_000, 300_000]
+    100_000, 3, [5 * memory.MB, 500 * memory.MB, 5_000 * memory.MB], 2_000 * memory.MB, [10, 1_000, 10_000], 5, [50_000, 300_000]
 )
-_QUICK = Extent(50_000, 1, [5 * memory.MB, 50 * memory.MB], 100 * memory.MB, [10, 300], 1, [1_000, 20_000])
+_QUICK = Extent(50_000, 1, [5 * memory.MB, 50 * memory.MB], 100 * memory.MB, [10, 300], 1, [1_000, 50_000])
 
 
 def measure(extent: Extent, folder: Path) -> dict[str, Any]:
@@ -50,14 +51,15 @@ def measure(extent: Extent, folder: Path) -> dict[str, Any]:
         _say("ticks")
         found["ticks"] = ticks.measure(servers, extent.open_batches)
         _say("cold starts")
-        found["cold_start"] = _cold_starts(servers, folder, extent.cold_starts)
+        packages = layer.build(folder)
+        found["layers_bytes"] = layer.unzipped_bytes(packages)
+        found["cold_start"] = _cold_starts(servers, packages, extent.cold_starts)
     quiet = found["ticks"][extent.open_batches[0]]["quiet"]
     found["cost"] = cost.model(found["pipeline"], quiet)
     return found
 
 
-def _cold_starts(servers: Servers, folder: Path, times: int) -> dict[str, Any]:
-    packages = layer.build(folder)
+def _cold_starts(servers: Servers, packages: Path, times: int) -> dict[str, Any]:
     return {name: _cold_start(servers, packages, name, times) for name in coldstart.SUBJECTS}
 
 
@@ -68,8 +70,7 @@ def _cold_start(servers: Servers, packages: Path, name: str, times: int) -> dict
         for _ in range(times)
     ]
     spread = {
-        step: {unit: measured.spread([one[step][unit] for one in runs]) for unit in ("wall", "cpu")}
-        for step in ("import", "wired")
+        step: {unit: measured.spread([one[step][unit] for one in runs]) for unit in ("wall", "cpu")} for step in coldstart.STEPS
     }
     return {**runs[-1], **spread}
 

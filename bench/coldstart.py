@@ -2,7 +2,7 @@
 JSON; with a further word also the names of all modules.
 
 The subject is a function, or `sdk` for Anthropic's SDK alone. Time, modules and memory of importing the handler and wiring
-its stage, as the first invocation does.
+its stage, as the first invocation does; then what of the import is our own code, and what the first job with a recipe adds.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from types import ModuleType
@@ -20,6 +21,12 @@ from local.paths import ROOT
 from local.stages import STAGES
 
 SUBJECTS = (*STAGES, "sdk")
+STEPS = ("import", "wired", "own", "recipe")
+_OF_RECIPES = {
+    "plan": ("batchdrop.stages.plan.open_rows", "batchdrop.stages.plan.render_file", "batchdrop.recipes.reading"),
+    "collect": ("batchdrop.stages.collect.tables", "batchdrop.recipes.validation"),
+}
+"""What brings in everything that a job with a recipe needs of them."""
 _SDK = ("anthropic", "httpx2", "pydantic")
 
 
@@ -48,7 +55,28 @@ def main(subject: str, *names: str) -> None:
         "sdk": [name for name in _SDK if name in sys.modules],
         "peak": peak_bytes(),
     }
-    print(json.dumps(found | ({"loaded": sorted(sys.modules)} if names else {})))
+    loaded = sorted(sys.modules)
+    found |= {"own": _timed(partial(_again, subject)), "recipe": _timed(partial(_import_all, _OF_RECIPES.get(subject, ())))}
+    print(json.dumps(found | ({"loaded": loaded} if names else {})))
+
+
+def _timed(step: Callable[[], object]) -> dict[str, float]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    step()
+    return {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+
+
+def _again(subject: str) -> None:
+    """Imports our own modules once more, when all packages are there."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "batchdrop"]:
+        del sys.modules[name]
+    if subject != "sdk":
+        _import(subject)
+
+
+def _import_all(modules: Iterable[str]) -> None:
+    for name in modules:
+        import_module(name)
 
 
 def _import(subject: str) -> Callable[[], object]:

@@ -33,7 +33,7 @@ def _template(row_bytes: int, mark: str) -> bytes:
 
 
 def write_table(path: Path, rows: int, *, failing: float = 0.0, unusable: float = 0.0, again: float = 0.0) -> Path:
-    """A CSV file of 8 columns and some 160 bytes a row; every review has a comma, one in ten a quote.
+    """A CSV file of 8 columns and some 200 bytes a row; every review has a comma, one in ten a quote.
 
     The shares of rows that fail for good, get an answer which is no JSON, and fail once, in this order of every hundred.
     """
@@ -50,6 +50,7 @@ def write_table(path: Path, rows: int, *, failing: float = 0.0, unusable: float 
             said = '""works""' if number % 10 == 3 else "works"
             file.write(
                 f"{number:017d},Desk lamp {number % 97},Reader {number % 1009},DE,2026-11-{1 + number % 28:02d},"
-                f'{number % 5 - 2},true,"{_TEXT}It came on day {number % 31}, and {said} {mark}."\r\n'
+                f'{number % 5 - 2},true,"{_TEXT}It came on day {number % 31}, in a box of cardboard, to be given away, '
+                f'and {said} {mark}."\r\n'
             )
     return path

@@ -10,7 +10,7 @@ from bench.targets import judge, mb
 
 def page(found: dict[str, Any]) -> str:
     """`found` as it stands in `results.json`."""
-    sections = (f"## {title}\n\n{BLOCKS[name](found)}" for name, title in _TITLES.items() if name != "rows" or "rows" in found)
+    sections = (f"## {title}\n\n{BLOCKS[name](found)}" for name, title in _TITLES.items())
     return "\n\n".join([_head(found), *sections]) + "\n"
 
 
@@ -90,16 +90,30 @@ def _cold_starts(found: dict[str, Any]) -> str:
         (
             name,
             *(_seconds(one[step][unit]["median"]) for step in ("import", "wired") for unit in ("cpu", "wall")),
+            _seconds(one["own"]["cpu"]["median"]),
+            _seconds(one["recipe"]["cpu"]["median"]) if name in {"plan", "collect"} else "-",
             one["modules"],
             mb(one["peak"]),
             ", ".join(one["sdk"]) or "no",
         )
         for name, one in found["cold_start"].items()
     ]
-    titles = ["function", "import CPU s", "wall s", "and wired CPU s", "wall s", "modules", "peak memory", "SDK loaded"]
+    titles = [
+        "function",
+        "import CPU s",
+        "wall s",
+        "and wired CPU s",
+        "wall s",
+        "of it ours",
+        "recipe CPU s",
+        "modules",
+        "peak memory",
+        "SDK loaded",
+    ]
     return f"""With the packages of the deployed layers and nothing else, compiled ahead. Wired: clients made and the stage
 put together. `sdk` is Anthropic's SDK alone; a function imports it at its first call to Claude, so a tick with
-nothing open never does.
+nothing open never does. Of it ours: our modules alone, in CPU s. Recipe: what the first job with a recipe adds to the import.
+Both layers unzipped: {mb(found["layers_bytes"])}.
 
 {_table(titles, rows)}"""
 

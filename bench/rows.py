@@ -37,7 +37,7 @@ output:
 
 
 def compare(servers: Servers, folder: Path, rows: int, rounds: int) -> dict[str, Any]:
-    """Of `rows` rows of some 160 bytes in 8 columns; one in 100 fails for good, another one in 100 is answered with no JSON."""
+    """Of `rows` rows of some 200 bytes in 8 columns; one in 100 fails for good, another one in 100 is answered with no JSON."""
     servers.clear()
     # Of a given length an answer is text; of none it is the JSON that is asked for.
     servers.claude.settings(answer_bytes=0)

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 MEGABYTE = 1_000_000
 _LARGEST_FUNCTION = 256 * MEGABYTE
+LARGEST_LAYERS = 250 * MEGABYTE
+"""Lambda developer guide, "Lambda quotas": the function and all its layers, unzipped."""
 _MOST_GROWTH = 1.15
 _LONGEST_IMPORT = 0.6
 _LIST_PAGE = 1_000
@@ -30,8 +32,9 @@ def judge(found: dict[str, Any]) -> list[Target]:
         _growth(found["memory"]),
         _peak(found),
         _large_results(found["memory"]),
-        *(_rows(found["rows"]) if "rows" in found else ()),
+        *_rows(found["rows"]),
         *_cold(found["cold_start"]),
+        _layers(found["layers_bytes"]),
         _tick(found["ticks"]),
         *_cost(found["cost"]),
     ]
@@ -107,6 +110,10 @@ def _cold(cold: dict[str, Any]) -> list[Target]:
             slowest < _LONGEST_IMPORT,
         ),
     ]
+
+
+def _layers(size: int) -> Target:
+    return Target("both layers, unzipped", f"under {mb(LARGEST_LAYERS)}", mb(size), size < LARGEST_LAYERS)
 
 
 def _tick(ticks: dict[str, Any]) -> Target:
