@@ -83,7 +83,7 @@ def running(folder: Path, *claude_options: str) -> Iterator[Servers]:
 def _set_up(servers: Servers) -> dict[str, str]:
     _create_table(servers.client("dynamodb"))
     queues = servers.client("sqs")
-    named = {name: queues.create_queue(QueueName=name)["QueueUrl"] for name in ("plan", "submit", "collect", "finish")}
+    named = {name: queues.create_queue(QueueName=name)["QueueUrl"] for name in ("plan", "submit", "collect", "finish", "control")}
     servers.client("ssm").put_parameter(Name="/bench/switch", Value="run", Type="String")
     servers.client("secretsmanager").create_secret(Name="key", SecretString="sk-ant-bench")
     topic = servers.client("sns").create_topic(Name="jobs")["TopicArn"]
