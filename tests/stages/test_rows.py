@@ -36,3 +36,11 @@ def test_a_workbook_comes_back_with_every_row() -> None:
         ("3", "negative", "4"),
         ("4", "positive", "5"),
     ]
+
+
+def test_formulas_that_nobody_has_computed_are_told() -> None:
+    stack = stack_of()
+    rows = f'<row r="2"><c r="A2"><f>1+1</f><v/></c>{workbooks.row(2, "Good", first="B")[11:]}'
+    run(stack, "reviews.xlsx", workbooks.workbook(workbooks.row(1, "id", "text"), rows))
+    assert "1 formula of the sheet has no stored value, so its cell is empty" in stack.document("status.json")["message"]
+    assert table(stack)[1][:3] == ["", "Good", "positive"]

@@ -78,6 +78,27 @@ def test_values_as_excel_shows_them(path: Path, xml: str, text: str) -> None:
     assert rows == [(2, [text, "x"])]
 
 
+@pytest.mark.parametrize(
+    ("xml", "without"),
+    [
+        ('<c r="A2"><f>B1</f></c>', 1),
+        ('<c r="A2"><f>B1</f><v/></c>', 1),
+        ('<c r="A2"><f>B1</f><v></v>\n</c>', 1),
+        ('<c r="A2"><f t="shared" si="0"/></c>', 1),
+        ('<x:c xmlns:x="u" r="A2"><x:f>B1</x:f></x:c>', 1),
+        ('<c r="A2"><f>B1</f></c><c r="C2"><f>B1</f><v/></c>', 2),
+        ('<c r="A2"><f>B1</f><v>0</v></c>', 0),
+        ('<c r="A2" t="str"><f>B1</f><v></v></c>', 0),
+        ('<c r="A2" t="s"><f>B1</f><v>0</v></c>', 0),
+        ('<c r="A2"/><c r="C2"><v>1</v></c>', 0),
+    ],
+)
+def test_formulas_that_nobody_has_computed_are_counted(path: Path, xml: str, without: int) -> None:
+    found, rows = read(path, workbook(row(1, "a", "b", "c"), f'<row r="2">{xml}</row>{row(3, "x")}', shared=texts("zero")))
+    assert found.without_value == without
+    assert rows[-1][1][0] == "x"
+
+
 def test_an_error_whose_tag_is_in_two_chunks(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for size in (1, 7, 64):
         monkeypatch.setattr(xlsx_package, "_CHUNK_BYTES", size)
@@ -122,14 +143,14 @@ def test_headers_that_cannot_be_used(path: Path, header: str, words: str) -> Non
 
 def test_the_outermost_value_is_found_however_it_is_written(path: Path) -> None:
     one = "<v>1</v>"
-    assert extent(path)[1:] == (0, 0)
-    assert extent(path, row(1, "a"), f'<row r="5"><c r="D5">{one}</c></row>')[1:] == (5, 4)
+    assert extent(path)[1:3] == (0, 0)
+    assert extent(path, row(1, "a"), f'<row r="5"><c r="D5">{one}</c></row>')[1:3] == (5, 4)
     # Cells that have only a format do not count, but say where the next one is.
-    assert extent(path, '<row r="9"><c r="XFD9" s="1"/></row>')[1:] == (0, 0)
-    assert extent(path, f'<row r="9"><c r="Y9"/><c>{one}</c></row><row><c>{one}</c></row>')[1:] == (10, 26)
-    assert extent(path, f"<row><c/><c>{one}</c></row><row/><row><c>{one}</c></row>")[1:] == (3, 2)
-    assert extent(path, f'<row r="2"><c r="b7">{one}</c><row><c>{one}</c></row></row>')[1:] == (7, 3)
-    assert extent(path, '<x:row xmlns:x="u"><x:c r="C3"><x:v>1</x:v></x:c></x:row>')[1:] == (3, 3)
+    assert extent(path, '<row r="9"><c r="XFD9" s="1"/></row>')[1:3] == (0, 0)
+    assert extent(path, f'<row r="9"><c r="Y9"/><c>{one}</c></row><row><c>{one}</c></row>')[1:3] == (10, 26)
+    assert extent(path, f"<row><c/><c>{one}</c></row><row/><row><c>{one}</c></row>")[1:3] == (3, 2)
+    assert extent(path, f'<row r="2"><c r="b7">{one}</c><row><c>{one}</c></row></row>')[1:3] == (7, 3)
+    assert extent(path, '<x:row xmlns:x="u"><x:c r="C3"><x:v>1</x:v></x:c></x:row>')[1:3] == (3, 3)
 
 
 @pytest.mark.parametrize("reference", ["XFD1048576", "CV1048576", "XFD1000"])

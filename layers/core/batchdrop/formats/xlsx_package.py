@@ -68,6 +68,8 @@ class Extent(NamedTuple):
     sheet: str
     rows: int
     columns: int
+    without_value: int = 0
+    """Formulas that nobody has computed: programs that write workbooks leave that to Excel. Their cells are read as empty."""
 
 
 def copy_sheet(path: Path, sheet: str | None, target: IO[bytes]) -> Extent:
@@ -204,7 +206,7 @@ def _copied(package: _Package, sheet: str | None, copy: zipfile.ZipFile) -> Exte
     cells = _Cells(name, texts.lengths)
     chunks = package.chunks(part, MAX_PART_BYTES, f'Sheet "{shown(name)}"')
     _write(copy, "xl/worksheets/sheet1.xml", _errors_as_text(cells.watched(chunks)))
-    return Extent(name, cells.rows, cells.columns)
+    return Extent(name, cells.rows, cells.columns, cells.without_value)
 
 
 def _write(copy: zipfile.ZipFile, name: str, chunks: Iterator[bytes]) -> None:
@@ -371,6 +373,9 @@ class _Cells(_Xml):
         super().__init__()
         self.rows = 0
         self.columns = 0
+        self.without_value = 0
+        self._formula = False
+        self._computed = False
         self._sheet = sheet
         self._lengths = lengths
         self._row = 1
@@ -399,6 +404,10 @@ class _Cells(_Xml):
             if "r" not in attributes:
                 self._column = self._place()[1] + 1
             self._cell = attributes
+            self._formula = False
+        elif element == "f":
+            self._formula = True
+            self._computed = False
         elif element in {"v", "is"}:
             row, column = self._place()
             self.rows = max(self.rows, row)
@@ -406,6 +415,10 @@ class _Cells(_Xml):
             if element == "v" and self._cell.get("t") == "s":
                 self._in_index = True
                 self._parser.CharacterDataHandler = self._index.append
+            elif self._formula:
+                # A stored text may be empty, a stored number not; openpyxl writes an empty `v`.
+                self._computed = self._cell.get("t") == "str"
+                self._parser.CharacterDataHandler = self._found_value
         elif element == "row" and "r" in attributes:
             self._row = self._row_number(attributes["r"])
 
@@ -418,10 +431,19 @@ class _Cells(_Xml):
             if self._index:
                 self._add("".join(self._index), whole=len(self._index) == 1)
                 self._index.clear()
+                self._computed = True
+        elif self._formula and element in {"c", "v"}:
+            self._parser.CharacterDataHandler = None
+            if element == "c":
+                self.without_value += not self._computed
+                self._formula = False
         elif element == "row":
             self._row += 1
             self._column = 0
             self._cell = {}
+
+    def _found_value(self, _: str) -> None:
+        self._computed = True
 
     def _place(self) -> tuple[int, int]:
         """Row and column of the last cell."""

@@ -25,6 +25,8 @@ class Sheet(NamedTuple):
     rows: Iterable[tuple[int, list[str]]]
     """Number and cells of every row behind the header, as often as they are asked for. No cells if all are empty. Raises
     TableFault."""
+    without_value: int = 0
+    """Formulas whose cells are empty since nobody has computed them."""
 
     @property
     def own(self) -> tuple[str, ...]:
@@ -52,7 +54,7 @@ def read_sheet(path: Path, *, sheet: str | None) -> Sheet:
     header_row, header = found
     # calamine begins with row 1, but with the first column that has a value.
     columns = check_header(header, header_row, opened.start[1] + 1 if opened.start else 1)
-    return Sheet(extent.sheet, columns, header_row, _Rows(opened, behind=header_row))
+    return Sheet(extent.sheet, columns, header_row, _Rows(opened, behind=header_row), extent.without_value)
 
 
 def _opened(path: str) -> CalamineSheet:

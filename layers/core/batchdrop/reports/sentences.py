@@ -271,6 +271,12 @@ def workbook_too_large(limit: int) -> str:
 NO_ROWS = "The file has no rows below its header. Nothing was sent."
 
 
+def formulas_without_value(formulas: int) -> str:
+    have, cells = ("has", "its cell is") if formulas == 1 else ("have", "their cells are")
+    what = f"{_plural(formulas, 'formula')} of the sheet {have} no stored value, so {cells} empty"
+    return f"{what}: open the workbook in Excel and save it."
+
+
 def recipe_gone(key: str) -> str:
     return f"The recipe {shown(key)} was deleted while it was read. Put it in again: the file then runs."
 

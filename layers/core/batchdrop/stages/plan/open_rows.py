@@ -104,11 +104,12 @@ class OpenRows(msgspec.Struct, frozen=True, kw_only=True):
             expected_field=output.answer.columns[0] if recipe.expected else None,
             attempts=recipe.attempts,
         )
+        about_cells = (sentences.formulas_without_value(source.without_value),) if source.without_value else ()
         wishes = Wishes(
             priority=PRIORITIES[recipe.priority] if recipe.priority else None,
             api_version=headers.api_version,
             betas=headers.betas,
-            warnings=" ".join((*output.warnings, *about_model)),
+            warnings=" ".join((*output.warnings, *about_model, *about_cells)),
         )
         return OpenedRows(recipe, source, renderer, form, wishes)
 

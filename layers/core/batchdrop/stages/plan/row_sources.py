@@ -47,6 +47,10 @@ class RowSource(Protocol):
         """Whether it has columns that Batchdrop adds: it was one of our tables."""
 
     @property
+    def without_value(self) -> int:
+        """Formulas whose cells are empty since nobody has computed them."""
+
+    @property
     def start(self) -> tuple[int, int]:
         """Where the rows begin: an offset for `rows`, and the number of the row there."""
 
@@ -71,6 +75,10 @@ class JsonRows:
     @property
     def again(self) -> bool:
         return False
+
+    @property
+    def without_value(self) -> int:
+        return 0
 
     @property
     def start(self) -> tuple[int, int]:
@@ -124,6 +132,10 @@ class CsvRows:
         return self._cells.again
 
     @property
+    def without_value(self) -> int:
+        return 0
+
+    @property
     def start(self) -> tuple[int, int]:
         return self._dialect.first_offset, self._dialect.next_row
 
@@ -157,6 +169,10 @@ class SheetRows:
     @property
     def again(self) -> bool:
         return self._cells.again
+
+    @property
+    def without_value(self) -> int:
+        return self._sheet.without_value
 
     @property
     def start(self) -> tuple[int, int]:
