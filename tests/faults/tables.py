@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import NamedTuple
 
-TEAM = "inbox/team/"
+TEAM = "inbox/drawn/"
 USUAL, CHANGED = "About", "Now about"
 """What a recipe puts before a row's text."""
 _HEADER = ("id", "text")

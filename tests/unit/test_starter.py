@@ -20,7 +20,7 @@ def used(text: bytes) -> tuple[str, ...]:
 def test_a_starter() -> None:
     rows = [{"id": "17", "stars": "4", "Review text": "Best headphones I have owned.", "shop": "Ulm"}]
     text = starter(["id", "stars", "Review text", "shop"], rows).decode()
-    assert text.splitlines()[0] == f"# yaml-language-server: $schema={SCHEMA}"
+    assert text.splitlines()[0] == f"# yaml-language-server: $schema=./{SCHEMA}"
     assert '\n  Review text: {{ row["Review text"] }}\n' in text
     assert "\n#   {{ stars }}\n" in text
     read = read_recipe(text.encode(), "recipe.yaml").recipe
