@@ -1,0 +1,97 @@
+"""What the table remembers of money: what rows are expected to take, what they were billed, and who said yes to what.
+
+An amount is a whole number of micro-dollars, rounded up where it is reserved. What was billed is exact: a decimal. A price is
+never stored with rows that were not sent yet, only what is counted at it: prices may change before they are.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import NamedTuple
+
+import msgspec
+
+from batchdrop.domain.record import Record
+
+MICRO = 1_000_000
+"""Micro-dollars in a dollar."""
+
+
+class PriceClass(NamedTuple):
+    """What decides at which prices a request is counted, the time of it aside."""
+
+    model: str
+    long_prompt: bool = False
+    """The whole prompt is longer than the tier of its model, which puts the whole request at a higher price."""
+    us: bool = False
+    """It runs, or asks to run, in the United States alone (`inference_geo: us`)."""
+
+    def __str__(self) -> str:
+        """`claude-haiku-5-5`, `claude-haiku-5-5#long`, `claude-opus-5#us`: the key of stored sizes."""
+        return self.model + "#long" * self.long_prompt + "#us" * self.us
+
+    @classmethod
+    def parse(cls, text: str) -> PriceClass:
+        rest = text.removesuffix("#us")
+        model = rest.removesuffix("#long")
+        return cls(model, long_prompt=model != rest, us=rest != text)
+
+
+class Size(Record, frozen=True, kw_only=True):
+    """Requests of one price class to be sent: tokens of their prompts as they are guessed, and the most they may answer."""
+
+    requests: int = 0
+    input_tokens: int = 0
+    max_output_tokens: int = 0
+
+    def __add__(self, more: Size) -> Size:
+        return Size(**{name: getattr(self, name) + getattr(more, name) for name in self.__struct_fields__})
+
+    def __sub__(self, less: Size) -> Size:
+        return Size(**{name: getattr(self, name) - getattr(less, name) for name in self.__struct_fields__})
+
+
+type Sizes = dict[str, Size]
+"""By `str(PriceClass)`."""
+
+
+class Learned(Record, frozen=True, kw_only=True):
+    """What rows like these really took, against their sizes: input by the guess, output by the most they may answer.
+
+    Shares in parts per million, each as a range within which the sum over many rows is expected.
+    """
+
+    input_low: int
+    input_high: int
+    output_low: int
+    output_high: int
+    rows: int
+    """How many rows taught it."""
+
+
+class Bill(Record, frozen=True, kw_only=True):
+    """What answered rows cost, exactly, by the API's own usage."""
+
+    usd: Decimal = Decimal(0)
+    """As a batch: what is paid."""
+    real_time_usd: Decimal = Decimal(0)
+    """The same usage one request after the other."""
+    uncached_usd: Decimal = Decimal(0)
+    """That, had no prompt been cached."""
+    unpriced: dict[str, int] = msgspec.field(default_factory=dict)
+    """Billed rows by model of which no price is known: what they cost is in none of the sums."""
+    unmetered: dict[str, int] = msgspec.field(default_factory=dict)
+    """Rows that used what `usage` does not price, such as code execution, by its name: that cost is in no sum either."""
+
+    def __add__(self, more: Bill) -> Bill:
+        return Bill(
+            usd=self.usd + more.usd,
+            real_time_usd=self.real_time_usd + more.real_time_usd,
+            uncached_usd=self.uncached_usd + more.uncached_usd,
+            unpriced=_added(self.unpriced, more.unpriced),
+            unmetered=_added(self.unmetered, more.unmetered),
+        )
+
+
+def _added(first: dict[str, int], second: dict[str, int]) -> dict[str, int]:
+    return {name: first.get(name, 0) + second.get(name, 0) for name in (*first, *(name for name in second if name not in first))}
