@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from batchdrop.domain.errors import Incomplete
 from batchdrop.formats.api_result import (
     ApiResult,
+    Refusal,
     first_custom_id,
     line_number_reader,
     parse_result,
@@ -42,7 +43,7 @@ def result(value: Any, custom_id: Any = "t-1-7") -> bytes:
 
 
 def tokens(answer: ApiResult) -> tuple[int, ...]:
-    return answer[6:]
+    return answer[6:11]
 
 
 def test_a_succeeded_row_keeps_its_bytes_and_gives_its_usage() -> None:
@@ -65,10 +66,64 @@ def test_usage_that_is_partly_there(usage: dict[str, Any] | None, expected: tupl
     assert tokens(parse_result(result(succeeded(usage=usage)))) == expected
 
 
-@pytest.mark.parametrize("message", [{"usage": "none"}, {"model": 5}, {"usage": {"input_tokens": 1.5}}])
+@pytest.mark.parametrize("message", [{"usage": "none"}, {"usage": {"input_tokens": 1.5}}])
 def test_a_paid_answer_is_never_lost_to_an_odd_detail(message: dict[str, Any]) -> None:
     answer = parse_result(result(succeeded(**message)))
     assert (answer.type, tokens(answer)) == ("succeeded", (0, 0, 0, 0, 0))
+
+
+@pytest.mark.parametrize("message", [{"usage": None}, {"usage": "none"}, {"usage": USAGE | {"input_tokens": -1}}, {"usage": {}}])
+def test_without_tokens_nobody_knows_what_an_answer_costs(message: dict[str, Any]) -> None:
+    assert parse_result(result(succeeded())).metered
+    assert not parse_result(result(succeeded(**message))).metered
+
+
+@pytest.mark.parametrize("message", [{"model": 5}, {"stop_reason": {}}, {"container": "c"}, {"content": 5}])
+def test_an_odd_member_costs_no_other(message: dict[str, Any]) -> None:
+    answer = parse_result(result(succeeded(**message)))
+    assert (tokens(answer), answer.metered, answer.model) == ((1, 2, 3, 4, 5), True, "" if "model" in message else "m")
+
+
+@pytest.mark.parametrize(("usage", "geo"), [({}, None), ({"inference_geo": "us"}, "us"), ({"inference_geo": None}, None)])
+def test_where_it_ran(usage: dict[str, Any], geo: str | None) -> None:
+    assert parse_result(result(succeeded(usage=USAGE | usage))).inference_geo == geo
+
+
+@pytest.mark.parametrize(
+    ("message", "uses", "expected"),
+    [
+        ({}, None, (0, ())),
+        ({"container": None}, {}, (0, ())),
+        ({}, {"web_search_requests": 3, "web_fetch_requests": 2}, (3, ())),
+        ({}, {"web_search_requests": None, "code_execution_requests": 0}, (0, ())),
+        ({"container": {"id": "c", "expires_at": "x"}}, None, (0, ("code_execution",))),
+        ({"container": {"id": "c"}}, {"web_search_requests": 1, "code_execution_requests": 4}, (1, ("code_execution",))),
+        ({}, {"new_tool_requests": 1, "details": {"a": 1}, "x" * 200: 1}, (0, ("new_tool", "x" * 80))),
+    ],
+)
+def test_tools_of_the_api(message: dict[str, Any], uses: dict[str, Any] | None, expected: tuple[int, tuple[str, ...]]) -> None:
+    answer = parse_result(result(succeeded(usage=USAGE | {"server_tool_use": uses}, **message)))
+    assert (answer.web_searches, answer.other_tools) == expected
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ({"content": []}, Refusal(None, has_output=False)),
+        ({"content": [], "stop_details": None}, Refusal(None, has_output=False)),
+        ({"content": [], "stop_details": {"type": "refusal", "category": "cyber"}}, Refusal("cyber", has_output=False)),
+        ({"content": [], "stop_details": {"category": None}}, Refusal(None, has_output=False)),
+        ({"content": None, "stop_details": {"category": 5}}, Refusal(None, has_output=False)),
+        ({"stop_details": {"category": "bio"}}, Refusal("bio", has_output=True)),
+        ({"content": [{"type": "text", "text": "\ud83d"}]}, Refusal(None, has_output=True)),
+    ],
+)
+def test_refusals(message: dict[str, Any], expected: Refusal) -> None:
+    whole = succeeded(stop_reason="refusal", **message)
+    line = json.dumps({"custom_id": "t-1-7", "result": whole}).encode()
+    assert parse_result(line).refusal == expected
+    assert parse_result(line.replace(b"[]", b"[ ]")).refusal == expected
+    assert parse_result(line.replace(b"refusal", b"end_turn")).refusal is None
 
 
 def test_an_errored_row_says_what_happened_two_levels_down() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -19,6 +19,15 @@ _FIRST_ID = re.compile(_ID % rb"([a-zA-Z0-9_-]+)")
 _head = re.compile(_FIRST_ID.pattern + rb', ?"result": ?').match
 # One that has the form of ours.
 _ours = re.compile(_ID % f"({PREFIX})-({LINE})".encode()).match
+
+
+class Refusal(NamedTuple):
+    """The model's classifiers broke an answer off, or did not let it begin (Anthropic, "Refusals and fallback")."""
+
+    category: str | None
+    """`cyber`, `bio`, ...; None where the API names none."""
+    has_output: bool
+    """Something was written before it. What was written is delivered: an answer without content never began."""
 
 
 class ApiResult(NamedTuple):
@@ -37,23 +46,44 @@ class ApiResult(NamedTuple):
     cache_write_5m_tokens: int
     cache_write_1h_tokens: int
     cache_read_tokens: int
+    metered: bool = False
+    """The API told the tokens of prompt and answer: without them nobody knows what it costs."""
+    inference_geo: str | None = None
+    """Where it ran, by the answer's own usage: a workspace may choose for a request that says nothing."""
+    web_searches: int = 0
+    other_tools: tuple[str, ...] = ()
+    """Tools that ran at the API and are not priced by `usage`, such as `code_execution`."""
+    refusal: Refusal | None = None
+
+
+# Far above what any request can take; sums of them fit wherever they are stored.
+type _Tokens = Annotated[int, msgspec.Meta(ge=0, le=10**12)] | None
 
 
 class _CacheCreation(msgspec.Struct):
-    ephemeral_5m_input_tokens: int | None = None
-    ephemeral_1h_input_tokens: int | None = None
+    ephemeral_5m_input_tokens: _Tokens = None
+    ephemeral_1h_input_tokens: _Tokens = None
 
 
 class _Usage(msgspec.Struct):
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
+    input_tokens: _Tokens = None
+    output_tokens: _Tokens = None
+    cache_creation_input_tokens: _Tokens = None
+    cache_read_input_tokens: _Tokens = None
     cache_creation: _CacheCreation | None = None
+    inference_geo: str | None = None
+    server_tool_use: dict[str, object] | None = None
+    """How often each tool of the API's own was used: `web_search_requests`, `web_fetch_requests`, ..."""
+
+
+class _Container(msgspec.Struct):
+    """Of an answer for which code ran in one."""
 
 
 class _Message(msgspec.Struct):
     model: str = ""
+    stop_reason: str | None = None
+    container: _Container | None = None
     usage: _Usage | None = None
 
 
@@ -84,7 +114,12 @@ _result = msgspec.json.Decoder(_Result).decode
 _bare = msgspec.json.Decoder(_Bare).decode
 _text = msgspec.json.Decoder(str).decode
 _usage = msgspec.json.Decoder(_Usage).decode
+_container = msgspec.json.Decoder(_Container | None).decode
 _error = msgspec.json.Decoder(_Error).decode
+_NO_MESSAGE, _NO_USAGE, _NO_ERROR = _Message(), _Usage(), _Error()
+_NO_TOOLS: tuple[int, tuple[str, ...]] = (0, ())
+_MOST_USES = 10**6
+_NAME_CHARS = 80
 _REFUSED = (msgspec.DecodeError, ValueError, LookupError, RecursionError)
 
 
@@ -95,26 +130,36 @@ def parse_result(line: bytes) -> ApiResult:
     (half a surrogate pair as an escape, thousands of levels): it may have been paid for.
     """
     custom_id, result, raw = _in_one_pass(line) or _in_two(line)
-    message = result.message or _Message()
-    usage = message.usage or _Usage()
-    outer_error = result.error or _Error()
+    message = result.message or _NO_MESSAGE
+    usage = message.usage or _NO_USAGE
+    outer_error = result.error or _NO_ERROR
     inner_error = outer_error.error or outer_error
     cache = usage.cache_creation
     if cache is None:
         # Before there were two lifetimes every cache write was one of five minutes.
         cache = _CacheCreation(usage.cache_creation_input_tokens)
-    return ApiResult(
-        custom_id,
-        result.type,
-        raw,
-        inner_error.type,
-        inner_error.message,
-        message.model,
-        usage.input_tokens or 0,
-        usage.output_tokens or 0,
-        cache.ephemeral_5m_input_tokens or 0,
-        cache.ephemeral_1h_input_tokens or 0,
-        usage.cache_read_input_tokens or 0,
+    searches, tools = _NO_TOOLS if usage.server_tool_use is None and message.container is None else _tools(message, usage)
+    # As in `lines_in`: the generated constructor takes twice as long.
+    return tuple.__new__(
+        ApiResult,
+        (
+            custom_id,
+            result.type,
+            raw,
+            inner_error.type,
+            inner_error.message,
+            message.model,
+            usage.input_tokens or 0,
+            usage.output_tokens or 0,
+            cache.ephemeral_5m_input_tokens or 0,
+            cache.ephemeral_1h_input_tokens or 0,
+            usage.cache_read_input_tokens or 0,
+            usage.input_tokens is not None and usage.output_tokens is not None,
+            usage.inference_geo,
+            searches,
+            tools,
+            _refusal(raw) if message.stop_reason == "refusal" else None,
+        ),
     )
 
 
@@ -183,6 +228,28 @@ def first_custom_id(chunks: Iterable[bytes]) -> str:
     raise Incomplete("the results have no line that names a row")
 
 
+def _tools(message: _Message, usage: _Usage) -> tuple[int, tuple[str, ...]]:
+    """Web searches, and the names of what else ran: web pages are fetched free of charge (Anthropic, "Pricing", server tools)."""
+    used = {
+        name.removesuffix("_requests"): times
+        for name, times in (usage.server_tool_use or {}).items()
+        if isinstance(times, int) and 0 < times <= _MOST_USES
+    }
+    if message.container is not None:
+        used.setdefault("code_execution", 1)
+    searches = used.pop("web_search", 0)
+    used.pop("web_fetch", 0)
+    return searches, tuple(sorted(name[:_NAME_CHARS] for name in used))
+
+
+def _refusal(result: bytes) -> Refusal:
+    """Read only of the few that have one."""
+    message = _members(_members(result).get("message"))
+    content = message.get("content", b"null").strip()
+    category = _if_readable(_text, _members(message.get("stop_details")).get("category"))
+    return Refusal(category, has_output=content != b"null" and content[1:-1].strip() != b"")
+
+
 def _check_whole(line: bytes) -> None:
     """A stream can end early without an error; half a line must not pass for a result."""
     try:
@@ -221,7 +288,8 @@ def _details(result: msgspec.Raw) -> _Result:
     try:
         return _result(result)
     except msgspec.ValidationError:
-        return _Result(_bare(result).type)
+        members = rawjson.values(bytes(result))
+        return _Result(_bare(result).type, _if_readable(_by_members, members.get("message")))
 
 
 def _by_brackets(line: bytes) -> tuple[str, _Result, bytes]:
@@ -229,7 +297,7 @@ def _by_brackets(line: bytes) -> tuple[str, _Result, bytes]:
     outer = rawjson.values(line)
     raw = outer["result"]
     members = rawjson.values(raw)
-    message = _if_readable(_without_content, members.get("message"))
+    message = _if_readable(_by_members, members.get("message"))
     error = _if_readable(_mended_error, members.get("error"))
     return _text(outer["custom_id"]), _Result(_text(members["type"]), message, error), raw
 
@@ -238,9 +306,19 @@ def _custom_id(line: bytes) -> str:
     return _text(rawjson.values(line)["custom_id"])
 
 
-def _without_content(message: bytes) -> _Message:
-    members = {name: rawjson.mended(value) for name, value in rawjson.values(message).items() if name in ("model", "usage")}
-    return _Message(_if_readable(_text, members.get("model")) or "", _if_readable(_usage, members.get("usage")))
+def _by_members(message: bytes) -> _Message:
+    """Of one that cannot be read as a whole: each member that can."""
+    members = rawjson.values(message)
+
+    def read[T](name: str, how: Callable[[bytes], T]) -> T | None:
+        return _if_readable(lambda value: how(rawjson.mended(value)), members.get(name))
+
+    model, stop_reason = read("model", _text), read("stop_reason", _text)
+    return _Message(model or "", stop_reason, read("container", _container), read("usage", _usage))
+
+
+def _members(data: bytes | None) -> dict[str, bytes]:
+    return _if_readable(rawjson.values, data) or {}
 
 
 def _mended_error(error: bytes) -> _Error:
