@@ -82,6 +82,8 @@ class Bill(Record, frozen=True, kw_only=True):
     """Billed rows by model of which no price is known: what they cost is in none of the sums."""
     unmetered: dict[str, int] = msgspec.field(default_factory=dict)
     """Rows that used what `usage` does not price, such as code execution, by its name: that cost is in no sum either."""
+    prices: tuple[str, ...] = ()
+    """Versions of the price lists that it was counted by."""
 
     def __add__(self, more: Bill) -> Bill:
         return Bill(
@@ -90,6 +92,7 @@ class Bill(Record, frozen=True, kw_only=True):
             uncached_usd=self.uncached_usd + more.uncached_usd,
             unpriced=_added(self.unpriced, more.unpriced),
             unmetered=_added(self.unmetered, more.unmetered),
+            prices=(*self.prices, *(version for version in more.prices if version not in self.prices)),
         )
 
 

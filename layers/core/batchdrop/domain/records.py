@@ -137,7 +137,7 @@ UNCHANGED = Counters()
 
 
 class Usage(Record, frozen=True, kw_only=True):
-    """Tokens of succeeded rows of one model, as the API billed them."""
+    """What rows of one model took that the API has answered and billed."""
 
     requests: int = 0
     input_tokens: int = 0
@@ -145,6 +145,9 @@ class Usage(Record, frozen=True, kw_only=True):
     cache_write_5m_tokens: int = 0
     cache_write_1h_tokens: int = 0
     cache_read_tokens: int = 0
+
+    def __add__(self, more: Usage) -> Usage:
+        return Usage(**{name: getattr(self, name) + getattr(more, name) for name in self.__struct_fields__})
 
 
 class Part(Record, frozen=True, kw_only=True):

@@ -36,8 +36,7 @@ _decode = msgspec.json.Decoder(Manifest).decode
 
 def add_usage(totals: dict[str, Usage], more: Mapping[str, Usage]) -> None:
     for model, usage in more.items():
-        before = totals.get(model, Usage())
-        totals[model] = Usage(**{name: getattr(before, name) + getattr(usage, name) for name in Usage.__struct_fields__})
+        totals[model] = totals.get(model, Usage()) + usage
 
 
 def manifest(job: Job, batches: Iterable[Batch], files: Mapping[str, OutputFile], now: datetime) -> bytes:
