@@ -130,7 +130,7 @@ def test_an_empty_list_changes_nothing() -> None:
         (b"", 1, "", "not JSON"),
         (b"[" * 60_000 + b"]" * 0, None, "", "deeper than 10"),
         (b"[" * 12 + b"]" * 12, None, "", "deeper than 10"),
-        (b" " * 65_537, None, "", "65,537 bytes"),
+        (b" " * 65_537, None, "", "longer than 65,536 bytes"),
     ],
 )
 def test_faults(entries: object, line: int | None, field: str, said: str) -> None:

@@ -4,6 +4,7 @@ inbox/<path>/<name>                                the user's; its first folder 
 inbox/<path>/recipe.yaml                           the user's, for the files of its folder and below
 outbox/<path>/<name>/<job id>/<file>               the user's answers
 control/<command>/<job id>                         the user's commands
+config/prices.json, config/limits.json             the operators'
 work/<job id>/...                                  ours, until the job has ended
 """
 
@@ -17,6 +18,9 @@ INBOX = "inbox/"
 OUTBOX = "outbox/"
 CONTROL = "control/"
 WORK = "work/"
+CONFIG = "config/"
+PRICES = f"{CONFIG}prices.json"
+LIMITS = f"{CONFIG}limits.json"
 
 # S3 allows 1,024 bytes of UTF-8 in a key (Amazon S3 user guide, "Naming Amazon S3 objects").
 MAX_KEY_BYTES = 1024

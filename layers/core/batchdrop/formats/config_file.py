@@ -54,7 +54,7 @@ class ConfigFile:
         self._name = name
         self._kind = kind
         if len(data) > MAX_BYTES:
-            raise kind(name, f"The file has {len(data):,} bytes; at most {MAX_BYTES:,} are read. Make it shorter.")
+            raise kind(name, f"The file is longer than {MAX_BYTES:,} bytes. Make it shorter.")
         data = data.removeprefix(b"\xef\xbb\xbf")
         self.value: Any = self._decode(data)
         self._lines = self._places(data)

@@ -1,0 +1,78 @@
+"""A small object that operators write below `config/`, as this process last saw it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from batchdrop.domain.errors import Forbidden, ObjectGone
+from batchdrop.domain.records import ObjectRef
+from batchdrop.formats.config_file import MAX_BYTES, ConfigFault
+from batchdrop.ports import Objects
+
+REMEMBERED = timedelta(seconds=60)
+"""How long a change of the object may take to be seen."""
+_LOOKS = 3
+
+
+class Seen[T](NamedTuple):
+    value: T | None
+    """None: there is no such object, or it cannot be used."""
+    fault: str
+    """Why it cannot be used: what is wrong, where, and what to do. Empty if nothing is wrong."""
+
+
+class ConfigObject[T]:
+    """`read` makes a value of the bytes and the version of the object; it raises ConfigFault.
+
+    It is called once for each version of the object; whether there is another is looked up at most once a minute.
+    """
+
+    def __init__(self, objects: Objects, key: str, read: Callable[[bytes, str, datetime], T]) -> None:
+        self._objects = objects
+        self._key = key
+        self._read = read
+        self._ref: ObjectRef | None = None
+        self._seen: Seen[T] = Seen(None, "")
+        self._looked_at: datetime | None = None
+
+    def current(self, now: datetime) -> Seen[T]:
+        if self._looked_at is None or not self._looked_at <= now < self._looked_at + REMEMBERED:
+            self._seen = self._look(now)
+            self._looked_at = now
+        return self._seen
+
+    def _look(self, now: datetime) -> Seen[T]:
+        before, self._ref = self._ref, None
+        try:
+            for _ in range(_LOOKS):
+                if (ref := self._find()) is None:
+                    return Seen(None, "")
+                seen = self._seen if ref == before else self._parsed(ref, now)
+                if seen is not None:
+                    self._ref = ref
+                    return seen
+        except Forbidden as refusal:
+            # It may well hold what forbids spending, so this is not the same as no object.
+            words = f"cannot be read: S3 answers {refusal.code}. Let the functions of the stack read it, or delete it."
+            return Seen(None, f"{self._key} {words}")
+        return Seen(None, f"{self._key} is replaced again and again while it is read. It is read again in a minute.")
+
+    def _find(self) -> ObjectRef | None:
+        try:
+            return self._objects.head(self._key).ref
+        except ObjectGone:
+            return None
+
+    def _parsed(self, ref: ObjectRef, now: datetime) -> Seen[T] | None:
+        """None if that very version is gone: the next may be there by now."""
+        try:
+            # One byte more than may be, so that a longer object is known as one, and not held.
+            with self._objects.read(ref, 0, min(ref.size, MAX_BYTES + 1)) as stream:
+                data = stream.read()
+            return Seen(self._read(data, ref.version_id or ref.etag, now), "")
+        except ObjectGone:
+            return None
+        except ConfigFault as fault:
+            return Seen(None, str(fault))
