@@ -52,6 +52,11 @@ def test_both_packages_are_whole(installed: Path) -> None:
         assert Path(place).is_relative_to(installed.parent)
 
 
+def test_the_prices_are_in_it(installed: Path) -> None:
+    code = "from batchdrop.money.price_file import built_in; print(len(built_in().models))"
+    assert int(run(installed / "python", "-c", code, cwd=installed)) > 10
+
+
 def test_help_loads_no_sdk() -> None:
     code = "import sys, batchdrop_cli.main; print(*{'boto3', 'botocore', 'anthropic', 'msgspec'} & sys.modules.keys())"
     assert run(sys.executable, "-c", code, cwd=ROOT).split() == []

@@ -11,7 +11,7 @@ from batchdrop.formats.config_file import ConfigFault, ConfigFile, Path
 
 MAX_NAMED_FOLDERS = 10
 """That lie one within the other: each is a purse more in the transaction that admits a batch."""
-_FIELDS = ("ask_above_usd", "day_usd", "month_usd", "earlier_approvals")
+FIELDS = ("ask_above_usd", "day_usd", "month_usd", "earlier_approvals")
 _MAX_USD = 1_000_000_000
 
 
@@ -89,7 +89,7 @@ def _folder(file: ConfigFile, folder: str, named: dict[str, object]) -> str:
 
 
 def _limits(file: ConfigFile, path: Path, value: object) -> FolderLimits:
-    fields = file.fields(path, value, _FIELDS)
+    fields = file.fields(path, value, FIELDS)
     approvals = fields.get("earlier_approvals")
     if "earlier_approvals" in fields and not isinstance(approvals, bool):
         raise file.fault((*path, "earlier_approvals"), "Write true or false, without quotation marks.")

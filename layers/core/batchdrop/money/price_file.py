@@ -24,7 +24,7 @@ _ALWAYS = datetime.min.replace(tzinfo=UTC)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/@-]{0,63}")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _REQUIRED = ("model", *Rates._fields)
-_FIELDS = (*_REQUIRED, "valid_from", "long_prompt", "us_percent", "as_of", "source")
+FIELDS = (*_REQUIRED, "valid_from", "long_prompt", "us_percent", "as_of", "source")
 _MAX_USD = 100_000
 _MAX_PROMPT = 1_000_000_000
 # Anthropic, "Pricing", 2026-10-08: of models 4.6 and later, which are all that are not known here.
@@ -83,7 +83,7 @@ def _listed(version: str, models: _Prices, *, web_search: int, batch_percent: in
 
 def _entry(file: ConfigFile, path: Path, entry: object, known: _Prices) -> tuple[str, DatedPrice]:
     """The table's name of its model, and its prices."""
-    fields = file.fields(path, entry, _FIELDS, _REQUIRED)
+    fields = file.fields(path, entry, FIELDS, _REQUIRED)
     model = fields["model"]
     if not isinstance(model, str) or not _NAME.fullmatch(model):
         raise file.fault((*path, "model"), "This is no model's name. Write it as requests do, such as claude-haiku-5-5.")

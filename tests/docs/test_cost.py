@@ -1,0 +1,74 @@
+"""The files of docs/cost.md are read as the stack reads them, and hold what the page says of them."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+
+import pytest
+
+from batchdrop.domain.keys import LIMITS, PRICES
+from batchdrop.money import limit_file, price_file
+from batchdrop.money.limit_file import LimitList, read_limits
+from batchdrop.money.price_file import PriceFault, built_in, read_prices
+from batchdrop.money.price_list import Rates
+from tests.docs import recipe_page
+from tests.docs.pages import ROOT, section, table_rows
+
+_PAGE = ROOT / "docs" / "cost.md"
+_NOW = datetime(2026, 12, 1, tzinfo=UTC)
+_MICRO = 1_000_000
+
+
+_FILES = {match["name"]: match["body"] for match in recipe_page.FILE.finditer(_PAGE.read_text())}
+
+
+def fields(title: str) -> set[str]:
+    return {name for row in table_rows(section(_PAGE, title)) for name in re.findall(r"`(\w+)`", row[0])}
+
+
+def test_the_price_file() -> None:
+    listed = read_prices(_FILES["prices.json"].encode(), name=PRICES, version="1", at=_NOW)
+    haiku = listed.price_class("claude-haiku-6", _NOW, prompt_tokens=1, geo="us")
+    assert listed.rates(haiku, _NOW) == Rates(22 * 10**7, 11 * 10**8, 275 * 10**6, 44 * 10**7, 22 * 10**6)
+    (contract, before) = listed.models["claude-opus-5-5"]
+    assert contract.since == _NOW
+    assert (before,) == built_in().models["claude-opus-5-5"]
+
+
+def test_the_fault_of_a_price_file() -> None:
+    """The sentence that the page quotes, of the file that it describes."""
+    (entry,) = [one for one in json.loads(_FILES["prices.json"]) if one["model"] == "claude-opus-5-5"]
+    text = json.dumps([{"model": entry["model"], "input": "0.36"} | {name: entry[name] for name in Rates._fields[1:]}], indent=1)
+    with pytest.raises(PriceFault) as found:
+        read_prices(text.encode(), name=PRICES, version="1", at=_NOW)
+    assert str(found.value) in section(_PAGE, "Your own prices").splitlines()
+
+
+def test_the_fields_of_an_entry() -> None:
+    assert fields("Your own prices") == set(price_file.FIELDS)
+
+
+def test_the_limit_file() -> None:
+    limits = _limits()
+    eu = limits.limits_of("inbox/marketing/eu/a.csv")
+    assert [(folder, said.day) for folder, said in eu] == [("marketing/eu", 4 * _MICRO), ("marketing", 20 * _MICRO)]
+    assert limits.ask_above("inbox/marketing/eu/a.csv", _MICRO) == 5 * _MICRO
+    assert not limits.earlier_approvals("inbox/marketing/eu/a.csv")
+    other = limits.limits_of("inbox/other/a.csv")
+    assert [(folder, said.day) for folder, said in other] == [("other", 10 * _MICRO)]
+    assert limits.ask_above("inbox/other/a.csv", _MICRO) == _MICRO
+    assert [folder for folder, _ in limits.limits_of("inbox/a.csv")] == [""]
+
+
+def test_the_fields_of_a_folder() -> None:
+    assert fields("Limits of folders") == set(limit_file.FIELDS)
+
+
+def test_how_many_folders_may_lie_one_within_the_other() -> None:
+    assert f"At most {limit_file.MAX_NAMED_FOLDERS} named folders" in section(_PAGE, "Limits of folders")
+
+
+def _limits() -> LimitList:
+    return read_limits(_FILES["limits.json"].encode(), name=LIMITS, version="1")
