@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from batchdrop.domain.errors import AlreadyExists, LostRace
 from batchdrop.domain.model_list import ModelList
 from batchdrop.domain.open_work import OpenWork, place_of_batch, place_of_job, waiting_in
-from batchdrop.domain.records import Admission, Arrivals, Batch, Counters, Job
+from batchdrop.domain.records import Admission, Arrivals, Batch, Counters, Job, Purse
 from batchdrop.domain.transitions import Guard, Move, Progress
 from tests.fakes.hooks import Hooks, calling, hooked
 
@@ -30,6 +30,7 @@ class FakeLedger:
         self._admission = Admission()
         self.models: ModelList | None = None
         self.arrivals: dict[str, Arrivals] = {}
+        self.purses: dict[str, Purse] = {}
 
     # ---------------------------------------------------------------- reads
 
@@ -52,6 +53,10 @@ class FakeLedger:
     @hooked
     def get_arrivals(self, team: str) -> Arrivals:
         return self.arrivals.get(team, Arrivals(team=team))
+
+    @hooked
+    def get_purses(self, names: Sequence[str]) -> list[Purse]:
+        return [self.purses.get(name, Purse(name=name)) for name in names]
 
     @hooked
     def list_batches(self, job_id: str) -> Iterator[Batch]:
@@ -102,9 +107,11 @@ class FakeLedger:
         with self._lock:
             for part in parts:
                 self._check(part)
+            self._check_purses(parts)
             stored = [self._write(part) for part in parts]
             for part in parts:
                 self._count(part)
+                self._charge(part)
             current: R = self._now(stored[0])
             return current
 
@@ -143,7 +150,7 @@ class FakeLedger:
             raise LostRace(f"the claim on {before.api_id}")
 
     def _check_guard(self, job_id: str, counters: Counters, guard: Guard) -> None:
-        asked = guard.job_state is not None or guard.progress is not None
+        asked = guard != Guard(queue_limit=guard.queue_limit, arrivals=guard.arrivals)
         if asked or replace(counters, queued=0) != Counters():
             job = self.jobs.get(job_id)
             if job is None:
@@ -152,12 +159,20 @@ class FakeLedger:
                 raise LostRace(f"job {job_id} is {job.state}")
             if guard.progress not in (None, Progress.of(job)):
                 raise LostRace(f"job {job_id}: {Progress.of(job)}")
+            if guard.may_use is not None and job.used + counters.used > guard.may_use:
+                raise LostRace(f"job {job_id}: what it may use")
         if guard.queue_limit is not None and self._admission.queued + counters.queued > guard.queue_limit:
             raise LostRace("the limit on queued requests")
         if guard.arrivals is not None:
             arrived = self.arrivals.get(guard.arrivals.team, Arrivals(team=guard.arrivals.team))
             if arrived.count != guard.arrivals.count:
                 raise LostRace(f"the recipes of team {arrived.team!r}: {arrived.count}")
+
+    def _check_purses(self, parts: tuple[Move[Any], ...]) -> None:
+        for charge in (charge for part in parts for charge in part.charges):
+            used = self.purses.get(charge.purse, Purse(name=charge.purse)).used
+            if charge.limit is not None and used + charge.used > charge.limit:
+                raise LostRace(f"the limit of {charge.purse}")
 
     # ---------------------------------------------------------------- effects
 
@@ -193,3 +208,8 @@ class FakeLedger:
             numbers = {name: getattr(job, name) + getattr(added, name) for name in _COUNTED if name != "counts"}
             self.jobs[job.id] = replace(job, counts=job.counts + added.rows, **numbers)
         self._admission = replace(self._admission, queued=self._admission.queued + added.queued)
+
+    def _charge(self, move: Move[Any]) -> None:
+        for charge in move.charges:
+            purse = self.purses.get(charge.purse, Purse(name=charge.purse))
+            self.purses[charge.purse] = replace(purse, used=purse.used + charge.used, spent=purse.spent + charge.spent)

@@ -20,7 +20,7 @@ from batchdrop.domain.messages import Message
 from batchdrop.domain.model_list import ListedModel, ModelList
 from batchdrop.domain.open_work import OpenWork
 from batchdrop.domain.record import Record
-from batchdrop.domain.records import Admission, ApiCounts, Arrivals, Batch, Job, ObjectRef
+from batchdrop.domain.records import Admission, ApiCounts, Arrivals, Batch, Job, ObjectRef, Purse
 from batchdrop.domain.transitions import Move
 
 # ---------------------------------------------------------------- time
@@ -172,6 +172,9 @@ class Ledger(Protocol):
     def get_arrivals(self, team: str) -> Arrivals:
         """Strongly consistent; none have arrived when there is no record yet."""
 
+    def get_purses(self, names: Sequence[str]) -> list[Purse]:
+        """In the order of the names, at most 100 of them. Strongly consistent; nothing is used of one that is not there yet."""
+
     def list_batches(self, job_id: str) -> Iterator[Batch]:
         """All batches of a job in order of name, strongly consistent, a page at a time."""
 
@@ -195,6 +198,7 @@ class Ledger(Protocol):
 
         - A record is replaced if its revision is still that of `before`; the stored revision is one higher.
         - A record without `before` is created, with its revision as given.
+        - What it charges is added to purses; a purse is made by its first charge.
         - The counters of jobs and of the admission record change by addition only, so a move never writes them.
         - An `api_id` that a batch gains is claimed for this batch alone; one that it gives up is released.
 

@@ -28,6 +28,7 @@ from batchdrop.adapters.items import (
     job_key,
     models_item,
     models_key,
+    purse_key,
     record_of,
 )
 from batchdrop.adapters.transaction import Transaction
@@ -35,7 +36,7 @@ from batchdrop.domain.errors import AlreadyExists, LostRace, Throttled
 from batchdrop.domain.model_list import ModelList
 from batchdrop.domain.open_work import OpenWork, waiting_in
 from batchdrop.domain.record import Record
-from batchdrop.domain.records import Admission, Arrivals, Batch, Job
+from batchdrop.domain.records import Admission, Arrivals, Batch, Job, Purse
 from batchdrop.domain.transitions import Move
 from batchdrop.ports import Clock
 
@@ -75,6 +76,9 @@ class DynamoLedger:
 
     def get_arrivals(self, team: str) -> Arrivals:
         return self._get(arrivals_key(team), Arrivals) or Arrivals(team=team)
+
+    def get_purses(self, names: Sequence[str]) -> list[Purse]:
+        return [self._purse(name) for name in names]
 
     def list_batches(self, job_id: str) -> Iterator[Batch]:
         question: QueryInputTypeDef = {
@@ -150,6 +154,10 @@ class DynamoLedger:
     def _get[R: Record](self, key: Item, kind: type[R]) -> R | None:
         item = self._item(key)
         return None if item is None else record_of(item, kind)
+
+    def _purse(self, name: str) -> Purse:
+        item = self._item(purse_key(name)) or {}
+        return Purse(name=name, **{count: int(item[count]["N"]) for count in ("used", "spent") if count in item})
 
     def _item(self, key: Item) -> Mapping[str, Any] | None:
         with throttling():

@@ -6,6 +6,7 @@ API#<api id>   API            which batch an API batch belongs to
 ADMISSION      ADMISSION      the admission record
 MODELS         MODELS         the list of models
 RECIPES#<team> RECIPES        how many recipes have arrived in a team
+MONEY#<purse>  MONEY          what was used of money there
 
 Fields keep their names; the counts of a job are fields of the job itself. None is left out; times are texts of a fixed width;
 there are no fractions. Open work also has `shelf` and `due`, the keys of the sparse index `open`.
@@ -61,6 +62,10 @@ def models_key() -> Item:
 
 def arrivals_key(team: str) -> Item:
     return _key(f"RECIPES#{team}", "RECIPES")
+
+
+def purse_key(name: str) -> Item:
+    return _key(f"MONEY#{name}", "MONEY")
 
 
 def job_item(job: Job) -> Item:

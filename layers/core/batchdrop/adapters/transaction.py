@@ -27,8 +27,10 @@ from batchdrop.adapters.items import (
     job_item,
     job_key,
     open_work_keys,
+    purse_key,
 )
 from batchdrop.domain.open_work import place_of_job_behind
+from batchdrop.domain.purses import Charge, merged
 from batchdrop.domain.records import Admission, Arrivals, Batch, Job, JobState
 from batchdrop.domain.transitions import Guard, Move
 
@@ -60,6 +62,8 @@ class Transaction:
             self._count(job_id, part)
             if isinstance(part.after, Batch) and (part.counters.batches_waiting > 0 or part.guard.job_state is JobState.running):
                 of_running = part.after
+        for charge in merged(charge for part in (move, *move.also) for charge in part.charges):
+            self._charge(charge)
         # A job that is written in the same transaction gets its place with it.
         if of_running is not None and not any(isinstance(part.after, Job) for part in (move, *move.also)):
             self._place_job(of_running)
@@ -117,11 +121,14 @@ class Transaction:
 
     def _count(self, job_id: str, part: Move[Any]) -> None:
         amounts, guard = counted(part.counters), part.guard
-        if amounts or guard.job_state is not None or guard.progress is not None:
+        if amounts or guard.job_state is not None or guard.progress is not None or guard.may_use is not None:
             change = self._change_of_job(job_id)
             # An addition would make an item out of nothing.
             it_exists = "attribute_exists(pk)"
             change.require(it_exists, *_job_guards(change, guard))
+            if guard.may_use is not None:
+                within_what_it_may_use = _has_room(change, "used", guard.may_use - part.counters.used)
+                change.require(within_what_it_may_use)
             for name, amount in amounts.items():
                 change.add(name, amount)
         if part.counters.queued or guard.queue_limit is not None:
@@ -141,10 +148,14 @@ class Transaction:
         change = self._change_of_admission()
         change.add("queued", requests)
         if limit is not None:
-            room = limit - requests
-            enough_room = change.at_most("queued", room)
-            # No item yet: nothing is queued, so only a batch above the limit itself does not fit.
-            change.require(enough_room if room < 0 else f"({change.lacks('queued')} or {enough_room})")
+            change.require(_has_room(change, "queued", limit - requests))
+
+    def _charge(self, charge: Charge) -> None:
+        change = self._change(purse_key(charge.purse), f"the purse {charge.purse!r}")
+        change.add("used", charge.used)
+        change.add("spent", charge.spent)
+        if charge.limit is not None:
+            change.require(_has_room(change, "used", charge.limit - charge.used))
 
     # ---------------------------------------------------------------- one change for each item
 
@@ -165,6 +176,12 @@ class Transaction:
 
     def _change_of_arrivals(self, team: str) -> Change:
         return self._change(arrivals_key(team), f"the recipes of team {team!r}")
+
+
+def _has_room(change: Change, counter: str, room: int) -> str:
+    """Without an item, or in one that an earlier version wrote, nothing is counted yet."""
+    enough = change.at_most(counter, room)
+    return enough if room < 0 else f"({change.lacks(counter)} or {enough})"
 
 
 def _job_guards(change: Change, guard: Guard) -> Iterator[str]:

@@ -6,7 +6,7 @@ never stored with rows that were not sent yet, only what is counted at it: price
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import NamedTuple
 
 import msgspec
@@ -98,3 +98,20 @@ class Bill(Record, frozen=True, kw_only=True):
 
 def _added(first: dict[str, int], second: dict[str, int]) -> dict[str, int]:
     return {name: first.get(name, 0) + second.get(name, 0) for name in (*first, *(name for name in second if name not in first))}
+
+
+def micro_up(usd: Decimal) -> int:
+    """Micro-dollars, rounded up."""
+    return int((usd * MICRO).to_integral_value(rounding=ROUND_CEILING))
+
+
+def share(sizes: Sizes, part: int, whole: int) -> Sizes:
+    """What so many of the requests are expected to take, all alike; the rest is what remains."""
+    return {
+        name: Size(
+            requests=size.requests * part // whole,
+            input_tokens=size.input_tokens * part // whole,
+            max_output_tokens=size.max_output_tokens * part // whole,
+        )
+        for name, size in sizes.items()
+    }

@@ -19,6 +19,8 @@ from batchdrop.domain.answer_counts import AnswerCounts
 from batchdrop.domain.ids import prefixes_of
 from batchdrop.domain.keys import team_of
 from batchdrop.domain.messages import CollectBatch, FinishJob, Message, ResumePlanning, RetryJob, SubmitBatch
+from batchdrop.domain.money import share
+from batchdrop.domain.purses import Charge, charges
 from batchdrop.domain.record import Record
 from batchdrop.domain.records import (
     UNCHANGED,
@@ -70,6 +72,8 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
     """Not more queued requests than this, those of the move included."""
     arrivals: Arrivals | None = None
     """So many recipes have arrived in this team, and no more."""
+    may_use: int | None = None
+    """The job's batches have used no more than this, in micro-dollars, those of the move included."""
 
 
 class Move[R: (Job, Batch, Admission, Arrivals)](msgspec.Struct, frozen=True):
@@ -81,8 +85,9 @@ class Move[R: (Job, Batch, Admission, Arrivals)](msgspec.Struct, frozen=True):
     """Its counters and its revision are not written: the ledger keeps them."""
     counters: Counters = UNCHANGED
     guard: Guard = Guard()
+    charges: tuple[Charge, ...] = ()
     also: tuple[Move[Any], ...] = ()
-    """What moves in the same transaction. Their counters, guards and messages count as this move's own."""
+    """What moves in the same transaction. Their counters, charges, guards and messages count as this move's own."""
     messages: tuple[Message, ...] = ()
     """Sent after the commit. A message that is lost is sent again by `poll`."""
     edge: str = ""
@@ -414,14 +419,29 @@ def added(batch: Batch) -> Move[Batch]:
     )
 
 
+class Reserve(NamedTuple):
+    """What a batch takes of money when it is admitted. `may_use`: as in Guard."""
+
+    amount: int = 0
+    charges: tuple[Charge, ...] = ()
+    may_use: int | None = None
+
+
+NOTHING = Reserve()
+
+
 @_batch_edge(BatchState.ready)
-def admitted(batch: Batch, *, now: datetime, queue_limit: int, tried: Move[Job] | None = None) -> Move[Batch]:
-    """Takes capacity, and goes to `submit`. `tried`: the move of a job that waits, of which no other batch goes now."""
+def admitted(
+    batch: Batch, *, now: datetime, queue_limit: int, reserve: Reserve = NOTHING, tried: Move[Job] | None = None
+) -> Move[Batch]:
+    """Takes capacity and money, and goes to `submit`. `tried`: the move of a job that waits, of which no other batch goes now."""
+    purses = tuple(charge.purse for charge in reserve.charges)
     return Move(
         batch,
-        replace(batch, waiting=False, admitted_at=now, message_sent_at=now, repairs=0),
-        counters=Counters(queued=batch.requests, batches_waiting=-int(batch.waiting)),
-        guard=Guard(job_state=JobState.running, queue_limit=queue_limit),
+        replace(batch, waiting=False, admitted_at=now, message_sent_at=now, repairs=0, reserved=reserve.amount, purses=purses),
+        counters=Counters(queued=batch.requests, batches_waiting=-int(batch.waiting), used=reserve.amount),
+        guard=Guard(job_state=JobState.running, queue_limit=queue_limit, may_use=reserve.may_use),
+        charges=reserve.charges,
         also=() if tried is None else (tried,),
         messages=(_submit(batch),),
     )
@@ -432,8 +452,9 @@ def put_back(batch: Batch) -> Move[Batch]:
     """Admitted, but by now it may not be sent: it waits again."""
     return Move(
         batch,
-        replace(batch, waiting=True, admitted_at=None, message_sent_at=None),
-        counters=Counters(queued=-batch.requests, batches_waiting=1),
+        replace(batch, waiting=True, admitted_at=None, message_sent_at=None, reserved=0, purses=()),
+        counters=Counters(queued=-batch.requests, batches_waiting=1, used=-batch.reserved),
+        charges=_given_back(batch),
     )
 
 
@@ -498,7 +519,8 @@ def refused(batch: Batch, *, not_before: datetime | None = None, refused_as: tup
     after = replace(_waiting(batch), refusals=batch.refusals + 1, refused_as=refused_as or batch.refused_as)
     if not_before is not None:
         after = replace(after, not_before=not_before)
-    return Move(batch, after, counters=Counters(queued=-batch.requests, batches_waiting=1))
+    counters = Counters(queued=-batch.requests, batches_waiting=1, used=-batch.reserved)
+    return Move(batch, after, counters=counters, charges=_given_back(batch))
 
 
 @_batch_edge(BatchState.submitting, to=(BatchState.ready,))
@@ -510,7 +532,8 @@ def released(batch: Batch, *, not_before: datetime) -> Move[Batch]:
         releases=batch.releases + 1,
         not_before=not_before,
     )
-    return Move(batch, after, counters=Counters(queued=-batch.requests, batches_waiting=1, releases=1))
+    counters = Counters(queued=-batch.requests, batches_waiting=1, releases=1, used=-batch.reserved)
+    return Move(batch, after, counters=counters, charges=_given_back(batch))
 
 
 class Half(NamedTuple):
@@ -539,6 +562,8 @@ def split(batch: Batch, half: Half, refused_as: tuple[RefusedAs, ...]) -> Move[B
         requests=half.requests,
         invalid=half.invalid,
         body_bytes=half.body_bytes,
+        sizes=share(batch.sizes, half.requests, batch.requests),
+        settled=tuple(line for line in batch.settled if line < half.next_line),
     )
     rest = replace(
         waiting,
@@ -547,21 +572,25 @@ def split(batch: Batch, half: Half, refused_as: tuple[RefusedAs, ...]) -> Move[B
         requests=batch.requests - half.requests,
         invalid=batch.invalid - half.invalid,
         body_bytes=half.rest_body_bytes,
+        sizes={name: size - first.sizes[name] for name, size in batch.sizes.items()},
+        settled=tuple(line for line in batch.settled if line >= half.next_line),
         revision=0,
     )
     return Move(
         batch,
         first,
         # No row is new: only the batch is.
-        counters=Counters(queued=-batch.requests, batches_total=1, batches_waiting=2, splits=1),
+        counters=Counters(queued=-batch.requests, batches_total=1, batches_waiting=2, splits=1, used=-batch.reserved),
+        charges=_given_back(batch),
         also=(Move(None, rest),),
     )
 
 
 @_batch_edge(BatchState.ready, BatchState.submitting, to=(BatchState.ended,))
 def unsent(batch: Batch, why: Unsent, *, now: datetime) -> Move[Batch]:
-    """Every row of it ends so, without a result from the API."""
+    """Every row of it ends so, without a result from the API. What may have been sent keeps what it has reserved."""
     took_capacity = batch.state is BatchState.submitting or batch.admitted_at is not None
+    given_back = batch.reserved if why.status is not RowStatus.missing else 0
     return Move(
         batch,
         replace(
@@ -573,8 +602,16 @@ def unsent(batch: Batch, why: Unsent, *, now: datetime) -> Move[Batch]:
             waiting=False,
             admitted_at=None,
             repairs=0,
+            reserved=batch.reserved - given_back,
+            purses=() if given_back else batch.purses,
         ),
-        counters=Counters(batches_ended=1, batches_waiting=-int(batch.waiting), queued=-batch.requests if took_capacity else 0),
+        counters=Counters(
+            batches_ended=1,
+            batches_waiting=-int(batch.waiting),
+            queued=-batch.requests if took_capacity else 0,
+            used=-given_back,
+        ),
+        charges=charges(batch.purses, -given_back),
         messages=(_collect(batch),),
     )
 
@@ -799,7 +836,14 @@ def _waiting(batch: Batch) -> Batch:
         key="",
         first_look_at=None,
         no_trace_at=(),
+        reserved=0,
+        purses=(),
     )
+
+
+def _given_back(batch: Batch) -> tuple[Charge, ...]:
+    """All that it has reserved."""
+    return charges(batch.purses, -batch.reserved)
 
 
 def _incomplete(batch: Batch) -> int:

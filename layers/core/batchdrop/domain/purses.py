@@ -1,0 +1,80 @@
+"""Where money is counted: one purse for each scope and span of time that may have a limit.
+
+A batch is charged in the transaction that admits it, and settled in the one that collects it, in the same purses: the day and the
+month are those of its admission, UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from batchdrop.domain.record import Record
+
+
+class Charge(Record, frozen=True, kw_only=True):
+    """What a move adds to a purse, in micro-dollars; what it gives back is negative."""
+
+    purse: str
+    used: int
+    spent: int = 0
+    limit: int | None = None
+    """Not more used than this, the charge included."""
+
+
+class Scope(NamedTuple):
+    """A purse, and what may be used of it."""
+
+    purse: str
+    limit: int | None
+    """Micro-dollars. None: it is only counted."""
+    words: str
+    """Of the limit, for people: `this month's limit of this stack`."""
+    renews_at: datetime
+    """When the next purse of this kind begins."""
+
+
+def stack_month(now: datetime) -> str:
+    return f"month {now.astimezone(UTC):%Y-%m}"
+
+
+def stack_day(now: datetime) -> str:
+    return f"day {now.astimezone(UTC):%Y-%m-%d}"
+
+
+def folder_month(folder: str, now: datetime) -> str:
+    """`folder`: below the inbox, such as `marketing/eu`."""
+    return f"{stack_month(now)} {folder}"
+
+
+def folder_day(folder: str, now: datetime) -> str:
+    return f"{stack_day(now)} {folder}"
+
+
+def unasked(team: str, now: datetime) -> str:
+    """What a team's jobs may use on a day without anybody being asked."""
+    return f"unasked {now.astimezone(UTC):%Y-%m-%d} {team}"
+
+
+def charges(purses: tuple[str, ...], used: int, spent: int = 0) -> tuple[Charge, ...]:
+    """The same amounts in several purses."""
+    return tuple(Charge(purse=purse, used=used, spent=spent) for purse in purses) if used or spent else ()
+
+
+def merged(of_parts: Iterable[Charge]) -> list[Charge]:
+    """One for each purse: a transaction may name an item once only. The smallest of their limits holds."""
+    found: dict[str, Charge] = {}
+    for charge in of_parts:
+        before = found.get(charge.purse)
+        if before is None:
+            found[charge.purse] = charge
+            continue
+        limits = [limit for limit in (before.limit, charge.limit) if limit is not None]
+        found[charge.purse] = Charge(
+            purse=charge.purse,
+            used=before.used + charge.used,
+            spent=before.spent + charge.spent,
+            limit=min(limits, default=None),
+        )
+    return list(found.values())
