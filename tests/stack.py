@@ -15,7 +15,7 @@ from typing import Any
 from batchdrop import bootstrap
 from batchdrop.domain import keys
 from batchdrop.domain.ids import prefixes_of
-from batchdrop.domain.messages import CollectBatch, FinishJob, Message, Queue, ResumePlanning, RetryJob, SubmitBatch, Upload
+from batchdrop.domain.messages import CollectBatch, Dropped, FinishJob, Message, Queue, ResumePlanning, RetryJob, SubmitBatch, Upload
 from batchdrop.domain.records import Batch, Job
 from batchdrop.domain.transitions import TERMINAL_JOB_STATES
 from batchdrop.settings import (
@@ -287,7 +287,8 @@ class Stack:
                 return lambda: self.control(message, self.deadline())
 
     def _control(self, key: str) -> None:
-        self._try("control", lambda: self.control(key, self.deadline()), lambda due: self.commands.append((due, key)))
+        said = Dropped(key=key, version_id="v", at=self.clock.now(), source_ip="192.0.2.1")
+        self._try("control", lambda: self.control(said, self.deadline()), lambda due: self.commands.append((due, key)))
 
     def _try(self, who: str, call: Callable[[], None], again: Callable[[datetime], None]) -> bool:
         """One invocation, and whether it succeeded. What fails comes `again` after the visibility timeout."""

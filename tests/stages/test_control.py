@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from batchdrop.domain.messages import Dropped
 from batchdrop.domain.errors import Unavailable
 from batchdrop.domain.messages import Queue
 from batchdrop.domain.records import BatchState, JobState
@@ -246,7 +247,7 @@ def _told(stack: Stack) -> dict[str, bytes]:
 def test_a_key_that_names_no_job_is_counted_and_writes_nothing(key: str) -> None:
     stack = dropped()
     before = _told(stack)
-    stack.control(key, stack.deadline())
+    stack.control(Dropped(key=key), stack.deadline())
     assert _told(stack) == before
     assert stack.metrics.totals["IgnoredCommands"] == 1
 

@@ -30,6 +30,8 @@ from batchdrop.ports import Claude, Clock, Ledger, Metrics, Notices, Objects, Qu
 if TYPE_CHECKING:
     from batchdrop.domain.records import Job, ObjectRef
     from batchdrop.jobs.admit import Admit
+    from batchdrop.jobs.budget import Budget
+    from batchdrop.jobs.pause import Pause
     from batchdrop.settings import (
         CollectSettings,
         ControlSettings,
@@ -143,6 +145,7 @@ def plan(settings: PlanSettings, ports: Ports | None = None) -> Plan:
     return Plan(
         **_core(ports),
         admit=_admit(ports, settings),
+        pause=_pause(ports, _budget(ports, settings)),
         # It has no key: what is at the API is left for `poll`.
         cancel_job=_cancel_job(ports, CancelBatch(clock=ports.clock, commit=commit)),
         wake=Wake(ledger=ports.ledger, clock=ports.clock, commit=commit),
@@ -195,6 +198,7 @@ def submit(settings: SubmitSettings, ports: Ports | None = None) -> Submit:
 def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
     from batchdrop.stages.poll.fetch_models import FetchModels
     from batchdrop.stages.poll.held import WakeHeld
+    from batchdrop.stages.poll.paused import LetGo
     from batchdrop.stages.poll.repair import Repair
     from batchdrop.stages.poll.settle import Settle
     from batchdrop.stages.poll.sweep import Sweep
@@ -203,6 +207,7 @@ def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
 
     ports = ports or RealPorts(settings)
     commit, cancel_batch = _commit(ports), _cancel_batch(ports)
+    budget = _budget(ports, settings)
     return Poll(
         ledger=ports.ledger,
         switch=ports.switch,
@@ -230,6 +235,14 @@ def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
         cancel_batch=cancel_batch,
         cancel_job=_cancel_job(ports, cancel_batch),
         wake_held=WakeHeld(ports.ledger, ports.clock, commit),
+        let_go=LetGo(
+            ledger=ports.ledger,
+            clock=ports.clock,
+            commit=commit,
+            budget=budget,
+            pause=_pause(ports, budget),
+            publish=_publish(ports),
+        ),
         publish=_publish(ports),
         sweep=Sweep(ports.objects, ports.ledger, ports.clock),
         fetch_models=FetchModels(ledger=ports.ledger, claude=ports.claude, clock=ports.clock, official=settings.official),
@@ -303,13 +316,39 @@ def _cancel_job(ports: Ports, cancel_batch: CancelBatch) -> CancelJob:
     )
 
 
+def _budget(ports: Ports, settings: PlanSettings | PollSettings) -> Budget:
+    from batchdrop.jobs.budget import Budget, StackLimits
+    from batchdrop.jobs.limits import Limits
+    from batchdrop.jobs.prices import Prices
+
+    return Budget(
+        ledger=ports.ledger,
+        prices=Prices(ports.objects),
+        limits=Limits(ports.objects),
+        stack=StackLimits(
+            day=settings.amount("daily_limit_usd"),
+            month=settings.amount("monthly_limit_usd"),
+            ask_above=settings.amount("ask_above_usd"),
+        ),
+    )
+
+
+def _pause(ports: Ports, budget: Budget) -> Pause:
+    from batchdrop.jobs.pause import Pause
+
+    return Pause(ledger=ports.ledger, clock=ports.clock, commit=_commit(ports), budget=budget)
+
+
 def _admit(ports: Ports, settings: PlanSettings | PollSettings) -> Admit:
     from batchdrop.jobs.admit import Admit
 
+    budget = _budget(ports, settings)
     return Admit(
         ledger=ports.ledger,
         switch=ports.switch,
         clock=ports.clock,
         commit=_commit(ports),
+        budget=budget,
+        pause=_pause(ports, budget),
         limits=AdmissionLimits(queued_requests=settings.queued_requests_limit, per_tick=settings.creates_per_tick),
     )

@@ -15,7 +15,7 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from batchdrop.domain.messages import ResumePlanning, RetryJob, Upload
+from batchdrop.domain.messages import Dropped, ResumePlanning, RetryJob, Upload
 
 LOGGER = "batchdrop"
 
@@ -38,6 +38,7 @@ class _S3Object(msgspec.Struct, frozen=True):
 
 class _Detail(msgspec.Struct, frozen=True):
     object: _S3Object
+    source_ip: str = msgspec.field(default="", name="source-ip-address")
 
 
 class _Message(msgspec.Struct, frozen=True):
@@ -63,10 +64,15 @@ def plan_message(body: bytes) -> Upload | ResumePlanning:
     return Upload(key=created.key, version_id=created.version_id, etag=created.etag, size=created.size, at=at)
 
 
-def control_message(body: bytes) -> str | RetryJob:
-    """A key under `control/`, as stored, or the rest of a retry. Raises msgspec.ValidationError if the body is neither."""
+def control_message(body: bytes) -> Dropped | RetryJob:
+    """An object under `control/`, or the rest of a retry. Raises msgspec.ValidationError if the body is neither."""
     message = _decode(body)
-    return RetryJob(job_id=message.job_id) if message.job_id is not None else _created(message).key
+    if message.job_id is not None:
+        return RetryJob(job_id=message.job_id)
+    created = _created(message)
+    at = datetime.fromisoformat(message.time) if message.time else None
+    source_ip = message.detail.source_ip if message.detail else ""
+    return Dropped(key=created.key, version_id=created.version_id, at=at, source_ip=source_ip)
 
 
 def _created(message: _Message) -> _S3Object:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Self
 
 import msgspec
 
 from batchdrop.domain.errors import ConfigurationError
+from batchdrop.domain.money import micro_up
 
 _PREFIX = "BATCHDROP_"
 
@@ -56,6 +58,18 @@ class _Calling(_Ledger, frozen=True, kw_only=True):
 class _Admitting(_Spending, frozen=True, kw_only=True):
     queued_requests_limit: int
     creates_per_tick: int
+    ask_above_usd: str = ""
+    """Dollars, as the limits below. Empty: nobody is asked, and nothing is limited."""
+    daily_limit_usd: str = ""
+    monthly_limit_usd: str = ""
+
+    def amount(self, field: str) -> int | None:
+        """Micro-dollars of one of the three. Raises ConfigurationError."""
+        text: str = getattr(self, field)
+        try:
+            return micro_up(Decimal(text)) if text.strip() else None
+        except ArithmeticError as error:
+            raise ConfigurationError(f"{_variable(field)} must be an amount in dollars such as 100: {text!r}") from error
 
 
 class PlanSettings(_Admitting, frozen=True, kw_only=True):

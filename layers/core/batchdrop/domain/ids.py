@@ -12,8 +12,10 @@ from typing import NamedTuple
 from batchdrop.domain.records import Batch, ObjectRef
 
 _TOKEN_BYTES = 10
+_CODE_CHARACTERS = 6
 _TIME = "%Y%m%dT%H%M%SZ"
 _JOB_ID = re.compile(r"\d{8}T\d{6}Z-[a-z2-7]{16}", re.ASCII)
+_ANSWERED = re.compile(r"(\d{8}T\d{6}Z-[a-z2-7]{16})(?:-([a-z2-7]{6}))?", re.ASCII)
 # 80 bits, so that nobody can guess them, in 16 characters.
 _PREFIX_BYTES = 10
 _PREFIX_CHARACTERS = 16
@@ -37,6 +39,18 @@ def job_id(source: ObjectRef, written_at: datetime) -> str:
 def is_job_id(text: str) -> bool:
     """Whether a text has the shape of a job id, whether or not there is such a job."""
     return _JOB_ID.fullmatch(text) is not None
+
+
+def answered(text: str) -> tuple[str, str] | None:
+    """`<job id>` or `<job id>-<code>` as job id and code; None if it is neither."""
+    found = _ANSWERED.fullmatch(text)
+    return (found[1], found[2] or "") if found else None
+
+
+def question_code(*parts: object) -> str:
+    """Six characters that change with any of the parts."""
+    identity = "\0".join(map(str, parts))
+    return _characters(hashlib.sha256(identity.encode()).digest())[:_CODE_CHARACTERS]
 
 
 def uploaded_at(job: str) -> datetime:
@@ -85,4 +99,4 @@ def parse_custom_id(text: str) -> CustomId | None:
 
 
 def _characters(data: bytes) -> str:
-    return b32encode(data).decode().lower()
+    return b32encode(data).decode().lower().rstrip("=")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from batchdrop.domain.ids import is_job_id
+from batchdrop.domain import ids
 
 INBOX = "inbox/"
 OUTBOX = "outbox/"
@@ -140,11 +140,26 @@ def form(job_id: str) -> str:
 class Command(NamedTuple):
     name: str
     job_id: str
+    code: str = ""
+    """Of the question that it answers."""
+    folder: str | None = None
+    """Below the inbox: the command is for jobs whose file lies there or below."""
 
 
 def command_of(control_key: str) -> Command | None:
-    """`control/cancel/<job id>` -> `Command("cancel", "<job id>")`; None for a key that has not that shape."""
-    parts = control_key.removeprefix(CONTROL).split("/")
-    if not control_key.startswith(CONTROL) or len(parts) != 2 or not is_job_id(parts[1]):
+    """`control/cancel/<job id>` -> `Command("cancel", "<job id>")`; None for a key that has not that shape.
+
+    The job id may end in the code of a question, and the key in a slash, as the console's "Create folder" writes it. A folder may
+    stand before the job id: control/approve/<folder>/<job id>-<code>.
+    """
+    if not control_key.startswith(CONTROL):
         return None
-    return Command(*parts)
+    name, _, rest = control_key.removeprefix(CONTROL).removesuffix("/").partition("/")
+    folder, slash, last = rest.rpartition("/")
+    asked = ids.answered(last)
+    return None if asked is None else Command(name, *asked, folder if slash else None)
+
+
+def is_below(input_key: str, folder: str | None) -> bool:
+    """Whether a command for this folder is for that file. Compared as it is written."""
+    return folder is None or input_key.startswith(f"{INBOX}{folder}/")

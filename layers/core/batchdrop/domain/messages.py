@@ -28,6 +28,16 @@ class Upload(Record, frozen=True, kw_only=True):
     at: datetime
 
 
+class Dropped(Record, frozen=True, kw_only=True):
+    """An object was created under `control/`. S3 sends this one, through EventBridge."""
+
+    key: str
+    version_id: str | None = None
+    at: datetime | None = None
+    source_ip: str = ""
+    """Of the request that created it, as S3 names it."""
+
+
 class ResumePlanning(Record, frozen=True, kw_only=True):
     """The rest of a long file, or the file of a planner that died."""
 

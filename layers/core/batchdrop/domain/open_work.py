@@ -13,6 +13,8 @@ from typing import NamedTuple
 from batchdrop.domain.keys import team_of
 from batchdrop.domain.records import Batch, BatchState, Job, JobState
 
+APPROVAL, LIMIT, PRICE = "approval", "limit", "price"
+"""What a held job may need besides a recipe (`Job.needs`)."""
 _TEAM_BYTES = 500
 _AFTER_SLASH = chr(ord("/") + 1)
 
@@ -24,6 +26,10 @@ class OpenWork(StrEnum):
     """jobs, by lease_until (else updated_at)"""
     held = "held"
     """jobs, by team, then arrivals, then held_at (else updated_at): of a team, who has seen the fewest recipes comes first"""
+    asking = "asking"
+    """held jobs that ask whether they may cost what they will cost, by held_at"""
+    limited = "limited"
+    """held jobs that wait until a limit renews or a price is known, by held_at"""
     running = "running"
     """jobs that nobody has asked to cancel, by priority, then created_at: those whose batches may be admitted"""
     canceling = "canceling"
@@ -83,6 +89,10 @@ def place_of_job(job: Job) -> Place | None:
             return Place(OpenWork.planning, instant(job.lease_until or job.updated_at))
         case JobState.held | JobState.running if job.cancel_requested:
             return Place(OpenWork.canceling, instant(job.updated_at))
+        case JobState.held if job.needs == APPROVAL:
+            return Place(OpenWork.asking, instant(job.held_at or job.updated_at))
+        case JobState.held if job.needs in (LIMIT, PRICE):
+            return Place(OpenWork.limited, instant(job.held_at or job.updated_at))
         case JobState.held:
             order = f"{job.arrivals:012d}/{instant(job.held_at or job.updated_at)}"
             return Place(OpenWork.held, f"{before_team(team_of(job.input.key))}{order}")

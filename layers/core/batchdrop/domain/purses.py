@@ -33,6 +33,8 @@ class Scope(NamedTuple):
     """Of the limit, for people: `this month's limit of this stack`."""
     renews_at: datetime
     """When the next purse of this kind begins."""
+    asks: bool = False
+    """Beyond it somebody is asked; else it waits."""
 
 
 def stack_month(now: datetime) -> str:

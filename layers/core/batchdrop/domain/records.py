@@ -360,7 +360,8 @@ class Job(Record, frozen=True, kw_only=True):
     learned: Learned | None = None
     """What its rows take, by those that were tried, or by earlier jobs with its recipe."""
     may_use: int | None = None
-    """Micro-dollars that its batches may use in all before somebody is asked. None: nobody is, as in jobs of earlier versions."""
+    """Micro-dollars that its batches may use in all, as somebody has approved. 0: nothing is approved, and it takes of what its
+    team may use unasked. None: nobody is ever asked, as in jobs of earlier versions."""
     raised: int = 0
     """Micro-dollars by which an operator has lifted the limits for it alone."""
     question: Question | None = None

@@ -13,6 +13,8 @@ ANSWERS_AWAITED = timedelta(days=7)
 ANSWERS_AWAITED_AFTER_CANCEL = timedelta(days=1)
 # How long a file waits for a recipe, from the last time that it was held.
 RECIPE_AWAITED = timedelta(days=7)
+# How long a job waits for somebody to say whether it may cost what it will cost, from the last time that it asked.
+ANSWER_AWAITED = timedelta(days=7)
 _FIRST_LOOK = timedelta(minutes=2)
 _LONGEST_PAUSE = timedelta(hours=6)
 # How often planning may begin without coming further. A message is delivered five times, and `poll` sends it again: with the

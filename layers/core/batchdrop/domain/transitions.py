@@ -26,6 +26,7 @@ from batchdrop.domain.records import (
     UNCHANGED,
     Admission,
     ApiCounts,
+    Approval,
     Arrivals,
     Batch,
     BatchState,
@@ -37,6 +38,7 @@ from batchdrop.domain.records import (
     ObjectRef,
     Part,
     Proof,
+    Question,
     RefusedAs,
     RowStatus,
     Span,
@@ -215,7 +217,15 @@ def unpacked_in_part(job: Job, *, now: datetime, done: int, total: int, fruitles
     return Move(job, after, messages=(_next_step(job),))
 
 
-@_job_edge(JobState.planning, to=(JobState.running,))
+class Hold(NamedTuple):
+    """Why nothing more of a job is sent: what it needs, as in Job, and the sentence that says so."""
+
+    needs: str
+    reason: str
+    question: Question | None
+
+
+@_job_edge(JobState.planning, to=(JobState.running, JobState.held))
 def planned(
     job: Job,
     *,
@@ -226,6 +236,7 @@ def planned(
     rejection: str = "",
     cancel: bool = False,
     reason: str = "",
+    hold: Hold | None = None,
 ) -> Move[Job]:
     """All its batches are stored. `unsendable`: those without a request, which can be collected at once. `repeated`: as in Job.
 
@@ -243,6 +254,8 @@ def planned(
     )
     if rejection:
         after = replace(after, outcome=JobState.rejected, reason=rejection)
+    elif hold is not None:
+        after = _held(after, hold, now)
     return Move(
         job, replace(after, cancel_requested=True) if cancel else after, messages=tuple(_collect(batch) for batch in unsendable)
     )
@@ -296,6 +309,49 @@ def held(job: Job, reason: str, *, needs: str, arrivals: int, now: datetime) -> 
     return Move(job, after, guard=guard)
 
 
+@_job_edge(JobState.running, to=(JobState.held,))
+def paused(job: Job, hold: Hold, *, now: datetime) -> Move[Job]:
+    """Nothing more of it is sent, for want of money; what is at the API is watched and collected all the same."""
+    return Move(job, _held(job, hold, now))
+
+
+@_job_edge(JobState.held)
+def asked_anew(job: Job, hold: Hold, *, now: datetime) -> Move[Job]:
+    """What it waits for, or the amount that it asks about, has changed."""
+    return Move(job, _held(job, hold, now))
+
+
+@_job_edge(JobState.held, to=(JobState.running,))
+def let_go(
+    job: Job,
+    *,
+    now: datetime,
+    may_use: int | None = None,
+    raised: int = 0,
+    approval: Approval | None = None,
+    charges: tuple[Charge, ...] = (),
+) -> Move[Job]:
+    """Its batches may be sent again. Whoever was asked to cancel it does not let it go.
+
+    `may_use`: as in Job, if that is new. `raised`: micro-dollars more that no limit counts against it.
+    """
+    if job.cancel_requested:
+        raise ForbiddenMove("let_go: a cancel was requested")
+    after = replace(
+        job,
+        state=JobState.running,
+        reason="",
+        needs="",
+        question=None,
+        held_at=None,
+        updated_at=now,
+        may_use=job.may_use if may_use is None else may_use,
+        raised=job.raised + raised,
+        approvals=job.approvals if approval is None else (*job.approvals, approval),
+    )
+    return Move(job, after, charges=charges)
+
+
 @_job_edge(JobState.planning)
 def looked_again(job: Job, *, now: datetime) -> Move[Job]:
     """A recipe has arrived since it looked for one: another invocation plans it from the start."""
@@ -310,6 +366,18 @@ def woken(job: Job, *, now: datetime) -> Move[Job]:
         raise ForbiddenMove("woken: a cancel was requested")
     after = replace(job, state=JobState.planning, reason="", needs="", updated_at=now, lease_until=now, message_sent_at=now)
     return Move(job, after, messages=(ResumePlanning(job_id=job.id),))
+
+
+def _held(job: Job, hold: Hold, now: datetime) -> Job:
+    return replace(
+        job,
+        state=JobState.held,
+        needs=hold.needs,
+        reason=hold.reason,
+        question=hold.question,
+        held_at=now,
+        updated_at=now,
+    )
 
 
 def _unread(job: Job) -> Job:
@@ -369,10 +437,10 @@ def retried_in_part(job: Job, note: str) -> Move[Job]:
     return Move(job, replace(job, note=note), messages=(RetryJob(job_id=job.id),))
 
 
-@_job_edge(JobState.running, to=(JobState.finishing,))
+@_job_edge(JobState.running, JobState.held, to=(JobState.finishing,))
 def finishing(job: Job, *, now: datetime) -> Move[Job]:
     """Only as a part of `collected`. `repairs` counts anew: the message of `finish` has not been repeated yet."""
-    after = replace(job, state=JobState.finishing, updated_at=now, message_sent_at=now, repairs=0)
+    after = replace(job, state=JobState.finishing, needs="", question=None, updated_at=now, message_sent_at=now, repairs=0)
     return Move(job, after, messages=(FinishJob(job_id=job.id),))
 
 
@@ -752,20 +820,30 @@ def collected(batch: Batch, job: Job, rows: Collected, *, now: datetime) -> Move
             table=rows.table,
             failed_table=rows.failed_table,
             answer_counts=rows.answer_counts,
+            reserved=0,
         ),
     )
+    # Of rows whose results are lost nobody knows what they cost: their share of what was reserved counts as spent.
+    spent = micro_up(rows.bill.usd) + -(-batch.reserved * rows.unaccounted // max(1, batch.requests))
+    move = replace(move, charges=charges(batch.purses, spent - batch.reserved, spent))
     # A row that goes again has not ended; `total` has counted every row since the file was cut.
-    counters = Counters(rows=replace(rows.counts, total=0), batches_collected=1, batches_incomplete=-_incomplete(batch))
+    counters = Counters(
+        rows=replace(rows.counts, total=0),
+        batches_collected=1,
+        batches_incomplete=-_incomplete(batch),
+        used=spent - batch.reserved,
+        spent=spent,
+    )
     if rows.retry is not None:
         follow_up = _follow_up(batch, job, rows.retry, rows.retry_body_bytes)
         return replace(
             move,
             counters=replace(counters, batches_total=1, batches_waiting=1),
             # Nothing new is opened for a job that is being canceled.
-            guard=Guard(job_state=JobState.running),
+            guard=Guard(job_state=job.state),
             also=(*rows.losses, Move(None, follow_up)),
         )
-    last = job.state is JobState.running and job.batches_collected + 1 == job.batches_total
+    last = job.state in (JobState.running, JobState.held) and job.batches_collected + 1 == job.batches_total
     also = (*rows.losses, finishing(job, now=now)) if last else rows.losses
     return replace(move, counters=counters, guard=Guard(progress=Progress.of(job)), also=also)
 

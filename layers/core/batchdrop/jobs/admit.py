@@ -13,8 +13,10 @@ from batchdrop.domain import refusals, transitions
 from batchdrop.domain.admission import AdmissionLimits, Capacity, Fit, for_a_probe, is_due, is_waiting
 from batchdrop.domain.errors import LostRace
 from batchdrop.domain.records import Batch, Job, JobState
-from batchdrop.domain.transitions import Move
+from batchdrop.domain.transitions import Move, Reserve
+from batchdrop.jobs.budget import Budget, Over
 from batchdrop.jobs.commit import Commit
+from batchdrop.jobs.pause import Pause
 from batchdrop.jobs.waiting import waiting_batches
 from batchdrop.ports import Clock, Ledger, Switch, SwitchState
 
@@ -28,6 +30,8 @@ class Admit(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     commit: Commit
     limits: AdmissionLimits
+    budget: Budget
+    pause: Pause
 
     def __call__(self, job: Job | None = None) -> int:
         """Admits what fits of all that waits, or only of a job just planned, unless others have waited longer.
@@ -66,7 +70,13 @@ class Admit(msgspec.Struct, frozen=True, kw_only=True):
             fit = capacity.judge(batch)
             if fit is Fit.holds:
                 break
-            if fit is Fit.goes and self._take(batch, capacity, now, tried):
+            if fit is Fit.overtaken:
+                continue
+            reserve = self.budget.reserve(job, batch, now)
+            if isinstance(reserve, Over):
+                jobs[job.id] = None
+                self.pause(job, reserve)
+            elif self._take(batch, capacity, reserve, now, tried):
                 admitted.append(batch)
         if admitted and admission.blocked:
             with suppress(LostRace):  # the probe was answered meanwhile, or another poller sent one too
@@ -76,10 +86,11 @@ class Admit(msgspec.Struct, frozen=True, kw_only=True):
     def _next_to_try(self, job: Job, now: datetime) -> Batch | None:
         return refusals.next_to_try(one for one in self.ledger.list_batches(job.id) if is_waiting(one) and is_due(one, now))
 
-    def _take(self, batch: Batch, capacity: Capacity, now: datetime, tried: Move[Job] | None) -> bool:
+    def _take(self, batch: Batch, capacity: Capacity, reserve: Reserve, now: datetime, tried: Move[Job] | None) -> bool:
         """`now` is before the admission record was read: only a batch admitted after a block counts as its probe."""
+        queue_limit = capacity.queue_limit(batch)
         try:
-            self.commit(transitions.admitted(batch, now=now, queue_limit=capacity.queue_limit(batch), tried=tried))
+            self.commit(transitions.admitted(batch, now=now, queue_limit=queue_limit, reserve=reserve, tried=tried))
         except LostRace:
             return False
         capacity.take(batch)

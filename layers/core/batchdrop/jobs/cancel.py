@@ -67,7 +67,7 @@ class CancelJob(msgspec.Struct, frozen=True, kw_only=True):
 
     def __call__(self, job: Job) -> None:
         """Cancels what can be canceled now. `poll` asks again until the job has ended."""
-        if job.state is JobState.held:
+        if job.state is JobState.held and not job.batches_total:
             self.end_unread(job)
             return
         if job.state is JobState.planning and not self._end_planning(job):

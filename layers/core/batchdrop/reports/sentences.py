@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 from batchdrop.domain.call_headers import VERSION, NotAllowed
 from batchdrop.domain.errors import Refused
 from batchdrop.domain.keys import INBOX
-from batchdrop.domain.records import Job, JobState, Streak
+from batchdrop.domain.records import Job, JobState, Question, Streak
 from batchdrop.domain.refusals import Cause, ends_at
-from batchdrop.domain.retries import ANSWERS_AWAITED, ANSWERS_AWAITED_AFTER_CANCEL, MAX_PLAN_TRIES, RECIPE_AWAITED
+from batchdrop.domain.retries import ANSWER_AWAITED, ANSWERS_AWAITED, ANSWERS_AWAITED_AFTER_CANCEL, MAX_PLAN_TRIES, RECIPE_AWAITED
 from batchdrop.formats.invalid_line import shown
+from batchdrop.money.amounts import dollars
 
 # ---------------------------------------------------------------- where a job stands
 
@@ -303,6 +304,37 @@ def no_recipe_came(why: str) -> str:
     )
 
 
+def asks(question: Question) -> str:
+    rows = _plural(question.rows, "row")
+    return (
+        f"Waiting for approval: the {rows} that are not sent yet will cost {dollars(question.low)} to {dollars(question.high)}. "
+        f"To let them go, create an empty object or a folder control/approve/<job id>-{question.code}."
+    )
+
+
+def limited(words: str, limit: int, left: int, question: Question, renews_at: datetime) -> str:
+    return (
+        f"{words[0].upper()}{words[1:]}, {dollars(limit)}, has {dollars(left)} left; {_plural(question.rows, 'row')} that are not "
+        f"sent yet will cost {dollars(question.low)} to {dollars(question.high)}. They go on by themselves on "
+        f"{renews_at:%Y-%m-%d}, or when an operator raises the limit; for this job alone with control/raise/<job id>-{question.code}."
+    )
+
+
+def without_price(models: Sequence[str]) -> str:
+    named = ", ".join(shown(model) for model in models[:5])
+    return (
+        f"Waiting for a price: none is known of {named}, so nobody can say what the file costs. An operator puts it into "
+        "config/prices.json; the file then goes on by itself."
+    )
+
+
+def config_fault(fault: str) -> str:
+    return f"Waiting for an operator: {fault} Nothing that has to be approved is sent until then."
+
+
+NOT_APPROVED = f"Nobody approved it within {ANSWER_AWAITED.days} days, so the rows that were not sent yet are not sent."
+
+
 # ---------------------------------------------------------------- why nothing is being submitted
 
 # Also what an unknown value means, and a parameter that cannot be read.
@@ -353,6 +385,13 @@ def retrying(done: int, total: int) -> str:
 
 def already_retried(key: str) -> str:
     return f"The failed rows have been uploaded again as {key}; the answers are or will be in an outbox folder of that name."
+
+
+ANOTHER_QUESTION = (
+    "Nothing was changed: that code does not belong to what is asked now. Amount, rows, recipe or prices are others than those "
+    "that it was given for; the message here has the code that counts."
+)
+NOTHING_TO_RAISE = "There is nothing to raise: the job does not wait for a limit."
 
 
 def nothing_to_approve(job: Job) -> str:

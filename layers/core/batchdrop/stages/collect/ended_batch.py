@@ -74,7 +74,7 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
         if batch is None or job is None:
             log.error("no such batch", extra=asdict(message))
             return
-        if batch.state is BatchState.ended and job.state is JobState.running:
+        if batch.state is BatchState.ended and job.state in (JobState.running, JobState.held):
             self._collect(batch, job)
         else:
             log.info("nothing to collect", extra=asdict(message) | {"state": batch.state})

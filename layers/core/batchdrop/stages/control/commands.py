@@ -9,8 +9,10 @@ import msgspec
 
 from batchdrop.domain import keys, transitions
 from batchdrop.domain.errors import LostRace
-from batchdrop.domain.messages import RetryJob
-from batchdrop.domain.records import Job, JobState
+from batchdrop.domain.keys import Command
+from batchdrop.domain.messages import Dropped, RetryJob
+from batchdrop.domain.open_work import APPROVAL, LIMIT
+from batchdrop.domain.records import Approval, Job, JobState, Question
 from batchdrop.domain.transitions import TERMINAL_JOB_STATES, Move
 from batchdrop.jobs.cancel import CancelJob
 from batchdrop.jobs.commit import Commit
@@ -35,36 +37,39 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
     publish: Publish
     drop_again: DropAgain
 
-    def __call__(self, message: str | RetryJob, deadline: Deadline) -> None:
-        """An object with this key was created under `control/`, or a long retry goes on.
+    def __call__(self, message: Dropped | RetryJob, deadline: Deadline) -> None:
+        """An object was created under `control/`, or a long retry goes on.
 
         Whoever may write there may write anything. A key that is no command, or that names no job, is therefore only logged and
         counted, and no text of a key is put where others read it.
         """
-        if isinstance(message, RetryJob):
-            name, job_id = "retry", message.job_id
-        elif command := keys.command_of(message):
-            name, job_id = command
-        else:
-            self._ignore(message)
-            return
-        answer = self._answer(name, time_left(deadline))
-        job = self.ledger.get_job(job_id) if answer else None
-        if answer is None or job is None:
+        command = Command("retry", message.job_id) if isinstance(message, RetryJob) else keys.command_of(message.key)
+        answer = self._answer(command, message, time_left(deadline)) if command else None
+        job = self.ledger.get_job(command.job_id) if command and answer else None
+        if command is None or answer is None or job is None or not keys.is_below(job.input.key, command.folder):
             self._ignore(message)
             return
         note = answer(job)
         if note is not None:
-            self._change(job_id, lambda job: None if job.note == note else transitions.noted(job, note))
-        self.publish(job_id)
+            self._change(job.id, lambda job: None if job.note == note else transitions.noted(job, note))
+        self.publish(job.id)
 
-    def _ignore(self, message: str | RetryJob) -> None:
+    def _ignore(self, message: Dropped | RetryJob) -> None:
         log.warning("not a command", extra={"key": message})
         self.metrics.count("IgnoredCommands")
 
-    def _answer(self, command: str, go_on: Callable[[], bool]) -> Callable[[Job], str | None] | None:
+    def _answer(
+        self, command: Command, message: Dropped | RetryJob, go_on: Callable[[], bool]
+    ) -> Callable[[Job], str | None] | None:
         """What carries a command out, and says what became of it."""
-        return {"cancel": self._cancel_job, "retry": lambda job: self._retry(job, go_on), "approve": self._approve}.get(command)
+        answers: dict[str, Callable[[Job], str | None]] = {
+            "cancel": self._cancel_job,
+            "retry": lambda job: self._retry(job, go_on),
+        }
+        if isinstance(message, Dropped):
+            answers["approve"] = lambda job: self._approve(job, command.code, message)
+            answers["raise"] = lambda job: self._raise_limit(job, command.code, message)
+        return answers.get(command.name)
 
     def _change(self, job_id: str, edge: Callable[[Job], Move[Job] | None]) -> None:
         for _ in range(_TRIES):
@@ -93,8 +98,53 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
             return ""
         raise LostRace(f"job {job.id} changes faster than it can be canceled")
 
-    def _approve(self, job: Job) -> str:
-        return sentences.nothing_to_approve(job)
+    def _approve(self, job: Job, code: str, said: Dropped) -> str:
+        """A yes covers what the job has used so far, and the high end of what was shown for the rest."""
+        for _ in range(_TRIES):
+            question = self._question(job, APPROVAL)
+            if question is None:
+                return sentences.nothing_to_approve(job)
+            if question.code != code:
+                return sentences.ANOTHER_QUESTION
+            yes = self._approval(question, said)
+            try:
+                self.commit(transitions.let_go(job, now=self.clock.now(), may_use=job.used + question.high, approval=yes))
+            except LostRace:
+                job = self.ledger.get_job(job.id) or job
+                continue
+            return ""
+        raise LostRace(f"job {job.id} changes faster than it can be approved")
+
+    def _raise_limit(self, job: Job, code: str, said: Dropped) -> str:
+        for _ in range(_TRIES):
+            question = self._question(job, LIMIT)
+            if question is None:
+                return sentences.NOTHING_TO_RAISE
+            if question.code != code:
+                return sentences.ANOTHER_QUESTION
+            yes = self._approval(question, said)
+            try:
+                self.commit(transitions.let_go(job, now=self.clock.now(), raised=question.high, approval=yes))
+            except LostRace:
+                job = self.ledger.get_job(job.id) or job
+                continue
+            return ""
+        raise LostRace(f"job {job.id} changes faster than its limit can be raised")
+
+    @staticmethod
+    def _question(job: Job, needs: str) -> Question | None:
+        waits = job.state is JobState.held and job.needs == needs and not job.cancel_requested
+        return job.question if waits else None
+
+    def _approval(self, question: Question, said: Dropped) -> Approval:
+        return Approval(
+            code=question.code,
+            amount=question.high,
+            key=said.key,
+            version_id=said.version_id,
+            at=said.at or self.clock.now(),
+            source_ip=said.source_ip,
+        )
 
     def _retry(self, job: Job, go_on: Callable[[], bool]) -> str | None:
         """None: it goes on in another invocation, and the job's note says how far it is."""

@@ -14,6 +14,7 @@ from datetime import datetime
 import msgspec
 
 from batchdrop.domain import ids, keys, transitions
+from batchdrop.domain.admission import is_waiting
 from batchdrop.domain.call_headers import AllowedHeaders, headers_of
 from batchdrop.domain.errors import AlreadyExists, Forbidden, LostRace, ObjectGone, OutOfDisk, Rejected, Waits
 from batchdrop.domain.messages import ResumePlanning, Upload
@@ -23,6 +24,7 @@ from batchdrop.domain.transitions import Move
 from batchdrop.jobs.admit import Admit
 from batchdrop.jobs.cancel import CancelJob, planners_failed
 from batchdrop.jobs.commit import Commit
+from batchdrop.jobs.pause import Pause
 from batchdrop.jobs.publish import Publish
 from batchdrop.jobs.time_left import time_left
 from batchdrop.jobs.to_wake import RECIPE, waited_long
@@ -47,6 +49,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     commit: Commit
     admit: Admit
+    pause: Pause
     cancel_job: CancelJob
     publish: Publish
     cut_file: CutFile
@@ -106,6 +109,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             priority=PRIORITIES.get(info.metadata.get(PRIORITY, "").lower(), PRIORITIES["normal"]),
             api_version=headers.api_version,
             betas=headers.betas,
+            may_use=0,
             created_at=now,
             updated_at=now,
             lease_until=self._lease(deadline),
@@ -290,24 +294,31 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     def _run(self, job_id: str, lines: int, rejection: str = "", *, cancel: bool = False, repeated: int = 0) -> None:
         """planning -> running, and what can go, goes."""
-        unsendable = tuple(batch for batch in self.ledger.list_batches(job_id) if not batch.requests)
-        job = self._change(
-            job_id,
-            lambda job: transitions.planned(
+        batches = list(self.ledger.list_batches(job_id))
+        unsendable = tuple(batch for batch in batches if not batch.requests)
+        ready = [batch for batch in batches if is_waiting(batch)]
+
+        def edge(job: Job) -> Move[Job]:
+            now = self.clock.now()
+            goes = not (cancel or rejection or job.cancel_requested)
+            return transitions.planned(
                 job,
-                now=self.clock.now(),
+                now=now,
                 lines=lines,
                 repeated=repeated,
                 unsendable=unsendable,
                 rejection=rejection,
                 cancel=cancel,
-            ),
-        )
+                hold=self.pause.verdict(job, ready, now) if goes else None,
+            )
+
+        job = self._change(job_id, edge)
         if job is None:
             return
         if job.cancel_requested:
             self.cancel_job(job)
-        self.admit(job)
+        if job.state is JobState.running:
+            self.admit(job)
         self.publish(job_id)
 
     def _reject(self, job_id: str, reason: str) -> None:

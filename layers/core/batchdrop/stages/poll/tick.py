@@ -27,6 +27,7 @@ from batchdrop.ports import Clock, Ledger, Metrics, Switch, SwitchState
 from batchdrop.reports import sentences
 from batchdrop.stages.poll.fetch_models import FetchModels
 from batchdrop.stages.poll.held import WakeHeld
+from batchdrop.stages.poll.paused import LetGo
 from batchdrop.stages.poll.repair import Repair
 from batchdrop.stages.poll.settle import Settle
 from batchdrop.stages.poll.sweep import Sweep
@@ -44,7 +45,10 @@ _TOLD = 200
 # A message that calls a planner is given this time to be taken.
 _TAKEN_WITHIN = timedelta(minutes=5)
 # What an open job shows in the index: the job itself, or those of its batches that have not been collected.
-_OF_JOBS = (OpenWork.planning, OpenWork.held, OpenWork.running, OpenWork.canceling, OpenWork.finishing)
+_OF_JOBS = (
+    *(OpenWork.planning, OpenWork.held, OpenWork.asking, OpenWork.limited),
+    *(OpenWork.running, OpenWork.canceling, OpenWork.finishing),
+)
 _OF_BATCHES = (OpenWork.waiting, OpenWork.admitted, OpenWork.submitting, OpenWork.watched, OpenWork.ended, OpenWork.incomplete)
 
 
@@ -61,6 +65,7 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
     cancel_batch: CancelBatch
     cancel_job: CancelJob
     wake_held: WakeHeld
+    let_go: LetGo
     publish: Publish
     sweep: Sweep
     fetch_models: FetchModels
@@ -73,6 +78,7 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
             self._stop,
             self._cancel_asked,
             self.wake_held,
+            self.let_go,
             self._mend,
             self._admit_waiting,
             self._tell,

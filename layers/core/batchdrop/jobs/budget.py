@@ -1,0 +1,127 @@
+"""What a batch reserves of money when it is admitted, and which limit it meets."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import msgspec
+
+from batchdrop.domain import purses
+from batchdrop.domain.keys import team_of
+from batchdrop.domain.purses import Charge, Scope
+from batchdrop.domain.records import Batch, Job
+from batchdrop.domain.transitions import Reserve
+from batchdrop.jobs.limits import Limits
+from batchdrop.jobs.prices import Prices
+from batchdrop.money.estimate import Estimate, estimate
+from batchdrop.ports import Ledger
+
+
+class StackLimits(NamedTuple):
+    """Micro-dollars. None: only counted."""
+
+    day: int | None
+    month: int | None
+    ask_above: int | None
+    """None: nobody is ever asked."""
+
+
+class Over(NamedTuple):
+    """A batch does not fit."""
+
+    scope: Scope | None
+    """None: it is what was approved of this job, or what its recipe allows."""
+    left: int
+
+    @property
+    def asks(self) -> bool:
+        return self.scope is None or self.scope.asks
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True):
+    ledger: Ledger
+    prices: Prices
+    limits: Limits
+    stack: StackLimits
+
+    def estimate(self, job: Job, batch: Batch, now: datetime) -> Estimate:
+        """Of a batch whose rows that are settled already do not go."""
+        return estimate(batch.sizes, self.prices.current(now).list, now, job.learned)
+
+    def reserve(self, job: Job, batch: Batch, now: datetime) -> Reserve | Over:
+        """Judged by the purses as they are now: the transaction judges again."""
+        expected = self.estimate(job, batch, now)
+        amount = expected.worst if job.limits is not None and job.limits.strict else expected.high
+        may_use = self._may_use(job)
+        if may_use is not None and job.used + amount > may_use:
+            return Over(None, max(0, may_use - job.used))
+        scopes = self.scopes(job, now)
+        for scope, purse in zip(scopes, self.ledger.get_purses([scope.purse for scope in scopes]), strict=True):
+            limit = _lifted(scope, job)
+            if limit is not None and purse.used + amount > limit:
+                return Over(scope, max(0, limit - purse.used))
+        charges = tuple(Charge(purse=scope.purse, used=amount, limit=_lifted(scope, job)) for scope in scopes)
+        return Reserve(amount, charges, may_use)
+
+    def scopes(self, job: Job, now: datetime) -> list[Scope]:
+        """Every purse that the job is charged in, those without a limit too: they tell what was spent."""
+        tomorrow, next_month = _tomorrow(now), _next_month(now)
+        team = team_of(job.input.key)
+        found = [
+            Scope(purses.stack_month(now), self.stack.month, "this month's limit of this stack", next_month),
+            Scope(purses.stack_day(now), self.stack.day, "today's limit of this stack", tomorrow),
+        ]
+        said = dict(self.limits.current(now).list.limits_of(job.input.key))
+        for folder in dict.fromkeys((*said, team)):
+            limits = said.get(folder)
+            day = limits.day if limits else None
+            month = limits.month if limits else None
+            where = f"of the folder {folder}" if folder else "of files in no folder"
+            if day is not None or folder == team:
+                found.append(Scope(purses.folder_day(folder, now), day, f"today's limit {where}", tomorrow))
+            if month is not None or folder == team:
+                found.append(Scope(purses.folder_month(folder, now), month, f"this month's limit {where}", next_month))
+        if (ask_above := self.ask_above(job, now)) is not None and job.may_use == 0:
+            found.append(Scope(purses.unasked(team, now), ask_above, "", tomorrow, asks=True))
+        return found
+
+    def ask_above(self, job: Job, now: datetime) -> int | None:
+        """Micro-dollars that the job's team may use today without being asked; None: as much as it likes."""
+        if self.stack.ask_above is None or job.may_use is None:
+            return None
+        most = self.limits.current(now).list.ask_above(job.input.key, self.stack.ask_above)
+        of_recipe = job.limits.ask_above if job.limits else None
+        return most if of_recipe is None else min(most, of_recipe)
+
+    def unasked_left(self, job: Job, now: datetime) -> int | None:
+        """Of that, what is left today."""
+        most = self.ask_above(job, now)
+        if most is None:
+            return None
+        (purse,) = self.ledger.get_purses([purses.unasked(team_of(job.input.key), now)])
+        return max(0, most - purse.used)
+
+    def fault(self, now: datetime) -> str:
+        """Why a file of the operators is not used: then nothing goes that has to be asked for."""
+        return self.prices.current(now).fault or self.limits.current(now).fault
+
+    @staticmethod
+    def _may_use(job: Job) -> int | None:
+        # 0: nobody has approved anything, and its team's purse of the day is the bound.
+        bounds = [bound for bound in (job.may_use or None, job.limits.most if job.limits else None) if bound is not None]
+        return min(bounds, default=None)
+
+
+def _lifted(scope: Scope, job: Job) -> int | None:
+    return None if scope.limit is None else scope.limit + (0 if scope.asks else job.raised)
+
+
+def _tomorrow(now: datetime) -> datetime:
+    today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return today + timedelta(days=1)
+
+
+def _next_month(now: datetime) -> datetime:
+    first = (_tomorrow(now) - timedelta(days=1)).replace(day=1)
+    return (first + timedelta(days=32)).replace(day=1)

@@ -1,0 +1,78 @@
+"""Stop sending a job for want of money, and say what for: until somebody says yes, a limit renews, or a price is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from datetime import datetime
+
+import msgspec
+
+from batchdrop.domain import ids, transitions
+from batchdrop.domain.admission import is_waiting
+from batchdrop.domain.errors import LostRace
+from batchdrop.domain.open_work import APPROVAL, LIMIT, PRICE
+from batchdrop.domain.records import Batch, Job, JobState, Question
+from batchdrop.domain.transitions import Hold
+from batchdrop.jobs.budget import Budget, Over
+from batchdrop.jobs.commit import Commit
+from batchdrop.money.estimate import Estimate, unpriced
+from batchdrop.ports import Clock, Ledger
+from batchdrop.reports import sentences
+
+
+class Pause(msgspec.Struct, frozen=True, kw_only=True):
+    ledger: Ledger
+    clock: Clock
+    commit: Commit
+    budget: Budget
+
+    def __call__(self, job: Job, over: Over) -> None:
+        """A batch of it does not fit. Whoever changes the job meanwhile goes first."""
+        now = self.clock.now()
+        self.hold(job, self.why(job, over, self.waiting(job), now), now)
+
+    def hold(self, job: Job, hold: Hold, now: datetime) -> None:
+        """running -> held, or another reason or amount while it is held."""
+        if job.state is JobState.held and (job.needs, job.reason) == (hold.needs, hold.reason):
+            return
+        edge = transitions.paused if job.state is JobState.running else transitions.asked_anew
+        with suppress(LostRace):
+            self.commit(edge(job, hold, now=now))
+
+    def waiting(self, job: Job) -> list[Batch]:
+        return [batch for batch in self.ledger.list_batches(job.id) if is_waiting(batch)]
+
+    def verdict(self, job: Job, rest: Sequence[Batch], now: datetime) -> Hold | None:
+        """Before the first of these batches is sent: None lets them go, as far as limits let them."""
+        left = self.budget.unasked_left(job, now)
+        if left is None:
+            return None
+        if nameless := unpriced((batch.sizes for batch in rest), self.budget.prices.current(now).list, now):
+            return Hold(PRICE, sentences.without_price(nameless), None)
+        question = self.question(job, rest, now)
+        if question.high <= left:
+            return None
+        if fault := self.budget.fault(now):
+            return Hold(PRICE, sentences.config_fault(fault), None)
+        return Hold(APPROVAL, sentences.asks(question), question)
+
+    def why(self, job: Job, over: Over, rest: Sequence[Batch], now: datetime) -> Hold:
+        question = self.question(job, rest, now)
+        if over.asks:
+            return Hold(APPROVAL, sentences.asks(question), question)
+        scope = over.scope
+        words, renews_at = (scope.words, scope.renews_at) if scope else ("", now)
+        return Hold(LIMIT, sentences.limited(words, scope.limit or 0 if scope else 0, over.left, question, renews_at), question)
+
+    def question(self, job: Job, rest: Iterable[Batch], now: datetime) -> Question:
+        """About the batches that are not sent yet."""
+        total, rows = Estimate(), 0
+        for batch in rest:
+            total += self.budget.estimate(job, batch, now)
+            rows += batch.requests
+        high = total.worst if job.limits is not None and job.limits.strict else total.high
+        prices = self.budget.prices.current(now).list
+        recipe = job.recipe and (job.recipe.key, job.recipe.version_id, job.recipe.etag)
+        code = ids.question_code(job.id, recipe, prices.digest, rows, total.low, high, job.used)
+        return Question(code=code, low=total.low, high=high, rows=rows, asked_at=now)
