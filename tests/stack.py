@@ -15,7 +15,17 @@ from typing import Any
 from batchdrop import bootstrap
 from batchdrop.domain import keys
 from batchdrop.domain.ids import prefixes_of
-from batchdrop.domain.messages import CollectBatch, Dropped, FinishJob, Message, Queue, ResumePlanning, RetryJob, SubmitBatch, Upload
+from batchdrop.domain.messages import (
+    CollectBatch,
+    Dropped,
+    FinishJob,
+    Message,
+    Queue,
+    ResumePlanning,
+    RetryJob,
+    SubmitBatch,
+    Upload,
+)
 from batchdrop.domain.records import Batch, Job
 from batchdrop.domain.transitions import TERMINAL_JOB_STATES
 from batchdrop.settings import (

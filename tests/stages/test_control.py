@@ -6,9 +6,8 @@ import json
 
 import pytest
 
-from batchdrop.domain.messages import Dropped
 from batchdrop.domain.errors import Unavailable
-from batchdrop.domain.messages import Queue
+from batchdrop.domain.messages import Dropped, Queue
 from batchdrop.domain.records import BatchState, JobState
 from tests.faults.scenarios import EXPIRED
 from tests.stack import Stack, rows

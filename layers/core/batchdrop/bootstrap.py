@@ -250,6 +250,7 @@ def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
 
 
 def collect(settings: CollectSettings, ports: Ports | None = None) -> Collect:
+    from batchdrop.jobs.prices import Prices
     from batchdrop.stages.collect.ended_batch import Collect
 
     ports = ports or RealPorts(settings)
@@ -257,6 +258,7 @@ def collect(settings: CollectSettings, ports: Ports | None = None) -> Collect:
         **_core(ports),
         claude=ports.claude,
         metrics=ports.metrics,
+        prices=Prices(ports.objects),
         spool_bytes=settings.spool_bytes,
         max_attempts=settings.max_attempts,
     )

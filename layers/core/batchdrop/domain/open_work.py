@@ -51,6 +51,9 @@ class OpenWork(StrEnum):
     """ended batches whose results lacked answers, by collect_at"""
 
 
+_FOR_MONEY = {APPROVAL: OpenWork.asking, LIMIT: OpenWork.limited, PRICE: OpenWork.limited}
+
+
 class Place(NamedTuple):
     """The partition key and the sort key of the sparse index. A partition is a kind of open work, or `waiting_in` a job."""
 
@@ -84,24 +87,27 @@ def _short(team: str) -> str:
 
 
 def place_of_job(job: Job) -> Place | None:
+    at = instant(job.updated_at)
     match job.state:
         case JobState.planning:
-            return Place(OpenWork.planning, instant(job.lease_until or job.updated_at))
+            return Place(OpenWork.planning, instant(job.lease_until) if job.lease_until else at)
         case JobState.held | JobState.running if job.cancel_requested:
-            return Place(OpenWork.canceling, instant(job.updated_at))
-        case JobState.held if job.needs == APPROVAL:
-            return Place(OpenWork.asking, instant(job.held_at or job.updated_at))
-        case JobState.held if job.needs in (LIMIT, PRICE):
-            return Place(OpenWork.limited, instant(job.held_at or job.updated_at))
+            return Place(OpenWork.canceling, at)
         case JobState.held:
-            order = f"{job.arrivals:012d}/{instant(job.held_at or job.updated_at)}"
-            return Place(OpenWork.held, f"{before_team(team_of(job.input.key))}{order}")
+            return _place_of_held(job)
         case JobState.running:
             return Place(OpenWork.running, f"{job.priority}|{instant(job.created_at)}")
         case JobState.finishing:
-            return Place(OpenWork.finishing, instant(job.updated_at))
+            return Place(OpenWork.finishing, at)
         case _:
             return None
+
+
+def _place_of_held(job: Job) -> Place:
+    since = instant(job.held_at or job.updated_at)
+    if job.needs in _FOR_MONEY:
+        return Place(_FOR_MONEY[job.needs], since)
+    return Place(OpenWork.held, f"{before_team(team_of(job.input.key))}{job.arrivals:012d}/{since}")
 
 
 def place_of_job_behind(batch: Batch) -> Place:

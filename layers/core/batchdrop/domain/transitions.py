@@ -19,7 +19,7 @@ from batchdrop.domain.answer_counts import AnswerCounts
 from batchdrop.domain.ids import prefixes_of
 from batchdrop.domain.keys import team_of
 from batchdrop.domain.messages import CollectBatch, FinishJob, Message, ResumePlanning, RetryJob, SubmitBatch
-from batchdrop.domain.money import share
+from batchdrop.domain.money import Bill, micro_up, share
 from batchdrop.domain.purses import Charge, charges
 from batchdrop.domain.record import Record
 from batchdrop.domain.records import (
@@ -782,6 +782,7 @@ class Collected(Record, frozen=True, kw_only=True):
 
     counts: Counts
     usage: dict[str, Usage]
+    bill: Bill = Bill()
     results: Part | None
     failed: Part | None
     retry: Part | None
@@ -791,6 +792,8 @@ class Collected(Record, frozen=True, kw_only=True):
     table: Part | None = None
     failed_table: Part | None = None
     answer_counts: AnswerCounts | None = None
+    unaccounted: int = 0
+    """Rows whose results are lost: they may have been billed."""
     losses: tuple[Move[Batch], ...] = ()
     """`pieces_lost` of earlier attempts, whose rows it could not take over."""
 
@@ -814,6 +817,7 @@ def collected(batch: Batch, job: Job, rows: Collected, *, now: datetime) -> Move
             collected_at=now,
             counts=rows.counts,
             usage=rows.usage,
+            bill=rows.bill,
             results=rows.results,
             failed=rows.failed,
             retry=rows.retry,

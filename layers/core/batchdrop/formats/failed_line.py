@@ -16,6 +16,8 @@ from batchdrop.formats.rendered_line import own_fields
 # How much is kept of a line that is not JSON, and of an error message.
 MAX_RAW_CHARS = 1_000
 MAX_MESSAGE_CHARS = 2_000
+NOTHING = b"0"
+"""The cost of a row that was not billed."""
 # The line and its note are two levels around it.
 _MAX_RESULT_DEPTH = rawjson.MAX_DEPTH - 2
 
@@ -42,6 +44,8 @@ class FailedRow(NamedTuple):
     message: str
     answer: str
     """The text of an answer that was paid for and cannot be used."""
+    cost_usd: bytes
+    """A number, or null."""
 
 
 class _RowError(msgspec.Struct, frozen=True):
@@ -53,6 +57,7 @@ class _RowNote(msgspec.Struct, frozen=True):
     status: RowStatus
     error: _RowError
     answer: str = ""
+    cost_usd: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class _NotedRow(msgspec.Struct, frozen=True, rename={"note": NOTE}):
@@ -77,11 +82,21 @@ _noted_row = msgspec.json.Decoder(_NotedRow).decode
 _numbered = msgspec.json.Decoder(_NumberedNote).decode
 
 
-def failed_line(line: Line, *, custom_id: bytes | None, status: RowStatus, error_type: str, message: str, attempts: int) -> bytes:
+def failed_line(
+    line: Line,
+    *,
+    custom_id: bytes | None,
+    status: RowStatus,
+    error_type: str,
+    message: str,
+    attempts: int,
+    cost_usd: bytes = NOTHING,
+) -> bytes:
     """`custom_id` is the user's own if the row is valid and has one; such a line is mostly not parsed again.
 
     The `_batchdrop` field of an earlier run is replaced. A missing custom_id becomes `line-<n>`, so that the answers of a second
     run can still be joined. A line that is not a JSON object is kept as text in `_batchdrop.raw`, up to 1,000 characters.
+    `cost_usd`: a number, or null; it is told of rows that are not known to have cost nothing.
     """
     data = line.data
     note: dict[str, object] = {
@@ -90,6 +105,8 @@ def failed_line(line: Line, *, custom_id: bytes | None, status: RowStatus, error
         "error": {"type": error_type, "message": _printable(message[:MAX_MESSAGE_CHARS])},
         "attempts": attempts,
     }
+    if cost_usd != NOTHING:
+        note["cost_usd"] = msgspec.Raw(cost_usd)
     if custom_id is not None and b"_batchdrop" not in data and b"\\u" not in data:
         return b'%b,"_batchdrop":%b}\n' % (data.rstrip()[:-1], msgspec.json.encode(note))
     if not is_object(line):
@@ -113,6 +130,7 @@ def failed_row_line(
     error_type: str,
     message: str,
     attempts: int,
+    cost_usd: bytes = NOTHING,
     result: bytes | None = None,
     answer: str = "",
 ) -> bytes:
@@ -129,6 +147,8 @@ def failed_row_line(
         "error": {"type": error_type, "message": _printable(message[:MAX_MESSAGE_CHARS])},
         "attempts": attempts,
     }
+    if cost_usd != NOTHING or result is not None:
+        note["cost_usd"] = msgspec.Raw(cost_usd)
     if raw is not None:
         note["raw"] = raw
     if answer:
@@ -147,7 +167,8 @@ def read_failed_row(data: bytes) -> FailedRow:
     note = _noted_row(data).note
     row = _fields(data)
     del row[NOTE]
-    return FailedRow(note.line, row, note.status, note.error.message, note.answer)
+    cost_usd = NOTHING if note.cost_usd is msgspec.UNSET else bytes(note.cost_usd)
+    return FailedRow(note.line, row, note.status, note.error.message, note.answer, cost_usd)
 
 
 def number_of_failed(data: bytes) -> int:

@@ -1,6 +1,6 @@
-"""A line of `results.jsonl`: `{"custom_id":...,"line":12,"attempts":1,"result":{...}}`.
+"""A line of `results.jsonl`: `{"custom_id":...,"line":12,"attempts":1,"cost_usd":0.000123,"result":{...}}`.
 
-With a recipe the row's own fields (`row`) and its answer columns (`output`) stand before `result`.
+With a recipe the row's own fields (`row`) and its answer columns (`output`) stand before `cost_usd`, which is null if unknown.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import msgspec
 from batchdrop.domain.record import Record
 from batchdrop.formats import rawjson
 from batchdrop.formats.input_line import own_custom_id
+
+UNKNOWN_COST = msgspec.Raw(b"null")
 
 
 class _Result(msgspec.Struct, frozen=True):
@@ -33,6 +35,7 @@ class AnsweredRow(msgspec.Struct, frozen=True, gc=False):
     line: int
     row: dict[str, object]
     output: msgspec.Raw
+    cost_usd: msgspec.Raw = UNKNOWN_COST
 
 
 class _Numbered(Record, frozen=True):
@@ -49,24 +52,28 @@ _head = re.compile(rb'\{"custom_id":("(?:[^"\\]++|\\.)*+"),"line":([0-9]++),"att
 _REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def result_line(custom_id: bytes | None, line: int, attempts: int, result: bytes) -> bytes:
-    """`custom_id` is the user's own, `result` the API's, both as written."""
-    return b'{"custom_id":%b,"line":%d,"attempts":%d,"result":%b}\n' % (
+def result_line(custom_id: bytes | None, line: int, attempts: int, cost_usd: bytes, result: bytes) -> bytes:
+    """`custom_id` is the user's own, `result` the API's, both as written; `cost_usd` a number or null."""
+    return b'{"custom_id":%b,"line":%d,"attempts":%d,"cost_usd":%b,"result":%b}\n' % (
         own_custom_id(line) if custom_id is None else custom_id,
         line,
         attempts,
+        cost_usd,
         result,
     )
 
 
-def answered_row_line(custom_id: bytes | None, line: int, attempts: int, row: bytes, output: bytes, result: bytes) -> bytes:
+def answered_row_line(
+    custom_id: bytes | None, line: int, attempts: int, row: bytes, output: bytes, cost_usd: bytes, result: bytes
+) -> bytes:
     """The same for a job with a recipe: `row` holds the own fields, `output` the answer columns, both JSON objects."""
-    return b'{"custom_id":%b,"line":%d,"attempts":%d,"row":%b,"output":%b,"result":%b}\n' % (
+    return b'{"custom_id":%b,"line":%d,"attempts":%d,"row":%b,"output":%b,"cost_usd":%b,"result":%b}\n' % (
         own_custom_id(line) if custom_id is None else custom_id,
         line,
         attempts,
         row,
         output,
+        cost_usd,
         result,
     )
 
@@ -102,4 +109,5 @@ def _read_answered_row(line: bytes) -> AnsweredRow:
         return _answered_row(line)
     except _REFUSED:
         members = rawjson.values(line)
-        return AnsweredRow(int(members["line"]), _fields(members["row"]), msgspec.Raw(members["output"]))
+        cost_usd = msgspec.Raw(members.get("cost_usd", bytes(UNKNOWN_COST)))
+        return AnsweredRow(int(members["line"]), _fields(members["row"]), msgspec.Raw(members["output"]), cost_usd)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
 from itertools import islice
+from typing import NamedTuple
 
 import msgspec
 
@@ -13,7 +14,7 @@ from batchdrop.domain import refusals, transitions
 from batchdrop.domain.admission import AdmissionLimits, Capacity, Fit, for_a_probe, is_due, is_waiting
 from batchdrop.domain.errors import LostRace
 from batchdrop.domain.records import Batch, Job, JobState
-from batchdrop.domain.transitions import Move, Reserve
+from batchdrop.domain.transitions import Move
 from batchdrop.jobs.budget import Budget, Over
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.pause import Pause
@@ -22,6 +23,11 @@ from batchdrop.ports import Clock, Ledger, Switch, SwitchState
 
 # How many waiting batches one tick looks at. Those beyond wait for the next tick; it bounds time.
 _LOOK_AT = 5000
+
+
+class _Chosen(NamedTuple):
+    batch: Batch
+    tried: Move[Job] | None
 
 
 class Admit(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,34 +66,41 @@ class Admit(msgspec.Struct, frozen=True, kw_only=True):
             job = self._running(first.job_id, jobs)
             if job is None or not is_due(first, now):
                 continue
-            batch, tried = first, None
-            if job.streak is not None and job.streak.next_at is not None:
+            chosen = self._chosen(job, first, now, blocked=bool(admission.blocked))
+            if job.streak is not None and job.streak.waits:
                 jobs[job.id] = None  # one batch of it at most
-                if now < job.streak.next_at and not admission.blocked:
-                    continue
-                batch = self._next_to_try(job, now) or first
-                tried = transitions.tried(job, batch.name, next_at=now + refusals.PROBE_EVERY)
-            fit = capacity.judge(batch)
+            if chosen is None:
+                continue
+            fit = capacity.judge(chosen.batch)
             if fit is Fit.holds:
                 break
-            if fit is Fit.overtaken:
-                continue
-            reserve = self.budget.reserve(job, batch, now)
-            if isinstance(reserve, Over):
-                jobs[job.id] = None
-                self.pause(job, reserve)
-            elif self._take(batch, capacity, reserve, now, tried):
-                admitted.append(batch)
+            if fit is Fit.goes and self._take(job, chosen, capacity, now, jobs):
+                admitted.append(chosen.batch)
         if admitted and admission.blocked:
             with suppress(LostRace):  # the probe was answered meanwhile, or another poller sent one too
                 self.commit(transitions.probed(admission, admitted[0].job_id, next_at=now + refusals.PROBE_EVERY))
         return len(admitted)
 
+    def _chosen(self, job: Job, first: Batch, now: datetime, *, blocked: bool) -> _Chosen | None:
+        """Of a job that waits one batch is tried, and not before its time unless the whole stack is blocked."""
+        if job.streak is None or job.streak.next_at is None:
+            return _Chosen(first, None)
+        if now < job.streak.next_at and not blocked:
+            return None
+        batch = self._next_to_try(job, now) or first
+        return _Chosen(batch, transitions.tried(job, batch.name, next_at=now + refusals.PROBE_EVERY))
+
     def _next_to_try(self, job: Job, now: datetime) -> Batch | None:
         return refusals.next_to_try(one for one in self.ledger.list_batches(job.id) if is_waiting(one) and is_due(one, now))
 
-    def _take(self, batch: Batch, capacity: Capacity, reserve: Reserve, now: datetime, tried: Move[Job] | None) -> bool:
+    def _take(self, job: Job, chosen: _Chosen, capacity: Capacity, now: datetime, jobs: dict[str, Job | None]) -> bool:
         """`now` is before the admission record was read: only a batch admitted after a block counts as its probe."""
+        batch, tried = chosen
+        reserve = self.budget.reserve(job, batch, now)
+        if isinstance(reserve, Over):
+            jobs[job.id] = None
+            self.pause(job, reserve)
+            return False
         queue_limit = capacity.queue_limit(batch)
         try:
             self.commit(transitions.admitted(batch, now=now, queue_limit=queue_limit, reserve=reserve, tried=tried))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from itertools import chain
+from itertools import chain, repeat
 from typing import NamedTuple
 
 import msgspec
@@ -14,7 +14,7 @@ from batchdrop.domain.records import Batch, ObjectRef, RowStatus, Unsent
 from batchdrop.formats.input_line import REQUESTS
 from batchdrop.formats.invalid_line import InvalidLine, read_invalid_lines
 from batchdrop.formats.lines import MAX_LINE_BYTES, Block, Line, lines_in, read_blocks
-from batchdrop.formats.retry_line import MAX_RETRY_LINE_BYTES, original_line
+from batchdrop.formats.retry_line import MAX_RETRY_LINE_BYTES, retried_row
 from batchdrop.ports import Objects
 from batchdrop.reports import sentences
 
@@ -26,6 +26,8 @@ class BatchRow(NamedTuple):
     line: Line
     invalid: InvalidLine | None
     """Why it is not sent."""
+    paid: int | None = 0
+    """Femto-dollars that earlier attempts at it have cost; None if nobody knows."""
 
 
 class LineBlock(NamedTuple):
@@ -47,8 +49,8 @@ class LineBlock(NamedTuple):
     def rows(self) -> Iterator[BatchRow]:
         """The lines that are not blank."""
         if self.numbered:
-            return _paired(map(original_line, lines_in(self.block, MAX_RETRY_LINE_BYTES)), iter(self.invalid))
-        return _paired(lines_in(self.block), iter(self.invalid))
+            return _paired(map(retried_row, lines_in(self.block, MAX_RETRY_LINE_BYTES)), iter(self.invalid))
+        return _paired(zip(lines_in(self.block), repeat(0)), iter(self.invalid))
 
 
 @contextmanager
@@ -100,11 +102,11 @@ def _line_blocks(blocks: Iterator[Block], invalid: Iterator[InvalidLine], *, num
         yield LineBlock(block, held, numbered)
 
 
-def _paired(lines: Iterator[Line], invalid: Iterator[InvalidLine]) -> Iterator[BatchRow]:
+def _paired(lines: Iterable[tuple[Line, int | None]], invalid: Iterator[InvalidLine]) -> Iterator[BatchRow]:
     following = next(invalid, None)
-    for line in lines:
+    for line, paid in lines:
         if not line.data:
             continue
         while following is not None and following.line < line.number:
             following = next(invalid, None)
-        yield BatchRow(line, following if following is not None and following.line == line.number else None)
+        yield BatchRow(line, following if following is not None and following.line == line.number else None, paid)

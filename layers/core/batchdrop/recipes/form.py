@@ -80,7 +80,7 @@ def decode_form(data: bytes) -> Form:
 
 def results_columns(form: Form) -> tuple[str, ...]:
     """Of `results.csv`: own columns, answer columns, then what became of the row."""
-    return (*form.table.columns, *form.answer.columns, "batchdrop_row", "batchdrop_status", "batchdrop_error")
+    return (*form.table.columns, *form.answer.columns, "batchdrop_row", "batchdrop_status", "batchdrop_error", "batchdrop_usd")
 
 
 def failed_columns(form: Form) -> tuple[str, ...]:

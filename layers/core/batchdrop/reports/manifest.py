@@ -9,8 +9,10 @@ from typing import Any
 import msgspec
 
 from batchdrop.domain.answer_counts import Agreement, AnswerCounts
+from batchdrop.domain.money import Bill
 from batchdrop.domain.record import Record
 from batchdrop.domain.records import Batch, Job, JobState, ObjectRef, Part, Usage
+from batchdrop.money.amounts import usd
 from batchdrop.reports import sentences
 from batchdrop.reports.status import pretty, stamp
 
@@ -22,6 +24,14 @@ class OutputFile(Record, frozen=True):
     """`<algorithm>:<hex>`: sha256, or crc64nvme where the file was put together from copied pieces."""
 
 
+class Cost(Record, frozen=True):
+    """What an audit reads of it. `usd`: a number, or null."""
+
+    usd: msgspec.Raw
+    unpriced: dict[str, int]
+    unmetered: dict[str, int]
+
+
 class Manifest(Record, frozen=True):
     """What an audit reads of it."""
 
@@ -29,8 +39,13 @@ class Manifest(Record, frozen=True):
     state: JobState
     counts: dict[str, int]
     files: dict[str, OutputFile]
+    cost: Cost | None = None
 
 
+COUNTED_BEFORE = "an_earlier_version"
+"""Under this name `unmetered` counts the rows of batches that were collected by a version that knew no prices."""
+_FEMTO_DIGITS = 15
+_FEMTO_OF_A_MICRO = 10**9
 _decode = msgspec.json.Decoder(Manifest).decode
 
 
@@ -39,13 +54,24 @@ def add_usage(totals: dict[str, Usage], more: Mapping[str, Usage]) -> None:
         totals[model] = totals.get(model, Usage()) + usage
 
 
-def manifest(job: Job, batches: Iterable[Batch], files: Mapping[str, OutputFile], now: datetime) -> bytes:
-    """Memory: one entry per batch of the job (about 200 bytes)."""
+def manifest(
+    job: Job,
+    batches: Iterable[Batch],
+    files: Mapping[str, OutputFile],
+    now: datetime,
+    estimate: tuple[int, int] | None = None,
+) -> bytes:
+    """`estimate`: what the job was expected to cost, low and high, in micro-dollars; None if nobody estimated it.
+
+    Memory: one entry per batch of the job (about 200 bytes).
+    """
     usage: dict[str, Usage] = {}
+    bill = Bill()
     answers = AnswerCounts()
     listed = []
     for batch in batches:
         add_usage(usage, batch.usage)
+        bill += _bill_of(batch)
         answers += batch.answer_counts or AnswerCounts()
         if batch.requests:
             listed.append(
@@ -75,7 +101,7 @@ def manifest(job: Job, batches: Iterable[Batch], files: Mapping[str, OutputFile]
             "counts": job.counts,
             **({} if job.recipe is None else _about_recipe(job, job.recipe, answers)),
             "usage": usage,
-            "cost": None,
+            "cost": _cost(bill, estimate),
             "batches": listed,
             "timings": {
                 "created_at": stamp(job.created_at),
@@ -86,6 +112,35 @@ def manifest(job: Job, batches: Iterable[Batch], files: Mapping[str, OutputFile]
             "files": dict(files),
         }
     )
+
+
+def _bill_of(batch: Batch) -> Bill:
+    if batch.bill is not None:
+        return batch.bill
+    requests = sum(usage.requests for usage in batch.usage.values())
+    return Bill(unmetered={COUNTED_BEFORE: requests}) if requests else Bill()
+
+
+def _cost(bill: Bill, estimate: tuple[int, int] | None) -> dict[str, object]:
+    """Sums are null where nothing of them is known: what costs something is never told as 0."""
+    unknown = not bill.usd and (bill.unpriced or bill.unmetered)
+    sums = {"usd": bill.usd, "real_time_usd": bill.real_time_usd, "uncached_real_time_usd": bill.uncached_usd}
+    return {
+        **{name: None if unknown else _number(int(amount.scaleb(_FEMTO_DIGITS))) for name, amount in sums.items()},
+        "estimate_usd": estimate and {"low": _of_micro(estimate[0]), "high": _of_micro(estimate[1])},
+        "unpriced": bill.unpriced,
+        "unmetered": bill.unmetered,
+        "prices": bill.prices,
+    }
+
+
+def _of_micro(dollars: int) -> msgspec.Raw:
+    return _number(dollars * _FEMTO_OF_A_MICRO)
+
+
+def _number(femto: int) -> msgspec.Raw:
+    """Dollars, exact: neither rounded to a double nor with an exponent."""
+    return msgspec.Raw(usd(femto).encode())
 
 
 def lacks_tables(job: Job, files: Container[str]) -> bool:

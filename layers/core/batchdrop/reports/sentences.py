@@ -313,10 +313,12 @@ def asks(question: Question) -> str:
 
 
 def limited(words: str, limit: int, left: int, question: Question, renews_at: datetime) -> str:
+    """`words`: which limit. `left`: of it."""
+    rows = _plural(question.rows, "row")
     return (
-        f"{words[0].upper()}{words[1:]}, {dollars(limit)}, has {dollars(left)} left; {_plural(question.rows, 'row')} that are not "
-        f"sent yet will cost {dollars(question.low)} to {dollars(question.high)}. They go on by themselves on "
-        f"{renews_at:%Y-%m-%d}, or when an operator raises the limit; for this job alone with control/raise/<job id>-{question.code}."
+        f"{words[0].upper()}{words[1:]}, {dollars(limit)}, has {dollars(left)} left; {rows} that are not sent yet will cost "
+        f"{dollars(question.low)} to {dollars(question.high)}. They go on by themselves on {renews_at:%Y-%m-%d}, or when an "
+        f"operator raises the limit; for this job alone with control/raise/<job id>-{question.code}."
     )
 
 

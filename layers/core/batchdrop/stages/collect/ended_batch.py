@@ -25,8 +25,10 @@ from batchdrop.formats.lines import Line
 from batchdrop.formats.result_line import number_of_result
 from batchdrop.jobs.batch_rows import UNLISTED, BatchRow, batch_rows_of, invalid_lines_of
 from batchdrop.jobs.commit import Commit
+from batchdrop.jobs.prices import Prices
 from batchdrop.jobs.publish import Publish
 from batchdrop.jobs.scratch import scratch
+from batchdrop.money.billing import Biller
 from batchdrop.ports import Claude, Clock, Ledger, Metrics, Objects
 from batchdrop.recipes.form import AnswerForm, Form, Kind, Table, decode_form
 from batchdrop.reports import sentences
@@ -65,6 +67,7 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
     commit: Commit
     publish: Publish
     metrics: Metrics
+    prices: Prices
     spool_bytes: int
     max_attempts: int
 
@@ -139,6 +142,8 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
         earlier = earlier_attempts(self.objects, self.ledger, batch)
         run = secrets.token_hex(_RUN_BYTES)
         form = self._form(job)
+        now = self.clock.now()
+        biller = Biller(self.prices.current(now).list, batch.created_at or now)
         lines = RequestLines() if form is None else RecipeLines(form, job.id)
 
         def part(name: str, suffix: str = "jsonl") -> ObjectRef:
@@ -150,12 +155,12 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
             retry = stack.enter_context(part_writer(self.objects, part("retry")))
             again = frozenset(form.answer.retry_reasons) if form else frozenset[str]()
             may_retry = may_retry and (form is None or form.attempts is None or batch.attempt < form.attempts)
-            router = Router(batch, lines, answered, failed, retry, may_retry=may_retry, lost=lost, again=again)
-            for line, invalid in rows:
+            router = Router(batch, lines, biller, answered, failed, retry, may_retry=may_retry, lost=lost, again=again)
+            for line, invalid, paid in rows:
                 if invalid is not None:
                     router.invalid(line, invalid)
                 else:
-                    router.row(line, results.get(line.number))
+                    router.row(line, results.get(line.number), paid)
             unsent = 0 if is_listed(batch) else batch.invalid
             if batch.api_id is not None and router.without_line > unsent and not lost:
                 self._check_unbilled(batch, router.succeeded, some=router.without_line < batch.requests + unsent)
@@ -197,6 +202,7 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
 
     def _without_source(self, batch: Batch, results: Results) -> Iterator[BatchRow]:
         """The rows as far as they can be told without the input: by the invalid lines, by the results, then by counting."""
+        paid = None if batch.span.numbered else 0
         unseen = batch.requests - results.count() + (0 if is_listed(batch) else batch.invalid)
         with invalid_lines_of(self.objects, batch) as listed:
             invalid = next(listed, None)
@@ -207,10 +213,10 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
                 if invalid is not None and invalid.line == number:
                     yield BatchRow(line, invalid)
                 elif results.get(number) is not None:
-                    yield BatchRow(line, None)
+                    yield BatchRow(line, None, paid)
                 elif unseen > 0:
                     unseen -= 1
-                    yield BatchRow(line, None)
+                    yield BatchRow(line, None, paid)
 
     # ------------------------------------------------------------ answers that are late
 

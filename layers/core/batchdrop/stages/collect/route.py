@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter, defaultdict
-from dataclasses import dataclass, fields
+from collections import Counter
 
-from batchdrop.domain.records import Batch, Counts, RowStatus, Usage
+from batchdrop.domain.records import Batch, Counts, RowStatus
 from batchdrop.domain.retries import retryable
 from batchdrop.domain.transitions import Collected
 from batchdrop.formats.api_result import ApiResult, parse_result
@@ -15,24 +14,12 @@ from batchdrop.formats.input_line import REQUESTS
 from batchdrop.formats.invalid_line import InvalidLine
 from batchdrop.formats.lines import Line
 from batchdrop.formats.retry_line import retry_line
+from batchdrop.money.billing import Biller
 from batchdrop.reports import sentences
 from batchdrop.stages.collect.pieces import PartWriter
 from batchdrop.stages.collect.row_lines import RowLines, Unusable
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class _Tokens:
-    requests: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_write_5m_tokens: int = 0
-    cache_write_1h_tokens: int = 0
-    cache_read_tokens: int = 0
-
-    def usage(self) -> Usage:
-        return Usage(**{field.name: getattr(self, field.name) for field in fields(self)})
 
 
 def is_listed(batch: Batch) -> bool:
@@ -51,6 +38,7 @@ class Router:
         self,
         batch: Batch,
         lines: RowLines,
+        biller: Biller,
         results: PartWriter,
         failed: PartWriter,
         retry: PartWriter,
@@ -61,6 +49,7 @@ class Router:
     ) -> None:
         self._batch = batch
         self._lines = lines
+        self._biller = biller
         self._results = results
         self._failed = failed
         self._retry = retry
@@ -72,8 +61,9 @@ class Router:
         """Rows that have no result line, those aside that are known to be invalid."""
         self.succeeded = 0
         """Rows that the API has answered and billed, whatever the answer is worth."""
+        self.unaccounted = 0
+        """Rows that may have been billed, and nobody knows what."""
         self._ends: Counter[RowStatus] = Counter()
-        self._tokens: defaultdict[str, _Tokens] = defaultdict(_Tokens)
         self._retry_body_bytes = 0
         self._reasons: Counter[str] = Counter()
 
@@ -87,16 +77,20 @@ class Router:
             error_type=invalid.type,
             message=invalid.message,
             attempts=0,
+            cost=0,
         )
         self._failed.write(line.number, data)
 
-    def row(self, line: Line, data: bytes | None) -> None:
-        """A row that is not known to be invalid, with its result line, if the API returned one."""
+    def row(self, line: Line, data: bytes | None, paid: int | None = 0) -> None:
+        """A row that is not known to be invalid, with its result line, if the API returned one.
+
+        `paid`: femto-dollars for earlier attempts at it, None if nobody knows.
+        """
         answer = self._parsed(data) if data is not None else None
         if answer is not None:
-            self._answered(line, answer)
+            self._answered(line, answer, paid)
         else:
-            self._without_line(line)
+            self._without_line(line, paid)
 
     def _parsed(self, data: bytes) -> ApiResult | None:
         """None for a line that names its row and not what became of it: it may come whole later, as one that is missing."""
@@ -110,73 +104,72 @@ class Router:
         counts = Counts(total=self._ends.total(), **{status.value: number for status, number in self._ends.items()})
         return Collected(
             counts=counts,
-            usage={model: tokens.usage() for model, tokens in self._tokens.items()},
+            usage=self._biller.usage(),
+            bill=self._biller.total(),
             results=self._results.close(),
             failed=self._failed.close(),
             retry=self._retry.close(),
             retry_body_bytes=self._retry_body_bytes,
+            unaccounted=self.unaccounted,
             answer_counts=self._lines.counts(dict(self._reasons)),
         )
 
-    def _without_line(self, line: Line) -> None:
+    def _without_line(self, line: Line, paid: int | None) -> None:
         self.without_line += 1
         unsent = self._batch.unsent
         if unsent is not None:
             # One that is missing may have been accepted; any other never was.
-            attempts = self._batch.attempt - (unsent.status is not RowStatus.missing)
-            self._fail(line, unsent.status, unsent.error_type, unsent.message, attempts=attempts)
+            is_missing = unsent.status is RowStatus.missing
+            attempts = self._batch.attempt - (not is_missing)
+            cost = None if is_missing else paid
+            self._fail(line, unsent.status, unsent.error_type, unsent.message, cost, attempts=attempts)
         elif self._lost:
-            self._fail(line, RowStatus.missing, "answer_not_delivered", sentences.ANSWER_NOT_DELIVERED)
+            self.unaccounted += 1
+            self._fail(line, RowStatus.missing, "answer_not_delivered", sentences.ANSWER_NOT_DELIVERED, None)
         else:
-            self._unanswered(line, RowStatus.missing, "missing_result", sentences.MISSING)
+            self._unanswered(line, RowStatus.missing, "missing_result", sentences.MISSING, paid)
 
-    def _answered(self, line: Line, answer: ApiResult) -> None:
+    def _answered(self, line: Line, answer: ApiResult, paid: int | None) -> None:
         match answer.type:
             case "succeeded":
-                self._succeed(line, answer)
+                self._succeed(line, answer, paid)
             case "expired":
-                self._unanswered(line, RowStatus.expired, "expired", sentences.EXPIRED)
+                self._unanswered(line, RowStatus.expired, "expired", sentences.EXPIRED, paid)
             case "canceled":
-                self._fail(line, RowStatus.canceled, "canceled", sentences.CANCELED)
+                self._fail(line, RowStatus.canceled, "canceled", sentences.CANCELED, paid)
             case _:
                 # `errored`, and any type this version does not know: the API's own words go to the user.
-                self._unanswered(line, RowStatus.errored, answer.error_type, answer.error_message)
+                self._unanswered(line, RowStatus.errored, answer.error_type, answer.error_message, paid)
 
-    def _succeed(self, line: Line, answer: ApiResult) -> None:
+    def _succeed(self, line: Line, answer: ApiResult, paid: int | None) -> None:
         self.succeeded += 1
-        self._bill(answer)
-        data = self._lines.answered(line, self._batch.attempt, answer)
+        cost = self._biller.bill(answer)
+        if paid != 0:
+            cost = None if paid is None or cost is None else paid + cost
+        data = self._lines.answered(line, self._batch.attempt, answer, cost)
         if isinstance(data, Unusable):
-            self._unusable(line, data)
+            self._unusable(line, data, cost)
         else:
             self._ends[RowStatus.succeeded] += 1
             self._results.write(line.number, data)
 
-    def _bill(self, answer: ApiResult) -> None:
-        tokens = self._tokens[answer.model]
-        tokens.requests += 1
-        tokens.input_tokens += answer.input_tokens
-        tokens.output_tokens += answer.output_tokens
-        tokens.cache_write_5m_tokens += answer.cache_write_5m_tokens
-        tokens.cache_write_1h_tokens += answer.cache_write_1h_tokens
-        tokens.cache_read_tokens += answer.cache_read_tokens
-
-    def _unusable(self, line: Line, answer: Unusable) -> None:
+    def _unusable(self, line: Line, answer: Unusable, cost: int | None) -> None:
         """It was paid for; it goes again only if the recipe says so."""
         self._reasons[answer.error_type] += 1
         if self._may_retry and answer.error_type in self._again:
-            self._send_again(line)
+            self._send_again(line, cost)
         else:
-            self._fail(line, RowStatus.errored, answer.error_type, answer.message, unusable=answer)
+            self._fail(line, RowStatus.errored, answer.error_type, answer.message, cost, unusable=answer)
 
-    def _unanswered(self, line: Line, status: RowStatus, error_type: str, message: str) -> None:
+    def _unanswered(self, line: Line, status: RowStatus, error_type: str, message: str, paid: int | None) -> None:
+        """The API does not bill it (Anthropic, "Batch processing", results)."""
         if self._may_retry and retryable(status, error_type):
-            self._send_again(line)
+            self._send_again(line, paid)
         else:
-            self._fail(line, status, error_type, message)
+            self._fail(line, status, error_type, message, paid)
 
-    def _send_again(self, line: Line) -> None:
-        self._retry.write(line.number, retry_line(line))
+    def _send_again(self, line: Line, paid: int | None) -> None:
+        self._retry.write(line.number, retry_line(line, paid))
         self._retry_body_bytes += SEPARATOR_BYTES if self._retry_body_bytes else FRAME_BYTES
         self._retry_body_bytes += request_bytes(len(REQUESTS.params(line.data)), line.number)
 
@@ -186,6 +179,7 @@ class Router:
         status: RowStatus,
         error_type: str,
         message: str,
+        cost: int | None,
         *,
         attempts: int | None = None,
         unusable: Unusable | None = None,
@@ -198,6 +192,7 @@ class Router:
             error_type=error_type,
             message=message,
             attempts=self._batch.attempt if attempts is None else attempts,
+            cost=cost,
             unusable=unusable,
         )
         self._failed.write(line.number, data)

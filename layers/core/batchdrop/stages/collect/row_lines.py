@@ -14,6 +14,7 @@ from batchdrop.formats.input_line import REQUESTS
 from batchdrop.formats.lines import Line
 from batchdrop.formats.rendered_line import answered_fields, own_fields
 from batchdrop.formats.result_line import answered_row_line, result_line
+from batchdrop.money.amounts import usd
 from batchdrop.recipes.form import Form
 
 
@@ -29,8 +30,8 @@ class Unusable(NamedTuple):
 class RowLines(Protocol):
     """Writes the lines of `results.jsonl` and `failed.jsonl`."""
 
-    def answered(self, line: Line, attempt: int, answer: ApiResult) -> bytes | Unusable:
-        """The line of an answer, unless it cannot be used."""
+    def answered(self, line: Line, attempt: int, answer: ApiResult, cost: int | None) -> bytes | Unusable:
+        """The line of an answer, unless it cannot be used. `cost`: of all attempts at its row."""
 
     def failed(
         self,
@@ -41,9 +42,10 @@ class RowLines(Protocol):
         error_type: str,
         message: str,
         attempts: int,
+        cost: int | None,
         unusable: Unusable | None = None,
     ) -> bytes:
-        """`is_request`: the line is known to be one that can be sent."""
+        """`is_request`: the line is known to be one that can be sent. `cost`: of all attempts, in femto-dollars."""
 
     def counts(self, reasons: dict[str, int]) -> AnswerCounts | None:
         """What the answers were worth. `reasons`: of those that cannot be used."""
@@ -53,8 +55,8 @@ class RequestLines:
     """Of a file of requests. Every answer is as good as another."""
 
     @staticmethod
-    def answered(line: Line, attempt: int, answer: ApiResult) -> bytes:
-        return result_line(REQUESTS.custom_id(line.data), line.number, attempt, answer.result)
+    def answered(line: Line, attempt: int, answer: ApiResult, cost: int | None) -> bytes:
+        return result_line(REQUESTS.custom_id(line.data), line.number, attempt, _usd(cost), answer.result)
 
     @staticmethod
     def failed(
@@ -65,10 +67,19 @@ class RequestLines:
         error_type: str,
         message: str,
         attempts: int,
+        cost: int | None,
         unusable: Unusable | None = None,  # noqa: ARG004 - a request has no such answer
     ) -> bytes:
         custom_id = REQUESTS.custom_id(line.data) if is_request else None
-        return failed_line(line, custom_id=custom_id, status=status, error_type=error_type, message=message, attempts=attempts)
+        return failed_line(
+            line,
+            custom_id=custom_id,
+            status=status,
+            error_type=error_type,
+            message=message,
+            attempts=attempts,
+            cost_usd=_usd(cost),
+        )
 
     @staticmethod
     def counts(reasons: dict[str, int]) -> None:  # noqa: ARG004 - there are none
@@ -86,14 +97,14 @@ class RecipeLines:
         self._read = Answers(form.answer).read
         self._expected = _Expected(form) if form.expected and form.expected_field else None
 
-    def answered(self, line: Line, attempt: int, answer: ApiResult) -> bytes | Unusable:
+    def answered(self, line: Line, attempt: int, answer: ApiResult, cost: int | None) -> bytes | Unusable:
         read = self._read(answer.result)
         if read.output is None:
             return Unusable(read.error_type, read.message, read.text, answer.result)
         custom_id, row = answered_fields(line.data)
         if self._expected is not None:
             self._expected.add(row, read.output)
-        return answered_row_line(custom_id, line.number, attempt, row, read.output, answer.result)
+        return answered_row_line(custom_id, line.number, attempt, row, read.output, _usd(cost), answer.result)
 
     def failed(
         self,
@@ -104,6 +115,7 @@ class RecipeLines:
         error_type: str,
         message: str,
         attempts: int,
+        cost: int | None,
         unusable: Unusable | None = None,
     ) -> bytes:
         if self._expected is not None:
@@ -115,12 +127,17 @@ class RecipeLines:
             error_type=error_type,
             message=message,
             attempts=attempts,
+            cost_usd=_usd(cost),
             result=unusable.result if unusable else None,
             answer=unusable.text if unusable else "",
         )
 
     def counts(self, reasons: dict[str, int]) -> AnswerCounts:
         return AnswerCounts(reasons=reasons, agreement=self._expected.agreement() if self._expected else None)
+
+
+def _usd(cost: int | None) -> bytes:
+    return b"null" if cost is None else usd(cost).encode()
 
 
 class _Expected:

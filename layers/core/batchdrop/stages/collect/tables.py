@@ -80,10 +80,13 @@ class _Tables:
         number = row.line
         own = self._own_cells(row.row)
         if isinstance(row, AnsweredRow):
-            table.write(number, self._line([*own, *cells(row.output, self._answers), str(number), _SUCCEEDED, ""]))
+            table.write(
+                number,
+                self._line([*own, *cells(row.output, self._answers), str(number), _SUCCEEDED, "", _cost(bytes(row.cost_usd))]),
+            )
             return
         no_answers = [""] * len(self._answers)
-        table.write(number, self._line([*own, *no_answers, str(number), row.status, row.message]))
+        table.write(number, self._line([*own, *no_answers, str(number), row.status, row.message, _cost(row.cost_usd)]))
         if failed is not None:
             failed.write(number, self._line([*own, self._job_id, str(number), row.status, row.message, row.answer]))
 
@@ -93,3 +96,8 @@ class _Tables:
 
     def _line(self, cells_of_row: list[str]) -> bytes:
         return csv_line(cells_of_row, self._separator, self._newline, raw=self._raw)
+
+
+def _cost(usd: bytes) -> str:
+    """Nothing if nobody knows it."""
+    return "" if usd == b"null" else usd.decode()

@@ -279,7 +279,7 @@ def _add(body: BodyWriter, block: LineBlock) -> None:
     if params is not None:
         body.add_all(block.block.number, params)
         return
-    for line, invalid in block.rows():
+    for line, invalid, _ in block.rows():
         if invalid is None:
             body.add(line, REQUESTS.params(line.data))
         else:
