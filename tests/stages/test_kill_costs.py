@@ -118,7 +118,10 @@ def test_one_kill_costs_at_most_one_invocation(whole: Play, after: bool, share: 
 @pytest.mark.parametrize("seed", range(PLAYS))
 def test_so_many_kills_cost_at_most_so_many_invocations(whole: Play, seed: int) -> None:
     drawn = random.Random(seed)
-    compare(Play(drawn.sample(range(whole.calls), drawn.randint(2, MOST_KILLS)), after=drawn.random() < 0.5), whole)
+    compare(
+        Play(drawn.sample(range(min(whole.calls, whole.returned)), drawn.randint(2, MOST_KILLS)), after=drawn.random() < 0.5),
+        whole,
+    )
 
 
 def compare(play: Play, whole: Play) -> None:

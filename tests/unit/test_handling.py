@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from batchdrop.domain.messages import ResumePlanning, RetryJob, Upload
+from batchdrop.domain.messages import Dropped, ResumePlanning, RetryJob, Upload
 from batchdrop.handling import control_message, plan_message
 
 EVENT = {
@@ -38,7 +38,13 @@ def test_a_body_that_is_neither_is_refused(wrong: bytes) -> None:
 
 @pytest.mark.parametrize("time", ["2026-11-22T00:31:15Z", "", "yesterday"])
 def test_a_command_needs_its_key_alone(time: str) -> None:
-    assert control_message(body(time=time)) == "inbox/a+b %20.jsonl"
+    at = datetime(2026, 11, 22, 0, 31, 15, tzinfo=UTC) if time.startswith("2026") else None
+    assert control_message(body(time=time)) == Dropped(key="inbox/a+b %20.jsonl", version_id="v", at=at)
+
+
+def test_a_command_tells_where_it_came_from() -> None:
+    detail = {**EVENT["detail"], "source-ip-address": "203.0.113.17"}  # type: ignore[dict-item]
+    assert control_message(body(detail=detail)).source_ip == "203.0.113.17"  # type: ignore[union-attr]
 
 
 def test_the_rest_of_a_retry_names_its_job() -> None:

@@ -26,6 +26,7 @@ from batchdrop.domain.records import (
     Job,
     JobState,
     Part,
+    Question,
     RefusedAs,
     RowStatus,
     Streak,
@@ -39,6 +40,7 @@ from batchdrop.domain.transitions import (
     Edge,
     ForbiddenMove,
     Half,
+    Hold,
     Move,
 )
 from batchdrop_cli.audit.table import check_records, queued_by
@@ -49,6 +51,7 @@ from tests.fakes.ledger import FakeLedger
 LATER = START + timedelta(minutes=5)
 STREAK = Streak(status=400, error_type="invalid_request_error", message="no", refusals=2, since=START, next_at=LATER)
 WHY = Unsent(status=RowStatus.canceled, error_type="canceled", message="because")
+HOLD = Hold("approval", "why", Question(code="abcdef", low=1, high=2, rows=3, asked_at=LATER))
 PART = Part(key="work/part", lines=1, size=100, crc64nvme="0" * 16)
 
 # How each edge is called on a record that it starts from.
@@ -67,6 +70,9 @@ JOBS: dict[str, Callable[[Job], Move[Job]]] = {
     "pinned": lambda one: transitions.pinned(one, one.input, kind="csv", arrivals=2),
     "held": lambda one: transitions.held(one, "why", needs="recipe", arrivals=2, now=LATER),
     "looked_again": lambda one: transitions.looked_again(one, now=LATER),
+    "paused": lambda one: transitions.paused(one, HOLD, now=LATER),
+    "asked_anew": lambda one: transitions.asked_anew(one, HOLD, now=LATER),
+    "let_go": lambda one: transitions.let_go(one, now=LATER),
     "woken": lambda one: transitions.woken(one, now=LATER),
     "cancel_requested": lambda one: transitions.cancel_requested(one, "why"),
     "noted": lambda one: transitions.noted(one, "a note"),

@@ -21,6 +21,8 @@ _NOTHING: tuple[dict[str, Any], ...] = ({"N": "0"}, {"S": ""}, {"L": []}, {"M": 
 # What is said about a row, and the reason that ends the last line of a damaged gzip file.
 _SENTENCE = re.compile(r'(?<="message":)"(?:[^"\\]|\\.)*"|(?<=\[gzip_truncated: )[^]]*')
 # In the answers of that day, what a custom id had besides the line.
+# Version 0.1.0 knew no price.
+_COST = re.compile(r'"cost_usd":(?:null|[0-9.]+),')
 _ATTEMPT = re.compile(r"[a-z2-7]{16}-[0-9]{1,2}-(?=[0-9])")
 
 
@@ -41,16 +43,18 @@ def test_every_job_ends_as_it_would_have(moment: dict[str, Any]) -> None:
 
 
 def unworded(outputs: dict[str, str]) -> dict[str, str]:
-    """Without zeros, times, sentences and custom ids; the last two differ between versions, and change the size of their file."""
+    """Without zeros, times, sentences, costs and custom ids; the last three differ between versions, and so do sizes of files."""
     return {
-        key: _unworded_manifest(text) if key.endswith("/manifest.json") else _ATTEMPT.sub("", _SENTENCE.sub("", text))
+        key: _unworded_manifest(text)
+        if key.endswith("/manifest.json")
+        else _COST.sub("", _ATTEMPT.sub("", _SENTENCE.sub("", text)))
         for key, text in outputs.items()
     }
 
 
 def _unworded_manifest(text: str) -> str:
     document = json.loads(text)
-    del document["message"], document["timings"]
+    del document["message"], document["timings"], document["cost"]
     for batch in document["batches"]:
         if batch["id"] is None:  # it ended when its turn came, not at the API
             del batch["ended_at"]

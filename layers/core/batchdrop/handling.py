@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -70,7 +71,9 @@ def control_message(body: bytes) -> Dropped | RetryJob:
     if message.job_id is not None:
         return RetryJob(job_id=message.job_id)
     created = _created(message)
-    at = datetime.fromisoformat(message.time) if message.time else None
+    at = None
+    with suppress(ValueError):
+        at = datetime.fromisoformat(message.time)
     source_ip = message.detail.source_ip if message.detail else ""
     return Dropped(key=created.key, version_id=created.version_id, at=at, source_ip=source_ip)
 
