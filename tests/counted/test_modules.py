@@ -21,7 +21,12 @@ _ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
     "PYTHONPATH": f"{ROOT}:{ROOT / 'layers' / 'core'}",
-    **{name: "name" for stage in STAGES for name in getattr(settings, f"{stage.capitalize()}Settings").__struct_encode_fields__},
+    **{
+        name: "name"
+        for stage in STAGES
+        for name in getattr(settings, f"{stage.capitalize()}Settings").__struct_encode_fields__
+        if not name.endswith("_USD")
+    },
 }
 
 

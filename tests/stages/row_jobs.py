@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from batchdrop.domain.records import Job, JobState
@@ -72,6 +73,16 @@ def run(stack: Stack, name: str, body: bytes, recipe: bytes = RECIPE, *, folder:
 
 
 def table(stack: Stack, name: str = "results.csv", job: Job | None = None, separator: str = ",") -> list[list[str]]:
+    """Without the costs of rows, which are the last column of `results.csv`."""
+    found = priced_table(stack, name, job, separator)
+    if name == "results.csv":
+        costs = [row.pop() for row in found]
+        assert costs[0] == "batchdrop_usd"
+        assert all(not cost or Decimal(cost) >= 0 for cost in costs[1:])
+    return found
+
+
+def priced_table(stack: Stack, name: str = "results.csv", job: Job | None = None, separator: str = ",") -> list[list[str]]:
     data = stack.output(name, job)
     assert data.startswith(b"\xef\xbb\xbf")
     return list(csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), delimiter=separator, strict=True))

@@ -16,7 +16,7 @@ def test_a_table_comes_back_with_answers() -> None:
         ["0007", "two\nlines", "3", "negative", "because", "4", "succeeded", ""],
     ]
     first = stack.lines("results.jsonl")[0]
-    assert list(first) == ["custom_id", "line", "attempts", "row", "output", "result"]
+    assert list(first) == ["custom_id", "line", "attempts", "row", "output", "cost_usd", "result"]
     assert first["row"] == {"id": "1", "text": "Good, really", "stars": "5"}
     assert first["output"] == {"label": "positive", "explanation": "because"}
     assert first["result"] == label("", {"messages": [{"content": "Good"}]})
