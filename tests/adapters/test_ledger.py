@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +14,9 @@ from batchdrop.adapters.items import job_key
 from batchdrop.domain import transitions
 from batchdrop.domain.errors import AlreadyExists, LostRace
 from batchdrop.domain.model_list import ListedModel, ModelList
+from batchdrop.domain.money import Bill
 from batchdrop.domain.open_work import OpenWork, before_team, behind_team
+from batchdrop.domain.purses import Charge
 from batchdrop.domain.records import (
     Admission,
     Arrivals,
@@ -28,7 +31,7 @@ from batchdrop.domain.records import (
     Unsent,
     Usage,
 )
-from batchdrop.domain.transitions import Collected, Guard, Move
+from batchdrop.domain.transitions import Collected, Guard, Move, Reserve
 from batchdrop.ports import Ledger
 from tests.adapters.records import batch, job
 from tests.fakes import FakeLedger, ManualClock
@@ -572,3 +575,68 @@ def test_a_woken_job_waits_no_more(ledger: Ledger) -> None:
     assert list(ledger.list_open_jobs(OpenWork.planning)) == [woken]
     with pytest.raises(LostRace):
         ledger.commit(transitions.woken(held, now=START))
+
+
+# ---------------------------------------------------------------- money
+
+
+def admit(ledger: Ledger, one: Batch, amount: int, *, limit: int | None = None, may_use: int | None = None) -> Batch:
+    reserve = Reserve(
+        amount, (Charge(purse="month 2026-11", used=amount, limit=limit), Charge(purse="day", used=amount)), may_use
+    )
+    return ledger.commit(transitions.admitted(one, now=START, queue_limit=1_000, reserve=reserve))
+
+
+def used(ledger: Ledger) -> list[tuple[int, int]]:
+    return [(purse.used, purse.spent) for purse in ledger.get_purses(["month 2026-11", "day", "nobody's"])]
+
+
+def test_a_purse_is_made_by_its_first_charge_and_never_used_beyond_its_limit(ledger: Ledger, running: Job) -> None:
+    first, second = batch(1), batch(11)
+    with pytest.raises(LostRace):
+        admit(ledger, first, 100, limit=99)
+    assert used(ledger) == [(0, 0), (0, 0), (0, 0)]
+    admit(ledger, first, 100, limit=150)
+    with pytest.raises(LostRace):
+        admit(ledger, second, 51, limit=150)
+    admit(ledger, second, 50, limit=150)
+    assert used(ledger) == [(150, 0), (150, 0), (0, 0)]
+    assert known(ledger, running.id).used == 150
+
+
+def test_a_job_never_uses_more_than_it_may(ledger: Ledger, running: Job) -> None:
+    admit(ledger, batch(1), 100, may_use=150)
+    with pytest.raises(LostRace):
+        admit(ledger, batch(11), 51, may_use=150)
+    admit(ledger, batch(11), 50, may_use=150)
+    assert known(ledger, running.id).used == 150
+
+
+def test_a_batch_that_waits_again_gives_back_all_that_it_has_reserved(ledger: Ledger, running: Job) -> None:
+    admitted = admit(ledger, batch(1), 100)
+    waiting = ledger.commit(transitions.put_back(admitted))
+    assert (waiting.reserved, waiting.purses) == (0, ())
+    assert used(ledger) == [(0, 0), (0, 0), (0, 0)]
+    assert known(ledger, running.id).used == 0
+
+
+def test_a_batch_that_is_collected_settles_what_it_has_reserved(ledger: Ledger, running: Job) -> None:
+    ended = to_ended(ledger, admit(ledger, batch(1), 100))
+    bill = Bill(usd=Decimal("0.0000301"))
+    rows = Collected(
+        counts=Counts(total=10, succeeded=10), usage={}, results=None, failed=None, retry=None, retry_body_bytes=0, bill=bill
+    )
+    collected = ledger.commit(transitions.collected(ended, known(ledger, running.id), rows, now=START))
+    assert collected.reserved == 0
+    assert used(ledger) == [(31, 31), (31, 31), (0, 0)]
+    job_now = known(ledger, running.id)
+    assert (job_now.used, job_now.spent) == (31, 31)
+
+
+def test_rows_whose_results_are_lost_keep_their_share_as_spent(ledger: Ledger, running: Job) -> None:
+    ended = to_ended(ledger, admit(ledger, batch(1), 100))
+    rows = Collected(
+        counts=Counts(total=10, missing=10), usage={}, results=None, failed=None, retry=None, retry_body_bytes=0, unaccounted=3
+    )
+    ledger.commit(transitions.collected(ended, known(ledger, running.id), rows, now=START))
+    assert used(ledger) == [(30, 30), (30, 30), (0, 0)]

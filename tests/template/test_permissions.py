@@ -28,7 +28,7 @@ def test_every_resource_names_something_of_this_stack(resources: Resources) -> N
 
 
 def test_objects_are_reached_by_prefix_only(resources: Resources) -> None:
-    scoped = re.compile(re.escape(_BUCKET) + r"/(inbox|outbox|work|control)/\*")
+    scoped = re.compile(re.escape(_BUCKET) + r"/(inbox|outbox|work|control|config)/\*")
     seen = 0
     for entry in statements(resources):
         if not any(action.startswith("s3:") for action in entry.actions) or set(entry.actions) <= _ON_BUCKET:
@@ -44,7 +44,7 @@ def test_listing_is_limited_to_prefixes(resources: Resources) -> None:
     assert listing
     for entry in listing:
         prefixes = entry.condition["StringLike"]["s3:prefix"]
-        assert all(re.fullmatch(r"(inbox|outbox|work|control)/\*", prefix) for prefix in prefixes), entry
+        assert all(re.fullmatch(r"(inbox|outbox|work|control|config)/\*", prefix) for prefix in prefixes), entry
 
 
 def test_versions_are_removed_in_the_folders_of_jobs_only(resources: Resources) -> None:
