@@ -551,5 +551,9 @@ class Arrivals(Record, frozen=True, kw_only=True):
     revision: int = 0
 
 
+PILOT = "000000000000.01"
+"""The name of a job's pilot: its first line is 0, which no other batch has."""
+
+
 def batch_name(first_line: int, attempt: int) -> str:
     return f"{first_line:012d}.{attempt:02d}"

@@ -487,6 +487,21 @@ def added(batch: Batch) -> Move[Batch]:
     )
 
 
+def without_settled(batch: Batch, job: Job) -> Batch:
+    """The batch without the rows that the pilot has settled: they are no requests of it, once its own turn comes.
+
+    Those of a later attempt were all sent by the first.
+    """
+    if batch.tries or batch.attempt > 1 or batch.settled or not job.settled:
+        return batch
+    lines = tuple(row.line for row in job.settled if batch.first_line <= row.line <= batch.last_line)
+    if not lines:
+        return batch
+    requests = batch.requests - len(lines)
+    # What its requests are expected to take shrinks as if all were alike.
+    return replace(batch, settled=lines, requests=requests, sizes=share(batch.sizes, requests, batch.requests))
+
+
 class Reserve(NamedTuple):
     """What a batch takes of money when it is admitted. `may_use`: as in Guard."""
 

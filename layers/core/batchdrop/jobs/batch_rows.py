@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from heapq import merge
 from itertools import chain, repeat
+from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
@@ -18,6 +20,8 @@ from batchdrop.formats.retry_line import MAX_RETRY_LINE_BYTES, retried_row
 from batchdrop.ports import Objects
 from batchdrop.reports import sentences
 
+SETTLED = "settled"
+"""The type of a line of the batch that the pilot has settled: it is no request of the batch, and it is not invalid."""
 UNLISTED = Unsent(status=RowStatus.invalid, error_type="unlisted", message=sentences.UNLISTED)
 """The end of rows that may be valid or not, because their batch's list of invalid rows cannot be read."""
 
@@ -72,16 +76,24 @@ def batch_rows_of(objects: Objects, batch: Batch) -> Iterator[Iterator[BatchRow]
 
 @contextmanager
 def invalid_lines_of(objects: Objects, batch: Batch) -> Iterator[Iterator[InvalidLine]]:
-    """The lines of a batch that are never sent, in order. Raises UnreadableList, also while reading."""
+    """The lines of a batch that it does not send, in order: invalid ones, and those that the pilot has settled.
+
+    Raises UnreadableList, also while reading.
+    """
+    settled = [InvalidLine(line=line, type=SETTLED, message="") for line in batch.settled]
     if not batch.invalid or batch.invalid_key is None:
-        yield iter(())
+        yield iter(settled)
         return
     with ExitStack() as stack:
         try:
             stream = stack.enter_context(objects.read(ObjectRef(bucket=batch.span.object.bucket, key=batch.invalid_key)))
         except ObjectGone as error:
             raise UnreadableList(batch.invalid_key) from error
-        yield _readable(read_invalid_lines(stream), batch.invalid_key)
+        listed = _readable(read_invalid_lines(stream), batch.invalid_key)
+        yield merge(listed, settled, key=_line) if settled else listed
+
+
+_line = attrgetter("line")
 
 
 def _readable(lines: Iterator[InvalidLine], key: str) -> Iterator[InvalidLine]:

@@ -410,6 +410,10 @@ INPUT_UNREADABLE = "This stack was no longer allowed to read the input, so this 
 CANCELED = "The batch was canceled before this request was processed."
 EXPIRED = "The batch expired before this request was processed."
 MISSING = "The API returned no result for this request."
+TRIED_ANSWER_LOST = (
+    "This row was tried before the others and paid for, and objects under work/ that held its end were deleted. It was not sent "
+    "again; to send it anyway, upload failed.jsonl."
+)
 UNKNOWN_OUTCOME = (
     "The batch of this row was sent, Anthropic's response was lost, and for 29 days nothing showed whether it was accepted. "
     "The row may have been answered and paid for, so it was not sent again; to send it anyway, upload failed.jsonl."

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from batchdrop.domain import transitions
 from batchdrop.domain.errors import ObjectGone
-from batchdrop.domain.records import Batch, Part, batch_name
+from batchdrop.domain.records import PILOT, Batch, Part, batch_name
 from batchdrop.domain.transitions import Move
 from batchdrop.ports import Ledger, Objects
 
@@ -17,6 +17,18 @@ class Earlier(NamedTuple):
     results: Part | None
     failed: Part | None
     losses: tuple[Move[Batch], ...]
+    lines: frozenset[int] | None = None
+    """Of the pieces these lines alone are taken over; None: all of them."""
+    gone: bool = False
+    """Pieces of the pilot are gone, and with them the ends of rows that it has settled."""
+
+
+def of_pilot(objects: Objects, ledger: Ledger, batch: Batch) -> Earlier:
+    """The ends of the rows of a batch that the pilot has settled."""
+    pilot = ledger.get_batch(batch.job_id, PILOT)
+    if pilot is None or _is_gone(objects, pilot.results) or _is_gone(objects, pilot.failed):
+        return Earlier(None, None, (), gone=True)
+    return Earlier(pilot.results, pilot.failed, (), frozenset(batch.settled))
 
 
 def earlier_attempts(objects: Objects, ledger: Ledger, batch: Batch) -> Earlier:

@@ -23,7 +23,7 @@ from batchdrop.domain.transitions import Collected, Move
 from batchdrop.formats.failed_line import number_of_failed
 from batchdrop.formats.lines import Line
 from batchdrop.formats.result_line import number_of_result
-from batchdrop.jobs.batch_rows import UNLISTED, BatchRow, batch_rows_of, invalid_lines_of
+from batchdrop.jobs.batch_rows import SETTLED, UNLISTED, BatchRow, batch_rows_of, invalid_lines_of
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.prices import Prices
 from batchdrop.jobs.publish import Publish
@@ -33,7 +33,7 @@ from batchdrop.ports import Claude, Clock, Ledger, Metrics, Objects
 from batchdrop.recipes.form import AnswerForm, Form, Kind, Table, decode_form
 from batchdrop.reports import sentences
 from batchdrop.stages.collect.download import NotOurs, Results
-from batchdrop.stages.collect.earlier import earlier_attempts
+from batchdrop.stages.collect.earlier import earlier_attempts, of_pilot
 from batchdrop.stages.collect.pieces import part_writer
 from batchdrop.stages.collect.route import Router, is_listed
 from batchdrop.stages.collect.row_lines import RecipeLines, RequestLines
@@ -84,6 +84,7 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
         self.publish(message.job_id)
 
     def _collect(self, batch: Batch, job: Job) -> None:
+        batch = transitions.without_settled(batch, job)
         try:
             rows = self._route(batch, job)
         except NotOurs:
@@ -139,7 +140,9 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
     def _write(
         self, batch: Batch, job: Job, rows: Iterator[BatchRow], results: Results, *, lost: bool, may_retry: bool
     ) -> Collected:
-        earlier = earlier_attempts(self.objects, self.ledger, batch)
+        find = of_pilot if batch.settled else earlier_attempts
+        earlier = find(self.objects, self.ledger, batch)
+        settled = {row.line: row.status for row in job.settled}
         run = secrets.token_hex(_RUN_BYTES)
         form = self._form(job)
         now = self.clock.now()
@@ -150,14 +153,20 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
             return ObjectRef(bucket=job.input.bucket, key=keys.part(job.id, batch.name, run, name, suffix))
 
         with ExitStack() as stack:
-            answered = stack.enter_context(part_writer(self.objects, part("results"), earlier.results, number_of_result))
-            failed = stack.enter_context(part_writer(self.objects, part("failed"), earlier.failed, number_of_failed))
+            answered = stack.enter_context(
+                part_writer(self.objects, part("results"), earlier.results, number_of_result, earlier.lines)
+            )
+            failed = stack.enter_context(
+                part_writer(self.objects, part("failed"), earlier.failed, number_of_failed, earlier.lines)
+            )
             retry = stack.enter_context(part_writer(self.objects, part("retry")))
             again = frozenset(form.answer.retry_reasons) if form else frozenset[str]()
             may_retry = may_retry and (form is None or form.attempts is None or batch.attempt < form.attempts)
             router = Router(batch, lines, biller, answered, failed, retry, may_retry=may_retry, lost=lost, again=again)
             for line, invalid, paid in rows:
-                if invalid is not None:
+                if invalid is not None and invalid.type == SETTLED:
+                    router.settled(line, None if earlier.gone else settled[line.number])
+                elif invalid is not None:
                     router.invalid(line, invalid)
                 else:
                     router.row(line, results.get(line.number), paid)
@@ -166,8 +175,9 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
                 self._check_unbilled(batch, router.succeeded, some=router.without_line < batch.requests + unsent)
             collected = replace(router.close(), losses=earlier.losses)
             covered = collected.counts.total + (collected.retry.lines if collected.retry else 0)
-            if covered != batch.requests + batch.invalid:
-                raise Incomplete(f"{covered} of {batch.requests + batch.invalid} rows read from {batch.span.object.key}")
+            expected = batch.requests + batch.invalid + len(batch.settled)
+            if covered != expected:
+                raise Incomplete(f"{covered} of {expected} rows read from {batch.span.object.key}")
         if form is None or not form.table.columns or collected.retry is not None:
             return collected
         # A function that collects requests only loads none of it.

@@ -71,9 +71,13 @@ class PartWriter:
 
 @contextmanager
 def part_writer(
-    objects: Objects, ref: ObjectRef, earlier: Part | None = None, number_of: Callable[[bytes], int] | None = None
+    objects: Objects,
+    ref: ObjectRef,
+    earlier: Part | None = None,
+    number_of: Callable[[bytes], int] | None = None,
+    only: frozenset[int] | None = None,
 ) -> Iterator[PartWriter]:
-    """`number_of` tells the input line of an earlier line. The object appears at `close`; an exception leaves nothing behind.
+    """`number_of` tells the input line of an earlier line, and `only` which of them are taken over, if not all. The object appears at `close`; an exception leaves nothing behind.
 
     Raises EarlierGone, also while lines are written.
     """
@@ -83,7 +87,7 @@ def part_writer(
         if earlier is None or number_of is None:
             yield part
         else:
-            with closing(_earlier_lines(objects, msgspec.structs.replace(ref, key=earlier.key), number_of)) as lines:
+            with closing(_earlier_lines(objects, msgspec.structs.replace(ref, key=earlier.key), number_of, only)) as lines:
                 part = PartWriter(ref.key, writer, lines)
                 yield part
     except BaseException:
@@ -94,10 +98,14 @@ def part_writer(
         raise
 
 
-def _earlier_lines(objects: Objects, ref: ObjectRef, number_of: Callable[[bytes], int]) -> Generator[tuple[int, bytes]]:
+def _earlier_lines(
+    objects: Objects, ref: ObjectRef, number_of: Callable[[bytes], int], only: frozenset[int] | None
+) -> Generator[tuple[int, bytes]]:
     try:
         with objects.read(ref) as stream:
             for line in read_lines(stream, max_line=MAX_OUTPUT_LINE_BYTES):
-                yield number_of(line.data), line.data + b"\n"
+                number = number_of(line.data)
+                if only is None or number in only:
+                    yield number, line.data + b"\n"
     except ObjectGone as error:
         raise EarlierGone(f"{ref.key} was deleted") from error

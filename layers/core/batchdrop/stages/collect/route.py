@@ -81,6 +81,13 @@ class Router:
         )
         self._failed.write(line.number, data)
 
+    def settled(self, line: Line, status: RowStatus | None) -> None:
+        """A row that the pilot has settled: its line is among those taken over. `status`: None if that is gone."""
+        if status is None:
+            self._fail(line, RowStatus.missing, "tried_answer_lost", sentences.TRIED_ANSWER_LOST)
+        else:
+            self._ends[status] += 1
+
     def row(self, line: Line, data: bytes | None, paid: int | None = 0) -> None:
         """A row that is not known to be invalid, with its result line, if the API returned one.
 

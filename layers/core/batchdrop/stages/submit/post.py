@@ -25,7 +25,7 @@ from batchdrop.domain.retries import UNREADABLE_AT_MOST
 from batchdrop.domain.transitions import Half, Move
 from batchdrop.formats.batch_body import BodyWriter
 from batchdrop.formats.input_line import REQUESTS
-from batchdrop.jobs.batch_rows import UNLISTED, LineBlock, line_blocks_of
+from batchdrop.jobs.batch_rows import SETTLED, UNLISTED, LineBlock, line_blocks_of
 from batchdrop.jobs.cancel import CancelBatch
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.doubt import tell_doubt
@@ -282,7 +282,7 @@ def _add(body: BodyWriter, block: LineBlock) -> None:
     for line, invalid, _ in block.rows():
         if invalid is None:
             body.add(line, REQUESTS.params(line.data))
-        else:
+        elif invalid.type != SETTLED:
             body.leave_out()
 
 
