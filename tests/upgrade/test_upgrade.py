@@ -17,7 +17,7 @@ from tests.upgrade.moment import MOMENTS, kind_of, load, read
 
 # Long enough for the longest patience of repair.
 MINUTES = 3 * 24 * 60
-_NOTHING: tuple[dict[str, Any], ...] = ({"N": "0"}, {"S": ""}, {"L": []}, {"M": {}}, {"BOOL": False})
+_NOTHING: tuple[dict[str, Any], ...] = ({"N": "0"}, {"S": ""}, {"L": []}, {"BOOL": False})
 # What is said about a row, and the reason that ends the last line of a damaged gzip file.
 _SENTENCE = re.compile(r'(?<="message":)"(?:[^"\\]|\\.)*"|(?<=\[gzip_truncated: )[^]]*')
 # In the answers of that day, what a custom id had besides the line.

@@ -1,8 +1,4 @@
-"""What the table remembers of money: what rows are expected to take, what they were billed, and who said yes to what.
-
-An amount is a whole number of micro-dollars, rounded up where it is reserved. What was billed is exact: a decimal. A price is
-never stored with rows that were not sent yet, only what is counted at it: prices may change before they are.
-"""
+"""Amounts of money: a limit is a whole number of micro-dollars, and what was billed is exact, a decimal."""
 
 from __future__ import annotations
 
@@ -27,7 +23,7 @@ class PriceClass(NamedTuple):
     """It runs, or asks to run, in the United States alone (`inference_geo: us`)."""
 
     def __str__(self) -> str:
-        """`claude-haiku-5-5`, `claude-haiku-5-5#long`, `claude-opus-5#us`: the key of stored sizes."""
+        """`claude-haiku-5-5`, `claude-haiku-5-5#long`, `claude-opus-5#us`."""
         return self.model + "#long" * self.long_prompt + "#us" * self.us
 
     @classmethod
@@ -35,38 +31,6 @@ class PriceClass(NamedTuple):
         rest = text.removesuffix("#us")
         model = rest.removesuffix("#long")
         return cls(model, long_prompt=model != rest, us=rest != text)
-
-
-class Size(Record, frozen=True, kw_only=True):
-    """Requests of one price class to be sent: tokens of their prompts as they are guessed, and the most they may answer."""
-
-    requests: int = 0
-    input_tokens: int = 0
-    max_output_tokens: int = 0
-
-    def __add__(self, more: Size) -> Size:
-        return Size(**{name: getattr(self, name) + getattr(more, name) for name in self.__struct_fields__})
-
-    def __sub__(self, less: Size) -> Size:
-        return Size(**{name: getattr(self, name) - getattr(less, name) for name in self.__struct_fields__})
-
-
-type Sizes = dict[str, Size]
-"""By `str(PriceClass)`."""
-
-
-class Learned(Record, frozen=True, kw_only=True):
-    """What rows like these really took, against their sizes: input by the guess, output by the most they may answer.
-
-    Shares in parts per million, each as a range within which the sum over many rows is expected.
-    """
-
-    input_low: int
-    input_high: int
-    output_low: int
-    output_high: int
-    rows: int
-    """How many rows taught it."""
 
 
 class Bill(Record, frozen=True, kw_only=True):

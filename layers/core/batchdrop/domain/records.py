@@ -12,7 +12,6 @@ from enum import StrEnum
 import msgspec
 
 from batchdrop.domain.answer_counts import AnswerCounts
-from batchdrop.domain.money import Bill, Learned, Sizes
 from batchdrop.domain.record import Record
 
 DEFAULT_API_VERSION = "2026-10-21"
@@ -127,8 +126,6 @@ class Counters(Record, frozen=True, kw_only=True):
     releases: int = 0
     batches_incomplete: int = 0
     rows_lost: int = 0
-    used: int = 0
-    spent: int = 0
     queued: int = 0
     """Requests added to (or, negative, released from) what counts against the workspace's queue limit."""
 
@@ -167,17 +164,6 @@ class Unsent(Record, frozen=True, kw_only=True):
     message: str
 
 
-class Sample(Record, frozen=True, kw_only=True):
-    """Where a row stands that may be tried before the others."""
-
-    rank: int
-    """Drawn from the job's id and the line alone; the smallest go."""
-    line: int
-    start: int
-    """Bytes [start, end) of the job's source, newline included."""
-    end: int
-
-
 class Checkpoint(Record, frozen=True, kw_only=True):
     """A place between two lines of a job's source: everything before it is planned."""
 
@@ -187,53 +173,6 @@ class Checkpoint(Record, frozen=True, kw_only=True):
     """Number of the line behind it."""
     repeated: int = 0
     """Rows before it with a custom id that an earlier one has."""
-    pilot: tuple[Sample, ...] = ()
-    """Of the rows before it, those that would be tried first."""
-
-
-class Settled(Record, frozen=True, kw_only=True):
-    """A row that was tried before the others, and whose end is final."""
-
-    line: int
-    status: RowStatus
-
-
-class Question(Record, frozen=True, kw_only=True):
-    """What a held job asks: whether its rows may cost so much. Amounts are micro-dollars."""
-
-    code: str
-    """Six characters that change with the amount, the recipe, the prices and the rows."""
-    low: int
-    high: int
-    """What the rows that are not sent yet will cost; the answer covers up to this."""
-    rows: int
-    """That are not sent yet."""
-    for_pilot: bool = False
-    """It asks for the rows alone that are tried first: even these cost more than may be spent unasked."""
-    asked_at: datetime
-
-
-class Approval(Record, frozen=True, kw_only=True):
-    """A yes to a question, and what is known of who gave it."""
-
-    code: str
-    amount: int
-    """Micro-dollars: the high end of what was shown."""
-    key: str
-    """The object whose creation said so."""
-    version_id: str | None = None
-    at: datetime
-    source_ip: str = ""
-
-
-class JobLimits(Record, frozen=True, kw_only=True):
-    """What a recipe says of money, in micro-dollars."""
-
-    ask_above: int | None = None
-    most: int | None = None
-    """The job never uses more."""
-    strict: bool = False
-    """Batches reserve what they cost at worst."""
 
 
 class RefusedAs(Record, frozen=True, kw_only=True):
@@ -277,7 +216,6 @@ class Wishes(Record, frozen=True, kw_only=True):
     priority: int | None = None
     api_version: str | None = None
     betas: tuple[str, ...] = ()
-    limits: JobLimits | None = None
     warnings: str = ""
     """What its author should know, in whole sentences."""
 
@@ -352,19 +290,6 @@ class Job(Record, frozen=True, kw_only=True):
     """Of that step; an estimate while unpacking."""
     fruitless: int = 0
     """Invocations in a row that were too short to unpack any further."""
-    limits: JobLimits | None = None
-    trying: bool = False
-    """Some of its rows are tried first, and until they have come back no others are sent."""
-    settled: tuple[Settled, ...] = ()
-    """Rows of these whose end is final, in the order of their lines: their batches do not send them again."""
-    learned: Learned | None = None
-    """What its rows take, by those that were tried, or by earlier jobs with its recipe."""
-    may_use: int | None = None
-    """Micro-dollars that its batches may use in all before somebody is asked. None: nobody is, as in jobs of earlier versions."""
-    raised: int = 0
-    """Micro-dollars by which an operator has lifted the limits for it alone."""
-    question: Question | None = None
-    approvals: tuple[Approval, ...] = ()
     revision: int = 0
 
     counts: Counts = Counts()
@@ -382,10 +307,6 @@ class Job(Record, frozen=True, kw_only=True):
     """Ended batches whose results lack answers that the API counts: they are collected later."""
     rows_lost: int = 0
     """Rows that are in no output file, because pieces of the files were deleted. They count as missing."""
-    used: int = 0
-    """Micro-dollars that its batches have reserved or spent."""
-    spent: int = 0
-    """Micro-dollars billed, by the batches that are collected."""
 
 
 class Batch(Record, frozen=True, kw_only=True):
@@ -475,34 +396,12 @@ class Batch(Record, frozen=True, kw_only=True):
     """Of a job with a recipe: what its answers were worth."""
     rows_lost: int = 0
     """Of its rows that count as missing: those that are in no output file, because pieces were deleted."""
-    sizes: Sizes = msgspec.field(default_factory=dict)
-    """What its requests are expected to take. Empty in one that an earlier version cut."""
-    tries: bool = False
-    """It is the pilot: rows from all over the file, which count as rows of the batches that they lie in."""
-    settled: tuple[int, ...] = ()
-    """Lines of its span that the pilot has settled: they are no requests of this batch, and its pieces hold their ends."""
-    reserved: int = 0
-    """Micro-dollars that it has reserved in `purses` and has not settled."""
-    purses: tuple[str, ...] = ()
-    bill: Bill | None = None
-    """Of a collected batch: what its answers cost."""
     revision: int = 0
 
     @property
     def name(self) -> str:
         """`<first line, 12 digits>.<attempt, 2 digits>`: sorts in input order."""
         return batch_name(self.first_line, self.attempt)
-
-
-class Purse(Record, frozen=True, kw_only=True):
-    """What was used of money in one scope and one span of time, such as the stack's month. Amounts are micro-dollars."""
-
-    name: str
-    """As `domain.purses` writes it."""
-    used: int = 0
-    """Reserved or spent."""
-    spent: int = 0
-    """Billed."""
 
 
 class Proof(Record, frozen=True, kw_only=True):
