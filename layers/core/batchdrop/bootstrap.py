@@ -250,7 +250,7 @@ def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
 
 
 def collect(settings: CollectSettings, ports: Ports | None = None) -> Collect:
-    from batchdrop.jobs.prices import Prices
+    from batchdrop.jobs import config_files
     from batchdrop.stages.collect.ended_batch import Collect
 
     ports = ports or RealPorts(settings)
@@ -258,7 +258,7 @@ def collect(settings: CollectSettings, ports: Ports | None = None) -> Collect:
         **_core(ports),
         claude=ports.claude,
         metrics=ports.metrics,
-        prices=Prices(ports.objects),
+        prices=config_files.prices(ports.objects),
         spool_bytes=settings.spool_bytes,
         max_attempts=settings.max_attempts,
     )
@@ -319,14 +319,13 @@ def _cancel_job(ports: Ports, cancel_batch: CancelBatch) -> CancelJob:
 
 
 def _budget(ports: Ports, settings: PlanSettings | PollSettings) -> Budget:
+    from batchdrop.jobs import config_files
     from batchdrop.jobs.budget import Budget, StackLimits
-    from batchdrop.jobs.limits import Limits
-    from batchdrop.jobs.prices import Prices
 
     return Budget(
         ledger=ports.ledger,
-        prices=Prices(ports.objects),
-        limits=Limits(ports.objects),
+        prices=config_files.prices(ports.objects),
+        limits=config_files.limits(ports.objects),
         stack=StackLimits(
             day=settings.amount("daily_limit_usd"),
             month=settings.amount("monthly_limit_usd"),

@@ -151,9 +151,6 @@ def _walk(data: bytes) -> Iterator[tuple[Path, int]]:
                 yield tuple(path), line
             if mark in {b"[", b"{"}:
                 path.append(0 if mark == b"[" else "")
-        if len(path) > MAX_LEVELS + 1:
-            yield tuple(path), line
-            return
 
 
 def _line(data: bytes, offset: int) -> int:

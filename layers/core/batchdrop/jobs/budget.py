@@ -12,9 +12,10 @@ from batchdrop.domain.keys import team_of
 from batchdrop.domain.purses import Charge, Scope
 from batchdrop.domain.records import Batch, Job
 from batchdrop.domain.transitions import Reserve
-from batchdrop.jobs.limits import Limits
-from batchdrop.jobs.prices import Prices
+from batchdrop.jobs.config_files import ConfigObject
 from batchdrop.money.estimate import Estimate, estimate
+from batchdrop.money.limit_file import LimitList
+from batchdrop.money.price_list import PriceList
 from batchdrop.ports import Ledger
 
 
@@ -41,13 +42,13 @@ class Over(NamedTuple):
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
     ledger: Ledger
-    prices: Prices
-    limits: Limits
+    prices: ConfigObject[PriceList]
+    limits: ConfigObject[LimitList]
     stack: StackLimits
 
     def estimate(self, job: Job, batch: Batch, now: datetime) -> Estimate:
         """Of a batch whose rows that are settled already do not go."""
-        return estimate(batch.sizes, self.prices.current(now).list, now, job.learned)
+        return estimate(batch.sizes, self.prices.current(now).value, now, job.learned)
 
     def reserve(self, job: Job, batch: Batch, now: datetime) -> Reserve | Over:
         """Judged by the purses as they are now: the transaction judges again."""
@@ -72,7 +73,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
             Scope(purses.stack_month(now), self.stack.month, "this month's limit of this stack", next_month),
             Scope(purses.stack_day(now), self.stack.day, "today's limit of this stack", tomorrow),
         ]
-        said = dict(self.limits.current(now).list.limits_of(job.input.key))
+        said = dict(self.limits.current(now).value.limits_of(job.input.key))
         for folder in dict.fromkeys((*said, team)):
             limits = said.get(folder)
             day = limits.day if limits else None
@@ -90,7 +91,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
         """Micro-dollars that the job's team may use today without being asked; None: as much as it likes."""
         if self.stack.ask_above is None or job.may_use is None:
             return None
-        most = self.limits.current(now).list.ask_above(job.input.key, self.stack.ask_above)
+        most = self.limits.current(now).value.ask_above(job.input.key, self.stack.ask_above)
         of_recipe = job.limits.ask_above if job.limits else None
         return most if of_recipe is None else min(most, of_recipe)
 

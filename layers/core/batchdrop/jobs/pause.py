@@ -48,7 +48,7 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
         left = self.budget.unasked_left(job, now)
         if left is None:
             return None
-        if nameless := unpriced((batch.sizes for batch in rest), self.budget.prices.current(now).list, now):
+        if nameless := unpriced((batch.sizes for batch in rest), self.budget.prices.current(now).value, now):
             return Hold(PRICE, sentences.without_price(nameless), None)
         question = self.question(job, rest, now)
         if question.high <= left:
@@ -72,7 +72,7 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
             total += self.budget.estimate(job, batch, now)
             rows += batch.requests
         high = total.worst if job.limits is not None and job.limits.strict else total.high
-        prices = self.budget.prices.current(now).list
+        prices = self.budget.prices.current(now).value
         recipe = job.recipe and (job.recipe.key, job.recipe.version_id, job.recipe.etag)
         code = ids.question_code(job.id, recipe, prices.digest, rows, total.low, high, job.used)
         return Question(code=code, low=total.low, high=high, rows=rows, asked_at=now)

@@ -25,10 +25,11 @@ from batchdrop.formats.lines import Line
 from batchdrop.formats.result_line import number_of_result
 from batchdrop.jobs.batch_rows import SETTLED, UNLISTED, BatchRow, batch_rows_of, invalid_lines_of
 from batchdrop.jobs.commit import Commit
-from batchdrop.jobs.prices import Prices
+from batchdrop.jobs.config_files import ConfigObject
 from batchdrop.jobs.publish import Publish
 from batchdrop.jobs.scratch import scratch
 from batchdrop.money.billing import Biller
+from batchdrop.money.price_list import PriceList
 from batchdrop.ports import Claude, Clock, Ledger, Metrics, Objects
 from batchdrop.recipes.form import AnswerForm, Form, Kind, Table, decode_form
 from batchdrop.reports import sentences
@@ -67,7 +68,7 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
     commit: Commit
     publish: Publish
     metrics: Metrics
-    prices: Prices
+    prices: ConfigObject[PriceList]
     spool_bytes: int
     max_attempts: int
 
@@ -146,7 +147,7 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
         run = secrets.token_hex(_RUN_BYTES)
         form = self._form(job)
         now = self.clock.now()
-        biller = Biller(self.prices.current(now).list, batch.created_at or now)
+        biller = Biller(self.prices.current(now).value, batch.created_at or now)
         lines = RequestLines() if form is None else RecipeLines(form, job.id)
 
         def part(name: str, suffix: str = "jsonl") -> ObjectRef:

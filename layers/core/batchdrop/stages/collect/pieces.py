@@ -77,7 +77,9 @@ def part_writer(
     number_of: Callable[[bytes], int] | None = None,
     only: frozenset[int] | None = None,
 ) -> Iterator[PartWriter]:
-    """`number_of` tells the input line of an earlier line, and `only` which of them are taken over, if not all. The object appears at `close`; an exception leaves nothing behind.
+    """`number_of` tells the input line of an earlier line, and `only` which of them are taken over, if not all.
+
+    The object appears at `close`; an exception leaves nothing behind.
 
     Raises EarlierGone, also while lines are written.
     """

@@ -84,7 +84,7 @@ class Router:
     def settled(self, line: Line, status: RowStatus | None) -> None:
         """A row that the pilot has settled: its line is among those taken over. `status`: None if that is gone."""
         if status is None:
-            self._fail(line, RowStatus.missing, "tried_answer_lost", sentences.TRIED_ANSWER_LOST)
+            self._fail(line, RowStatus.missing, "tried_answer_lost", sentences.TRIED_ANSWER_LOST, 0)
         else:
             self._ends[status] += 1
 

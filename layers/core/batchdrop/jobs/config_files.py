@@ -1,4 +1,4 @@
-"""A small object that operators write below `config/`, as this process last saw it."""
+"""The files that operators write below `config/`, as this process last saw them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from batchdrop.domain.errors import Forbidden, ObjectGone
+from batchdrop.domain.keys import LIMITS, PRICES
 from batchdrop.domain.records import ObjectRef
 from batchdrop.formats.config_file import MAX_BYTES, ConfigFault
+from batchdrop.money.limit_file import LimitList, read_limits
+from batchdrop.money.price_file import built_in, read_prices
+from batchdrop.money.price_list import PriceList
 from batchdrop.ports import Objects
 
 REMEMBERED = timedelta(seconds=60)
@@ -17,27 +21,29 @@ _LOOKS = 3
 
 
 class Seen[T](NamedTuple):
-    value: T | None
-    """None: there is no such object, or it cannot be used."""
+    value: T
+    """What holds without the file, if there is none or it cannot be used."""
     fault: str
     """Why it cannot be used: what is wrong, where, and what to do. Empty if nothing is wrong."""
 
 
 class ConfigObject[T]:
-    """`read` makes a value of the bytes and the version of the object; it raises ConfigFault.
+    """`read` makes a value of the bytes and the version of the object; it raises ConfigFault. `without`: what holds without it.
 
     It is called once for each version of the object; whether there is another is looked up at most once a minute.
     """
 
-    def __init__(self, objects: Objects, key: str, read: Callable[[bytes, str, datetime], T]) -> None:
+    def __init__(self, objects: Objects, key: str, read: Callable[[bytes, str, datetime], T], without: T) -> None:
         self._objects = objects
         self._key = key
         self._read = read
         self._ref: ObjectRef | None = None
-        self._seen: Seen[T] = Seen(None, "")
+        self._without = without
+        self._seen = Seen(without, "")
         self._looked_at: datetime | None = None
 
     def current(self, now: datetime) -> Seen[T]:
+        """May raise what reading an object raises, but for a missing or a forbidden one."""
         if self._looked_at is None or not self._looked_at <= now < self._looked_at + REMEMBERED:
             self._seen = self._look(now)
             self._looked_at = now
@@ -48,7 +54,7 @@ class ConfigObject[T]:
         try:
             for _ in range(_LOOKS):
                 if (ref := self._find()) is None:
-                    return Seen(None, "")
+                    return Seen(self._without, "")
                 seen = self._seen if ref == before else self._parsed(ref, now)
                 if seen is not None:
                     self._ref = ref
@@ -56,8 +62,8 @@ class ConfigObject[T]:
         except Forbidden as refusal:
             # It may well hold what forbids spending, so this is not the same as no object.
             words = f"cannot be read: S3 answers {refusal.code}. Let the functions of the stack read it, or delete it."
-            return Seen(None, f"{self._key} {words}")
-        return Seen(None, f"{self._key} is replaced again and again while it is read. It is read again in a minute.")
+            return Seen(self._without, f"{self._key} {words}")
+        return Seen(self._without, f"{self._key} is replaced again and again while it is read. It is read again in a minute.")
 
     def _find(self) -> ObjectRef | None:
         try:
@@ -75,4 +81,22 @@ class ConfigObject[T]:
         except ObjectGone:
             return None
         except ConfigFault as fault:
-            return Seen(None, str(fault))
+            return Seen(self._without, str(fault))
+
+
+def prices(objects: Objects) -> ConfigObject[PriceList]:
+    """Those of the operators' file, else those built in."""
+
+    def read(data: bytes, version: str, now: datetime) -> PriceList:
+        return read_prices(data, name=PRICES, version=version, at=now)
+
+    return ConfigObject(objects, PRICES, read, built_in())
+
+
+def limits(objects: Objects) -> ConfigObject[LimitList]:
+    """Those of the operators' file, else none."""
+
+    def read(data: bytes, version: str, _: datetime) -> LimitList:
+        return read_limits(data, name=LIMITS, version=version)
+
+    return ConfigObject(objects, LIMITS, read, LimitList())

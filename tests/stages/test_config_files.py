@@ -7,8 +7,7 @@ from datetime import timedelta
 import pytest
 
 from batchdrop.domain import keys
-from batchdrop.jobs.limits import Limits
-from batchdrop.jobs.prices import Prices
+from batchdrop.jobs import config_files
 from batchdrop.money.limit_file import LimitList
 from batchdrop.money.price_file import built_in
 from tests.fakes.clock import ManualClock
@@ -29,30 +28,30 @@ def objects(clock: ManualClock) -> FakeObjects:
 
 
 def test_without_a_file_the_built_in_prices_hold(objects: FakeObjects, clock: ManualClock) -> None:
-    assert Prices(objects).current(clock.now()) == (built_in(), "")
-    assert Limits(objects).current(clock.now()) == (LimitList(), "")
+    assert config_files.prices(objects).current(clock.now()) == (built_in(), "")
+    assert config_files.limits(objects).current(clock.now()) == (LimitList(), "")
 
 
 def test_a_file_is_seen_within_a_minute_and_so_is_its_end(objects: FakeObjects, clock: ManualClock) -> None:
-    prices = Prices(objects)
+    prices = config_files.prices(objects)
     prices.current(clock.now())
     version = objects.drop(keys.PRICES, ENTRY).version_id
     clock.advance(59)
-    assert prices.current(clock.now()).list is built_in()
+    assert prices.current(clock.now()).value is built_in()
     clock.advance(1)
     listed, fault = prices.current(clock.now())
     assert (listed.name("m"), listed.version, fault) == ("m", f"config/prices.json {version}", "")
     objects.delete(keys.PRICES)
     clock.advance(60)
-    assert prices.current(clock.now()).list is built_in()
+    assert prices.current(clock.now()).value is built_in()
 
 
 def test_an_object_is_read_once_for_each_version(objects: FakeObjects, clock: ManualClock) -> None:
     objects.drop(keys.LIMITS, b'{"folders": {"a": {"day_usd": 1}}}')
-    limits = Limits(objects)
+    limits = config_files.limits(objects)
     for _ in range(5):
-        assert limits.current(clock.now()).list.folders
-        assert limits.current(clock.now()).list.folders
+        assert limits.current(clock.now()).value.folders
+        assert limits.current(clock.now()).value.folders
         clock.advance(60)
     assert objects.hooks.calls.count("objects.read") == 1
     assert objects.hooks.calls.count("objects.head") == 5
@@ -62,8 +61,8 @@ def test_an_object_is_read_once_for_each_version(objects: FakeObjects, clock: Ma
 def test_a_faulty_file_is_not_used_at_all(clock: ManualClock, versioned: bool) -> None:
     objects = FakeObjects(clock, versioned=versioned)
     objects.drop(keys.PRICES, ENTRY)
-    prices = Prices(objects)
-    assert prices.current(clock.now()).list.name("m")
+    prices = config_files.prices(objects)
+    assert prices.current(clock.now()).value.name("m")
     objects.drop(keys.PRICES, ENTRY[:-1] + b',\n{"model": "n"}]')
     clock.advance(60)
     listed, fault = prices.current(clock.now())
@@ -73,21 +72,21 @@ def test_a_faulty_file_is_not_used_at_all(clock: ManualClock, versioned: bool) -
     assert prices.current(clock.now()).fault == fault
     objects.drop(keys.PRICES, ENTRY)
     clock.advance(60)
-    assert prices.current(clock.now()).list.name("m")
+    assert prices.current(clock.now()).value.name("m")
 
 
 def test_a_file_that_may_not_be_read_is_a_fault(objects: FakeObjects, clock: ManualClock) -> None:
     objects.drop(keys.LIMITS, b"{}")
     for head in (True, False):
         objects.forbid(keys.LIMITS, head=head)
-        limits, fault = Limits(objects).current(clock.now())
+        limits, fault = config_files.limits(objects).current(clock.now())
         assert limits == LimitList()
         assert fault.startswith("config/limits.json cannot be read: S3 answers ")
 
 
 def test_a_long_file_is_not_held(objects: FakeObjects, clock: ManualClock) -> None:
     objects.drop(keys.PRICES, b" " * 10_000_000)
-    assert "longer than 65,536 bytes" in Prices(objects).current(clock.now()).fault
+    assert "longer than 65,536 bytes" in config_files.prices(objects).current(clock.now()).fault
 
 
 def test_a_file_that_is_replaced_while_it_is_read_is_not_taken_for_missing(clock: ManualClock) -> None:
@@ -103,7 +102,7 @@ def test_a_file_that_is_replaced_while_it_is_read_is_not_taken_for_missing(clock
                 objects.drop(keys.PRICES, ENTRY.replace(b'"m"', f'"m{reads}"'.encode()))
 
     objects.hooks.before = replace
-    assert Prices(objects).current(clock.now()).list.name("m1")
+    assert config_files.prices(objects).current(clock.now()).value.name("m1")
 
 
 def test_a_file_that_is_replaced_again_and_again_is_a_fault(clock: ManualClock) -> None:
@@ -116,8 +115,8 @@ def test_a_file_that_is_replaced_again_and_again_is_a_fault(clock: ManualClock) 
             objects.drop(keys.PRICES, next(bodies))
 
     objects.hooks.before = replace
-    prices = Prices(objects)
+    prices = config_files.prices(objects)
     assert "is replaced again and again" in prices.current(clock.now()).fault
     objects.hooks.clear()
     clock.advance(60)
-    assert prices.current(clock.now()).list.name("m")
+    assert prices.current(clock.now()).value.name("m")
