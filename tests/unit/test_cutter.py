@@ -38,7 +38,7 @@ LIMITS = st.builds(
 
 
 def cut_all(lines: list[Line], limits: Limits) -> list[Cut]:
-    cutter = Cutter(limits)
+    cutter = Cutter(limits, sizer())
     taken = [cutter.take(line, REQUESTS.check(line)) for line in lines if line.data]
     return [cut for cut in (*taken, cutter.finish()) if cut is not None]
 
@@ -117,11 +117,11 @@ def test_only_invalid_lines_have_no_body() -> None:
 
 
 def test_nothing_taken_nothing_cut() -> None:
-    assert Cutter(WIDE).finish() is None
+    assert Cutter(WIDE, sizer()).finish() is None
 
 
 def test_it_can_be_used_again_after_finish() -> None:
-    cutter = Cutter(WIDE)
+    cutter = Cutter(WIDE, sizer())
     line = Line(1, 0, 2, b"x", False)
     invalid = InvalidLine(line=1, type="not_json", message="")
     cutter.take(line, invalid)
@@ -133,6 +133,6 @@ def test_it_can_be_used_again_after_finish() -> None:
 def test_an_absurd_max_tokens_does_not_make_a_batch_of_each_row() -> None:
     """No answer is longer than a model can give."""
     params = b'{"model":"m","max_tokens":999999999,"messages":[]}'
-    cutter = Cutter(Limits.of_a_stack(max_requests=1_000, max_body_bytes=10**9, spool_bytes=10**9))
+    cutter = Cutter(Limits.of_a_stack(max_requests=1_000, max_body_bytes=10**9, spool_bytes=10**9), sizer())
     rows = [(Line(n, n * 100, n * 100 + 99, b"x", cut=False), Row(n, None, params, 999_999_999, "m")) for n in range(1, 1_001)]
     assert [cut for line, row in rows if (cut := cutter.take(line, row))] == []
