@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
@@ -13,9 +14,12 @@ from hypothesis import strategies as st
 from batchdrop.formats.input_line import REQUESTS, Row
 from batchdrop.formats.invalid_line import InvalidLine
 from batchdrop.formats.lines import Line, read_lines
+from batchdrop.money.price_file import built_in
+from batchdrop.money.sizing import Sizer
 from batchdrop.stages.plan.cutter import ANSWER_BYTES_FIXED, ANSWER_BYTES_PER_TOKEN, Cut, Cutter, Limits
 from tests.input_lines import body_of
 
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
 WIDE = Limits(100_000, 256_000_000, 10**12, 10**12, 10**12)
 
 
@@ -37,8 +41,12 @@ LIMITS = st.builds(
 )
 
 
+def sizer() -> Sizer:
+    return Sizer(built_in(), NOW)
+
+
 def cut_all(lines: list[Line], limits: Limits) -> list[Cut]:
-    cutter = Cutter(limits)
+    cutter = Cutter(limits, sizer())
     taken = [cutter.take(line, REQUESTS.check(line)) for line in lines if line.data]
     return [cut for cut in (*taken, cutter.finish()) if cut is not None]
 
@@ -117,11 +125,11 @@ def test_only_invalid_lines_have_no_body() -> None:
 
 
 def test_nothing_taken_nothing_cut() -> None:
-    assert Cutter(WIDE).finish() is None
+    assert Cutter(WIDE, sizer()).finish() is None
 
 
 def test_it_can_be_used_again_after_finish() -> None:
-    cutter = Cutter(WIDE)
+    cutter = Cutter(WIDE, sizer())
     line = Line(1, 0, 2, b"x", False)
     invalid = InvalidLine(line=1, type="not_json", message="")
     cutter.take(line, invalid)
@@ -133,6 +141,6 @@ def test_it_can_be_used_again_after_finish() -> None:
 def test_an_absurd_max_tokens_does_not_make_a_batch_of_each_row() -> None:
     """No answer is longer than a model can give."""
     params = b'{"model":"m","max_tokens":999999999,"messages":[]}'
-    cutter = Cutter(Limits.of_a_stack(max_requests=1_000, max_body_bytes=10**9, spool_bytes=10**9))
+    cutter = Cutter(Limits.of_a_stack(max_requests=1_000, max_body_bytes=10**9, spool_bytes=10**9), sizer())
     rows = [(Line(n, n * 100, n * 100 + 99, b"x", cut=False), Row(n, None, params, 999_999_999, "m")) for n in range(1, 1_001)]
     assert [cut for line, row in rows if (cut := cutter.take(line, row))] == []

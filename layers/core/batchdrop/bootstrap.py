@@ -142,17 +142,25 @@ def plan(settings: PlanSettings, ports: Ports | None = None) -> Plan:
         spool_bytes=settings.spool_bytes,
     )
     look_at = LookAt(objects=ports.objects)
+    budget = _budget(ports, settings)
     return Plan(
         **_core(ports),
-        admit=_admit(ports, settings),
-        pause=_pause(ports, _budget(ports, settings)),
+        admit=_admit(ports, settings, budget),
+        pause=_pause(ports, budget),
         # It has no key: what is at the API is left for `poll`.
         cancel_job=_cancel_job(ports, CancelBatch(clock=ports.clock, commit=commit)),
         wake=Wake(ledger=ports.ledger, clock=ports.clock, commit=commit),
         look_at=look_at,
         find_recipe=FindRecipe(objects=ports.objects, ledger=ports.ledger, look_at=look_at),
         render=_render(settings, ports),
-        cut_file=CutFile(objects=ports.objects, ledger=ports.ledger, clock=ports.clock, commit=commit, limits=limits),
+        cut_file=CutFile(
+            objects=ports.objects,
+            ledger=ports.ledger,
+            clock=ports.clock,
+            commit=commit,
+            limits=limits,
+            prices=budget.prices,
+        ),
         headers=_headers(settings),
         bucket=settings.bucket,
         max_input_bytes=settings.max_input_bytes,
@@ -231,7 +239,7 @@ def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
             commit=commit,
             patience=timedelta(seconds=settings.visibility_seconds),
         ),
-        admit=_admit(ports, settings),
+        admit=_admit(ports, settings, budget),
         cancel_batch=cancel_batch,
         cancel_job=_cancel_job(ports, cancel_batch),
         wake_held=WakeHeld(ports.ledger, ports.clock, commit),
@@ -340,10 +348,9 @@ def _pause(ports: Ports, budget: Budget) -> Pause:
     return Pause(ledger=ports.ledger, clock=ports.clock, commit=_commit(ports), budget=budget)
 
 
-def _admit(ports: Ports, settings: PlanSettings | PollSettings) -> Admit:
+def _admit(ports: Ports, settings: PlanSettings | PollSettings, budget: Budget) -> Admit:
     from batchdrop.jobs.admit import Admit
 
-    budget = _budget(ports, settings)
     return Admit(
         ledger=ports.ledger,
         switch=ports.switch,

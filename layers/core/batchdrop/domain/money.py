@@ -43,6 +43,8 @@ class Size(Record, frozen=True, kw_only=True):
     requests: int = 0
     input_tokens: int = 0
     max_output_tokens: int = 0
+    cache_tokens: int = 0
+    """Those of the prompts that ask for caching: they may be billed as writes, at up to twice the price, or as reads."""
 
     def __add__(self, more: Size) -> Size:
         return Size(**{name: getattr(self, name) + getattr(more, name) for name in self.__struct_fields__})
@@ -53,6 +55,21 @@ class Size(Record, frozen=True, kw_only=True):
 
 type Sizes = dict[str, Size]
 """By `str(PriceClass)`."""
+
+
+def sizes_share(sizes: Sizes, part: int, whole: int) -> tuple[Sizes, Sizes]:
+    """The sizes of `part` of `whole` rows, as if all were alike, and those of the others: together exactly what was given.
+
+    `whole` is above 0, and `part` between 0 and it.
+    """
+    shares: Sizes = {}
+    others: Sizes = {}
+    for name, size in sizes.items():
+        share = Size(**{field: getattr(size, field) * part // whole for field in size.__struct_fields__})
+        for found, its in ((shares, share), (others, size - share)):
+            if its != Size():
+                found[name] = its
+    return shares, others
 
 
 class Learned(Record, frozen=True, kw_only=True):
@@ -103,15 +120,3 @@ def _added(first: dict[str, int], second: dict[str, int]) -> dict[str, int]:
 def micro_up(usd: Decimal) -> int:
     """Micro-dollars, rounded up."""
     return int((usd * MICRO).to_integral_value(rounding=ROUND_CEILING))
-
-
-def share(sizes: Sizes, part: int, whole: int) -> Sizes:
-    """What so many of the requests are expected to take, all alike; the rest is what remains."""
-    return {
-        name: Size(
-            requests=size.requests * part // whole,
-            input_tokens=size.input_tokens * part // whole,
-            max_output_tokens=size.max_output_tokens * part // whole,
-        )
-        for name, size in sizes.items()
-    }

@@ -19,7 +19,7 @@ from batchdrop.domain.answer_counts import AnswerCounts
 from batchdrop.domain.ids import prefixes_of
 from batchdrop.domain.keys import team_of
 from batchdrop.domain.messages import CollectBatch, FinishJob, Message, ResumePlanning, RetryJob, SubmitBatch
-from batchdrop.domain.money import Bill, micro_up, share
+from batchdrop.domain.money import Bill, micro_up, sizes_share
 from batchdrop.domain.purses import Charge, charges
 from batchdrop.domain.record import Record
 from batchdrop.domain.records import (
@@ -499,7 +499,7 @@ def without_settled(batch: Batch, job: Job) -> Batch:
         return batch
     requests = batch.requests - len(lines)
     # What its requests are expected to take shrinks as if all were alike.
-    return replace(batch, settled=lines, requests=requests, sizes=share(batch.sizes, requests, batch.requests))
+    return replace(batch, settled=lines, requests=requests, sizes=sizes_share(batch.sizes, requests, batch.requests)[0])
 
 
 class Reserve(NamedTuple):
@@ -638,6 +638,7 @@ class Half(NamedTuple):
 def split(batch: Batch, half: Half, refused_as: tuple[RefusedAs, ...]) -> Move[Batch]:
     """Refused as a whole: the batch keeps its first piece, and a new one gets the rest. Neither was refused itself so far."""
     waiting = replace(_waiting(batch), refusals=0, refused_as=tuple(replace(one, whole=False) for one in refused_as))
+    sizes, rest_sizes = sizes_share(batch.sizes, half.requests, batch.requests)
     first = replace(
         waiting,
         span=replace(batch.span, end=half.next_start),
@@ -645,7 +646,7 @@ def split(batch: Batch, half: Half, refused_as: tuple[RefusedAs, ...]) -> Move[B
         requests=half.requests,
         invalid=half.invalid,
         body_bytes=half.body_bytes,
-        sizes=share(batch.sizes, half.requests, batch.requests),
+        sizes=sizes,
         settled=tuple(line for line in batch.settled if line < half.next_line),
     )
     rest = replace(
@@ -655,7 +656,7 @@ def split(batch: Batch, half: Half, refused_as: tuple[RefusedAs, ...]) -> Move[B
         requests=batch.requests - half.requests,
         invalid=batch.invalid - half.invalid,
         body_bytes=half.rest_body_bytes,
-        sizes={name: size - first.sizes[name] for name, size in batch.sizes.items()},
+        sizes=rest_sizes,
         settled=tuple(line for line in batch.settled if line >= half.next_line),
         revision=0,
     )

@@ -1,31 +1,39 @@
-"""Amounts of money: exact ones as whole femto-dollars (1e-15 dollars), stored ones as whole micro-dollars."""
+"""Amounts as text for people, as text for machines, and as whole micro-dollars."""
 
 from __future__ import annotations
 
-from decimal import Decimal
-
-from batchdrop.domain.money import MICRO
-from batchdrop.money.price_list import FEMTO
-
-_DIGITS = 15
 _FEMTO_OF_A_MICRO = 10**9
-
-
-def micro_up(femto: int) -> int:
-    """Micro-dollars, rounded up: what is reserved is never too little."""
-    return -(-femto // _FEMTO_OF_A_MICRO)
-
-
-def usd(femto: int) -> str:
-    """Dollars as a plain decimal, exact, without an exponent: `0.000123`."""
-    whole, rest = divmod(femto, FEMTO)
-    return f"{whole}.{rest:0{_DIGITS}d}".rstrip("0") if rest else str(whole)
+_FEMTO_DIGITS = 15
+_MICRO_DIGITS = 6
+# From ten cents on, people count in cents.
+_IN_CENTS = 100_000
+_CENT = 10_000
 
 
 def dollars(micro: int) -> str:
-    """For people: `$1.86`, `$1,204.00`; below ten cents two digits that count, as in `$0.0051`."""
-    amount = Decimal(micro) / MICRO
-    if abs(amount) >= Decimal("0.1") or not micro:
-        return f"${amount:,.2f}"
-    digits = 1 - amount.adjusted()
-    return f"${round(amount, min(digits, 6)):f}"
+    """Micro-dollars for people: `$1.86`, `$1,204.00`; below ten cents with two digits that count, `$0.005`, `$0.012`."""
+    amount = abs(micro)
+    unit = _CENT
+    if amount < _IN_CENTS:
+        unit = 10 ** max(len(str(amount)) - 2, 0)
+    amount = (amount + unit // 2) // unit * unit
+    whole, rest = divmod(amount, 10**_MICRO_DIGITS)
+    digits = f"{rest:0{_MICRO_DIGITS}d}".rstrip("0").ljust(2, "0")
+    return f"{'-' * (micro < 0)}${whole:,}.{digits}"
+
+
+def micro_up(femto: int) -> int:
+    """Whole micro-dollars that cover femto-dollars."""
+    return -(-femto // _FEMTO_OF_A_MICRO)
+
+
+def micro_down(femto: int) -> int:
+    """Whole micro-dollars within femto-dollars."""
+    return femto // _FEMTO_OF_A_MICRO
+
+
+def usd(femto: int) -> str:
+    """Dollars, exactly and without an exponent: `0.000123`, `12`."""
+    whole, rest = divmod(abs(femto), 10**_FEMTO_DIGITS)
+    digits = f"{rest:0{_FEMTO_DIGITS}d}".rstrip("0")
+    return f"{'-' * (femto < 0)}{whole}" + (f".{digits}" if digits else "")

@@ -1,57 +1,71 @@
-"""What requests will cost as a batch, before they are sent: from their sizes, the prices, and what rows like them really took."""
+"""What requests that are not sent yet will cost as a batch: low, high, and at worst.
+
+An estimate is a ratio: tokens that were guessed, times what rows like these took of such guesses. As long as nobody knows, the
+guess has its own band, and an answer has anything between nothing and `max_tokens`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 
-from batchdrop.domain.money import Learned, PriceClass, Size
+from batchdrop.domain.money import Learned, PriceClass, Size, Sizes
 from batchdrop.domain.record import Record
-from batchdrop.money.amounts import micro_up
-from batchdrop.money.price_list import PriceList, for_batch
-
-MILLION = 1_000_000
-INPUT_LOW, INPUT_HIGH = 700_000, 1_500_000
-"""The band of the guess at input tokens, in parts per million (`money.token_guess`)."""
-OUTPUT_LOW = 10_000
-"""Of the most that may be answered: what is answered at least where nobody has tried a row yet."""
+from batchdrop.money.amounts import micro_down, micro_up
+from batchdrop.money.learning import SHARE, nothing_learned
+from batchdrop.money.price_list import PriceList, Rates
 
 
 class Estimate(Record, frozen=True, kw_only=True):
-    """Micro-dollars, as a batch."""
+    """Micro-dollars as a batch, `low <= high <= worst`. The sum over parts of a file is none below that of the whole."""
 
     low: int = 0
     high: int = 0
     worst: int = 0
-    """Every answer as long as it may be; never below `high`."""
 
     def __add__(self, more: Estimate) -> Estimate:
         return Estimate(low=self.low + more.low, high=self.high + more.high, worst=self.worst + more.worst)
 
 
-def estimate(sizes: Mapping[str, Size], prices: PriceList, at: datetime, learned: Learned | None) -> Estimate:
-    """Of one batch. What has no price counts nothing: ask `unpriced` first."""
-    most_input = most_output = 0
-    for name, size in sizes.items():
-        rates = prices.rates(PriceClass.parse(name), at)
-        if rates is not None:
-            most_input += for_batch(size.input_tokens * rates.input)
-            most_output += for_batch(size.max_output_tokens * rates.output)
-    worst = _part(most_input, INPUT_HIGH) + most_output
-    if learned is None:
-        low, high = _part(most_input, INPUT_LOW) + _part(most_output, OUTPUT_LOW), worst
-    else:
-        low = _part(most_input, learned.input_low) + _part(most_output, learned.output_low)
-        high = _part(most_input, learned.input_high) + _part(most_output, learned.output_high)
-    worst = max(worst, high)
-    return Estimate(low=micro_up(low), high=micro_up(high), worst=micro_up(worst))
+def estimate(sizes: Sizes, prices: PriceList, at: datetime, learned: Learned | None) -> Estimate:
+    """Requests without a price are in none of the sums: see `unpriced`.
+
+    Not even the worst case bounds what server tools add: searches, and prompts that grow by what they found.
+    """
+    unknown, known = nothing_learned(), learned or nothing_learned()
+    low = high = worst = 0
+    for rates, size in _priced(sizes, prices, at):
+        cached = min(size.cache_tokens, size.input_tokens)
+        plain = (size.input_tokens - cached) * rates.input
+        guessed = plain + cached * rates.input
+        answers = size.max_output_tokens * rates.output
+        # Learned shares have in them what caching changed; guessed ones do not.
+        least = guessed if learned else plain + cached * min(rates.read, rates.input)
+        most = plain + cached * max(rates.write_1h, rates.write_5m, rates.input)
+        low += least * known.input_low + answers * known.output_low
+        high += (guessed if learned else most) * known.input_high + answers * known.output_high
+        worst += max(most * unknown.input_high, guessed * known.input_high) + answers * SHARE
+    return Estimate(low=micro_down(low // SHARE), high=micro_up(-(-high // SHARE)), worst=micro_up(-(-worst // SHARE)))
 
 
-def unpriced(all_sizes: Iterable[Mapping[str, Size]], prices: PriceList, at: datetime) -> tuple[str, ...]:
-    """Models of which no price is known now, in the order of their names."""
-    classes = {PriceClass.parse(name) for sizes in all_sizes for name in sizes}
+def guessed_cost(sizes: Sizes, prices: PriceList, at: datetime) -> tuple[int, int]:
+    """Femto-dollars as a batch: prompts as they are guessed, uncached, and answers as long as they may be.
+
+    What `Learned` is a share of; `TriedRow` wants the same of each row.
+    """
+    prompts = answers = 0
+    for rates, size in _priced(sizes, prices, at):
+        prompts += size.input_tokens * rates.input
+        answers += size.max_output_tokens * rates.output
+    return prompts, answers
+
+
+def unpriced(of_batches: Iterable[Sizes], prices: PriceList, at: datetime) -> tuple[str, ...]:
+    """Models of requests of which no price is known, in the order of their names."""
+    classes = {PriceClass.parse(name) for sizes in of_batches for name, size in sizes.items() if size.requests}
     return tuple(sorted({of.model for of in classes if prices.rates(of, at) is None}))
 
 
-def _part(amount: int, parts_per_million: int) -> int:
-    return amount * parts_per_million // MILLION
+def _priced(sizes: Sizes, prices: PriceList, at: datetime) -> list[tuple[Rates, Size]]:
+    found = [(prices.rates(PriceClass.parse(name), at), size) for name, size in sizes.items()]
+    return [(rates.percent(prices.batch_percent), size) for rates, size in found if rates is not None]

@@ -23,10 +23,14 @@ from batchdrop.formats.invalid_line import InvalidLine, invalid_line
 from batchdrop.formats.lines import Line, read_lines
 from batchdrop.formats.rendered_line import check_rendered
 from batchdrop.jobs.commit import Commit
+from batchdrop.jobs.config_files import ConfigObject
 from batchdrop.jobs.scratch import scratch
+from batchdrop.money.price_list import PriceList
+from batchdrop.money.sizing import Sizer
 from batchdrop.ports import Clock, Ledger, Objects, ObjectWriter
 from batchdrop.stages.plan.check import Checked, RowCheck, checked, in_chunks
 from batchdrop.stages.plan.cutter import Cut, Cutter, Limits
+from batchdrop.stages.plan.pilot_draw import PilotDraw
 from batchdrop.stages.plan.seen_ids import IdSet
 
 _START = Checkpoint(offset=0, line=1)
@@ -38,18 +42,22 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     commit: Commit
     limits: Limits
+    prices: ConfigObject[PriceList]
+    """Those that hold now. They tell models apart; nothing is counted at them here."""
 
     def __call__(self, job: Job, source: ObjectRef, go_on: Callable[[], bool]) -> Checkpoint:
         """Stores the job's batches. Returns how far it came before time ran out; at the end that is the source's size.
 
-        Raises ObjectGone, OutOfDisk, LostRace.
+        With it, the rows so far that would be tried first. Raises ObjectGone, OutOfDisk, LostRace.
         """
         stored = self._stored(job)
+        now = self.clock.now()
+        cutter = Cutter(self.limits, Sizer(self.prices.current(now).value, now))
         with scratch() as folder:
             path = folder / "ids"
             start = self._fetch_ids(job, path)
             with closing(IdSet(path)) as seen:
-                batches = _Batches(self.objects, self.ledger, self.commit, job, source, Cutter(self.limits), stored.requests)
+                batches = _Batches(self.objects, self.ledger, self.commit, job, source, cutter, stored.requests)
                 try:
                     reached = self._read(job, source, start, stored.end, seen, batches, go_on)
                 finally:
@@ -70,13 +78,16 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
     ) -> Checkpoint:
         """Reads on until the end, or until time runs out. Lines before `stored_end` are in batches already."""
         reached = start
+        draw = PilotDraw(job.id, start.pilot)
         check = self._check_of(job)
         with self.objects.read(source, start.offset) as stream:
             for chunk in in_chunks(read_lines(stream, start=start.offset, first_line=start.line)):
                 end = chunk[-1].end
                 broken = _broken_line(job, chunk[-1]) if end >= source.size else None
-                repeated = _take_all(checked(chunk, seen, broken, check), batches, stored_end, unique=job.recipe is None)
-                reached = Checkpoint(offset=end, line=chunk[-1].number + 1, repeated=reached.repeated + repeated)
+                found = checked(chunk, seen, broken, check)
+                _take_all(found, batches, draw, stored_end, unique=job.recipe is None)
+                repeated = reached.repeated + len(found.repeated)
+                reached = Checkpoint(offset=end, line=chunk[-1].number + 1, repeated=repeated, pilot=draw.drawn)
                 # While the next chunk is read, this one is held no more.
                 chunk.clear()
                 if not go_on():
@@ -183,6 +194,7 @@ class _Batches:
             priority=self._job.priority,
             start_tag=start_tag(self._job.created_at, self._requests),
             ended_at=self._job.created_at if ended else None,
+            sizes=cut.sizes,
         )
         self._add(batch)
         self._requests += cut.requests
@@ -198,15 +210,16 @@ class _Batches:
                 raise LostRace(f"{batch.name} was cut by another invocation") from None
 
 
-def _take_all(found: Checked, batches: _Batches, stored_end: int, *, unique: bool) -> int:
-    """Hands on the rows of a chunk that no batch has yet. Returns how many of all repeat a custom id.
+def _take_all(found: Checked, batches: _Batches, draw: PilotDraw, stored_end: int, *, unique: bool) -> None:
+    """Hands on the rows of a chunk that no batch has yet. The draw is of all rows, those of stored batches too.
 
     Not `unique`: an id column of a table need not be. Its rows have their numbers, and how many repeat one is told.
     """
     for line, row in found.unique() if unique else found.rows:
+        if isinstance(row, Row):
+            draw.add(line)
         if line.start >= stored_end:
             batches.take(line, row)
-    return len(found.repeated)
 
 
 def _broken_line(job: Job, last: Line) -> InvalidLine | None:

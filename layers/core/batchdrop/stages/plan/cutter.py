@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from batchdrop.domain.money import Sizes
 from batchdrop.formats.batch_body import FRAME_BYTES, SEPARATOR_BYTES, request_bytes
 from batchdrop.formats.input_line import Row
 from batchdrop.formats.invalid_line import InvalidLine
 from batchdrop.formats.lines import Line
+from batchdrop.money.sizing import MAX_ANSWER_TOKENS, Sizer
 
 # What a token of `max_tokens` can take in a results stream. Prose has 4 to 5 bytes a token, code and tables of spaces more;
 # other scripts 3 bytes a character at about a token each; escapes double what they touch; the signature of a thinking block
 # comes on top at about 1.4 times its text. 12 covers these together. Results of server tools are not bounded by `max_tokens`:
 # a collector that still runs out of disk says so (OutOfDisk).
 ANSWER_BYTES_PER_TOKEN = 12
-# The longest answer of any model, with the header `output-300k-2026-03-24` (Anthropic, "Models overview"): a `max_tokens` beyond
-# it is refused or never reached, and must not make a batch of each row.
-MAX_ANSWER_TOKENS = 300_000
 # Custom id, message id, model, stop reason, usage, and the longest error message: 1 to 2 KB seen, doubled.
 ANSWER_BYTES_FIXED = 4_096
 
@@ -53,6 +52,8 @@ class Cut(NamedTuple):
     invalid: int
     body_bytes: int
     """Exact size of the request body; 0 without requests."""
+    sizes: Sizes
+    """What its requests are expected to take."""
 
 
 class Cutter:
@@ -61,8 +62,9 @@ class Cutter:
     It sees every row of a file, so it counts in attributes instead of making a record of each step.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, sizer: Sizer) -> None:
         self._limits = limits
+        self._sizer = sizer
         self._lines = 0
         self._start = self._end = self._first_line = self._last_line = 0
         self._requests = self._invalid = self._body = self._answer = 0
@@ -72,13 +74,15 @@ class Cutter:
         body = answer = 0
         if isinstance(row, Row):
             body = request_bytes(len(row.params), line.number)
+            # What no model generates must not make a batch of each row.
             answer = min(row.max_tokens, MAX_ANSWER_TOKENS) * ANSWER_BYTES_PER_TOKEN + ANSWER_BYTES_FIXED
         finished = None if self._lines and self._fits(line, body, answer) else self.finish()
         if not self._lines:
             self._start, self._first_line = line.start, line.number
         self._lines += 1
         self._end, self._last_line = line.end, line.number
-        if body:
+        if isinstance(row, Row):
+            self._sizer.add(row)
             self._body += body + (SEPARATOR_BYTES if self._requests else FRAME_BYTES)
             self._answer += answer
             self._requests += 1
@@ -90,7 +94,16 @@ class Cutter:
         """The last batch, or None if there were no lines since the last Cut."""
         if not self._lines:
             return None
-        finished = Cut(self._start, self._end, self._first_line, self._last_line, self._requests, self._invalid, self._body)
+        finished = Cut(
+            self._start,
+            self._end,
+            self._first_line,
+            self._last_line,
+            self._requests,
+            self._invalid,
+            self._body,
+            self._sizer.take(),
+        )
         self._lines = self._requests = self._invalid = self._body = self._answer = 0
         return finished
 
