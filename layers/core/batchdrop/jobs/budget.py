@@ -87,6 +87,10 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
             found.append(Scope(purses.unasked(team, now), ask_above, "", tomorrow, asks=True))
         return found
 
+    def is_limited(self, job: Job, now: datetime) -> bool:
+        """Whether anything bounds what it may cost. Jobs of earlier versions are bounded at admission alone."""
+        return job.may_use is not None and (bool(job.may_use) or any(scope.limit is not None for scope in self.scopes(job, now)))
+
     def ask_above(self, job: Job, now: datetime) -> int | None:
         """Micro-dollars that the job's team may use today without being asked; None: as much as it likes."""
         if self.stack.ask_above is None or job.may_use is None:
@@ -96,7 +100,9 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
         return most if of_recipe is None else min(most, of_recipe)
 
     def unasked_left(self, job: Job, now: datetime) -> int | None:
-        """Of that, what is left today."""
+        """Micro-dollars that it may use before somebody is asked, or asked again; None: as much as it likes."""
+        if job.may_use:
+            return max(0, job.may_use - job.used)
         most = self.ask_above(job, now)
         if most is None:
             return None

@@ -45,34 +45,37 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
 
     def verdict(self, job: Job, rest: Sequence[Batch], now: datetime) -> Hold | None:
         """Before the first of these batches is sent: None lets them go, as far as limits let them."""
-        left = self.budget.unasked_left(job, now)
-        if left is None:
+        if not self.budget.is_limited(job, now):
             return None
         if nameless := unpriced((batch.sizes for batch in rest), self.budget.prices.current(now).value, now):
             return Hold(PRICE, sentences.without_price(nameless), None)
+        left = self.budget.unasked_left(job, now)
+        if left is None:
+            return None
         question = self.question(job, rest, now)
         if question.high <= left:
             return None
         if fault := self.budget.fault(now):
             return Hold(PRICE, sentences.config_fault(fault), None)
-        return Hold(APPROVAL, sentences.asks(question), question)
+        return Hold(APPROVAL, sentences.asks(job, question), question)
 
     def why(self, job: Job, over: Over, rest: Sequence[Batch], now: datetime) -> Hold:
         question = self.question(job, rest, now)
         if over.asks:
-            return Hold(APPROVAL, sentences.asks(question), question)
+            return Hold(APPROVAL, sentences.asks(job, question), question)
         scope = over.scope
         words, renews_at = (scope.words, scope.renews_at) if scope else ("", now)
         return Hold(LIMIT, sentences.limited(words, scope.limit or 0 if scope else 0, over.left, question, renews_at), question)
 
     def question(self, job: Job, rest: Iterable[Batch], now: datetime) -> Question:
-        """About the batches that are not sent yet."""
+        """About the batches that are not sent yet; before a pilot is back, about the pilot alone."""
         total, rows = Estimate(), 0
         for batch in rest:
-            total += self.budget.estimate(job, batch, now)
-            rows += batch.requests
+            if batch.tries or not job.trying:
+                total += self.budget.estimate(job, batch, now)
+                rows += batch.requests
         high = total.worst if job.limits is not None and job.limits.strict else total.high
         prices = self.budget.prices.current(now).value
         recipe = job.recipe and (job.recipe.key, job.recipe.version_id, job.recipe.etag)
         code = ids.question_code(job.id, recipe, prices.digest, rows, total.low, high, job.used)
-        return Question(code=code, low=total.low, high=high, rows=rows, asked_at=now)
+        return Question(code=code, low=total.low, high=high, rows=rows, for_pilot=job.trying, asked_at=now)

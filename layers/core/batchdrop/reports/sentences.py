@@ -304,12 +304,34 @@ def no_recipe_came(why: str) -> str:
     )
 
 
-def asks(question: Question) -> str:
-    rows = _plural(question.rows, "row")
-    return (
-        f"Waiting for approval: the {rows} that are not sent yet will cost {dollars(question.low)} to {dollars(question.high)}. "
-        f"To let them go, create an empty object or a folder control/approve/<job id>-{question.code}."
-    )
+def asks(job: Job, question: Question) -> str:
+    rows, cost = _plural(question.rows, "row"), _range(question)
+    yes = f"To go on, create the folder control/approve/{job.id}-{question.code}."
+    if question.for_pilot:
+        return f"Waiting for approval: to see what the file will cost, {rows} of it are tried first, for {cost}. {yes}"
+    if not job.tried:
+        return f"Waiting for approval: the {rows} that are not sent yet will cost {cost}. {yes}"
+    tried = f"{job.tried:,} of {_plural(job.counts.total, 'row')} {_were(job.tried)} tried for {dollars(job.spent)}"
+    return f"{tried}. The other {question.rows:,} will cost {cost}. Look at {tried_file(job)}. {yes}"
+
+
+def weighed(rows: int) -> str:
+    """`rows`: that were tried and have come to their end."""
+    return f"{_plural(rows, 'row')} {_were(rows)} tried; the price of the others follows within a minute."
+
+
+def tried_file(job: Job) -> str:
+    """The file with the rows that were tried."""
+    return "tried.csv" if job.kind in ("csv", "xlsx") else "tried.jsonl"
+
+
+def _range(question: Question) -> str:
+    low, high = dollars(question.low), dollars(question.high)
+    return low if low == high else f"{low} to {high}"
+
+
+def _were(number: int) -> str:
+    return "was" if number == 1 else "were"
 
 
 def limited(words: str, limit: int, left: int, question: Question, renews_at: datetime) -> str:
@@ -317,7 +339,7 @@ def limited(words: str, limit: int, left: int, question: Question, renews_at: da
     rows = _plural(question.rows, "row")
     return (
         f"{words[0].upper()}{words[1:]}, {dollars(limit)}, has {dollars(left)} left; {rows} that are not sent yet will cost "
-        f"{dollars(question.low)} to {dollars(question.high)}. They go on by themselves on {renews_at:%Y-%m-%d}, or when an "
+        f"{_range(question)}. They go on by themselves on {renews_at:%Y-%m-%d}, or when an "
         f"operator raises the limit; for this job alone with control/raise/<job id>-{question.code}."
     )
 

@@ -215,7 +215,11 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
         sure = can_be_isolated and (refusals.is_of_a_row(refusal) or refusals.is_at_fault(refused_as[-1], job))
         admission = self.ledger.get_admission()
         concerns_all = cause is not None and not sure and refusals.concerns_all(batch.job_id, admission)
-        if (sure and batch.requests == 1) or (not sure and refusals.is_over(job.streak, now)):
+        if batch.tries and not concerns_all:
+            # Its rows go with their batches, which are cut until the one at fault stands alone.
+            self._end(batch, refusal)
+            sure = True
+        elif (sure and batch.requests == 1) or (not sure and refusals.is_over(job.streak, now)):
             self._end(batch, refusal)
         elif body.half is not None and batch.attempt == 1 and not concerns_all:
             self.commit(transitions.split(batch, body.half, refused_as))
