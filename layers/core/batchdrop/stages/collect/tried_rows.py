@@ -8,7 +8,8 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from batchdrop.domain.records import Batch, RowStatus, Settled
+from batchdrop.domain.errors import LostRace
+from batchdrop.domain.records import Batch, BatchState, RowStatus, Settled
 from batchdrop.domain.transitions import Collected, Holder
 from batchdrop.formats.input_line import REQUESTS, Row
 from batchdrop.formats.lines import Line
@@ -105,13 +106,18 @@ class TriedRows(Router):
 
 
 def holders_of(batches: Iterable[Batch], settled: Iterable[Settled]) -> tuple[Holder, ...]:
-    """`batches` of the job, by their first lines; `settled` by line."""
+    """`batches` of the job, by their first lines; `settled` by line.
+
+    Raises LostRace: before the pilot is collected all of them wait, so somebody has collected it.
+    """
     rest = deque(settled)
     holders = []
     for batch in batches:
         rows = []
         while not batch.tries and rest and rest[0].line <= batch.last_line:
             rows.append(rest.popleft())
+        if rows and batch.state is not BatchState.ready:
+            raise LostRace(f"batch {batch.name} does not wait any more")
         if rows:
             holders.append(Holder(batch, tuple(rows)))
     return tuple(holders)
