@@ -376,9 +376,14 @@ def woken(job: Job, *, now: datetime) -> Move[Job]:
 
 
 @_job_edge(JobState.running, JobState.held, to=(JobState.running, JobState.held))
-def pilot_ended(job: Job, rows: Collected, reason: str, *, now: datetime) -> Move[Job]:
-    """Only as a part of `pilot_collected`. It is held until the rest has a price by what was tried; `reason` says so."""
+def pilot_ended(job: Job, rows: Collected, reason: str, *, now: datetime, note: str = "") -> Move[Job]:
+    """Only as a part of `pilot_collected`. It is held until the rest has a price by what was tried; `reason` says so.
+
+    `note`: why nothing was tried.
+    """
     after = replace(job, trying=False, tried=len(rows.settled), learned=rows.learned or job.learned, updated_at=now)
+    if note:
+        after = replace(after, note=note)
     if job.cancel_requested:
         return Move(job, after)
     return Move(job, _held(after, Hold(PRICE, reason, None), now))
@@ -860,14 +865,15 @@ class Holder(NamedTuple):
 
 @_batch_edge(BatchState.ended, to=(BatchState.collected,))
 def pilot_collected(
-    batch: Batch, job: Job, rows: Collected, holders: tuple[Holder, ...], *, reason: str, now: datetime
+    batch: Batch, job: Job, rows: Collected, holders: tuple[Holder, ...], *, reason: str, note: str, now: datetime
 ) -> Move[Batch]:
-    """The rows that were tried are in pieces, and their batches do not send them again. `reason`: as in `pilot_ended`.
+    """The rows that were tried are in pieces, and their batches do not send them again. `reason`, `note`: as in
+    `pilot_ended`.
 
     They are counted when their batches are collected. It is never the last batch: no other is sent or ended before it.
     """
     settled = tuple(pilot_settled(holder.batch, holder.rows, now=now) for holder in holders)
-    return replace(_recorded(batch, rows, now), also=(pilot_ended(job, rows, reason, now=now), *settled))
+    return replace(_recorded(batch, rows, now), also=(pilot_ended(job, rows, reason, now=now, note=note), *settled))
 
 
 @_batch_edge(BatchState.ready, to=(BatchState.ready, BatchState.ended))

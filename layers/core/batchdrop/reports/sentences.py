@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from batchdrop.domain.call_headers import VERSION, NotAllowed
 from batchdrop.domain.errors import Refused
 from batchdrop.domain.keys import INBOX
-from batchdrop.domain.records import Job, JobState, Question, Streak
+from batchdrop.domain.records import Job, JobState, Question, Streak, Unsent
 from batchdrop.domain.refusals import Cause, ends_at
 from batchdrop.domain.retries import ANSWER_AWAITED, ANSWERS_AWAITED, ANSWERS_AWAITED_AFTER_CANCEL, MAX_PLAN_TRIES, RECIPE_AWAITED
 from batchdrop.formats.invalid_line import shown
@@ -318,6 +318,10 @@ def asks(job: Job, question: Question) -> str:
 def weighed(rows: int) -> str:
     """`rows`: that were tried and have come to their end."""
     return f"{_plural(rows, 'row')} {_were(rows)} tried; the price of the others follows within a minute."
+
+
+def untried(why: Unsent) -> str:
+    return f"No row was tried before the others: {why.message}"
 
 
 def tried_file(job: Job) -> str:

@@ -291,7 +291,8 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
         if not batch.tries:
             return transitions.collected(batch, job, rows, now=now)
         holders = holders_of(self.ledger.list_batches(job.id), rows.settled)
-        return transitions.pilot_collected(batch, job, rows, holders, reason=sentences.weighed(len(rows.settled)), now=now)
+        reason, note = sentences.weighed(len(rows.settled)), sentences.untried(batch.unsent) if batch.unsent else ""
+        return transitions.pilot_collected(batch, job, rows, holders, reason=reason, note=note, now=now)
 
     def _tell_losses(self, batch: Batch, rows: Collected) -> None:
         if rows.losses:
