@@ -52,6 +52,7 @@ LATER = START + timedelta(minutes=5)
 STREAK = Streak(status=400, error_type="invalid_request_error", message="no", refusals=2, since=START, next_at=LATER)
 WHY = Unsent(status=RowStatus.canceled, error_type="canceled", message="because")
 HOLD = Hold("approval", "why", Question(code="abcdef", low=1, high=2, rows=3, asked_at=LATER))
+TRIED = Collected(counts=Counts(), usage={}, results=None, failed=None, retry=None, retry_body_bytes=0)
 PART = Part(key="work/part", lines=1, size=100, crc64nvme="0" * 16)
 
 # How each edge is called on a record that it starts from.
@@ -73,6 +74,7 @@ JOBS: dict[str, Callable[[Job], Move[Job]]] = {
     "paused": lambda one: transitions.paused(one, HOLD, now=LATER),
     "asked_anew": lambda one: transitions.asked_anew(one, HOLD, now=LATER),
     "let_go": lambda one: transitions.let_go(one, now=LATER),
+    "pilot_ended": lambda one: transitions.pilot_ended(one, TRIED, "why", now=LATER),
     "woken": lambda one: transitions.woken(one, now=LATER),
     "cancel_requested": lambda one: transitions.cancel_requested(one, "why"),
     "noted": lambda one: transitions.noted(one, "a note"),
@@ -106,6 +108,8 @@ BATCHES: dict[str, Callable[[Batch, Job], Move[Batch]]] = {
     "postponed": lambda one, _: transitions.postponed(one, counts=counts_of(one), until=LATER, now=LATER, confirmed=True),
     "resumed": lambda one, _: transitions.resumed(one, now=LATER),
     "collected": lambda one, of: transitions.collected(one, of, rows_of(one, of), now=LATER),
+    "pilot_collected": lambda one, of: transitions.pilot_collected(one, of, TRIED, (), reason="why", note="", now=LATER),
+    "pilot_settled": lambda one, _: transitions.pilot_settled(one, (), now=LATER),
     "pieces_lost": lambda one, _: transitions.pieces_lost(one, results=True, failed=False),
     "batch_message_repeated": lambda one, _: transitions.batch_message_repeated(one, now=LATER),
 }
@@ -116,6 +120,9 @@ ASKS: dict[str, Callable[[Batch], bool]] = {
     "intended": lambda one: one.admitted_at is not None,
     "split": lambda one: one.requests > 1,
     "disowned": lambda one: one.api_id is not None,
+    # Of a job with a pilot alone: tests/stages/test_pilot.py.
+    "pilot_collected": lambda one: bool(one.tries),
+    "pilot_settled": lambda _: False,
 }
 
 
@@ -355,7 +362,7 @@ def test_the_counters_add_up_after_every_edge() -> None:
             kinds.add(kind)
             taken |= set(edges_from(one))
             paths += [(*path, name) for name in edges_from(one)]
-    assert taken == set(BATCH_EDGES) - {"added"}
+    assert taken == set(BATCH_EDGES) - {"added", "pilot_collected", "pilot_settled"}
 
 
 def test_counts_have_a_field_for_each_end_and_add_up() -> None:
