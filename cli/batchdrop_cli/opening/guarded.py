@@ -10,6 +10,8 @@ from batchdrop_cli.exit_codes import FAILED
 from batchdrop_cli.opening.opened_file import NeedsRecipe, said_here
 from batchdrop_cli.terminal import plain, say
 
+RECIPE_NAMED = "{} is a recipe. Name the file with the rows; the recipe beside it is found."
+
 
 def guarded(work: Callable[[], int]) -> int:
     """The exit code of what opens a file and reads its rows."""

@@ -15,7 +15,7 @@ from batchdrop.domain.records import RowStatus
 from batchdrop.formats.invalid_line import shown
 from batchdrop.reports import sentences
 from batchdrop_cli.exit_codes import ANSWERED, FAILED, INCOMPLETE, USAGE
-from batchdrop_cli.opening.guarded import guarded, without_recipe
+from batchdrop_cli.opening.guarded import RECIPE_NAMED, guarded, without_recipe
 from batchdrop_cli.opening.local_recipe import recipe_for
 from batchdrop_cli.opening.opened_file import Asked, NeedsRecipe, OpenedFile, opened
 from batchdrop_cli.opening.spread import spread
@@ -38,7 +38,7 @@ class Session(msgspec.Struct, kw_only=True):
     def run(self) -> int:
         """The exit code."""
         if self.file.name in RECIPES:
-            return say(f"{self.file.name} is a recipe. Name the file with the rows; the recipe beside it is found.", USAGE)
+            return say(RECIPE_NAMED.format(plain(self.file.name)), USAGE)
         if not self.dry_run and not os.environ.get("ANTHROPIC_API_KEY", "").strip():
             return say(_NO_KEY, USAGE)
         self.recipe = self.recipe or recipe_for(self.file, Path.home())
