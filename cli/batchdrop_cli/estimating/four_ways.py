@@ -162,5 +162,6 @@ def _asked(size: Size, rates: Rates, rate: int) -> int:
 
 
 def _written(size: Size, rates: Rates, shared: int, *, writes: int, rate: int) -> int:
+    shared = min(shared, size.input_tokens // max(size.requests, 1))
     own = size.input_tokens - size.requests * shared
     return own * rates.input + shared * (writes * rate + (size.requests - writes) * rates.read)

@@ -19,6 +19,8 @@ _MOST_MODELS = 20
 _NOTHING = msgspec.Raw(b"")
 # Before a piece of a prompt: whose it is. JSON text may hold them too, which makes a shared beginning no longer.
 _OURS, _THEIRS = "\0", "\1"
+# The guess takes what every request has from its letters and signs, so a short one would come out as nothing.
+_BEFORE = "x." * 100
 _BOUNDARIES = str.maketrans({_OURS: "\n", _THEIRS: "\n"})
 
 
@@ -93,7 +95,7 @@ class SharedStart:
         text = self._text.translate(_BOUNDARIES).strip()
         if self.requests < 2 or not text:
             return 0
-        return max(0, _guessed(text, self._model) - _guessed("", self._model))
+        return _guessed(_BEFORE + text, self._model) - _guessed(_BEFORE, self._model)
 
 
 def common_start(first: str, second: str) -> str:

@@ -138,9 +138,10 @@ def _reason(one: Caching) -> str:
         return f"one row of {one.model} has nobody to share its prompt with"
     if not one.shared:
         return f"the prompts for {one.model} begin differently"
+    shared = f"{number(one.shared, 'token')} {'is' if one.shared == 1 else 'are'} shared"
     if one.shortest is None:
-        return f"about {one.shared:,} tokens are shared, and from how many on {one.model} caches is not known"
-    return f"about {one.shared:,} tokens are shared, and {one.model} caches from {one.shortest:,}"
+        return f"about {shared}, and from how many on {one.model} caches is not known"
+    return f"about {shared}, and {one.model} caches from {one.shortest:,}"
 
 
 def _of_prompt(rates: Rates) -> str:
