@@ -48,7 +48,7 @@ def as_json(found: Estimated) -> bytes:
             "batch": _ways(ways.batch, ways.batch_cached) if priced else None,
             "not_cached_because": not_cached(found) or None,
             "caching": [
-                {"model": one.model, "shared_tokens": one.shared, "shortest_tokens": one.shortest, "possible": one.possible}
+                {"model": one.model, "shared_tokens": one.about, "shortest_tokens": one.shortest, "possible": one.possible}
                 for one in found.cachings
             ],
             "prices": {

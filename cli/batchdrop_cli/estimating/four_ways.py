@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from fractions import Fraction
-from math import ceil, floor
+from math import ceil, floor, sqrt
 from typing import NamedTuple
 
 from batchdrop.domain.money import PriceClass, Size, Sizes
@@ -36,8 +36,9 @@ class Caching(Record, frozen=True, kw_only=True):
     shared: int
     """Tokens of it, guessed."""
     shared_low: int
+    about: int
     shared_high: int
-    """As they may be, by what is known of prompts."""
+    """As they are taken to be, by what is known of prompts."""
     shortest: int | None
     """Tokens that it needs at least; None if nobody knows."""
     pays_above: Fraction | None = None
@@ -116,6 +117,7 @@ def _caching(model: str, requests: int, tokens: int, prices: PriceList, at: date
         requests=requests,
         shared=tokens if requests > 1 else 0,
         shared_low=floor(tokens * known.input_low),
+        about=round(tokens * sqrt(known.input_low * known.input_high)),
         shared_high=ceil(tokens * known.input_high),
         shortest=SHORTEST.get(model),
         pays_above=Fraction(rates.write_1h - rates.input, dearer) if rates and dearer > 0 else None,

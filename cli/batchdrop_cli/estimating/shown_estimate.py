@@ -130,7 +130,7 @@ def _about_caching(found: Estimated, width: int) -> list[str]:
 def _possible(one: Caching) -> str:
     pays = f" In a batch it pays above {_percent(one.pays_above)} hits." if one.pays_above is not None else ""
     unsure = "" if one.certain else f", which may be too few: it caches from {one.shortest:,}"
-    return f"{one.model}: all prompts begin with the same {one.shared:,} tokens or so{unsure}.{pays}"
+    return f"{one.model}: all prompts begin with the same {one.about:,} tokens or so{unsure}.{pays}"
 
 
 def _reason(one: Caching) -> str:
@@ -138,7 +138,7 @@ def _reason(one: Caching) -> str:
         return f"one row of {one.model} has nobody to share its prompt with"
     if not one.shared:
         return f"the prompts for {one.model} begin differently"
-    shared = f"{number(one.shared, 'token')} {'is' if one.shared == 1 else 'are'} shared"
+    shared = f"{number(one.about, 'token')} {'is' if one.about == 1 else 'are'} shared"
     if one.shortest is None:
         return f"about {shared}, and from how many on {one.model} caches is not known"
     return f"about {shared}, and {one.model} caches from {one.shortest:,}"
