@@ -285,6 +285,13 @@ def test_caching_one_by_one_may_be_cheaper_than_a_batch() -> None:
     assert "costs less than a batch without" in " ".join(advice(found).sentences)
 
 
+def test_a_wide_range_says_how_to_narrow_it() -> None:
+    hint = "--answer-tokens takes it."
+    row = request("a", max_tokens=4000)
+    assert hint in " ".join(described(told(row), 80).split())
+    assert hint not in " ".join(described(told(row, known=known_by(None, answer=9)), 80).split())
+
+
 def test_a_mark_is_where_it_stands() -> None:
     system = [{"type": "text", "text": LONG * 8, "cache_control": {"type": "ephemeral", "ttl": "1h"}}]
     text = described(told(*([request("a", system=system)] * 20)), 100)

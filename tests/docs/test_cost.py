@@ -79,16 +79,16 @@ def test_the_worked_examples_are_up_to_date() -> None:
 def test_the_worked_examples_are_right() -> None:
     """By hand: requests, tokens of the prompt and of the answer, dollars for a million tokens of each."""
     by_hand = {
-        "claude-haiku-4-5": (1_000, 150, 10, 1, 5),
-        "claude-haiku-5-5": (1_000, 150, 10, Fraction(1, 10), Fraction(1, 2)),
-        "claude-sonnet-4-6": (500, 2_000, 200, 3, 15),
-        "claude-sonnet-5-5": (500, 2_000, 200, 2, 10),
-        "claude-opus-5": (100, 10_000, 1_500, 5, 25),
-        "claude-opus-5-5": (100, 10_000, 1_500, 4, 20),
+        "claude-haiku-4-5": (1_000, 150, 10, "1", "5"),
+        "claude-haiku-5-5": (1_000, 150, 10, "0.10", "0.50"),
+        "claude-sonnet-4-6": (500, 2_000, 200, "3", "15"),
+        "claude-sonnet-5-5": (500, 2_000, 200, "2", "10"),
+        "claude-opus-5": (100, 10_000, 1_500, "5", "25"),
+        "claude-opus-5-5": (100, 10_000, 1_500, "4", "20"),
     }
     for _, model, answer in cost_scenarios.told():
         requests, prompt, written, input_usd, output_usd = by_hand[model]
-        cost = float(requests * (prompt * input_usd + written * output_usd) / Fraction(10**6))
+        cost = float(requests * (prompt * Fraction(input_usd) + written * Fraction(output_usd)) / 10**6)
         assert answer["one_by_one"]["uncached"] == {"low_usd": cost, "high_usd": cost}
         assert answer["batch"]["uncached"] == {"low_usd": cost / 2, "high_usd": cost / 2}
         assert answer["as_it_stands"]["high_usd"] <= answer["as_it_stands"]["at_most_usd"]

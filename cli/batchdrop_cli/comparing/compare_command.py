@@ -28,7 +28,7 @@ class Dollars(click.ParamType):
         return amount
 
 
-@click.command(name="compare")
+@click.command(name="compare", short_help="Ask some rows both ways: time and cost side by side.")
 @click.argument("file", type=_FILE)
 @click.option("--rows", default=50, show_default=True, type=click.IntRange(1, _MOST_ROWS), help="How many rows are asked about.")
 @click.option("--recipe", type=_FILE, help="The recipe to use, instead of the nearest recipe.yaml or recipe.yml.")

@@ -17,6 +17,8 @@ from batchdrop_cli.estimating.four_ways import Caching, Range
 from batchdrop_cli.terminal import plain
 
 _MOST_MODELS = 5
+# So many times the low amount, and the answers are what is not known.
+_WIDE = 3
 _AS_IT_STANDS = "  <- as it stands"
 
 
@@ -49,6 +51,10 @@ def _head(found: Estimated, width: int) -> Iterator[str]:
     yield from paragraph(_cost(found), width)
     yield from paragraph(f"How it is known: {found.known.words()}.", width)
     yield from paragraph(f"{_tokens(found)}.", width)
+    if found.known.told_answer is None and found.ways.as_it_stands.high > _WIDE * found.ways.as_it_stands.low:
+        yield from paragraph(
+            "To know it better: `batchdrop try` shows how long answers are, and --answer-tokens takes it.", width
+        )
     for model, requests in found.unpriced.items():
         yield from paragraph(
             f"No price is known of {shown(plain(model))}: its {number(requests, 'row')} {'is' if requests == 1 else 'are'} in no "
