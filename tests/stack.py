@@ -91,6 +91,9 @@ class Stack:
         max_input_bytes: int = 10_000_000,
         spool_bytes: int = 10_000_000,
         grace: int = 120,
+        ask_above: str = "",
+        daily_limit: str = "",
+        monthly_limit: str = "",
         timeout: float = TIMEOUT,
         parts: Parts = _fakes,
         api: Callable[[ManualClock, Hooks], FakeClaude] = FakeClaude,
@@ -134,6 +137,9 @@ class Stack:
             "BATCHDROP_SPOOL_BYTES": str(spool_bytes),
             "BATCHDROP_MAX_ATTEMPTS": str(max_attempts),
             "BATCHDROP_GRACE_SECONDS": str(grace),
+            "BATCHDROP_ASK_ABOVE_USD": ask_above,
+            "BATCHDROP_DAILY_LIMIT_USD": daily_limit,
+            "BATCHDROP_MONTHLY_LIMIT_USD": monthly_limit,
             "BATCHDROP_VISIBILITY_SECONDS": str(VISIBILITY),
         }
         # A small disk of the collector is a matter of its own: batches are not cut smaller for it.

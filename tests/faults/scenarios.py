@@ -6,9 +6,10 @@ import gzip
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from batchdrop.domain.records import JobState
 from tests.fakes.claude import Answer, Withheld, greet
 from tests.faults.api import SlowApi
-from tests.stack import Stack, row
+from tests.stack import TICK, Stack, row
 
 RETRYABLE = ("overloaded_error", "api_error", "rate_limit_error", "timeout_error")
 
@@ -139,6 +140,47 @@ def _waiting(stack: Stack) -> None:
         stack.drop("inbox/team/recipe.yaml", recipe)
 
 
+class _Answered(Stack):
+    """Whatever a job asks is approved within the minute, or refused: then it is canceled."""
+
+    def __init__(self, *, says: str, ask_above: str) -> None:
+        super().__init__(max_requests=3, api=SlowApi, ask_above=ask_above)
+        self._says = says
+
+    def step(self, seconds: float = TICK) -> None:
+        super().step(seconds)
+        for job in self.jobs():
+            if job.state is not JobState.held or job.question is None or job.cancel_requested:
+                continue
+            if self._says == "approve":
+                self._control(f"control/approve/{job.id}-{job.question.code}/")
+            elif not job.question.for_pilot:
+                self.command("cancel", job.id)
+
+
+def _approving() -> Stack:
+    return _Answered(says="approve", ask_above=_HALF)
+
+
+def _refusing() -> Stack:
+    return _Answered(says="cancel", ask_above=_HALF)
+
+
+def _asking_for_all() -> Stack:
+    return _Answered(says="approve", ask_above="0.00001")
+
+
+# Twenty rows of `_dear` cost less than this at worst, and what they really cost leaves too little for the others.
+_HALF = "0.00067"
+
+
+def _dear(stack: Stack) -> None:
+    """40 rows, of which twenty are tried first, so that some batches are left with little to send, or nothing."""
+    words = {2: "busy", 5: "silent", 6: "bad", 9: "hopeless", 11: "expires", 17: "busy", 21: "bad", 30: "hopeless"}
+    lines = [row(f"row {i}", f"prompt {i} {words.get(i, 'ok')}", max_tokens=6) for i in range(1, 41)]
+    stack.deliver(stack.drop("inbox/team/dear.jsonl", b"\n".join(lines)))
+
+
 def _rejected(stack: Stack) -> None:
     empty = stack.drop("inbox/empty.jsonl", b"\n\n", deliver=False)
     hopeless = stack.drop("inbox/hopeless.jsonl", b"nothing\nof use\n", deliver=False)
@@ -157,5 +199,8 @@ SCENARIOS = {
         Scenario("rows", _small_batches, _rows),
         Scenario("waiting", _small_batches, _waiting),
         Scenario("rejected", _small_batches, _rejected),
+        Scenario("approved", _approving, _dear),
+        Scenario("refused", _refusing, _dear, same_outputs=False),
+        Scenario("asked for all", _asking_for_all, _mixed),
     )
 }

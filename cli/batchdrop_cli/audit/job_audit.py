@@ -21,7 +21,7 @@ from batchdrop_cli.audit.evidence import Accepted, Evidence, Sent
 from batchdrop_cli.audit.findings import Finding, Severity
 from batchdrop_cli.audit.input_lines import pays_again
 from batchdrop_cli.audit.output_files import OutputFiles
-from batchdrop_cli.audit.sent_rows import SentRows
+from batchdrop_cli.audit.sent_rows import PILOT, SentRows
 from batchdrop_cli.audit.table import check_records
 
 # A broken file can have a finding for each of its lines; after so many of one kind the rest is only counted.
@@ -63,7 +63,7 @@ class AuditJob:
     def _at_api(self, job: Job, batches: list[Batch], sent: SentRows) -> Iterator[Finding]:
         """Reads the requests of every batch of this job, and of every batch that nobody has claimed."""
         ours = {batch.api_id: batch for batch in batches if batch.api_id is not None}
-        attempts = {prefix: batch.attempt for batch in batches for prefix in prefixes_of(batch)}
+        attempts = {prefix: PILOT if batch.tries else batch.attempt for batch in batches for prefix in prefixes_of(batch)}
         seen: set[str] = set()
         for accepted in self.evidence.accepted(job.created_at - CLOCK_SKEW):
             batch = ours.get(accepted.id)

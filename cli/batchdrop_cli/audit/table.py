@@ -48,10 +48,12 @@ def queued_by(batches: Iterable[Batch]) -> int:
 
 
 def _counters(job: Job, batches: Sequence[Batch]) -> Iterator[tuple[str, str]]:
-    collected = [batch.counts for batch in batches if batch.state is BatchState.collected and batch.counts is not None]
+    # Rows that were tried first count in the batches that they lie in.
+    of_rows = [batch for batch in batches if not batch.tries]
+    collected = [batch.counts for batch in of_rows if batch.state is BatchState.collected and batch.counts is not None]
     rows = sum(collected, Counts())
     expected = {
-        **asdict(replace(rows, total=sum(batch.requests + batch.invalid for batch in batches if batch.attempt == 1))),
+        **asdict(replace(rows, total=sum(map(_rows_of, (batch for batch in of_rows if batch.attempt == 1))))),
         "batches_total": len(batches),
         "batches_waiting": sum(batch.waiting for batch in batches),
         "batches_ended": sum(batch.state in (BatchState.ended, BatchState.collected) for batch in batches),
@@ -66,9 +68,13 @@ def _counters(job: Job, batches: Sequence[Batch]) -> Iterator[tuple[str, str]]:
         yield "counter", f"the job has ended with {job.counts.total} rows, and {job.counts.finished} are accounted for"
 
 
+def _rows_of(batch: Batch) -> int:
+    return batch.requests + batch.invalid + len(batch.settled)
+
+
 def _spans(batches: Sequence[Batch]) -> Iterator[tuple[str, str, Batch]]:
     """First attempts come in input order and share nothing; between them there can be blank lines."""
-    for before, after in pairwise(batch for batch in batches if batch.attempt == 1):
+    for before, after in pairwise(batch for batch in batches if batch.attempt == 1 and not batch.tries):
         if after.first_line <= before.last_line or after.span.start < before.span.end:
             yield "span", f"its lines overlap with those of batch {before.name}", after
 
@@ -96,10 +102,13 @@ def _states(job: Job, batches: Sequence[Batch]) -> Iterator[tuple[str, str, Batc
             yield "state", f"the batch is {batch.state} and has no id at the API", batch
         if batch.state is BatchState.submitting and batch.lease_until is None:
             yield "state", "the batch is being submitted without a lease, so nothing would ever settle it", batch
-        if batch.counts is not None and batch.counts.total + (batch.retry.lines if batch.retry else 0) != (
-            batch.requests + batch.invalid
-        ):
+        if batch.counts is not None and not batch.tries and _ended_or_again(batch) != _rows_of(batch):
             yield "counter", "the rows that ended and those tried again are not the rows of the batch", batch
         if batch.api_id is not None and batch.api_id in api_ids:
             yield "claim", f"another batch of this job has the same id at the API, {batch.api_id}", batch
         api_ids.add(batch.api_id or "")
+
+
+def _ended_or_again(batch: Batch) -> int:
+    ended = batch.counts.total if batch.counts is not None else 0
+    return ended + (batch.retry.lines if batch.retry else 0)

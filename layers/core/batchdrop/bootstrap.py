@@ -131,6 +131,7 @@ def plan(settings: PlanSettings, ports: Ports | None = None) -> Plan:
     from batchdrop.stages.plan.cutter import Limits
     from batchdrop.stages.plan.find_recipe import FindRecipe
     from batchdrop.stages.plan.kinds import LookAt
+    from batchdrop.stages.plan.try_first import TryFirst
     from batchdrop.stages.plan.upload import Plan
     from batchdrop.stages.plan.wake import Wake
 
@@ -147,6 +148,7 @@ def plan(settings: PlanSettings, ports: Ports | None = None) -> Plan:
         **_core(ports),
         admit=_admit(ports, settings, budget),
         pause=_pause(ports, budget),
+        try_first=TryFirst(objects=ports.objects, budget=budget),
         # It has no key: what is at the API is left for `poll`.
         cancel_job=_cancel_job(ports, CancelBatch(clock=ports.clock, commit=commit)),
         wake=Wake(ledger=ports.ledger, clock=ports.clock, commit=commit),

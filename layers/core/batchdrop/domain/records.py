@@ -226,6 +226,15 @@ class Approval(Record, frozen=True, kw_only=True):
     source_ip: str = ""
 
 
+class Expected(Record, frozen=True, kw_only=True):
+    """What a job will cost in all, in micro-dollars, and how that is known."""
+
+    low: int
+    high: int
+    by: str
+    """`text`: the length of its requests, and the most that they may answer. `tried`: rows of its own. `earlier`: other jobs."""
+
+
 class JobLimits(Record, frozen=True, kw_only=True):
     """What a recipe says of money, in micro-dollars."""
 
@@ -355,8 +364,8 @@ class Job(Record, frozen=True, kw_only=True):
     limits: JobLimits | None = None
     trying: bool = False
     """Some of its rows are tried first, and until they have come back no others are sent."""
-    settled: tuple[Settled, ...] = ()
-    """Rows of these whose end is final, in the order of their lines: their batches do not send them again."""
+    tried: int = 0
+    """Rows of these that have come to their end."""
     learned: Learned | None = None
     """What its rows take, by those that were tried, or by earlier jobs with its recipe."""
     may_use: int | None = None
@@ -365,6 +374,8 @@ class Job(Record, frozen=True, kw_only=True):
     raised: int = 0
     """Micro-dollars by which an operator has lifted the limits for it alone."""
     question: Question | None = None
+    expected: Expected | None = None
+    """None: nobody knows, as for a model without a price."""
     approvals: tuple[Approval, ...] = ()
     revision: int = 0
 
@@ -478,10 +489,10 @@ class Batch(Record, frozen=True, kw_only=True):
     """Of its rows that count as missing: those that are in no output file, because pieces were deleted."""
     sizes: Sizes = msgspec.field(default_factory=dict)
     """What its requests are expected to take. Empty in one that an earlier version cut."""
-    tries: bool = False
-    """It is the pilot: rows from all over the file, which count as rows of the batches that they lie in."""
-    settled: tuple[int, ...] = ()
-    """Lines of its span that the pilot has settled: they are no requests of this batch, and its pieces hold their ends."""
+    tries: tuple[int, ...] = ()
+    """Of a pilot, the lines of its rows. They lie all over the file, and count as rows of the batches that they lie in."""
+    settled: tuple[Settled, ...] = ()
+    """Rows of its span that the pilot has settled, by line: they are no requests of it, and its pieces hold their ends."""
     reserved: int = 0
     """Micro-dollars that it has reserved in `purses` and has not settled."""
     purses: tuple[str, ...] = ()

@@ -19,7 +19,8 @@ from batchdrop.domain.answer_counts import AnswerCounts
 from batchdrop.domain.ids import prefixes_of
 from batchdrop.domain.keys import team_of
 from batchdrop.domain.messages import CollectBatch, FinishJob, Message, ResumePlanning, RetryJob, SubmitBatch
-from batchdrop.domain.money import Bill, micro_up, sizes_share
+from batchdrop.domain.money import Bill, Learned, micro_up, sizes_share
+from batchdrop.domain.open_work import PRICE
 from batchdrop.domain.purses import Charge, charges
 from batchdrop.domain.record import Record
 from batchdrop.domain.records import (
@@ -33,6 +34,7 @@ from batchdrop.domain.records import (
     Checkpoint,
     Counters,
     Counts,
+    Expected,
     Job,
     JobState,
     ObjectRef,
@@ -41,6 +43,7 @@ from batchdrop.domain.records import (
     Question,
     RefusedAs,
     RowStatus,
+    Settled,
     Span,
     Streak,
     Unsent,
@@ -191,6 +194,7 @@ def sourced(job: Job, source: ObjectRef, broken: Unsent | None, wishes: Wishes |
             priority=wishes.priority or job.priority,
             api_version=wishes.api_version or job.api_version,
             betas=tuple(dict.fromkeys((*job.betas, *wishes.betas))),
+            limits=wishes.limits,
             note=wishes.warnings or job.note,
         )
     return Move(job, after)
@@ -223,6 +227,8 @@ class Hold(NamedTuple):
     needs: str
     reason: str
     question: Question | None
+    expected: Expected | None = None
+    """As in Job, if that is known better now."""
 
 
 @_job_edge(JobState.planning, to=(JobState.running, JobState.held))
@@ -237,10 +243,13 @@ def planned(
     cancel: bool = False,
     reason: str = "",
     hold: Hold | None = None,
+    pilot: Batch | None = None,
+    expected: Expected | None = None,
 ) -> Move[Job]:
     """All its batches are stored. `unsendable`: those without a request, which can be collected at once. `repeated`: as in Job.
 
     `rejection`: why the job will end as rejected. `cancel`: its batches are not to be sent. `reason`: why, if that is new.
+    `pilot`: it goes before the others.
     """
     after = replace(
         job,
@@ -251,13 +260,17 @@ def planned(
         lines=lines,
         repeated=repeated,
         reason=reason or job.reason,
+        expected=expected,
     )
     if rejection:
         after = replace(after, outcome=JobState.rejected, reason=rejection)
     elif hold is not None:
         after = _held(after, hold, now)
     return Move(
-        job, replace(after, cancel_requested=True) if cancel else after, messages=tuple(_collect(batch) for batch in unsendable)
+        job,
+        replace(after, cancel_requested=job.cancel_requested or cancel, trying=pilot is not None),
+        also=() if pilot is None else (added(pilot),),
+        messages=tuple(_collect(batch) for batch in unsendable),
     )
 
 
@@ -329,6 +342,7 @@ def let_go(
     may_use: int | None = None,
     raised: int = 0,
     approval: Approval | None = None,
+    expected: Expected | None = None,
     charges: tuple[Charge, ...] = (),
 ) -> Move[Job]:
     """Its batches may be sent again. Whoever was asked to cancel it does not let it go.
@@ -345,6 +359,7 @@ def let_go(
         question=None,
         held_at=None,
         updated_at=now,
+        expected=expected or job.expected,
         may_use=job.may_use if may_use is None else may_use,
         raised=job.raised + raised,
         approvals=job.approvals if approval is None else (*job.approvals, approval),
@@ -368,6 +383,20 @@ def woken(job: Job, *, now: datetime) -> Move[Job]:
     return Move(job, after, messages=(ResumePlanning(job_id=job.id),))
 
 
+@_job_edge(JobState.running, JobState.held, to=(JobState.running, JobState.held))
+def pilot_ended(job: Job, rows: Collected, reason: str, *, now: datetime, note: str = "") -> Move[Job]:
+    """Only as a part of `pilot_collected`. It is held until the rest has a price by what was tried; `reason` says so.
+
+    `note`: why nothing was tried.
+    """
+    after = replace(job, trying=False, tried=len(rows.settled), learned=rows.learned or job.learned, updated_at=now)
+    if note:
+        after = replace(after, note=note)
+    if job.cancel_requested:
+        return Move(job, after)
+    return Move(job, _held(after, Hold(PRICE, reason, None), now))
+
+
 def _held(job: Job, hold: Hold, now: datetime) -> Job:
     return replace(
         job,
@@ -375,6 +404,7 @@ def _held(job: Job, hold: Hold, now: datetime) -> Job:
         needs=hold.needs,
         reason=hold.reason,
         question=hold.question,
+        expected=hold.expected or job.expected,
         held_at=now,
         updated_at=now,
     )
@@ -473,33 +503,21 @@ def _next_step(job: Job) -> Message:
 
 @_batch_edge(to=(BatchState.ready, BatchState.ended))
 def added(batch: Batch) -> Move[Batch]:
-    """Cut from a file. A batch without a request is `ended` from the start; `plan` sends its message once the job runs."""
+    """Cut from a file. A batch without a request is `ended` from the start; `plan` sends its message once the job runs.
+
+    Rows of the pilot are counted in the batches that they lie in.
+    """
     waits = batch.state is BatchState.ready
     return Move(
         None,
         replace(batch, waiting=waits),
         counters=Counters(
-            rows=Counts(total=batch.requests + batch.invalid),
+            rows=Counts() if batch.tries else Counts(total=batch.requests + batch.invalid),
             batches_total=1,
             batches_waiting=int(waits),
             batches_ended=int(not waits),
         ),
     )
-
-
-def without_settled(batch: Batch, job: Job) -> Batch:
-    """The batch without the rows that the pilot has settled: they are no requests of it, once its own turn comes.
-
-    Those of a later attempt were all sent by the first.
-    """
-    if batch.tries or batch.attempt > 1 or batch.settled or not job.settled:
-        return batch
-    lines = tuple(row.line for row in job.settled if batch.first_line <= row.line <= batch.last_line)
-    if not lines:
-        return batch
-    requests = batch.requests - len(lines)
-    # What its requests are expected to take shrinks as if all were alike.
-    return replace(batch, settled=lines, requests=requests, sizes=sizes_share(batch.sizes, requests, batch.requests)[0])
 
 
 class Reserve(NamedTuple):
@@ -647,7 +665,7 @@ def split(batch: Batch, half: Half, refused_as: tuple[RefusedAs, ...]) -> Move[B
         invalid=half.invalid,
         body_bytes=half.body_bytes,
         sizes=sizes,
-        settled=tuple(line for line in batch.settled if line < half.next_line),
+        settled=tuple(row for row in batch.settled if row.line < half.next_line),
     )
     rest = replace(
         waiting,
@@ -657,7 +675,7 @@ def split(batch: Batch, half: Half, refused_as: tuple[RefusedAs, ...]) -> Move[B
         invalid=batch.invalid - half.invalid,
         body_bytes=half.rest_body_bytes,
         sizes=rest_sizes,
-        settled=tuple(line for line in batch.settled if line >= half.next_line),
+        settled=tuple(row for row in batch.settled if row.line >= half.next_line),
         revision=0,
     )
     return Move(
@@ -810,6 +828,12 @@ class Collected(Record, frozen=True, kw_only=True):
     answer_counts: AnswerCounts | None = None
     unaccounted: int = 0
     """Rows whose results are lost: they may have been billed."""
+    settled: tuple[Settled, ...] = ()
+    """Of a pilot: the rows whose end is final, by line."""
+    left: int = 0
+    """Of a pilot: rows that are left to the batches that they lie in."""
+    learned: Learned | None = None
+    """Of a pilot: what its rows teach about the others."""
     losses: tuple[Move[Batch], ...] = ()
     """`pieces_lost` of earlier attempts, whose rows it could not take over."""
 
@@ -824,7 +848,65 @@ def collected(batch: Batch, job: Job, rows: Collected, *, now: datetime) -> Move
 
     `job` is as it is read for this write: whether this is its last batch is judged by it, and must be true of it when written.
     """
-    move = Move(
+    move = _recorded(batch, rows, now)
+    # A row that goes again has not ended; `total` has counted every row since the file was cut.
+    counters = replace(move.counters, rows=replace(rows.counts, total=0))
+    if rows.retry is not None:
+        follow_up = _follow_up(batch, job, rows.retry, rows.retry_body_bytes)
+        return replace(
+            move,
+            counters=replace(counters, batches_total=1, batches_waiting=1),
+            # Nothing new is opened for a job that is being canceled.
+            guard=Guard(job_state=job.state),
+            also=(*rows.losses, Move(None, follow_up)),
+        )
+    last = job.state in (JobState.running, JobState.held) and job.batches_collected + 1 == job.batches_total
+    also = (*rows.losses, finishing(job, now=now)) if last else rows.losses
+    return replace(move, counters=counters, guard=Guard(progress=Progress.of(job)), also=also)
+
+
+class Holder(NamedTuple):
+    """A waiting batch, and those of its rows that the pilot has settled."""
+
+    batch: Batch
+    rows: tuple[Settled, ...]
+
+
+@_batch_edge(BatchState.ended, to=(BatchState.collected,))
+def pilot_collected(
+    batch: Batch, job: Job, rows: Collected, holders: tuple[Holder, ...], *, reason: str, note: str, now: datetime
+) -> Move[Batch]:
+    """The rows that were tried are in pieces, and their batches do not send them again. `reason`, `note`: as in
+    `pilot_ended`.
+
+    They are counted when their batches are collected. It is never the last batch: no other is sent or ended before it.
+    """
+    settled = tuple(pilot_settled(holder.batch, holder.rows, now=now) for holder in holders)
+    return replace(_recorded(batch, rows, now), also=(pilot_ended(job, rows, reason, now=now, note=note), *settled))
+
+
+@_batch_edge(BatchState.ready, to=(BatchState.ready, BatchState.ended))
+def pilot_settled(batch: Batch, rows: tuple[Settled, ...], *, now: datetime) -> Move[Batch]:
+    """Only as a part of `pilot_collected`. Without another request there is nothing to send.
+
+    What its requests are expected to take shrinks as if all were alike.
+    """
+    requests = batch.requests - len(rows)
+    after = replace(batch, settled=rows, requests=requests, sizes=sizes_share(batch.sizes, requests, batch.requests)[0])
+    if requests:
+        return Move(batch, after)
+    return Move(
+        batch,
+        replace(after, state=BatchState.ended, waiting=False, ended_at=now, message_sent_at=now),
+        counters=Counters(batches_ended=1, batches_waiting=-int(batch.waiting)),
+        messages=(_collect(batch),),
+    )
+
+
+def _recorded(batch: Batch, rows: Collected, now: datetime) -> Move[Batch]:
+    """What it reserved is settled: of rows whose results are lost nobody knows the cost, so their share counts as spent."""
+    spent = micro_up(rows.bill.usd) + -(-batch.reserved * rows.unaccounted // max(1, batch.requests))
+    return Move(
         batch,
         replace(
             batch,
@@ -842,30 +924,9 @@ def collected(batch: Batch, job: Job, rows: Collected, *, now: datetime) -> Move
             answer_counts=rows.answer_counts,
             reserved=0,
         ),
+        counters=Counters(batches_collected=1, batches_incomplete=-_incomplete(batch), used=spent - batch.reserved, spent=spent),
+        charges=charges(batch.purses, spent - batch.reserved, spent),
     )
-    # Of rows whose results are lost nobody knows what they cost: their share of what was reserved counts as spent.
-    spent = micro_up(rows.bill.usd) + -(-batch.reserved * rows.unaccounted // max(1, batch.requests))
-    move = replace(move, charges=charges(batch.purses, spent - batch.reserved, spent))
-    # A row that goes again has not ended; `total` has counted every row since the file was cut.
-    counters = Counters(
-        rows=replace(rows.counts, total=0),
-        batches_collected=1,
-        batches_incomplete=-_incomplete(batch),
-        used=spent - batch.reserved,
-        spent=spent,
-    )
-    if rows.retry is not None:
-        follow_up = _follow_up(batch, job, rows.retry, rows.retry_body_bytes)
-        return replace(
-            move,
-            counters=replace(counters, batches_total=1, batches_waiting=1),
-            # Nothing new is opened for a job that is being canceled.
-            guard=Guard(job_state=job.state),
-            also=(*rows.losses, Move(None, follow_up)),
-        )
-    last = job.state in (JobState.running, JobState.held) and job.batches_collected + 1 == job.batches_total
-    also = (*rows.losses, finishing(job, now=now)) if last else rows.losses
-    return replace(move, counters=counters, guard=Guard(progress=Progress.of(job)), also=also)
 
 
 @_batch_edge(BatchState.collected)

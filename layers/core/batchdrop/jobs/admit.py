@@ -64,7 +64,7 @@ class Admit(msgspec.Struct, frozen=True, kw_only=True):
             if capacity.used_up:
                 break
             job = self._running(first.job_id, jobs)
-            if job is None or not is_due(first, now):
+            if job is None or not is_due(first, now) or (job.trying and not first.tries):
                 continue
             chosen = self._chosen(job, first, now, blocked=bool(admission.blocked))
             if job.streak is not None and job.streak.waits:
@@ -91,7 +91,10 @@ class Admit(msgspec.Struct, frozen=True, kw_only=True):
         return _Chosen(batch, transitions.tried(job, batch.name, next_at=now + refusals.PROBE_EVERY))
 
     def _next_to_try(self, job: Job, now: datetime) -> Batch | None:
-        return refusals.next_to_try(one for one in self.ledger.list_batches(job.id) if is_waiting(one) and is_due(one, now))
+        batches = self.ledger.list_batches(job.id)
+        return refusals.next_to_try(
+            one for one in batches if is_waiting(one) and is_due(one, now) and (one.tries or not job.trying)
+        )
 
     def _take(self, job: Job, chosen: _Chosen, capacity: Capacity, now: datetime, jobs: dict[str, Job | None]) -> bool:
         """`now` is before the admission record was read: only a batch admitted after a block counts as its probe."""

@@ -80,7 +80,7 @@ def invalid_lines_of(objects: Objects, batch: Batch) -> Iterator[Iterator[Invali
 
     Raises UnreadableList, also while reading.
     """
-    settled = [InvalidLine(line=line, type=SETTLED, message="") for line in batch.settled]
+    settled = [InvalidLine(line=row.line, type=SETTLED, message="") for row in batch.settled]
     if not batch.invalid or batch.invalid_key is None:
         yield iter(settled)
         return

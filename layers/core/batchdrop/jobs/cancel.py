@@ -73,7 +73,9 @@ class CancelJob(msgspec.Struct, frozen=True, kw_only=True):
         if job.state is JobState.planning and not self._end_planning(job):
             return
         for batch in self.ledger.list_batches(job.id):
-            self.cancel_batch(batch)
+            # What the pilot has settled is no row of another batch: until that is known, no other one ends.
+            if batch.tries or not job.trying:
+                self.cancel_batch(batch)
 
     def end_unread(self, job: Job) -> None:
         """Ends a job without a batch that was asked to cancel, while it is held or by its planner.

@@ -57,4 +57,6 @@ def _queues(ledger: Ledger) -> Iterator[_Queue]:
     """By what may go first in each."""
     yield _Queue((0, _ALWAYS), ledger.list_open_batches(OpenWork.waiting, limit=_OF_EARLIER_VERSION))
     for job in waiting_jobs(ledger):
-        yield _Queue((job.priority, job.created_at), ledger.list_waiting_batches(job.id, limit=_OF_A_JOB))
+        # Before its pilot is back no other batch goes, and the pilot is the first.
+        limit = 1 if job.trying else _OF_A_JOB
+        yield _Queue((job.priority, job.created_at), ledger.list_waiting_batches(job.id, limit=limit))

@@ -94,6 +94,17 @@ class Biller:
             prices=(self._prices.version,),
         )
 
+    def parts(self) -> tuple[int, int]:
+        """Femto-dollars of the prompts so far, searches included, and of the answers."""
+        prompts, answers = self._searches * self._prices.web_search, 0
+        for tariff in self._tariffs.values():
+            for account in tariff.accounts:
+                if account.rates is not None:
+                    output = account.output * account.rates.output
+                    answers += output
+                    prompts += account.cost(account.rates) - output
+        return prompts, answers
+
     def usage(self) -> dict[str, Usage]:
         """What was billed, by model."""
         found: dict[str, Usage] = {}

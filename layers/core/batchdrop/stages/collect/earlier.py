@@ -28,7 +28,7 @@ def of_pilot(objects: Objects, ledger: Ledger, batch: Batch) -> Earlier:
     pilot = ledger.get_batch(batch.job_id, PILOT)
     if pilot is None or _is_gone(objects, pilot.results) or _is_gone(objects, pilot.failed):
         return Earlier(None, None, (), gone=True)
-    return Earlier(pilot.results, pilot.failed, (), frozenset(batch.settled))
+    return Earlier(pilot.results, pilot.failed, (), frozenset(row.line for row in batch.settled))
 
 
 def earlier_attempts(objects: Objects, ledger: Ledger, batch: Batch) -> Earlier:

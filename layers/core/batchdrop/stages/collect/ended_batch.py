@@ -38,6 +38,8 @@ from batchdrop.stages.collect.earlier import earlier_attempts, of_pilot
 from batchdrop.stages.collect.pieces import part_writer
 from batchdrop.stages.collect.route import Router, is_listed
 from batchdrop.stages.collect.row_lines import RecipeLines, RequestLines
+from batchdrop.stages.collect.tried_files import write_tried
+from batchdrop.stages.collect.tried_rows import TriedRows, holders_of
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +87,6 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
         self.publish(message.job_id)
 
     def _collect(self, batch: Batch, job: Job) -> None:
-        batch = transitions.without_settled(batch, job)
         try:
             rows = self._route(batch, job)
         except NotOurs:
@@ -143,11 +144,12 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
     ) -> Collected:
         find = of_pilot if batch.settled else earlier_attempts
         earlier = find(self.objects, self.ledger, batch)
-        settled = {row.line: row.status for row in job.settled}
+        settled = {row.line: row.status for row in batch.settled}
         run = secrets.token_hex(_RUN_BYTES)
         form = self._form(job)
         now = self.clock.now()
-        biller = Biller(self.prices.current(now).value, batch.created_at or now)
+        prices, at = self.prices.current(now).value, batch.created_at or now
+        biller = Biller(prices, at)
         lines = RequestLines() if form is None else RecipeLines(form, job.id)
 
         def part(name: str, suffix: str = "jsonl") -> ObjectRef:
@@ -161,9 +163,14 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
                 part_writer(self.objects, part("failed"), earlier.failed, number_of_failed, earlier.lines)
             )
             retry = stack.enter_context(part_writer(self.objects, part("retry")))
-            again = frozenset(form.answer.retry_reasons) if form else frozenset[str]()
-            may_retry = may_retry and (form is None or form.attempts is None or batch.attempt < form.attempts)
-            router = Router(batch, lines, biller, answered, failed, retry, may_retry=may_retry, lost=lost, again=again)
+            if batch.tries:
+                router: Router = TriedRows(
+                    batch, lines, biller, answered, failed, retry, lost=lost, prices=prices, at=at, rendered=form is not None
+                )
+            else:
+                again = frozenset(form.answer.retry_reasons) if form else frozenset[str]()
+                may_retry = may_retry and (form is None or form.attempts is None or batch.attempt < form.attempts)
+                router = Router(batch, lines, biller, answered, failed, retry, may_retry=may_retry, lost=lost, again=again)
             for line, invalid, paid in rows:
                 if invalid is not None and invalid.type == SETTLED:
                     router.settled(line, None if earlier.gone else settled[line.number])
@@ -175,18 +182,26 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
             if batch.api_id is not None and router.without_line > unsent and not lost:
                 self._check_unbilled(batch, router.succeeded, some=router.without_line < batch.requests + unsent)
             collected = replace(router.close(), losses=earlier.losses)
-            covered = collected.counts.total + (collected.retry.lines if collected.retry else 0)
+            covered = collected.counts.total + collected.left + (collected.retry.lines if collected.retry else 0)
             expected = batch.requests + batch.invalid + len(batch.settled)
             if covered != expected:
                 raise Incomplete(f"{covered} of {expected} rows read from {batch.span.object.key}")
-        if form is None or not form.table.columns or collected.retry is not None:
-            return collected
-        # A function that collects requests only loads none of it.
-        from batchdrop.stages.collect.tables import write_tables  # noqa: PLC0415
+        if form is not None and form.table.columns and collected.retry is None:
+            # A function that collects requests only loads none of it.
+            from batchdrop.stages.collect.tables import write_tables  # noqa: PLC0415
 
-        pieces = (collected.results, collected.failed)
-        tables = write_tables(self.objects, form, job.id, pieces, (part("table", "csv"), part("failed", "csv")))
-        return replace(collected, table=tables.table, failed_table=tables.failed)
+            pieces = (collected.results, collected.failed)
+            tables = write_tables(self.objects, form, job.id, pieces, (part("table", "csv"), part("failed", "csv")))
+            collected = replace(collected, table=tables.table, failed_table=tables.failed)
+        if batch.tries:
+            self._show_tried(job, collected)
+        return collected
+
+    def _show_tried(self, job: Job, rows: Collected) -> None:
+        try:
+            write_tried(self.objects, job, rows)
+        except ObjectGone:
+            log.exception("the rows that were tried cannot be shown: objects under work/ are gone", extra={"job_id": job.id})
 
     def _form(self, job: Job) -> Form | None:
         """None for a file of requests. If somebody has deleted it, answers are kept as they are, and there is no table."""
@@ -213,11 +228,11 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
 
     def _without_source(self, batch: Batch, results: Results) -> Iterator[BatchRow]:
         """The rows as far as they can be told without the input: by the invalid lines, by the results, then by counting."""
-        paid = None if batch.span.numbered else 0
+        paid = None if batch.span.numbered and not batch.tries else 0
         unseen = batch.requests - results.count() + (0 if is_listed(batch) else batch.invalid)
         with invalid_lines_of(self.objects, batch) as listed:
             invalid = next(listed, None)
-            for number in range(batch.first_line, batch.last_line + 1):
+            for number in batch.tries or range(batch.first_line, batch.last_line + 1):
                 line = Line(number, 0, 0, b"{}", cut=False)
                 while invalid is not None and invalid.line < number:
                     invalid = next(listed, None)
@@ -258,7 +273,7 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
                 self._discard(rows)
                 raise LostRace(f"job {batch.job_id} was canceled meanwhile: its batch is collected again, without a retry")
             try:
-                self.commit(transitions.collected(batch, job, rows, now=self.clock.now()))
+                self.commit(self._move(batch, job, rows))
             except LostRace:
                 stored = self.ledger.get_batch(batch.job_id, batch.name)
                 if stored is None or stored.revision != batch.revision:
@@ -270,6 +285,14 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
                 return
         self._discard(rows)
         raise LostRace(f"batch {batch.name} of job {batch.job_id} could not be recorded")
+
+    def _move(self, batch: Batch, job: Job, rows: Collected) -> Move[Batch]:
+        now = self.clock.now()
+        if not batch.tries:
+            return transitions.collected(batch, job, rows, now=now)
+        holders = holders_of(self.ledger.list_batches(job.id), rows.settled)
+        reason, note = sentences.weighed(len(rows.settled)), sentences.untried(batch.unsent) if batch.unsent else ""
+        return transitions.pilot_collected(batch, job, rows, holders, reason=reason, note=note, now=now)
 
     def _tell_losses(self, batch: Batch, rows: Collected) -> None:
         if rows.losses:

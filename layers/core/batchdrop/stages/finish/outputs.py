@@ -90,7 +90,7 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
         """
         written = {name: self._exists(self._key(job, name)) for name in ("results.jsonl", "failed.jsonl")}
         lost, gone = 0, False
-        for last in (batch for batch in batches if batch.retry is None):
+        for last in _last_attempts(batches):
             results = last.results is not None and not written["results.jsonl"] and not self._exists(last.results.key)
             failed = last.failed is not None and not written["failed.jsonl"] and not self._exists(last.failed.key)
             tables = any(not self._exists(piece.key) for piece in (last.table, last.failed_table) if piece)
@@ -124,7 +124,7 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
 
     def _join_all(self, job: Job, batches: list[Batch], go_on: Callable[[], bool]) -> tuple[dict[str, OutputFile], int]:
         """What the output files will be, and how many bytes of them are in place."""
-        last = [batch for batch in batches if batch.retry is None]
+        last = _last_attempts(batches)
         pieces = {"results.jsonl": [one.results for one in last if one.results]}
         failed = [one.failed for one in last if one.failed]
         if failed:
@@ -211,6 +211,11 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
     @staticmethod
     def _key(job: Job, name: str) -> str:
         return keys.outbox_folder(job.input.key, job.id) + name
+
+
+def _last_attempts(batches: list[Batch]) -> list[Batch]:
+    """Their pieces hold every row: those of the pilot too, and of attempts before."""
+    return [batch for batch in batches if batch.retry is None and not batch.tries]
 
 
 def _content_type(name: str) -> str:

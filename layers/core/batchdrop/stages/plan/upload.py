@@ -12,13 +12,14 @@ from contextlib import suppress
 from datetime import datetime
 
 import msgspec
+from msgspec.structs import replace
 
 from batchdrop.domain import ids, keys, transitions
 from batchdrop.domain.admission import is_waiting
 from batchdrop.domain.call_headers import AllowedHeaders, headers_of
 from batchdrop.domain.errors import AlreadyExists, Forbidden, LostRace, ObjectGone, OutOfDisk, Rejected, Waits
 from batchdrop.domain.messages import ResumePlanning, Upload
-from batchdrop.domain.records import PRIORITIES, PRIORITY, Checkpoint, Job, JobState, ObjectRef
+from batchdrop.domain.records import PRIORITIES, PRIORITY, Checkpoint, Job, JobState, ObjectRef, Sample
 from batchdrop.domain.retries import MAX_PLAN_TRIES
 from batchdrop.domain.transitions import Move
 from batchdrop.jobs.admit import Admit
@@ -35,6 +36,7 @@ from batchdrop.stages.plan.batches import CutFile
 from batchdrop.stages.plan.find_recipe import FindRecipe
 from batchdrop.stages.plan.kinds import LookAt, kind_of
 from batchdrop.stages.plan.prepare import Made, Source, Text, Unpacking, prepare
+from batchdrop.stages.plan.try_first import TryFirst
 from batchdrop.stages.plan.wake import Wake
 
 log = logging.getLogger(__name__)
@@ -50,6 +52,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     commit: Commit
     admit: Admit
     pause: Pause
+    try_first: TryFirst
     cancel_job: CancelJob
     publish: Publish
     cut_file: CutFile
@@ -290,17 +293,31 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         rejection = ""
         if job is not None and not any(batch.requests for batch in self.ledger.list_batches(job_id)):
             rejection = sentences.no_valid_rows(job)
-        self._run(job_id, reached.line - 1, rejection, repeated=reached.repeated)
+        self._run(job_id, reached.line - 1, rejection, repeated=reached.repeated, drawn=reached.pilot)
 
-    def _run(self, job_id: str, lines: int, rejection: str = "", *, cancel: bool = False, repeated: int = 0) -> None:
-        """planning -> running, and what can go, goes."""
+    def _run(
+        self,
+        job_id: str,
+        lines: int,
+        rejection: str = "",
+        *,
+        cancel: bool = False,
+        repeated: int = 0,
+        drawn: tuple[Sample, ...] = (),
+    ) -> None:
+        """planning -> running, or held for want of money, and what can go, goes. `drawn`: rows to try before anybody is asked."""
         batches = list(self.ledger.list_batches(job_id))
         unsendable = tuple(batch for batch in batches if not batch.requests)
         ready = [batch for batch in batches if is_waiting(batch)]
 
         def edge(job: Job) -> Move[Job]:
             now = self.clock.now()
-            goes = not (cancel or rejection or job.cancel_requested)
+            hold, expected, pilot = None, None, None
+            if not (cancel or rejection or job.cancel_requested):
+                hold, expected = self.pause.verdict(job, ready, now)
+                pilot = self.try_first(job, drawn, now) if hold is not None else None
+            if pilot is not None:
+                hold = self.pause.verdict(replace(job, trying=True), [pilot], now).hold
             return transitions.planned(
                 job,
                 now=now,
@@ -309,7 +326,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
                 unsendable=unsendable,
                 rejection=rejection,
                 cancel=cancel,
-                hold=self.pause.verdict(job, ready, now) if goes else None,
+                hold=hold,
+                pilot=pilot,
+                expected=expected,
             )
 
         job = self._change(job_id, edge)

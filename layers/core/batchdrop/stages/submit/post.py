@@ -45,6 +45,9 @@ _LOOKS = 5
 # How old the batch may be by which a key proves its workspace: what lies at the API may be deleted there.
 _PROOF_LASTS = timedelta(days=1)
 
+# A pilot is refused so often before its rows go untried: once may be an incident.
+_PILOT_REFUSALS = 2
+
 
 class _Body(NamedTuple):
     """A rendered request body on disk."""
@@ -215,9 +218,13 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
         sure = can_be_isolated and (refusals.is_of_a_row(refusal) or refusals.is_at_fault(refused_as[-1], job))
         admission = self.ledger.get_admission()
         concerns_all = cause is not None and not sure and refusals.concerns_all(batch.job_id, admission)
+        if batch.tries and batch.refusals >= _PILOT_REFUSALS and not concerns_all:
+            # Its rows go with their batches, which are cut until the one at fault stands alone.
+            self._end(batch, refusal)
+            return
         if (sure and batch.requests == 1) or (not sure and refusals.is_over(job.streak, now)):
             self._end(batch, refusal)
-        elif body.half is not None and batch.attempt == 1 and not concerns_all:
+        elif body.half is not None and batch.attempt == 1 and not batch.tries and not concerns_all:
             self.commit(transitions.split(batch, body.half, refused_as))
         else:
             self.commit(transitions.refused(batch, refused_as=refused_as))

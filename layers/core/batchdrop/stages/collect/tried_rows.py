@@ -1,0 +1,123 @@
+"""The rows of a pilot: which of them have come to their end, and what they teach about the others."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from batchdrop.domain.errors import LostRace
+from batchdrop.domain.records import Batch, BatchState, RowStatus, Settled
+from batchdrop.domain.transitions import Collected, Holder
+from batchdrop.formats.input_line import REQUESTS, Row
+from batchdrop.formats.lines import Line
+from batchdrop.formats.rendered_line import check_rendered
+from batchdrop.money.billing import Biller
+from batchdrop.money.estimate import guessed_cost
+from batchdrop.money.learning import TriedRow, learn
+from batchdrop.money.price_list import PriceList
+from batchdrop.money.sizing import Sizer
+from batchdrop.stages.collect.pieces import PartWriter
+from batchdrop.stages.collect.route import Router
+from batchdrop.stages.collect.row_lines import RowLines, Unusable
+
+
+class TriedRows(Router):
+    """A row whose end is final is settled, so one that was paid for is, whatever its answer is worth.
+
+    One that may get an answer yet is left to the batch that it lies in: it expired, or the API was at fault, or it was not sent.
+    """
+
+    def __init__(
+        self,
+        batch: Batch,
+        lines: RowLines,
+        biller: Biller,
+        results: PartWriter,
+        failed: PartWriter,
+        retry: PartWriter,
+        *,
+        lost: bool,
+        prices: PriceList,
+        at: datetime,
+        rendered: bool,
+    ) -> None:
+        super().__init__(batch, lines, biller, results, failed, retry, may_retry=True, lost=lost)
+        self._prices = prices
+        self._at = at
+        self._check = check_rendered if rendered else REQUESTS.check
+        self.left = 0
+        """Rows that are left to their batches."""
+        self.settled_rows: list[Settled] = []
+        self.tried: list[TriedRow] = []
+        """Of those that were settled, whose cost is known."""
+
+    def row(self, line: Line, data: bytes | None, paid: int | None = 0) -> None:
+        before = Counter(self._ends)
+        super().row(line, data, paid)
+        for status in self._ends - before:
+            self.settled_rows.append(Settled(line=line.number, status=status))
+            self._learn(line, data)
+
+    def close(self) -> Collected:
+        learned = learn(self.tried) if self.tried else None
+        return replace(super().close(), settled=tuple(self.settled_rows), left=self.left, learned=learned)
+
+    def _learn(self, line: Line, data: bytes | None) -> None:
+        row, answer = self._check(line), None if data is None else self._parsed(data)
+        if not isinstance(row, Row) or answer is None:
+            return
+        biller, sizer = Biller(self._prices, self._at), Sizer(self._prices, self._at)
+        if answer.type == "succeeded" and biller.bill(answer) is None:
+            return
+        sizer.add(row)
+        guessed, most = guessed_cost(sizer.take(), self._prices, self._at)
+        prompt, output = biller.parts()
+        self.tried.append(TriedRow(guessed_input=guessed, input=prompt, most_output=most, output=output))
+
+    def _without_line(self, line: Line, paid: int | None) -> None:
+        unsent = self._batch.unsent
+        if unsent is None or unsent.status is RowStatus.missing:
+            super()._without_line(line, paid)
+        else:
+            self.without_line += 1
+            self.left += 1
+
+    def _send_again(self, line: Line, paid: int | None) -> None:  # noqa: ARG002 - it was not paid for
+        self.left += 1
+
+    def _fail(
+        self,
+        line: Line,
+        status: RowStatus,
+        error_type: str,
+        message: str,
+        cost: int | None,
+        *,
+        attempts: int | None = None,
+        unusable: Unusable | None = None,
+    ) -> None:
+        if status is RowStatus.canceled:
+            self.left += 1
+        else:
+            super()._fail(line, status, error_type, message, cost, attempts=attempts, unusable=unusable)
+
+
+def holders_of(batches: Iterable[Batch], settled: Iterable[Settled]) -> tuple[Holder, ...]:
+    """`batches` of the job, by their first lines; `settled` by line.
+
+    Raises LostRace: before the pilot is collected all of them wait, so somebody has collected it.
+    """
+    rest = deque(settled)
+    holders = []
+    for batch in batches:
+        rows = []
+        while not batch.tries and rest and rest[0].line <= batch.last_line:
+            rows.append(rest.popleft())
+        if rows and batch.state is not BatchState.ready:
+            raise LostRace(f"batch {batch.name} does not wait any more")
+        if rows:
+            holders.append(Holder(batch, tuple(rows)))
+    return tuple(holders)

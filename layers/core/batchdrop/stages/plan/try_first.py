@@ -1,0 +1,116 @@
+"""The pilot of a job: a batch of some of its rows, which is sent before anybody is asked about the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import msgspec
+
+from batchdrop.domain import keys
+from batchdrop.domain.money import Sizes
+from batchdrop.domain.records import Batch, BatchState, Job, ObjectRef, Sample, Span
+from batchdrop.formats.batch_body import FRAME_BYTES, SEPARATOR_BYTES, request_bytes
+from batchdrop.formats.input_line import REQUESTS, Row
+from batchdrop.formats.lines import Line, read_lines
+from batchdrop.formats.rendered_line import check_rendered
+from batchdrop.formats.retry_line import retry_line
+from batchdrop.jobs.budget import Budget
+from batchdrop.money.estimate import estimate, unpriced
+from batchdrop.money.price_list import PriceList
+from batchdrop.money.sizing import Sizer
+from batchdrop.ports import Objects
+
+MOST_BYTES = 64_000_000
+"""Of the lines that are tried: they are held in memory, and a row may have 32 MB."""
+# Fewer tell too little of the others: rather than so few, somebody is asked whether all of them may be tried.
+_FEWEST = 5
+# Of a job's waiting batches the pilot comes first.
+_BEFORE_ALL = timedelta(microseconds=1)
+
+
+class _Tried(NamedTuple):
+    line: Line
+    params_bytes: int
+    sizes: Sizes
+
+
+class TryFirst(msgspec.Struct, frozen=True, kw_only=True):
+    objects: Objects
+    budget: Budget
+
+    def __call__(self, job: Job, drawn: Iterable[Sample], now: datetime) -> Batch | None:
+        """A batch of the rows that were drawn, its list of them stored. None: none of them can be read any more.
+
+        As many as may be sent without asking, unless those are too few; then the job asks for the pilot. Raises ObjectGone.
+        """
+        prices = self.budget.prices.current(now).value
+        rows = self._read(job, drawn, prices, now)
+        if not rows:
+            return None
+        left = self.budget.unasked_left(job, now)
+        affordable = _affordable(rows, prices, now, left)
+        taken = sorted(rows[:affordable] if affordable >= min(_FEWEST, len(rows)) else rows)
+        # The smallest ranks make the list, so its length tells its content: who writes it again writes the same.
+        key = f"{keys.work_folder(job.id)}pilot-{len(taken)}.jsonl"
+        lines = [row.line for row in taken]
+        body = b"".join(map(retry_line, lines))
+        self.objects.put(key, body, content_type="application/jsonl")
+        ref = ObjectRef(bucket=job.input.bucket, key=key, size=len(body))
+        return Batch(
+            job_id=job.id,
+            first_line=0,
+            last_line=lines[-1].number,
+            state=BatchState.ready,
+            span=Span(object=ref, start=0, end=len(body), first_line=0, numbered=True),
+            requests=len(taken),
+            prefixes=(),
+            body_bytes=_body_bytes(taken),
+            priority=job.priority,
+            start_tag=job.created_at - _BEFORE_ALL,
+            sizes=_sizes(taken),
+            tries=tuple(line.number for line in lines),
+        )
+
+    def _read(self, job: Job, drawn: Iterable[Sample], prices: PriceList, now: datetime) -> list[_Tried]:
+        """In the order in which they were drawn, as many as fit."""
+        check = check_rendered if job.recipe else REQUESTS.check
+        source = job.source or job.input
+        rows: list[_Tried] = []
+        room = MOST_BYTES
+        for sample in drawn:
+            room -= sample.end - sample.start
+            if room < 0 and rows:
+                break
+            with self.objects.read(source, sample.start, sample.end) as stream:
+                line = next(read_lines(stream, start=sample.start, first_line=sample.line))
+            row = check(line)
+            if isinstance(row, Row):
+                sizer = Sizer(prices, now)
+                sizer.add(row)
+                rows.append(_Tried(line, len(row.params), sizer.take()))
+        return rows
+
+
+def _affordable(rows: list[_Tried], prices: PriceList, now: datetime, left: int | None) -> int:
+    """How many of the first cost no more than what is left, at worst. Without a price nobody can tell, and the job waits."""
+    if left is None or unpriced((row.sizes for row in rows), prices, now):
+        return len(rows)
+    for number, row in enumerate(rows):
+        left -= estimate(row.sizes, prices, now, None).worst
+        if left < 0:
+            return number
+    return len(rows)
+
+
+def _sizes(rows: list[_Tried]) -> Sizes:
+    total: Sizes = {}
+    for row in rows:
+        for name, size in row.sizes.items():
+            total[name] = total[name] + size if name in total else size
+    return total
+
+
+def _body_bytes(rows: list[_Tried]) -> int:
+    return FRAME_BYTES - SEPARATOR_BYTES + sum(SEPARATOR_BYTES + request_bytes(row.params_bytes, row.line.number) for row in rows)

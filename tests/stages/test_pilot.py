@@ -1,0 +1,125 @@
+"""A file that costs more than may be spent unasked: some rows are tried first, then somebody is asked about the others."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from batchdrop.domain.records import PILOT, Job, JobState
+from tests.fakes.claude import FakeClaude, greet
+from tests.stack import Stack, row
+
+ROWS = 60
+# At worst $0.0025 a row as a batch (Haiku 4.5, $5 a million): 20 of them are $0.20, and the file is $0.60.
+MAX_TOKENS = 4_000
+FILE = b"\n".join(row(f"row {number}", f"Hello {number}", max_tokens=MAX_TOKENS) for number in range(1, ROWS + 1))
+
+
+def stack_of(answer: Any = None, *, ask_above: str = "0.30", max_requests: int = 25, **more: Any) -> Stack:
+    return Stack(
+        ask_above=ask_above,
+        max_requests=max_requests,
+        api=lambda clock, hooks: FakeClaude(clock, hooks, answer=answer or long_answer),
+        **more,
+    )
+
+
+def long_answer(custom_id: str, params: dict[str, Any]) -> Mapping[str, object]:
+    """So long that the rest of the file costs more than may be spent unasked."""
+    result = json.loads(json.dumps(greet(custom_id, params)))
+    result["message"]["usage"] = {"input_tokens": 20, "output_tokens": 3_500}
+    return dict(result)
+
+
+def until_asked(stack: Stack, body: bytes = FILE, key: str = "inbox/team/file.jsonl") -> Job:
+    stack.drop(key, body)
+    for _ in range(120):
+        stack.step()
+        job = stack.jobs()[-1]
+        if job.state is JobState.held and job.question is not None:
+            return job
+    raise AssertionError(f"nobody was asked: {job.state} {job.needs} {job.reason}")
+
+
+def sent(stack: Stack) -> Counter[int]:
+    """How often each line was sent."""
+    return Counter(int(custom_id.rpartition("-")[2]) for custom_id in stack.claude.custom_ids())
+
+
+def approve(stack: Stack, job: Job, suffix: str = "") -> None:
+    assert job.question is not None
+    stack._control(f"control/approve/{job.id}-{job.question.code}{suffix}")
+
+
+def test_twenty_rows_go_first_and_then_somebody_is_asked() -> None:
+    stack = stack_of()
+    job = until_asked(stack)
+    assert job.question is not None
+    assert (sent(stack).total(), job.tried, job.question.rows) == (20, 20, 40)
+    status = stack.document("status.json")
+    assert (status["state"], status["needs"]) == ("held", "approval")
+    assert "20 of 60 rows were tried" in status["message"]
+    assert f"{job.id}-{job.question.code}" in status["message"]
+    tried = stack.lines("tried.jsonl")
+    assert len(tried) == 20
+    assert [line["line"] for line in tried] == sorted(sent(stack))
+    assert stack.audit() == []
+
+
+def test_after_a_yes_the_others_go_and_no_row_goes_twice() -> None:
+    stack = stack_of()
+    job = until_asked(stack)
+    approve(stack, job, "/")
+    stack.run()
+    job = stack.job()
+    assert job.state is JobState.done
+    assert sent(stack) == Counter(range(1, ROWS + 1))
+    lines = stack.lines("results.jsonl")
+    assert [line["line"] for line in lines] == list(range(1, ROWS + 1))
+    assert [line["custom_id"] for line in lines] == [f"row {number}" for number in range(1, ROWS + 1)]
+    assert {line["attempts"] for line in lines} == {1}
+    assert stack.audit() == []
+    (purse,) = stack.ledger.get_purses([f"unasked {job.created_at:%Y-%m-%d} team"])
+    manifest = stack.document("manifest.json")
+    # 20 tokens at $0.50 and 3,500 at $2.50 a million.
+    assert manifest["cost"]["usd"] == pytest.approx(60 * (20 * 0.5 + 3_500 * 2.5) / 1e6)
+    assert manifest["usage"]["claude-haiku-4-5"]["requests"] == ROWS
+    assert purse.used == purse.spent
+    assert job.used == job.spent
+
+
+def test_without_a_yes_nothing_more_is_sent_and_its_answers_are_delivered() -> None:
+    stack = stack_of()
+    job = until_asked(stack)
+    stack.run(minutes=60 * 24 * 8)
+    job = stack.job()
+    assert job.state is JobState.canceled
+    assert "approved" in stack.document("manifest.json")["message"]
+    assert sent(stack).total() == 20
+    assert len(stack.lines("results.jsonl")) == 20
+    assert len(stack.lines("failed.jsonl")) == 40
+    assert {line["_batchdrop"]["status"] for line in stack.lines("failed.jsonl")} == {"canceled"}
+    assert stack.audit() == []
+
+
+def test_where_the_rest_is_cheap_nobody_is_asked() -> None:
+    stack = stack_of(greet)
+    stack.drop("inbox/team/file.jsonl", FILE)
+    stack.run()
+    assert stack.job().state is JobState.done
+    assert sent(stack) == Counter(range(1, ROWS + 1))
+    assert stack.batches()[0].name == PILOT
+    assert stack.audit() == []
+
+
+def test_a_short_file_is_its_own_pilot() -> None:
+    stack = stack_of(ask_above="0.10")
+    stack.drop("inbox/team/file.jsonl", b"\n".join([*FILE.split(b"\n")[:9], b"no json"]))
+    stack.run()
+    assert stack.job().state is JobState.done
+    assert (sent(stack), len(stack.claude.ids)) == (Counter(range(1, 10)), 1)
+    assert stack.audit() == []
