@@ -23,6 +23,7 @@ from click.testing import CliRunner, Result
 from batchdrop.domain.money import Sizes
 from batchdrop_cli.estimating.planned_file import summed
 from batchdrop_cli.main import batchdrop
+from batchdrop_cli.opening.opened_file import opened
 from local.claude.client import Control, start
 from tests.cli.test_try_command import ENVIRONMENT, RECIPE, REVIEWS, TABLE, laid, request
 from tests.stack import Stack
@@ -108,6 +109,21 @@ def test_a_stack_cuts_the_same_batches(tmp_path: Path, table: bool) -> None:
     (size,) = sizes.values()
     assert here["tokens"]["prompts"] == {"low": int(size.input_tokens * 0.6), "high": int(size.input_tokens * 1.7)}
     assert here["tokens"]["answers_at_most"] == size.max_output_tokens
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl"])
+def test_lines_lie_where_those_of_a_job_lie(tmp_path: Path, name: str) -> None:
+    """Blank ones too: a batch is also bounded by the bytes from its first line to its last."""
+    body = b'id,text\n1,a\n\n\n2,"b\n c"\n' if name == "rows.csv" else b'{"text": "a"}\n\n\n{"text": "b"}\n7\n'
+    stack = Stack()
+    stack.drop("inbox/team/recipe.yaml", RECIPE.encode())
+    stack.drop(f"inbox/team/{name}", body)
+    stack.run()
+    (batch,) = stack.ledger.list_batches(stack.job().id)
+    with opened(laid(tmp_path, body, name), tmp_path / "recipe.yaml") as file:
+        found = [line for line, _ in file.rows.planned()]
+    assert (found[0].start, found[0].number) == (batch.span.start, batch.first_line)
+    assert (found[-1].end, found[-1].number) == (batch.span.end, batch.last_line)
 
 
 def test_many_rows_are_several_batches(tmp_path: Path) -> None:

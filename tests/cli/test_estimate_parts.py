@@ -203,7 +203,7 @@ def test_other_settings_are_another_cache() -> None:
 
 def test_an_image_ends_what_is_compared() -> None:
     image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "A" * 9000}}
-    content: Any = [{"type": "text", "text": LONG}, image]
+    content: Any = [{"type": "text", "text": LONG}, image, {"type": "text", "text": LONG}]
     row = request("") | {"messages": [{"role": "user", "content": content}]}
     assert 600 < shared(row, row) < 1100
 
