@@ -21,7 +21,15 @@ NOW = datetime(2026, 11, 25, tzinfo=UTC)
 PRICES = built_in()
 LONG_ABOVE = 100_000
 """The tier of claude-haiku-5-5 (Anthropic, "Haiku 5.5")."""
-MODELS = ["claude-haiku-5-5", "claude-haiku-4-5", "claude-haiku-4-5-20251001", "claude-opus-5-5", "claude-new-9", "x#us", "y#long"]
+MODELS = [
+    "claude-haiku-5-5",
+    "claude-haiku-4-5",
+    "claude-haiku-4-5-20251001",
+    "claude-opus-5-5",
+    "claude-new-9",
+    "x#us",
+    "y#long",
+]
 
 
 def row(model: str = "claude-opus-5-5", text: str = "Hello", max_tokens: int = 100, **params: Any) -> Row:

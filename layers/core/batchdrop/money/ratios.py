@@ -1,7 +1,7 @@
 """What a few rows tell of the sum of many: a ratio of sums, and how far that of the many may be from it.
 
-The expected part of every row is known before it is sent, so a sum over the others is a ratio times what is known exactly. Rows are
-drawn at random. docs/decisions/0042-an-estimate-is-a-ratio.md says how the constants were found.
+What is expected of every row is known before it is sent, so a sum over the others is a ratio times what is known exactly. Rows
+are drawn at random. docs/decisions/0042-an-estimate-is-a-ratio.md says how the constants were found.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ _ROWS_OF_USUAL_SPREAD = 10
 # Of n rows, residuals of chance follow anything by 1/(n - 1) of their squares on average, and by four times as much in one of
 # twenty cases.
 _BY_CHANCE = 4
-# Beyond these, rows that were drawn at random are too unlike the others to draw a line from them: what it may change of a ratio, up
-# or down, and how far the others may lie on average from the middle of the rows, in squared standard deviations.
+# Beyond these, rows are too unlike the others to draw a line from them: what it may change of a ratio, up or down, and how far
+# the others may lie on average from the middle of the rows, in squared standard deviations.
 _MOST_SHIFT = 2.0
-_MOST_LEVERAGE = 1.0
+_MOST_LEVERAGE = 4.0
 
 
 class Usual(NamedTuple):
