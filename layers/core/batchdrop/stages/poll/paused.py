@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 
@@ -9,7 +10,7 @@ import msgspec
 
 from batchdrop.domain import transitions
 from batchdrop.domain.errors import LostRace
-from batchdrop.domain.open_work import PRICE, OpenWork
+from batchdrop.domain.open_work import PRICE, OpenWork, place_of_job
 from batchdrop.domain.records import Job
 from batchdrop.domain.retries import ANSWER_AWAITED
 from batchdrop.jobs.budget import Budget, Over
@@ -20,23 +21,26 @@ from batchdrop.ports import Clock, Ledger
 from batchdrop.reports import sentences
 from batchdrop.stages.poll.apart import apart
 
-# Of one tick, the longest waiting first.
-_LOOKED_AT = 200
+# Those that have waited longest, in each tick; of the others as many, and each of them has its turn.
+_LOOKED_AT = 100
 
 
-class LetGo(msgspec.Struct, frozen=True, kw_only=True):
+class LetGo(msgspec.Struct, kw_only=True):
+    """Where it is among those that have not waited longest, it keeps in memory only: a new process begins anew."""
+
     ledger: Ledger
     clock: Clock
     commit: Commit
     budget: Budget
     pause: Pause
     publish: Publish
+    behind: str = ""
 
     def __call__(self) -> None:
         """Raises the first error that one job ran into, once all have been tried."""
         now = self.clock.now()
         troubles: list[Exception] = []
-        for job in self.ledger.list_open_jobs(OpenWork.limited, limit=_LOOKED_AT):
+        for job in self._limited():
             with apart(job, troubles), suppress(LostRace):  # the index is late: it has been let go
                 self._look_at(job, now)
         for job in self.ledger.list_open_jobs(OpenWork.asking, limit=_LOOKED_AT):
@@ -46,6 +50,17 @@ class LetGo(msgspec.Struct, frozen=True, kw_only=True):
                 self.commit(transitions.cancel_requested(job, sentences.NOT_APPROVED))
         if troubles:
             raise troubles[0]
+
+    def _limited(self) -> Iterator[Job]:
+        """Many may wait for one limit, and must not hide those that wait for another."""
+        first = list(self.ledger.list_open_jobs(OpenWork.limited, limit=_LOOKED_AT))
+        yield from first
+        if len(first) < _LOOKED_AT:
+            return
+        behind = max(self.behind, _place(first[-1]))
+        others = list(self.ledger.list_open_jobs(OpenWork.limited, behind=behind, limit=_LOOKED_AT))
+        self.behind = _place(others[-1]) if len(others) == _LOOKED_AT else ""
+        yield from others
 
     def _look_at(self, job: Job, now: datetime) -> None:
         rest = self.pause.waiting(job)
@@ -59,3 +74,9 @@ class LetGo(msgspec.Struct, frozen=True, kw_only=True):
         else:
             self.pause.hold(job, hold, now)
         self.publish(job.id)
+
+
+def _place(job: Job) -> str:
+    """In the index."""
+    place = place_of_job(job)
+    return place.due if place else ""
