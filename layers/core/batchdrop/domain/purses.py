@@ -27,12 +27,13 @@ class Scope(NamedTuple):
     """A purse, and what may be used of it."""
 
     purse: str
+    """Empty: of the job alone."""
     limit: int | None
     """Micro-dollars. None: it is only counted."""
     words: str
     """Of the limit, for people: `this month's limit of this stack`."""
-    renews_at: datetime
-    """When the next purse of this kind begins."""
+    renews_at: datetime | None
+    """When the next purse of this kind begins; None: never."""
     asks: bool = False
     """Beyond it somebody is asked; else it waits."""
 

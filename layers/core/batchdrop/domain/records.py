@@ -226,6 +226,15 @@ class Approval(Record, frozen=True, kw_only=True):
     source_ip: str = ""
 
 
+class Expected(Record, frozen=True, kw_only=True):
+    """What a job will cost in all, in micro-dollars, and how that is known."""
+
+    low: int
+    high: int
+    by: str
+    """`text`: the length of its requests, and the most that they may answer. `tried`: rows of its own. `earlier`: other jobs."""
+
+
 class JobLimits(Record, frozen=True, kw_only=True):
     """What a recipe says of money, in micro-dollars."""
 
@@ -365,6 +374,8 @@ class Job(Record, frozen=True, kw_only=True):
     raised: int = 0
     """Micro-dollars by which an operator has lifted the limits for it alone."""
     question: Question | None = None
+    expected: Expected | None = None
+    """None: nobody knows, as for a model without a price."""
     approvals: tuple[Approval, ...] = ()
     revision: int = 0
 

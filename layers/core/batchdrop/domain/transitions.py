@@ -34,6 +34,7 @@ from batchdrop.domain.records import (
     Checkpoint,
     Counters,
     Counts,
+    Expected,
     Job,
     JobState,
     ObjectRef,
@@ -193,6 +194,7 @@ def sourced(job: Job, source: ObjectRef, broken: Unsent | None, wishes: Wishes |
             priority=wishes.priority or job.priority,
             api_version=wishes.api_version or job.api_version,
             betas=tuple(dict.fromkeys((*job.betas, *wishes.betas))),
+            limits=wishes.limits,
             note=wishes.warnings or job.note,
         )
     return Move(job, after)
@@ -225,6 +227,8 @@ class Hold(NamedTuple):
     needs: str
     reason: str
     question: Question | None
+    expected: Expected | None = None
+    """As in Job, if that is known better now."""
 
 
 @_job_edge(JobState.planning, to=(JobState.running, JobState.held))
@@ -240,6 +244,7 @@ def planned(
     reason: str = "",
     hold: Hold | None = None,
     pilot: Batch | None = None,
+    expected: Expected | None = None,
 ) -> Move[Job]:
     """All its batches are stored. `unsendable`: those without a request, which can be collected at once. `repeated`: as in Job.
 
@@ -255,6 +260,7 @@ def planned(
         lines=lines,
         repeated=repeated,
         reason=reason or job.reason,
+        expected=expected,
     )
     if rejection:
         after = replace(after, outcome=JobState.rejected, reason=rejection)
@@ -336,6 +342,7 @@ def let_go(
     may_use: int | None = None,
     raised: int = 0,
     approval: Approval | None = None,
+    expected: Expected | None = None,
     charges: tuple[Charge, ...] = (),
 ) -> Move[Job]:
     """Its batches may be sent again. Whoever was asked to cancel it does not let it go.
@@ -352,6 +359,7 @@ def let_go(
         question=None,
         held_at=None,
         updated_at=now,
+        expected=expected or job.expected,
         may_use=job.may_use if may_use is None else may_use,
         raised=job.raised + raised,
         approvals=job.approvals if approval is None else (*job.approvals, approval),
@@ -396,6 +404,7 @@ def _held(job: Job, hold: Hold, now: datetime) -> Job:
         needs=hold.needs,
         reason=hold.reason,
         question=hold.question,
+        expected=hold.expected or job.expected,
         held_at=now,
         updated_at=now,
     )

@@ -31,13 +31,8 @@ class StackLimits(NamedTuple):
 class Over(NamedTuple):
     """A batch does not fit."""
 
-    scope: Scope | None
-    """None: it is what was approved of this job, or what its recipe allows."""
+    scope: Scope
     left: int
-
-    @property
-    def asks(self) -> bool:
-        return self.scope is None or self.scope.asks
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,16 +49,17 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
         """Judged by the purses as they are now: the transaction judges again."""
         expected = self.estimate(job, batch, now)
         amount = expected.worst if job.limits is not None and job.limits.strict else expected.high
-        may_use = self._may_use(job)
-        if may_use is not None and job.used + amount > may_use:
-            return Over(None, max(0, may_use - job.used))
+        of_job = self._of_job(job)
+        for scope in of_job:
+            if scope.limit is not None and job.used + amount > scope.limit:
+                return Over(scope, max(0, scope.limit - job.used))
         scopes = self.scopes(job, now)
         for scope, purse in zip(scopes, self.ledger.get_purses([scope.purse for scope in scopes]), strict=True):
             limit = _lifted(scope, job)
             if limit is not None and purse.used + amount > limit:
                 return Over(scope, max(0, limit - purse.used))
         charges = tuple(Charge(purse=scope.purse, used=amount, limit=_lifted(scope, job)) for scope in scopes)
-        return Reserve(amount, charges, may_use)
+        return Reserve(amount, charges, min((scope.limit for scope in of_job if scope.limit is not None), default=None))
 
     def scopes(self, job: Job, now: datetime) -> list[Scope]:
         """Every purse that the job is charged in, those without a limit too: they tell what was spent."""
@@ -114,10 +110,15 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
         return self.prices.current(now).fault or self.limits.current(now).fault
 
     @staticmethod
-    def _may_use(job: Job) -> int | None:
+    def _of_job(job: Job) -> list[Scope]:
+        """What the job alone may use: as its recipe says, and as somebody has approved."""
+        found = []
+        if job.limits is not None and job.limits.most is not None:
+            found.append(Scope("", job.limits.most + job.raised, "the limit of its recipe for a job", None))
+        if job.may_use:
+            found.append(Scope("", job.may_use, "", None, asks=True))
         # 0: nobody has approved anything, and its team's purse of the day is the bound.
-        bounds = [bound for bound in (job.may_use or None, job.limits.most if job.limits else None) if bound is not None]
-        return min(bounds, default=None)
+        return found
 
 
 def _lifted(scope: Scope, job: Job) -> int | None:

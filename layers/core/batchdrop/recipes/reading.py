@@ -31,7 +31,7 @@ from batchdrop.formats.invalid_line import shown
 from batchdrop.formats.table_fault import TableFault
 from batchdrop.formats.text_encoding import codec_of
 from batchdrop.recipes.faults import RecipeFault
-from batchdrop.recipes.recipe import FIELDS, HEADERS, SENT, Message, Priority, Recipe, Retryable, Thinking
+from batchdrop.recipes.recipe import FIELDS, HEADERS, SENT, Limits, Message, Priority, Recipe, Retryable, Thinking
 
 MAX_BYTES = 65_536
 """Of a recipe. The longest schemas and prompts that people write are a tenth of it."""
@@ -416,7 +416,8 @@ def _bad_value(message: str, found: dict[str, Any]) -> RecipeFault:
     field = _path(message)
     name = next((part for part in reversed(field) if isinstance(part, str)), "")
     if unknown := _UNKNOWN.match(message):
-        return _unknown(unknown[1], Message.__struct_fields__, field)
+        known = Limits if field[:1] == ("limits",) else Message
+        return _unknown(unknown[1], known.__struct_fields__, field)
     if missing := _MISSING.match(message):
         return RecipeFault(f"`{missing[1]}` is missing{_missing_hint(missing[1])}.", field=field)
     if name in _CHOICES and (not (expected := _EXPECTED.match(message)) or expected[1].startswith("str")):
@@ -484,6 +485,8 @@ def _as_item(name: str, value: object) -> str:
 def _range(message: str, name: str) -> str:
     if name == "attempts":
         return "a whole number from 1 to 99."
+    if name.endswith("_usd"):
+        return "an amount in dollars, such as 2.50."
     if ">= 1" in message and "length" not in message:
         return "a whole number, 1 or more."
     return "it is empty." if "length" in message else "this value cannot be used."

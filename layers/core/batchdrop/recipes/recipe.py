@@ -15,6 +15,7 @@ smaller, since the worst case of all answers of a batch is reserved."""
 
 type Thinking = Literal["off", "on", "low", "medium", "high", "xhigh", "max"]
 type Priority = Literal["high", "normal", "low"]
+_MOST_USD = 1_000_000_000
 type Retryable = Literal["truncated", "refused", "empty", "paused", "not_json", "off_schema"]
 type Block = dict[str, Any]
 type _Name = Annotated[str, Meta(min_length=1)]
@@ -25,6 +26,19 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     role: Literal["user", "assistant", "system"]
     content: Annotated[str | list[Block], Meta(description="Text, or the blocks of the Messages API. Texts may use columns.")]
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a job with this recipe may cost, in US dollars."""
+
+    cost_usd: Annotated[
+        Annotated[float, Meta(gt=0, le=_MOST_USD)] | None, Meta(description="The job never reserves or spends more than this.")
+    ] = None
+    ask_above_usd: Annotated[
+        Annotated[float, Meta(ge=0, le=_MOST_USD)] | None,
+        Meta(description="From which amount on somebody is asked; it can only be lower than that of the folder."),
+    ] = None
+    strict: Annotated[bool, Meta(description="Limits count what rows cost at worst, so that they are never exceeded.")] = False
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,6 +82,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     retry: Annotated[list[Retryable], Meta(description="Unusable answers that are asked for again, and paid again.")] = (
         msgspec.field(default_factory=list)
     )
+    limits: Annotated[Limits | None, Meta(description="What a job with this recipe may cost.")] = None
     id: Annotated[_Name | None, Meta(description="The column that holds a name of your own for each row.")] = None
     expected: Annotated[
         _Name | None, Meta(description="The column that holds the right answer: the manifest then counts how many match.")

@@ -11,10 +11,10 @@ import msgspec
 from batchdrop.domain.answer_counts import Agreement, AnswerCounts
 from batchdrop.domain.money import Bill
 from batchdrop.domain.record import Record
-from batchdrop.domain.records import Batch, Job, JobState, ObjectRef, Part, Usage
+from batchdrop.domain.records import Approval, Batch, Job, JobState, ObjectRef, Part, Usage
 from batchdrop.money.amounts import usd
 from batchdrop.reports import sentences
-from batchdrop.reports.status import pretty, stamp
+from batchdrop.reports.status import estimate_of, pretty, stamp, usd_of_micro
 
 
 class OutputFile(Record, frozen=True):
@@ -45,7 +45,6 @@ class Manifest(Record, frozen=True):
 COUNTED_BEFORE = "an_earlier_version"
 """Under this name `unmetered` counts the rows of batches that were collected by a version that knew no prices."""
 _FEMTO_DIGITS = 15
-_FEMTO_OF_A_MICRO = 10**9
 _decode = msgspec.json.Decoder(Manifest).decode
 
 
@@ -59,12 +58,8 @@ def manifest(
     batches: Iterable[Batch],
     files: Mapping[str, OutputFile],
     now: datetime,
-    estimate: tuple[int, int] | None = None,
 ) -> bytes:
-    """`estimate`: what the job was expected to cost, low and high, in micro-dollars; None if nobody estimated it.
-
-    Memory: one entry per batch of the job (about 200 bytes).
-    """
+    """Memory: one entry per batch of the job (about 200 bytes)."""
     usage: dict[str, Usage] = {}
     bill = Bill()
     answers = AnswerCounts()
@@ -101,7 +96,8 @@ def manifest(
             "counts": job.counts,
             **({} if job.recipe is None else _about_recipe(job, job.recipe, answers)),
             "usage": usage,
-            "cost": _cost(bill, estimate),
+            "cost": _cost(bill, job),
+            "approvals": [_approval(one) for one in job.approvals],
             "batches": listed,
             "timings": {
                 "created_at": stamp(job.created_at),
@@ -121,21 +117,29 @@ def _bill_of(batch: Batch) -> Bill:
     return Bill(unmetered={COUNTED_BEFORE: requests}) if requests else Bill()
 
 
-def _cost(bill: Bill, estimate: tuple[int, int] | None) -> dict[str, object]:
+def _approval(yes: Approval) -> dict[str, object]:
+    """S3 names no person: who may write there, and CloudTrail's data events, tell who it was."""
+    return {
+        "code": yes.code,
+        "amount_usd": usd_of_micro(yes.amount),
+        "key": yes.key,
+        "version_id": yes.version_id,
+        "at": stamp(yes.at),
+        "source_ip": yes.source_ip,
+    }
+
+
+def _cost(bill: Bill, job: Job) -> dict[str, object]:
     """Sums are null where nothing of them is known: what costs something is never told as 0."""
     unknown = not bill.usd and (bill.unpriced or bill.unmetered)
     sums = {"usd": bill.usd, "real_time_usd": bill.real_time_usd, "uncached_real_time_usd": bill.uncached_usd}
     return {
         **{name: None if unknown else _number(int(amount.scaleb(_FEMTO_DIGITS))) for name, amount in sums.items()},
-        "estimate_usd": estimate and {"low": _of_micro(estimate[0]), "high": _of_micro(estimate[1])},
+        "estimate_usd": estimate_of(job),
         "unpriced": bill.unpriced,
         "unmetered": bill.unmetered,
         "prices": bill.prices,
     }
-
-
-def _of_micro(dollars: int) -> msgspec.Raw:
-    return _number(dollars * _FEMTO_OF_A_MICRO)
 
 
 def _number(femto: int) -> msgspec.Raw:

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from batchdrop.domain.call_headers import VERSION, NotAllowed
 from batchdrop.domain.errors import Refused
 from batchdrop.domain.keys import INBOX
-from batchdrop.domain.records import Job, JobState, Question, Streak, Unsent
+from batchdrop.domain.purses import Scope
+from batchdrop.domain.records import Expected, Job, JobState, Question, Streak, Unsent
 from batchdrop.domain.refusals import Cause, ends_at
 from batchdrop.domain.retries import ANSWER_AWAITED, ANSWERS_AWAITED, ANSWERS_AWAITED_AFTER_CANCEL, MAX_PLAN_TRIES, RECIPE_AWAITED
 from batchdrop.formats.invalid_line import shown
@@ -296,6 +297,10 @@ def power_not_allowed(power: str) -> str:
     )
 
 
+def uses_powers(powers: Sequence[str]) -> str:
+    return f"The recipe reaches beyond the model: it uses {', '.join(map(shown, powers))}."
+
+
 def no_recipe_came(why: str) -> str:
     """`why`: what the job said while it waited."""
     return (
@@ -313,6 +318,15 @@ def asks(job: Job, question: Question) -> str:
         return f"Waiting for approval: the {rows} that are not sent yet will cost {cost}. {yes}"
     tried = f"{job.tried:,} of {_plural(job.counts.total, 'row')} {_were(job.tried)} tried for {dollars(job.spent)}"
     return f"{tried}. The other {question.rows:,} will cost {cost}. Look at {tried_file(job)}. {yes}"
+
+
+def known_by(job: Job, expected: Expected) -> str:
+    """How it is known what the job will cost."""
+    if expected.by == "tried":
+        return f"{_plural(job.tried, 'row')} of this file that {_were(job.tried)} tried"
+    if expected.by == "earlier":
+        return "earlier jobs with this recipe"
+    return "the length of the requests, and answers of any length up to max_tokens"
 
 
 def weighed(rows: int) -> str:
@@ -338,13 +352,14 @@ def _were(number: int) -> str:
     return "was" if number == 1 else "were"
 
 
-def limited(words: str, limit: int, left: int, question: Question, renews_at: datetime) -> str:
-    """`words`: which limit. `left`: of it."""
+def limited(job: Job, scope: Scope, left: int, question: Question) -> str:
+    """`left`: of the limit of the scope, in micro-dollars."""
     rows = _plural(question.rows, "row")
+    key = f"control/raise/{job.id}-{question.code}"
+    when = f"They go on by themselves on {scope.renews_at:%Y-%m-%d}, or when" if scope.renews_at else "They go on when"
     return (
-        f"{words[0].upper()}{words[1:]}, {dollars(limit)}, has {dollars(left)} left; {rows} that are not sent yet will cost "
-        f"{_range(question)}. They go on by themselves on {renews_at:%Y-%m-%d}, or when an "
-        f"operator raises the limit; for this job alone with control/raise/<job id>-{question.code}."
+        f"{scope.words[:1].upper()}{scope.words[1:]}, {dollars(scope.limit or 0)}, has {dollars(left)} left; {rows} that are not "
+        f"sent yet will cost {_range(question)}. {when} an operator raises it; for this job alone with the folder {key}."
     )
 
 

@@ -7,11 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from batchdrop.domain.open_work import LIMIT
 from batchdrop.domain.records import Job, JobState
+from batchdrop.money.amounts import usd
 from batchdrop.reports import sentences
 
 # "Most batches finish in less than 1 hour" and "expire after 24 hours" (Anthropic, "Batch processing").
 USUAL_TIME = timedelta(hours=1)
+_FEMTO_OF_A_MICRO = 10**9
 LONGEST_TIME = timedelta(hours=24)
 
 
@@ -39,7 +42,9 @@ def status(job: Job, now: datetime, notice: str = "") -> bytes:
             "needs": job.needs or None,
             "message": sentences.state_of(job, notice),
             "counts": job.counts,
-            "cost": None,
+            "cost": {"usd": usd_of_micro(job.spent), "reserved_usd": usd_of_micro(job.used - job.spent)},
+            "estimate": estimate_of(job),
+            "question": _question(job),
             "batches": {
                 "open": job.batches_total - job.batches_ended,
                 "ended": job.batches_ended,
@@ -51,6 +56,37 @@ def status(job: Job, now: datetime, notice: str = "") -> bytes:
             "expected_end": stamp(expected_end(job, now)),
         }
     )
+
+
+def estimate_of(job: Job) -> dict[str, object] | None:
+    """Of the job in all."""
+    if job.expected is None:
+        return None
+    return {
+        "low": usd_of_micro(job.expected.low),
+        "high": usd_of_micro(job.expected.high),
+        "known_by": sentences.known_by(job, job.expected),
+    }
+
+
+def usd_of_micro(amount: int) -> msgspec.Raw:
+    """Dollars, exact: neither rounded to a double nor with an exponent."""
+    return msgspec.Raw(usd(amount * _FEMTO_OF_A_MICRO).encode())
+
+
+def _question(job: Job) -> dict[str, object] | None:
+    """What is asked, and the name of the object or folder that answers it."""
+    question = job.question
+    if question is None:
+        return None
+    command = "raise" if job.needs == LIMIT else "approve"
+    return {
+        "code": question.code,
+        "rows": question.rows,
+        "low_usd": usd_of_micro(question.low),
+        "high_usd": usd_of_micro(question.high),
+        "answer": f"control/{command}/{job.id}-{question.code}",
+    }
 
 
 def pretty(document: Mapping[str, object]) -> bytes:

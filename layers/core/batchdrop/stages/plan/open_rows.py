@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +20,8 @@ from batchdrop.domain import keys
 from batchdrop.domain.call_headers import VERSION, AllowedHeaders, CallHeaders
 from batchdrop.domain.errors import ObjectGone, Rejected, Waits
 from batchdrop.domain.model_list import ModelList
-from batchdrop.domain.records import PRIORITIES, Job, ObjectRef, Wishes
+from batchdrop.domain.money import micro_up
+from batchdrop.domain.records import PRIORITIES, Job, JobLimits, ObjectRef, Wishes
 from batchdrop.formats.csv_table import sniff
 from batchdrop.formats.table_fault import TableFault
 from batchdrop.jobs.scratch import scratch
@@ -29,7 +31,7 @@ from batchdrop.recipes.form import Form, Kind
 from batchdrop.recipes.models import check_model, thinking_params
 from batchdrop.recipes.output import check_columns, compile_output
 from batchdrop.recipes.reading import MAX_BYTES, read_recipe
-from batchdrop.recipes.recipe import Recipe, powers
+from batchdrop.recipes.recipe import Limits, Recipe, powers
 from batchdrop.recipes.rendering import Renderer
 from batchdrop.reports import sentences
 from batchdrop.stages.plan.row_sources import CsvRows, JsonRows, RowSource, SheetRows
@@ -109,7 +111,8 @@ class OpenRows(msgspec.Struct, frozen=True, kw_only=True):
             priority=PRIORITIES[recipe.priority] if recipe.priority else None,
             api_version=headers.api_version,
             betas=headers.betas,
-            warnings=" ".join((*output.warnings, *about_model, *about_cells)),
+            limits=_limits(recipe),
+            warnings=" ".join((*output.warnings, *about_model, *about_cells, *_about_powers(recipe))),
         )
         return OpenedRows(recipe, source, renderer, form, wishes)
 
@@ -183,3 +186,22 @@ class OpenRows(msgspec.Struct, frozen=True, kw_only=True):
         if not (faulty and columns):
             raise Rejected(sentences.NO_ROWS)
         return columns, None
+
+
+def _limits(recipe: Recipe) -> JobLimits | None:
+    """A recipe that reaches beyond the model always asks."""
+    said = recipe.limits or Limits()
+    ask_above = 0 if powers(recipe) else _micro(said.ask_above_usd)
+    if recipe.limits is None and ask_above is None:
+        return None
+    return JobLimits(ask_above=ask_above, most=_micro(said.cost_usd), strict=said.strict)
+
+
+def _micro(usd: float | None) -> int | None:
+    # As it was written: the shortest decimal that is this number.
+    return None if usd is None else micro_up(Decimal(repr(usd)))
+
+
+def _about_powers(recipe: Recipe) -> tuple[str, ...]:
+    used = sorted(powers(recipe))
+    return (sentences.uses_powers(used),) if used else ()

@@ -312,12 +312,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
         def edge(job: Job) -> Move[Job]:
             now = self.clock.now()
-            hold, pilot = None, None
+            hold, expected, pilot = None, None, None
             if not (cancel or rejection or job.cancel_requested):
-                hold = self.pause.verdict(job, ready, now)
+                hold, expected = self.pause.verdict(job, ready, now)
                 pilot = self.try_first(job, drawn, now) if hold is not None else None
             if pilot is not None:
-                hold = self.pause.verdict(replace(job, trying=True), [pilot], now)
+                hold = self.pause.verdict(replace(job, trying=True), [pilot], now).hold
             return transitions.planned(
                 job,
                 now=now,
@@ -328,6 +328,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
                 cancel=cancel,
                 hold=hold,
                 pilot=pilot,
+                expected=expected,
             )
 
         job = self._change(job_id, edge)

@@ -64,13 +64,14 @@ class LetGo(msgspec.Struct, kw_only=True):
 
     def _look_at(self, job: Job, now: datetime) -> None:
         rest = self.pause.waiting(job)
+        expected = None
         if job.needs == PRICE:
-            hold = self.pause.verdict(job, rest, now)
+            hold, expected = self.pause.verdict(job, rest, now)
         else:
             reserve = self.budget.reserve(job, rest[0], now) if rest else None
             hold = self.pause.why(job, reserve, rest, now) if isinstance(reserve, Over) else None
         if hold is None:
-            self.commit(transitions.let_go(job, now=now))
+            self.commit(transitions.let_go(job, now=now, expected=expected))
         else:
             self.pause.hold(job, hold, now)
         self.publish(job.id)
