@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from batchdrop.domain import keys, purses
-from batchdrop.domain.records import Job, JobState
+from batchdrop.domain.records import JobState, Purse
 from batchdrop.domain.transitions import TERMINAL_JOB_STATES
 from tests.money import ROW, Watch, dear_rows, held, purses_kept, say, shown, stack_of, until
 from tests.stack import Stack
@@ -108,7 +109,7 @@ def test_a_batch_settles_in_the_purses_of_its_admission() -> None:
     stack.clock.advance((LATE - stack.clock.now()).total_seconds())
     stack.claude.seconds = 3600
     stack.drop(KEY, dear_rows(6))
-    held(stack, "limit") if False else until(stack, lambda: sent(stack) == 2)
+    until(stack, lambda: sent(stack) == 2)
     until(stack, lambda: stack.clock.now().day == 23 and sent(stack) == 3)
     assert used(stack, "day 2026-11-22") > 4 * ROW
     stack.run()
@@ -251,7 +252,8 @@ def test_a_code_of_another_question_raises_nothing() -> None:
     held(stack, "limit")
     until(stack, lambda: sent(stack) == 2)
     second = held(stack, "limit")
-    assert second.question is not None and first.question is not None
+    assert second.question is not None
+    assert first.question is not None
     assert second.question.code != first.question.code
     say(stack, "raise", first)
     stack.run(minutes=5)
@@ -268,7 +270,7 @@ def test_one_raise_that_is_delivered_again_and_again_raises_once() -> None:
         # What another one has reserved and spent beyond its estimate.
         name = purses.stack_day(stack.clock.now())
         purse = stack.ledger.purses[name]
-        stack.ledger.purses[name] = type(purse)(name=name, used=purse.used + 5 * ROW, spent=purse.spent + 5 * ROW)
+        stack.ledger.purses[name] = Purse(name=name, used=purse.used + 5 * ROW, spent=purse.spent + 5 * ROW)
         stack.run(minutes=5)
     assert len(stack.job().approvals) == 1
     assert stack.job().state is JobState.held
@@ -329,21 +331,17 @@ def test_jobs_of_earlier_versions_are_not_asked_and_are_limited() -> None:
 
 def of_before(stack: Stack) -> None:
     """As version 0.1.0 would have opened it."""
-    from msgspec.structs import replace
-
     stack.ledger.jobs = {job.id: replace(job, may_use=None) for job in stack.jobs()}
 
 
 def test_a_batch_without_sizes_meets_a_limit_that_is_used_up() -> None:
     """Version 0.1.0 has stored none, and nobody knows what it costs."""
-    from msgspec.structs import replace
-
     stack = stack_of(4_000, daily_limit="0.03")
     stack.switch.text = "pause"
     stack.drop("inbox/team/old.jsonl", dear_rows(4))
     of_before(stack)
     stack.ledger.stored = {key: replace(batch, sizes={}) for key, batch in stack.ledger.stored.items()}
-    stack.ledger.purses["day 2026-11-22"] = type(stack.ledger.get_purses(["x"])[0])(name="day 2026-11-22", used=30_000, spent=30_000)
+    stack.ledger.purses["day 2026-11-22"] = Purse(name="day 2026-11-22", used=30_000, spent=30_000)
     stack.switch.text = "run"
     stack.run(minutes=10)
     assert sent(stack) == 0
@@ -365,3 +363,52 @@ def test_none_that_waits_hides_another() -> None:
         stack.step()
     by_key = {job.input.key: job.state for job in stack.jobs()}
     assert by_key["inbox/b/last.jsonl"] is JobState.done
+
+
+def test_a_batch_that_fits_into_no_day_says_so() -> None:
+    stack = stack_of(4_000, daily_limit="0.015")
+    stack.drop(KEY, dear_rows(2))
+    job = held(stack, "limit")
+    message = stack.document("status.json")["message"]
+    assert "by themselves" not in message
+    assert "They go on when an operator raises it" in message
+    say(stack, "raise", job)
+    stack.run(minutes=5)
+    assert stack.job().state is JobState.done
+
+
+def test_of_two_limits_the_one_that_waits_longer_is_told() -> None:
+    stack = stack_of(4_000, daily_limit="0.03")
+    limits(stack, folders={"team/sub": {"month_usd": "0.03"}})
+    stack.drop(KEY, dear_rows(4))
+    held(stack, "limit")
+    stack.step()
+    message = stack.document("status.json")["message"]
+    assert "This month's limit of the folder team/sub, $0.03" in message
+    assert "on 2026-12-01" in message
+
+
+# ---------------------------------------------------------------- a file of limits that cannot be used
+
+
+@pytest.mark.parametrize("approved", [True, False])
+def test_a_fault_in_the_limits_lifts_none(approved: bool) -> None:
+    """Nobody knows then what the folder may spend."""
+    stack = stack_of(4_000, ask_above="0.001" if approved else "")
+    limits(stack, folders={"team": {"day_usd": "0.21"}})
+    stack.drop(KEY, dear_rows(30))
+    for _ in range(2 * approved):
+        say(stack, "approve", held(stack, "approval"))
+    held(stack, "limit")
+    stack.step()
+    before = sent(stack)
+    stack.objects.drop(keys.LIMITS, b'{"folders": {"team": {"day_usd": "x"}}}')
+    stack.run(minutes=10)
+    job = stack.job()
+    assert (job.state, job.needs, sent(stack)) == (JobState.held, "price", before)
+    assert "config/limits.json" in stack.document("status.json")["message"]
+    assert shown(stack) == []
+    limits(stack, folders={"team": {"day_usd": "10"}})
+    stack.run(minutes=30)
+    assert stack.job().state is JobState.done
+    assert list(purses_kept(stack)) == []

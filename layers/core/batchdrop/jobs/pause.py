@@ -66,6 +66,8 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
     def why(self, job: Job, over: Over, rest: Sequence[Batch], now: datetime) -> Hold:
         question = self.question(job, rest, now)
         expected = self._expected(job, question)
+        if over.fault:
+            return Hold(PRICE, sentences.config_fault(over.fault), None, expected)
         if over.scope.asks:
             return Hold(APPROVAL, sentences.asks(job, question), question, expected)
         return Hold(LIMIT, sentences.limited(job, over.scope, over.left, question), question, expected)

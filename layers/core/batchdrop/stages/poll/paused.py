@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
 from batchdrop.domain import transitions
 from batchdrop.domain.errors import LostRace
-from batchdrop.domain.open_work import PRICE, OpenWork, place_of_job
+from batchdrop.domain.open_work import PRICE, OpenWork, instant, place_of_job
 from batchdrop.domain.records import Job
 from batchdrop.domain.retries import ANSWER_AWAITED
+from batchdrop.domain.transitions import Hold
 from batchdrop.jobs.budget import Budget, Over
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.pause import Pause
@@ -23,6 +24,7 @@ from batchdrop.stages.poll.apart import apart
 
 # Those that have waited longest, in each tick; of the others as many, and each of them has its turn.
 _LOOKED_AT = 100
+_TOLD_AGAIN = timedelta(minutes=3)
 
 
 class LetGo(msgspec.Struct, kw_only=True):
@@ -48,6 +50,7 @@ class LetGo(msgspec.Struct, kw_only=True):
                 break
             with apart(job, troubles), suppress(LostRace):
                 self.commit(transitions.cancel_requested(job, sentences.NOT_APPROVED))
+        self._tell(now, troubles)
         if troubles:
             raise troubles[0]
 
@@ -65,16 +68,23 @@ class LetGo(msgspec.Struct, kw_only=True):
     def _look_at(self, job: Job, now: datetime) -> None:
         rest = self.pause.waiting(job)
         expected = None
+        hold: Hold | None = None
         if job.needs == PRICE:
             hold, expected = self.pause.verdict(job, rest, now)
-        else:
-            reserve = self.budget.reserve(job, rest[0], now) if rest else None
-            hold = self.pause.why(job, reserve, rest, now) if isinstance(reserve, Over) else None
+        if hold is None and rest and isinstance(over := self.budget.reserve(job, rest[0], now), Over):
+            hold = self.pause.why(job, over, rest, now)
         if hold is None:
             self.commit(transitions.let_go(job, now=now, expected=expected))
+            self.publish(job.id)
         else:
             self.pause.hold(job, hold, now)
-        self.publish(job.id)
+
+    def _tell(self, now: datetime, troubles: list[Exception]) -> None:
+        """Who held a job may have died before its status said so, and then nobody would know that they are asked."""
+        for work in (OpenWork.asking, OpenWork.limited):
+            for job in self.ledger.list_open_jobs(work, behind=instant(now - _TOLD_AGAIN), limit=_LOOKED_AT):
+                with apart(job, troubles):
+                    self.publish(job.id)
 
 
 def _place(job: Job) -> str:
