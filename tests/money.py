@@ -10,21 +10,22 @@ from typing import Any
 from batchdrop.domain.money import micro_up
 from batchdrop.domain.records import Batch, Job, JobState
 from tests.fakes.claude import Answer, FakeClaude, greet
+from tests.fakes.ledger import FakeLedger
 from tests.stack import Stack, row
 
 
-def purses_kept(stack: Stack) -> Iterator[str]:
+def purses_kept(ledger: FakeLedger) -> Iterator[str]:
     """At any moment: reserved is what open batches have reserved, and spent is what collected ones were billed, rounded up.
 
     Of rows whose results are lost nobody knows a bill: their share of what was reserved is spent.
     """
-    batches = list(stack.ledger.stored.values())
-    for purse in stack.ledger.purses.values():
+    batches = list(ledger.stored.values())
+    for purse in ledger.purses.values():
         reserved = sum(batch.reserved for batch in batches if purse.name in batch.purses)
         if purse.used - purse.spent != reserved:
             yield f"the purse {purse.name!r} has {purse.used - purse.spent} reserved, its batches {reserved}"
     spent: Counter[str] = Counter()
-    for job in stack.jobs():
+    for job in ledger.jobs.values():
         own = [batch for batch in batches if batch.job_id == job.id]
         if job.used - job.spent != (reserved := sum(batch.reserved for batch in own)):
             yield f"job {job.id} has {job.used - job.spent} reserved, its batches {reserved}"
@@ -33,7 +34,7 @@ def purses_kept(stack: Stack) -> Iterator[str]:
             yield f"job {job.id} has spent {job.spent}, its batches were billed {billed}"
         for batch in own:
             spent.update(dict.fromkeys(batch.purses, micro_up(batch.bill.usd) if batch.bill is not None else 0))
-    for purse in stack.ledger.purses.values():
+    for purse in ledger.purses.values():
         lost = any(purse.name in batch.purses and _may_have_lost(batch) for batch in batches)
         if purse.spent < spent[purse.name] or (purse.spent > spent[purse.name] and not lost):
             yield f"the purse {purse.name!r} has {purse.spent} spent, its batches were billed {spent[purse.name]}"
@@ -54,7 +55,7 @@ class Watch:
 
     def _look(self, name: str) -> None:
         if name.startswith("ledger.commit."):
-            self.wrong += [f"after {name}: {wrong}" for wrong in purses_kept(self._stack)]
+            self.wrong += [f"after {name}: {wrong}" for wrong in purses_kept(self._stack.ledger)]
             for purse in self._stack.ledger.purses.values():
                 self.most[purse.name] = max(self.most[purse.name], purse.used)
 

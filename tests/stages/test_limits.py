@@ -81,7 +81,7 @@ def test_nothing_is_admitted_beyond_a_day_and_the_rest_goes_on_the_next(where: s
     assert stack.job().state is JobState.done
     assert sent(stack) == 5
     assert watch.wrong == []
-    assert list(purses_kept(stack)) == []
+    assert list(purses_kept(stack.ledger)) == []
     assert max(watch.most[name] for name in watch.most if name.startswith("day")) <= 0.05e6
     assert stack.audit() == []
 
@@ -101,7 +101,7 @@ def test_a_month_holds_as_a_day_does_and_turns_in_utc() -> None:
     assert stack.job().state is JobState.done
     assert used(stack, "month 2026-11") == 4 * ROW + 4 * 5
     assert used(stack, "month 2026-12") == 2 * ROW + 2 * 5
-    assert list(purses_kept(stack)) == []
+    assert list(purses_kept(stack.ledger)) == []
 
 
 def test_a_batch_settles_in_the_purses_of_its_admission() -> None:
@@ -114,7 +114,7 @@ def test_a_batch_settles_in_the_purses_of_its_admission() -> None:
     assert used(stack, "day 2026-11-22") > 4 * ROW
     stack.run()
     assert (used(stack, "day 2026-11-22"), used(stack, "day 2026-11-23")) == (4 * 2_505, 2 * 2_505)
-    assert list(purses_kept(stack)) == []
+    assert list(purses_kept(stack.ledger)) == []
 
 
 def test_what_comes_back_from_a_batch_lets_the_next_one_go() -> None:
@@ -181,7 +181,7 @@ def test_those_that_wait_go_on_in_their_order_and_through_the_limits_again() -> 
         ended += [job.input.key for job in stack.jobs() if job.state is JobState.done and job.input.key not in ended]
         assert shown(stack) == []
     assert ended == [f"inbox/team/{number}.jsonl" for number in range(4)]
-    assert list(purses_kept(stack)) == []
+    assert list(purses_kept(stack.ledger)) == []
 
 
 def test_nobody_is_asked_for_seven_days_and_a_limit_takes_as_long_as_it_takes() -> None:
@@ -295,7 +295,7 @@ def test_an_approval_passes_no_limit() -> None:
     stack.run(minutes=30)
     assert stack.job().state is JobState.done
     assert len(stack.job().approvals) == 3
-    assert list(purses_kept(stack)) == []
+    assert list(purses_kept(stack.ledger)) == []
 
 
 def test_a_job_that_waits_for_a_limit_can_be_canceled() -> None:
@@ -309,7 +309,7 @@ def test_a_job_that_waits_for_a_limit_can_be_canceled() -> None:
     assert sent(stack) == 1
     manifest = stack.document("manifest.json")
     assert (manifest["counts"]["succeeded"], manifest["counts"]["canceled"]) == (2, 4)
-    assert list(purses_kept(stack)) == []
+    assert list(purses_kept(stack.ledger)) == []
 
 
 def test_jobs_of_earlier_versions_are_not_asked_and_are_limited() -> None:
@@ -411,4 +411,4 @@ def test_a_fault_in_the_limits_lifts_none(approved: bool) -> None:
     limits(stack, folders={"team": {"day_usd": "10"}})
     stack.run(minutes=30)
     assert stack.job().state is JobState.done
-    assert list(purses_kept(stack)) == []
+    assert list(purses_kept(stack.ledger)) == []
