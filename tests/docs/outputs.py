@@ -93,10 +93,12 @@ def _shown(cloud: Cloud, match: re.Match[str]) -> str:
 
 def _row(cloud: Cloud, line: str) -> str:
     """The row of `results.jsonl`, with no more of Claude's message than the text."""
-    row = json.loads(dropped(cloud, "row.jsonl", line.encode())["results.jsonl"])
+    row = json.loads(dropped(cloud, "row.jsonl", line.encode())["results.jsonl"], parse_float=str)
     (content,) = row["result"]["message"]["content"]
     row["result"]["message"] = {"content": [{"type": content["type"], "text": content["text"]}]}
-    return json.dumps(row).removesuffix("}}}") + ", ...}}}"
+    # As it is written: `json` has an exponent where the file has none.
+    shown = json.dumps(row).replace(json.dumps(row["cost_usd"]), row["cost_usd"], 1)
+    return shown.removesuffix("}}}") + ", ...}}}"
 
 
 def _shell(cloud: Cloud, block: str) -> str:
