@@ -24,6 +24,7 @@ from batchdrop.domain.records import (
     BatchState,
     Counters,
     Counts,
+    Group,
     Job,
     JobState,
     Part,
@@ -60,7 +61,7 @@ def create[R: (Job, Batch)](ledger: Ledger, record: R, **numbers: int) -> R:
     return ledger.commit(Move(before=None, after=record, counters=adds(**numbers)))
 
 
-def move[R: (Job, Batch, Admission, Arrivals)](
+def move[R: (Job, Batch, Admission, Arrivals, Group)](
     ledger: Ledger, before: R, after: R, guard: Guard = NOTHING, also: tuple[Move[Any], ...] = (), **numbers: int
 ) -> R:
     return ledger.commit(Move(before=before, after=after, counters=adds(**numbers), guard=guard, also=also))

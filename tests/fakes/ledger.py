@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from batchdrop.domain.errors import AlreadyExists, LostRace
 from batchdrop.domain.model_list import ModelList
 from batchdrop.domain.open_work import OpenWork, place_of_batch, place_of_job, waiting_in
-from batchdrop.domain.records import Admission, Arrivals, Batch, Counters, Job, Purse
+from batchdrop.domain.records import Admission, Arrivals, Batch, Counters, Group, Job, Purse
 from batchdrop.domain.transitions import Guard, Move, Progress
 from tests.fakes.hooks import Hooks, calling, hooked
 
@@ -30,6 +30,7 @@ class FakeLedger:
         self._admission = Admission()
         self.models: ModelList | None = None
         self.arrivals: dict[str, Arrivals] = {}
+        self.groups: dict[str, Group] = {}
         self.purses: dict[str, Purse] = {}
 
     # ---------------------------------------------------------------- reads
@@ -53,6 +54,10 @@ class FakeLedger:
     @hooked
     def get_arrivals(self, team: str) -> Arrivals:
         return self.arrivals.get(team, Arrivals(team=team))
+
+    @hooked
+    def get_group(self, key: str) -> Group:
+        return self.groups.get(key, Group(key=key))
 
     @hooked
     def get_purses(self, names: Sequence[str]) -> list[Purse]:
@@ -97,12 +102,12 @@ class FakeLedger:
     def put_models(self, models: ModelList) -> None:
         self.models = models
 
-    def commit[R: (Job, Batch, Admission, Arrivals)](self, move: Move[R]) -> R:
+    def commit[R: (Job, Batch, Admission, Arrivals, Group)](self, move: Move[R]) -> R:
         """Its name for hooks ends in the edge: `ledger.commit.admitted`."""
         with calling(self, f"commit.{move.edge}"):
             return self._commit(move)
 
-    def _commit[R: (Job, Batch, Admission, Arrivals)](self, move: Move[R]) -> R:
+    def _commit[R: (Job, Batch, Admission, Arrivals, Group)](self, move: Move[R]) -> R:
         parts: tuple[Move[Any], ...] = (move, *move.also)
         with self._lock:
             for part in parts:
@@ -140,6 +145,8 @@ class FakeLedger:
                 return self._admission
             case Arrivals(team=team):
                 return self.arrivals.get(team, Arrivals(team=team))
+            case Group(key=key):
+                return self.groups.get(key, Group(key=key))
 
     def _check_claims(self, before: Batch | None, after: Batch) -> None:
         if before is None or before.api_id == after.api_id:
@@ -189,6 +196,8 @@ class FakeLedger:
                 self._admission = replace(revised, queued=self._admission.queued)
             case Arrivals():
                 self.arrivals[revised.team] = revised
+            case Group():
+                self.groups[revised.key] = revised
         return revised
 
     def _claim(self, before: Batch | None, after: Batch) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from batchdrop.domain.errors import Throttled
 from batchdrop.domain.open_work import OpenWork, Place, place_of_batch, place_of_job, waiting_in
-from batchdrop.domain.records import Admission, Arrivals, Batch, Job
+from batchdrop.domain.records import Admission, Arrivals, Batch, Group, Job
 from batchdrop.domain.transitions import Move
 from tests.fakes.clock import ManualClock
 from tests.fakes.hooks import Hooks, hooked
@@ -50,7 +50,7 @@ class LateLedger(FakeLedger):
     def list_open_jobs(self, work: OpenWork, *, behind: str = "", limit: int | None = None) -> Iterator[Job]:
         return iter([record for record in self._open(work, behind) if isinstance(record, Job)][:limit])
 
-    def _commit[R: (Job, Batch, Admission, Arrivals)](self, move: Move[R]) -> R:
+    def _commit[R: (Job, Batch, Admission, Arrivals, Group)](self, move: Move[R]) -> R:
         if self.conflicts and self._draw.random() < self.conflicts:
             self.fired["conflicts"] += 1
             raise Throttled("the table was busy")

@@ -8,9 +8,9 @@ from math import sqrt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchdrop.domain.records import Sample
+from batchdrop.domain.records import PILOT_ROWS, Sample
 from batchdrop.formats.lines import Line
-from batchdrop.stages.plan.pilot_draw import PILOT_ROWS, PilotDraw
+from batchdrop.stages.plan.pilot_draw import PilotDraw
 
 JOB = "inbox~a.jsonl~Ab3"
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         SubmitSettings,
     )
     from batchdrop.stages.collect.ended_batch import Collect
+    from batchdrop.stages.control.approve_all import ApproveAll
     from batchdrop.stages.control.commands import Control
     from batchdrop.stages.finish.outputs import Finish
     from batchdrop.stages.plan.open_rows import OpenRows
@@ -292,6 +293,7 @@ def control(settings: ControlSettings, ports: Ports | None = None) -> Control:
         metrics=ports.metrics,
         cancel_job=_cancel_job(ports, _cancel_batch(ports)),
         drop_again=DropAgain(objects=ports.objects),
+        approve_all=ApproveAll(ledger=ports.ledger, clock=ports.clock, commit=_commit(ports), publish=_publish(ports)),
     )
 
 

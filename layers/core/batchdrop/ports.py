@@ -20,7 +20,7 @@ from batchdrop.domain.messages import Message
 from batchdrop.domain.model_list import ListedModel, ModelList
 from batchdrop.domain.open_work import OpenWork
 from batchdrop.domain.record import Record
-from batchdrop.domain.records import Admission, ApiCounts, Arrivals, Batch, Job, ObjectRef, Purse
+from batchdrop.domain.records import Admission, ApiCounts, Arrivals, Batch, Group, Job, ObjectRef, Purse
 from batchdrop.domain.transitions import Move
 
 # ---------------------------------------------------------------- time
@@ -172,6 +172,9 @@ class Ledger(Protocol):
     def get_arrivals(self, team: str) -> Arrivals:
         """Strongly consistent; none have arrived when there is no record yet."""
 
+    def get_group(self, key: str) -> Group:
+        """An empty one if nothing is known of it."""
+
     def get_purses(self, names: Sequence[str]) -> list[Purse]:
         """In the order of the names, at most 100 of them. Strongly consistent; nothing is used of one that is not there yet."""
 
@@ -193,7 +196,7 @@ class Ledger(Protocol):
     def owner_of(self, api_id: str) -> tuple[str, str] | None:
         """(job id, batch name) that claimed an API batch, or None. Strongly consistent."""
 
-    def commit[R: (Job, Batch, Admission, Arrivals)](self, move: Move[R]) -> R:
+    def commit[R: (Job, Batch, Admission, Arrivals, Group)](self, move: Move[R]) -> R:
         """Writes a move with all that belongs to it, or nothing. Returns the record as it is stored.
 
         - A record is replaced if its revision is still that of `before`; the stored revision is one higher.

@@ -25,6 +25,7 @@ from batchdrop.adapters.items import (
     arrivals_key,
     batch_key,
     claim_key,
+    group_key,
     job_key,
     models_item,
     models_key,
@@ -36,7 +37,7 @@ from batchdrop.domain.errors import AlreadyExists, LostRace, Throttled
 from batchdrop.domain.model_list import ModelList
 from batchdrop.domain.open_work import OpenWork, waiting_in
 from batchdrop.domain.record import Record
-from batchdrop.domain.records import Admission, Arrivals, Batch, Job, Purse
+from batchdrop.domain.records import Admission, Arrivals, Batch, Group, Job, Purse
 from batchdrop.domain.transitions import Move
 from batchdrop.ports import Clock
 
@@ -77,6 +78,9 @@ class DynamoLedger:
     def get_arrivals(self, team: str) -> Arrivals:
         return self._get(arrivals_key(team), Arrivals) or Arrivals(team=team)
 
+    def get_group(self, key: str) -> Group:
+        return self._get(group_key(key), Group) or Group(key=key)
+
     def get_purses(self, names: Sequence[str]) -> list[Purse]:
         return [self._purse(name) for name in names]
 
@@ -104,7 +108,7 @@ class DynamoLedger:
 
     # ---------------------------------------------------------------- writes
 
-    def commit[R: (Job, Batch, Admission, Arrivals)](self, move: Move[R]) -> R:
+    def commit[R: (Job, Batch, Admission, Arrivals, Group)](self, move: Move[R]) -> R:
         try:
             self._write(Transaction(self._table).entries(move))
         except _Unmet as unmet:
@@ -140,7 +144,7 @@ class DynamoLedger:
             return
         raise Throttled(f"{actions[0].label}: the table was busy {_TRIES} times in a row")
 
-    def _with_counters[R: (Job, Batch, Admission, Arrivals)](self, stored: R) -> R:
+    def _with_counters[R: (Job, Batch, Admission, Arrivals, Group)](self, stored: R) -> R:
         """A write adds to counters that others add to as well: what they are now can only be read."""
         match stored:
             case Job():

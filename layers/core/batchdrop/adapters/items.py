@@ -7,6 +7,7 @@ ADMISSION      ADMISSION      the admission record
 MODELS         MODELS         the list of models
 RECIPES#<team> RECIPES        how many recipes have arrived in a team
 MONEY#<purse>  MONEY          what was used of money there
+GROUP#<key>    GROUP          what was approved for the files of a folder with one recipe
 
 Fields keep their names; the counts of a job are fields of the job itself. None is left out; times are texts of a fixed width;
 there are no fractions. Open work also has `shelf` and `due`, the keys of the sparse index `open`.
@@ -23,7 +24,7 @@ import msgspec
 from batchdrop.domain.model_list import ModelList
 from batchdrop.domain.open_work import Place, instant, place_of_batch, place_of_job
 from batchdrop.domain.record import Record
-from batchdrop.domain.records import Admission, Arrivals, Batch, Counters, Counts, Job
+from batchdrop.domain.records import Admission, Arrivals, Batch, Counters, Counts, Group, Job
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
@@ -64,6 +65,10 @@ def arrivals_key(team: str) -> Item:
     return _key(f"RECIPES#{team}", "RECIPES")
 
 
+def group_key(key: str) -> Item:
+    return _key(f"GROUP#{key}", "GROUP")
+
+
 def purse_key(name: str) -> Item:
     return _key(f"MONEY#{name}", "MONEY")
 
@@ -86,6 +91,10 @@ def admission_item(admission: Admission) -> Item:
 
 def models_item(models: ModelList) -> Item:
     return fields_of(models) | models_key()
+
+
+def group_item(group: Group) -> Item:
+    return fields_of(group) | group_key(group.key)
 
 
 def arrivals_item(arrivals: Arrivals) -> Item:

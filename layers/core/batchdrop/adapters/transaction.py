@@ -24,6 +24,8 @@ from batchdrop.adapters.items import (
     claim_item,
     claim_key,
     counted,
+    group_item,
+    group_key,
     job_item,
     job_key,
     open_work_keys,
@@ -31,7 +33,7 @@ from batchdrop.adapters.items import (
 )
 from batchdrop.domain.open_work import place_of_job_behind
 from batchdrop.domain.purses import Charge, merged
-from batchdrop.domain.records import Admission, Arrivals, Batch, Job, JobState
+from batchdrop.domain.records import Admission, Arrivals, Batch, Group, Job, JobState
 from batchdrop.domain.transitions import Guard, Move
 
 
@@ -58,6 +60,9 @@ class Transaction:
                     continue
                 case Arrivals() as arrivals:
                     self._write_arrivals(part.before or Arrivals(team=arrivals.team), arrivals)
+                    continue
+                case Group() as group:
+                    self._write_group(part.before or Group(key=group.key), group)
                     continue
             self._count(job_id, part)
             if isinstance(part.after, Batch) and (part.counters.batches_waiting > 0 or part.guard.job_state is JobState.running):
@@ -116,6 +121,12 @@ class Transaction:
         # Its first write makes the item.
         change.require(_nobody_changed_it(change, before.revision) if before.revision else change.is_new())
         change.put(arrivals_item(_next_revision(before, after)))
+
+    def _write_group(self, before: Group, after: Group) -> None:
+        change = self._change(group_key(after.key), f"what was approved for {after.key}")
+        # Its first write makes the item.
+        change.require(_nobody_changed_it(change, before.revision) if before.revision else change.is_new())
+        change.put(group_item(_next_revision(before, after)))
 
     # ---------------------------------------------------------------- counters and guards
 
@@ -198,5 +209,5 @@ def _nobody_changed_it(change: Change, revision: int) -> str:
     return change.equals("revision", revision)
 
 
-def _next_revision[R: (Job, Batch, Admission, Arrivals)](before: R, after: R) -> R:
+def _next_revision[R: (Job, Batch, Admission, Arrivals, Group)](before: R, after: R) -> R:
     return replace(after, revision=before.revision + 1)

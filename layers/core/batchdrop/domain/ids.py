@@ -15,6 +15,7 @@ _TOKEN_BYTES = 10
 _CODE_CHARACTERS = 6
 _TIME = "%Y%m%dT%H%M%SZ"
 _JOB_ID = re.compile(r"\d{8}T\d{6}Z-[a-z2-7]{16}", re.ASCII)
+_CODE = re.compile(r"[a-z2-7]{6}", re.ASCII)
 _ANSWERED = re.compile(r"(\d{8}T\d{6}Z-[a-z2-7]{16})(?:-([a-z2-7]{6}))?", re.ASCII)
 # 80 bits, so that nobody can guess them, in 16 characters.
 _PREFIX_BYTES = 10
@@ -51,6 +52,16 @@ def question_code(*parts: object) -> str:
     """Six characters that change with any of the parts."""
     identity = "\0".join(map(str, parts))
     return _characters(hashlib.sha256(identity.encode()).digest())[:_CODE_CHARACTERS]
+
+
+def group_key(*parts: object) -> str:
+    """16 characters that change with any of the parts."""
+    return _characters(hashlib.sha256("\0".join(map(str, parts)).encode()).digest()[:_TOKEN_BYTES])
+
+
+def is_code(text: str) -> bool:
+    """Whether a text has the shape of the code of a question."""
+    return _CODE.fullmatch(text) is not None
 
 
 def uploaded_at(job: str) -> datetime:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from batchdrop.domain import ids
 
 INBOX = "inbox/"
+_ALL = "all-"
 OUTBOX = "outbox/"
 CONTROL = "control/"
 WORK = "work/"
@@ -66,6 +67,11 @@ def recipe_keys(input_key: str) -> list[str]:
     depths = range(len(path), max(0, len(path) - MAX_RECIPE_LEVELS), -1) if path else (0,)
     folders = [INBOX + "".join(f"{name}/" for name in path[:depth]) for depth in depths]
     return [key for folder in folders for name in RECIPES if len((key := folder + name).encode()) <= MAX_KEY_BYTES]
+
+
+def folder_of(input_key: str) -> str:
+    """Where a file lies below the inbox: `marketing/eu`, or empty."""
+    return input_key.removeprefix(INBOX).rpartition("/")[0]
 
 
 def outbox_folder(input_key: str, job_id: str) -> str:
@@ -140,6 +146,7 @@ def form(job_id: str) -> str:
 class Command(NamedTuple):
     name: str
     job_id: str
+    """Empty: it is for all files of the folder that ask together."""
     code: str = ""
     """Of the question that it answers."""
     folder: str | None = None
@@ -150,12 +157,14 @@ def command_of(control_key: str) -> Command | None:
     """`control/cancel/<job id>` -> `Command("cancel", "<job id>")`; None for a key that has not that shape.
 
     The job id may end in the code of a question, and the key in a slash, as the console's "Create folder" writes it. A folder may
-    stand before the job id: control/approve/<folder>/<job id>-<code>.
+    stand before the job id: control/approve/<folder>/<job id>-<code>. `all-<code>` in the place of a job id answers for a folder.
     """
     if not control_key.startswith(CONTROL):
         return None
     name, _, rest = control_key.removeprefix(CONTROL).removesuffix("/").partition("/")
     folder, slash, last = rest.rpartition("/")
+    if name == "approve" and last.startswith(_ALL) and ids.is_code(last.removeprefix(_ALL)):
+        return Command(name, "", last.removeprefix(_ALL), folder)
     asked = ids.answered(last)
     return None if asked is None else Command(name, *asked, folder if slash else None)
 

@@ -60,6 +60,11 @@ def unasked(team: str, now: datetime) -> str:
     return f"unasked {now.astimezone(UTC):%Y-%m-%d} {team}"
 
 
+def agreed(group: str, code: str) -> str:
+    """What later files of a group may use by an earlier approval, the one with that code."""
+    return f"agreed {code} {group}"
+
+
 def charges(purses: tuple[str, ...], used: int, spent: int = 0) -> tuple[Charge, ...]:
     """The same amounts in several purses."""
     return tuple(Charge(purse=purse, used=used, spent=spent) for purse in purses) if used or spent else ()

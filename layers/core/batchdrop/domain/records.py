@@ -210,6 +210,8 @@ class Question(Record, frozen=True, kw_only=True):
     """That are not sent yet."""
     for_pilot: bool = False
     """It asks for the rows alone that are tried first: even these cost more than may be spent unasked."""
+    group: str = ""
+    """The key of the Group that its file belongs to."""
     asked_at: datetime
 
 
@@ -233,6 +235,19 @@ class Expected(Record, frozen=True, kw_only=True):
     high: int
     by: str
     """`text`: the length of its requests, and the most that they may answer. `tried`: rows of its own. `earlier`: other jobs."""
+
+
+class GroupQuestion(Record, frozen=True, kw_only=True):
+    """What several held jobs ask together. The oldest of them asks; with the others stands only which one that is."""
+
+    leader: str
+    """Its job id."""
+    code: str = ""
+    low: int = 0
+    high: int = 0
+    rows: int = 0
+    covers: tuple[str, ...] = ()
+    """`<job id>-<code>` of each question that the answer covers."""
 
 
 class JobLimits(Record, frozen=True, kw_only=True):
@@ -374,6 +389,10 @@ class Job(Record, frozen=True, kw_only=True):
     raised: int = 0
     """Micro-dollars by which an operator has lifted the limits for it alone."""
     question: Question | None = None
+    group: GroupQuestion | None = None
+    """While it asks: others of its folder ask the same."""
+    mate: str = ""
+    """While it is held for its price: the id of the job whose tried rows will tell it."""
     expected: Expected | None = None
     """None: nobody knows, as for a model without a price."""
     approvals: tuple[Approval, ...] = ()
@@ -562,8 +581,29 @@ class Arrivals(Record, frozen=True, kw_only=True):
     revision: int = 0
 
 
+class Group(Record, frozen=True, kw_only=True):
+    """What holds for the files of one folder with one recipe, as long as its prices are the same."""
+
+    key: str
+    """A hash of the three."""
+    approval: Approval | None = None
+    """The last one that was given to any of them."""
+    covers: tuple[str, ...] = ()
+    """`<job id>-<code>:<code of an approval>` for each question that was answered by one for several."""
+    learned: Learned | None = None
+    """By the rows that were last tried of any of them."""
+    limit: int = 0
+    """Micro-dollars that later files may cost in all without another question."""
+    until: datetime | None = None
+    """They may do so until then."""
+    revision: int = 0
+
+
 PILOT = "000000000000.01"
 """The name of a job's pilot: its first line is 0, which no other batch has."""
+
+
+PILOT_ROWS = 20
 
 
 def batch_name(first_line: int, attempt: int) -> str:

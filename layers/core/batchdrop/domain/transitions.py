@@ -35,6 +35,8 @@ from batchdrop.domain.records import (
     Counters,
     Counts,
     Expected,
+    Group,
+    GroupQuestion,
     Job,
     JobState,
     ObjectRef,
@@ -81,7 +83,7 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
     """The job's batches have used no more than this, in micro-dollars, those of the move included."""
 
 
-class Move[R: (Job, Batch, Admission, Arrivals)](msgspec.Struct, frozen=True):
+class Move[R: (Job, Batch, Admission, Arrivals, Group)](msgspec.Struct, frozen=True):
     """One transaction. A record is written only if its revision is still the one of `before`."""
 
     before: R | None
@@ -231,6 +233,15 @@ class Hold(NamedTuple):
     """As in Job, if that is known better now."""
 
 
+class Cover(NamedTuple):
+    """An approval that lets a job go."""
+
+    approval: Approval
+    may_use: int
+    """As in Job."""
+    charges: tuple[Charge, ...] = ()
+
+
 @_job_edge(JobState.planning, to=(JobState.running, JobState.held))
 def planned(
     job: Job,
@@ -245,11 +256,13 @@ def planned(
     hold: Hold | None = None,
     pilot: Batch | None = None,
     expected: Expected | None = None,
+    cover: Cover | None = None,
+    mate: str = "",
 ) -> Move[Job]:
     """All its batches are stored. `unsendable`: those without a request, which can be collected at once. `repeated`: as in Job.
 
     `rejection`: why the job will end as rejected. `cancel`: its batches are not to be sent. `reason`: why, if that is new.
-    `pilot`: it goes before the others.
+    `pilot`: it goes before the others. `cover`: an earlier approval that holds for it. `mate`: as in Job.
     """
     after = replace(
         job,
@@ -265,10 +278,18 @@ def planned(
     if rejection:
         after = replace(after, outcome=JobState.rejected, reason=rejection)
     elif hold is not None:
-        after = _held(after, hold, now)
+        after = replace(_held(after, hold, now), mate=mate)
+    elif cover is not None:
+        after = _covered(after, cover)
     return Move(
         job,
-        replace(after, cancel_requested=job.cancel_requested or cancel, trying=pilot is not None),
+        replace(
+            after,
+            cancel_requested=job.cancel_requested or cancel,
+            trying=pilot is not None,
+            tried=0 if pilot is None else pilot.requests,
+        ),
+        charges=() if cover is None else cover.charges,
         also=() if pilot is None else (added(pilot),),
         messages=tuple(_collect(batch) for batch in unsendable),
     )
@@ -339,15 +360,14 @@ def let_go(
     job: Job,
     *,
     now: datetime,
-    may_use: int | None = None,
-    raised: int = 0,
-    approval: Approval | None = None,
+    cover: Cover | None = None,
+    raised: Approval | None = None,
     expected: Expected | None = None,
-    charges: tuple[Charge, ...] = (),
+    agreed: Move[Group] | None = None,
 ) -> Move[Job]:
     """Its batches may be sent again. Whoever was asked to cancel it does not let it go.
 
-    `may_use`: as in Job, if that is new. `raised`: micro-dollars more that no limit counts against it.
+    `raised`: limits are lifted for it by that amount. `agreed`: what the approval means for later files.
     """
     if job.cancel_requested:
         raise ForbiddenMove("let_go: a cancel was requested")
@@ -357,14 +377,17 @@ def let_go(
         reason="",
         needs="",
         question=None,
+        group=None,
+        mate="",
         held_at=None,
         updated_at=now,
         expected=expected or job.expected,
-        may_use=job.may_use if may_use is None else may_use,
-        raised=job.raised + raised,
-        approvals=job.approvals if approval is None else (*job.approvals, approval),
     )
-    return Move(job, after, charges=charges)
+    if raised is not None:
+        after = replace(after, raised=job.raised + raised.amount, approvals=(*job.approvals, raised))
+    if cover is not None:
+        after = _covered(after, cover)
+    return Move(job, after, charges=() if cover is None else cover.charges, also=() if agreed is None else (agreed,))
 
 
 @_job_edge(JobState.planning)
@@ -397,6 +420,16 @@ def pilot_ended(job: Job, rows: Collected, reason: str, *, now: datetime, note: 
     return Move(job, _held(after, Hold(PRICE, reason, None), now))
 
 
+@_job_edge(JobState.held)
+def grouped(job: Job, group: GroupQuestion | None) -> Move[Job]:
+    """Others ask the same, or no longer do. It has asked since it was held, and no new time begins."""
+    return Move(job, replace(job, group=group))
+
+
+def _covered(job: Job, cover: Cover) -> Job:
+    return replace(job, may_use=cover.may_use, approvals=(*job.approvals, cover.approval))
+
+
 def _held(job: Job, hold: Hold, now: datetime) -> Job:
     return replace(
         job,
@@ -404,6 +437,7 @@ def _held(job: Job, hold: Hold, now: datetime) -> Job:
         needs=hold.needs,
         reason=hold.reason,
         question=hold.question,
+        group=None,
         expected=hold.expected or job.expected,
         held_at=now,
         updated_at=now,
@@ -470,7 +504,9 @@ def retried_in_part(job: Job, note: str) -> Move[Job]:
 @_job_edge(JobState.running, JobState.held, to=(JobState.finishing,))
 def finishing(job: Job, *, now: datetime) -> Move[Job]:
     """Only as a part of `collected`. `repairs` counts anew: the message of `finish` has not been repeated yet."""
-    after = replace(job, state=JobState.finishing, needs="", question=None, updated_at=now, message_sent_at=now, repairs=0)
+    after = replace(
+        job, state=JobState.finishing, needs="", question=None, group=None, updated_at=now, message_sent_at=now, repairs=0
+    )
     return Move(job, after, messages=(FinishJob(job_id=job.id),))
 
 
@@ -874,15 +910,24 @@ class Holder(NamedTuple):
 
 @_batch_edge(BatchState.ended, to=(BatchState.collected,))
 def pilot_collected(
-    batch: Batch, job: Job, rows: Collected, holders: tuple[Holder, ...], *, reason: str, note: str, now: datetime
+    batch: Batch,
+    job: Job,
+    rows: Collected,
+    holders: tuple[Holder, ...],
+    *,
+    reason: str,
+    note: str,
+    now: datetime,
+    group: Group | None = None,
 ) -> Move[Batch]:
     """The rows that were tried are in pieces, and their batches do not send them again. `reason`, `note`: as in
-    `pilot_ended`.
+    `pilot_ended`. `group`: whose later files they teach too.
 
     They are counted when their batches are collected. It is never the last batch: no other is sent or ended before it.
     """
     settled = tuple(pilot_settled(holder.batch, holder.rows, now=now) for holder in holders)
-    return replace(_recorded(batch, rows, now), also=(pilot_ended(job, rows, reason, now=now, note=note), *settled))
+    taught = () if group is None else (Move(group, replace(group, learned=rows.learned), edge="taught"),)
+    return replace(_recorded(batch, rows, now), also=(pilot_ended(job, rows, reason, now=now, note=note), *settled, *taught))
 
 
 @_batch_edge(BatchState.ready, to=(BatchState.ready, BatchState.ended))
@@ -1091,3 +1136,12 @@ def _with_latest(jobs: tuple[str, ...], job_id: str) -> tuple[str, ...]:
 def recipe_arrived(arrivals: Arrivals) -> Move[Arrivals]:
     """In its team: whoever looked for one before is to look again."""
     return Move(arrivals, replace(arrivals, count=arrivals.count + 1), edge="recipe_arrived")
+
+
+# ---------------------------------------------------------------- what was approved for the files of a folder
+
+
+def agreed(group: Group, approval: Approval, *, covers: tuple[str, ...], limit: int, until: datetime) -> Move[Group]:
+    """Somebody has said yes. `covers`, `limit`, `until`: as in Group."""
+    after = replace(group, approval=approval, covers=covers, limit=limit, until=until)
+    return Move(group, after, edge="agreed")

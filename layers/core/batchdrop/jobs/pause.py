@@ -8,19 +8,24 @@ from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
-from batchdrop.domain import ids, transitions
+from batchdrop.domain import ids, purses, transitions
 from batchdrop.domain.admission import is_waiting
 from batchdrop.domain.errors import LostRace
-from batchdrop.domain.open_work import APPROVAL, LIMIT, PRICE
-from batchdrop.domain.records import Batch, Expected, Job, JobState, Question
-from batchdrop.domain.transitions import Hold
+from batchdrop.domain.open_work import APPROVAL, LIMIT, PRICE, OpenWork
+from batchdrop.domain.purses import Charge
+from batchdrop.domain.records import PILOT_ROWS, Batch, Expected, Group, Job, JobState, Question
+from batchdrop.domain.transitions import Cover, Hold
 from batchdrop.jobs.budget import Budget, Over
 from batchdrop.jobs.commit import Commit
+from batchdrop.jobs.groups import group_key
 from batchdrop.jobs.publish import Publish
 from batchdrop.money.estimate import Estimate, unpriced
 from batchdrop.ports import Clock, Ledger
 from batchdrop.reports import sentences
+
+_MATES = 200
 
 
 class Verdict(NamedTuple):
@@ -30,6 +35,8 @@ class Verdict(NamedTuple):
     """None: they may go, as far as limits let them."""
     expected: Expected | None
     """Of the job in all."""
+    cover: Cover | None
+    """What lets them go, if it takes an approval."""
 
 
 class Pause(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +68,44 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
         nameless = unpriced((batch.sizes for batch in rest), self.budget.prices.current(now).value, now)
         question = self.question(job, rest, now)
         expected = None if nameless else self._expected(job, question)
-        return Verdict(self._hold(job, question, nameless, expected, now), expected)
+        hold = self._hold(job, question, nameless, expected, now)
+        cover = self.cover(job, question, now) if hold is not None and hold.needs == APPROVAL else None
+        return Verdict(hold if cover is None else None, expected, cover)
+
+    def cover(self, job: Job, question: Question, now: datetime) -> Cover | None:
+        """An approval that was given before, and holds for this question too."""
+        group = self.ledger.get_group(question.group)
+        yes = group.approval
+        if yes is None:
+            return None
+        may_use = job.used + question.high
+        if f"{job.id}-{question.code}:{yes.code}" in group.covers:
+            return Cover(yes, may_use)
+        if not self._may_be_covered(job, group, now):
+            return None
+        purse = purses.agreed(group.key, yes.code)
+        (agreed,) = self.ledger.get_purses([purse])
+        if agreed.used + question.high > group.limit:
+            return None
+        return Cover(yes, may_use, (Charge(purse=purse, used=question.high, limit=group.limit),))
+
+    def mate(self, job: Job, now: datetime) -> Job | None:
+        """The oldest of the files with its recipe in its folder, if enough of their rows are being tried, or were."""
+        if job.recipe is None:
+            return None
+        key = self._group_key(job, now)
+        works = (OpenWork.running, OpenWork.asking, OpenWork.limited)
+        others = [other for work in works for other in self.ledger.list_open_jobs(work, limit=_MATES)]
+        mates = [other for other in others if other.id != job.id and other.tried and self._group_key(other, now) == key]
+        if sum(other.tried for other in mates) < PILOT_ROWS:
+            return None
+        return min(mates, key=lambda other: other.id)
+
+    def learned_before(self, job: Job, now: datetime) -> Job:
+        """The job with what rows of earlier files with its recipe taught."""
+        if job.recipe is None or job.learned is not None:
+            return job
+        return replace(job, learned=self.ledger.get_group(self._group_key(job, now)).learned)
 
     def why(self, job: Job, over: Over, rest: Sequence[Batch], now: datetime) -> Hold:
         question = self.question(job, rest, now)
@@ -83,7 +127,17 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
         prices = self.budget.prices.current(now).value
         recipe = job.recipe and (job.recipe.key, job.recipe.version_id, job.recipe.etag)
         code = ids.question_code(job.id, recipe, prices.digest, rows, total.low, high, job.used, len(job.approvals))
-        return Question(code=code, low=total.low, high=high, rows=rows, for_pilot=job.trying, asked_at=now)
+        group = self._group_key(job, now)
+        return Question(code=code, low=total.low, high=high, rows=rows, for_pilot=job.trying, group=group, asked_at=now)
+
+    def _group_key(self, job: Job, now: datetime) -> str:
+        return group_key(job, self.budget.prices.current(now).value)
+
+    def _may_be_covered(self, job: Job, group: Group, now: datetime) -> bool:
+        if job.recipe is None or group.until is None or now >= group.until:
+            return False
+        always_asks = job.limits is not None and job.limits.ask_above == 0
+        return not always_asks and self.budget.limits.current(now).value.earlier_approvals(job.input.key)
 
     def _hold(
         self, job: Job, question: Question, nameless: Sequence[str], expected: Expected | None, now: datetime

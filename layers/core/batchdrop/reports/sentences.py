@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 
 from batchdrop.domain.call_headers import VERSION, NotAllowed
 from batchdrop.domain.errors import Refused
-from batchdrop.domain.keys import INBOX
+from batchdrop.domain.keys import INBOX, folder_of, name_of
 from batchdrop.domain.purses import Scope
-from batchdrop.domain.records import Expected, Job, JobState, Question, Streak, Unsent
+from batchdrop.domain.records import Expected, GroupQuestion, Job, JobState, Question, Streak, Unsent
 from batchdrop.domain.refusals import Cause, ends_at
 from batchdrop.domain.retries import ANSWER_AWAITED, ANSWERS_AWAITED, ANSWERS_AWAITED_AFTER_CANCEL, MAX_PLAN_TRIES, RECIPE_AWAITED
 from batchdrop.formats.invalid_line import shown
@@ -28,7 +28,7 @@ def state_of(job: Job, notice: str = "") -> str:
         case JobState.planning:
             text = _planning(job)
         case JobState.held:
-            text = job.reason
+            text = _held(job)
         case JobState.running if job.cancel_requested:
             text = "Canceling: every row that has finished is still collected."
         case JobState.running:
@@ -50,6 +50,20 @@ def state_of(job: Job, notice: str = "") -> str:
     streak = refused_so_far(job.streak) if job.state is JobState.running and job.streak is not None else ""
     doubt = job.doubt if job.state is JobState.running else ""
     return " ".join(part for part in (text, streak, doubt, notice if unsent else "", job.note) if part)
+
+
+def _held(job: Job) -> str:
+    group = job.group
+    if group is None:
+        return job.reason
+    if group.leader != job.id:
+        return f"{job.reason} Other files of its folder wait with it: one answer for all of them stands with job {group.leader}."
+    files, rows = len(group.covers), _plural(group.rows, "row")
+    key = "/".join(filter(None, ("control/approve", folder_of(job.input.key), f"all-{group.code}")))
+    return (
+        f"{files:,} files of this folder wait with the same recipe: their {rows} will cost {_range(group)}. To let all of them "
+        f"go, create the folder {key}. This file: {job.reason}"
+    )
 
 
 def refused_so_far(streak: Streak) -> str:
@@ -343,7 +357,11 @@ def tried_file(job: Job) -> str:
     return "tried.csv" if job.kind in ("csv", "xlsx") else "tried.jsonl"
 
 
-def _range(question: Question) -> str:
+def waits_for(mate: Job) -> str:
+    return f"Waiting for rows of {shown(name_of(mate.input.key))}, which are tried first: it has the same recipe."
+
+
+def _range(question: Question | GroupQuestion) -> str:
     low, high = dollars(question.low), dollars(question.high)
     return low if low == high else f"{low} to {high}"
 

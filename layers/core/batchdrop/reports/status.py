@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from batchdrop.domain.keys import folder_of
 from batchdrop.domain.open_work import LIMIT
 from batchdrop.domain.records import Job, JobState
 from batchdrop.money.amounts import usd
@@ -80,13 +81,25 @@ def _question(job: Job) -> dict[str, object] | None:
     if question is None:
         return None
     command = "raise" if job.needs == LIMIT else "approve"
-    return {
+    asked = {
         "code": question.code,
         "rows": question.rows,
         "low_usd": usd_of_micro(question.low),
         "high_usd": usd_of_micro(question.high),
         "answer": f"control/{command}/{job.id}-{question.code}",
     }
+    group = job.group
+    if group is None or group.leader != job.id:
+        return asked
+    together = {
+        "code": group.code,
+        "files": len(group.covers),
+        "rows": group.rows,
+        "low_usd": usd_of_micro(group.low),
+        "high_usd": usd_of_micro(group.high),
+        "answer": "/".join(filter(None, ("control/approve", folder_of(job.input.key), f"all-{group.code}"))),
+    }
+    return asked | {"together": together}
 
 
 def pretty(document: Mapping[str, object]) -> bytes:

@@ -26,6 +26,7 @@ from batchdrop.formats.result_line import number_of_result
 from batchdrop.jobs.batch_rows import SETTLED, UNLISTED, BatchRow, batch_rows_of, invalid_lines_of
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.config_files import ConfigObject
+from batchdrop.jobs.groups import group_key
 from batchdrop.jobs.publish import Publish
 from batchdrop.jobs.scratch import scratch
 from batchdrop.money.billing import Biller
@@ -292,7 +293,8 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
             return transitions.collected(batch, job, rows, now=now)
         holders = holders_of(self.ledger.list_batches(job.id), rows.settled)
         reason, note = sentences.weighed(len(rows.settled)), sentences.untried(batch.unsent) if batch.unsent else ""
-        return transitions.pilot_collected(batch, job, rows, holders, reason=reason, note=note, now=now)
+        group = self.ledger.get_group(group_key(job, self.prices.current(now).value)) if job.recipe and rows.learned else None
+        return transitions.pilot_collected(batch, job, rows, holders, group=group, reason=reason, note=note, now=now)
 
     def _tell_losses(self, batch: Batch, rows: Collected) -> None:
         if rows.losses:

@@ -13,13 +13,14 @@ from batchdrop.domain.keys import Command
 from batchdrop.domain.messages import Dropped, RetryJob
 from batchdrop.domain.open_work import APPROVAL, LIMIT
 from batchdrop.domain.records import Approval, Job, JobState, Question
-from batchdrop.domain.transitions import TERMINAL_JOB_STATES, Move
+from batchdrop.domain.transitions import TERMINAL_JOB_STATES, Cover, Move
 from batchdrop.jobs.cancel import CancelJob
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.publish import Publish
 from batchdrop.jobs.time_left import time_left
 from batchdrop.ports import Clock, Deadline, Ledger, Metrics, Objects
 from batchdrop.reports import sentences
+from batchdrop.stages.control.approve_all import ApproveAll, for_later_files
 from batchdrop.stages.control.retry import DropAgain
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
     cancel_job: CancelJob
     publish: Publish
     drop_again: DropAgain
+    approve_all: ApproveAll
 
     def __call__(self, message: Dropped | RetryJob, deadline: Deadline) -> None:
         """An object was created under `control/`, or a long retry goes on.
@@ -44,6 +46,10 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
         counted, and no text of a key is put where others read it.
         """
         command = Command("retry", message.job_id) if isinstance(message, RetryJob) else keys.command_of(message.key)
+        if command is not None and not command.job_id and isinstance(message, Dropped):
+            if not self.approve_all(command, self._approval(command.code, 0, message)):
+                self._ignore(message)
+            return
         answer = self._answer(command, message, time_left(deadline)) if command else None
         job = self.ledger.get_job(command.job_id) if command and answer else None
         if command is None or answer is None or job is None or not keys.is_below(job.input.key, command.folder):
@@ -108,9 +114,9 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
                 return sentences.nothing_to_approve(job)
             if question.code != code:
                 return sentences.ANOTHER_QUESTION
-            yes = self._approval(question, said)
+            yes = self._approval(question.code, question.high, said)
             try:
-                self.commit(transitions.let_go(job, now=self.clock.now(), may_use=job.used + question.high, approval=yes))
+                self.commit(self._let_go(job, question, yes))
             except LostRace:
                 job = self.ledger.get_job(job.id) or job
                 continue
@@ -126,9 +132,9 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
                 return sentences.NOTHING_TO_RAISE
             if question.code != code:
                 return sentences.ANOTHER_QUESTION
-            yes = self._approval(question, said)
+            yes = self._approval(question.code, question.high, said)
             try:
-                self.commit(transitions.let_go(job, now=self.clock.now(), raised=question.high, approval=yes))
+                self.commit(transitions.let_go(job, now=self.clock.now(), raised=yes))
             except LostRace:
                 job = self.ledger.get_job(job.id) or job
                 continue
@@ -140,10 +146,15 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
         waits = job.state is JobState.held and job.needs == needs and not job.cancel_requested
         return job.question if waits else None
 
-    def _approval(self, question: Question, said: Dropped) -> Approval:
+    def _let_go(self, job: Job, question: Question, yes: Approval) -> Move[Job]:
+        now = self.clock.now()
+        agreed = None if question.for_pilot else for_later_files(self.ledger.get_group(question.group), yes, now)
+        return transitions.let_go(job, now=now, cover=Cover(yes, job.used + question.high), agreed=agreed)
+
+    def _approval(self, code: str, amount: int, said: Dropped) -> Approval:
         return Approval(
-            code=question.code,
-            amount=question.high,
+            code=code,
+            amount=amount,
             key=said.key,
             version_id=said.version_id,
             at=said.at or self.clock.now(),

@@ -5,10 +5,9 @@ from __future__ import annotations
 from bisect import insort
 from hashlib import sha256
 
-from batchdrop.domain.records import Sample
+from batchdrop.domain.records import PILOT_ROWS, Sample
 from batchdrop.formats.lines import Line
 
-PILOT_ROWS = 20
 _LOWEST_63_BITS = (1 << 63) - 1
 
 

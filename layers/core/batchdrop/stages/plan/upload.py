@@ -19,9 +19,10 @@ from batchdrop.domain.admission import is_waiting
 from batchdrop.domain.call_headers import AllowedHeaders, headers_of
 from batchdrop.domain.errors import AlreadyExists, Forbidden, LostRace, ObjectGone, OutOfDisk, Rejected, Waits
 from batchdrop.domain.messages import ResumePlanning, Upload
+from batchdrop.domain.open_work import APPROVAL, PRICE
 from batchdrop.domain.records import PRIORITIES, PRIORITY, Checkpoint, Job, JobState, ObjectRef, Sample
 from batchdrop.domain.retries import MAX_PLAN_TRIES
-from batchdrop.domain.transitions import Move
+from batchdrop.domain.transitions import Hold, Move
 from batchdrop.jobs.admit import Admit
 from batchdrop.jobs.cancel import CancelJob, planners_failed
 from batchdrop.jobs.commit import Commit
@@ -312,21 +313,29 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
         def edge(job: Job) -> Move[Job]:
             now = self.clock.now()
-            hold, expected, pilot = None, None, None
-            if not (cancel or rejection or job.cancel_requested):
-                hold, expected = self.pause.verdict(job, ready, now)
-                pilot = self.try_first(job, drawn, now) if hold is not None else None
+            if cancel or rejection or job.cancel_requested:
+                return transitions.planned(
+                    job, now=now, lines=lines, repeated=repeated, unsendable=unsendable, rejection=rejection, cancel=cancel
+                )
+            job = self.pause.learned_before(job, now)
+            hold, expected, cover = self.pause.verdict(job, ready, now)
+            pilot = mate = None
+            if hold is not None:
+                mate = self.pause.mate(job, now) if hold.needs == APPROVAL else None
+                pilot = self.try_first(job, drawn, now) if mate is None else None
+            if mate is not None:
+                hold = Hold(PRICE, sentences.waits_for(mate), None)
             if pilot is not None:
-                hold = self.pause.verdict(replace(job, trying=True), [pilot], now).hold
+                hold, _, cover = self.pause.verdict(replace(job, trying=True), [pilot], now)
             return transitions.planned(
                 job,
                 now=now,
                 lines=lines,
                 repeated=repeated,
                 unsendable=unsendable,
-                rejection=rejection,
-                cancel=cancel,
                 hold=hold,
+                cover=cover,
+                mate=mate.id if mate is not None else "",
                 pilot=pilot,
                 expected=expected,
             )

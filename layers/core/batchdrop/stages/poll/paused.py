@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 
 import msgspec
+from msgspec.structs import replace
 
 from batchdrop.domain import transitions
 from batchdrop.domain.errors import LostRace
+from batchdrop.domain.ids import question_code
 from batchdrop.domain.open_work import PRICE, OpenWork, instant, place_of_job
-from batchdrop.domain.records import Job
+from batchdrop.domain.records import GroupQuestion, Job
 from batchdrop.domain.retries import ANSWER_AWAITED
-from batchdrop.domain.transitions import Hold
+from batchdrop.domain.transitions import TERMINAL_JOB_STATES, Hold
 from batchdrop.jobs.budget import Budget, Over
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.pause import Pause
 from batchdrop.jobs.publish import Publish
+from batchdrop.money.learning import merge
 from batchdrop.ports import Clock, Ledger
 from batchdrop.reports import sentences
 from batchdrop.stages.poll.apart import apart
 
 # Those that have waited longest, in each tick; of the others as many, and each of them has its turn.
 _LOOKED_AT = 100
+# Asking jobs that are looked at together, and those that one question covers: its record stays below 100 KB.
+_ASKING = 1_000
+_AT_ONCE = 500
 _TOLD_AGAIN = timedelta(minutes=3)
 
 
@@ -50,6 +57,7 @@ class LetGo(msgspec.Struct, kw_only=True):
                 break
             with apart(job, troubles), suppress(LostRace):
                 self.commit(transitions.cancel_requested(job, sentences.NOT_APPROVED))
+        self._ask_together(now, troubles)
         self._tell(now, troubles)
         if troubles:
             raise troubles[0]
@@ -66,18 +74,49 @@ class LetGo(msgspec.Struct, kw_only=True):
         yield from others
 
     def _look_at(self, job: Job, now: datetime) -> None:
+        if job.mate:
+            mate = self.ledger.get_job(job.mate)
+            if mate is not None and mate.trying and mate.state not in TERMINAL_JOB_STATES:
+                return
+            job = replace(job, mate="", learned=merge(job.learned, mate.learned if mate is not None else None))
         rest = self.pause.waiting(job)
-        expected = None
+        expected = cover = None
         hold: Hold | None = None
         if job.needs == PRICE:
-            hold, expected = self.pause.verdict(job, rest, now)
-        if hold is None and rest and isinstance(over := self.budget.reserve(job, rest[0], now), Over):
+            hold, expected, cover = self.pause.verdict(job, rest, now)
+        if hold is None and cover is None and rest and isinstance(over := self.budget.reserve(job, rest[0], now), Over):
             hold = self.pause.why(job, over, rest, now)
         if hold is None:
-            self.commit(transitions.let_go(job, now=now, expected=expected))
+            self.commit(transitions.let_go(job, now=now, expected=expected, cover=cover))
             self.publish(job.id)
         else:
             self.pause.hold(job, hold, now)
+
+    def _ask_together(self, now: datetime, troubles: list[Exception]) -> None:
+        """Files of one folder with the same recipe ask one question, unless it was answered before."""
+        groups: dict[str, list[Job]] = defaultdict(list)
+        for job in self.ledger.list_open_jobs(OpenWork.asking, limit=_ASKING):
+            if job.question is not None and not job.question.for_pilot:
+                groups[job.question.group].append(job)
+        for jobs in groups.values():
+            asking = []
+            for job in jobs:
+                with apart(job, troubles), suppress(LostRace):
+                    if not self._was_answered(job, now):
+                        asking.append(job)
+            for job, group in together(asking):
+                with apart(job, troubles), suppress(LostRace):
+                    if job.group != group:
+                        self.commit(transitions.grouped(job, group))
+                        self.publish(job.id)
+
+    def _was_answered(self, job: Job, now: datetime) -> bool:
+        cover = self.pause.cover(job, job.question, now) if job.question is not None else None
+        if cover is None:
+            return False
+        self.commit(transitions.let_go(job, now=now, cover=cover))
+        self.publish(job.id)
+        return True
 
     def _tell(self, now: datetime, troubles: list[Exception]) -> None:
         """Who held a job may have died before its status said so, and then nobody would know that they are asked."""
@@ -85,6 +124,29 @@ class LetGo(msgspec.Struct, kw_only=True):
             for job in self.ledger.list_open_jobs(work, behind=instant(now - _TOLD_AGAIN), limit=_LOOKED_AT):
                 with apart(job, troubles):
                     self.publish(job.id)
+
+
+def together(asking: list[Job]) -> Iterator[tuple[Job, GroupQuestion | None]]:
+    """Jobs of one group, each with what it says of the question that all of them ask: the oldest asks it."""
+    jobs = sorted(asking, key=lambda job: job.id)[:_AT_ONCE]
+    questions = [job.question for job in jobs if job.question is not None]
+    if len(questions) < 2:
+        yield from ((job, None) for job in jobs)
+        return
+    covers = tuple(f"{job.id}-{question.code}" for job, question in zip(jobs, questions, strict=True))
+    leader = jobs[0].id
+    yield (
+        jobs[0],
+        GroupQuestion(
+            leader=leader,
+            code=question_code(*covers),
+            low=sum(question.low for question in questions),
+            high=sum(question.high for question in questions),
+            rows=sum(question.rows for question in questions),
+            covers=covers,
+        ),
+    )
+    yield from ((job, GroupQuestion(leader=leader)) for job in jobs[1:])
 
 
 def _place(job: Job) -> str:

@@ -1,0 +1,76 @@
+"""An answer for all files of a folder that ask together, and what an answer means for later files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+import msgspec
+from msgspec.structs import replace
+
+from batchdrop.domain import transitions
+from batchdrop.domain.errors import LostRace
+from batchdrop.domain.keys import Command, folder_of
+from batchdrop.domain.open_work import OpenWork
+from batchdrop.domain.records import Approval, Group, Job, JobState
+from batchdrop.domain.transitions import Cover, Move
+from batchdrop.jobs.commit import Commit
+from batchdrop.jobs.publish import Publish
+from batchdrop.ports import Clock, Ledger
+from batchdrop.reports import sentences
+
+# Security and design: an earlier approval covers twice its amount, for 30 days.
+_COVERS = 2
+_LASTS = timedelta(days=30)
+_ASKING = 1_000
+
+
+def for_later_files(group: Group, yes: Approval, now: datetime, covers: tuple[str, ...] = ()) -> Move[Group]:
+    """Later files with the same recipe may use twice the amount within 30 days. `covers`: questions that it answers now."""
+    return transitions.agreed(group, yes, covers=covers, limit=_COVERS * yes.amount, until=now + _LASTS)
+
+
+class ApproveAll(msgspec.Struct, frozen=True, kw_only=True):
+    ledger: Ledger
+    clock: Clock
+    commit: Commit
+    publish: Publish
+
+    def __call__(self, command: Command, yes: Approval) -> bool:
+        """Whether anybody in the folder asks. The answer is stored first: whoever dies then leaves the rest to the next tick."""
+        asking = [
+            job
+            for job in self.ledger.list_open_jobs(OpenWork.asking, limit=_ASKING)
+            if job.question is not None and folder_of(job.input.key) == (command.folder or "")
+        ]
+        for job in asking:
+            if job.group is not None and job.group.code == command.code and job.question is not None:
+                covers = tuple(f"{one}:{command.code}" for one in job.group.covers)
+                yes = replace(yes, amount=job.group.high)
+                group = self.ledger.get_group(job.question.group)
+                if group.approval is None or group.approval.code != command.code:
+                    self.commit(for_later_files(group, yes, self.clock.now(), covers))
+                self._let_go(covers, yes)
+                return True
+        for job in asking[:1]:
+            with suppress(LostRace):  # it changes, and will say what it asks then
+                if job.note != sentences.ANOTHER_QUESTION:
+                    self.commit(transitions.noted(job, sentences.ANOTHER_QUESTION))
+            self.publish(job.id)
+        return bool(asking)
+
+    def _let_go(self, covers: Iterable[str], yes: Approval) -> None:
+        for cover in covers:
+            job_id, _, code = cover.partition(":")[0].rpartition("-")
+            job = self.ledger.get_job(job_id)
+            if job is not None and _asks(job, code):
+                assert job.question is not None
+                with suppress(LostRace):  # the next tick does it
+                    self.commit(transitions.let_go(job, now=self.clock.now(), cover=Cover(yes, job.used + job.question.high)))
+                self.publish(job_id)
+
+
+def _asks(job: Job, code: str) -> bool:
+    waits = job.state is JobState.held and not job.cancel_requested
+    return waits and job.question is not None and job.question.code == code
