@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from tests.estimates.jobs import ANSWERS_ALONE, CLAIMED, FURTHER, MIXES, played, summed
+from tests.estimates.texts import TEXTS
 
 _JOBS = 500
 _ROWS = 2_000
@@ -12,7 +13,10 @@ _LONGER = (1.25, 1.5, 2.0)
 
 
 def main(jobs: int) -> None:
-    print(f"{jobs} jobs of each kind, of 2,000 to 20,000 rows, of which 20 were tried\n")
+    print("Texts by what they take of the tokens that are guessed\n")
+    for text in sorted(TEXTS, key=lambda text: text.share()):
+        print(f"{text.share():.2f}  {text.name}")
+    print(f"\n{jobs} jobs of each kind, of 2,000 to 20,000 rows, of which 20 were tried\n")
     _row("answers", "spread", "inside", "above", "median width", "least width", "25 %", "33 %", "43 % answers", "answers alone")
     _row(*["---"] * 10)
     for kind in (*CLAIMED, *FURTHER):

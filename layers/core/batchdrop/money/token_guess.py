@@ -22,16 +22,20 @@ _VERSION = re.compile(r"-(\d{1,2})(?:-(\d{1,2}))?(?!\d)")
 _LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ "
 _ASCII_AND_CONTINUATION = bytes((*range(0x80), *range(0x80, 0xC0)))
 _TWO_BYTES = bytes(range(0xC2, 0xE0))
-# Tokens of a thousand characters: ASCII letters and spaces, other ASCII, Latin with accents, Greek to Arabic, Hindi to Thai,
-# Japanese syllables, emoji, and Chinese, Korean and signs of all scripts.
+# Tokens of a thousand characters: ASCII letters and spaces, other ASCII, Latin with accents, Cyrillic, other scripts from Greek
+# to Arabic, Hindi to Thai, Japanese syllables, emoji, and Chinese, Korean and signs of all scripts. Where some letters have
+# accents, those without take more tokens than in English, too: that is counted with the accents.
 _PER_LETTER = 215
 _PER_SIGN = 600
-_PER_ACCENT = 800
-_PER_TWO = 700
+_PER_ACCENT = 1800
+_PER_CYRILLIC = 600
+_PER_TWO = 1000
 _PER_INDIC = 1400
 _PER_KANA = 1000
 _PER_EMOJI = 3000
 _PER_WIDE = 1300
+# Of `\u0416`, the second: Latin is `\u00` and `\u01`, Greek `\u03`, Cyrillic `\u04`, Hebrew and Arabic `\u05` to `\u07`.
+_DIGITS_OF_SCRIPTS = (b"0", b"1", b"3", b"4", b"5", b"6", b"7")
 # Below these, looking closer would cost more than it tells.
 _FEW_ESCAPES = 8
 _QUOTES_OF_A_SOURCE = 26
@@ -113,13 +117,15 @@ def _other_scripts(rest: bytes) -> tuple[int, int]:
     leads = rest.translate(None, _ASCII_AND_CONTINUATION)
     two = len(leads) - len(above_two := leads.translate(None, _TWO_BYTES))
     greek_to_arabic = two - leads.count(b"\xc3") - leads.count(b"\xc2") - leads.count(b"\xc4") - leads.count(b"\xc5")
+    cyrillic = leads.count(b"\xd0") + leads.count(b"\xd1")
     indic = above_two.count(b"\xe0") + above_two.count(b"\xe1")
     kana = above_two.count(b"\xe3")
     emoji = above_two.count(b"\xf0")
     wide = len(above_two) - indic - kana - emoji
     thousandths = (
         (two - greek_to_arabic) * _PER_ACCENT
-        + greek_to_arabic * _PER_TWO
+        + cyrillic * _PER_CYRILLIC
+        + (greek_to_arabic - cyrillic) * _PER_TWO
         + indic * _PER_INDIC
         + kana * _PER_KANA
         + emoji * _PER_EMOJI
@@ -133,11 +139,20 @@ def _escapes(params: bytes, rest: bytes, escapes: int) -> tuple[int, int, int]:
     coded = params.count(b"\\u") if escapes > _FEW_ESCAPES else 0
     if not coded:
         return 0, 0, escapes
-    latin = params.count(b"\\u00")
-    two = params.count(b"\\u0") - latin
+    below = {digit: params.count(b"\\u0" + digit) for digit in _DIGITS_OF_SCRIPTS}
+    latin, cyrillic = below[b"0"] + below[b"1"], below[b"4"]
+    two = below[b"3"] + below[b"5"] + below[b"6"] + below[b"7"]
+    indic = params.count(b"\\u0") - latin - cyrillic - two
     halves = params.count(b"\\ud8") + params.count(b"\\udc") + params.count(b"\\udd")
-    wide = coded - latin - two - halves
-    thousandths = latin * _PER_ACCENT + two * _PER_TWO + halves * _PER_EMOJI // 2 + wide * _PER_WIDE
+    wide = coded - latin - cyrillic - two - indic - halves
+    thousandths = (
+        latin * _PER_ACCENT
+        + cyrillic * _PER_CYRILLIC
+        + two * _PER_TWO
+        + indic * _PER_INDIC
+        + halves * _PER_EMOJI // 2
+        + wide * _PER_WIDE
+    )
     digits = len(rest) - len(rest.translate(None, b"0123456789"))
     taken = min(4 * coded, digits)
     return thousandths, 5 * coded - taken, escapes + taken
