@@ -8,6 +8,7 @@ A local rule, since the API's tokenizers are not public. It was fitted to an old
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -20,7 +21,9 @@ _NEWER_PERCENT = 130
 _VERSION = re.compile(r"-(\d{1,2})(?:-(\d{1,2}))?(?!\d)")
 
 _LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ "
-_ASCII_AND_CONTINUATION = bytes((*range(0x80), *range(0x80, 0xC0)))
+_ASCII = bytes(range(0x80))
+_NOT_ASCII = bytes(range(0x80, 0x100))
+_ASCII_AND_CONTINUATION = bytes(range(0xC0))
 _TWO_BYTES = bytes(range(0xC2, 0xE0))
 # Tokens of a thousand characters: ASCII letters and spaces, other ASCII, Latin with accents, Cyrillic, other scripts from Greek
 # to Arabic, Hindi to Thai, Japanese syllables, emoji, and Chinese, Korean and signs of all scripts. Where some letters have
@@ -34,15 +37,16 @@ _PER_INDIC = 1400
 _PER_KANA = 1000
 _PER_EMOJI = 3000
 _PER_WIDE = 1300
-# Of `\u0416`, the second: Latin is `\u00` and `\u01`, Greek `\u03`, Cyrillic `\u04`, Hebrew and Arabic `\u05` to `\u07`.
-_DIGITS_OF_SCRIPTS = (b"0", b"1", b"3", b"4", b"5", b"6", b"7")
-# Below these, looking closer would cost more than it tells.
-_FEW_ESCAPES = 8
-_QUOTES_OF_A_SOURCE = 26
+# Where fewer of the bytes are backslashes, those of `\u2019` count for about what it means.
+_MANY_ESCAPES = 32
+# Of `\u005f`, which may stand in a name: so may any letter.
+_ESCAPED_ASCII = b"\\00"
+# `"max_tokens"` as `_LETTERS` leave it, and every other name with one underline.
+_UNDERLINED = b'"_"'
 # `{"role":"user","content":"..."}` as `_LETTERS` leave it. It takes some four tokens, not those of its signs.
 _BLOCK = b'{"":"","":"'
 _BLOCK_LETTERS = 15
-_TOKENS_OF_A_BLOCK = 4
+_PER_BLOCK = 4_000
 # The fields around the messages, and what the API puts around a prompt.
 _FRAME_SIGNS = 26
 _FRAME_LETTERS = 45
@@ -71,7 +75,7 @@ class Look(NamedTuple):
 
 
 def guess_tokens(params: bytes, model: str) -> int:
-    """Tokens of the prompt of a request, system text and tools included. A microsecond for a kilobyte of Latin text."""
+    """Tokens of the prompt of a request, system text and tools included."""
     return look(params, model).tokens
 
 
@@ -82,80 +86,92 @@ def most_of(guess: int) -> int:
 
 def look(params: bytes, model: str) -> Look:
     """What a request tells of its price. `params` is sound JSON."""
-    rest = params.translate(None, _LETTERS)
+    params, parts = _parts(params)
     us = caches = False
-    # Of names with one underline nothing else is left, and `max_tokens` is always there.
-    if rest.count(b'"_"') > 1:
+    if parts.signs.count(_UNDERLINED) > 1:
         us = b'"inference_geo"' in params and _GEO.search(params) is not None
         caches = b'"cache_control"' in params
-    fixed = _TOKENS_OF_A_PROMPT
-    if rest.count(b'"') >= _QUOTES_OF_A_SOURCE:
+    fixed = 0
+    if parts.signs.count(b"[") > 1:
         if b'"tools"' in params:
             fixed += _TOKENS_OF_TOOLS
         if b'"source"' in params:
             tokens, params = _sources(params, model)
             fixed += tokens
-            rest = params.translate(None, _LETTERS)
-    blocks = rest.count(_BLOCK)
-    letters = len(params) - len(rest) - _FRAME_LETTERS - blocks * _BLOCK_LETTERS
-    signs = len(rest) - _FRAME_SIGNS - blocks * len(_BLOCK)
-    thousandths = 0
-    if not rest.isascii():
-        thousandths, taken = _other_scripts(rest)
-        signs -= taken
-    if escapes := rest.count(b"\\"):
-        more, letters_taken, taken = _escapes(params, rest, escapes)
-        thousandths += more
-        letters -= letters_taken
-        signs -= taken
-    thousandths += max(letters, 0) * _PER_LETTER + max(signs, 0) * _PER_SIGN
-    return Look((thousandths // 1000 + blocks * _TOKENS_OF_A_BLOCK) * _percent(model) // 100 + fixed, us, caches)
+            parts = _split(params)
+    return Look(_tokens(parts, 1, model) + fixed, us, caches)
 
 
-def _other_scripts(rest: bytes) -> tuple[int, int]:
-    """Thousandths of tokens of what is not ASCII, and its bytes."""
+def guess_together(requests: Sequence[bytes], model: str) -> int | None:
+    """The sum of many guesses in half of their time, but for rounding. None: one of them must be looked at by itself."""
+    params, parts = _parts(b"".join(requests))
+    if parts.signs.count(_UNDERLINED) > len(requests):
+        return None
+    if parts.signs.count(b"[") > len(requests) and (b'"tools"' in params or b'"source"' in params):
+        return None
+    return _tokens(parts, len(requests), model)
+
+
+class _Parts(NamedTuple):
+    letters: int
+    signs: bytes
+    """What is left of ASCII without `_LETTERS`."""
+    others: int
+    """Thousandths of tokens of what is not ASCII."""
+
+
+def _parts(params: bytes) -> tuple[bytes, _Parts]:
+    """With them the params, without escapes where these matter."""
+    parts = _split(params)
+    if _ESCAPED_ASCII not in parts.signs and parts.signs.count(b"\\") * _MANY_ESCAPES <= len(params):
+        return params, parts
+    plain = params.translate(None, _NOT_ASCII).decode("raw_unicode_escape", "replace")
+    # In an order of no meaning.
+    params = plain.encode(errors="surrogatepass") + params.translate(None, _ASCII)
+    return params, _split(params)
+
+
+def _split(params: bytes) -> _Parts:
+    rest = params.translate(None, _LETTERS)
+    letters = len(params) - len(rest)
+    if rest.isascii():
+        return _Parts(letters, rest, 0)
+    return _Parts(letters, rest.translate(None, _NOT_ASCII), _other_scripts(rest))
+
+
+def _tokens(parts: _Parts, requests: int, model: str) -> int:
+    """Of texts."""
+    letters, signs, thousandths = parts
+    blocks = signs.count(_BLOCK)
+    letters -= requests * _FRAME_LETTERS + blocks * _BLOCK_LETTERS
+    number = len(signs) - signs.count(b"\\") - requests * _FRAME_SIGNS - blocks * len(_BLOCK)
+    thousandths += letters * _PER_LETTER + number * _PER_SIGN + blocks * _PER_BLOCK
+    # Of requests shorter than the frame is taken to be, nothing is left.
+    return (max(thousandths, 0) * _percent(model) + 50_000) // 100_000 + requests * _TOKENS_OF_A_PROMPT
+
+
+def _other_scripts(rest: bytes) -> int:
+    """Thousandths of tokens of what is not ASCII."""
     leads = rest.translate(None, _ASCII_AND_CONTINUATION)
-    two = len(leads) - len(above_two := leads.translate(None, _TWO_BYTES))
-    greek_to_arabic = two - leads.count(b"\xc3") - leads.count(b"\xc2") - leads.count(b"\xc4") - leads.count(b"\xc5")
-    cyrillic = leads.count(b"\xd0") + leads.count(b"\xd1")
-    indic = above_two.count(b"\xe0") + above_two.count(b"\xe1")
-    kana = above_two.count(b"\xe3")
-    emoji = above_two.count(b"\xf0")
-    wide = len(above_two) - indic - kana - emoji
-    thousandths = (
-        (two - greek_to_arabic) * _PER_ACCENT
+    above_two = leads.translate(None, _TWO_BYTES)
+    two = len(leads) - len(above_two)
+    accents = cyrillic = indic = kana = emoji = 0
+    if two:
+        accents = leads.count(b"\xc3") + leads.count(b"\xc2") + leads.count(b"\xc4") + leads.count(b"\xc5")
+        cyrillic = leads.count(b"\xd0") + leads.count(b"\xd1")
+    if above_two:
+        indic = above_two.count(b"\xe0") + above_two.count(b"\xe1")
+        kana = above_two.count(b"\xe3")
+        emoji = above_two.count(b"\xf0")
+    return (
+        accents * _PER_ACCENT
         + cyrillic * _PER_CYRILLIC
-        + (greek_to_arabic - cyrillic) * _PER_TWO
+        + (two - accents - cyrillic) * _PER_TWO
         + indic * _PER_INDIC
         + kana * _PER_KANA
         + emoji * _PER_EMOJI
-        + wide * _PER_WIDE
+        + (len(above_two) - indic - kana - emoji) * _PER_WIDE
     )
-    return thousandths, 2 * two + 3 * (len(above_two) - emoji) + 4 * emoji
-
-
-def _escapes(params: bytes, rest: bytes, escapes: int) -> tuple[int, int, int]:
-    """Of `\\n`, `\\"` and `\\u0416`: thousandths of tokens, and how many letters and signs they are that count no more."""
-    coded = params.count(b"\\u") if escapes > _FEW_ESCAPES else 0
-    if not coded:
-        return 0, 0, escapes
-    below = {digit: params.count(b"\\u0" + digit) for digit in _DIGITS_OF_SCRIPTS}
-    latin, cyrillic = below[b"0"] + below[b"1"], below[b"4"]
-    two = below[b"3"] + below[b"5"] + below[b"6"] + below[b"7"]
-    indic = params.count(b"\\u0") - latin - cyrillic - two
-    halves = params.count(b"\\ud8") + params.count(b"\\udc") + params.count(b"\\udd")
-    wide = coded - latin - cyrillic - two - indic - halves
-    thousandths = (
-        latin * _PER_ACCENT
-        + cyrillic * _PER_CYRILLIC
-        + two * _PER_TWO
-        + indic * _PER_INDIC
-        + halves * _PER_EMOJI // 2
-        + wide * _PER_WIDE
-    )
-    digits = len(rest) - len(rest.translate(None, b"0123456789"))
-    taken = min(4 * coded, digits)
-    return thousandths, 5 * coded - taken, escapes + taken
 
 
 def _sources(params: bytes, model: str) -> tuple[int, bytes]:
