@@ -89,6 +89,8 @@ class Sizer:
         if tokens is None:
             for row in rows:
                 self._look(row, model)
+            # Rows of a file are mostly alike.
+            model.apart = 0
         else:
             sums = self._sums(rows[0].model, model, us=False, long=False)
             sums[0] += len(rows)

@@ -63,6 +63,8 @@ _PAGES_OF_A_DOCUMENT = 10
 
 _IMAGE_OR_DOCUMENT = re.compile(rb'"type"\s*:\s*"(image|document)"')
 _BASE64 = re.compile(rb'"data"\s*:\s*"([A-Za-z0-9+/=\\]{64,})"')
+# Of what is beside the text. In a text the second quote has a backslash before it.
+_NAMES = re.compile(rb'"(tools|source|inference_geo|cache_control)"')
 _GEO = re.compile(rb'"inference_geo"\s*:\s*"us"')
 
 
@@ -87,19 +89,17 @@ def most_of(guess: int) -> int:
 def look(params: bytes, model: str) -> Look:
     """What a request tells of its price. `params` is sound JSON."""
     params, parts = _parts(params)
-    us = caches = False
-    if parts.signs.count(_UNDERLINED) > 1:
-        us = b'"inference_geo"' in params and _GEO.search(params) is not None
-        caches = b'"cache_control"' in params
-    fixed = 0
-    if parts.signs.count(b"[") > 1:
-        if b'"tools"' in params:
-            fixed += _TOKENS_OF_TOOLS
-        if b'"source"' in params:
-            tokens, params = _sources(params, model)
-            fixed += tokens
-            parts = _split(params)
-    return Look(_tokens(parts, 1, model) + fixed, us, caches)
+    signs = parts.signs
+    if signs.count(_UNDERLINED) <= 1 and signs.count(b"[") <= 1:
+        return Look(_tokens(parts, 1, model), us=False, caches=False)
+    names = set(_NAMES.findall(params))
+    fixed = _TOKENS_OF_TOOLS if b"tools" in names else 0
+    if b"source" in names:
+        tokens, params = _sources(params, model)
+        fixed += tokens
+        parts = _split(params)
+    us = b"inference_geo" in names and _GEO.search(params) is not None
+    return Look(_tokens(parts, 1, model) + fixed, us, b"cache_control" in names)
 
 
 def guess_together(requests: Sequence[bytes], model: str) -> int | None:
@@ -107,7 +107,7 @@ def guess_together(requests: Sequence[bytes], model: str) -> int | None:
     params, parts = _parts(b"".join(requests))
     if parts.signs.count(_UNDERLINED) > len(requests):
         return None
-    if parts.signs.count(b"[") > len(requests) and (b'"tools"' in params or b'"source"' in params):
+    if parts.signs.count(b"[") > len(requests) and _NAMES.search(params):
         return None
     return _tokens(parts, len(requests), model)
 
