@@ -9,25 +9,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchdrop.money.ratios import Others, Row, Usual, ratio
+from batchdrop.money.ratios import Others, Seen, Usual, ratio
 
 USUAL = Usual(spread=1.0, least=0.05)
 AMOUNT = st.integers(0, 10**15)
-ROWS = st.lists(st.builds(Row, AMOUNT, AMOUNT, AMOUNT), min_size=1, max_size=25).filter(
+ROWS = st.lists(st.builds(Seen, AMOUNT, AMOUNT, AMOUNT), min_size=1, max_size=25).filter(
     lambda rows: sum(row.expected for row in rows) and sum(row.was for row in rows)
 )
 OTHERS = st.none() | st.builds(Others, st.integers(0, 10**6), st.integers(0, 10**18), st.integers(0, 10**18))
 
 
-def translation(seed: int, rows: int = 20) -> list[Row]:
+def translation(seed: int, rows: int = 20) -> list[Seen]:
     """Answers as long as their prompts, within a tenth, of at most 10,000."""
     random = Random(seed)
     prompts = [int(random.lognormvariate(6, 0.9)) for _ in range(rows)]
-    return [Row(10_000, prompt, int(prompt * random.uniform(0.9, 1.1))) for prompt in prompts]
+    return [Seen(10_000, prompt, int(prompt * random.uniform(0.9, 1.1))) for prompt in prompts]
 
 
 @given(ROWS, OTHERS)
-def test_a_ratio_is_never_out_of_bounds(rows: list[Row], others: Others | None) -> None:
+def test_a_ratio_is_never_out_of_bounds(rows: list[Seen], others: Others | None) -> None:
     found = ratio(rows, USUAL, others)
     plain = sum(row.was for row in rows) / sum(row.expected for row in rows)
     assert plain / 2.001 <= found.value <= plain * 2.001
@@ -36,7 +36,7 @@ def test_a_ratio_is_never_out_of_bounds(rows: list[Row], others: Others | None) 
 
 
 @given(ROWS)
-def test_without_others_it_is_that_of_the_sums(rows: list[Row]) -> None:
+def test_without_others_it_is_that_of_the_sums(rows: list[Seen]) -> None:
     expected = sum(row.was for row in rows) / sum(row.expected for row in rows)
     assert ratio(rows, USUAL, None).value == pytest.approx(expected)
     assert ratio(rows, USUAL, Others(10**9)).value == pytest.approx(expected)
@@ -44,7 +44,7 @@ def test_without_others_it_is_that_of_the_sums(rows: list[Row]) -> None:
 
 def test_the_error_is_that_of_the_mean() -> None:
     """Three of 1 and one of 9: a mean of 3 and a deviation of 4, which is more than usual."""
-    rows = [Row(10, 0, was) for was in (1, 1, 1, 9)]
+    rows = [Seen(10, 0, was) for was in (1, 1, 1, 9)]
     found = ratio(rows, Usual(spread=0.5, least=0.05), None)
     assert tuple(found) == pytest.approx((0.3, 4 / 3 / sqrt(4)))
     # Of twelve others the sum is as uncertain as of four that were tried and twelve that were not.
@@ -52,10 +52,10 @@ def test_the_error_is_that_of_the_mean() -> None:
 
 
 def test_rows_that_are_all_alike_are_believed_to_spread_a_little() -> None:
-    alike = ratio([Row(10, 0, 2)] * 20, USUAL, None).error
+    alike = ratio([Seen(10, 0, 2)] * 20, USUAL, None).error
     assert alike == pytest.approx(0.05 ** (20 / 30) / sqrt(20))
-    assert ratio([Row(10, 0, 2)], USUAL, None).error == 1.0
-    assert ratio([Row(10, 0, 2)] * 2_000, USUAL, None).error < alike / 10
+    assert ratio([Seen(10, 0, 2)], USUAL, None).error == 1.0
+    assert ratio([Seen(10, 0, 2)] * 2_000, USUAL, None).error < alike / 10
 
 
 def test_answers_that_follow_their_prompts_are_told_by_the_prompts_of_the_others() -> None:
@@ -76,7 +76,7 @@ def test_answers_that_do_not_follow_are_left_alone() -> None:
     random = Random(7)
     changed = 0
     for _ in range(300):
-        rows = [Row(10_000, random.randint(100, 2_000), random.randint(10, 500)) for _ in range(20)]
+        rows = [Seen(10_000, random.randint(100, 2_000), random.randint(10, 500)) for _ in range(20)]
         others = Others(1_000, 10_000_000, 1_050_000)
         changed += ratio(rows, USUAL, others).value != ratio(rows, USUAL, None).value
     # In one of twenty cases chance looks like following.

@@ -42,7 +42,6 @@ if TYPE_CHECKING:
         SubmitSettings,
     )
     from batchdrop.stages.collect.ended_batch import Collect
-    from batchdrop.stages.control.approve_all import ApproveAll
     from batchdrop.stages.control.commands import Control
     from batchdrop.stages.finish.outputs import Finish
     from batchdrop.stages.plan.open_rows import OpenRows
@@ -284,6 +283,7 @@ def finish(settings: FinishSettings, ports: Ports | None = None) -> Finish:
 
 
 def control(settings: ControlSettings, ports: Ports | None = None) -> Control:
+    from batchdrop.stages.control.approve_all import ApproveAll
     from batchdrop.stages.control.commands import Control
     from batchdrop.stages.control.retry import DropAgain
 

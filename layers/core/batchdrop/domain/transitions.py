@@ -919,15 +919,16 @@ def pilot_collected(
     note: str,
     now: datetime,
     group: Group | None = None,
+    taught: Learned | None = None,
 ) -> Move[Batch]:
     """The rows that were tried are in pieces, and their batches do not send them again. `reason`, `note`: as in
-    `pilot_ended`. `group`: whose later files they teach too.
+    `pilot_ended`. `group`: that they belong to. `taught`: what is known of its files now.
 
     They are counted when their batches are collected. It is never the last batch: no other is sent or ended before it.
     """
     settled = tuple(pilot_settled(holder.batch, holder.rows, now=now) for holder in holders)
-    taught = () if group is None else (Move(group, replace(group, learned=rows.learned), edge="taught"),)
-    return replace(_recorded(batch, rows, now), also=(pilot_ended(job, rows, reason, now=now, note=note), *settled, *taught))
+    also = () if group is None else (Move(group, replace(group, learned=taught), edge="taught"),)
+    return replace(_recorded(batch, rows, now), also=(pilot_ended(job, rows, reason, now=now, note=note), *settled, *also))
 
 
 @_batch_edge(BatchState.ready, to=(BatchState.ready, BatchState.ended))

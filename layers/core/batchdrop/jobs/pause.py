@@ -15,7 +15,7 @@ from batchdrop.domain.admission import is_waiting
 from batchdrop.domain.errors import LostRace
 from batchdrop.domain.open_work import APPROVAL, LIMIT, PRICE, OpenWork
 from batchdrop.domain.purses import Charge
-from batchdrop.domain.records import PILOT_ROWS, Batch, Expected, Group, Job, JobState, Question
+from batchdrop.domain.records import Batch, Expected, Group, Job, JobState, Question
 from batchdrop.domain.transitions import Cover, Hold
 from batchdrop.jobs.budget import Budget, Over
 from batchdrop.jobs.commit import Commit
@@ -89,17 +89,15 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
             return None
         return Cover(yes, may_use, (Charge(purse=purse, used=question.high, limit=group.limit),))
 
-    def mate(self, job: Job, now: datetime) -> Job | None:
-        """The oldest of the files with its recipe in its folder, if enough of their rows are being tried, or were."""
+    def mates(self, job: Job, now: datetime) -> list[Job]:
+        """Files with its recipe in its folder of which rows are being tried now, the oldest first."""
         if job.recipe is None:
-            return None
+            return []
         key = self._group_key(job, now)
         works = (OpenWork.running, OpenWork.asking, OpenWork.limited)
         others = [other for work in works for other in self.ledger.list_open_jobs(work, limit=_MATES)]
-        mates = [other for other in others if other.id != job.id and other.tried and self._group_key(other, now) == key]
-        if sum(other.tried for other in mates) < PILOT_ROWS:
-            return None
-        return min(mates, key=lambda other: other.id)
+        mates = [other for other in others if other.id != job.id and other.trying and self._group_key(other, now) == key]
+        return sorted(mates, key=lambda other: other.id)
 
     def learned_before(self, job: Job, now: datetime) -> Job:
         """The job with what rows of earlier files with its recipe taught."""

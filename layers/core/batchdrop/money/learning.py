@@ -11,7 +11,7 @@ from math import ceil, exp, hypot
 from typing import NamedTuple
 
 from batchdrop.domain.money import Learned
-from batchdrop.money.ratios import Others, Ratio, Row, Usual, ratio
+from batchdrop.money.ratios import Others, Ratio, Seen, Usual, ratio
 from batchdrop.money.token_guess import GUESS_HIGH, GUESS_LOW
 
 SHARE = 1_000_000
@@ -63,8 +63,8 @@ def learn(rows: Sequence[TriedRow], others: OtherRows | None = None) -> Learned:
     ten jobs the sum is inside, as prompts and answers are hardly ever both at the end of their bands.
     """
     unknown = nothing_learned()
-    prompts = [Row(row.guessed_input, row.most_output, row.input) for row in rows]
-    answers = [Row(row.most_output, row.guessed_input, row.output) for row in rows]
+    prompts = [Seen(row.guessed_input, row.most_output, row.input) for row in rows]
+    answers = [Seen(row.most_output, row.guessed_input, row.output) for row in rows]
     inputs = _ratio(prompts, _OF_PROMPTS, None if others is None else Others(others.rows))
     outputs = _ratio(
         answers, _OF_ANSWERS, None if others is None else Others(others.rows, others.most_output, others.guessed_input)
@@ -115,11 +115,11 @@ def _learned(inputs: tuple[int, int], outputs: tuple[int, int], rows: int) -> Le
     )
 
 
-def _expected(rows: list[Row]) -> int:
+def _expected(rows: list[Seen]) -> int:
     return sum(row.expected for row in rows)
 
 
-def _ratio(rows: list[Row], usual: Usual, others: Others | None) -> Ratio | None:
+def _ratio(rows: list[Seen], usual: Usual, others: Others | None) -> Ratio | None:
     """None: nothing was expected, or nothing came."""
     return ratio(rows, usual, others) if _expected(rows) and sum(row.was for row in rows) else None
 
@@ -136,7 +136,7 @@ def _together(inputs: Ratio | None, outputs: Ratio | None, expected: tuple[int, 
     return away[0] * shares[0], away[1] * shares[1]
 
 
-def _band(rows: list[Row], of: Ratio | None, away: tuple[float, float], unknown: tuple[int, int]) -> tuple[int, int]:
+def _band(rows: list[Seen], of: Ratio | None, away: tuple[float, float], unknown: tuple[int, int]) -> tuple[int, int]:
     """Shares between which the sum of many is."""
     if of is not None:
         return int((of.value + away[0]) * SHARE), ceil((of.value + away[1]) * SHARE)

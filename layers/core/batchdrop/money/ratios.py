@@ -36,7 +36,7 @@ class Ratio(NamedTuple):
     """The standard error of its logarithm."""
 
 
-class Row(NamedTuple):
+class Seen(NamedTuple):
     """Amounts in one unit, none below 0."""
 
     expected: int
@@ -53,7 +53,7 @@ class Others(NamedTuple):
     also: int = 0
 
 
-def ratio(rows: Sequence[Row], usual: Usual, others: Others | None) -> Ratio:
+def ratio(rows: Sequence[Seen], usual: Usual, others: Others | None) -> Ratio:
     """What the others will be, by what is expected of them. `rows` expect something, and were something.
 
     Where amounts follow the other measure clearly, and `others` tells its sum, the ratio is corrected by how the others differ in
@@ -83,7 +83,7 @@ class _Followed(NamedTuple):
     residuals: list[float]
 
 
-def _followed(rows: Sequence[Row], residuals: list[float], others: Others) -> _Followed:
+def _followed(rows: Sequence[Seen], residuals: list[float], others: Others) -> _Followed:
     """By how much `was` follows `also`, beyond what is expected of both."""
     share = sum(row.also for row in rows) / sum(row.expected for row in rows)
     measure = [row.also - share * row.expected for row in rows]

@@ -7,7 +7,7 @@ from datetime import datetime
 from batchdrop.domain.money import Size, Sizes
 from batchdrop.formats.input_line import Row
 from batchdrop.money.price_list import PriceList
-from batchdrop.money.token_guess import look, most_of
+from batchdrop.money.token_guess import guess_together, look, most_of
 
 MAX_ANSWER_TOKENS = 300_000
 """The longest answer of any model, with the header `output-300k-2026-03-24` (Anthropic, "Models overview"): a `max_tokens` beyond
@@ -16,12 +16,34 @@ MOST_CLASSES = 20
 """Price classes of a batch: a record of the table has room for some. Classes with a price are never more than it has."""
 OTHERS = "(other)"
 """Requests of further models without a price."""
-_NO_TIER = 10**18
+_NO_PROMPT_IS_LONGER = 10**18
 # A file names few models. Those of one that names many are looked up each time.
 _MOST_REMEMBERED = 200
 _REMEMBERED_CHARS = 100
+# Rows of a model are guessed this many bytes at a time: enough to pay for the call, little to hold.
+_TOGETHER_BYTES = 32_000
+# Of a prompt without images, at most, and what is counted beside its text: one that cannot be long by these is not looked at by
+# itself. Letters with accents take the most, and have two bytes.
+_MOST_TOKENS_A_BYTE = 1.3
+_MOST_BESIDE = 600
 
 type _Sums = list[int]
+
+
+class _Model:
+    """Where rows of one model are counted, and those that wait to be guessed together."""
+
+    __slots__ = ("above", "apart", "bytes", "rows", "sums")
+
+    def __init__(self, above: int, apart: int) -> None:
+        self.above = above
+        """Tokens of a guess beyond which a prompt may be a long one."""
+        self.apart = apart
+        """Bytes from which on a request is looked at by itself."""
+        self.rows: list[Row] = []
+        self.bytes = 0
+        self.sums: dict[tuple[bool, bool], _Sums] = {}
+        """By whether they are to run in the United States alone, and whether their prompts may be long."""
 
 
 class Sizer:
@@ -34,41 +56,74 @@ class Sizer:
         self._prices = prices
         self._at = at
         self._by_class: dict[str, _Sums] = {}
-        self._by_model: dict[tuple[str, bool], tuple[int, _Sums, _Sums]] = {}
+        self._models: dict[str, _Model] = {}
 
     def add(self, row: Row) -> None:
+        model = self._models.get(row.model) or self._of_model(row.model)
+        size = len(row.params)
+        if size >= model.apart:
+            self._look(row, model)
+            return
+        model.rows.append(row)
+        model.bytes += size
+        if model.bytes >= _TOGETHER_BYTES:
+            self._guess(model)
+
+    def take(self) -> Sizes:
+        """The sizes of the rows since the last time."""
+        for model in self._models.values():
+            self._guess(model)
+        sizes = {
+            name: Size(requests=requests, input_tokens=tokens, max_output_tokens=output, cache_tokens=cached)
+            for name, (requests, tokens, output, cached) in self._by_class.items()
+            if requests
+        }
+        self._by_class, self._models = {}, {}
+        return sizes
+
+    def _guess(self, model: _Model) -> None:
+        rows = model.rows
+        if not rows:
+            return
+        tokens = guess_together([row.params for row in rows], rows[0].model)
+        if tokens is None:
+            for row in rows:
+                self._look(row, model)
+            # Rows of a file are mostly alike.
+            model.apart = 0
+        else:
+            sums = self._sums(rows[0].model, model, us=False, long=False)
+            sums[0] += len(rows)
+            sums[1] += tokens
+            sums[2] += sum([min(MAX_ANSWER_TOKENS, row.max_tokens) for row in rows])
+        model.rows, model.bytes = [], 0
+
+    def _look(self, row: Row, model: _Model) -> None:
         tokens, us, caches = look(row.params, row.model)
-        above, short, long = self._by_model.get((row.model, us)) or self._of_model(row.model, us)
-        sums = short if tokens <= above else long
+        sums = self._sums(row.model, model, us=us, long=tokens > model.above)
         sums[0] += 1
         sums[1] += tokens
         sums[2] += min(MAX_ANSWER_TOKENS, row.max_tokens)
         if caches:
             sums[3] += tokens
 
-    def take(self) -> Sizes:
-        """The sizes of the rows since the last time."""
-        sizes = {
-            name: Size(requests=requests, input_tokens=tokens, max_output_tokens=output, cache_tokens=cached)
-            for name, (requests, tokens, output, cached) in self._by_class.items()
-            if requests
-        }
-        self._by_class, self._by_model = {}, {}
-        return sizes
-
-    def _of_model(self, model: str, us: bool) -> tuple[int, _Sums, _Sums]:
+    def _of_model(self, model: str) -> _Model:
         tier = self._prices.long_above(model, self._at)
-        short = self._sums(model, us=us, prompt_tokens=0)
-        found = (
-            (_NO_TIER, short, short)
-            if tier is None
-            else (tier * tier // most_of(tier), short, self._sums(model, us=us, prompt_tokens=tier + 1))
-        )
-        if len(self._by_model) < _MOST_REMEMBERED and len(model) <= _REMEMBERED_CHARS:
-            self._by_model[model, us] = found
+        above = _NO_PROMPT_IS_LONGER if tier is None else tier * tier // most_of(tier)
+        found = _Model(above, min(_TOGETHER_BYTES, max(0, int((above - _MOST_BESIDE) / _MOST_TOKENS_A_BYTE))))
+        if len(self._models) < _MOST_REMEMBERED and len(model) <= _REMEMBERED_CHARS:
+            self._models[model] = found
+        else:
+            found.apart = 0
         return found
 
-    def _sums(self, model: str, *, us: bool, prompt_tokens: int) -> _Sums:
+    def _sums(self, model: str, of: _Model, *, us: bool, long: bool) -> _Sums:
+        sums = of.sums.get((us, long))
+        if sums is None:
+            sums = of.sums[us, long] = self._of_class(model, us=us, prompt_tokens=_NO_PROMPT_IS_LONGER if long else 0)
+        return sums
+
+    def _of_class(self, model: str, *, us: bool, prompt_tokens: int) -> _Sums:
         of = self._prices.price_class(model, self._at, prompt_tokens=prompt_tokens, geo="us" if us else None)
         name = str(of)
         if name not in self._by_class and len(self._by_class) >= MOST_CLASSES - 1 and self._prices.rates(of, self._at) is None:

@@ -8,6 +8,7 @@ A local rule, since the API's tokenizers are not public. It was fitted to an old
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -20,25 +21,32 @@ _NEWER_PERCENT = 130
 _VERSION = re.compile(r"-(\d{1,2})(?:-(\d{1,2}))?(?!\d)")
 
 _LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ "
-_ASCII_AND_CONTINUATION = bytes((*range(0x80), *range(0x80, 0xC0)))
+_ASCII = bytes(range(0x80))
+_NOT_ASCII = bytes(range(0x80, 0x100))
+_ASCII_AND_CONTINUATION = bytes(range(0xC0))
 _TWO_BYTES = bytes(range(0xC2, 0xE0))
-# Tokens of a thousand characters: ASCII letters and spaces, other ASCII, Latin with accents, Greek to Arabic, Hindi to Thai,
-# Japanese syllables, emoji, and Chinese, Korean and signs of all scripts.
+# Tokens of a thousand characters: ASCII letters and spaces, other ASCII, Latin with accents, Cyrillic, other scripts from Greek
+# to Arabic, Hindi to Thai, Japanese syllables, emoji, and Chinese, Korean and signs of all scripts. Where some letters have
+# accents, those without take more tokens than in English, too: that is counted with the accents.
 _PER_LETTER = 215
 _PER_SIGN = 600
-_PER_ACCENT = 800
-_PER_TWO = 700
+_PER_ACCENT = 1800
+_PER_CYRILLIC = 600
+_PER_TWO = 1000
 _PER_INDIC = 1400
 _PER_KANA = 1000
 _PER_EMOJI = 3000
 _PER_WIDE = 1300
-# Below these, looking closer would cost more than it tells.
-_FEW_ESCAPES = 8
-_QUOTES_OF_A_SOURCE = 26
+# Where fewer of the bytes are backslashes, those of `\u2019` count for about what it means.
+_MANY_ESCAPES = 32
+# Of `\u005f`, which may stand in a name: so may any letter.
+_ESCAPED_ASCII = b"\\00"
+# `"max_tokens"` as `_LETTERS` leave it, and every other name with one underline.
+_UNDERLINED = b'"_"'
 # `{"role":"user","content":"..."}` as `_LETTERS` leave it. It takes some four tokens, not those of its signs.
 _BLOCK = b'{"":"","":"'
 _BLOCK_LETTERS = 15
-_TOKENS_OF_A_BLOCK = 4
+_PER_BLOCK = 4_000
 # The fields around the messages, and what the API puts around a prompt.
 _FRAME_SIGNS = 26
 _FRAME_LETTERS = 45
@@ -55,6 +63,8 @@ _PAGES_OF_A_DOCUMENT = 10
 
 _IMAGE_OR_DOCUMENT = re.compile(rb'"type"\s*:\s*"(image|document)"')
 _BASE64 = re.compile(rb'"data"\s*:\s*"([A-Za-z0-9+/=\\]{64,})"')
+# Of what is beside the text. In a text the second quote has a backslash before it.
+_NAMES = re.compile(rb'"(tools|source|inference_geo|cache_control)"')
 _GEO = re.compile(rb'"inference_geo"\s*:\s*"us"')
 
 
@@ -67,7 +77,7 @@ class Look(NamedTuple):
 
 
 def guess_tokens(params: bytes, model: str) -> int:
-    """Tokens of the prompt of a request, system text and tools included. A microsecond for a kilobyte of Latin text."""
+    """Tokens of the prompt of a request, system text and tools included."""
     return look(params, model).tokens
 
 
@@ -78,69 +88,90 @@ def most_of(guess: int) -> int:
 
 def look(params: bytes, model: str) -> Look:
     """What a request tells of its price. `params` is sound JSON."""
+    params, parts = _parts(params)
+    signs = parts.signs
+    if signs.count(_UNDERLINED) <= 1 and signs.count(b"[") <= 1:
+        return Look(_tokens(parts, 1, model), us=False, caches=False)
+    names = set(_NAMES.findall(params))
+    fixed = _TOKENS_OF_TOOLS if b"tools" in names else 0
+    if b"source" in names:
+        tokens, params = _sources(params, model)
+        fixed += tokens
+        parts = _split(params)
+    us = b"inference_geo" in names and _GEO.search(params) is not None
+    return Look(_tokens(parts, 1, model) + fixed, us, b"cache_control" in names)
+
+
+def guess_together(requests: Sequence[bytes], model: str) -> int | None:
+    """The sum of many guesses in half of their time, but for rounding. None: one of them must be looked at by itself."""
+    params, parts = _parts(b"".join(requests))
+    if parts.signs.count(_UNDERLINED) > len(requests):
+        return None
+    if parts.signs.count(b"[") > len(requests) and _NAMES.search(params):
+        return None
+    return _tokens(parts, len(requests), model)
+
+
+class _Parts(NamedTuple):
+    letters: int
+    signs: bytes
+    """What is left of ASCII without `_LETTERS`."""
+    others: int
+    """Thousandths of tokens of what is not ASCII."""
+
+
+def _parts(params: bytes) -> tuple[bytes, _Parts]:
+    """With them the params, without escapes where these matter."""
+    parts = _split(params)
+    if _ESCAPED_ASCII not in parts.signs and parts.signs.count(b"\\") * _MANY_ESCAPES <= len(params):
+        return params, parts
+    plain = params.translate(None, _NOT_ASCII).decode("raw_unicode_escape", "replace")
+    # In an order of no meaning.
+    params = plain.encode(errors="surrogatepass") + params.translate(None, _ASCII)
+    return params, _split(params)
+
+
+def _split(params: bytes) -> _Parts:
     rest = params.translate(None, _LETTERS)
-    us = caches = False
-    # Of names with one underline nothing else is left, and `max_tokens` is always there.
-    if rest.count(b'"_"') > 1:
-        us = b'"inference_geo"' in params and _GEO.search(params) is not None
-        caches = b'"cache_control"' in params
-    fixed = _TOKENS_OF_A_PROMPT
-    if rest.count(b'"') >= _QUOTES_OF_A_SOURCE:
-        if b'"tools"' in params:
-            fixed += _TOKENS_OF_TOOLS
-        if b'"source"' in params:
-            tokens, params = _sources(params, model)
-            fixed += tokens
-            rest = params.translate(None, _LETTERS)
-    blocks = rest.count(_BLOCK)
-    letters = len(params) - len(rest) - _FRAME_LETTERS - blocks * _BLOCK_LETTERS
-    signs = len(rest) - _FRAME_SIGNS - blocks * len(_BLOCK)
-    thousandths = 0
-    if not rest.isascii():
-        thousandths, taken = _other_scripts(rest)
-        signs -= taken
-    if escapes := rest.count(b"\\"):
-        more, letters_taken, taken = _escapes(params, rest, escapes)
-        thousandths += more
-        letters -= letters_taken
-        signs -= taken
-    thousandths += max(letters, 0) * _PER_LETTER + max(signs, 0) * _PER_SIGN
-    return Look((thousandths // 1000 + blocks * _TOKENS_OF_A_BLOCK) * _percent(model) // 100 + fixed, us, caches)
+    letters = len(params) - len(rest)
+    if rest.isascii():
+        return _Parts(letters, rest, 0)
+    return _Parts(letters, rest.translate(None, _NOT_ASCII), _other_scripts(rest))
 
 
-def _other_scripts(rest: bytes) -> tuple[int, int]:
-    """Thousandths of tokens of what is not ASCII, and its bytes."""
+def _tokens(parts: _Parts, requests: int, model: str) -> int:
+    """Of texts."""
+    letters, signs, thousandths = parts
+    blocks = signs.count(_BLOCK)
+    letters -= requests * _FRAME_LETTERS + blocks * _BLOCK_LETTERS
+    number = len(signs) - signs.count(b"\\") - requests * _FRAME_SIGNS - blocks * len(_BLOCK)
+    thousandths += letters * _PER_LETTER + number * _PER_SIGN + blocks * _PER_BLOCK
+    # Of requests shorter than the frame is taken to be, nothing is left.
+    return (max(thousandths, 0) * _percent(model) + 50_000) // 100_000 + requests * _TOKENS_OF_A_PROMPT
+
+
+def _other_scripts(rest: bytes) -> int:
+    """Thousandths of tokens of what is not ASCII."""
     leads = rest.translate(None, _ASCII_AND_CONTINUATION)
-    two = len(leads) - len(above_two := leads.translate(None, _TWO_BYTES))
-    greek_to_arabic = two - leads.count(b"\xc3") - leads.count(b"\xc2") - leads.count(b"\xc4") - leads.count(b"\xc5")
-    indic = above_two.count(b"\xe0") + above_two.count(b"\xe1")
-    kana = above_two.count(b"\xe3")
-    emoji = above_two.count(b"\xf0")
-    wide = len(above_two) - indic - kana - emoji
-    thousandths = (
-        (two - greek_to_arabic) * _PER_ACCENT
-        + greek_to_arabic * _PER_TWO
+    above_two = leads.translate(None, _TWO_BYTES)
+    two = len(leads) - len(above_two)
+    accents = cyrillic = indic = kana = emoji = 0
+    if two:
+        accents = leads.count(b"\xc3") + leads.count(b"\xc2") + leads.count(b"\xc4") + leads.count(b"\xc5")
+        cyrillic = leads.count(b"\xd0") + leads.count(b"\xd1")
+    if above_two:
+        indic = above_two.count(b"\xe0") + above_two.count(b"\xe1")
+        kana = above_two.count(b"\xe3")
+        emoji = above_two.count(b"\xf0")
+    return (
+        accents * _PER_ACCENT
+        + cyrillic * _PER_CYRILLIC
+        + (two - accents - cyrillic) * _PER_TWO
         + indic * _PER_INDIC
         + kana * _PER_KANA
         + emoji * _PER_EMOJI
-        + wide * _PER_WIDE
+        + (len(above_two) - indic - kana - emoji) * _PER_WIDE
     )
-    return thousandths, 2 * two + 3 * (len(above_two) - emoji) + 4 * emoji
-
-
-def _escapes(params: bytes, rest: bytes, escapes: int) -> tuple[int, int, int]:
-    """Of `\\n`, `\\"` and `\\u0416`: thousandths of tokens, and how many letters and signs they are that count no more."""
-    coded = params.count(b"\\u") if escapes > _FEW_ESCAPES else 0
-    if not coded:
-        return 0, 0, escapes
-    latin = params.count(b"\\u00")
-    two = params.count(b"\\u0") - latin
-    halves = params.count(b"\\ud8") + params.count(b"\\udc") + params.count(b"\\udd")
-    wide = coded - latin - two - halves
-    thousandths = latin * _PER_ACCENT + two * _PER_TWO + halves * _PER_EMOJI // 2 + wide * _PER_WIDE
-    digits = len(rest) - len(rest.translate(None, b"0123456789"))
-    taken = min(4 * coded, digits)
-    return thousandths, 5 * coded - taken, escapes + taken
 
 
 def _sources(params: bytes, model: str) -> tuple[int, bytes]:

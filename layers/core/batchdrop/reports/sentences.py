@@ -348,6 +348,9 @@ def weighed(rows: int) -> str:
     return f"{_plural(rows, 'row')} {_were(rows)} tried; the price of the others follows within a minute."
 
 
+TOLD_BY_OTHERS = "rows of other files with its recipe tell enough."
+
+
 def untried(why: Unsent) -> str:
     return f"No row was tried before the others: {why.message}"
 

@@ -30,6 +30,7 @@ from batchdrop.jobs.groups import group_key
 from batchdrop.jobs.publish import Publish
 from batchdrop.jobs.scratch import scratch
 from batchdrop.money.billing import Biller
+from batchdrop.money.learning import merge
 from batchdrop.money.price_list import PriceList
 from batchdrop.ports import Claude, Clock, Ledger, Metrics, Objects
 from batchdrop.recipes.form import AnswerForm, Form, Kind, Table, decode_form
@@ -294,7 +295,10 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
         holders = holders_of(self.ledger.list_batches(job.id), rows.settled)
         reason, note = sentences.weighed(len(rows.settled)), sentences.untried(batch.unsent) if batch.unsent else ""
         group = self.ledger.get_group(group_key(job, self.prices.current(now).value)) if job.recipe and rows.learned else None
-        return transitions.pilot_collected(batch, job, rows, holders, group=group, reason=reason, note=note, now=now)
+        taught = merge(group.learned, rows.learned) if group is not None else None
+        return transitions.pilot_collected(
+            batch, job, rows, holders, group=group, taught=taught, reason=reason, note=note, now=now
+        )
 
     def _tell_losses(self, batch: Batch, rows: Collected) -> None:
         if rows.losses:

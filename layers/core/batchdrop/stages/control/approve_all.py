@@ -64,13 +64,12 @@ class ApproveAll(msgspec.Struct, frozen=True, kw_only=True):
         for cover in covers:
             job_id, _, code = cover.partition(":")[0].rpartition("-")
             job = self.ledger.get_job(job_id)
-            if job is not None and _asks(job, code):
-                assert job.question is not None
+            question = job.question if job is not None and _asks(job) else None
+            if job is not None and question is not None and question.code == code:
                 with suppress(LostRace):  # the next tick does it
-                    self.commit(transitions.let_go(job, now=self.clock.now(), cover=Cover(yes, job.used + job.question.high)))
+                    self.commit(transitions.let_go(job, now=self.clock.now(), cover=Cover(yes, job.used + question.high)))
                 self.publish(job_id)
 
 
-def _asks(job: Job, code: str) -> bool:
-    waits = job.state is JobState.held and not job.cancel_requested
-    return waits and job.question is not None and job.question.code == code
+def _asks(job: Job) -> bool:
+    return job.state is JobState.held and not job.cancel_requested

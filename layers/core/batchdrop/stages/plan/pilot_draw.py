@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from bisect import insort
-from hashlib import sha256
+from hashlib import shake_256
+from struct import Struct
 
 from batchdrop.domain.records import PILOT_ROWS, Sample
 from batchdrop.formats.lines import Line
 
+# One hash gives the ranks of that many lines.
+_LINES = 64
+_ranks = Struct(f">{_LINES}Q").unpack
 _LOWEST_63_BITS = (1 << 63) - 1
 
 
@@ -21,6 +25,8 @@ class PilotDraw:
         self._prefix = f"{job_id}:"
         self._drawn = list(drawn)
         self._bar = drawn[-1].rank if len(drawn) >= PILOT_ROWS else 1 << 63
+        self._block = -1
+        self._ranks: tuple[int, ...] = ()
 
     @property
     def drawn(self) -> tuple[Sample, ...]:
@@ -28,7 +34,10 @@ class PilotDraw:
         return tuple(self._drawn)
 
     def add(self, line: Line) -> None:
-        rank = int.from_bytes(sha256(f"{self._prefix}{line.number}".encode()).digest()[:8]) & _LOWEST_63_BITS
+        block, place = divmod(line.number, _LINES)
+        if block != self._block:
+            self._block, self._ranks = block, _ranks(shake_256(f"{self._prefix}{block}".encode()).digest(8 * _LINES))
+        rank = self._ranks[place] & _LOWEST_63_BITS
         if rank < self._bar:
             self._keep(Sample(rank=rank, line=line.number, start=line.start, end=line.end))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ import msgspec
 
 from batchdrop.domain import keys
 from batchdrop.domain.money import Sizes
-from batchdrop.domain.records import Batch, BatchState, Job, ObjectRef, Sample, Span
+from batchdrop.domain.records import FEWEST_TRIED, PILOT_ROWS, Batch, BatchState, Job, ObjectRef, Sample, Span
 from batchdrop.formats.batch_body import FRAME_BYTES, SEPARATOR_BYTES, request_bytes
 from batchdrop.formats.input_line import REQUESTS, Row
 from batchdrop.formats.lines import Line, read_lines
@@ -24,8 +24,6 @@ from batchdrop.ports import Objects
 
 MOST_BYTES = 64_000_000
 """Of the lines that are tried: they are held in memory, and a row may have 32 MB."""
-# Fewer tell too little of the others: rather than so few, somebody is asked whether all of them may be tried.
-_FEWEST = 5
 # Of a job's waiting batches the pilot comes first.
 _BEFORE_ALL = timedelta(microseconds=1)
 
@@ -40,18 +38,26 @@ class TryFirst(msgspec.Struct, frozen=True, kw_only=True):
     objects: Objects
     budget: Budget
 
-    def __call__(self, job: Job, drawn: Iterable[Sample], now: datetime) -> Batch | None:
-        """A batch of the rows that were drawn, its list of them stored. None: none of them can be read any more.
+    def __call__(self, job: Job, drawn: Iterable[Sample], now: datetime, mates: Sequence[Job]) -> Batch | None:
+        """A batch of the rows that were drawn, its list of them stored. None: enough is known of files like it, or soon will be.
 
-        As many as may be sent without asking, unless those are too few; then the job asks for the pilot. Raises ObjectGone.
+        As many as may be sent without asking. If those are too few, the job asks for the pilot, unless `mates`, of which rows
+        are being tried now, or earlier files tell at least as much. Raises ObjectGone.
         """
+        learned = job.learned.rows if job.learned is not None else 0
+        if learned + sum(mate.tried for mate in mates) >= PILOT_ROWS:
+            return None
         prices = self.budget.prices.current(now).value
         rows = self._read(job, drawn, prices, now)
         if not rows:
             return None
         left = self.budget.unasked_left(job, now)
         affordable = _affordable(rows, prices, now, left)
-        taken = sorted(rows[:affordable] if affordable >= min(_FEWEST, len(rows)) else rows)
+        if affordable < min(FEWEST_TRIED, len(rows)):
+            if mates or learned >= FEWEST_TRIED:
+                return None
+            affordable = len(rows)
+        taken = sorted(rows[:affordable])
         # The smallest ranks make the list, so its length tells its content: who writes it again writes the same.
         key = f"{keys.work_folder(job.id)}pilot-{len(taken)}.jsonl"
         lines = [row.line for row in taken]

@@ -319,10 +319,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
                 )
             job = self.pause.learned_before(job, now)
             hold, expected, cover = self.pause.verdict(job, ready, now)
-            pilot = mate = None
-            if hold is not None:
-                mate = self.pause.mate(job, now) if hold.needs == APPROVAL else None
-                pilot = self.try_first(job, drawn, now) if mate is None else None
+            mates = self.pause.mates(job, now) if hold is not None and hold.needs == APPROVAL else []
+            pilot = self.try_first(job, drawn, now, mates) if hold is not None else None
+            mate = mates[0] if mates and pilot is None else None
             if mate is not None:
                 hold = Hold(PRICE, sentences.waits_for(mate), None)
             if pilot is not None:

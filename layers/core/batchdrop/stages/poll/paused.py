@@ -14,14 +14,13 @@ from batchdrop.domain import transitions
 from batchdrop.domain.errors import LostRace
 from batchdrop.domain.ids import question_code
 from batchdrop.domain.open_work import PRICE, OpenWork, instant, place_of_job
-from batchdrop.domain.records import GroupQuestion, Job
+from batchdrop.domain.records import FEWEST_TRIED, PILOT, BatchState, GroupQuestion, Job, JobState, RowStatus, Unsent
 from batchdrop.domain.retries import ANSWER_AWAITED
 from batchdrop.domain.transitions import TERMINAL_JOB_STATES, Hold
 from batchdrop.jobs.budget import Budget, Over
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.pause import Pause
 from batchdrop.jobs.publish import Publish
-from batchdrop.money.learning import merge
 from batchdrop.ports import Clock, Ledger
 from batchdrop.reports import sentences
 from batchdrop.stages.poll.apart import apart
@@ -31,6 +30,7 @@ _LOOKED_AT = 100
 # Asking jobs that are looked at together, and those that one question covers: its record stays below 100 KB.
 _ASKING = 1_000
 _AT_ONCE = 500
+_TOLD_BY_OTHERS = Unsent(status=RowStatus.canceled, error_type="canceled", message=sentences.TOLD_BY_OTHERS)
 _TOLD_AGAIN = timedelta(minutes=3)
 
 
@@ -74,11 +74,10 @@ class LetGo(msgspec.Struct, kw_only=True):
         yield from others
 
     def _look_at(self, job: Job, now: datetime) -> None:
-        if job.mate:
-            mate = self.ledger.get_job(job.mate)
-            if mate is not None and mate.trying and mate.state not in TERMINAL_JOB_STATES:
-                return
-            job = replace(job, mate="", learned=merge(job.learned, mate.learned if mate is not None else None))
+        job = self.pause.learned_before(job, now)
+        if job.mate and self._is_trying(job.mate, enough=_rows_learned(job) >= FEWEST_TRIED):
+            return
+        job = replace(job, mate="")
         rest = self.pause.waiting(job)
         expected = cover = None
         hold: Hold | None = None
@@ -92,11 +91,21 @@ class LetGo(msgspec.Struct, kw_only=True):
         else:
             self.pause.hold(job, hold, now)
 
+    def _is_trying(self, job_id: str, *, enough: bool) -> bool:
+        """`enough`: what is known will do, unless more is on its way."""
+        mate = self.ledger.get_job(job_id)
+        if mate is None or not mate.trying or mate.state in TERMINAL_JOB_STATES:
+            return False
+        return mate.state is JobState.running or not enough
+
     def _ask_together(self, now: datetime, troubles: list[Exception]) -> None:
         """Files of one folder with the same recipe ask one question, unless it was answered before."""
         groups: dict[str, list[Job]] = defaultdict(list)
         for job in self.ledger.list_open_jobs(OpenWork.asking, limit=_ASKING):
-            if job.question is not None and not job.question.for_pilot:
+            if job.question is not None and job.question.for_pilot:
+                with apart(job, troubles), suppress(LostRace):
+                    self._try_no_more(job, now)
+            elif job.question is not None:
                 groups[job.question.group].append(job)
         for jobs in groups.values():
             asking = []
@@ -109,6 +118,13 @@ class LetGo(msgspec.Struct, kw_only=True):
                     if job.group != group:
                         self.commit(transitions.grouped(job, group))
                         self.publish(job.id)
+
+    def _try_no_more(self, job: Job, now: datetime) -> None:
+        """It asks for its pilot, and by now rows of other files tell enough."""
+        pilot = self.ledger.get_batch(job.id, PILOT)
+        enough = _rows_learned(self.pause.learned_before(job, now)) >= FEWEST_TRIED
+        if enough and pilot is not None and pilot.state is BatchState.ready:
+            self.commit(transitions.unsent(pilot, _TOLD_BY_OTHERS, now=now))
 
     def _was_answered(self, job: Job, now: datetime) -> bool:
         cover = self.pause.cover(job, job.question, now) if job.question is not None else None
@@ -124,6 +140,10 @@ class LetGo(msgspec.Struct, kw_only=True):
             for job in self.ledger.list_open_jobs(work, behind=instant(now - _TOLD_AGAIN), limit=_LOOKED_AT):
                 with apart(job, troubles):
                     self.publish(job.id)
+
+
+def _rows_learned(job: Job) -> int:
+    return job.learned.rows if job.learned is not None else 0
 
 
 def together(asking: list[Job]) -> Iterator[tuple[Job, GroupQuestion | None]]:

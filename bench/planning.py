@@ -1,0 +1,96 @@
+"""What sizing rows and drawing those to be tried adds to the CPU time of planning: `python -m bench.planning [ROWS]`.
+
+Both ways in turn, in one process, over files in memory: lines are read, checked, looked up by their custom ids and cut into
+batches as `plan` does it. What S3 takes would make the ratio smaller.
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from batchdrop.formats.input_line import Row
+from batchdrop.formats.lines import read_lines
+from batchdrop.money.price_file import built_in
+from batchdrop.money.sizing import Sizer
+from batchdrop.stages.plan.check import RowCheck, checked, in_chunks
+from batchdrop.stages.plan.cutter import Cutter, Limits
+from batchdrop.stages.plan.pilot_draw import PilotDraw
+from batchdrop.stages.plan.seen_ids import IdSet
+from bench.measured import spread
+from bench.process import cpu_seconds
+
+_ROWS = 200_000
+_ROUNDS = 7
+_NOW = datetime(2026, 11, 25, tzinfo=UTC)
+_LIMITS = Limits(100_000, 256_000_000, 10**12)
+_ENGLISH = "This lamp is good, but its cable is too short for a large desk. "
+_JAPANESE = "このランプは良いが、大きな机にはコードが短すぎる。"
+
+
+class _NoSizer(Sizer):
+    def add(self, row: Row) -> None:
+        pass
+
+
+def _row(number: int, text: str, **more: object) -> str:
+    messages = [{"role": "user", "content": text}]
+    params = {"model": "claude-haiku-4-5", "max_tokens": 100, "messages": messages, **more}
+    return json.dumps({"custom_id": f"review {number:08d}", "params": params}, ensure_ascii=False)
+
+
+def _cached(number: int) -> str:
+    system = [{"type": "text", "text": _ENGLISH * 15, "cache_control": {"type": "ephemeral"}}]
+    return _row(number, _ENGLISH * 5, system=system)
+
+
+KINDS: dict[str, Callable[[int], str]] = {
+    "300 bytes of English": lambda number: _row(number, _ENGLISH * 3),
+    "1 KB of English": lambda number: _row(number, _ENGLISH * 14),
+    "4 KB of English": lambda number: _row(number, _ENGLISH * 60),
+    "1 KB of Japanese": lambda number: _row(number, _JAPANESE * 12),
+    "1 KB of Japanese, escaped": lambda number: json.dumps(json.loads(_row(number, _JAPANESE * 6))),
+    "1 KB with a cached system text": _cached,
+}
+
+
+def plan(data: bytes, *, sized: bool) -> float:
+    """CPU seconds."""
+    prices = built_in()
+    draw = PilotDraw("job") if sized else None
+    cutter = Cutter(_LIMITS, (Sizer if sized else _NoSizer)(prices, _NOW))
+    check = RowCheck("2023-06-01", None, _NOW)
+    with tempfile.TemporaryDirectory() as folder, closing(IdSet(Path(folder) / "ids")) as seen:
+        gc.collect()
+        began = cpu_seconds()
+        for chunk in in_chunks(read_lines(io.BytesIO(data))):
+            for line, row in checked(chunk, seen, None, check).unique():
+                if draw is not None and isinstance(row, Row):
+                    draw.add(line)
+                cutter.take(line, row)
+        cutter.finish()
+        return cpu_seconds() - began
+
+
+def main(rows: int) -> None:
+    for name, row in KINDS.items():
+        data = "".join(f"{row(number)}\n" for number in range(rows)).encode()
+        pairs = [(plan(data, sized=True), plan(data, sized=False)) for _ in range(_ROUNDS)][1:]
+        ratio = spread([sized / bare for sized, bare in pairs])
+        each = spread([(sized - bare) / rows * 1e6 for sized, bare in pairs])["median"]
+        bare = spread([bare / rows * 1e6 for _, bare in pairs])["median"]
+        print(
+            f"{name}: {ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f}), {each:.1f} beside {bare:.1f} us a row",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else _ROWS)

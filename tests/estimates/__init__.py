@@ -1,0 +1,1 @@
+"""How well estimates do: `python -m tests.estimates` measures it."""

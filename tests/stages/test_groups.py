@@ -1,0 +1,214 @@
+"""Files of one folder with the same recipe ask one question, and an answer holds for later files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from batchdrop.domain.records import Job, JobState
+from tests.fakes.claude import FakeClaude
+from tests.money import purses_kept
+from tests.stack import Stack
+from tests.stages.row_jobs import label
+
+RECIPE = b"""\
+model: claude-haiku-4-5
+max_tokens: 4000
+prompt: "Label this review: {{ text }}"
+output:
+  label: [positive, negative]
+"""
+FOLDER = "inbox/marketing/eu/"
+
+
+def long_answer(custom_id: str, params: dict[str, Any]) -> Mapping[str, object]:
+    result = json.loads(json.dumps(label(custom_id, params)))
+    result["message"]["content"][-1]["text"] = '{"label": "positive"}'
+    result["message"]["usage"] = {"input_tokens": 20, "output_tokens": 3_000}
+    return dict(result)
+
+
+def stack_of(*, ask_above: str = "0.25", **more: Any) -> Stack:
+    """Twenty rows cost 0.15 dollars: so much may be spent unasked, and little more."""
+    stack = Stack(ask_above=ask_above, api=lambda clock, hooks: FakeClaude(clock, hooks, answer=long_answer), **more)
+    stack.drop(f"{FOLDER}recipe.yaml", RECIPE)
+    return stack
+
+
+def rows(number: int) -> bytes:
+    return b"text\n" + b"".join(b"Good %d\n" % line for line in range(number))
+
+
+def drop(stack: Stack, name: str, number: int = 40) -> Job:
+    known = set(stack.ledger.jobs)
+    stack.drop(f"{FOLDER}{name}.csv", rows(number))
+    (job_id,) = set(stack.ledger.jobs) - known
+    return stack.ledger.jobs[job_id]
+
+
+def wait(stack: Stack, minutes: int = 12) -> None:
+    for _ in range(minutes):
+        stack.step()
+
+
+def asking(stack: Stack) -> list[Job]:
+    return [job for job in stack.jobs() if job.state is JobState.held and job.question is not None]
+
+
+def leaders(stack: Stack) -> list[Job]:
+    return [job for job in stack.jobs() if job.group is not None and job.group.leader == job.id]
+
+
+def approve_all(stack: Stack, code: str, folder: str = "marketing/eu") -> None:
+    stack._control(f"control/approve/{folder}/all-{code}")
+
+
+def done(stack: Stack) -> None:
+    stack.run()
+    assert {job.state for job in stack.jobs()} <= {JobState.done, JobState.canceled}
+    assert stack.audit() == []
+    assert list(purses_kept(stack.ledger)) == []
+
+
+def test_three_files_ask_one_question_and_one_of_them_is_tried() -> None:
+    stack = stack_of()
+    files = [drop(stack, name) for name in ("a", "b", "c")]
+    wait(stack)
+    (leader,) = leaders(stack)
+    assert leader.id == min(job.id for job in files)
+    assert leader.group is not None
+    assert sorted(job.tried for job in stack.jobs()) == [0, 0, 20]
+    assert leader.group.rows == 20 + 40 + 40
+    assert len(stack.claude.custom_ids()) == 20
+    assert leader.group.high == sum(job.question.high for job in asking(stack) if job.question)
+    status = stack.document("status.json", leader)
+    assert f"control/approve/marketing/eu/all-{leader.group.code}" in status["message"]
+    assert (status["question"]["together"]["files"], status["question"]["together"]["rows"]) == (3, 100)
+    other = next(job for job in stack.jobs() if job.id != leader.id)
+    assert leader.id in stack.document("status.json", other)["message"]
+    approve_all(stack, leader.group.code)
+    assert asking(stack) == []
+    done(stack)
+    for job in stack.jobs():
+        (approval,) = stack.document("manifest.json", job)["approvals"]
+        assert approval["key"] == f"control/approve/marketing/eu/all-{leader.group.code}"
+
+
+def test_who_joins_or_leaves_changes_the_code() -> None:
+    stack = stack_of()
+    for name in ("a", "b", "c"):
+        drop(stack, name)
+    wait(stack)
+    codes = [leaders(stack)[0].group.code]  # type: ignore[union-attr]
+    drop(stack, "d")
+    wait(stack, 3)
+    codes.append(leaders(stack)[0].group.code)  # type: ignore[union-attr]
+    stack.command("cancel", leaders(stack)[0].id)
+    wait(stack, 3)
+    codes.append(leaders(stack)[0].group.code)  # type: ignore[union-attr]
+    assert len(set(codes)) == 3
+    approve_all(stack, codes[0])
+    assert len(asking(stack)) == 3
+    assert "that code" in stack.document("status.json", leaders(stack)[0])["message"]
+    approve_all(stack, codes[2])
+    done(stack)
+    assert [job.state for job in stack.jobs()].count(JobState.canceled) == 1
+
+
+def test_one_of_them_can_be_approved_alone() -> None:
+    stack = stack_of()
+    for name in ("a", "b", "c"):
+        drop(stack, name)
+    wait(stack)
+    other = asking(stack)[1]
+    assert other.question is not None
+    stack._control(f"control/approve/{other.id}-{other.question.code}")
+    assert other.id not in {job.id for job in asking(stack)}
+
+
+def test_another_folder_or_another_recipe_asks_on_its_own() -> None:
+    stack = stack_of()
+    drop(stack, "a")
+    stack.drop("inbox/marketing/us/recipe.yaml", RECIPE)
+    stack.drop("inbox/marketing/us/b.csv", rows(40))
+    wait(stack)
+    assert leaders(stack) == []
+    assert len(asking(stack)) == 2
+
+
+def test_a_later_file_is_covered_up_to_twice_the_amount_within_thirty_days() -> None:
+    stack = stack_of()
+    first = drop(stack, "first")
+    wait(stack)
+    (job,) = asking(stack)
+    assert job.question is not None
+    stack._control(f"control/approve/{first.id}-{job.question.code}")
+    done(stack)
+    later = drop(stack, "later")
+    done(stack)
+    covered = stack.ledger.jobs[later.id]
+    assert covered.state is JobState.done
+    assert covered.approvals == stack.ledger.jobs[first.id].approvals
+    drop(stack, "beyond", 200)
+    wait(stack)
+    (asks,) = asking(stack)
+    assert asks.question is not None
+    stack.command("cancel", asks.id)
+    done(stack)
+    stack.clock.advance(timedelta(days=31).total_seconds())
+    drop(stack, "too late")
+    wait(stack)
+    assert len(asking(stack)) == 1
+
+
+def test_operators_can_have_every_file_asked_about() -> None:
+    stack = stack_of()
+    stack.objects.drop("config/limits.json", b'{"folders": {"marketing": {"ask_above_usd": 0.25, "earlier_approvals": false}}}')
+    first = drop(stack, "first")
+    wait(stack)
+    (job,) = asking(stack)
+    assert job.question is not None
+    stack._control(f"control/approve/{first.id}-{job.question.code}")
+    done(stack)
+    drop(stack, "later")
+    wait(stack)
+    assert len(asking(stack)) == 1
+
+
+@pytest.mark.parametrize("folder", ["marketing", "marketing/eu/x", "other", ""])
+def test_an_answer_for_another_folder_lets_nothing_go(folder: str) -> None:
+    stack = stack_of()
+    for name in ("a", "b"):
+        drop(stack, name)
+    wait(stack)
+    code = leaders(stack)[0].group.code  # type: ignore[union-attr]
+    approve_all(stack, code, folder)
+    assert len(asking(stack)) == 2
+    assert stack.metrics.totals["IgnoredCommands"] == 1
+
+
+def test_two_hundred_small_files_ask_once() -> None:
+    """One of them is canceled, and one is dropped after the approval."""
+    stack = stack_of(ask_above="0.20")
+    for number in range(200):
+        drop(stack, f"small {number:03d}", 3)
+    wait(stack, 30)
+    (leader,) = leaders(stack)
+    assert leader.group is not None
+    tried = len(stack.claude.custom_ids())
+    assert tried < 50
+    canceled = asking(stack)[-1]
+    stack.command("cancel", canceled.id)
+    wait(stack, 3)
+    (leader,) = leaders(stack)
+    assert leader.group is not None
+    approve_all(stack, leader.group.code)
+    drop(stack, "late", 3)
+    done(stack)
+    assert [job.state for job in stack.jobs()].count(JobState.canceled) == 1
+    assert len(stack.claude.custom_ids()) == 200 * 3
+    assert len({yes.code for job in stack.jobs() for yes in job.approvals}) == 1
