@@ -210,6 +210,8 @@ class Question(Record, frozen=True, kw_only=True):
     """That are not sent yet."""
     for_pilot: bool = False
     """It asks for the rows alone that are tried first: even these cost more than may be spent unasked."""
+    prices: str = ""
+    """By which the amounts are counted, as `PriceList.digest`."""
     asked_at: datetime
 
 

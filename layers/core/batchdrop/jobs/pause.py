@@ -83,7 +83,7 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
         prices = self.budget.prices.current(now).value
         recipe = job.recipe and (job.recipe.key, job.recipe.version_id, job.recipe.etag)
         code = ids.question_code(job.id, recipe, prices.digest, rows, total.low, high, job.used, len(job.approvals))
-        return Question(code=code, low=total.low, high=high, rows=rows, for_pilot=job.trying, asked_at=now)
+        return Question(code=code, low=total.low, high=high, rows=rows, for_pilot=job.trying, prices=prices.digest, asked_at=now)
 
     def _hold(
         self, job: Job, question: Question, nameless: Sequence[str], expected: Expected | None, now: datetime

@@ -10,7 +10,7 @@ import msgspec
 
 from batchdrop.domain import transitions
 from batchdrop.domain.errors import LostRace
-from batchdrop.domain.open_work import PRICE, OpenWork, instant, place_of_job
+from batchdrop.domain.open_work import LIMIT, OpenWork, instant, place_of_job
 from batchdrop.domain.records import Job
 from batchdrop.domain.retries import ANSWER_AWAITED
 from batchdrop.domain.transitions import Hold
@@ -36,40 +36,42 @@ class LetGo(msgspec.Struct, kw_only=True):
     budget: Budget
     pause: Pause
     publish: Publish
-    behind: str = ""
+    behind: dict[OpenWork, str] = msgspec.field(default_factory=dict)
 
     def __call__(self) -> None:
         """Raises the first error that one job ran into, once all have been tried."""
         now = self.clock.now()
         troubles: list[Exception] = []
-        for job in self._limited():
+        for job in self._in_turn(OpenWork.limited):
             with apart(job, troubles), suppress(LostRace):  # the index is late: it has been let go
                 self._look_at(job, now)
-        for job in self.ledger.list_open_jobs(OpenWork.asking, limit=_LOOKED_AT):
-            if job.held_at is None or now < job.held_at + ANSWER_AWAITED:
-                break
+        prices = self.budget.prices.current(now).value.digest
+        for job in self._in_turn(OpenWork.asking):
             with apart(job, troubles), suppress(LostRace):
-                self.commit(transitions.cancel_requested(job, sentences.NOT_APPROVED))
+                if job.held_at is not None and now >= job.held_at + ANSWER_AWAITED:
+                    self.commit(transitions.cancel_requested(job, sentences.NOT_APPROVED))
+                elif job.question is not None and job.question.prices != prices:
+                    self._look_at(job, now)
         self._tell(now, troubles)
         if troubles:
             raise troubles[0]
 
-    def _limited(self) -> Iterator[Job]:
+    def _in_turn(self, work: OpenWork) -> Iterator[Job]:
         """Many may wait for one limit, and must not hide those that wait for another."""
-        first = list(self.ledger.list_open_jobs(OpenWork.limited, limit=_LOOKED_AT))
+        first = list(self.ledger.list_open_jobs(work, limit=_LOOKED_AT))
         yield from first
         if len(first) < _LOOKED_AT:
             return
-        behind = max(self.behind, _place(first[-1]))
-        others = list(self.ledger.list_open_jobs(OpenWork.limited, behind=behind, limit=_LOOKED_AT))
-        self.behind = _place(others[-1]) if len(others) == _LOOKED_AT else ""
+        behind = max(self.behind.get(work, ""), _place(first[-1]))
+        others = list(self.ledger.list_open_jobs(work, behind=behind, limit=_LOOKED_AT))
+        self.behind[work] = _place(others[-1]) if len(others) == _LOOKED_AT else ""
         yield from others
 
     def _look_at(self, job: Job, now: datetime) -> None:
         rest = self.pause.waiting(job)
         expected = None
         hold: Hold | None = None
-        if job.needs == PRICE:
+        if job.needs != LIMIT:
             hold, expected = self.pause.verdict(job, rest, now)
         if hold is None and rest and isinstance(over := self.budget.reserve(job, rest[0], now), Over):
             hold = self.pause.why(job, over, rest, now)
