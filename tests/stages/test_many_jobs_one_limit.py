@@ -4,83 +4,90 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from functools import partial
 from random import Random
-from sys import getswitchinterval, setswitchinterval
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from batchdrop.domain.records import BatchState, Job, JobState
+from batchdrop.domain.ids import prefixes_of
+from batchdrop.domain.records import Batch, BatchState, Job, JobLimits, JobState
 from batchdrop.domain.transitions import TERMINAL_JOB_STATES
 from tests.fakes.claude import FakeClaude, greet
 from tests.fakes.clock import ManualClock
 from tests.fakes.hooks import Hooks
 from tests.fakes.objects import FakeObjects
 from tests.faults.ledger import LateLedger
-from tests.money import MAX_TOKENS, ROW, Watch, dear_rows, purses_kept, say, shown
+from tests.money import MAX_TOKENS, ROW, Watch, purses_kept, say, shown
 from tests.stack import BUCKET, Stack, row
 
 DAY = "day 2026-11-22"
-_THREADS = 8
 
 
-def answer(custom_id: str, params: dict[str, Any]) -> dict[str, Any]:
-    """Its length is that of its prompt's last word; some rows fail at first and go again."""
-    result: dict[str, Any] = json.loads(json.dumps(greet(custom_id, params)))
-    result["message"]["usage"] = {"input_tokens": 10, "output_tokens": int(params["messages"][0]["content"].split()[-1])}
-    return result
-
-
-class Busy:
-    """What the API says to rows whose prompt begins with `busy`: no at first, then yes."""
+class Answers:
+    """As long as a prompt's last word says where a row is tried, and as long as they may be where it is not; rows whose prompt
+    begins with `busy` fail at first. It depends on nothing but the request and the batch that it is in.
+    """
 
     def __init__(self) -> None:
-        self._asked: Counter[str] = Counter()
+        self.stack: Stack
+        self._batches: dict[str, Batch] = {}
 
     def __call__(self, custom_id: str, params: dict[str, Any]) -> dict[str, Any]:
-        if params["messages"][0]["content"].startswith("busy") and custom_id not in self._asked:
-            self._asked[custom_id] += 1
-            prompt = params["messages"][0]["content"]
-            self._asked[prompt] += 1
-        if params["messages"][0]["content"].startswith("busy") and self._asked[params["messages"][0]["content"]] < 2:
+        batch = self._batch(custom_id.rpartition("-")[0])
+        first, *_, last = str(params["messages"][0]["content"]).split()
+        if first == "busy" and batch.attempt == 1 and not batch.tries:
             return {"type": "errored", "error": {"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}}
-        return answer(custom_id, params)
+        result: dict[str, Any] = json.loads(json.dumps(greet(custom_id, params)))
+        tokens = int(last) if batch.tries or first == "short" else MAX_TOKENS
+        result["message"]["usage"] = {"input_tokens": 10, "output_tokens": tokens}
+        return result
+
+    def _batch(self, prefix: str) -> Batch:
+        if prefix not in self._batches:
+            self._batches |= {one: batch for batch in self.stack.ledger.stored.values() for one in prefixes_of(batch)}
+        return self._batches[prefix]
 
 
-def stack_of(*, conflicts: float, **settings: Any) -> Stack:
+def stack_of(*, conflicts: float, late: float = 0.0, **settings: Any) -> Stack:
     def parts(clock: ManualClock, hooks: Hooks) -> tuple[FakeObjects, LateLedger]:
         ledger = LateLedger(clock, hooks)
-        ledger.late, ledger.conflicts = 3.0, conflicts
+        ledger.late, ledger.conflicts = late, conflicts
         return FakeObjects(clock, hooks, bucket=BUCKET), ledger
 
-    return Stack(
-        parts=parts, per_tick=10_000, queue_limit=10**6, api=lambda clock, hooks: FakeClaude(clock, hooks, answer=Busy()), **settings
-    )
+    answers = Answers()
+    claude = partial(FakeClaude, answer=answers)
+    answers.stack = Stack(parts=parts, per_tick=10_000, queue_limit=10**6, api=claude, **settings)
+    return answers.stack
 
 
-@contextmanager
-def restless() -> Iterator[None]:
-    """Threads take turns in the middle of whatever they do."""
-    before = getswitchinterval()
-    setswitchinterval(1e-5)
-    try:
-        yield
-    finally:
-        setswitchinterval(before)
+class Overtaken:
+    """Now and then another tick comes between what one has read of the purses and what it writes."""
+
+    def __init__(self, stack: Stack, every: int) -> None:
+        self._stack = stack
+        self._every = every
+        self._admitted = 0
+        self._under_way = False
+        self.lost = 0
+        """Admissions that came too late."""
+        stack.hooks.before = self._before
+
+    def _before(self, name: str) -> None:
+        if name != "ledger.commit.admitted" or self._under_way:
+            return
+        self._admitted += 1
+        if self._admitted % self._every == 0:
+            before = self._stack.ledger.purses.get(DAY)
+            self._under_way = True
+            self._stack.tick()
+            self._under_way = False
+            self.lost += self._stack.ledger.purses.get(DAY) != before
 
 
-def drop_at_once(stack: Stack, bodies: list[bytes]) -> None:
-    uploads = [stack.drop(f"inbox/team/{place}.jsonl", body, deliver=False) for place, body in enumerate(bodies)]
-    with restless(), ThreadPoolExecutor(_THREADS) as pool:
-        list(pool.map(stack.deliver, uploads))
-
-
-def file(draw: Random, rows: int, longest: int) -> bytes:
-    words = [f"{draw.choice(['busy', 'ok', 'ok'])} {place} {draw.randint(1, longest)}" for place in range(rows)]
+def file(draw: Random, rows: int, longest: int, kinds: tuple[str, ...]) -> bytes:
+    words = [f"{draw.choice(kinds)} {place} {draw.randint(1, longest)}" for place in range(rows)]
     return b"\n".join(row(f"row {place}", word, max_tokens=MAX_TOKENS) for place, word in enumerate(words))
 
 
@@ -102,16 +109,14 @@ def in_flight(stack: Stack) -> int:
 
 def strictly(stack: Stack) -> None:
     """As a recipe says it of its jobs."""
-    from batchdrop.domain.records import JobLimits
-
     stack.ledger.jobs = {job.id: replace(job, limits=JobLimits(strict=True)) for job in stack.jobs()}
 
 
 @pytest.mark.parametrize("strict", [True, False])
 def test_fifty_jobs_at_once_against_one_daily_limit(strict: bool, capsys: pytest.CaptureFixture[str]) -> None:
     """After its pilot each job expects short answers, and then they are as long as they may be."""
-    limit = 3_000_000
-    stack = stack_of(conflicts=0.05, max_requests=10, ask_above="0.001", daily_limit="3")
+    limit = 5_000_000
+    stack = stack_of(conflicts=0.01, late=3.0, max_requests=10, ask_above="0.001", daily_limit="5")
     bound = 0
 
     def admitted() -> None:
@@ -121,7 +126,10 @@ def test_fifty_jobs_at_once_against_one_daily_limit(strict: bool, capsys: pytest
 
     watch = Watch(stack, every=50, admitted=admitted)
     draw = Random(12)
-    uploads = [stack.drop(f"inbox/team/{place}.jsonl", file(draw, 40, 400), deliver=False) for place in range(50)]
+    uploads = [
+        stack.drop(f"inbox/team/{place}.jsonl", file(draw, 40, 400, ("busy", "long", "long")), deliver=False)
+        for place in range(50)
+    ]
     look = stack.hooks.after
 
     def opened(name: str) -> None:
@@ -132,23 +140,17 @@ def test_fifty_jobs_at_once_against_one_daily_limit(strict: bool, capsys: pytest
     stack.hooks.after = opened
     for upload in uploads:
         stack.deliver(upload)
-    for minute in range(240):
+    for _ in range(240):
         stack.step()
         approve_all(stack)
-        if minute == 10:  # those that were not tried yet
-            stack.claude.answer = lambda custom_id, params: answer(
-                custom_id, params | {"messages": [{"role": "user", "content": f"{MAX_TOKENS}"}]}
-            )
     states = Counter((job.state, job.needs) for job in stack.jobs())
     most = watch.most[DAY]
     with capsys.disabled():
-        print(f"\n50 jobs, {'strict' if strict else 'not strict'}: limit $3, most used ${most / 1e6:.4f}, ", end="")
+        print(f"\n50 jobs, {'strict' if strict else 'not strict'}: limit $5, most used ${most / 1e6:.4f}, ", end="")
         print(f"bound ${(limit + bound) / 1e6:.4f}, {dict(states)}")
     assert set(states) <= {(JobState.done, ""), (JobState.held, "limit")}
-    assert len(states) == 2
     assert most <= (limit if strict else limit + bound)
-    if not strict:
-        assert most > limit  # or this shows nothing
+    assert most > (0.9 * limit if strict else 1.2 * limit)  # or this shows nothing
     assert watch.wrong == []
     assert list(purses_kept(stack.ledger)) == []
     assert shown(stack) == []
@@ -157,28 +159,34 @@ def test_fifty_jobs_at_once_against_one_daily_limit(strict: bool, capsys: pytest
 
 def test_a_thousand_jobs_of_one_batch_at_once() -> None:
     """Nothing is lost, and nothing leaks: not where transactions meet, and not from one day to the next."""
-    stack = stack_of(conflicts=0.1, max_requests=10, daily_limit="2")
+    stack = stack_of(conflicts=0.005, max_requests=10, daily_limit="2")
     watch = Watch(stack, every=500)
     draw = Random(3)
-    drop_at_once(stack, [file(draw, 1, 1_500) for _ in range(1_000)])
-    for _ in range(60):
-        stack.step(120)
+    overtaken = Overtaken(stack, 20)
+    for place in range(1_000):
+        stack.clock.advance(0.001)
+        stack.drop(f"inbox/team/{place}.jsonl", file(draw, 1, MAX_TOKENS, ("short",)))
+    for _ in range(18):
+        stack.step(400)
     first = Counter((job.state, job.needs) for job in stack.jobs())
     assert watch.most[DAY] <= 2_000_000
     # None that would have fitted has been left.
-    assert stack.ledger.purses[DAY].used > 2_000_000 - 1.1 * ROW
+    assert stack.ledger.purses[DAY].used > 2_000_000 - 2 * ROW
     assert set(first) == {(JobState.done, ""), (JobState.held, "limit")}
-    for _ in range(48):
-        stack.step(1800)
+    for _ in range(3):
+        stack.clock.advance(24 * 3600)
+        for _ in range(14):
+            stack.step(400)
     assert {job.state for job in stack.jobs()} == {JobState.done}
     ids = stack.claude.custom_ids()
     again = sum(batch.attempt > 1 for batch in stack.ledger.stored.values())
-    assert len(ids) == len(set(ids)) == 1_000 + again
+    assert (len(ids), len(set(ids)), again) == (1_000, 1_000, 0)
     assert watch.most_of("day") <= 2_000_000
     assert watch.wrong == []
     assert list(purses_kept(stack.ledger)) == []
+    assert overtaken.lost > 5
     assert isinstance(stack.ledger, LateLedger)
-    assert stack.ledger.fired["conflicts"] > 500
+    assert stack.ledger.fired["conflicts"] > 20
     month = stack.ledger.purses["month 2026-11"]
     assert month.used == month.spent == sum(job.spent for job in stack.jobs()) == _billed(stack.jobs(), stack)
 
