@@ -81,7 +81,6 @@ JOBS: dict[str, Callable[[Job], Move[Job]]] = {
     "paused": lambda one: transitions.paused(one, HOLD, now=LATER),
     "asked_anew": lambda one: transitions.asked_anew(one, HOLD, now=LATER),
     "let_go": lambda one: transitions.let_go(one, now=LATER),
-    "pilot_ended": lambda one: transitions.pilot_ended(one, TRIED, "why", now=LATER),
     "woken": lambda one: transitions.woken(one, now=LATER),
     "cancel_requested": lambda one: transitions.cancel_requested(one, "why"),
     "noted": lambda one: transitions.noted(one, "a note"),

@@ -32,7 +32,8 @@ def estimate(sizes: Sizes, prices: PriceList, at: datetime, learned: Learned | N
 
     Not even the worst case bounds what server tools add: searches, and prompts that grow by what they found.
     """
-    unknown, known = nothing_learned(), learned or nothing_learned()
+    unknown = nothing_learned()
+    known = learned if learned and learned.rows else unknown
     low = high = worst = 0
     for rates, size in _priced(sizes, prices, at):
         cached = min(size.cache_tokens, size.input_tokens)
@@ -40,10 +41,10 @@ def estimate(sizes: Sizes, prices: PriceList, at: datetime, learned: Learned | N
         guessed = plain + cached * rates.input
         answers = size.max_output_tokens * rates.output
         # Learned shares have in them what caching changed; guessed ones do not.
-        least = guessed if learned else plain + cached * min(rates.read, rates.input)
+        least = guessed if known.rows else plain + cached * min(rates.read, rates.input)
         most = plain + cached * max(rates.write_1h, rates.write_5m, rates.input)
         low += least * known.input_low + answers * known.output_low
-        high += (guessed if learned else most) * known.input_high + answers * known.output_high
+        high += (guessed if known.rows else most) * known.input_high + answers * known.output_high
         worst += max(most * unknown.input_high, guessed * known.input_high) + answers * SHARE
     return Estimate(low=micro_down(low // SHARE), high=micro_up(-(-high // SHARE)), worst=micro_up(-(-worst // SHARE)))
 

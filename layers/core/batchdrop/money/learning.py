@@ -7,36 +7,25 @@ the ratio over many rows is expected. docs/decisions/0042-an-estimate-is-a-ratio
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil, exp, log, sqrt
+from math import ceil, exp, hypot
 from typing import NamedTuple
 
 from batchdrop.domain.money import Learned
+from batchdrop.money.ratios import Others, Ratio, Row, Usual, ratio
 from batchdrop.money.token_guess import GUESS_HIGH, GUESS_LOW
 
 SHARE = 1_000_000
 """A share of one."""
-# The spread of a ratio is its standard deviation by its mean. Few rows of a heavy tail show too little of it: some more rows are
-# assumed whose spread is usual, and no spread is believed below a least one.
-_ROWS_OF_USUAL_SPREAD = 5
-# How far the mean of many rows may be from that of a few, in standard errors on a logarithmic scale, found by simulation: what
+# How far the ratio of many rows may be from that of a few, in standard errors on a logarithmic scale, found by simulation: what
 # the few have not seen of a heavy tail makes answers longer, rarely shorter.
-_ERRORS_DOWN = 1.7
-_ERRORS_UP = 2.4
+_ERRORS_DOWN = 1.9
+_ERRORS_UP = 2.3
 # In one of twenty cases, a share of rows that is not smaller shows none among those tried.
 _UNSEEN = 0.05
 # What files differ from earlier ones with the same recipe, up and down: assumed, not measured.
 _DRIFT = 1.25
-
-
-class _Usual(NamedTuple):
-    """Of rows: how much a ratio spreads."""
-
-    spread: float
-    least: float
-
-
-_OF_PROMPTS = _Usual(spread=0.2, least=0.02)
-_OF_ANSWERS = _Usual(spread=1.0, least=0.05)
+_OF_PROMPTS = Usual(spread=0.2, least=0.02)
+_OF_ANSWERS = Usual(spread=1.2, least=0.05)
 
 
 class TriedRow(NamedTuple):
@@ -51,6 +40,14 @@ class TriedRow(NamedTuple):
     output: int
 
 
+class OtherRows(NamedTuple):
+    """Of the rows that were not tried, what `guessed_cost` tells of their sizes."""
+
+    rows: int
+    guessed_input: int
+    most_output: int
+
+
 def nothing_learned() -> Learned:
     """The band of the guess, and any answer."""
     return Learned(
@@ -58,12 +55,27 @@ def nothing_learned() -> Learned:
     )
 
 
-def learn(rows: Sequence[TriedRow]) -> Learned:
-    """By rows drawn at random. What they cannot tell, as without any row, is that of `nothing_learned`."""
+def learn(rows: Sequence[TriedRow], others: OtherRows | None = None) -> Learned:
+    """By rows drawn at random. What they cannot tell, as without any row, is that of `nothing_learned`.
+
+    With `others` the band is made for just these: few of them are less certain than many, and where answers follow their prompts,
+    as in translations, it counts how long the prompts of the others are. It is one for what both ratios cost together: in nine of
+    ten jobs the sum is inside, as prompts and answers are hardly ever both at the end of their bands.
+    """
     unknown = nothing_learned()
-    inputs = _band([(row.guessed_input, row.input) for row in rows], _OF_PROMPTS, unknown.input_low, unknown.input_high)
-    outputs = _band([(row.most_output, row.output) for row in rows], _OF_ANSWERS, unknown.output_low, unknown.output_high)
-    return _learned(inputs, outputs, len(rows))
+    prompts = [Row(row.guessed_input, row.most_output, row.input) for row in rows]
+    answers = [Row(row.most_output, row.guessed_input, row.output) for row in rows]
+    inputs = _ratio(prompts, _OF_PROMPTS, None if others is None else Others(others.rows))
+    outputs = _ratio(
+        answers, _OF_ANSWERS, None if others is None else Others(others.rows, others.most_output, others.guessed_input)
+    )
+    expected = (others.guessed_input, others.most_output) if others else (_expected(prompts), _expected(answers))
+    down, up = (_together(inputs, outputs, expected, errors) for errors in (-_ERRORS_DOWN, _ERRORS_UP))
+    return _learned(
+        _band(prompts, inputs, (down[0], up[0]), (unknown.input_low, unknown.input_high)),
+        _band(answers, outputs, (down[1], up[1]), (unknown.output_low, unknown.output_high)),
+        len(rows),
+    )
 
 
 def learned_of_job(total: TriedRow, rows: int) -> Learned:
@@ -73,10 +85,11 @@ def learned_of_job(total: TriedRow, rows: int) -> Learned:
     """
     unknown = nothing_learned()
     inputs, outputs = (unknown.input_low, unknown.input_high), (unknown.output_low, unknown.output_high)
-    if rows and total.guessed_input:
-        inputs = _around(total.input / total.guessed_input, log(_DRIFT), log(_DRIFT))
-    if rows and total.most_output:
-        outputs = _around(total.output / total.most_output, log(_DRIFT), log(_DRIFT))
+    # A sum of nothing is that of refusals or faults, which the next file need not have.
+    if total.guessed_input and total.input:
+        inputs = _drifted(total.input / total.guessed_input)
+    if total.most_output and total.output:
+        outputs = _drifted(total.output / total.most_output)
     return _learned(inputs, outputs, rows)
 
 
@@ -102,31 +115,38 @@ def _learned(inputs: tuple[int, int], outputs: tuple[int, int], rows: int) -> Le
     )
 
 
-def _band(pairs: list[tuple[int, int]], usual: _Usual, low: int, high: int) -> tuple[int, int]:
-    """Shares between which the sum of many is, by pairs of what was expected and what it was. `low` and `high`: by none."""
-    expected = sum(pair[0] for pair in pairs)
-    if not expected:
-        return low, high
-    rows = len(pairs)
-    ratio = sum(pair[1] for pair in pairs) / expected
-    if not ratio:
-        return 0, ceil(high * (1 - _UNSEEN ** (1 / rows)))
-    error = _spread(pairs, ratio, expected / rows, usual) / sqrt(rows)
-    return _around(ratio, _ERRORS_DOWN * error, _ERRORS_UP * error)
+def _expected(rows: list[Row]) -> int:
+    return sum(row.expected for row in rows)
 
 
-def _spread(pairs: list[tuple[int, int]], ratio: float, expected: float, usual: _Usual) -> float:
-    """Of a ratio of sums, from the residuals of its rows; `expected` of one on average."""
-    rows = len(pairs)
-    squares = sum(((was - ratio * guess) / expected) ** 2 for guess, was in pairs)
-    seen = max(sqrt(squares / max(rows - 1, 1)) / ratio, usual.least)
-    weight = rows / (rows + _ROWS_OF_USUAL_SPREAD) if rows > 1 else 0.0
-    return float(seen**weight * usual.spread ** (1 - weight))
+def _ratio(rows: list[Row], usual: Usual, others: Others | None) -> Ratio | None:
+    """None: nothing was expected, or nothing came."""
+    return ratio(rows, usual, others) if _expected(rows) and sum(row.was for row in rows) else None
 
 
-def _around(ratio: float, down: float, up: float) -> tuple[int, int]:
-    """On a logarithmic scale."""
-    return int(ratio * exp(-down) * SHARE), ceil(ratio * exp(up) * SHARE)
+def _together(inputs: Ratio | None, outputs: Ratio | None, expected: tuple[int, int], errors: float) -> tuple[float, float]:
+    """How far the ends of both bands are from the ratios, so that the sum of what they cost is within.
+
+    Two errors that know nothing of each other are together as long as the diagonal of both.
+    """
+    away = [0.0 if of is None else of.value * (exp(errors * of.error) - 1) for of in (inputs, outputs)]
+    costs = [one * cost for one, cost in zip(away, expected, strict=True)]
+    diagonal = hypot(*costs)
+    shares = [abs(cost) / diagonal if inputs and outputs and diagonal else 1.0 for cost in costs]
+    return away[0] * shares[0], away[1] * shares[1]
+
+
+def _band(rows: list[Row], of: Ratio | None, away: tuple[float, float], unknown: tuple[int, int]) -> tuple[int, int]:
+    """Shares between which the sum of many is."""
+    if of is not None:
+        return int((of.value + away[0]) * SHARE), ceil((of.value + away[1]) * SHARE)
+    if not _expected(rows):
+        return unknown
+    return 0, ceil(unknown[1] * (1 - _UNSEEN ** (1 / len(rows))))
+
+
+def _drifted(value: float) -> tuple[int, int]:
+    return int(value / _DRIFT * SHARE), ceil(value * _DRIFT * SHARE)
 
 
 def _met(earlier: tuple[int, int], pilot: tuple[int, int]) -> tuple[int, int]:
