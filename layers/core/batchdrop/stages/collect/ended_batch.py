@@ -30,6 +30,7 @@ from batchdrop.jobs.publish import Publish
 from batchdrop.jobs.scratch import scratch
 from batchdrop.money.billing import Biller
 from batchdrop.money.price_list import PriceList
+from batchdrop.money.sizing import Sizer
 from batchdrop.ports import Claude, Clock, Ledger, Metrics, Objects
 from batchdrop.recipes.form import AnswerForm, Form, Kind, Table, decode_form
 from batchdrop.reports import sentences
@@ -170,7 +171,14 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
             else:
                 again = frozenset(form.answer.retry_reasons) if form else frozenset[str]()
                 may_retry = may_retry and (form is None or form.attempts is None or batch.attempt < form.attempts)
-                router = Router(batch, lines, biller, answered, failed, retry, may_retry=may_retry, lost=lost, again=again)
+                router = Router(
+                    *(batch, lines, biller, answered, failed, retry),
+                    may_retry=may_retry,
+                    lost=lost,
+                    sizer=Sizer(prices, at),
+                    rendered=form is not None,
+                    again=again,
+                )
             for line, invalid, paid in rows:
                 if invalid is not None and invalid.type == SETTLED:
                     router.settled(line, None if earlier.gone else settled[line.number])

@@ -11,9 +11,8 @@ from msgspec.structs import replace
 from batchdrop.domain.errors import LostRace
 from batchdrop.domain.records import Batch, BatchState, RowStatus, Settled
 from batchdrop.domain.transitions import Collected, Holder
-from batchdrop.formats.input_line import REQUESTS, Row
+from batchdrop.formats.input_line import Row
 from batchdrop.formats.lines import Line
-from batchdrop.formats.rendered_line import check_rendered
 from batchdrop.money.billing import Biller
 from batchdrop.money.estimate import guessed_cost
 from batchdrop.money.learning import TriedRow, learn
@@ -44,10 +43,10 @@ class TriedRows(Router):
         at: datetime,
         rendered: bool,
     ) -> None:
-        super().__init__(batch, lines, biller, results, failed, retry, may_retry=True, lost=lost)
+        sizer = Sizer(prices, at)
+        super().__init__(batch, lines, biller, results, failed, retry, may_retry=True, lost=lost, sizer=sizer, rendered=rendered)
         self._prices = prices
         self._at = at
-        self._check = check_rendered if rendered else REQUESTS.check
         self.left = 0
         """Rows that are left to their batches."""
         self.settled_rows: list[Settled] = []
