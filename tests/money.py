@@ -47,19 +47,36 @@ def _may_have_lost(batch: Batch) -> bool:
 
 
 class Watch:
-    """Looks at every write of the ledger: `wrong` gains what is wrong after it, and `most` what a purse was used for at most."""
+    """Looks at every write of the ledger: `most` is what each purse was used for at most, `wrong` what was wrong after one.
 
-    def __init__(self, stack: Stack) -> None:
-        self._stack = stack
+    `every`: of so many writes one is looked at closely, which takes time where there are many batches. `admitted`: told of each
+    batch that was.
+    """
+
+    def __init__(self, stack: Stack, *, every: int = 1, admitted: Callable[[], None] = lambda: None) -> None:
+        self._ledger = stack.ledger
+        self._every = every
+        self._admitted = admitted
+        self.writes = 0
         self.wrong: list[str] = []
         self.most: Counter[str] = Counter()
         stack.hooks.after = self._look
 
+    def most_of(self, kind: str) -> int:
+        """Of all purses whose name begins so."""
+        return max((used for name, used in self.most.items() if name.startswith(kind)), default=0)
+
     def _look(self, name: str) -> None:
-        if name.startswith("ledger.commit."):
-            self.wrong += [f"after {name}: {wrong}" for wrong in purses_kept(self._stack.ledger)]
-            for purse in self._stack.ledger.purses.values():
+        if not name.startswith("ledger.commit."):
+            return
+        with self._ledger._lock:
+            self.writes += 1
+            for purse in self._ledger.purses.values():
                 self.most[purse.name] = max(self.most[purse.name], purse.used)
+            if self.writes % self._every == 0:
+                self.wrong += [f"after {name}: {wrong}" for wrong in purses_kept(self._ledger)]
+            if name == "ledger.commit.admitted":
+                self._admitted()
 
 
 # ---------------------------------------------------------------- rows that cost something, and what people say

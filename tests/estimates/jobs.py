@@ -15,11 +15,12 @@ from statistics import fmean, median
 from typing import NamedTuple
 
 from batchdrop.domain.money import Size, Sizes
+from batchdrop.domain.records import PILOT_ROWS
 from batchdrop.formats.lines import Line
 from batchdrop.money.estimate import Estimate, estimate, guessed_cost
 from batchdrop.money.learning import OtherRows, TriedRow, learn
 from batchdrop.money.price_file import built_in
-from batchdrop.stages.plan.pilot_draw import PILOT_ROWS, PilotDraw
+from batchdrop.stages.plan.pilot_draw import PilotDraw
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 _NINE_OF_TEN = 1.645

@@ -65,7 +65,7 @@ class FakeLedger:
 
     @hooked
     def list_batches(self, job_id: str) -> Iterator[Batch]:
-        return iter([batch for (owner, _), batch in sorted(self.stored.items()) if owner == job_id])
+        return iter([self.stored[key] for key in sorted(key for key in self.stored if key[0] == job_id)])
 
     @hooked
     def list_open_batches(self, work: OpenWork, *, limit: int | None = None) -> Iterator[Batch]:

@@ -27,6 +27,7 @@ from batchdrop.domain.records import (
     Checkpoint,
     Counts,
     Job,
+    JobLimits,
     JobState,
     Part,
     Question,
@@ -45,6 +46,7 @@ from batchdrop.domain.transitions import (
     ForbiddenMove,
     Half,
     Hold,
+    Holder,
     Move,
     Reserve,
 )
@@ -74,7 +76,7 @@ JOBS: dict[str, Callable[[Job], Move[Job]]] = {
     "planned": lambda one: transitions.planned(one, now=LATER, lines=20),
     "unpacked": lambda one: transitions.unpacked(one, one.input, now=LATER),
     "rejected": lambda one: transitions.rejected(one, "why", now=LATER),
-    "pilot_ended": lambda one: transitions.pilot_ended(one, TRIED, "weighed", now=LATER),
+    "pilot_ended": lambda one: transitions.pilot_ended(one, TRIED, "why", now=LATER),
     "canceled_unread": lambda one: transitions.canceled_unread(one, now=LATER),
     "pinned": lambda one: transitions.pinned(one, one.input, kind="csv", arrivals=2),
     "held": lambda one: transitions.held(one, "why", needs="recipe", arrivals=2, now=LATER),
@@ -409,14 +411,26 @@ def test_counts_have_a_field_for_each_end_and_add_up() -> None:
 # ---------------------------------------------------------------- what rows are expected to take
 
 
-def test_rows_that_go_again_reserve_their_share() -> None:
-    sizes = {"claude-haiku-4-5": Size(requests=4, input_tokens=40, max_output_tokens=400)}
-    one = batch(1, state=BatchState.ended, requests=4, last_line=4, sizes=sizes)
-    move = transitions.collected(
-        one, job(state=JobState.running, batches_total=1), rows_of(one, job(state=JobState.running)), now=LATER
-    )
+SIZES = {"claude-haiku-4-5": Size(requests=4, input_tokens=40, max_output_tokens=400)}
+
+
+def test_rows_that_go_again_reserve_what_they_take() -> None:
+    one = batch(1, state=BatchState.ended, requests=4, last_line=4, sizes=SIZES)
+    of = job(state=JobState.running, batches_total=1)
+    again = {"claude-haiku-4-5": Size(requests=2, input_tokens=20, max_output_tokens=390)}
+    move = transitions.collected(one, of, replace(rows_of(one, of), retry_sizes=again), now=LATER)
     (follow_up,) = move.also
-    assert follow_up.after.sizes == {"claude-haiku-4-5": Size(requests=2, input_tokens=20, max_output_tokens=200)}
+    assert follow_up.after.sizes == again
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_what_a_pilot_has_not_settled_may_be_the_dearest_rows(strict: bool) -> None:
+    pilot, one = batch(0, state=BatchState.ended, tries=(1,)), batch(1, requests=4, last_line=4, sizes=SIZES)
+    of = job(state=JobState.running, trying=True, limits=JobLimits(strict=strict))
+    move = transitions.pilot_collected(pilot, of, TRIED, (Holder(one, settled_of(one)),), reason="", note="", now=LATER)
+    after = move.also[-1].after
+    assert after.requests == 3
+    assert after.sizes["claude-haiku-4-5"].max_output_tokens == (400 if strict else 300)
 
 
 def test_rows_without_a_price_keep_their_share_as_spent() -> None:

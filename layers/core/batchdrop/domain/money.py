@@ -57,6 +57,10 @@ type Sizes = dict[str, Size]
 """By `str(PriceClass)`."""
 
 
+def added(sizes: Sizes, more: Sizes) -> Sizes:
+    return {name: sizes.get(name, Size()) + more.get(name, Size()) for name in {**sizes, **more}}
+
+
 def sizes_share(sizes: Sizes, part: int, whole: int) -> tuple[Sizes, Sizes]:
     """The sizes of `part` of `whole` rows, as if all were alike, and those of the others: together exactly what was given.
 

@@ -212,6 +212,8 @@ class Question(Record, frozen=True, kw_only=True):
     """It asks for the rows alone that are tried first: even these cost more than may be spent unasked."""
     group: str = ""
     """The key of the Group that its file belongs to."""
+    prices: str = ""
+    """By which the amounts are counted, as `PriceList.digest`."""
     asked_at: datetime
 
 
@@ -389,6 +391,8 @@ class Job(Record, frozen=True, kw_only=True):
     raised: int = 0
     """Micro-dollars by which an operator has lifted the limits for it alone."""
     question: Question | None = None
+    group_key: str = ""
+    """Of the Group that it belongs to; empty without a recipe."""
     group: GroupQuestion | None = None
     """While it asks: others of its folder ask the same."""
     mate: str = ""
@@ -581,6 +585,19 @@ class Arrivals(Record, frozen=True, kw_only=True):
     revision: int = 0
 
 
+class Taught(Record, frozen=True, kw_only=True):
+    """What rows were guessed to cost at most, and what they did cost: sums in femto-dollars, at the same prices."""
+
+    guessed_input: int = 0
+    input: int = 0
+    most_output: int = 0
+    output: int = 0
+    rows: int = 0
+
+    def __add__(self, more: Taught) -> Taught:
+        return Taught(**{name: getattr(self, name) + getattr(more, name) for name in self.__struct_fields__})
+
+
 class Group(Record, frozen=True, kw_only=True):
     """What holds for the files of one folder with one recipe, as long as its prices are the same."""
 
@@ -590,8 +607,8 @@ class Group(Record, frozen=True, kw_only=True):
     """The last one that was given to any of them."""
     covers: tuple[str, ...] = ()
     """`<job id>-<code>:<code of an approval>` for each question that was answered by one for several."""
-    learned: Learned | None = None
-    """By the rows that were last tried of any of them."""
+    taught: Taught = Taught()
+    """By those of them that have ended."""
     limit: int = 0
     """Micro-dollars that later files may cost in all without another question."""
     until: datetime | None = None

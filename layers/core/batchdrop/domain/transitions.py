@@ -19,7 +19,7 @@ from batchdrop.domain.answer_counts import AnswerCounts
 from batchdrop.domain.ids import prefixes_of
 from batchdrop.domain.keys import team_of
 from batchdrop.domain.messages import CollectBatch, FinishJob, Message, ResumePlanning, RetryJob, SubmitBatch
-from batchdrop.domain.money import Bill, Learned, micro_up, sizes_share
+from batchdrop.domain.money import Bill, Learned, Sizes, micro_up, sizes_share
 from batchdrop.domain.open_work import PRICE
 from batchdrop.domain.purses import Charge, charges
 from batchdrop.domain.record import Record
@@ -48,6 +48,7 @@ from batchdrop.domain.records import (
     Settled,
     Span,
     Streak,
+    Taught,
     Unsent,
     Usage,
     Wishes,
@@ -258,11 +259,12 @@ def planned(
     expected: Expected | None = None,
     cover: Cover | None = None,
     mate: str = "",
+    group_key: str = "",
 ) -> Move[Job]:
     """All its batches are stored. `unsendable`: those without a request, which can be collected at once. `repeated`: as in Job.
 
     `rejection`: why the job will end as rejected. `cancel`: its batches are not to be sent. `reason`: why, if that is new.
-    `pilot`: it goes before the others. `cover`: an earlier approval that holds for it. `mate`: as in Job.
+    `pilot`: it goes before the others. `cover`: an earlier approval that holds for it. `mate`, `group_key`: as in Job.
     """
     after = replace(
         job,
@@ -288,6 +290,7 @@ def planned(
             cancel_requested=job.cancel_requested or cancel,
             trying=pilot is not None,
             tried=0 if pilot is None else pilot.requests,
+            group_key=group_key,
         ),
         charges=() if cover is None else cover.charges,
         also=() if pilot is None else (added(pilot),),
@@ -859,6 +862,8 @@ class Collected(Record, frozen=True, kw_only=True):
     """Rows that go again."""
     retry_body_bytes: int
     """Size of the request body that holds them."""
+    retry_sizes: Sizes = msgspec.field(default_factory=dict)
+    """What they are expected to take."""
     table: Part | None = None
     failed_table: Part | None = None
     answer_counts: AnswerCounts | None = None
@@ -888,7 +893,7 @@ def collected(batch: Batch, job: Job, rows: Collected, *, now: datetime) -> Move
     # A row that goes again has not ended; `total` has counted every row since the file was cut.
     counters = replace(move.counters, rows=replace(rows.counts, total=0))
     if rows.retry is not None:
-        follow_up = _follow_up(batch, job, rows.retry, rows.retry_body_bytes)
+        follow_up = _follow_up(batch, job, rows.retry, rows)
         return replace(
             move,
             counters=replace(counters, batches_total=1, batches_waiting=1),
@@ -918,27 +923,27 @@ def pilot_collected(
     reason: str,
     note: str,
     now: datetime,
-    group: Group | None = None,
-    taught: Learned | None = None,
 ) -> Move[Batch]:
     """The rows that were tried are in pieces, and their batches do not send them again. `reason`, `note`: as in
-    `pilot_ended`. `group`: that they belong to. `taught`: what is known of its files now.
+    `pilot_ended`.
 
     They are counted when their batches are collected. It is never the last batch: no other is sent or ended before it.
     """
-    settled = tuple(pilot_settled(holder.batch, holder.rows, now=now) for holder in holders)
-    also = () if group is None else (Move(group, replace(group, learned=taught), edge="taught"),)
-    return replace(_recorded(batch, rows, now), also=(pilot_ended(job, rows, reason, now=now, note=note), *settled, *also))
+    strict = job.limits is not None and job.limits.strict
+    settled = tuple(pilot_settled(holder.batch, holder.rows, now=now, strict=strict) for holder in holders)
+    return replace(_recorded(batch, rows, now), also=(pilot_ended(job, rows, reason, now=now, note=note), *settled))
 
 
 @_batch_edge(BatchState.ready, to=(BatchState.ready, BatchState.ended))
-def pilot_settled(batch: Batch, rows: tuple[Settled, ...], *, now: datetime) -> Move[Batch]:
+def pilot_settled(batch: Batch, rows: tuple[Settled, ...], *, now: datetime, strict: bool = False) -> Move[Batch]:
     """Only as a part of `pilot_collected`. Without another request there is nothing to send.
 
-    What its requests are expected to take shrinks as if all were alike.
+    What its requests are expected to take shrinks as if all were alike; `strict`: not at all, since those that were tried may
+    have been the cheapest.
     """
     requests = batch.requests - len(rows)
-    after = replace(batch, settled=rows, requests=requests, sizes=sizes_share(batch.sizes, requests, batch.requests)[0])
+    sizes = batch.sizes if strict and requests else sizes_share(batch.sizes, requests, batch.requests)[0]
+    after = replace(batch, settled=rows, requests=requests, sizes=sizes)
     if requests:
         return Move(batch, after)
     return Move(
@@ -1013,7 +1018,7 @@ def batch_message_repeated(batch: Batch, *, now: datetime) -> Move[Batch]:
     )
 
 
-def _follow_up(batch: Batch, job: Job, retry: Part, body_bytes: int) -> Batch:
+def _follow_up(batch: Batch, job: Job, retry: Part, rows: Collected) -> Batch:
     source = ObjectRef(bucket=job.input.bucket, key=retry.key, size=retry.size)
     return Batch(
         job_id=batch.job_id,
@@ -1024,12 +1029,12 @@ def _follow_up(batch: Batch, job: Job, retry: Part, body_bytes: int) -> Batch:
         span=Span(object=source, start=0, end=retry.size, first_line=batch.first_line, numbered=True),
         requests=retry.lines,
         prefixes=(),
-        body_bytes=body_bytes,
+        body_bytes=rows.retry_body_bytes,
         waiting=True,
         priority=batch.priority,
         # It keeps its place: rows that failed at Anthropic's side do not queue up again behind later files.
         start_tag=batch.start_tag,
-        sizes=sizes_share(batch.sizes, retry.lines, batch.requests)[0],
+        sizes=rows.retry_sizes,
     )
 
 
@@ -1146,3 +1151,8 @@ def agreed(group: Group, approval: Approval, *, covers: tuple[str, ...], limit: 
     """Somebody has said yes. `covers`, `limit`, `until`: as in Group."""
     after = replace(group, approval=approval, covers=covers, limit=limit, until=until)
     return Move(group, after, edge="agreed")
+
+
+def taught(group: Group, more: Taught) -> Move[Group]:
+    """One of its files has ended."""
+    return Move(group, replace(group, taught=group.taught + more), edge="taught")

@@ -15,13 +15,14 @@ from batchdrop.domain.admission import is_waiting
 from batchdrop.domain.errors import LostRace
 from batchdrop.domain.open_work import APPROVAL, LIMIT, PRICE, OpenWork
 from batchdrop.domain.purses import Charge
-from batchdrop.domain.records import Batch, Expected, Group, Job, JobState, Question
+from batchdrop.domain.records import FEWEST_TRIED, Batch, Expected, Group, Job, JobState, Question
 from batchdrop.domain.transitions import Cover, Hold
 from batchdrop.jobs.budget import Budget, Over
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.groups import group_key
 from batchdrop.jobs.publish import Publish
 from batchdrop.money.estimate import Estimate, unpriced
+from batchdrop.money.learning import TriedRow, learned_of_job
 from batchdrop.ports import Clock, Ledger
 from batchdrop.reports import sentences
 
@@ -100,10 +101,18 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
         return sorted(mates, key=lambda other: other.id)
 
     def learned_before(self, job: Job, now: datetime) -> Job:
-        """The job with what rows of earlier files with its recipe taught."""
+        """The job with what earlier files with its recipe have taught, unless it knows better."""
         if job.recipe is None or job.learned is not None:
             return job
-        return replace(job, learned=self.ledger.get_group(self._group_key(job, now)).learned)
+        taught = self.ledger.get_group(self._group_key(job, now)).taught
+        if taught.rows < FEWEST_TRIED:
+            return job
+        total = TriedRow(taught.guessed_input, taught.input, taught.most_output, taught.output)
+        return replace(job, learned=learned_of_job(total, taught.rows))
+
+    def group_key(self, job: Job, now: datetime) -> str:
+        """Of a job with a recipe; empty for others."""
+        return self._group_key(job, now) if job.recipe is not None else ""
 
     def why(self, job: Job, over: Over, rest: Sequence[Batch], now: datetime) -> Hold:
         question = self.question(job, rest, now)
@@ -126,7 +135,16 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
         recipe = job.recipe and (job.recipe.key, job.recipe.version_id, job.recipe.etag)
         code = ids.question_code(job.id, recipe, prices.digest, rows, total.low, high, job.used, len(job.approvals))
         group = self._group_key(job, now)
-        return Question(code=code, low=total.low, high=high, rows=rows, for_pilot=job.trying, group=group, asked_at=now)
+        return Question(
+            code=code,
+            low=total.low,
+            high=high,
+            rows=rows,
+            for_pilot=job.trying,
+            group=group,
+            prices=prices.digest,
+            asked_at=now,
+        )
 
     def _group_key(self, job: Job, now: datetime) -> str:
         return group_key(job, self.budget.prices.current(now).value)

@@ -6,11 +6,12 @@ guess has its own band, and an answer has anything between nothing and `max_toke
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from batchdrop.domain.money import Learned, PriceClass, Size, Sizes
 from batchdrop.domain.record import Record
+from batchdrop.domain.records import Usage
 from batchdrop.money.amounts import micro_down, micro_up
 from batchdrop.money.learning import SHARE, nothing_learned
 from batchdrop.money.price_list import PriceList, Rates
@@ -58,6 +59,20 @@ def guessed_cost(sizes: Sizes, prices: PriceList, at: datetime) -> tuple[int, in
     for rates, size in _priced(sizes, prices, at):
         prompts += size.input_tokens * rates.input
         answers += size.max_output_tokens * rates.output
+    return prompts, answers
+
+
+def usage_cost(usage: Mapping[str, Usage], prices: PriceList, at: datetime) -> tuple[int, int] | None:
+    """Femto-dollars as a batch of prompts and of answers, as short prompts in no special place. None: a model has no price."""
+    prompts = answers = 0
+    for model, of in usage.items():
+        rates = prices.rates(prices.price_class(model, at, prompt_tokens=0, geo=None), at)
+        if rates is None:
+            return None
+        half = rates.percent(prices.batch_percent)
+        answers += of.output_tokens * half.output
+        prompts += of.input_tokens * half.input + of.cache_read_tokens * half.read
+        prompts += of.cache_write_5m_tokens * half.write_5m + of.cache_write_1h_tokens * half.write_1h
     return prompts, answers
 
 

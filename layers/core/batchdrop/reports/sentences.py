@@ -459,6 +459,8 @@ NOTHING_TO_RAISE = "There is nothing to raise: the job does not wait for a limit
 
 
 def nothing_to_approve(job: Job) -> str:
+    if job.cancel_requested and job.finished_at is None:
+        return "There is nothing to approve: the job is being canceled."
     if job.needs:
         return f"There is nothing to approve: the job waits for a {job.needs}."
     return f"There is nothing to approve: the job is {job.state}, not held."

@@ -26,12 +26,11 @@ from batchdrop.formats.result_line import number_of_result
 from batchdrop.jobs.batch_rows import SETTLED, UNLISTED, BatchRow, batch_rows_of, invalid_lines_of
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.config_files import ConfigObject
-from batchdrop.jobs.groups import group_key
 from batchdrop.jobs.publish import Publish
 from batchdrop.jobs.scratch import scratch
 from batchdrop.money.billing import Biller
-from batchdrop.money.learning import merge
 from batchdrop.money.price_list import PriceList
+from batchdrop.money.sizing import Sizer
 from batchdrop.ports import Claude, Clock, Ledger, Metrics, Objects
 from batchdrop.recipes.form import AnswerForm, Form, Kind, Table, decode_form
 from batchdrop.reports import sentences
@@ -41,7 +40,7 @@ from batchdrop.stages.collect.pieces import part_writer
 from batchdrop.stages.collect.route import Router, is_listed
 from batchdrop.stages.collect.row_lines import RecipeLines, RequestLines
 from batchdrop.stages.collect.tried_files import write_tried
-from batchdrop.stages.collect.tried_rows import TriedRows, holders_of
+from batchdrop.stages.collect.tried_rows import TriedRows, holders_of, sizes_of
 
 log = logging.getLogger(__name__)
 
@@ -167,12 +166,29 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
             retry = stack.enter_context(part_writer(self.objects, part("retry")))
             if batch.tries:
                 router: Router = TriedRows(
-                    batch, lines, biller, answered, failed, retry, lost=lost, prices=prices, at=at, rendered=form is not None
+                    batch,
+                    lines,
+                    biller,
+                    answered,
+                    failed,
+                    retry,
+                    lost=lost,
+                    prices=prices,
+                    at=at,
+                    rendered=form is not None,
+                    others=sizes_of(one for one in self.ledger.list_batches(job.id) if not one.tries),
                 )
             else:
                 again = frozenset(form.answer.retry_reasons) if form else frozenset[str]()
                 may_retry = may_retry and (form is None or form.attempts is None or batch.attempt < form.attempts)
-                router = Router(batch, lines, biller, answered, failed, retry, may_retry=may_retry, lost=lost, again=again)
+                router = Router(
+                    *(batch, lines, biller, answered, failed, retry),
+                    may_retry=may_retry,
+                    lost=lost,
+                    sizer=Sizer(prices, at),
+                    rendered=form is not None,
+                    again=again,
+                )
             for line, invalid, paid in rows:
                 if invalid is not None and invalid.type == SETTLED:
                     router.settled(line, None if earlier.gone else settled[line.number])
@@ -294,11 +310,7 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
             return transitions.collected(batch, job, rows, now=now)
         holders = holders_of(self.ledger.list_batches(job.id), rows.settled)
         reason, note = sentences.weighed(len(rows.settled)), sentences.untried(batch.unsent) if batch.unsent else ""
-        group = self.ledger.get_group(group_key(job, self.prices.current(now).value)) if job.recipe and rows.learned else None
-        taught = merge(group.learned, rows.learned) if group is not None else None
-        return transitions.pilot_collected(
-            batch, job, rows, holders, group=group, taught=taught, reason=reason, note=note, now=now
-        )
+        return transitions.pilot_collected(batch, job, rows, holders, reason=reason, note=note, now=now)
 
     def _tell_losses(self, batch: Batch, rows: Collected) -> None:
         if rows.losses:

@@ -10,11 +10,13 @@ from batchdrop.domain.retries import retryable
 from batchdrop.domain.transitions import Collected
 from batchdrop.formats.api_result import ApiResult, parse_result
 from batchdrop.formats.batch_body import FRAME_BYTES, SEPARATOR_BYTES, request_bytes
-from batchdrop.formats.input_line import REQUESTS
+from batchdrop.formats.input_line import REQUESTS, Row
 from batchdrop.formats.invalid_line import InvalidLine
 from batchdrop.formats.lines import Line
+from batchdrop.formats.rendered_line import check_rendered
 from batchdrop.formats.retry_line import retry_line
 from batchdrop.money.billing import Biller
+from batchdrop.money.sizing import Sizer
 from batchdrop.reports import sentences
 from batchdrop.stages.collect.pieces import PartWriter
 from batchdrop.stages.collect.row_lines import RowLines, Unusable
@@ -31,7 +33,8 @@ class Router:
     """`may_retry`: whether rows that failed for a temporary reason are sent again.
 
     `lost`: rows without a line may have been answered all the same, and are not sent again for that reason. `again`: why an
-    unusable answer is asked for anew.
+    unusable answer is asked for anew. `sizer`: what rows are expected to take that are sent again. `rendered`: whether the rows
+    are those of a recipe.
     """
 
     def __init__(
@@ -45,6 +48,8 @@ class Router:
         *,
         may_retry: bool,
         lost: bool,
+        sizer: Sizer,
+        rendered: bool,
         again: frozenset[str] = frozenset(),
     ) -> None:
         self._batch = batch
@@ -56,6 +61,8 @@ class Router:
         self._may_retry = may_retry
         self._lost = lost
         self._again = again
+        self._sizer = sizer
+        self._check = check_rendered if rendered else REQUESTS.check
         self._is_listed = is_listed(batch)
         self.without_line = 0
         """Rows that have no result line, those aside that are known to be invalid."""
@@ -117,6 +124,7 @@ class Router:
             failed=self._failed.close(),
             retry=self._retry.close(),
             retry_body_bytes=self._retry_body_bytes,
+            retry_sizes=self._sizer.take(),
             unaccounted=self.unaccounted,
             answer_counts=self._lines.counts(dict(self._reasons)),
         )
@@ -180,6 +188,9 @@ class Router:
         self._retry.write(line.number, retry_line(line, paid))
         self._retry_body_bytes += SEPARATOR_BYTES if self._retry_body_bytes else FRAME_BYTES
         self._retry_body_bytes += request_bytes(len(REQUESTS.params(line.data)), line.number)
+        row = self._check(line)
+        if isinstance(row, Row):
+            self._sizer.add(row)
 
     def _fail(
         self,

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable
 from datetime import datetime
+from functools import reduce
 
 from msgspec.structs import replace
 
 from batchdrop.domain.errors import LostRace
+from batchdrop.domain.money import Sizes, added
 from batchdrop.domain.records import Batch, BatchState, RowStatus, Settled
 from batchdrop.domain.transitions import Collected, Holder
-from batchdrop.formats.input_line import REQUESTS, Row
+from batchdrop.formats.input_line import Row
 from batchdrop.formats.lines import Line
-from batchdrop.formats.rendered_line import check_rendered
 from batchdrop.money.billing import Biller
 from batchdrop.money.estimate import guessed_cost
-from batchdrop.money.learning import TriedRow, learn
+from batchdrop.money.learning import OtherRows, TriedRow, learn
 from batchdrop.money.price_list import PriceList
 from batchdrop.money.sizing import Sizer
 from batchdrop.stages.collect.pieces import PartWriter
@@ -43,11 +44,15 @@ class TriedRows(Router):
         prices: PriceList,
         at: datetime,
         rendered: bool,
+        others: Sizes,
     ) -> None:
-        super().__init__(batch, lines, biller, results, failed, retry, may_retry=True, lost=lost)
+        """`others`: of the job's other batches, in which the rows that were tried are counted too."""
+        sizer = Sizer(prices, at)
+        super().__init__(batch, lines, biller, results, failed, retry, may_retry=True, lost=lost, sizer=sizer, rendered=rendered)
         self._prices = prices
         self._at = at
-        self._check = check_rendered if rendered else REQUESTS.check
+        self._others = others
+        self._sizes: Sizes = {}
         self.left = 0
         """Rows that are left to their batches."""
         self.settled_rows: list[Settled] = []
@@ -62,8 +67,15 @@ class TriedRows(Router):
             self._learn(line, data)
 
     def close(self) -> Collected:
-        learned = learn(self.tried) if self.tried else None
+        learned = learn(self.tried, self._other_rows()) if self.tried else None
         return replace(super().close(), settled=tuple(self.settled_rows), left=self.left, learned=learned)
+
+    def _other_rows(self) -> OtherRows:
+        """Those that will be sent: all but the ones that were tried."""
+        prompts, answers = guessed_cost(self._others, self._prices, self._at)
+        tried = guessed_cost(self._sizes, self._prices, self._at)
+        rows = sum(size.requests for size in self._others.values()) - len(self.settled_rows)
+        return OtherRows(max(0, rows), max(0, prompts - tried[0]), max(0, answers - tried[1]))
 
     def _learn(self, line: Line, data: bytes | None) -> None:
         row, answer = self._check(line), None if data is None else self._parsed(data)
@@ -73,7 +85,9 @@ class TriedRows(Router):
         if answer.type == "succeeded" and biller.bill(answer) is None:
             return
         sizer.add(row)
-        guessed, most = guessed_cost(sizer.take(), self._prices, self._at)
+        sizes = sizer.take()
+        self._sizes = added(self._sizes, sizes)
+        guessed, most = guessed_cost(sizes, self._prices, self._at)
         prompt, output = biller.parts()
         self.tried.append(TriedRow(guessed_input=guessed, input=prompt, most_output=most, output=output))
 
@@ -103,6 +117,10 @@ class TriedRows(Router):
             self.left += 1
         else:
             super()._fail(line, status, error_type, message, cost, attempts=attempts, unusable=unusable)
+
+
+def sizes_of(batches: Iterable[Batch]) -> Sizes:
+    return reduce(added, (batch.sizes for batch in batches), {})
 
 
 def holders_of(batches: Iterable[Batch], settled: Iterable[Settled]) -> tuple[Holder, ...]:

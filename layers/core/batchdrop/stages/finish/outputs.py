@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 
@@ -25,6 +26,7 @@ from batchdrop.ports import Clock, Deadline, Ledger, Metrics, Notices, Objects
 from batchdrop.reports import sentences
 from batchdrop.reports.manifest import OutputFile, lacks_tables, manifest, output_file, read_manifest
 from batchdrop.stages.finish.table_pieces import TablePieces
+from batchdrop.stages.finish.teaching import taught_by
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +75,17 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
             self.publish(job_id)
             return
         self._write_manifest(job, batches, files)
+        self._teach(job, batches)
         self._conclude(job)
+
+    def _teach(self, job: Job, batches: list[Batch]) -> None:
+        """What its rows took tells what those of the next file will take. Of a canceled job many were not sent."""
+        if not job.group_key or job.cancel_requested:
+            return
+        more = taught_by(batches, job.created_at)
+        if more is not None:
+            with suppress(LostRace):  # another file has just taught the same
+                self.commit(transitions.taught(self.ledger.get_group(job.group_key), more))
 
     def _is_written(self, job: Job) -> bool:
         """The manifest is the last of the output files; one of these counts was written by a run that had every piece."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import reduce
 from typing import NamedTuple
 
 import msgspec
 
 from batchdrop.domain import keys
-from batchdrop.domain.money import Sizes
+from batchdrop.domain.money import Sizes, added
 from batchdrop.domain.records import FEWEST_TRIED, PILOT_ROWS, Batch, BatchState, Job, ObjectRef, Sample, Span
 from batchdrop.formats.batch_body import FRAME_BYTES, SEPARATOR_BYTES, request_bytes
 from batchdrop.formats.input_line import REQUESTS, Row
@@ -75,7 +76,7 @@ class TryFirst(msgspec.Struct, frozen=True, kw_only=True):
             body_bytes=_body_bytes(taken),
             priority=job.priority,
             start_tag=job.created_at - _BEFORE_ALL,
-            sizes=_sizes(taken),
+            sizes=reduce(added, (row.sizes for row in taken), {}),
             tries=tuple(line.number for line in lines),
         )
 
@@ -108,14 +109,6 @@ def _affordable(rows: list[_Tried], prices: PriceList, now: datetime, left: int 
         if left < 0:
             return number
     return len(rows)
-
-
-def _sizes(rows: list[_Tried]) -> Sizes:
-    total: Sizes = {}
-    for row in rows:
-        for name, size in row.sizes.items():
-            total[name] = total[name] + size if name in total else size
-    return total
 
 
 def _body_bytes(rows: list[_Tried]) -> int:

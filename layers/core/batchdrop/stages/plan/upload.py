@@ -335,6 +335,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
                 hold=hold,
                 cover=cover,
                 mate=mate.id if mate is not None else "",
+                group_key=self.pause.group_key(job, now),
                 pilot=pilot,
                 expected=expected,
             )

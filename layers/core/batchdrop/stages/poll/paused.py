@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from batchdrop.domain import transitions
 from batchdrop.domain.errors import LostRace
 from batchdrop.domain.ids import question_code
-from batchdrop.domain.open_work import PRICE, OpenWork, instant, place_of_job
+from batchdrop.domain.open_work import LIMIT, OpenWork, instant, place_of_job
 from batchdrop.domain.records import FEWEST_TRIED, PILOT, BatchState, GroupQuestion, Job, JobState, RowStatus, Unsent
 from batchdrop.domain.retries import ANSWER_AWAITED
 from batchdrop.domain.transitions import TERMINAL_JOB_STATES, Hold
@@ -21,6 +21,7 @@ from batchdrop.jobs.budget import Budget, Over
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.pause import Pause
 from batchdrop.jobs.publish import Publish
+from batchdrop.money.learning import merge
 from batchdrop.ports import Clock, Ledger
 from batchdrop.reports import sentences
 from batchdrop.stages.poll.apart import apart
@@ -43,45 +44,49 @@ class LetGo(msgspec.Struct, kw_only=True):
     budget: Budget
     pause: Pause
     publish: Publish
-    behind: str = ""
+    behind: dict[OpenWork, str] = msgspec.field(default_factory=dict)
 
     def __call__(self) -> None:
         """Raises the first error that one job ran into, once all have been tried."""
         now = self.clock.now()
         troubles: list[Exception] = []
-        for job in self._limited():
+        for job in self._in_turn(OpenWork.limited):
             with apart(job, troubles), suppress(LostRace):  # the index is late: it has been let go
                 self._look_at(job, now)
-        for job in self.ledger.list_open_jobs(OpenWork.asking, limit=_LOOKED_AT):
-            if job.held_at is None or now < job.held_at + ANSWER_AWAITED:
-                break
+        prices = self.budget.prices.current(now).value.digest
+        for job in self._in_turn(OpenWork.asking):
             with apart(job, troubles), suppress(LostRace):
-                self.commit(transitions.cancel_requested(job, sentences.NOT_APPROVED))
+                if job.held_at is not None and now >= job.held_at + ANSWER_AWAITED:
+                    self.commit(transitions.cancel_requested(job, sentences.NOT_APPROVED))
+                elif job.question is not None and job.question.prices != prices:
+                    self._look_at(job, now)
         self._ask_together(now, troubles)
         self._tell(now, troubles)
         if troubles:
             raise troubles[0]
 
-    def _limited(self) -> Iterator[Job]:
+    def _in_turn(self, work: OpenWork) -> Iterator[Job]:
         """Many may wait for one limit, and must not hide those that wait for another."""
-        first = list(self.ledger.list_open_jobs(OpenWork.limited, limit=_LOOKED_AT))
+        first = list(self.ledger.list_open_jobs(work, limit=_LOOKED_AT))
         yield from first
         if len(first) < _LOOKED_AT:
             return
-        behind = max(self.behind, _place(first[-1]))
-        others = list(self.ledger.list_open_jobs(OpenWork.limited, behind=behind, limit=_LOOKED_AT))
-        self.behind = _place(others[-1]) if len(others) == _LOOKED_AT else ""
+        behind = max(self.behind.get(work, ""), _place(first[-1]))
+        others = list(self.ledger.list_open_jobs(work, behind=behind, limit=_LOOKED_AT))
+        self.behind[work] = _place(others[-1]) if len(others) == _LOOKED_AT else ""
         yield from others
 
     def _look_at(self, job: Job, now: datetime) -> None:
         job = self.pause.learned_before(job, now)
-        if job.mate and self._is_trying(job.mate, enough=_rows_learned(job) >= FEWEST_TRIED):
-            return
-        job = replace(job, mate="")
+        if job.mate:
+            mate = self.ledger.get_job(job.mate)
+            if mate is not None and _is_trying(mate, enough=_rows_learned(job) >= FEWEST_TRIED):
+                return
+            job = replace(job, mate="", learned=merge(job.learned, mate.learned if mate is not None else None))
         rest = self.pause.waiting(job)
         expected = cover = None
         hold: Hold | None = None
-        if job.needs == PRICE:
+        if job.needs != LIMIT:
             hold, expected, cover = self.pause.verdict(job, rest, now)
         if hold is None and cover is None and rest and isinstance(over := self.budget.reserve(job, rest[0], now), Over):
             hold = self.pause.why(job, over, rest, now)
@@ -90,13 +95,6 @@ class LetGo(msgspec.Struct, kw_only=True):
             self.publish(job.id)
         else:
             self.pause.hold(job, hold, now)
-
-    def _is_trying(self, job_id: str, *, enough: bool) -> bool:
-        """`enough`: what is known will do, unless more is on its way."""
-        mate = self.ledger.get_job(job_id)
-        if mate is None or not mate.trying or mate.state in TERMINAL_JOB_STATES:
-            return False
-        return mate.state is JobState.running or not enough
 
     def _ask_together(self, now: datetime, troubles: list[Exception]) -> None:
         """Files of one folder with the same recipe ask one question, unless it was answered before."""
@@ -140,6 +138,13 @@ class LetGo(msgspec.Struct, kw_only=True):
             for job in self.ledger.list_open_jobs(work, behind=instant(now - _TOLD_AGAIN), limit=_LOOKED_AT):
                 with apart(job, troubles):
                     self.publish(job.id)
+
+
+def _is_trying(mate: Job, *, enough: bool) -> bool:
+    """`enough`: what is known will do, unless more is on its way."""
+    if not mate.trying or mate.state in TERMINAL_JOB_STATES:
+        return False
+    return mate.state is JobState.running or not enough
 
 
 def _rows_learned(job: Job) -> int:
