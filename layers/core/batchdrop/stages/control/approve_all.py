@@ -26,9 +26,12 @@ _LASTS = timedelta(days=30)
 _ASKING = 1_000
 
 
-def for_later_files(group: Group, yes: Approval, now: datetime, covers: tuple[str, ...] = ()) -> Move[Group]:
-    """Later files with the same recipe may use twice the amount within 30 days. `covers`: questions that it answers now."""
-    return transitions.agreed(group, yes, covers=covers, limit=_COVERS * yes.amount, until=now + _LASTS)
+def for_later_files(group: Group, yes: Approval, amount: int, now: datetime, covers: tuple[str, ...] = ()) -> Move[Group]:
+    """Later files with the same recipe may use twice the amount within 30 days. `covers`: questions that it answers now.
+
+    `amount`: micro-dollars that the files may use in all to which it was said, what they had used before among it.
+    """
+    return transitions.agreed(group, yes, covers=covers, limit=_COVERS * amount, until=now + _LASTS)
 
 
 class ApproveAll(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +53,7 @@ class ApproveAll(msgspec.Struct, frozen=True, kw_only=True):
                 yes = replace(yes, amount=job.group.high)
                 group = self.ledger.get_group(job.question.group)
                 if group.approval is None or group.approval.code != command.code:
-                    self.commit(for_later_files(group, yes, self.clock.now(), covers))
+                    self.commit(for_later_files(group, yes, job.used + yes.amount, self.clock.now(), covers))
                 self._let_go(covers, yes)
                 return True
         for job in asking[:1]:

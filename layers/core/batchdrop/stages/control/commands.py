@@ -148,8 +148,9 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
 
     def _let_go(self, job: Job, question: Question, yes: Approval) -> Move[Job]:
         now = self.clock.now()
-        agreed = None if question.for_pilot else for_later_files(self.ledger.get_group(question.group), yes, now)
-        return transitions.let_go(job, now=now, cover=Cover(yes, job.used + question.high), agreed=agreed)
+        may_use = job.used + question.high
+        agreed = None if question.for_pilot else for_later_files(self.ledger.get_group(question.group), yes, may_use, now)
+        return transitions.let_go(job, now=now, cover=Cover(yes, may_use), agreed=agreed)
 
     def _approval(self, code: str, amount: int, said: Dropped) -> Approval:
         return Approval(
