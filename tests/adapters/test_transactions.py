@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from random import Random
 from typing import Any, cast
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError
 
 from batchdrop.adapters.dynamodb import DynamoLedger
-from batchdrop.domain.errors import AlreadyExists, Throttled
-from batchdrop.domain.records import Admission, Batch
-from batchdrop.domain.transitions import added, noticed, opened
+from batchdrop.domain import transitions
+from batchdrop.domain.errors import AlreadyExists, LostRace, Throttled
+from batchdrop.domain.purses import Charge
+from batchdrop.domain.records import Admission, Batch, JobState
+from batchdrop.domain.transitions import Reserve, added, noticed, opened, planned
 from tests.adapters.records import batch, job
 from tests.fakes import ManualClock
+from tests.fakes.clock import START
 
 
 class BusyTable:
@@ -96,3 +101,66 @@ def test_items_hold_times_of_one_width_and_no_nothing(dynamodb: Any, clock: Manu
     assert (item["shelf"], item["due"]) == ({"S": "planning"}, {"S": "2026-11-22T00:31:15.250000Z"})
     assert "lease_until" not in item
     assert item["total"] == {"N": "0"}
+
+
+class Crowded:
+    """A table that others write to at the same time. As DynamoDB does, it remembers a token and what became of it.
+
+    Of the transactions so many in a hundred meet another one, and as many are written without their answer coming back.
+    """
+
+    def __init__(self, client: Any, conflicts: int, lost: int) -> None:
+        self._client = client
+        self._draw = Random(7)
+        self._conflicts = conflicts
+        self._lost = lost
+        self._done: set[str] = set()
+        self.met: Counter[str] = Counter()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def transact_write_items(self, **asked: Any) -> None:
+        token = asked.pop("ClientRequestToken")
+        if token in self._done:
+            return
+        drawn = self._draw.randrange(100)
+        if drawn < self._conflicts:
+            self.met["conflict"] += 1
+            raise error("TransactionCanceledException", *["None"] * (len(asked["TransactItems"]) - 1), "TransactionConflict")
+        self._client.transact_write_items(**asked)
+        self._done.add(token)
+        if drawn < self._conflicts + self._lost:
+            self.met["lost"] += 1
+            raise ConnectionClosedError(endpoint_url="here")
+
+
+def test_on_a_crowded_table_no_amount_is_lost_and_none_is_counted_twice(dynamodb: Any, clock: ManualClock) -> None:
+    """Batches of many jobs are admitted, put back and admitted again, as far as the day allows it."""
+    table = Crowded(dynamodb, conflicts=30, lost=10)
+    ledger = DynamoLedger(cast("Any", table), "table", clock)
+    limit, most = 12 * 7, 0
+    admitted: list[Batch] = []
+    for number in range(24):
+        of = job(id=f"{number}", state=JobState.planning)
+        running = ledger.commit(planned(ledger.commit(opened(of)), now=START, lines=9))
+        one = ledger.commit(added(batch(job_id=running.id)))
+        charges = tuple(Charge(purse=name, used=7, limit=limit if name == "day" else None) for name in ("day", "month", "team"))
+        for turn in range(2):
+            try:
+                one = ledger.commit(transitions.admitted(one, now=START, queue_limit=10**6, reserve=Reserve(7, charges)))
+            except LostRace:
+                assert number >= 12 or turn
+                break
+            most = max(most, ledger.get_purses(["day"])[0].used)
+            if turn == 0:
+                one = ledger.commit(transitions.put_back(one))
+        else:
+            admitted.append(one)
+    assert len(admitted) == 12
+    assert most == limit
+    assert {(purse.used, purse.spent) for purse in ledger.get_purses(["day", "month", "team"])} == {(limit, 0)}
+    jobs = [ledger.get_job(f"{number}") for number in range(24)]
+    assert sum(one.used for one in jobs if one is not None) == limit
+    assert ledger.get_admission().queued == sum(one.requests for one in admitted)
+    assert min(table.met["conflict"], table.met["lost"]) > 10

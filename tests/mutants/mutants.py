@@ -14,6 +14,7 @@ _REFUSALS = f"{_CORE}/domain/refusals.py"
 _RETRIES = f"{_CORE}/domain/retries.py"
 _TRANSITIONS = f"{_CORE}/domain/transitions.py"
 _ADMIT = f"{_CORE}/jobs/admit.py"
+_BUDGET = f"{_CORE}/jobs/budget.py"
 _COLLECT = f"{_CORE}/stages/collect/ended_batch.py"
 _ROUTE = f"{_CORE}/stages/collect/route.py"
 _ROW_LINES = f"{_CORE}/stages/collect/row_lines.py"
@@ -22,9 +23,11 @@ _DOWNLOAD = f"{_CORE}/stages/collect/download.py"
 _FINISH = f"{_CORE}/stages/finish/outputs.py"
 _CUT = f"{_CORE}/stages/plan/batches.py"
 _PLAN = f"{_CORE}/stages/plan/upload.py"
+_PAUSED = f"{_CORE}/stages/poll/paused.py"
 _SETTLE = f"{_CORE}/stages/poll/settle.py"
 _WATCH = f"{_CORE}/stages/poll/watch.py"
 _POST = f"{_CORE}/stages/submit/post.py"
+_COMMANDS = f"{_CORE}/stages/control/commands.py"
 
 _COUNTERS = "tests/unit/test_transitions.py::test_the_counters_add_up_after_every_edge"
 
@@ -317,8 +320,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "The limit on queued requests is a condition of the admission",
         _TRANSITIONS,
-        "guard=Guard(job_state=JobState.running, queue_limit=queue_limit),",
-        "guard=Guard(job_state=JobState.running),",
+        "queue_limit=queue_limit, may_use=reserve.may_use),",
+        "may_use=reserve.may_use),",
         "tests/stages/test_admission.py::test_two_ticks_at_once_stay_under_the_limit",
     ),
     Mutant(
@@ -689,7 +692,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "What a batch records covers each of its rows",
         _COLLECT,
-        "if covered != batch.requests + batch.invalid:",
+        "if covered != expected:",
         "if False:",
         "tests/stages/test_bad_input.py::test_a_read_that_leaves_rows_out_is_repeated",
     ),
@@ -773,7 +776,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "No follow-up is opened for a job that was canceled at the same moment",
         _TRANSITIONS,
-        "            guard=Guard(job_state=JobState.running),\n",
+        "            guard=Guard(job_state=job.state),\n",
         "",
         "tests/stages/test_control.py::TestCancel::test_while_the_results_are_being_collected",
     ),
@@ -838,50 +841,54 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "An admission takes room in the queue",
         _TRANSITIONS,
-        "counters=Counters(queued=batch.requests, batches_waiting=-int(batch.waiting)),",
-        "counters=Counters(batches_waiting=-int(batch.waiting)),",
+        "counters=Counters(queued=batch.requests, batches_waiting=-int(batch.waiting), used=reserve.amount),",
+        "counters=Counters(batches_waiting=-int(batch.waiting), used=reserve.amount),",
         _COUNTERS,
     ),
     Mutant(
         "A batch that is admitted waits no more",
         _TRANSITIONS,
-        "counters=Counters(queued=batch.requests, batches_waiting=-int(batch.waiting)),",
-        "counters=Counters(queued=batch.requests),",
+        "counters=Counters(queued=batch.requests, batches_waiting=-int(batch.waiting), used=reserve.amount),",
+        "counters=Counters(queued=batch.requests, used=reserve.amount),",
         _COUNTERS,
     ),
     Mutant(
         "A batch that is put back gives its room back, and waits",
         _TRANSITIONS,
-        "        counters=Counters(queued=-batch.requests, batches_waiting=1),\n    )\n",
-        "    )\n",
+        "        counters=Counters(queued=-batch.requests, batches_waiting=1, used=-batch.reserved),\n",
+        "        counters=Counters(used=-batch.reserved),\n",
         _COUNTERS,
     ),
     Mutant(
         "A refused batch gives its room back, and waits",
         _TRANSITIONS,
-        "    return Move(batch, after, counters=Counters(queued=-batch.requests, batches_waiting=1))\n",
-        "    return Move(batch, after)\n",
+        "    counters = Counters(queued=-batch.requests, batches_waiting=1, used=-batch.reserved)\n",
+        "    counters = Counters(used=-batch.reserved)\n",
         _COUNTERS,
     ),
     Mutant(
         "A released batch gives its room back, waits, and is counted",
         _TRANSITIONS,
-        "    return Move(batch, after, counters=Counters(queued=-batch.requests, batches_waiting=1, releases=1))\n",
-        "    return Move(batch, after)\n",
+        "    counters = Counters(queued=-batch.requests, batches_waiting=1, releases=1, used=-batch.reserved)\n",
+        "    counters = Counters(used=-batch.reserved)\n",
         _COUNTERS,
     ),
     Mutant(
         "Both pieces of a batch that was cut wait, and it has given its room back",
         _TRANSITIONS,
-        "counters=Counters(queued=-batch.requests, batches_total=1, batches_waiting=2, splits=1),",
-        "",
+        ("counters=Counters(queued=-batch.requests, batches_total=1, batches_waiting=2, splits=1, used=-batch.reserved),"),
+        "counters=Counters(used=-batch.reserved),",
         _COUNTERS,
     ),
     Mutant(
         "A batch that ends unsent is counted, and gives its room back",
         _TRANSITIONS,
-        "Counters(batches_ended=1, batches_waiting=-int(batch.waiting), queued=-batch.requests if took_capacity else 0)",
-        "Counters()",
+        (
+            "            batches_ended=1,\n"
+            "            batches_waiting=-int(batch.waiting),\n"
+            "            queued=-batch.requests if took_capacity else 0,\n"
+        ),
+        "",
         _COUNTERS,
     ),
     Mutant(
@@ -908,8 +915,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A collected batch is counted with its rows",
         _TRANSITIONS,
-        "Counters(rows=replace(rows.counts, total=0), batches_collected=1, batches_incomplete=",
-        "Counters(batches_collected=1, batches_incomplete=",
+        "counters = replace(move.counters, rows=replace(rows.counts, total=0))",
+        "counters = move.counters",
         _COUNTERS,
     ),
     Mutant(
@@ -922,7 +929,10 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A batch that is cut from a file is counted with its rows",
         _TRANSITIONS,
-        "            rows=Counts(total=batch.requests + batch.invalid),\n            batches_total=1,\n",
+        (
+            "            rows=Counts() if batch.tries else Counts(total=batch.requests + batch.invalid),\n"
+            "            batches_total=1,\n"
+        ),
         "",
         _COUNTERS,
     ),
@@ -951,8 +961,11 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "Blank lines come to an end",
         _CUT,
-        "reached = Checkpoint(offset=end, line=chunk[-1].number + 1, repeated=reached.repeated + repeated)",
-        "reached = Checkpoint(offset=end, line=chunk[-1].number + 1) if any(line.data for line in chunk) else reached",
+        ("                reached = Checkpoint(offset=end, line=chunk[-1].number + 1, repeated=repeated, pilot=draw.drawn)\n"),
+        (
+            "                if any(line.data for line in chunk):\n"
+            "                    reached = Checkpoint(offset=end, line=chunk[-1].number + 1, repeated=repeated, pilot=draw.drawn)\n"
+        ),
         "tests/stages/test_long_files.py::test_blank_lines_without_end_come_to_an_end",
     ),
     Mutant(
@@ -1148,8 +1161,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "No text of a command's key is put where others read it",
         f"{_CORE}/stages/control/commands.py",
-        ".get(command)",
-        ".get(command, lambda job: command)",
+        "answers.get(command.name)",
+        "answers.get(command.name, lambda job: command.name)",
         "tests/stages/test_control.py::test_an_unknown_command_puts_no_text_into_a_status",
     ),
     # Rows in, columns out.
@@ -1271,5 +1284,245 @@ MUTANTS: tuple[Mutant, ...] = (
         "for status in lost) - (batch.rows_lost if failed else 0)",
         "for status in lost)",
         "tests/stages/test_odd_results.py::test_rows_that_are_lost_twice_count_once",
+    ),
+    # Money: nobody spends what is not reserved, and what is reserved is settled or given back.
+    Mutant(
+        "A batch reserves, and what it reserves counts against its job",
+        _TRANSITIONS,
+        "batches_waiting=-int(batch.waiting), used=reserve.amount)",
+        "batches_waiting=-int(batch.waiting))",
+        "tests/adapters/test_ledger.py::test_a_job_never_uses_more_than_it_may",
+    ),
+    Mutant(
+        "No purse is used beyond its limit, whatever others have written meanwhile",
+        _TRANSACTION,
+        "        if charge.limit is not None:\n",
+        "        if False:\n",
+        "tests/adapters/test_transactions.py::test_on_a_crowded_table_no_amount_is_lost_and_none_is_counted_twice",
+    ),
+    Mutant(
+        "A job never uses more than somebody has approved, whatever of it is admitted at once",
+        _TRANSACTION,
+        "            if guard.may_use is not None:\n",
+        "            if False:\n",
+        "tests/adapters/test_ledger.py::test_a_job_never_uses_more_than_it_may",
+    ),
+    Mutant(
+        "A batch that meets a limit is held, not tried again and again",
+        _BUDGET,
+        "    if limit is None or purse.used + amount <= limit:\n",
+        "    if limit is None or purse.used <= limit:\n",
+        "tests/stages/test_limits.py::test_nothing_is_admitted_beyond_a_day_and_the_rest_goes_on_the_next",
+    ),
+    Mutant(
+        "What nobody can estimate meets a limit that is used up",
+        _BUDGET,
+        "amount = max(1, expected",
+        "amount = max(0, expected",
+        "tests/stages/test_limits.py::test_a_batch_without_sizes_meets_a_limit_that_is_used_up",
+    ),
+    Mutant(
+        "A strict job reserves the worst",
+        _BUDGET,
+        "expected.worst if job.limits is not None and job.limits.strict else expected.high",
+        "expected.high",
+        "tests/stages/test_reserves.py::test_after_a_pilot_a_strict_job_reserves_the_worst_and_another_one_what_it_has_learned",
+    ),
+    Mutant(
+        "A limit counts the folders below it",
+        f"{_CORE}/money/limit_file.py",
+        "for depth in range(len(parts), 0, -1)]",
+        "for depth in range(len(parts), len(parts) - 1, -1)]",
+        "tests/stages/test_limits.py::test_nothing_is_admitted_beyond_a_day_and_the_rest_goes_on_the_next",
+    ),
+    Mutant(
+        "A raise lifts limits for one job alone",
+        _BUDGET,
+        "scope.limit + (0 if scope.asks else job.raised)",
+        "scope.limit + (0 if scope.asks else 50_000 * bool(job.raised))",
+        "tests/stages/test_limits.py::test_a_raise_lifts_it_for_one_job_by_the_amount_that_was_shown",
+    ),
+    Mutant(
+        "What fits into no day does not go on by itself",
+        _BUDGET,
+        "scope if amount <= limit else scope._replace(renews_at=None)",
+        "scope",
+        "tests/stages/test_limits.py::test_a_batch_that_fits_into_no_day_says_so",
+    ),
+    Mutant(
+        "A fault in the file of limits lifts none",
+        _BUDGET,
+        "if fault := self._stopped_by(job, now):",
+        'if fault := "":',
+        "tests/stages/test_limits.py::test_a_fault_in_the_limits_lifts_none",
+    ),
+    Mutant(
+        "What was admitted before its job was held is sent",
+        _POST,
+        "job.state in (JobState.running, JobState.held) and",
+        "job.state is JobState.running and",
+        "tests/stages/test_limits.py::test_nothing_is_admitted_beyond_a_day_and_the_rest_goes_on_the_next",
+    ),
+    Mutant(
+        "Who is held says so",
+        f"{_CORE}/jobs/pause.py",
+        "            self.publish(job.id)\n",
+        "            pass\n",
+        "tests/stages/test_limits.py::test_those_that_wait_go_on_in_their_order_and_through_the_limits_again",
+    ),
+    Mutant(
+        "None that waits for one limit hides another that waits for another",
+        _PAUSED,
+        "        yield from others\n",
+        "        return\n",
+        "tests/stages/test_limits.py::test_none_that_waits_hides_another",
+    ),
+    Mutant(
+        "Who asks and dies has asked all the same",
+        _PAUSED,
+        "        self._tell(now, troubles)\n",
+        "        pass\n",
+        "tests/stages/test_questions.py::test_who_asks_and_dies_has_asked_all_the_same",
+    ),
+    Mutant(
+        "Other prices are another question",
+        _PAUSED,
+        "job.question.prices != prices",
+        "False",
+        "tests/stages/test_questions.py::test_prices_that_change_while_it_waits_ask_anew",
+    ),
+    Mutant(
+        "Nobody's silence spends anything, and after seven days it is an answer",
+        _PAUSED,
+        "now >= job.held_at + ANSWER_AWAITED",
+        "now >= job.held_at + 2 * ANSWER_AWAITED",
+        "tests/stages/test_questions.py::test_after_seven_days_without_an_answer_it_ends",
+    ),
+    Mutant(
+        "A yes answers the question of its code alone",
+        _COMMANDS,
+        (
+            "            question = self._question(job, APPROVAL)\n"
+            "            if question is None:\n"
+            "                return sentences.nothing_to_approve(job)\n"
+            "            if question.code != code:\n"
+        ),
+        (
+            "            question = self._question(job, APPROVAL)\n"
+            "            if question is None:\n"
+            "                return sentences.nothing_to_approve(job)\n"
+            "            if False:\n"
+        ),
+        "tests/stages/test_questions.py::test_a_yes_without_its_code_counts_for_nothing",
+    ),
+    Mutant(
+        "A limit is raised by the code of its question alone",
+        _COMMANDS,
+        "                return sentences.NOTHING_TO_RAISE\n            if question.code != code:\n",
+        "                return sentences.NOTHING_TO_RAISE\n            if False:\n",
+        "tests/stages/test_limits.py::test_a_code_of_another_question_raises_nothing",
+    ),
+    Mutant(
+        "A command that is delivered again answers no later question",
+        _COMMANDS,
+        "return any(yes.code == code for yes in job.approvals)",
+        "return False",
+        "tests/stages/test_questions.py::test_a_yes_twice_is_one_and_says_nothing_more",
+    ),
+    Mutant(
+        "After a yes, the same rows at the same price are another question",
+        f"{_CORE}/jobs/pause.py",
+        "high, job.used, len(job.approvals))",
+        "high, job.used)",
+        "tests/stages/test_limits.py::test_one_raise_that_is_delivered_again_and_again_raises_once",
+    ),
+    Mutant(
+        "A yes covers the amount that was shown, and no more",
+        _COMMANDS,
+        "may_use=job.used + question.high",
+        "may_use=job.used + 2 * question.high",
+        "tests/stages/test_questions.py::test_a_yes",
+    ),
+    Mutant(
+        "A refused batch gives back what it has reserved",
+        _TRANSITIONS,
+        (
+            "    return Move(batch, after, counters=counters, charges=_given_back(batch))\n"
+            "\n"
+            "\n"
+            "@_batch_edge(BatchState.submitting, to=(BatchState.ready,))\n"
+            "def released"
+        ),
+        (
+            "    return Move(batch, after, counters=counters)\n"
+            "\n"
+            "\n"
+            "@_batch_edge(BatchState.submitting, to=(BatchState.ready,))\n"
+            "def released"
+        ),
+        "tests/stages/test_reserves.py::test_a_refused_batch",
+    ),
+    Mutant(
+        "A batch without a trace gives back what it has reserved",
+        _TRANSITIONS,
+        "    return Move(batch, after, counters=counters, charges=_given_back(batch))\n\n\nclass Half",
+        "    return Move(batch, after, counters=counters)\n\n\nclass Half",
+        "tests/stages/test_reserves.py::test_a_batch_that_left_no_trace",
+    ),
+    Mutant(
+        "A batch that is cut in two gives back what it has reserved",
+        _TRANSITIONS,
+        "        charges=_given_back(batch),\n        also=(Move(None, rest),),\n",
+        "        also=(Move(None, rest),),\n",
+        "tests/stages/test_reserves.py::test_a_batch_that_is_cut_in_two_reserves_in_two_what_it_reserved",
+    ),
+    Mutant(
+        "What was never sent gives back what it has reserved",
+        _TRANSITIONS,
+        "        charges=charges(batch.purses, -given_back),\n",
+        "",
+        "tests/stages/test_reserves.py::test_a_cancel_before_it_was_sent",
+    ),
+    Mutant(
+        "What may have been sent keeps what it has reserved",
+        _TRANSITIONS,
+        "given_back = batch.reserved if why.status is not RowStatus.missing else 0",
+        "given_back = batch.reserved",
+        "tests/stages/test_reserves.py::test_what_may_have_been_sent_and_is_given_up_costs_what_was_reserved",
+    ),
+    Mutant(
+        "A batch settles in the purses of its admission, all of them",
+        _TRANSITIONS,
+        "charges=charges(batch.purses, spent - batch.reserved, spent),",
+        "charges=charges(batch.purses[:1], spent - batch.reserved, spent),",
+        "tests/stages/test_limits.py::test_a_batch_settles_in_the_purses_of_its_admission",
+    ),
+    Mutant(
+        "Rows whose results are lost keep their share as spent",
+        _ROUTE,
+        "            self.unaccounted += is_missing\n",
+        "",
+        "tests/stages/test_reserves.py::test_results_that_were_deleted_before_anybody_read_them_cost_what_was_reserved",
+    ),
+    Mutant(
+        "Rows without a price are never counted as nothing",
+        _TRANSITIONS,
+        "unknown = rows.unaccounted + sum(rows.bill.unpriced.values())",
+        "unknown = rows.unaccounted",
+        "tests/stages/test_reserves.py::test_a_price_that_is_gone_when_it_is_collected_costs_what_was_reserved",
+    ),
+    Mutant(
+        "Rows that go again reserve too",
+        _TRANSITIONS,
+        "        sizes=rows.retry_sizes,\n",
+        "",
+        "tests/stages/test_reserves.py::test_rows_that_go_again_reserve_and_are_counted_once",
+    ),
+    Mutant(
+        "A strict job keeps what its pilot has not settled",
+        _TRANSITIONS,
+        "sizes = batch.sizes if strict and requests else",
+        "sizes = batch.sizes if False else",
+        "tests/unit/test_transitions.py::test_what_a_pilot_has_not_settled_may_be_the_dearest_rows",
     ),
 )
