@@ -7,6 +7,8 @@ import importlib.metadata
 import click
 
 from batchdrop_cli.audit.command import audit
+from batchdrop_cli.comparing.compare_command import compare
+from batchdrop_cli.estimating.estimate_command import estimate
 from batchdrop_cli.trial.try_command import try_prompt
 
 
@@ -17,7 +19,7 @@ def _version() -> str:
         return "unknown (a checkout, not installed)"
 
 
-@click.group(name="batchdrop", commands=[audit, try_prompt])
+@click.group(name="batchdrop", commands=[audit, compare, estimate, try_prompt])
 @click.version_option(_version())
 def batchdrop() -> None:
     """Every answer from Claude for a file dropped into an S3 bucket, in order, at half price."""

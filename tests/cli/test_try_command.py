@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from batchdrop.domain.records import JobState
+from batchdrop_cli import terminal as terminal_module
 from batchdrop_cli.main import batchdrop
 from batchdrop_cli.trial import session
 from local.claude.client import Control, start
@@ -240,7 +241,7 @@ def test_an_answer_that_cannot_be_used_is_none(claude: Control, tmp_path: Path) 
 def test_what_concerns_every_row_ends_it(
     claude: Control, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: str, words: str
 ) -> None:
-    monkeypatch.setattr("batchdrop_cli.trial.realtime._FIRST_WAIT", 0.01)
+    monkeypatch.setattr("batchdrop_cli.calling.realtime._FIRST_WAIT", 0.01)
     result = tried(laid(tmp_path, f"text\nA lamp [[error:{error}]]\n"))
     assert (result.exit_code, result.stdout) == (1, "")
     assert words in result.stderr.splitlines()[-1]
@@ -272,7 +273,8 @@ def test_without_a_recipe_and_a_terminal_it_says_what_to_do(keyless: None, tmp_p
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "on_terminal", lambda *_: True)
+    for module in (session, terminal_module):
+        monkeypatch.setattr(module, "on_terminal", lambda *_: True)
 
 
 def test_a_prompt_becomes_a_recipe(claude: Control, terminal: None, tmp_path: Path) -> None:

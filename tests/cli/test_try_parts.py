@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchdrop_cli.trial.local_recipe import recipe_for
-from batchdrop_cli.trial.shown_rows import plain, safe_json
-from batchdrop_cli.trial.spread import spread
+from batchdrop_cli.opening.local_recipe import recipe_for
+from batchdrop_cli.opening.spread import spread
+from batchdrop_cli.terminal import plain, safe_json
 
 ROOT = Path(__file__).parents[2]
 

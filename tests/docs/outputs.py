@@ -26,7 +26,7 @@ from batchdrop.handling import logger
 from batchdrop_cli.main import batchdrop
 from local import demo, drops
 from local.claude.client import start
-from tests.docs import recipe_page
+from tests.docs import cost_scenarios, recipe_page
 from tests.docs.job_files import JOB, dropped
 from tests.docs.pages import PAGES, ROOT
 from tests.handlers.conftest import Cloud, surroundings
@@ -43,6 +43,8 @@ _NOW = "2026-11-22T00:31:17Z"
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _INVOKE = re.compile(r"invoke (\w+)Function events/([\w-]+)\.json")
 _TRY = re.compile(r"batchdrop try (examples/\S+)")
+_ESTIMATE = re.compile(r"batchdrop (estimate (?:examples|\.local)/.*)")
+_SCENARIOS = re.compile(r"python -m tests\.docs\.cost_scenarios (\.local/\S+)")
 _READ = re.compile(r'aws s3 sync --quiet "s3://\$BATCHDROP_BUCKET/(\S+)" (\S+) && cat \2\*/status\.json')
 # Of a log line or a metric: its time, its place in the code, the name of the stack, and CloudWatch's description of a metric.
 _NOT_SHOWN = {"timestamp", "location", "service", "_aws"}
@@ -91,10 +93,12 @@ def _shown(cloud: Cloud, match: re.Match[str]) -> str:
 
 def _row(cloud: Cloud, line: str) -> str:
     """The row of `results.jsonl`, with no more of Claude's message than the text."""
-    row = json.loads(dropped(cloud, "row.jsonl", line.encode())["results.jsonl"])
+    row = json.loads(dropped(cloud, "row.jsonl", line.encode())["results.jsonl"], parse_float=str)
     (content,) = row["result"]["message"]["content"]
     row["result"]["message"] = {"content": [{"type": content["type"], "text": content["text"]}]}
-    return json.dumps(row).removesuffix("}}}") + ", ...}}}"
+    # As it is written: `json` has an exponent where the file has none.
+    shown = json.dumps(row).replace(json.dumps(row["cost_usd"]), row["cost_usd"], 1)
+    return shown.removesuffix("}}}") + ", ...}}}"
 
 
 def _shell(cloud: Cloud, block: str) -> str:
@@ -107,6 +111,10 @@ def _printed(cloud: Cloud, command: str) -> Iterator[str]:
         yield reported(_of_drop(cloud, drop) for drop in chosen)
     elif tried := _TRY.fullmatch(command):
         yield _tried(cloud, tried[1])
+    elif estimate := _ESTIMATE.fullmatch(command):
+        yield cost_scenarios.printed(estimate[1].split())
+    elif scenarios := _SCENARIOS.fullmatch(command):
+        cost_scenarios.write(ROOT / scenarios[1])
     elif invoked := _INVOKE.fullmatch(command):
         yield from _invocation(cloud, invoked[1].lower(), cloud.event(invoked[2]))
     elif read := _READ.fullmatch(command):
@@ -162,4 +170,4 @@ class _Lines(logging.Handler):
 
 if __name__ == "__main__":
     for page in PAGES:
-        page.write_text(recipe_page.filled(filled(page.read_text())))
+        page.write_text(cost_scenarios.filled(recipe_page.filled(filled(page.read_text()))))

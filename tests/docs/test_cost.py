@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
+from fractions import Fraction
 
 import pytest
 
@@ -13,7 +14,7 @@ from batchdrop.money import limit_file, price_file
 from batchdrop.money.limit_file import LimitList, read_limits
 from batchdrop.money.price_file import PriceFault, built_in, read_prices
 from batchdrop.money.price_list import Rates
-from tests.docs import recipe_page
+from tests.docs import cost_scenarios, recipe_page
 from tests.docs.pages import ROOT, section, table_rows
 
 _PAGE = ROOT / "docs" / "cost.md"
@@ -68,6 +69,34 @@ def test_the_fields_of_a_folder() -> None:
 
 def test_how_many_folders_may_lie_one_within_the_other() -> None:
     assert f"At most {limit_file.MAX_NAMED_FOLDERS} named folders" in section(_PAGE, "Limits of folders")
+
+
+def test_the_worked_examples_are_up_to_date() -> None:
+    text = _PAGE.read_text()
+    assert text == cost_scenarios.filled(text), "docs/cost.md shows old amounts: run make docs"
+
+
+def test_the_worked_examples_are_right() -> None:
+    """By hand: requests, tokens of the prompt and of the answer, dollars for a million tokens of each."""
+    by_hand = {
+        "claude-haiku-4-5": (1_000, 150, 10, "1", "5"),
+        "claude-haiku-5-5": (1_000, 150, 10, "0.10", "0.50"),
+        "claude-sonnet-4-6": (500, 2_000, 200, "3", "15"),
+        "claude-sonnet-5-5": (500, 2_000, 200, "2", "10"),
+        "claude-opus-5": (100, 10_000, 1_500, "5", "25"),
+        "claude-opus-5-5": (100, 10_000, 1_500, "4", "20"),
+    }
+    for _, model, answer in cost_scenarios.told():
+        requests, prompt, written, input_usd, output_usd = by_hand[model]
+        cost = float(requests * (prompt * Fraction(input_usd) + written * Fraction(output_usd)) / 10**6)
+        assert answer["one_by_one"]["uncached"] == {"low_usd": cost, "high_usd": cost}
+        assert answer["batch"]["uncached"] == {"low_usd": cost / 2, "high_usd": cost / 2}
+        assert answer["as_it_stands"]["high_usd"] <= answer["as_it_stands"]["at_most_usd"]
+
+
+def test_the_prices_of_a_prompt_on_opus() -> None:
+    rows = {row[0].strip("`"): row[1:] for row in table_rows(section(_PAGE, "What a file will cost")) if "opus" in row[0]}
+    assert rows["claude-opus-5"] == ["$5.00", "$0.50", "$2.50", "$0.25"]
 
 
 def _limits() -> LimitList:

@@ -20,6 +20,7 @@ _NO_OUTPUT = {"sh", "text", "python", "yaml"}
 def test_pages_show_outputs() -> None:
     assert [name_of(page) for page in _SHOWING] == [
         "README.md",
+        "docs/cost.md",
         "docs/local-development.md",
         "examples/README.md",
         *(f"examples/{name}/README.md" for name in drops.names()),

@@ -19,7 +19,7 @@ prompt: |
 output:
   label: [positive, negative, neutral]
 """
-_HEADER = ["nummer", "text", "betrag", "label", "batchdrop_row", "batchdrop_status", "batchdrop_error"]
+_HEADER = ["nummer", "text", "betrag", "label", "batchdrop_row", "batchdrop_status", "batchdrop_error", "batchdrop_usd"]
 
 
 def put(laptop: Laptop, key: str, text: str) -> None:

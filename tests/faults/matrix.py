@@ -14,6 +14,7 @@ from batchdrop.domain.errors import BatchdropError
 from tests.faults.faults import Fault, faults_of
 from tests.faults.promises import all_ended, paid_once
 from tests.faults.scenarios import SCENARIOS, Scenario
+from tests.money import purses_kept
 from tests.stack import Killed, Stack
 
 _GRACE = timedelta(minutes=2)
@@ -139,6 +140,7 @@ def judge(run: Run) -> list[str]:
     wrong = [f"{finding.kind}: {finding.sentence} ({finding.batch}, line {finding.line})" for finding in stack.audit()]
     wrong += all_ended(stack)
     wrong += paid_once(stack, _GRACE)
+    wrong += purses_kept(stack.ledger)
     wrong += [f"{who} failed with {error!r}" for who, error in stack.failures if not isinstance(error, (BatchdropError, Killed))]
     if not (harm.done or harm.failed):
         wrong.append("the fault never happened")

@@ -170,6 +170,13 @@ def _asking_for_all() -> Stack:
     return _Answered(says="approve", ask_above="0.00001")
 
 
+def _limited() -> Stack:
+    """About half of the rows may be sent before midnight."""
+    stack = Stack(max_requests=3, api=SlowApi, daily_limit="0.00015")
+    stack.clock.advance(23.35 * 3600)
+    return stack
+
+
 # Twenty rows of `_dear` cost less than this at worst, and what they really cost leaves too little for the others.
 _HALF = "0.00067"
 
@@ -202,5 +209,6 @@ SCENARIOS = {
         Scenario("approved", _approving, _dear),
         Scenario("refused", _refusing, _dear, same_outputs=False),
         Scenario("asked for all", _asking_for_all, _mixed),
+        Scenario("limited", _limited, _mixed),
     )
 }

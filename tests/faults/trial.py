@@ -21,6 +21,7 @@ from tests.faults.ledger import LateLedger
 from tests.faults.promises import Allowed, all_ended, api_of, is_table, paid_once, rows_kept, waits_kept
 from tests.faults.tables import TEAM, Recipe, table_of, words_for
 from tests.faults.threads import Asides
+from tests.money import purses_kept
 from tests.stack import BUCKET, Killed, Stack, row
 
 GRACE = timedelta(minutes=15)
@@ -404,6 +405,7 @@ class Play:
         stack = self.stack
         yield from all_ended(stack)
         yield from paid_once(stack, GRACE)
+        yield from purses_kept(stack.ledger)
         allowed = self._allowed()
         for job in stack.jobs():
             if job.state in TERMINAL_JOB_STATES:

@@ -144,6 +144,7 @@ class Tour:
 
     def all(self) -> None:
         for visit in (
+            self._operators_files,
             self._answers_retries_and_faults,
             self._connections_that_break,
             self._compressed,
@@ -162,6 +163,7 @@ class Tour:
             self._gone,
             self._waiting,
             self._tables,
+            self._a_file_that_asks,
             self._written_after_the_end,
             self._commands_about_nothing,
         ):
@@ -170,6 +172,26 @@ class Tour:
         self._refusals()
 
     # ---------------------------------------------------------------- visits
+
+    def _operators_files(self) -> None:
+        """Read by every function that counts money, and looked for again a minute later."""
+        self._cloud.upload("config/prices.json", b"[]")
+        self._cloud.upload("config/limits.json", b'{"folders": {"dear": {"ask_above_usd": 0.00001}}}')
+
+    def _a_file_that_asks(self) -> None:
+        """First for its pilot, then for the others."""
+        self._drop("inbox/dear/file.jsonl", [row(f"r {i}") for i in range(30)])
+        self._until_quiet()
+        for _ in range(2):
+            statuses = [
+                json.loads(text)
+                for key, text in self._cloud.outputs().items()
+                if key.startswith("outbox/dear/") and key.endswith("/status.json")
+            ]
+            for status in statuses:
+                if question := status.get("question"):
+                    self._command("approve", "dear/file.jsonl", code=question["code"])
+            self._until_quiet()
 
     def _answers_retries_and_faults(self) -> None:
         self._drop("inbox/mixed.jsonl", _mixed())
@@ -352,13 +374,13 @@ class Tour:
         (begun,) = self._cloud.s3.list_multipart_uploads(Bucket=BUCKET)["Uploads"]
         self._cloud.s3.create_multipart_upload(Bucket=BUCKET, Key=begun["Key"])
 
-    def _command(self, name: str, file: str, context: Context | None = None) -> None:
+    def _command(self, name: str, file: str, context: Context | None = None, *, code: str = "") -> None:
         """About every job of a file of that name."""
         folder = f"outbox/{file.rsplit('.', 1)[0]}/"
         for job_id in {key.removeprefix(folder).split("/")[0] for key in self._cloud.outputs() if key.startswith(folder)}:
             event = self._cloud.event(f"control-{'cancel' if name == 'cancel' else 'retry'}")
             message = json.loads(event["Records"][0]["body"])
-            message["detail"]["object"]["key"] = f"control/{name}/{job_id}"
+            message["detail"]["object"]["key"] = f"control/{name}/{job_id}-{code}".rstrip("-")
             event["Records"][0]["body"] = json.dumps(message)
             self._cloud.invoke("control", event, context)
 

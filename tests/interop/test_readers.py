@@ -57,12 +57,12 @@ def results(separator: str, tmp_path: Path) -> Path:
 
 
 def expected() -> list[list[str]]:
-    header = [*HEADER, "label", "explanation", "batchdrop_row", "batchdrop_status", "batchdrop_error"]
+    header = [*HEADER, "label", "explanation", "batchdrop_row", "batchdrop_status", "batchdrop_error", "batchdrop_usd"]
     own = [[DEFUSED.get(cell, cell) for cell in row] for row in CELLS]
     return [
         header,
         *(
-            [*row, *answer, str(number), "succeeded", ""]
+            [*row, *answer, str(number), "succeeded", "", "0.0000175"]
             for number, (row, answer) in enumerate(zip(own, ANSWERS, strict=True), 2)
         ),
     ]

@@ -11,7 +11,11 @@ import batchdrop
 LAYER = Path(batchdrop.__path__[0])
 TRANSITIONS = LAYER / "domain" / "transitions.py"
 # Records come into being in these places, in the state with which `opened` and `added` store them.
-BEGINNINGS = {"stages/plan/upload.py": {"Job": "planning"}, "stages/plan/batches.py": {"Batch": "ready ended"}}
+BEGINNINGS = {
+    "stages/plan/upload.py": {"Job": "planning"},
+    "stages/plan/batches.py": {"Batch": "ready ended"},
+    "stages/plan/try_first.py": {"Batch": "ready"},
+}
 # What only a transition may change: the state, and what goes with a state.
 FIELDS = {"state", "outcome", "revision", "admitted_at", "intent_at", "lease_until", "api_id", "ended_at", "message_sent_at"}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from msgspec.structs import replace
 from batchdrop.domain import transitions
 from batchdrop.domain.errors import LostRace
 from batchdrop.domain.messages import ResumePlanning
+from batchdrop.domain.money import Bill, Size
+from batchdrop.domain.purses import charges
 from batchdrop.domain.records import (
     Admission,
     ApiCounts,
@@ -29,6 +32,7 @@ from batchdrop.domain.records import (
     Question,
     RefusedAs,
     RowStatus,
+    Settled,
     Streak,
     Unsent,
 )
@@ -42,17 +46,21 @@ from batchdrop.domain.transitions import (
     Half,
     Hold,
     Move,
+    Reserve,
 )
 from batchdrop_cli.audit.table import check_records, queued_by
 from tests.adapters.records import batch, job
 from tests.fakes.clock import START
 from tests.fakes.ledger import FakeLedger
+from tests.money import purses_kept
 
 LATER = START + timedelta(minutes=5)
 STREAK = Streak(status=400, error_type="invalid_request_error", message="no", refusals=2, since=START, next_at=LATER)
 WHY = Unsent(status=RowStatus.canceled, error_type="canceled", message="because")
 HOLD = Hold("approval", "why", Question(code="abcdef", low=1, high=2, rows=3, asked_at=LATER))
+RESERVE = Reserve(100, charges(("month", "day"), 100))
 PART = Part(key="work/part", lines=1, size=100, crc64nvme="0" * 16)
+TRIED = Collected(counts=Counts(succeeded=1), usage={}, results=PART, failed=None, retry=None, retry_body_bytes=0)
 
 # How each edge is called on a record that it starts from.
 JOBS: dict[str, Callable[[Job], Move[Job]]] = {
@@ -66,6 +74,7 @@ JOBS: dict[str, Callable[[Job], Move[Job]]] = {
     "planned": lambda one: transitions.planned(one, now=LATER, lines=20),
     "unpacked": lambda one: transitions.unpacked(one, one.input, now=LATER),
     "rejected": lambda one: transitions.rejected(one, "why", now=LATER),
+    "pilot_ended": lambda one: transitions.pilot_ended(one, TRIED, "weighed", now=LATER),
     "canceled_unread": lambda one: transitions.canceled_unread(one, now=LATER),
     "pinned": lambda one: transitions.pinned(one, one.input, kind="csv", arrivals=2),
     "held": lambda one: transitions.held(one, "why", needs="recipe", arrivals=2, now=LATER),
@@ -86,7 +95,7 @@ JOBS: dict[str, Callable[[Job], Move[Job]]] = {
 }
 BATCHES: dict[str, Callable[[Batch, Job], Move[Batch]]] = {
     "added": lambda one, _: transitions.added(one),
-    "admitted": lambda one, _: transitions.admitted(one, now=LATER, queue_limit=1_000),
+    "admitted": lambda one, _: transitions.admitted(one, now=LATER, queue_limit=1_000, reserve=RESERVE),
     "put_back": lambda one, _: transitions.put_back(one),
     "intended": lambda one, _: transitions.intended(one, f"prefix {one.revision}", "key", now=LATER, lease_until=LATER),
     "unanswered": lambda one, _: transitions.unanswered(one, now=LATER),
@@ -97,7 +106,7 @@ BATCHES: dict[str, Callable[[Batch, Job], Move[Batch]]] = {
     "refused": lambda one, _: transitions.refused(one, not_before=LATER),
     "split": lambda one, _: transitions.split(one, half_of(one), (RefusedAs(words="no", since=START),)),
     "released": lambda one, _: transitions.released(one, not_before=LATER),
-    "unsent": lambda one, _: transitions.unsent(one, WHY, now=LATER),
+    "unsent": lambda one, _: transitions.unsent(one, why_of(one), now=LATER),
     "canceling": lambda one, _: transitions.canceling(one),
     "ended": lambda one, _: transitions.ended(one, ended_at=LATER, created_at=START, counts=counts_of(one), now=LATER),
     "not_found": lambda one, _: transitions.not_found(one, now=LATER),
@@ -106,6 +115,8 @@ BATCHES: dict[str, Callable[[Batch, Job], Move[Batch]]] = {
     "postponed": lambda one, _: transitions.postponed(one, counts=counts_of(one), until=LATER, now=LATER, confirmed=True),
     "resumed": lambda one, _: transitions.resumed(one, now=LATER),
     "collected": lambda one, of: transitions.collected(one, of, rows_of(one, of), now=LATER),
+    "pilot_collected": lambda one, of: transitions.pilot_collected(one, of, TRIED, (), reason="", note="", now=LATER),
+    "pilot_settled": lambda one, _: transitions.pilot_settled(one, settled_of(one), now=LATER),
     "pieces_lost": lambda one, _: transitions.pieces_lost(one, results=True, failed=False),
     "batch_message_repeated": lambda one, _: transitions.batch_message_repeated(one, now=LATER),
 }
@@ -116,7 +127,18 @@ ASKS: dict[str, Callable[[Batch], bool]] = {
     "intended": lambda one: one.admitted_at is not None,
     "split": lambda one: one.requests > 1,
     "disowned": lambda one: one.api_id is not None,
+    "pilot_settled": lambda one: one.waiting and not one.settled,
+    "pilot_collected": lambda one: bool(one.tries),
 }
+
+
+def why_of(one: Batch) -> Unsent:
+    """What may have been sent is sometimes given up."""
+    return replace(WHY, status=RowStatus.missing) if one.state is BatchState.submitting and one.revision % 2 else WHY
+
+
+def settled_of(one: Batch) -> tuple[Settled, ...]:
+    return (Settled(line=one.first_line, status=RowStatus.succeeded),)
 
 
 def counts_of(one: Batch) -> ApiCounts:
@@ -132,9 +154,19 @@ def half_of(one: Batch) -> Half:
 def rows_of(one: Batch, of: Job) -> Collected:
     """Half of its rows go again once, unless the job is being canceled."""
     again = one.requests // 2 if one.attempt == 1 and not of.cancel_requested and of.state is JobState.running else 0
-    counts = Counts(total=one.requests - again + one.invalid, succeeded=one.requests - again, invalid=one.invalid)
-    retry = replace(PART, lines=again) if again else None
-    return Collected(counts=counts, usage={}, results=PART, failed=None, retry=retry, retry_body_bytes=10 * again)
+    lost = one.unsent is not None and one.unsent.status is RowStatus.missing
+    own = one.requests - again + len(one.settled)
+    counts = Counts(total=own + one.invalid, invalid=one.invalid, **{"missing" if lost else "succeeded": own})
+    return Collected(
+        counts=counts,
+        usage={},
+        bill=Bill(usd=Decimal(0) if one.unsent else Decimal("0.0000301")),
+        results=PART,
+        failed=None,
+        retry=replace(PART, lines=again) if again else None,
+        retry_body_bytes=10 * again,
+        unaccounted=one.requests if lost else 0,
+    )
 
 
 def edges_from(one: Batch) -> list[str]:
@@ -150,6 +182,7 @@ def check_counters(ledger: FakeLedger, job_id: str) -> None:
     # A path made up here has spans and line ranges of its own: only what is counted is looked at.
     assert [one for one in check_records(ledger.jobs[job_id], batches) if one.kind == "counter"] == []
     assert queued_by(batches) == ledger.get_admission().queued
+    assert list(purses_kept(ledger)) == []
     all_collected = all(one.state is BatchState.collected for one in batches)
     assert (ledger.jobs[job_id].state is JobState.finishing) == all_collected
 
@@ -350,14 +383,46 @@ def test_the_counters_add_up_after_every_edge() -> None:
         for name in path:
             one = ledger.commit(BATCHES[name](one, ledger.jobs[opened.id]))
         check_counters(ledger, opened.id)
-        kind = (one.state, one.waiting, one.admitted_at, one.adopted, one.incomplete_since, one.api_id, one.requests)
+        kind = (
+            one.state,
+            one.reserved,
+            len(one.settled),
+            one.waiting,
+            one.admitted_at,
+            one.adopted,
+            one.incomplete_since,
+            one.api_id,
+            one.requests,
+        )
         if kind not in kinds:
             kinds.add(kind)
             taken |= set(edges_from(one))
             paths += [(*path, name) for name in edges_from(one)]
-    assert taken == set(BATCH_EDGES) - {"added"}
+    assert taken == set(BATCH_EDGES) - {"added", "pilot_collected"}
 
 
 def test_counts_have_a_field_for_each_end_and_add_up() -> None:
     assert Counts(total=1, missing=2) + Counts(total=3, invalid=4) == Counts(total=4, missing=2, invalid=4)
     assert set(Counts.__struct_fields__) == {"total", *RowStatus}
+
+
+# ---------------------------------------------------------------- what rows are expected to take
+
+
+def test_rows_that_go_again_reserve_their_share() -> None:
+    sizes = {"claude-haiku-4-5": Size(requests=4, input_tokens=40, max_output_tokens=400)}
+    one = batch(1, state=BatchState.ended, requests=4, last_line=4, sizes=sizes)
+    move = transitions.collected(
+        one, job(state=JobState.running, batches_total=1), rows_of(one, job(state=JobState.running)), now=LATER
+    )
+    (follow_up,) = move.also
+    assert follow_up.after.sizes == {"claude-haiku-4-5": Size(requests=2, input_tokens=20, max_output_tokens=200)}
+
+
+def test_rows_without_a_price_keep_their_share_as_spent() -> None:
+    one = batch(1, state=BatchState.ended, requests=4, last_line=4, reserved=100, purses=("day",))
+    of = job(state=JobState.running, batches_total=2)
+    rows = replace(rows_of(one, replace(of, cancel_requested=True)), bill=Bill(usd=Decimal("0.00001"), unpriced={"new": 3}))
+    move = transitions.collected(one, of, rows, now=LATER)
+    assert (move.counters.spent, move.counters.used) == (10 + 75, 10 + 75 - 100)
+    assert move.charges == charges(("day",), -15, 85)

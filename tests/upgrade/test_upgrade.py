@@ -20,9 +20,9 @@ MINUTES = 3 * 24 * 60
 _NOTHING: tuple[dict[str, Any], ...] = ({"N": "0"}, {"S": ""}, {"L": []}, {"M": {}}, {"BOOL": False})
 # What is said about a row, and the reason that ends the last line of a damaged gzip file.
 _SENTENCE = re.compile(r'(?<="message":)"(?:[^"\\]|\\.)*"|(?<=\[gzip_truncated: )[^]]*')
-# In the answers of that day, what a custom id had besides the line.
 # Version 0.1.0 knew no price.
 _COST = re.compile(r'"cost_usd":(?:null|[0-9.]+),')
+# In the answers of that day, what a custom id had besides the line.
 _ATTEMPT = re.compile(r"[a-z2-7]{16}-[0-9]{1,2}-(?=[0-9])")
 
 
@@ -54,7 +54,8 @@ def unworded(outputs: dict[str, str]) -> dict[str, str]:
 
 def _unworded_manifest(text: str) -> str:
     document = json.loads(text)
-    del document["message"], document["timings"], document["cost"]
+    for name in ("message", "timings", "cost", "approvals"):
+        document.pop(name, None)
     for batch in document["batches"]:
         if batch["id"] is None:  # it ended when its turn came, not at the API
             del batch["ended_at"]

@@ -10,8 +10,8 @@ from batchdrop.domain.records import RowStatus
 from batchdrop.formats.api_result import parse_result
 from batchdrop.recipes.answers import Answers, cells
 from batchdrop.recipes.form import AnswerForm
-from batchdrop_cli.trial.opened_file import Asked
-from batchdrop_cli.trial.realtime import Reply
+from batchdrop_cli.calling.realtime import Reply
+from batchdrop_cli.opening.opened_file import Asked
 
 _RESULT = b'{"type":"succeeded","message":%b}'
 

@@ -13,8 +13,8 @@ from batchdrop.recipes.rendering import columns_used
 from batchdrop.recipes.starter import starter
 from batchdrop.recipes.templates import expression
 from batchdrop.stages.plan.first_look import FirstLook
-from batchdrop_cli.trial.opened_file import check_recipe, said_here
-from batchdrop_cli.trial.shown_rows import plain
+from batchdrop_cli.opening.opened_file import check_recipe, said_here
+from batchdrop_cli.terminal import plain
 
 _NAME = "recipe.yaml"
 

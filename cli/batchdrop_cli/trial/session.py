@@ -5,24 +5,23 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 import msgspec
 
-from batchdrop.domain.errors import ObjectGone, Rejected, Waits
 from batchdrop.domain.keys import RECIPES
 from batchdrop.domain.records import RowStatus
 from batchdrop.formats.invalid_line import shown
 from batchdrop.reports import sentences
-from batchdrop_cli.trial.local_recipe import recipe_for
-from batchdrop_cli.trial.opened_file import Asked, NeedsRecipe, OpenedFile, opened, said_here
-from batchdrop_cli.trial.shown_rows import as_json, described, plain, request_as_json, request_described, safe_json
-from batchdrop_cli.trial.spread import spread
+from batchdrop_cli.exit_codes import ANSWERED, FAILED, INCOMPLETE, USAGE
+from batchdrop_cli.opening.guarded import RECIPE_NAMED, guarded, without_recipe
+from batchdrop_cli.opening.local_recipe import recipe_for
+from batchdrop_cli.opening.opened_file import Asked, NeedsRecipe, OpenedFile, opened
+from batchdrop_cli.opening.spread import spread
+from batchdrop_cli.terminal import on_terminal, out, plain, say, waiting
+from batchdrop_cli.trial.shown_rows import as_json, described, request_as_json, request_described
 
-ANSWERED, FAILED, USAGE, INCOMPLETE = range(4)
 _NO_KEY = "There is no API key. Put one into ANTHROPIC_API_KEY, or look at the requests with --dry-run."
 _NEXT = "[Enter] {rows} more   [e] edit {recipe}   [q] quit"
 
@@ -39,11 +38,11 @@ class Session(msgspec.Struct, kw_only=True):
     def run(self) -> int:
         """The exit code."""
         if self.file.name in RECIPES:
-            return _say(f"{self.file.name} is a recipe. Name the file with the rows; the recipe beside it is found.", USAGE)
+            return say(RECIPE_NAMED.format(plain(self.file.name)), USAGE)
         if not self.dry_run and not os.environ.get("ANTHROPIC_API_KEY", "").strip():
-            return _say(_NO_KEY, USAGE)
+            return say(_NO_KEY, USAGE)
         self.recipe = self.recipe or recipe_for(self.file, Path.home())
-        code = self._guarded(self._round)
+        code = guarded(self._round)
         while code != USAGE and self._goes_on():
             match self._command():
                 case "q":
@@ -51,9 +50,9 @@ class Session(msgspec.Struct, kw_only=True):
                 case "e":
                     click.edit(filename=str(self.recipe))
                     self.taken = set()  # the same rows again: what has the change changed?
-                    code = self._guarded(self._round)
+                    code = guarded(self._round)
                 case _:
-                    code = self._guarded(self._round)
+                    code = guarded(self._round)
         return code
 
     def _round(self) -> int:
@@ -68,24 +67,19 @@ class Session(msgspec.Struct, kw_only=True):
         from batchdrop_cli.trial.prompting import ask_for_recipe  # noqa: PLC0415 - YAML and templates, for few
 
         if not on_terminal(sys.stdin, sys.stdout, sys.stderr):
-            columns = f" Its columns: {shown(plain(', '.join(needs.look.columns)))}." if needs.look.columns else ""
-            fault = f" {needs.look.fault}" if needs.look.fault else ""
-            return _say(
-                f"{plain(self.file.name)} holds rows, and no recipe says what to ask about each.{columns}{fault} Write a "
-                "recipe.yaml beside it, name one with --recipe, or run this on a terminal, where it asks for the prompt.",
-                USAGE,
-            )
+            otherwise = "run this on a terminal, where it asks for the prompt"
+            return say(without_recipe(self.file.name, needs, otherwise), USAGE)
         self.recipe = ask_for_recipe(self.file, needs.look)
         return self._round()
 
     def _tried(self, found: OpenedFile) -> int:
-        with self._waiting("counting the rows"):
+        with waiting("counting the rows"):
             total = found.rows.count()
         places = spread(total, self.rows, self.taken)
         if not total:
-            return _say(sentences.no_rows(0), FAILED)
+            return say(sentences.no_rows(0), FAILED)
         if not places:
-            return _say("Every row of the file was tried.", ANSWERED)
+            return say("Every row of the file was tried.", ANSWERED)
         if not self.taken:
             self._introduce(found, total)
         self.taken.update(places)
@@ -104,40 +98,34 @@ class Session(msgspec.Struct, kw_only=True):
 
     def _show_requests(self, picked: list[Asked]) -> int:
         for asked in picked:
-            self._out(request_as_json(asked) if self.as_json else request_described(asked))
+            out(request_as_json(asked) if self.as_json else request_described(asked))
         return INCOMPLETE if any(asked.invalid for asked in picked) else ANSWERED
 
     def _answer(self, found: OpenedFile, picked: list[Asked]) -> int:
         # The SDK takes most of a second to load: what is wrong with file and recipe is said before.
+        from batchdrop_cli.calling.realtime import Api, CannotAsk  # noqa: PLC0415
         from batchdrop_cli.trial.outcome import Judge, never_sent  # noqa: PLC0415
-        from batchdrop_cli.trial.realtime import Api, CannotAsk  # noqa: PLC0415
 
         api = Api(key=os.environ["ANTHROPIC_API_KEY"].strip(), base_url=os.environ.get("ANTHROPIC_BASE_URL") or None)
         asked = [row for row in picked if row.invalid is None]
         began = time.monotonic()
-        with self._waiting(f"asking about {len(asked)}", len(asked)) as done:
+        with waiting(f"asking about {len(asked)}", len(asked)) as done:
             try:
-                replies = iter(api.ask([row.params for row in asked], found.headers, done))
+                replies = iter(api.ask([row.params for row in asked], found.headers, lambda _: done()))
             except CannotAsk as problem:
-                return _say(plain(str(problem)), FAILED)
+                return say(plain(str(problem)), FAILED)
         seconds = time.monotonic() - began
         judge = Judge(found.answer)
         outcomes = [never_sent(row) if row.invalid else judge.outcome(row, next(replies)) for row in picked]
         width = len(str(picked[-1].line))
         for outcome in outcomes:
-            self._out(as_json(outcome) if self.as_json else described(outcome, width))
+            out(as_json(outcome) if self.as_json else described(outcome, width))
         read, written = (sum(getattr(one, name) for one in outcomes) for name in ("input_tokens", "output_tokens"))
         rows = f"{len(outcomes)} {'row' if len(outcomes) == 1 else 'rows'}"
         click.echo(f"{rows}, {seconds:.0f} s, {read:,} tokens in, {written:,} out, in real time.", err=True)
         return ANSWERED if all(one.status is RowStatus.succeeded for one in outcomes) else INCOMPLETE
 
     # ------------------------------------------------------------ the terminal
-
-    def _out(self, line: bytes | str) -> None:
-        if isinstance(line, bytes):
-            click.echo(safe_json(line) if on_terminal(sys.stdout) else line)
-        else:
-            click.echo(line)
 
     def _goes_on(self) -> bool:
         return not self.dry_run and not self.as_json and on_terminal(sys.stdin, sys.stdout, sys.stderr)
@@ -153,47 +141,7 @@ class Session(msgspec.Struct, kw_only=True):
         word = answer.strip().lower()[:1]
         return "" if word == "e" and self.recipe is None else word
 
-    @contextmanager
-    def _waiting(self, what: str, steps: int = 0) -> Iterator[Callable[[], None]]:
-        """Says on a terminal what is being waited for; the function that it gives counts a step."""
-        if not on_terminal(sys.stderr):
-            yield lambda: None
-            return
-        from rich.console import Console  # noqa: PLC0415 - only where there is a terminal
-
-        taken = 0
-
-        def step() -> None:
-            nonlocal taken
-            taken += 1
-            status.update(f"{what}: {taken} of {steps}")
-
-        with Console(stderr=True).status(what) as status:
-            yield step
-
-    @staticmethod
-    def _guarded(work: Callable[[], int]) -> int:
-        try:
-            return work()
-        except (Waits, Rejected) as reason:
-            return _say(plain(said_here(reason)), FAILED)
-        except ObjectGone as gone:
-            return _say(f"{plain(str(gone))} was removed while it was read.", FAILED)
-        except BrokenPipeError:
-            raise  # whoever reads the output has enough; click ends without a word
-        except OSError as error:
-            return _say(f"{plain(str(error.filename or 'The file'))} cannot be read: {error.strerror or error}.", FAILED)
-
 
 def _near(path: Path) -> str:
     """As somebody in this folder names it."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-def on_terminal(*streams: object) -> bool:
-    return all(getattr(stream, "isatty", lambda: False)() for stream in streams)
-
-
-def _say(sentence: str, code: int) -> int:
-    click.echo(sentence, err=True)
-    return code

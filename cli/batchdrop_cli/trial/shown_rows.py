@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 
 import msgspec
 
 from batchdrop.domain.records import RowStatus
-from batchdrop_cli.trial.opened_file import Asked
+from batchdrop_cli.opening.opened_file import Asked
+from batchdrop_cli.terminal import plain, safe_json
 from batchdrop_cli.trial.outcome import Outcome
 
 _GIST_CHARS = 46
 _ANSWER_CHARS = 60
 _LONGEST_CHARS = 2_000
 _COLUMNS = 80
-# What a terminal obeys instead of showing it: C0 and C1, and what turns the direction of text or is not seen.
-_OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
-
-
-def plain(text: str) -> str:
-    """One line without anything that a terminal obeys."""
-    return " ".join(_OBEYED.sub(" ", text).split())
 
 
 def described(outcome: Outcome, width: int) -> str:
@@ -66,11 +59,6 @@ def request_described(asked: Asked) -> str:
     if asked.invalid is not None:
         return f"row {asked.line}  never sent: {plain(asked.invalid.message)}"
     return f"row {asked.line}\n{safe_json(msgspec.json.format(asked.params, indent=2))}"
-
-
-def safe_json(data: bytes) -> str:
-    """The same JSON, with what a terminal obeys written as escapes: such characters stand in its strings only."""
-    return _OBEYED.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", data.decode(errors="replace"))
 
 
 def _cut(text: str, chars: int) -> str:

@@ -347,7 +347,7 @@ def _budget(ports: Ports, settings: PlanSettings | PollSettings) -> Budget:
 def _pause(ports: Ports, budget: Budget) -> Pause:
     from batchdrop.jobs.pause import Pause
 
-    return Pause(ledger=ports.ledger, clock=ports.clock, commit=_commit(ports), budget=budget)
+    return Pause(ledger=ports.ledger, clock=ports.clock, commit=_commit(ports), budget=budget, publish=_publish(ports))
 
 
 def _admit(ports: Ports, settings: PlanSettings | PollSettings, budget: Budget) -> Admit:

@@ -27,9 +27,9 @@ class OpenWork(StrEnum):
     held = "held"
     """jobs, by team, then arrivals, then held_at (else updated_at): of a team, who has seen the fewest recipes comes first"""
     asking = "asking"
-    """held jobs that ask whether they may cost what they will cost, by held_at"""
+    """held jobs that ask whether they may cost what they will cost, by held_at, then id"""
     limited = "limited"
-    """held jobs that wait until a limit renews or a price is known, by held_at"""
+    """held jobs that wait until a limit renews or a price is known, by held_at, then id"""
     running = "running"
     """jobs that nobody has asked to cancel, by priority, then created_at: those whose batches may be admitted"""
     canceling = "canceling"
@@ -106,7 +106,8 @@ def place_of_job(job: Job) -> Place | None:
 def _place_of_held(job: Job) -> Place:
     since = instant(job.held_at or job.updated_at)
     if job.needs in _FOR_MONEY:
-        return Place(_FOR_MONEY[job.needs], since)
+        # No two are the same: who goes on behind one of them passes over no other.
+        return Place(_FOR_MONEY[job.needs], f"{since}|{job.id}")
     return Place(OpenWork.held, f"{before_team(team_of(job.input.key))}{job.arrivals:012d}/{since}")
 
 

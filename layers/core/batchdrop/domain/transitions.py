@@ -904,8 +904,11 @@ def pilot_settled(batch: Batch, rows: tuple[Settled, ...], *, now: datetime) -> 
 
 
 def _recorded(batch: Batch, rows: Collected, now: datetime) -> Move[Batch]:
-    """What it reserved is settled: of rows whose results are lost nobody knows the cost, so their share counts as spent."""
-    spent = micro_up(rows.bill.usd) + -(-batch.reserved * rows.unaccounted // max(1, batch.requests))
+    """What it reserved is settled. Of rows whose results are lost, or which have no price any more, nobody knows the cost: their
+    share counts as spent.
+    """
+    unknown = rows.unaccounted + sum(rows.bill.unpriced.values())
+    spent = micro_up(rows.bill.usd) + -(-batch.reserved * unknown // max(1, batch.requests))
     return Move(
         batch,
         replace(
@@ -980,6 +983,7 @@ def _follow_up(batch: Batch, job: Job, retry: Part, body_bytes: int) -> Batch:
         priority=batch.priority,
         # It keeps its place: rows that failed at Anthropic's side do not queue up again behind later files.
         start_tag=batch.start_tag,
+        sizes=sizes_share(batch.sizes, retry.lines, batch.requests)[0],
     )
 
 

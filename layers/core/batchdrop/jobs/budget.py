@@ -10,13 +10,15 @@ import msgspec
 from batchdrop.domain import purses
 from batchdrop.domain.keys import team_of
 from batchdrop.domain.purses import Charge, Scope
-from batchdrop.domain.records import Batch, Job
+from batchdrop.domain.records import Batch, Job, Purse
 from batchdrop.domain.transitions import Reserve
 from batchdrop.jobs.config_files import ConfigObject
 from batchdrop.money.estimate import Estimate, estimate
 from batchdrop.money.limit_file import LimitList
 from batchdrop.money.price_list import PriceList
 from batchdrop.ports import Ledger
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class StackLimits(NamedTuple):
@@ -33,6 +35,8 @@ class Over(NamedTuple):
 
     scope: Scope
     left: int
+    fault: str = ""
+    """Why nobody knows what the limit is: the operators' file cannot be used."""
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,16 +52,19 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     def reserve(self, job: Job, batch: Batch, now: datetime) -> Reserve | Over:
         """Judged by the purses as they are now: the transaction judges again."""
         expected = self.estimate(job, batch, now)
-        amount = expected.worst if job.limits is not None and job.limits.strict else expected.high
+        # What nobody can estimate, as batches of earlier versions, meets at least a limit that is used up.
+        amount = max(1, expected.worst if job.limits is not None and job.limits.strict else expected.high)
         of_job = self._of_job(job)
         for scope in of_job:
             if scope.limit is not None and job.used + amount > scope.limit:
                 return Over(scope, max(0, scope.limit - job.used))
         scopes = self.scopes(job, now)
-        for scope, purse in zip(scopes, self.ledger.get_purses([scope.purse for scope in scopes]), strict=True):
-            limit = _lifted(scope, job)
-            if limit is not None and purse.used + amount > limit:
-                return Over(scope, max(0, limit - purse.used))
+        if fault := self._stopped_by(job, now):
+            return Over(scopes[0], 0, fault)
+        found = self.ledger.get_purses([scope.purse for scope in scopes])
+        overs = [over for scope, purse in zip(scopes, found, strict=True) if (over := _over(scope, purse, job, amount))]
+        if overs:
+            return max(overs, key=_waits_longest)
         charges = tuple(Charge(purse=scope.purse, used=amount, limit=_lifted(scope, job)) for scope in scopes)
         return Reserve(amount, charges, min((scope.limit for scope in of_job if scope.limit is not None), default=None))
 
@@ -109,6 +116,12 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
         """Why a file of the operators is not used: then nothing goes that has to be asked for."""
         return self.prices.current(now).fault or self.limits.current(now).fault
 
+    def _stopped_by(self, job: Job, now: datetime) -> str:
+        """Of a job that the amount for which nobody is asked does not bound: a fault in what else would bound it."""
+        if self.ask_above(job, now) is not None and not job.may_use:
+            return ""
+        return self.limits.current(now).fault or (self.prices.current(now).fault if job.may_use else "")
+
     @staticmethod
     def _of_job(job: Job) -> list[Scope]:
         """What the job alone may use: as its recipe says, and as somebody has approved."""
@@ -119,6 +132,19 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
             found.append(Scope("", job.may_use, "", None, asks=True))
         # 0: nobody has approved anything, and its team's purse of the day is the bound.
         return found
+
+
+def _over(scope: Scope, purse: Purse, job: Job, amount: int) -> Over | None:
+    limit = _lifted(scope, job)
+    if limit is None or purse.used + amount <= limit:
+        return None
+    # What does not fit into a whole day or month fits into none.
+    return Over(scope if amount <= limit else scope._replace(renews_at=None), max(0, limit - purse.used))
+
+
+def _waits_longest(over: Over) -> tuple[bool, datetime]:
+    """Limits before questions: an approval passes none."""
+    return not over.scope.asks, over.scope.renews_at or _NEVER
 
 
 def _lifted(scope: Scope, job: Job) -> int | None:

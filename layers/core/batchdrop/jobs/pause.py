@@ -17,6 +17,7 @@ from batchdrop.domain.records import Batch, Expected, Job, JobState, Question
 from batchdrop.domain.transitions import Hold
 from batchdrop.jobs.budget import Budget, Over
 from batchdrop.jobs.commit import Commit
+from batchdrop.jobs.publish import Publish
 from batchdrop.money.estimate import Estimate, unpriced
 from batchdrop.ports import Clock, Ledger
 from batchdrop.reports import sentences
@@ -36,6 +37,7 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     commit: Commit
     budget: Budget
+    publish: Publish
 
     def __call__(self, job: Job, over: Over) -> None:
         """A batch of it does not fit. Whoever changes the job meanwhile goes first."""
@@ -49,6 +51,7 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
         edge = transitions.paused if job.state is JobState.running else transitions.asked_anew
         with suppress(LostRace):
             self.commit(edge(job, hold, now=now))
+            self.publish(job.id)
 
     def waiting(self, job: Job) -> list[Batch]:
         return [batch for batch in self.ledger.list_batches(job.id) if is_waiting(batch)]
@@ -63,6 +66,8 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
     def why(self, job: Job, over: Over, rest: Sequence[Batch], now: datetime) -> Hold:
         question = self.question(job, rest, now)
         expected = self._expected(job, question)
+        if over.fault:
+            return Hold(PRICE, sentences.config_fault(over.fault), None, expected)
         if over.scope.asks:
             return Hold(APPROVAL, sentences.asks(job, question), question, expected)
         return Hold(LIMIT, sentences.limited(job, over.scope, over.left, question), question, expected)
@@ -77,7 +82,7 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
         high = total.worst if job.limits is not None and job.limits.strict else total.high
         prices = self.budget.prices.current(now).value
         recipe = job.recipe and (job.recipe.key, job.recipe.version_id, job.recipe.etag)
-        code = ids.question_code(job.id, recipe, prices.digest, rows, total.low, high, job.used)
+        code = ids.question_code(job.id, recipe, prices.digest, rows, total.low, high, job.used, len(job.approvals))
         return Question(code=code, low=total.low, high=high, rows=rows, for_pilot=job.trying, asked_at=now)
 
     def _hold(

@@ -127,6 +127,7 @@ class Router:
         if unsent is not None:
             # One that is missing may have been accepted; any other never was.
             is_missing = unsent.status is RowStatus.missing
+            self.unaccounted += is_missing
             attempts = self._batch.attempt - (not is_missing)
             cost = None if is_missing else paid
             self._fail(line, unsent.status, unsent.error_type, unsent.message, cost, attempts=attempts)

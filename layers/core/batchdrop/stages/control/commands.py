@@ -98,9 +98,11 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
             return ""
         raise LostRace(f"job {job.id} changes faster than it can be canceled")
 
-    def _approve(self, job: Job, code: str, said: Dropped) -> str:
+    def _approve(self, job: Job, code: str, said: Dropped) -> str | None:
         """A yes covers what the job has used so far, and the high end of what was shown for the rest."""
         for _ in range(_TRIES):
+            if _has_heard(job, code):
+                return None
             question = self._question(job, APPROVAL)
             if question is None:
                 return sentences.nothing_to_approve(job)
@@ -115,8 +117,10 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
             return ""
         raise LostRace(f"job {job.id} changes faster than it can be approved")
 
-    def _raise_limit(self, job: Job, code: str, said: Dropped) -> str:
+    def _raise_limit(self, job: Job, code: str, said: Dropped) -> str | None:
         for _ in range(_TRIES):
+            if _has_heard(job, code):
+                return None
             question = self._question(job, LIMIT)
             if question is None:
                 return sentences.NOTHING_TO_RAISE
@@ -156,3 +160,8 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
         note = sentences.retrying(outcome.offset, outcome.failed.size)
         self._change(job.id, lambda job: transitions.retried_in_part(job, note))
         return None
+
+
+def _has_heard(job: Job, code: str) -> bool:
+    """S3 may deliver an event more than once, and people may say yes twice: no code is asked a second time."""
+    return any(yes.code == code for yes in job.approvals)

@@ -75,7 +75,8 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
             return
         if job.cancel_requested:
             self.cancel_batch(batch)
-        elif job.state is JobState.running and self._may_spend(batch, job):
+        # A job that is held lets nothing more go; this batch went before, and what it costs is reserved.
+        elif job.state in (JobState.running, JobState.held) and self._may_spend(batch, job):
             self._submit(batch, job, deadline)
         else:
             self.commit(transitions.put_back(batch))

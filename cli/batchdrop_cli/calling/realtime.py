@@ -1,4 +1,4 @@
-"""Send requests to the Messages API, each as it is, byte for byte. The only module of this command that knows the SDK."""
+"""Send requests to the Messages API, each as it is, byte for byte; or have their tokens counted there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ import msgspec
 from batchdrop.domain.call_headers import CallHeaders
 
 _PATH = "/v1/messages"
+_COUNT_PATH = "/v1/messages/count_tokens"
 _AT_ONCE = 4
+# What is counted (SDK 2.12.0, `messages.count_tokens`); other params are errors there, `max_tokens` among them.
+_COUNTED = ("model", "messages", "system", "tools", "tool_choice", "thinking", "output_config", "cache_control")
 _TRIES = 3
 _FIRST_WAIT = 1.0
 _LONGEST_WAIT = 20.0
@@ -39,6 +42,10 @@ class Reply(NamedTuple):
     error: str = ""
 
 
+class _Count(msgspec.Struct):
+    input_tokens: int
+
+
 class _Trouble(msgspec.Struct):
     type: str
     message: str = ""
@@ -52,17 +59,26 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     base_url: str | None = None
 
-    def ask(self, requests: Sequence[bytes], headers: CallHeaders, done: Callable[[], None]) -> list[Reply]:
-        """The answers, in order. `done` is called after each. Raises CannotAsk."""
-        return asyncio.run(self._ask_all(requests, headers, done))
+    def ask(
+        self, requests: Sequence[bytes], headers: CallHeaders, done: Callable[[Reply], None], *, at_once: int = _AT_ONCE
+    ) -> list[Reply]:
+        """The answers, in order. `done` is called with each as it comes. Raises CannotAsk."""
+        return asyncio.run(self._ask_all(_PATH, requests, headers, done, at_once))
 
-    async def _ask_all(self, requests: Sequence[bytes], headers: CallHeaders, done: Callable[[], None]) -> list[Reply]:
-        few = asyncio.Semaphore(_AT_ONCE)
+    def count(self, requests: Sequence[bytes], headers: CallHeaders, done: Callable[[Reply], None]) -> list[int | None]:
+        """Tokens of the prompts, in order, free of charge; None where the API refuses to count. Raises CannotAsk."""
+        replies = asyncio.run(self._ask_all(_COUNT_PATH, list(map(_to_count, requests)), headers, done, _AT_ONCE))
+        return [None if reply.message is None else _counted(reply.message) for reply in replies]
+
+    async def _ask_all(
+        self, path: str, requests: Sequence[bytes], headers: CallHeaders, done: Callable[[Reply], None], at_once: int
+    ) -> list[Reply]:
+        few = asyncio.Semaphore(at_once)
 
         async def ask(params: bytes) -> Reply:
             async with few:
-                reply = await self._ask(client, params, headers)
-            done()
+                reply = await self._ask(client, path, params, headers)
+            done(reply)
             return reply
 
         async with anthropic.AsyncAnthropic(api_key=self.key, base_url=self.base_url, max_retries=0) as client:
@@ -73,9 +89,9 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
                 raise _first(problems) from None
         return [task.result() for task in tasks]
 
-    async def _ask(self, client: anthropic.AsyncAnthropic, params: bytes, headers: CallHeaders) -> Reply:
+    async def _ask(self, client: anthropic.AsyncAnthropic, path: str, params: bytes, headers: CallHeaders) -> Reply:
         for attempt in range(1, _TRIES + 1):
-            response = await self._post(client, params, headers)
+            response = await self._post(client, path, params, headers)
             if response.is_success:
                 return Reply(response.content)
             wait = max(_FIRST_WAIT * 2 ** (attempt - 1), _retry_after(response))
@@ -88,13 +104,13 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
             return Reply(None, trouble.type, f"The API refused the request: {said}")
         raise CannotAsk(_sentence(response.status_code, said))
 
-    async def _post(self, client: anthropic.AsyncAnthropic, params: bytes, headers: CallHeaders) -> httpx2.Response:
+    async def _post(self, client: anthropic.AsyncAnthropic, path: str, params: bytes, headers: CallHeaders) -> httpx2.Response:
         options: Any = {
             "headers": {"Content-Type": "application/json", **headers.as_sent()},
             "timeout": httpx2.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
         }
         try:
-            return await client.post(_PATH, cast_to=httpx2.Response, content=params, options=options)
+            return await client.post(path, cast_to=httpx2.Response, content=params, options=options)
         except anthropic.APIStatusError as error:
             return error.response
         except anthropic.APITimeoutError as error:
@@ -103,6 +119,18 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
             raise CannotAsk(f"No answer came within {_ANSWER_SECONDS:.0f} seconds. Lower `max_tokens` or `thinking`.") from None
         except anthropic.APIConnectionError:
             raise CannotAsk(_unreachable(client)) from None
+
+
+def _to_count(params: bytes) -> bytes:
+    fields = msgspec.json.decode(params, type=dict[str, msgspec.Raw])
+    return msgspec.json.encode({name: fields[name] for name in _COUNTED if name in fields})
+
+
+def _counted(answer: bytes) -> int | None:
+    try:
+        return msgspec.json.decode(answer, type=_Count).input_tokens
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
 
 
 def _first(problems: BaseExceptionGroup[CannotAsk]) -> CannotAsk:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,19 +16,22 @@ from batchdrop.domain.records import Job, JobState, ObjectRef
 from batchdrop.formats.cells import text_of
 from batchdrop.formats.input_line import Row
 from batchdrop.formats.invalid_line import InvalidLine
-from batchdrop.formats.lines import Line, read_lines
+from batchdrop.formats.lines import CUT_BYTES, MAX_LINE_BYTES, Line, read_lines
+from batchdrop.formats.rendered_line import BLANK, check_rendered
 from batchdrop.formats.table_fault import TableFault
 from batchdrop.jobs.scratch import scratch
 from batchdrop.recipes.faults import RecipeFault, RowFault
 from batchdrop.recipes.form import AnswerForm
 from batchdrop.reports import sentences
-from batchdrop.stages.plan.check import RowCheck
+from batchdrop.stages.plan.check import RowCheck, checked, in_chunks
 from batchdrop.stages.plan.first_look import FirstLook, first_look
 from batchdrop.stages.plan.kinds import LookAt, Start, kind_of
 from batchdrop.stages.plan.open_rows import OpenedRows, OpenRows
 from batchdrop.stages.plan.prepare import Source, prepare
+from batchdrop.stages.plan.render import LineOf
 from batchdrop.stages.plan.row_sources import SourceRow
-from batchdrop_cli.trial.local_files import LOCAL_FILES, NO_TABLE, ref_of
+from batchdrop.stages.plan.seen_ids import IdSet
+from batchdrop_cli.opening.local_files import LOCAL_FILES, NO_TABLE, ref_of
 
 _TOLD_CHARS = 42
 _MAX_UNPACKED_BYTES = 100_000_000_000
@@ -48,6 +51,10 @@ class Asked(NamedTuple):
     """Of the request; empty if there is none, and `invalid` says why."""
     model: str = ""
     invalid: InvalidLine | None = None
+
+
+type Planned = tuple[Line, Row | InvalidLine]
+"""A line as a batch has it, and what it is: a row that can be sent, or why it cannot."""
 
 
 class OpenedFile(NamedTuple):
@@ -146,6 +153,20 @@ class _RecipeRows:
             if place == last:
                 return
 
+    def planned(self) -> Iterator[Planned]:
+        """Every row, as `plan` would cut it into batches."""
+        line_of = LineOf(self._rows.renderer, self._rows.recipe.id)
+        offset, number = 0, 1
+        for row in self._all():
+            data = line_of(row)
+            # Where the file has no row, a blank line stands.
+            start = offset + len(BLANK) * (row.number - number)
+            offset, number = start + len(data), row.number + 1
+            data = data.removesuffix(b"\n")
+            cut = len(data) > MAX_LINE_BYTES
+            line = Line(row.number, start, offset, data[:CUT_BYTES] if cut else data, cut)
+            yield line, check_rendered(line)
+
     def _all(self) -> Iterator[SourceRow]:
         source = self._rows.source
         with source.rows(*source.start) as rows:
@@ -204,19 +225,29 @@ class _RequestRows:
             if place == last:
                 return
 
+    def planned(self) -> Iterator[Planned]:
+        """Every row, as `plan` would cut it into batches."""
+        with scratch() as folder, closing(IdSet(folder / "ids")) as seen, LOCAL_FILES.read(self._source.object) as stream:
+            for chunk in in_chunks(read_lines(stream)):
+                yield from checked(chunk, seen, self._broken(chunk[-1]), self._check).unique()
+
     def _all(self) -> Iterator[Line]:
         with LOCAL_FILES.read(self._source.object) as stream:
             yield from (line for line in read_lines(stream) if line.data)
 
     def _asked(self, line: Line) -> Asked:
-        found = self._check(line)
-        broken = self._source.broken
-        if broken is not None and line.end >= self._source.object.size:
-            found = InvalidLine(line=line.number, type=broken.error_type, message=broken.message)
+        found = self._broken(line) or self._check(line)
         if isinstance(found, Row):
             own = b'"custom_id":%b' % (found.custom_id or b'"line-%d"' % found.line)
             return Asked(found.line, _last_text(found.params), own, found.params, found.model)
         return Asked(line.number, line.data[:200].decode(errors="replace"), b'"custom_id":null', b"", invalid=found)
+
+    def _broken(self, line: Line) -> InvalidLine | None:
+        """The last line, if a damaged gzip stream breaks off there."""
+        broken = self._source.broken
+        if broken is None or line.end < self._source.object.size:
+            return None
+        return InvalidLine(line=line.number, type=broken.error_type, message=broken.message)
 
 
 def _last_text(params: bytes) -> str:

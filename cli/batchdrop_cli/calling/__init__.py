@@ -1,0 +1,1 @@
+"""Calls of Claude's API from this machine, with the key of the person at the terminal."""

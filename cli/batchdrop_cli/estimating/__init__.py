@@ -1,0 +1,1 @@
+"""`batchdrop estimate`: what a file will cost, before anything is sent."""

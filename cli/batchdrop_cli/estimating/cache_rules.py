@@ -1,0 +1,21 @@
+"""What is known of prompt caching, and of how often it hits in a batch (Anthropic, "Prompt caching", 2026-10-08)."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+_BY_TOKENS = {
+    512: (
+        *("claude-fable-5", "claude-fable-5-1", "claude-mythos-5", "claude-mythos-5-1", "claude-mythos-5-2"),
+        *("claude-opus-5", "claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5"),
+    ),
+    1024: ("claude-opus-4-8", "claude-sonnet-5", "claude-sonnet-4-6", "claude-sonnet-4-5"),
+    2048: ("claude-opus-4-7",),
+    4096: ("claude-opus-4-6", "claude-opus-4-5", "claude-haiku-4-5"),
+}
+SHORTEST = {model: tokens for tokens, models in _BY_TOKENS.items() for model in models}
+"""Tokens of the shortest beginning of a prompt that is cached, by the name in the price list. Shorter ones are silently not. Of
+`claude-fable-5-2` the documentation says nothing."""
+BEST_HITS = Fraction(98, 100)
+WORST_HITS = Fraction(30, 100)
+"""Shares of a batch's requests that find the beginning cached: best effort, and this is the range."""
