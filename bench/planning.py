@@ -1,7 +1,7 @@
 """What sizing rows and drawing those to be tried adds to the CPU time of planning: `python -m bench.planning [ROWS]`.
 
-Both ways in turn, in one process, over files in memory: lines are read, checked, looked up by their custom ids and cut into
-batches as `plan` does it. What S3 takes would make the ratio smaller.
+First the whole stage, with its S3 and its table, for rows of 1 KB. Then what happens to each row alone (lines are read, checked,
+looked up by their custom ids and cut into batches), over files in memory, of several kinds. Both ways in turn, in one process.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ from batchdrop.stages.plan.check import RowCheck, checked, in_chunks
 from batchdrop.stages.plan.cutter import Cutter, Limits
 from batchdrop.stages.plan.pilot_draw import PilotDraw
 from batchdrop.stages.plan.seen_ids import IdSet
+from bench import files, measured
 from bench.measured import spread
 from bench.process import cpu_seconds
+from bench.servers import Servers, running
 
 _ROWS = 200_000
 _ROUNDS = 7
@@ -79,7 +81,23 @@ def plan(data: bytes, *, sized: bool) -> float:
         return cpu_seconds() - began
 
 
+def stage(servers: Servers, folder: Path, rows: int) -> dict[str, float]:
+    """The ratio for the whole stage."""
+    warm, source = files.write_rows(folder / "warm.jsonl", 10), files.write_rows(folder / "rows.jsonl", rows)
+    order = [
+        {"stages": ["plan"], "key": key, "version": servers.drop(key, file), "unsized": unsized}
+        for turn in range(_ROUNDS)
+        for unsized in (False, True)
+        for key, file in [(f"inbox/{turn}-{unsized}.jsonl", source if turn else warm)]
+    ]
+    taken = [run["plan"]["cpu"] for run in measured.stage(servers.environment, *order)["runs"]]
+    return spread([sized / bare for sized, bare in list(zip(taken[::2], taken[1::2], strict=True))[1:]])
+
+
 def main(rows: int) -> None:
+    with tempfile.TemporaryDirectory() as folder, running(Path(folder), "--eager") as servers:
+        ratio = stage(servers, Path(folder), rows)
+    print(f"the whole stage: {ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f})", flush=True)
     for name, row in KINDS.items():
         data = "".join(f"{row(number)}\n" for number in range(rows)).encode()
         pairs = [(plan(data, sized=True), plan(data, sized=False)) for _ in range(_ROUNDS)][1:]

@@ -1,8 +1,9 @@
 """The stages of Batchdrop, measured in a process of their own: `python -m bench.stage JSON`.
 
-The order is `{"runs": [{"stages": [...], "key", "version", "most"}, ...]}`: what to do, with which object of the inbox, and
-how many of its batches to submit and collect at most (all). The answer is one line of JSON with what each stage of each run
-took. Everything is wired by `bootstrap` and talks to servers over sockets, as in a deployed function.
+The order is `{"runs": [{"stages": [...], "key", "version", "most", "unsized"}, ...]}`: what to do, with which object of the
+inbox, how many of its batches to submit and collect at most (all), and whether rows are neither sized nor drawn. The answer is
+one line of JSON with what each stage of each run took. Everything is wired by `bootstrap` and talks to servers over sockets, as
+in a deployed function.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import cached_property, partial
 from typing import Any, TypedDict
+from unittest.mock import patch
 
 import boto3
 
@@ -25,8 +28,10 @@ from batchdrop.adapters.s3 import S3Objects
 from batchdrop.domain import ids
 from batchdrop.domain.messages import CollectBatch, FinishJob, SubmitBatch, Upload
 from batchdrop.domain.records import BatchState
+from batchdrop.money.sizing import Sizer
 from batchdrop.ports import Metrics
 from batchdrop.settings import CollectSettings, FinishSettings, PlanSettings, PollSettings, SubmitSettings
+from batchdrop.stages.plan.pilot_draw import PilotDraw
 from bench.process import cpu_seconds, peak_bytes
 from local.claude.client import Control
 
@@ -80,8 +85,14 @@ class Measured:
         self._ledger = DynamoLedger(boto3.client("dynamodb"), os.environ["BATCHDROP_TABLE"], SystemClock())
         self._control = Control(os.environ["ANTHROPIC_BASE_URL"])
 
-    def run(self, stages: list[str], key: str = "", version: str = "", most: int | None = None) -> None:
+    def run(self, stages: list[str], key: str = "", version: str = "", most: int | None = None, *, unsized: bool = False) -> None:
         """Adds what each stage took to `figures`."""
+        with ExitStack() as changed:
+            for counter in (Sizer, PilotDraw) if unsized else ():
+                changed.enter_context(patch.object(counter, "add", lambda *_: None))
+            self._run(stages, key, version, most)
+
+    def _run(self, stages: list[str], key: str, version: str, most: int | None) -> None:
         self.figures.append({})
         upload, job_id = self._found(key, version) if key else (None, "")
         for stage in stages:

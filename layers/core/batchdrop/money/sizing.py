@@ -7,7 +7,7 @@ from datetime import datetime
 from batchdrop.domain.money import Size, Sizes
 from batchdrop.formats.input_line import Row
 from batchdrop.money.price_list import PriceList
-from batchdrop.money.token_guess import guess_together, look, most_of
+from batchdrop.money.token_guess import Look, guess_together, look, most_of
 
 MAX_ANSWER_TOKENS = 300_000
 """The longest answer of any model, with the header `output-300k-2026-03-24` (Anthropic, "Models overview"): a `max_tokens` beyond
@@ -85,25 +85,30 @@ class Sizer:
         rows = model.rows
         if not rows:
             return
-        tokens = guess_together([row.params for row in rows], rows[0].model)
-        if tokens is None:
+        found = guess_together([row.params for row in rows], rows[0].model)
+        if found is None:
             for row in rows:
                 self._look(row, model)
             # Rows of a file are mostly alike.
             model.apart = 0
         else:
-            sums = self._sums(rows[0].model, model, us=False, long=False)
-            sums[0] += len(rows)
-            sums[1] += tokens
-            sums[2] += sum([min(MAX_ANSWER_TOKENS, row.max_tokens) for row in rows])
+            most = sum([min(MAX_ANSWER_TOKENS, row.max_tokens) for row in rows])
+            self._count(rows[0].model, model, len(rows), found, most)
         model.rows, model.bytes = [], 0
 
     def _look(self, row: Row, model: _Model) -> None:
-        tokens, us, caches = look(row.params, row.model)
-        sums = self._sums(row.model, model, us=us, long=tokens > model.above)
-        sums[0] += 1
+        self._count(row.model, model, 1, look(row.params, row.model), min(MAX_ANSWER_TOKENS, row.max_tokens))
+
+    def _count(self, name: str, model: _Model, requests: int, found: Look, most: int) -> None:
+        """Only of one request the prompt may be long."""
+        tokens, us, caches = found
+        of = us, requests == 1 and tokens > model.above
+        sums = model.sums.get(of)
+        if sums is None:
+            sums = model.sums[of] = self._of_class(name, *of)
+        sums[0] += requests
         sums[1] += tokens
-        sums[2] += min(MAX_ANSWER_TOKENS, row.max_tokens)
+        sums[2] += most
         if caches:
             sums[3] += tokens
 
@@ -117,14 +122,10 @@ class Sizer:
             found.apart = 0
         return found
 
-    def _sums(self, model: str, of: _Model, *, us: bool, long: bool) -> _Sums:
-        sums = of.sums.get((us, long))
-        if sums is None:
-            sums = of.sums[us, long] = self._of_class(model, us=us, prompt_tokens=_NO_PROMPT_IS_LONGER if long else 0)
-        return sums
-
-    def _of_class(self, model: str, *, us: bool, prompt_tokens: int) -> _Sums:
-        of = self._prices.price_class(model, self._at, prompt_tokens=prompt_tokens, geo="us" if us else None)
+    def _of_class(self, model: str, us: bool, long: bool) -> _Sums:
+        of = self._prices.price_class(
+            model, self._at, prompt_tokens=_NO_PROMPT_IS_LONGER if long else 0, geo="us" if us else None
+        )
         name = str(of)
         if name not in self._by_class and len(self._by_class) >= MOST_CLASSES - 1 and self._prices.rates(of, self._at) is None:
             name = OTHERS

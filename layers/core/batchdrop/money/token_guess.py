@@ -102,14 +102,17 @@ def look(params: bytes, model: str) -> Look:
     return Look(_tokens(parts, 1, model) + fixed, us, b"cache_control" in names)
 
 
-def guess_together(requests: Sequence[bytes], model: str) -> int | None:
-    """The sum of many guesses in half of their time, but for rounding. None: one of them must be looked at by itself."""
+def guess_together(requests: Sequence[bytes], model: str) -> Look | None:
+    """The sum of many looks in half of their time, but for rounding. None: they differ in more than their texts."""
     params, parts = _parts(b"".join(requests))
-    if parts.signs.count(_UNDERLINED) > len(requests):
-        return None
-    if parts.signs.count(b"[") > len(requests) and _NAMES.search(params):
-        return None
-    return _tokens(parts, len(requests), model)
+    signs, number = parts.signs, len(requests)
+    caches = False
+    if signs.count(_UNDERLINED) > number or signs.count(b"[") > number:
+        names = set(_NAMES.findall(params))
+        caches = names == {b"cache_control"} and all(b'"cache_control"' in one for one in requests)
+        if names and not caches:
+            return None
+    return Look(_tokens(parts, number, model), us=False, caches=caches)
 
 
 class _Parts(NamedTuple):
