@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 from batchdrop.domain.records import JobState
@@ -113,8 +114,9 @@ _FAULTY = _RECIPE.replace(b"prompt", b"promt")
 _ROWS = ("one ok", "two busy", "three refuses", "", "five cut", "six\nok", "seven expires", "eight bad")
 
 
-def _table() -> bytes:
-    return b"id;text\n" + b"".join(f'{number};"{text}"\n'.encode() for number, text in enumerate(_ROWS, 1))
+def _table(name: str = "") -> bytes:
+    texts = [f"{name} {text}".strip() if text else "" for text in _ROWS]
+    return b"id;text\n" + b"".join(f'{number};"{text}"\n'.encode() for number, text in enumerate(texts, 1))
 
 
 def _rows(stack: Stack) -> None:
@@ -140,6 +142,10 @@ def _waiting(stack: Stack) -> None:
         stack.drop("inbox/team/recipe.yaml", recipe)
 
 
+# By then others would have joined.
+_ALONE = timedelta(minutes=5)
+
+
 class _Answered(Stack):
     """Whatever a job asks is approved within the minute, or refused: then it is canceled."""
 
@@ -152,7 +158,12 @@ class _Answered(Stack):
         for job in self.jobs():
             if job.state is not JobState.held or job.question is None or job.cancel_requested:
                 continue
-            if self._says == "approve":
+            if self._says == "all" and not job.question.for_pilot:
+                if job.group is not None and job.group.leader == job.id:
+                    self._control(f"control/approve/team/all-{job.group.code}/")
+                elif job.group is None and self.clock.now() - job.question.asked_at > _ALONE:
+                    self._control(f"control/approve/{job.id}-{job.question.code}/")
+            elif self._says in ("approve", "all"):
                 self._control(f"control/approve/{job.id}-{job.question.code}/")
             elif not job.question.for_pilot:
                 self.command("cancel", job.id)
@@ -164,6 +175,10 @@ def _approving() -> Stack:
 
 def _refusing() -> Stack:
     return _Answered(says="cancel", ask_above=_HALF)
+
+
+def _together() -> Stack:
+    return _Answered(says="all", ask_above="0.00001")
 
 
 def _asking_for_all() -> Stack:
@@ -188,6 +203,14 @@ def _dear(stack: Stack) -> None:
     stack.deliver(stack.drop("inbox/team/dear.jsonl", b"\n".join(lines)))
 
 
+def _family(stack: Stack) -> None:
+    """Three files of one folder with one recipe: the rows of one are tried, and all of them ask together."""
+    uploads = [stack.drop("inbox/team/recipe.yaml", _RECIPE + b"max_tokens: 6\n", deliver=False)]
+    uploads += [stack.drop(f"inbox/team/{name}.csv", _table(name), deliver=False) for name in ("a", "b", "c")]
+    for upload in uploads:
+        stack.deliver(upload)
+
+
 def _rejected(stack: Stack) -> None:
     empty = stack.drop("inbox/empty.jsonl", b"\n\n", deliver=False)
     hopeless = stack.drop("inbox/hopeless.jsonl", b"nothing\nof use\n", deliver=False)
@@ -210,5 +233,6 @@ SCENARIOS = {
         Scenario("refused", _refusing, _dear, same_outputs=False),
         Scenario("asked for all", _asking_for_all, _mixed),
         Scenario("limited", _limited, _mixed),
+        Scenario("together", _together, _family, same_outputs=False),
     )
 }

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from batchdrop.domain import keys
 from batchdrop.domain.records import PILOT, Approval, Batch, Job, JobState, ObjectRef, Question
 from tests.fakes.claude import greet
-from tests.money import answers_of, dear_rows, held, purses_kept, say, shown, stack_of, until
+from tests.money import ROW, answers_of, dear_rows, held, purses_kept, say, shown, stack_of, until
 from tests.stack import Stack, row
 
 KEY = "inbox/team/sub/file.jsonl"
