@@ -164,6 +164,7 @@ class Tour:
             self._waiting,
             self._tables,
             self._a_file_that_asks,
+            self._files_that_ask_together,
             self._written_after_the_end,
             self._commands_about_nothing,
         ):
@@ -373,6 +374,23 @@ class Tour:
         """The one upload in progress gets another of its key, as of an invocation that ran beside."""
         (begun,) = self._cloud.s3.list_multipart_uploads(Bucket=BUCKET)["Uploads"]
         self._cloud.s3.create_multipart_upload(Bucket=BUCKET, Key=begun["Key"])
+
+    def _files_that_ask_together(self) -> None:
+        """The rows of one are tried; one answer lets the others go."""
+        self._cloud.upload("inbox/dear/recipe.yaml", b'model: claude-haiku-4-5\nprompt: "{{ text }}"\n')
+        for name in ("one", "two", "three"):
+            self._drop(f"inbox/dear/{name}.csv", [b"text", *(b"row %d" % number for number in range(30))])
+        for _ in range(3):
+            self._until_quiet()
+            statuses = [json.loads(text) for key, text in self._cloud.outputs().items() if key.endswith("/status.json")]
+            questions = [status["question"] for status in statuses if status["question"]]
+            for question in questions:
+                if len(questions) == 1 or "together" in question:
+                    event = self._cloud.event("control-retry")
+                    message = json.loads(event["Records"][0]["body"])
+                    message["detail"]["object"]["key"] = question.get("together", question)["answer"]
+                    event["Records"][0]["body"] = json.dumps(message)
+                    self._cloud.invoke("control", event)
 
     def _command(self, name: str, file: str, context: Context | None = None, *, code: str = "") -> None:
         """About every job of a file of that name."""

@@ -964,7 +964,9 @@ MUTANTS: tuple[Mutant, ...] = (
         ("                reached = Checkpoint(offset=end, line=chunk[-1].number + 1, repeated=repeated, pilot=draw.drawn)\n"),
         (
             "                if any(line.data for line in chunk):\n"
-            "                    reached = Checkpoint(offset=end, line=chunk[-1].number + 1, repeated=repeated, pilot=draw.drawn)\n"
+            "                    reached = Checkpoint(\n"
+            "                        offset=end, line=chunk[-1].number + 1, repeated=repeated, pilot=draw.drawn\n"
+            "                    )\n"
         ),
         "tests/stages/test_long_files.py::test_blank_lines_without_end_come_to_an_end",
     ),

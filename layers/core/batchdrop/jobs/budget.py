@@ -96,11 +96,11 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
 
     def ask_above(self, job: Job, now: datetime) -> int | None:
         """Micro-dollars that the job's team may use today without being asked; None: as much as it likes."""
-        if self.stack.ask_above is None or job.may_use is None:
+        if job.may_use is None:
             return None
-        most = self.limits.current(now).value.ask_above(job.input.key, self.stack.ask_above)
+        of_folder = self.limits.current(now).value.ask_above(job.input.key, self.stack.ask_above)
         of_recipe = job.limits.ask_above if job.limits else None
-        return most if of_recipe is None else min(most, of_recipe)
+        return min((amount for amount in (of_folder, of_recipe) if amount is not None), default=None)
 
     def unasked_left(self, job: Job, now: datetime) -> int | None:
         """Micro-dollars that it may use before somebody is asked, or asked again; None: as much as it likes."""

@@ -47,7 +47,7 @@ class LimitList(Record, frozen=True, kw_only=True):
         top = above[-1]
         return named if top in self.folders or self.default is None else (*named, (top, self.default))
 
-    def ask_above(self, input_key: str, stack_default: int) -> int:
+    def ask_above(self, input_key: str, stack_default: int | None) -> int | None:
         """Micro-dollars a day beyond which somebody is asked: what the nearest folder says, else `default`, else the stack's."""
         said = (limits.ask_above for limits in self._nearest_first(input_key) if limits.ask_above is not None)
         return next(said, stack_default)
