@@ -264,7 +264,9 @@ def test_one_raise_that_is_delivered_again_and_again_raises_once() -> None:
     """The job meets the limit again with the same rows, amount and prices: others have used what was free."""
     stack = stack_of(4_000, daily_limit="0.03")
     stack.drop(KEY, dear_rows(4))
-    job = held(stack, "limit")
+    held(stack, "limit")
+    stack.step()
+    job = stack.job()
     for _ in range(5):
         say(stack, "raise", job)
         # What another one has reserved and spent beyond its estimate.
