@@ -964,9 +964,8 @@ MUTANTS: tuple[Mutant, ...] = (
         ("                reached = Checkpoint(offset=end, line=chunk[-1].number + 1, repeated=repeated, pilot=draw.drawn)\n"),
         (
             "                if any(line.data for line in chunk):\n"
-            "                    reached = Checkpoint(\n"
-            "                        offset=end, line=chunk[-1].number + 1, repeated=repeated, pilot=draw.drawn\n"
-            "                    )\n"
+            "                    following = chunk[-1].number + 1\n"
+            "                    reached = Checkpoint(offset=end, line=following, repeated=repeated, pilot=draw.drawn)\n"
         ),
         "tests/stages/test_long_files.py::test_blank_lines_without_end_come_to_an_end",
     ),
@@ -1338,10 +1337,10 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/stages/test_limits.py::test_nothing_is_admitted_beyond_a_day_and_the_rest_goes_on_the_next",
     ),
     Mutant(
-        "A raise lifts limits for one job alone",
-        _BUDGET,
-        "scope.limit + (0 if scope.asks else job.raised)",
-        "scope.limit + (0 if scope.asks else 50_000 * bool(job.raised))",
+        "A raise lifts limits by the amount that was shown",
+        _COMMANDS,
+        "raised=question.high,",
+        "raised=2 * question.high,",
         "tests/stages/test_limits.py::test_a_raise_lifts_it_for_one_job_by_the_amount_that_was_shown",
     ),
     Mutant(

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from batchdrop.domain import keys, purses
-from batchdrop.domain.records import JobState, Purse
+from batchdrop.domain.records import JobLimits, JobState, Purse
 from batchdrop.domain.transitions import TERMINAL_JOB_STATES
 from tests.money import ROW, Watch, dear_rows, held, purses_kept, say, shown, stack_of, until
 from tests.stack import Stack
@@ -264,7 +264,9 @@ def test_one_raise_that_is_delivered_again_and_again_raises_once() -> None:
     """The job meets the limit again with the same rows, amount and prices: others have used what was free."""
     stack = stack_of(4_000, daily_limit="0.03")
     stack.drop(KEY, dear_rows(4))
-    job = held(stack, "limit")
+    held(stack, "limit")
+    stack.step()
+    job = stack.job()
     for _ in range(5):
         say(stack, "raise", job)
         # What another one has reserved and spent beyond its estimate.
@@ -409,5 +411,34 @@ def test_a_fault_in_the_limits_lifts_none(approved: bool) -> None:
     assert shown(stack) == []
     limits(stack, folders={"team": {"day_usd": "10"}})
     stack.run(minutes=30)
+    assert stack.job().state is JobState.done
+    assert list(purses_kept(stack.ledger)) == []
+
+
+# ---------------------------------------------------------------- the limit of a recipe
+
+
+def test_a_job_never_costs_more_than_its_recipe_allows_and_a_raise_is_for_an_operator() -> None:
+    stack = stack_of(4_000)
+
+    def opened(name: str) -> None:
+        if name == "ledger.commit.opened":
+            stack.ledger.jobs = {job.id: replace(job, limits=JobLimits(most=45_000)) for job in stack.jobs()}
+
+    stack.hooks.after = opened
+    stack.drop(KEY, dear_rows(6))
+    held(stack, "limit")
+    stack.step()
+    job = stack.job()
+    assert (sent(stack), job.used) == (2, 4 * (ROW + 5))
+    message = stack.document("status.json")["message"]
+    assert "$0.045" in message
+    assert "by themselves" not in message
+    say(stack, "approve", job)
+    to(stack, datetime(2027, 1, 1, tzinfo=UTC))
+    stack.run(minutes=5)
+    assert (stack.job().state, sent(stack)) == (JobState.held, 2)
+    say(stack, "raise", stack.job())
+    stack.run(minutes=10)
     assert stack.job().state is JobState.done
     assert list(purses_kept(stack.ledger)) == []

@@ -374,15 +374,30 @@ def test_where_nothing_is_limited_a_price_is_not_waited_for() -> None:
     assert stack.job().state is JobState.done
 
 
-def test_prices_that_rise_while_it_runs_are_reserved_and_asked_about() -> None:
+def test_what_is_at_the_api_when_prices_rise_is_billed_by_those_that_hold_when_it_is_collected() -> None:
     stack, job = asking(3_000)
-    say(stack, "approve", job)
     stack.claude.seconds = 600
+    say(stack, "approve", job)
+    until(stack, lambda: sent(stack) == 60)
+    prices(stack, HAIKU | {"output": 20})
+    stack.run(minutes=60)
+    assert stack.job().state is JobState.done
+    assert stack.job().spent == 20 * (5 + 7_500) + 40 * (5 + 30_000)
+    assert list(purses_kept(stack.ledger)) == []
+
+
+def test_when_prices_rise_the_rest_is_asked_about_again() -> None:
+    stack, job = asking(3_000, rows=100, queue_limit=10)
+    say(stack, "approve", job)
     until(stack, lambda: sent(stack) > 20)
     prices(stack, HAIKU | {"output": 20})
-    stack.claude.seconds = 60
+    again = asked(stack)
+    assert again.question is not None
+    assert again.may_use is not None
+    assert again.used + again.question.high > again.may_use
+    assert again.question.high > again.question.rows * 25_000
+    say(stack, "approve", again)
     stack.run(minutes=60)
-    job = stack.job()
-    # What was at the API is billed at the prices that hold when it is collected.
-    assert job.state in (JobState.done, JobState.held)
+    assert stack.job().state is JobState.done
+    assert len(stack.job().approvals) == 2
     assert list(purses_kept(stack.ledger)) == []
