@@ -92,8 +92,10 @@ class Sizer:
             # Rows of a file are mostly alike.
             model.apart = 0
         else:
-            most = sum([min(MAX_ANSWER_TOKENS, row.max_tokens) for row in rows])
-            self._count(rows[0].model, model, len(rows), found, most)
+            most = [row.max_tokens for row in rows]
+            if max(most) > MAX_ANSWER_TOKENS:
+                most = [min(MAX_ANSWER_TOKENS, one) for one in most]
+            self._count(rows[0].model, model, len(rows), found, sum(most))
         model.rows, model.bytes = [], 0
 
     def _look(self, row: Row, model: _Model) -> None:

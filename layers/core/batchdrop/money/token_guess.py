@@ -24,6 +24,7 @@ _LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ "
 _ASCII = bytes(range(0x80))
 _NOT_ASCII = bytes(range(0x80, 0x100))
 _ASCII_AND_CONTINUATION = bytes(range(0xC0))
+_LETTERS_AND_NOT_ASCII = _LETTERS + _NOT_ASCII
 _TWO_BYTES = bytes(range(0xC2, 0xE0))
 # Tokens of a thousand characters: ASCII letters and spaces, other ASCII, Latin with accents, Cyrillic, other scripts from Greek
 # to Arabic, Hindi to Thai, Japanese syllables, emoji, and Chinese, Korean and signs of all scripts. Where some letters have
@@ -135,11 +136,12 @@ def _parts(params: bytes) -> tuple[bytes, _Parts]:
 
 
 def _split(params: bytes) -> _Parts:
-    rest = params.translate(None, _LETTERS)
-    letters = len(params) - len(rest)
-    if rest.isascii():
-        return _Parts(letters, rest, 0)
-    return _Parts(letters, rest.translate(None, _NOT_ASCII), _other_scripts(rest))
+    if params.isascii():
+        signs = params.translate(None, _LETTERS)
+        return _Parts(len(params) - len(signs), signs, 0)
+    signs = params.translate(None, _LETTERS_AND_NOT_ASCII)
+    others, size = _other_scripts(params)
+    return _Parts(len(params) - len(signs) - size, signs, others)
 
 
 def _tokens(parts: _Parts, requests: int, model: str) -> int:
@@ -153,9 +155,9 @@ def _tokens(parts: _Parts, requests: int, model: str) -> int:
     return (max(thousandths, 0) * _percent(model) + 50_000) // 100_000 + requests * _TOKENS_OF_A_PROMPT
 
 
-def _other_scripts(rest: bytes) -> int:
-    """Thousandths of tokens of what is not ASCII."""
-    leads = rest.translate(None, _ASCII_AND_CONTINUATION)
+def _other_scripts(params: bytes) -> tuple[int, int]:
+    """Thousandths of tokens of what is not ASCII, and its bytes."""
+    leads = params.translate(None, _ASCII_AND_CONTINUATION)
     above_two = leads.translate(None, _TWO_BYTES)
     two = len(leads) - len(above_two)
     accents = cyrillic = indic = kana = emoji = 0
@@ -166,7 +168,7 @@ def _other_scripts(rest: bytes) -> int:
         indic = above_two.count(b"\xe0") + above_two.count(b"\xe1")
         kana = above_two.count(b"\xe3")
         emoji = above_two.count(b"\xf0")
-    return (
+    thousandths = (
         accents * _PER_ACCENT
         + cyrillic * _PER_CYRILLIC
         + (two - accents - cyrillic) * _PER_TWO
@@ -175,6 +177,7 @@ def _other_scripts(rest: bytes) -> int:
         + emoji * _PER_EMOJI
         + (len(above_two) - indic - kana - emoji) * _PER_WIDE
     )
+    return thousandths, 2 * two + 3 * len(above_two) + emoji
 
 
 def _sources(params: bytes, model: str) -> tuple[int, bytes]:

@@ -11,8 +11,7 @@ from batchdrop.formats.lines import Line
 
 # One hash gives the ranks of that many lines.
 _LINES = 64
-_ranks = Struct(f">{_LINES}Q").unpack
-_LOWEST_63_BITS = (1 << 63) - 1
+_numbers = Struct(f">{_LINES}Q").unpack
 
 
 class PilotDraw:
@@ -24,9 +23,10 @@ class PilotDraw:
     def __init__(self, job_id: str, drawn: tuple[Sample, ...] = ()) -> None:
         self._prefix = f"{job_id}:"
         self._drawn = list(drawn)
-        self._bar = drawn[-1].rank if len(drawn) >= PILOT_ROWS else 1 << 63
+        self._bar = _bar(self._drawn)
         self._block = -1
-        self._ranks: tuple[int, ...] = ()
+        self._of_block: tuple[int, ...] = ()
+        """Twice the ranks of its lines; none if all are too large."""
 
     @property
     def drawn(self) -> tuple[Sample, ...]:
@@ -34,17 +34,24 @@ class PilotDraw:
         return tuple(self._drawn)
 
     def add(self, line: Line) -> None:
-        block, place = divmod(line.number, _LINES)
+        block = line.number // _LINES
         if block != self._block:
-            self._block, self._ranks = block, _ranks(shake_256(f"{self._prefix}{block}".encode()).digest(8 * _LINES))
-        rank = self._ranks[place] & _LOWEST_63_BITS
-        if rank < self._bar:
-            self._keep(Sample(rank=rank, line=line.number, start=line.start, end=line.end))
+            self._begin(block)
+        if self._of_block and (number := self._of_block[line.number % _LINES]) < self._bar:
+            self._keep(Sample(rank=number >> 1, line=line.number, start=line.start, end=line.end))
+
+    def _begin(self, block: int) -> None:
+        numbers = _numbers(shake_256(f"{self._prefix}{block}".encode()).digest(8 * _LINES))
+        self._block, self._of_block = block, numbers if min(numbers) < self._bar else ()
 
     def _keep(self, sample: Sample) -> None:
         if any(sample.line == kept.line for kept in self._drawn):
             return
         insort(self._drawn, sample, key=lambda kept: kept.rank)
-        if len(self._drawn) >= PILOT_ROWS:
-            del self._drawn[PILOT_ROWS:]
-            self._bar = self._drawn[-1].rank
+        del self._drawn[PILOT_ROWS:]
+        self._bar = _bar(self._drawn)
+
+
+def _bar(drawn: list[Sample]) -> int:
+    """Twice the rank from which on none is kept. Half of a number of 64 bits is a rank: the table has signed ones."""
+    return 2 * drawn[-1].rank if len(drawn) >= PILOT_ROWS else 1 << 64
