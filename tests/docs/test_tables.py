@@ -62,6 +62,7 @@ def test_open_work() -> None:
         "API#<batch id>",
         "ADMISSION",
         "MODELS",
+        "GROUP#<key>",
         "MONEY#<purse>",
         "RECIPES#<team>",
         waiting_in("<job id>"),

@@ -82,6 +82,7 @@ class FakeMetrics:
         self.latest: dict[str, float] = {}
 
     @hooked
-    def count(self, name: str, value: float = 1) -> None:
+    def count(self, /, name: str, value: float = 1, **dimensions: str) -> None:
+        name = " ".join((name, *(f"{dimension}={text}" for dimension, text in dimensions.items())))
         self.totals[name] = self.totals.get(name, 0) + value
         self.latest[name] = value

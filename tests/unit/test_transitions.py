@@ -26,6 +26,8 @@ from batchdrop.domain.records import (
     BatchState,
     Checkpoint,
     Counts,
+    Group,
+    GroupQuestion,
     Job,
     JobLimits,
     JobState,
@@ -84,6 +86,7 @@ JOBS: dict[str, Callable[[Job], Move[Job]]] = {
     "paused": lambda one: transitions.paused(one, HOLD, now=LATER),
     "asked_anew": lambda one: transitions.asked_anew(one, HOLD, now=LATER),
     "let_go": lambda one: transitions.let_go(one, now=LATER),
+    "grouped": lambda one: transitions.grouped(one, GroupQuestion(leader=one.id)),
     "woken": lambda one: transitions.woken(one, now=LATER),
     "cancel_requested": lambda one: transitions.cancel_requested(one, "why"),
     "noted": lambda one: transitions.noted(one, "a note"),
@@ -189,7 +192,7 @@ def check_counters(ledger: FakeLedger, job_id: str) -> None:
     assert (ledger.jobs[job_id].state is JobState.finishing) == all_collected
 
 
-def functions(record: type[Job | Batch | Admission | Arrivals]) -> set[str]:
+def functions(record: type[Job | Batch | Admission | Arrivals | Group]) -> set[str]:
     """Those of the module that move such a record."""
     return {
         name
@@ -203,6 +206,7 @@ def test_every_edge_has_exactly_one_function_and_every_function_is_an_edge() -> 
     assert set(BATCH_EDGES) == functions(Batch) == set(BATCHES)
     assert functions(Admission) == {"throttled", "suspected", "blocked", "probed", "cleared", "proven", "noticed"}
     assert functions(Arrivals) == {"recipe_arrived"}
+    assert functions(Group) == {"agreed", "taught"}
 
 
 def start_of(name: str, state: JobState | BatchState, edges: Mapping[str, Edge]) -> Any:

@@ -289,4 +289,5 @@ class Notices(Protocol):
 
 
 class Metrics(Protocol):
-    def count(self, name: str, value: float = 1) -> None: ...
+    def count(self, name: str, value: float = 1, **dimensions: str) -> None:
+        """`dimensions`: besides the stack."""

@@ -49,7 +49,15 @@ def state_of(job: Job, notice: str = "") -> str:
     unsent = job.state in (JobState.planning, JobState.running) and job.batches_ended < max(job.batches_total, 1)
     streak = refused_so_far(job.streak) if job.state is JobState.running and job.streak is not None else ""
     doubt = job.doubt if job.state is JobState.running else ""
-    return " ".join(part for part in (text, streak, doubt, notice if unsent else "", job.note) if part)
+    saved = _saved(job) if notice == STOPPED and unsent else ""
+    return " ".join(part for part in (text, streak, doubt, notice if unsent else "", saved, job.note) if part)
+
+
+def _saved(job: Job) -> str:
+    if job.expected is None:
+        return ""
+    left = max(0, job.expected.high - job.used)
+    return f"Of the {dollars(job.expected.high)} that this file may have cost, {dollars(left)} is not spent." if left else ""
 
 
 def _held(job: Job) -> str:

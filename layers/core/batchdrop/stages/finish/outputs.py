@@ -16,6 +16,7 @@ import msgspec
 from batchdrop.domain import keys, transitions
 from batchdrop.domain.errors import LostRace, ObjectGone
 from batchdrop.domain.messages import FinishJob
+from batchdrop.domain.money import Bill
 from batchdrop.domain.records import Batch, Job, JobState, ObjectRef, Part
 from batchdrop.domain.transitions import Move
 from batchdrop.formats import checksums
@@ -77,6 +78,7 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
         self._write_manifest(job, batches, files)
         self._teach(job, batches)
         self._conclude(job)
+        self._measure(job, batches)
 
     def _teach(self, job: Job, batches: list[Batch]) -> None:
         """What its rows took tells what those of the next file will take. Of a canceled job many were not sent."""
@@ -86,6 +88,19 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
         if more is not None:
             with suppress(LostRace):  # another file has just taught the same
                 self.commit(transitions.taught(self.ledger.get_group(job.group_key), more))
+
+    def _measure(self, job: Job, batches: list[Batch]) -> None:
+        """At the end of a job and then only: a metric costs nothing in a month in which it has no value."""
+        bill = sum((batch.bill for batch in batches if batch.bill is not None), Bill())
+        if not bill.real_time_usd:
+            return
+        spent, saved = float(bill.usd), float(bill.real_time_usd - bill.usd)
+        scopes = [{}, {"folder": keys.team_of(job.input.key)}]
+        if job.recipe is not None:
+            scopes.append({"recipe": job.recipe.key.removeprefix(keys.INBOX)})
+        for scope in scopes:
+            self.metrics.count("SpentUsd", spent, **scope)
+            self.metrics.count("SavedUsd", saved, **scope)
 
     def _is_written(self, job: Job) -> bool:
         """The manifest is the last of the output files; one of these counts was written by a run that had every piece."""

@@ -6,11 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
-from batchdrop.domain import transitions
+from batchdrop.domain import purses, transitions
 from batchdrop.domain.errors import LostRace
 from batchdrop.domain.ids import question_code
 from batchdrop.domain.open_work import LIMIT, OpenWork, instant, place_of_job
@@ -35,6 +36,13 @@ _TOLD_BY_OTHERS = Unsent(status=RowStatus.canceled, error_type="canceled", messa
 _TOLD_AGAIN = timedelta(minutes=3)
 
 
+class Month(NamedTuple):
+    reserved: int
+    """Micro-dollars that open batches may still cost."""
+    percent: int | None
+    """Of the limit, 100 as soon as a job waits for it. None: there is no limit."""
+
+
 class LetGo(msgspec.Struct, kw_only=True):
     """Where it is among those that have not waited longest, it keeps in memory only: a new process begins anew."""
 
@@ -45,11 +53,14 @@ class LetGo(msgspec.Struct, kw_only=True):
     pause: Pause
     publish: Publish
     behind: dict[OpenWork, str] = msgspec.field(default_factory=dict)
+    month_is_full: bool = False
+    """A job waits for the month's limit of the stack, as far as the last tick has seen."""
 
     def __call__(self) -> None:
         """Raises the first error that one job ran into, once all have been tried."""
         now = self.clock.now()
         troubles: list[Exception] = []
+        self.month_is_full = False
         for job in self._in_turn(OpenWork.limited):
             with apart(job, troubles), suppress(LostRace):  # the index is late: it has been let go
                 self._look_at(job, now)
@@ -76,6 +87,13 @@ class LetGo(msgspec.Struct, kw_only=True):
         self.behind[work] = _place(others[-1]) if len(others) == _LOOKED_AT else ""
         yield from others
 
+    def month(self, now: datetime) -> Month:
+        """What the stack has used of its month."""
+        (purse,) = self.ledger.get_purses([purses.stack_month(now)])
+        limit = self.budget.stack.month
+        percent = None if not limit else 100 if self.month_is_full else purse.used * 100 // limit
+        return Month(purse.used - purse.spent, percent)
+
     def _look_at(self, job: Job, now: datetime) -> None:
         job = self.pause.learned_before(job, now)
         if job.mate:
@@ -90,6 +108,7 @@ class LetGo(msgspec.Struct, kw_only=True):
             hold, expected, cover = self.pause.verdict(job, rest, now)
         if hold is None and cover is None and rest and isinstance(over := self.budget.reserve(job, rest[0], now), Over):
             hold = self.pause.why(job, over, rest, now)
+            self.month_is_full |= over.scope.purse == purses.stack_month(now)
         if hold is None:
             self.commit(transitions.let_go(job, now=now, expected=expected, cover=cover))
             self.publish(job.id)

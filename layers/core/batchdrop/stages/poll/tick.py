@@ -16,6 +16,7 @@ import msgspec
 from batchdrop.domain import ids, transitions
 from batchdrop.domain.admission import is_throttled
 from batchdrop.domain.errors import ApiError, LostRace
+from batchdrop.domain.money import MICRO
 from batchdrop.domain.open_work import OpenWork
 from batchdrop.domain.records import Admission, BatchState, Job
 from batchdrop.jobs.admit import Admit
@@ -166,6 +167,15 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
         of_batches = (batch.job_id for work in _OF_BATCHES for batch in self.ledger.list_open_batches(work, limit=_TOLD))
         oldest = min(chain(open_jobs, of_batches), default=None)
         self.metrics.count("OldestJobHours", self._hours_since([ids.uploaded_at(oldest)] if oldest else []))
+        if oldest is not None:
+            self._measure_money()
+
+    def _measure_money(self) -> None:
+        """While something is open, and then only."""
+        month = self.let_go.month(self.clock.now())
+        self.metrics.count("ReservedUsd", month.reserved / MICRO)
+        if month.percent is not None:
+            self.metrics.count("MonthUsedPercent", month.percent)
 
     def _admit_waiting(self) -> None:
         self.admit()
