@@ -57,7 +57,7 @@ class Whole:
 
 
 class _NoMetrics:
-    def count(self, name: str, value: float = 1) -> None: ...
+    def count(self, name: str, value: float = 1, **dimensions: str) -> None: ...
 
 
 class _Ports(bootstrap.RealPorts):

@@ -53,7 +53,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
         """Judged by the purses as they are now: the transaction judges again."""
         expected = self.estimate(job, batch, now)
         # What nobody can estimate, as batches of earlier versions, meets at least a limit that is used up.
-        amount = max(1, expected.worst if job.limits is not None and job.limits.strict else expected.high)
+        amount = max(1, most_of(job, expected))
         of_job = self._of_job(job)
         for scope in of_job:
             if scope.limit is not None and job.used + amount > scope.limit:
@@ -132,6 +132,12 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
             found.append(Scope("", job.may_use, "", None, asks=True))
         # 0: nobody has approved anything, and its team's purse of the day is the bound.
         return found
+
+
+def most_of(job: Job, expected: Estimate) -> int:
+    """What is reserved, and asked about: the high end by rows like these, or what they cost at worst, if nothing tells more."""
+    strict = job.limits is not None and job.limits.strict
+    return expected.worst if strict or job.learned is None else expected.high
 
 
 def _over(scope: Scope, purse: Purse, job: Job, amount: int) -> Over | None:

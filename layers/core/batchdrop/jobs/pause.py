@@ -17,7 +17,7 @@ from batchdrop.domain.open_work import APPROVAL, LIMIT, PRICE, OpenWork
 from batchdrop.domain.purses import Charge
 from batchdrop.domain.records import FEWEST_TRIED, Batch, Expected, Group, Job, JobState, Question
 from batchdrop.domain.transitions import Cover, Hold
-from batchdrop.jobs.budget import Budget, Over
+from batchdrop.jobs.budget import Budget, Over, most_of
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.groups import group_key
 from batchdrop.jobs.publish import Publish
@@ -130,7 +130,7 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
             if batch.tries or not job.trying:
                 total += self.budget.estimate(job, batch, now)
                 rows += batch.requests
-        high = total.worst if job.limits is not None and job.limits.strict else total.high
+        high = most_of(job, total)
         prices = self.budget.prices.current(now).value
         recipe = job.recipe and (job.recipe.key, job.recipe.version_id, job.recipe.etag)
         code = ids.question_code(job.id, recipe, prices.digest, rows, total.low, high, job.used, len(job.approvals))

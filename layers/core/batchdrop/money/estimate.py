@@ -15,6 +15,9 @@ from batchdrop.domain.records import Usage
 from batchdrop.money.amounts import micro_down, micro_up
 from batchdrop.money.learning import SHARE, nothing_learned
 from batchdrop.money.price_list import PriceList, Rates
+from batchdrop.money.token_guess import GUESS_MOST
+
+_MOST = round(GUESS_MOST * SHARE)
 
 
 class Estimate(Record, frozen=True, kw_only=True):
@@ -46,7 +49,7 @@ def estimate(sizes: Sizes, prices: PriceList, at: datetime, learned: Learned | N
         most = plain + cached * max(rates.write_1h, rates.write_5m, rates.input)
         low += least * known.input_low + answers * known.output_low
         high += (guessed if known.rows else most) * known.input_high + answers * known.output_high
-        worst += max(most * unknown.input_high, guessed * known.input_high) + answers * SHARE
+        worst += max(most * _MOST, guessed * known.input_high) + answers * SHARE
     return Estimate(low=micro_down(low // SHARE), high=micro_up(-(-high // SHARE)), worst=micro_up(-(-worst // SHARE)))
 
 

@@ -16,6 +16,8 @@ GUESS_LOW = 0.6
 """Of a guess: what a prompt takes at least, by the texts measured and a margin for tokenizers that are not known."""
 GUESS_HIGH = 1.7
 """Of a guess: what a prompt takes at most, likewise."""
+GUESS_MOST = 2.5
+"""Of a guess: what no prompt takes more of. Random letters as text take twice as much as they are guessed."""
 # Anthropic, "Token counting": models from 4.7 on take about 30 % more tokens for the same text.
 _NEWER_PERCENT = 130
 _VERSION = re.compile(r"-(\d{1,2})(?:-(\d{1,2}))?(?!\d)")
