@@ -17,8 +17,8 @@ setup: ## .venv with everything pinned, and MiniStack's own environment; quick w
 	@requirements/setup.sh
 
 .PHONY: demo
-demo: setup ## run rows through the whole system: make demo [EXAMPLE=name | FILE="path"], else the reviews of examples/
-	@$(PYTHON) -m local demo $(if $(value EXAMPLE),--example '$(EXAMPLE)') $(if $(value FILE),-- '$(subst ','\'',$(value FILE))')
+demo: setup ## run rows through the whole system: make demo [EXAMPLE=name | FILE="path" [APPROVE=2.50]], else the reviews of examples/
+	@$(PYTHON) -m local demo $(if $(value EXAMPLE),--example '$(EXAMPLE)') $(if $(value APPROVE),--approve '$(APPROVE)') $(if $(value FILE),-- '$(subst ','\'',$(value FILE))')
 
 .PHONY: up
 up: setup ## start the laptop system and leave it running; prints the environment to export

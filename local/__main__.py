@@ -1,4 +1,4 @@
-"""`python -m local up | down | demo [FILE | --example NAME]`: what the make targets of the same names call.
+"""`python -m local up | down | demo [FILE | --example NAME] [--approve USD]`: what the make targets of the same names call.
 
 `beside STACK` adds a second stack.
 """
@@ -9,9 +9,14 @@ import argparse
 import signal
 import sys
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
+import click
+
+from batchdrop_cli.terminal import on_terminal
 from local import demo, drops, system
+from local.consent import Consent, amount
 from local.errors import CannotRun
 from local.paths import ENVIRONMENT, shown
 
@@ -22,6 +27,20 @@ _INTERRUPTED = 130
 def _note(text: str) -> None:
     """Progress goes to standard error, so that standard output contains only results."""
     print(text, file=sys.stderr, flush=True)
+
+
+def _ask(question: str) -> bool:
+    try:
+        return click.confirm(question, default=False, err=True)
+    except click.Abort:
+        raise KeyboardInterrupt from None
+
+
+def _dollars(text: str) -> Decimal:
+    try:
+        return amount(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no amount in dollars, such as 2.50") from None
 
 
 def _up(given: argparse.Namespace) -> None:
@@ -43,7 +62,8 @@ def _demo(given: argparse.Namespace) -> None:
     files = [drops.of_file(given.file)] if given.file else drops.of_example(given.example)
     was_running = system.running()
     try:
-        print(demo.run(system.up(_note, given.parameter), files, _note))
+        consent = Consent(given.approve, _ask if on_terminal(sys.stdin, sys.stderr) else None, _note)
+        print(demo.run(system.up(_note, given.parameter), files, consent, _note))
     finally:
         if not was_running:
             system.down()
@@ -68,6 +88,9 @@ def _parser() -> argparse.ArgumentParser:
         if name == "demo":
             command.add_argument("file", nargs="?", type=Path, help="left out: an example")
             command.add_argument("--example", default=_EXAMPLE, metavar="NAME", help=f"one of {', '.join(drops.names())}")
+            command.add_argument(
+                "--approve", type=_dollars, metavar="USD", help="say yes to what costs no more than so many dollars"
+            )
     return parser
 
 
@@ -78,7 +101,7 @@ def main() -> int:
         given.run(given)
     except CannotRun as problem:
         _note(str(problem))
-        return 1
+        return problem.code
     except KeyboardInterrupt:
         _note("Interrupted.")
         return _INTERRUPTED

@@ -10,15 +10,17 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from batchdrop.domain import ids, keys
 from batchdrop.domain.records import JobState, ObjectRef
+from local.consent import Consent, End, Talk
 from local.drops import Drop
-from local.errors import CannotRun
+from local.errors import CannotRun, NobodySaidYes, SaidNo
 from local.paths import OUTBOX, shown
-from local.summary import side_by_side, summary
+from local.summary import side_by_side, summary, tried
 from local.system import Say, System
 
 _ASK_SECONDS = 1.0
@@ -41,21 +43,24 @@ class Dropped:
     """S3's time of its upload"""
 
 
-def run(system: System, drops: Sequence[Drop], say: Say) -> str:
+def run(system: System, drops: Sequence[Drop], consent: Consent, say: Say) -> str:
     """Drops every file, waits for every job and returns what is to be read of all of them.
 
     Raises CannotRun, after that was said, if a job did not end done or a function logged an error. A file that waits for its
-    recipe is no failure.
+    recipe is no failure. A job that asks, and gets no yes, is canceled: then NobodySaidYes or SaidNo is raised.
     """
     dropped = [put(system, drop, say) for drop in drops]
-    waiting = [watch(system, one, say) for one in dropped]
+    ends = [watch(system, one, consent, say) for one in dropped]
     folders = [fetch(system, one) for one in dropped]
-    if any(waiting):
+    if End.recipe in ends:
         text = "\n\n".join(_about_waiting(one.drop, folder) for one, folder in zip(dropped, folders, strict=True))
     else:
         text = report(folders)
-    if problems := [*_not_done(dropped, folders, waiting), *_logged_errors(system, dropped[0].since)]:
+    if problems := [*_not_done(dropped, folders, ends), *_logged_errors(system, dropped[0].since)]:
         raise CannotRun("\n".join([text, "", *problems]))
+    for end, refusal in ((End.nobody, NobodySaidYes), (End.no, SaidNo)):
+        if end in ends:
+            raise refusal(f"{text}\n\nCanceled without a yes: what was tried is delivered, and nothing more is paid.")
     return text
 
 
@@ -78,10 +83,11 @@ def put(system: System, drop: Drop, say: Say) -> Dropped:
     return Dropped(drop, keys.outbox_folder(drop.key, ids.job_id(ref, seen["LastModified"])), seen["LastModified"])
 
 
-def watch(system: System, dropped: Dropped, say: Say) -> bool:
-    """Reports `status.json` whenever it changes, until the manifest is there or the job waits for a recipe: then it is True."""
+def watch(system: System, dropped: Dropped, consent: Consent, say: Say) -> End:
+    """Reports `status.json` whenever it changes, and answers what it asks, until the manifest is there or the job waits."""
     started = spoken = time.monotonic()
-    last = ""
+    last, end = "", End.ended
+    talk = Talk(consent, lambda: tried(fetch(system, dropped)), lambda key: _command(system, key))
     while not _exists(system, dropped.folder + "manifest.json"):
         status = _status(system, dropped)
         line = _progress(status)
@@ -93,12 +99,18 @@ def watch(system: System, dropped: Dropped, say: Say) -> bool:
         if line != last or now - spoken > _REPEAT_SECONDS:
             say(f"  {now - started:5.0f} s  {line}")
             last, spoken = line, now
-        if status is not None and status["state"] == JobState.held:
-            return True
+        if status is not None and status["state"] == JobState.held and end is End.ended:
+            end = talk(status, now)
+            if end is End.recipe:
+                return end
         time.sleep(_ASK_SECONDS)
     if (line := _progress(_status(system, dropped))) != last:
         say(f"  {time.monotonic() - started:5.0f} s  {line}")
-    return False
+    return end
+
+
+def _command(system: System, key: str) -> None:
+    system.aws.s3().put_object(Bucket=system.outputs["Bucket"], Key=key)
 
 
 def fetch(system: System, dropped: Dropped) -> Path:
@@ -123,12 +135,12 @@ def _about_waiting(drop: Drop, folder: Path) -> str:
     )
 
 
-def _not_done(dropped: Sequence[Dropped], folders: Sequence[Path], waiting: Sequence[bool]) -> list[str]:
+def _not_done(dropped: Sequence[Dropped], folders: Sequence[Path], ends: Sequence[End]) -> list[str]:
     found = []
-    for one, folder, waits in zip(dropped, folders, waiting, strict=True):
-        if waits and one.drop.recipe:
+    for one, folder, end in zip(dropped, folders, ends, strict=True):
+        if end is End.recipe and one.drop.recipe:
             found.append(f"{one.drop.path.name} waits for a recipe that can be used.")
-        elif not waits and (state := json.loads((folder / "manifest.json").read_text())["state"]) != JobState.done:
+        elif end is End.ended and (state := json.loads((folder / "manifest.json").read_text())["state"]) != JobState.done:
             found.append(f"The job of {one.drop.path.name} ended {state}.")
     return found
 
@@ -149,7 +161,7 @@ def _status(system: System, dropped: Dropped) -> dict[str, Any] | None:
     if not _exists(system, dropped.folder + "status.json"):
         return None
     body = system.aws.s3().get_object(Bucket=system.outputs["Bucket"], Key=dropped.folder + "status.json")["Body"].read()
-    status: dict[str, Any] = json.loads(body)
+    status: dict[str, Any] = json.loads(body, parse_float=Decimal)
     return status
 
 

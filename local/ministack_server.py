@@ -1,4 +1,4 @@
-"""MiniStack 1.5.33 with five fixes. Runs under MiniStack's own interpreter and imports nothing of this project.
+"""MiniStack 1.5.33 with six fixes. Runs under MiniStack's own interpreter and imports nothing of this project.
 
 1. MiniStack translates SAM templates only if aws-sam-translator is installed in its environment. But functions run under the same
    interpreter and would find that package's dependencies, some of which they must bring in their layer. So the translator is lent
@@ -8,17 +8,20 @@
 4. Every new worker unpacks the layers again: 7,000 files, several seconds. Here the workers share one read-only copy, as /opt is
    on Lambda.
 5. With TLS, MiniStack also takes port 443 if it can, which another checkout or the user may need.
+6. Events of S3 reach EventBridge without the version of their object.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib
+import json
 import os
 import sys
 import tempfile
 import zipfile
 from collections.abc import Sequence
+from contextvars import ContextVar
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import SimpleNamespace
@@ -69,6 +72,27 @@ def _compute_checksums_in_c(s3: Any) -> None:  # noqa: ANN401 - another package'
     s3._crc32c = checksums.crc32c  # noqa: SLF001 - it has no public name
 
 
+def _name_versions_in_events(s3: Any, eventbridge: Any) -> None:  # noqa: ANN401 - another package's modules
+    fire, dispatch = s3._fire_s3_event, eventbridge._dispatch_event  # noqa: SLF001 - they have no public names
+    version: ContextVar[str | None] = ContextVar("version", default=None)
+
+    def fired(*arguments: Any, **more: Any) -> None:  # noqa: ANN401 - another package's function
+        token = version.set(more.get("version_id"))
+        try:
+            fire(*arguments, **more)
+        finally:
+            version.reset(token)
+
+    def dispatched(event: dict[str, Any], *more: Any) -> None:  # noqa: ANN401 - another package's function
+        if event["Source"] == "aws.s3" and (named := version.get()):
+            detail = json.loads(event["Detail"])
+            detail["object"]["version-id"] = named
+            event = {**event, "Detail": json.dumps(detail)}
+        dispatch(event, *more)
+
+    s3._fire_s3_event, eventbridge._dispatch_event = fired, dispatched  # noqa: SLF001 - they have no public names
+
+
 class _SharedZip:
     """As much of `zipfile.ZipFile` as a worker's start uses; the unpacked files are the same for all workers."""
 
@@ -110,6 +134,7 @@ def main(site_packages: str) -> None:
     s3 = importlib.import_module("ministack.services.s3")
     _answer_ranges_of_versions(s3)
     _compute_checksums_in_c(s3)
+    _name_versions_in_events(s3, importlib.import_module("ministack.services.eventbridge"))
     runtime: Any = importlib.import_module("ministack.core.lambda_runtime")
     runtime.zipfile = SimpleNamespace(ZipFile=_SharedZip, BadZipFile=zipfile.BadZipFile, LargeFileError=zipfile.LargeZipFile)
     app._port_is_bindable = lambda *_: False  # noqa: SLF001 - it has no public name

@@ -68,9 +68,14 @@ def _rows_by_status(counts: dict[str, int]) -> str:
     return f"{counts['total']:,} {'row' if counts['total'] == 1 else 'rows'}: {ends}"
 
 
-def _table(folder: Path) -> list[str]:
+def tried(folder: Path) -> list[str]:
+    """The first of the rows that were tried, as far as they are fetched into `folder`."""
+    return _table(folder, "tried") or _answers(folder, "tried")
+
+
+def _table(folder: Path, name: str = "results") -> list[str]:
     """The first rows of the table that came back: the user's columns and the answers."""
-    path = folder / "results.csv"
+    path = folder / f"{name}.csv"
     if not path.exists():
         return []
     with path.open(encoding="utf-8-sig", newline="") as file:
@@ -80,14 +85,15 @@ def _table(folder: Path) -> list[str]:
         rows = list(islice(csv.reader(file, delimiter=separator), 1 + _SHOWN_OF_TABLE))
     number = sum(not name.startswith(_OURS) for name in rows[0])
     kept = [row[:number] for row in rows]
-    own = number - len(next(_rows(folder / "results.jsonl"), {}).get("output", ()))
-    return ["", "First rows of results.csv:", *(f"  {line}" for line in text_table(kept, own))]
+    answered = next((row for row in _rows(folder / f"{name}.jsonl") if "output" in row), {"output": ()})
+    own = number - len(answered["output"])
+    return ["", f"First rows of {path.name}:", *(f"  {line}" for line in text_table(kept, own))]
 
 
-def _answers(folder: Path) -> list[str]:
-    lines = [
-        f"  line {row['line']:>4}  {row['custom_id']}: {_text(row)}" for row in islice(_rows(folder / "results.jsonl"), _SHOWN)
-    ]
+def _answers(folder: Path, name: str = "results") -> list[str]:
+    """Rows without an answer are left out: what was tried may be such a row."""
+    answered = (row for row in _rows(folder / f"{name}.jsonl") if "result" in row)
+    lines = [f"  line {row['line']:>4}  {row['custom_id']}: {_text(row)}" for row in islice(answered, _SHOWN)]
     return ["", "First answers:", *lines] if lines else []
 
 
