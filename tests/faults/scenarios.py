@@ -187,7 +187,7 @@ def _asking_for_all() -> Stack:
 
 def _limited() -> Stack:
     """About half of the rows may be sent before midnight."""
-    stack = Stack(max_requests=3, api=SlowApi, daily_limit="0.00015")
+    stack = Stack(max_requests=3, api=SlowApi, daily_limit="0.00018")
     stack.clock.advance(23.35 * 3600)
     return stack
 
