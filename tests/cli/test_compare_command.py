@@ -132,7 +132,7 @@ def test_rows_without_an_answer_are_counted_both_ways(claude: Control, tmp_path:
     assert kept()["one_by_one"]["errors"] == {"invalid_request_error": 1}
     assert kept()["batch"]["errors"] == {"invalid_request_error": 1, "expired": 1}
     assert (kept()["one_by_one"]["failed"], kept()["batch"]["failed"]) == (1, 2)
-    assert "Without an answer as a batch: 1 invalid_request_error, 1 expired." in words(result.stdout)
+    assert "Without an answer as a batch: 1 expired, 1 invalid_request_error." in words(result.stdout)
 
 
 def test_a_row_that_is_counted_as_answered_and_has_no_result(claude: Control, tmp_path: Path) -> None:

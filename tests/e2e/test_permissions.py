@@ -113,11 +113,11 @@ def _table() -> list[Probe]:
         ("put_item", lambda db, at: db.put_item(TableName=at.env["BATCHDROP_TABLE"], Item=_KEY), ALL),
         ("update_item", lambda db, at: db.update_item(TableName=at.env["BATCHDROP_TABLE"], Key=_KEY), ALL),
         ("delete_item", lambda db, at: db.delete_item(TableName=at.env["BATCHDROP_TABLE"], Key=_KEY), _stages("collect poll")),
-        ("query", lambda db, at: query(db, at, KeyConditionExpression="pk = :x"), _stages("plan poll finish control")),
+        ("query", lambda db, at: query(db, at, KeyConditionExpression="pk = :x"), _stages("plan poll collect finish control")),
         (
             "query open",
             lambda db, at: query(db, at, IndexName="open", KeyConditionExpression="shelf = :x"),
-            _stages("plan poll"),
+            _stages("plan poll control"),
         ),
         ("scan", lambda db, at: db.scan(TableName=at.env["BATCHDROP_TABLE"], Limit=1), NONE),
         ("delete_table", lambda db, at: db.delete_table(TableName=at.env["BATCHDROP_TABLE"]), NONE),

@@ -130,7 +130,7 @@ def test_a_dead_letter_redriven_completes_its_job(laptop: Laptop) -> None:
 
 def test_a_quarter_of_a_million_rows(laptop: Laptop) -> None:
     number = 250_000
-    job = laptop.drop("inbox/large.jsonl", b"".join(row(f"row {i}", f"Review {i}: great") + b"\n" for i in range(number)))
+    job = laptop.drop("inbox/large/file.jsonl", b"".join(row(f"row {i}", f"Review {i}: great") + b"\n" for i in range(number)))
     job.wait(900)
     manifest = job.manifest()
     assert [batch["requests"] for batch in manifest["batches"]] == [100_000, 100_000, 50_000]

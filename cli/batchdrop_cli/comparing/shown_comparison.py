@@ -61,7 +61,7 @@ def _left_out(found: Comparison) -> list[str]:
 
 def _errors(first: Way, second: Way) -> list[str]:
     told = [
-        f"Without an answer {name}: {', '.join(f'{times} {plain(kind)}' for kind, times in way.errors.items()) or way.failed}."
+        f"Without an answer {name}: {', '.join(f'{times} {plain(kind)}' for kind, times in sorted(way.errors.items())) or way.failed}."
         for name, way in (("one by one", first), ("as a batch", second))
         if way.failed
     ]
