@@ -160,6 +160,7 @@ def plan(settings: PlanSettings, ports: Ports | None = None) -> Plan:
             objects=ports.objects,
             ledger=ports.ledger,
             commit=commit,
+            publish=_publish(ports),
             find_recipe=find_recipe,
             check=_check_recipe(settings, ports),
         ),

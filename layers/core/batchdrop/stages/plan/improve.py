@@ -17,6 +17,7 @@ from batchdrop.domain.errors import Forbidden, LostRace, ObjectGone, Rejected, W
 from batchdrop.domain.keys import team_of
 from batchdrop.domain.records import Batch, Job, JobState, ObjectRef
 from batchdrop.jobs.commit import Commit
+from batchdrop.jobs.publish import Publish
 from batchdrop.jobs.to_wake import RECIPE
 from batchdrop.ports import Ledger, ObjectInfo, Objects
 from batchdrop.reports import sentences
@@ -33,6 +34,7 @@ class Improve(msgspec.Struct, frozen=True, kw_only=True):
     objects: Objects
     ledger: Ledger
     commit: Commit
+    publish: Publish
     find_recipe: FindRecipe
     check: Callable[[Job, ObjectRef], None]
     """Whether a job can be planned with a recipe, as far as its first row tells. Raises Waits, Rejected, ObjectGone, Forbidden."""
@@ -56,13 +58,16 @@ class Improve(msgspec.Struct, frozen=True, kw_only=True):
         raise LostRace(f"job {job_id} changes faster than its recipe can be looked for")
 
     def _look(self, job: Job, recipe: ObjectRef, arrivals: int, new_job: Callable[[ObjectInfo], Job]) -> Job | None:
+        newer: Job | None
         try:
             newer = self._newer(job, recipe, arrivals, new_job)
         except _Kept as kept:
             note = str(kept) or ("" if sentences.is_recipe_kept(job.note) else job.note)
             self.commit(transitions.recipe_kept(job, note, arrivals=arrivals))
-            return None
-        self.commit(transitions.superseded(job, newer, sentences.superseded(newer)))
+            newer = None
+        else:
+            self.commit(transitions.superseded(job, newer, sentences.superseded(newer)))
+        self.publish(job.id)
         return newer
 
     def _newer(self, job: Job, recipe: ObjectRef, arrivals: int, new_job: Callable[[ObjectInfo], Job]) -> Job:

@@ -78,7 +78,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
                 if job is not None and self._take_over(job, deadline):
                     self._work(job.id, deadline)
                 elif (newer := self.improve(message.job_id, lambda info: self._new_job(info, deadline))) is not None:
-                    self.publish(message.job_id)
                     self._work(newer.id, deadline)
 
     def _dropped(self, upload: Upload, deadline: Deadline) -> None:
