@@ -422,11 +422,11 @@ def recipe_kept(job: Job, note: str, *, arrivals: int) -> Move[Job]:
 
 
 @_job_edge(JobState.held)
-def superseded(job: Job, newer: Job, reason: str) -> Move[Job]:
-    """Its recipe was improved: it ends, and `newer` takes its place. Whoever was asked to cancel it has no successor."""
+def superseded(job: Job, newer: Job, reason: str, note: str) -> Move[Job]:
+    """Its recipe was improved: it ends, and `newer` takes its place. One that was asked to cancel has no successor."""
     if job.cancel_requested:
         raise ForbiddenMove("superseded: a cancel was requested")
-    return replace(cancel_requested(job, reason), also=(opened(newer),))
+    return Move(job, replace(job, cancel_requested=True, reason=reason, note=note), also=(opened(newer),))
 
 
 @_job_edge(JobState.running, JobState.held, to=(JobState.running, JobState.held))

@@ -58,15 +58,14 @@ class Improve(msgspec.Struct, frozen=True, kw_only=True):
         raise LostRace(f"job {job_id} changes faster than its recipe can be looked for")
 
     def _look(self, job: Job, recipe: ObjectRef, arrivals: int, new_job: Callable[[ObjectInfo], Job]) -> Job | None:
-        newer: Job | None
+        newer: Job | None = None
+        note = "" if sentences.is_recipe_kept(job.note) else job.note
         try:
             newer = self._newer(job, recipe, arrivals, new_job)
         except _Kept as kept:
-            note = str(kept) or ("" if sentences.is_recipe_kept(job.note) else job.note)
-            self.commit(transitions.recipe_kept(job, note, arrivals=arrivals))
-            newer = None
+            self.commit(transitions.recipe_kept(job, str(kept) or note, arrivals=arrivals))
         else:
-            self.commit(transitions.superseded(job, newer, sentences.superseded(newer)))
+            self.commit(transitions.superseded(job, newer, sentences.superseded(newer), note))
         self.publish(job.id)
         return newer
 
