@@ -37,7 +37,10 @@ class Improve(msgspec.Struct, frozen=True, kw_only=True):
     publish: Publish
     find_recipe: FindRecipe
     check: Callable[[Job, ObjectRef], None]
-    """Whether a job can be planned with a recipe, as far as its first row tells. Raises Waits, Rejected, ObjectGone, Forbidden."""
+    """Makes sure that a job can be planned with a recipe, as far as its first row tells.
+
+    Raises Waits, Rejected, ObjectGone, Forbidden.
+    """
 
     def __call__(self, job_id: str, new_job: Callable[[ObjectInfo], Job]) -> Job | None:
         """The job that takes the place of one that waits for money, if its recipe was improved. It looks at what is there now,

@@ -1,4 +1,4 @@
-"""A recipe has arrived: count it, then have the jobs of its team look that wait for one, or could be asked about with a newer one.
+"""A recipe has arrived: count it, then have the jobs of its team look that wait for one, or for money with an older one.
 
 The count comes first. A job about to be held may have looked before the recipe was there; its move then fails on the new count.
 Whoever dies in between, or does not find a job because the index is late, leaves it to `poll`, which compares the counts.
