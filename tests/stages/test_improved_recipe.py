@@ -7,6 +7,7 @@ from itertools import count
 
 import pytest
 
+from batchdrop.domain import transitions
 from batchdrop.domain.errors import LostRace
 from batchdrop.domain.messages import Queue, ResumePlanning
 from batchdrop.domain.records import Job, JobState
@@ -141,6 +142,21 @@ def test_a_recipe_that_changes_while_the_new_job_is_tried() -> None:
     (last,) = [job for job in stack.jobs() if job.state is JobState.done]
     assert stack.output("recipe.yaml", last) == BEST
     assert last.id in stack.document("status.json", second)["message"]
+
+
+def test_a_job_looks_before_its_limit_lets_it_go() -> None:
+    stack = stack_of(ask_above="", daily_limit="0.25")
+    for name in ("first", "second"):
+        stack.drop(f"{FOLDER}{name}.csv", rows(20))
+        wait(stack)
+    old = next(job for job in stack.jobs() if job.state is JobState.held)
+    assert old.needs == "limit"
+    stack.drop(KEY, BETTER, deliver=False)
+    stack.ledger.commit(transitions.recipe_arrived(stack.ledger.get_arrivals("marketing")))  # who counted it died
+    stack.clock.advance(86_400)
+    done(stack)
+    assert stack.ledger.jobs[old.id].state is JobState.canceled
+    assert len(stack.claude.custom_ids()) == 40
 
 
 def test_an_older_version_that_comes_back_has_had_its_job() -> None:
