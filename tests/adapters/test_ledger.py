@@ -581,6 +581,33 @@ def test_a_woken_job_waits_no_more(ledger: Ledger) -> None:
 # ---------------------------------------------------------------- money
 
 
+def test_a_job_ends_for_its_successor_in_one_write(ledger: Ledger) -> None:
+    waiting = create(ledger, job(state=JobState.held))
+    newer = job(id="20261122T003115Z-ffffffffffffffff")
+    ended = ledger.commit(transitions.superseded(waiting, newer, "why", ""))
+    assert ended.cancel_requested
+    assert ledger.get_job(newer.id) == newer
+    assert list(ledger.list_open_jobs(OpenWork.canceling)) == [ended]
+
+
+def test_a_job_that_moved_on_has_no_successor(ledger: Ledger) -> None:
+    waiting = create(ledger, job(state=JobState.held))
+    newer = job(id="20261122T003115Z-ffffffffffffffff")
+    running = ledger.commit(transitions.let_go(waiting, now=START))
+    with pytest.raises(LostRace):
+        ledger.commit(transitions.superseded(waiting, newer, "why", ""))
+    assert ledger.get_job(newer.id) is None
+    assert ledger.get_job(waiting.id) == running
+
+
+def test_a_successor_that_exists_ends_no_job(ledger: Ledger) -> None:
+    waiting = create(ledger, job(state=JobState.held))
+    newer = create(ledger, job(id="20261122T003115Z-ffffffffffffffff"))
+    with pytest.raises(LostRace):
+        ledger.commit(transitions.superseded(waiting, newer, "why", ""))
+    assert ledger.get_job(waiting.id) == waiting
+
+
 def admit(ledger: Ledger, one: Batch, amount: int, *, limit: int | None = None, may_use: int | None = None) -> Batch:
     reserve = Reserve(
         amount, (Charge(purse="month 2026-11", used=amount, limit=limit), Charge(purse="day", used=amount)), may_use

@@ -111,6 +111,7 @@ def _crowded(stack: Stack) -> None:
 
 _RECIPE = b'model: claude-haiku-4-5\nprompt: "{{ text }}"\nretry: [truncated]\n'
 _FAULTY = _RECIPE.replace(b"prompt", b"promt")
+_TERSE = _RECIPE + b"max_tokens: 6\n"
 _ROWS = ("one ok", "two busy", "three refuses", "", "five cut", "six\nok", "seven expires", "eight bad")
 
 
@@ -142,6 +143,23 @@ def _waiting(stack: Stack) -> None:
         stack.drop("inbox/team/recipe.yaml", recipe)
 
 
+_IMPROVED = _TERSE.replace(b"{{ text }}", b"Better: {{ text }}")
+
+
+def _improved(stack: Stack) -> None:
+    """A file asks; then comes a faulty recipe, and then a better one, twice."""
+    texts = (f"{name} {text}" for name in "abcdef" for text in _ROWS if text)
+    stack.drop("inbox/team/recipe.yaml", _TERSE)
+    stack.drop("inbox/team/rows.csv", b"text\n" + b"".join(f'"{text}"\n'.encode() for text in texts))
+    for _ in range(60):
+        if any(job.state is JobState.held and job.question and not job.question.for_pilot for job in stack.jobs()):
+            break
+        stack.step()
+    stack.drop("inbox/team/recipe.yaml", _FAULTY)
+    stack.step()
+    stack.deliver(stack.drop("inbox/team/recipe.yaml", _IMPROVED))
+
+
 # By then others would have joined.
 _ALONE = timedelta(minutes=5)
 
@@ -167,6 +185,21 @@ class _Answered(Stack):
                 self._control(f"control/approve/{job.id}-{job.question.code}/")
             elif not job.question.for_pilot:
                 self.command("cancel", job.id)
+
+
+class _Improving(Stack):
+    """Rows may be tried; what is asked about the others is approved only for the recipe that is there in the end."""
+
+    def __init__(self) -> None:
+        super().__init__(max_requests=3, api=SlowApi, ask_above=_HALF)
+
+    def step(self, seconds: float = TICK) -> None:
+        super().step(seconds)
+        for job in self.jobs():
+            if job.state is not JobState.held or job.question is None or job.recipe is None:
+                continue
+            if job.question.for_pilot or job.recipe.size == len(_IMPROVED):
+                self._control(f"control/approve/{job.id}-{job.question.code}/")
 
 
 def _approving() -> Stack:
@@ -205,7 +238,7 @@ def _dear(stack: Stack) -> None:
 
 def _family(stack: Stack) -> None:
     """Three files of one folder with one recipe: the rows of one are tried, and all of them ask together."""
-    uploads = [stack.drop("inbox/team/recipe.yaml", _RECIPE + b"max_tokens: 6\n", deliver=False)]
+    uploads = [stack.drop("inbox/team/recipe.yaml", _TERSE, deliver=False)]
     uploads += [stack.drop(f"inbox/team/{name}.csv", _table(name), deliver=False) for name in ("a", "b", "c")]
     for upload in uploads:
         stack.deliver(upload)
@@ -233,6 +266,7 @@ SCENARIOS = {
         Scenario("refused", _refusing, _dear, same_outputs=False),
         Scenario("asked for all", _asking_for_all, _mixed),
         Scenario("limited", _limited, _mixed),
+        Scenario("improved", _Improving, _improved, same_outputs=False),
         Scenario("together", _together, _family, same_outputs=False),
     )
 }

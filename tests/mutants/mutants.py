@@ -22,6 +22,7 @@ _TABLES = f"{_CORE}/stages/collect/tables.py"
 _DOWNLOAD = f"{_CORE}/stages/collect/download.py"
 _FINISH = f"{_CORE}/stages/finish/outputs.py"
 _CUT = f"{_CORE}/stages/plan/batches.py"
+_IMPROVE = f"{_CORE}/stages/plan/improve.py"
 _PLAN = f"{_CORE}/stages/plan/upload.py"
 _PAUSED = f"{_CORE}/stages/poll/paused.py"
 _SETTLE = f"{_CORE}/stages/poll/settle.py"
@@ -43,8 +44,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "Another version of the same content is another job",
         f"{_CORE}/domain/ids.py",
-        'source.version_id or f"etag:{source.etag}"',
-        'f"etag:{source.etag}"',
+        'one.version_id or f"etag:{one.etag}"',
+        'f"etag:{one.etag}"',
         "tests/stages/test_journey.py::test_dropping_again_is_a_new_job",
     ),
     Mutant(
@@ -117,8 +118,43 @@ MUTANTS: tuple[Mutant, ...] = (
         "        for job in to_wake(self.ledger, msgspec.structs.replace(before, count=before.count + 1), now, limit=_WOKEN):\n"
         "            with suppress(LostRace):\n"
         "                self.commit(transitions.woken(job, now=now))\n"
-        "        self._count(before.team)\n",
+        "        arrivals = self._count(before.team)\n",
         "tests/stages/test_held.py::test_whoever_dies_between_the_count_and_the_wake_leaves_it_to_the_tick",
+    ),
+    Mutant(
+        "A job of which more than a pilot was sent keeps its recipe",
+        _IMPROVE,
+        "    return not batch.tries and (batch.prefixes != () or batch.admitted_at is not None)\n",
+        "    return False\n",
+        "tests/stages/test_improved_recipe.py::test_a_job_of_which_batches_were_sent_is_left_alone",
+    ),
+    Mutant(
+        "A job ends for a successor in the move that opens it",
+        _TRANSITIONS,
+        "    return Move(job, replace(job, cancel_requested=True, reason=reason, note=note), also=(opened(newer),))\n",
+        "    return Move(None, newer)\n",
+        "tests/stages/test_improved_recipe.py::test_an_approval_that_is_first_wins",
+    ),
+    Mutant(
+        "Each version of a recipe has a job of its own",
+        _IMPROVE,
+        "                id=ids.job_id(job.input, ids.uploaded_at(job.id), found),\n",
+        "                id=ids.job_id(job.input, ids.uploaded_at(job.id)),\n",
+        "tests/stages/test_improved_recipe.py::test_an_improved_recipe_opens_a_job_of_its_own",
+    ),
+    Mutant(
+        "A faulty recipe ends no job",
+        _IMPROVE,
+        "            self.check(replace(newer, text=job.text), found)\n",
+        "",
+        "tests/stages/test_improved_recipe.py::test_a_faulty_recipe_ends_nothing_and_is_named",
+    ),
+    Mutant(
+        "Before a job is let go, it has looked for an improved recipe",
+        _PAUSED,
+        "                if not self._told(job, arrivals(team_of(job.input.key)), now):\n",
+        "                if True:\n",
+        "tests/stages/test_improved_recipe.py::test_a_job_looks_before_its_limit_lets_it_go",
     ),
     Mutant(
         "Each tick looks again at jobs whose team has another count",

@@ -88,6 +88,9 @@ JOBS: dict[str, Callable[[Job], Move[Job]]] = {
     "let_go": lambda one: transitions.let_go(one, now=LATER),
     "grouped": lambda one: transitions.grouped(one, GroupQuestion(leader=one.id)),
     "woken": lambda one: transitions.woken(one, now=LATER),
+    "told_of_recipe": lambda one: transitions.told_of_recipe(one, now=LATER),
+    "recipe_kept": lambda one: transitions.recipe_kept(one, "a note", arrivals=2),
+    "superseded": lambda one: transitions.superseded(one, replace(one, id="another", state=JobState.planning), "why", ""),
     "cancel_requested": lambda one: transitions.cancel_requested(one, "why"),
     "noted": lambda one: transitions.noted(one, "a note"),
     "refused_again": lambda one: transitions.refused_again(one, STREAK),
@@ -329,6 +332,18 @@ def test_a_woken_job_still_knows_since_when_it_waited() -> None:
     move = transitions.woken(waiting, now=LATER)
     assert move.after == job(held_at=START, arrivals=2, updated_at=LATER, lease_until=LATER, message_sent_at=LATER)
     assert move.messages == (ResumePlanning(job_id=job().id),)
+
+
+def test_a_job_that_was_asked_to_cancel_has_no_successor() -> None:
+    with pytest.raises(ForbiddenMove, match="superseded"):
+        transitions.superseded(job(state=JobState.held, cancel_requested=True), job(id="another"), "why", "")
+
+
+def test_a_job_ends_and_its_successor_begins_in_one_move() -> None:
+    old, newer = job(state=JobState.held), job(id="another")
+    move = transitions.superseded(old, newer, "why", "")
+    assert move.after.cancel_requested
+    assert [(part.before, part.after) for part in move.also] == [(None, newer)]
 
 
 def test_a_job_that_was_asked_to_cancel_is_not_woken() -> None:

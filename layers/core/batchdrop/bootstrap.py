@@ -130,6 +130,7 @@ def plan(settings: PlanSettings, ports: Ports | None = None) -> Plan:
     from batchdrop.stages.plan.batches import CutFile
     from batchdrop.stages.plan.cutter import Limits
     from batchdrop.stages.plan.find_recipe import FindRecipe
+    from batchdrop.stages.plan.improve import Improve
     from batchdrop.stages.plan.kinds import LookAt
     from batchdrop.stages.plan.try_first import TryFirst
     from batchdrop.stages.plan.upload import Plan
@@ -143,6 +144,7 @@ def plan(settings: PlanSettings, ports: Ports | None = None) -> Plan:
         spool_bytes=settings.spool_bytes,
     )
     look_at = LookAt(objects=ports.objects)
+    find_recipe = FindRecipe(objects=ports.objects, ledger=ports.ledger, look_at=look_at)
     budget = _budget(ports, settings)
     return Plan(
         **_core(ports),
@@ -153,7 +155,15 @@ def plan(settings: PlanSettings, ports: Ports | None = None) -> Plan:
         cancel_job=_cancel_job(ports, CancelBatch(clock=ports.clock, commit=commit)),
         wake=Wake(ledger=ports.ledger, clock=ports.clock, commit=commit),
         look_at=look_at,
-        find_recipe=FindRecipe(objects=ports.objects, ledger=ports.ledger, look_at=look_at),
+        find_recipe=find_recipe,
+        improve=Improve(
+            objects=ports.objects,
+            ledger=ports.ledger,
+            commit=commit,
+            publish=_publish(ports),
+            find_recipe=find_recipe,
+            check=_check_recipe(settings, ports),
+        ),
         render=_render(settings, ports),
         cut_file=CutFile(
             objects=ports.objects,
@@ -196,6 +206,17 @@ def _render(settings: PlanSettings, ports: Ports) -> Callable[[Job, ObjectRef, b
         return RenderFile(objects=ports.objects, open_rows=rows, max_bytes=settings.max_input_bytes)(job, recipe, packed, go_on)
 
     return render
+
+
+def _check_recipe(settings: PlanSettings, ports: Ports) -> Callable[[Job, ObjectRef], None]:
+    def check(job: Job, recipe: ObjectRef) -> None:
+        from batchdrop.recipes.form import Kind
+
+        rows = open_rows(ports.objects, ports.ledger, ports.clock, _headers(settings), settings.allowed_tools)
+        with rows(job, recipe, job.text or job.input, Kind(job.kind)):
+            pass
+
+    return check
 
 
 def submit(settings: SubmitSettings, ports: Ports | None = None) -> Submit:

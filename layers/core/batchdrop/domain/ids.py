@@ -26,15 +26,19 @@ LINE = r"[0-9]{1,12}"
 _CUSTOM_ID = re.compile(f"({PREFIX})-({LINE})")
 
 
-def job_token(source: ObjectRef) -> str:
-    """16 characters, the same for the same object version: bucket, key and version id (or ETag)."""
-    identity = "\0".join((source.bucket, source.key, source.version_id or f"etag:{source.etag}"))
+def job_token(source: ObjectRef, newer_recipe: ObjectRef | None = None) -> str:
+    """16 characters, the same for the same object version: bucket, key and version id (or ETag).
+
+    `newer_recipe`: of a job that takes the place of an earlier one of that version, whose recipe was improved.
+    """
+    versions = [source] if newer_recipe is None else [source, newer_recipe]
+    identity = "\0".join(part for one in versions for part in (one.bucket, one.key, one.version_id or f"etag:{one.etag}"))
     return _characters(hashlib.sha256(identity.encode()).digest()[:_TOKEN_BYTES])
 
 
-def job_id(source: ObjectRef, written_at: datetime) -> str:
+def job_id(source: ObjectRef, written_at: datetime, newer_recipe: ObjectRef | None = None) -> str:
     """`20261122T003115Z-<token>`: sorts by the time the object was written, which S3 keeps with the version."""
-    return f"{written_at:{_TIME}}-{job_token(source)}"
+    return f"{written_at:{_TIME}}-{job_token(source, newer_recipe)}"
 
 
 def is_job_id(text: str) -> bool:

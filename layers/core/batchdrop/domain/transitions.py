@@ -409,6 +409,26 @@ def woken(job: Job, *, now: datetime) -> Move[Job]:
     return Move(job, after, messages=(ResumePlanning(job_id=job.id),))
 
 
+@_job_edge(JobState.held)
+def told_of_recipe(job: Job, *, now: datetime) -> Move[Job]:
+    """A recipe has arrived in its team since it was planned: `plan` looks whether that is a newer one for its file."""
+    return Move(job, replace(job, message_sent_at=now), messages=(ResumePlanning(job_id=job.id),))
+
+
+@_job_edge(JobState.held)
+def recipe_kept(job: Job, note: str, *, arrivals: int) -> Move[Job]:
+    """It stays with its recipe. `arrivals`: how many had arrived before that was looked at."""
+    return Move(job, replace(job, arrivals=arrivals, message_sent_at=None, note=note))
+
+
+@_job_edge(JobState.held)
+def superseded(job: Job, newer: Job, reason: str, note: str) -> Move[Job]:
+    """Its recipe was improved: it ends, and `newer` takes its place. One that was asked to cancel has no successor."""
+    if job.cancel_requested:
+        raise ForbiddenMove("superseded: a cancel was requested")
+    return Move(job, replace(job, cancel_requested=True, reason=reason, note=note), also=(opened(newer),))
+
+
 @_job_edge(JobState.running, JobState.held, to=(JobState.running, JobState.held))
 def pilot_ended(job: Job, rows: Collected, reason: str, *, now: datetime, note: str = "") -> Move[Job]:
     """Only as a part of `pilot_collected`. It is held until the rest has a price by what was tried; `reason` says so.

@@ -1,9 +1,12 @@
-"""Which held jobs look for a recipe again: those of a team that one has arrived for, and those that have waited too long."""
+"""Which held jobs look for a recipe again: those of a team that one has arrived for, and those that have waited too long.
+
+Most wait for one. Those that wait for money have one, which may have been improved since.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from batchdrop.domain.keys import team_of
 from batchdrop.domain.open_work import OpenWork, before_team
@@ -13,6 +16,8 @@ from batchdrop.ports import Ledger
 
 RECIPE = "recipe"
 """`Job.needs` of a job that waits for one."""
+# A message that was lost is sent again after this.
+_TOLD_AGAIN = timedelta(minutes=3)
 
 
 def to_wake(ledger: Ledger, arrivals: Arrivals, now: datetime, *, limit: int) -> Iterator[Job]:
@@ -34,3 +39,20 @@ def is_due(job: Job, arrivals: Arrivals, now: datetime) -> bool:
 def waited_long(job: Job, now: datetime) -> bool:
     """Whether a job that finds no recipe now ends."""
     return job.held_at is not None and now >= job.held_at + RECIPE_AWAITED
+
+
+def to_tell(ledger: Ledger, arrivals: Arrivals, now: datetime, *, limit: int) -> Iterator[Job]:
+    """Jobs of one team that wait for money, and whose recipe may have been improved, as far as the index shows them.
+
+    `limit` bounds what is read of each kind of waiting: of all teams, those that have waited longest.
+    """
+    for work in (OpenWork.asking, OpenWork.limited):
+        for job in ledger.list_open_jobs(work, limit=limit):
+            if team_of(job.input.key) == arrivals.team and may_be_outdated(job, arrivals, now):
+                yield job
+
+
+def may_be_outdated(job: Job, arrivals: Arrivals, now: datetime) -> bool:
+    """Whether a job that waits for money is to look for a newer recipe, and was not told so a moment ago."""
+    told = job.message_sent_at is not None and now < job.message_sent_at + _TOLD_AGAIN
+    return job.recipe is not None and job.arrivals != arrivals.count and not told

@@ -269,14 +269,17 @@ def recipe_unreadable(key: str, code: str) -> str:
     )
 
 
+_NOTHING_PAID = " Nothing was sent or paid."
+
+
 def faulty_recipe(fault: str) -> str:
     """`fault`: what is wrong with it, and where."""
-    return f"{fault} Put in a corrected recipe: the file then runs, and need not be uploaded again. Nothing was sent or paid."
+    return f"{fault} Put in a corrected recipe: the file then runs, and need not be uploaded again.{_NOTHING_PAID}"
 
 
 def unfit_table(name: str, fault: str) -> str:
     """`fault`: what is wrong with the table, where, and the remedy."""
-    return f"{shown(name)} cannot be read as a table. {fault} Nothing was sent or paid."
+    return f"{shown(name)} cannot be read as a table. {fault}{_NOTHING_PAID}"
 
 
 def table_for_another_recipe(name: str, fault: str) -> str:
@@ -405,6 +408,37 @@ def config_fault(fault: str) -> str:
 
 
 NOT_APPROVED = f"Nobody approved it within {ANSWER_AWAITED.days} days, so the rows that were not sent yet are not sent."
+
+
+# ---------------------------------------------------------------- a recipe that was improved while its job waits
+
+_RECIPE_KEPT = "A changed recipe is not used for this job, which waits on as it is:"
+FILE_GONE = "its file cannot be read any more."
+
+
+def superseded(newer: Job) -> str:
+    """`newer` has its recipe."""
+    key = shown(newer.recipe.key) if newer.recipe else ""
+    return (
+        f"A newer recipe took its place: {key} was changed, and the same file is now job {newer.id}, with a question of its own."
+    )
+
+
+def takes_the_place_of(job: Job) -> str:
+    return f"The recipe was improved: this job takes the place of job {job.id}."
+
+
+def recipe_kept(why: str) -> str:
+    """`why`: as a file is told that is not planned yet."""
+    return f"{_RECIPE_KEPT} {why.replace(_NOTHING_PAID, '')}"
+
+
+def is_recipe_kept(note: str) -> bool:
+    return note.startswith(_RECIPE_KEPT)
+
+
+def was_superseded_before(newer: Job) -> str:
+    return f"this version of it has had a job for this file before, {newer.id}. Drop the file again to use it."
 
 
 # ---------------------------------------------------------------- why nothing is being submitted

@@ -30,13 +30,8 @@ class FindRecipe(msgspec.Struct, frozen=True, kw_only=True):
         A job that finds none gets a starter beside its answers, with the columns of its file. Raises Rejected for a file that no
         recipe can help.
         """
-        for key in keys.recipe_keys(job.input.key):
-            try:
-                return self.objects.head(key).ref
-            except ObjectGone:
-                continue
-            except Forbidden as refusal:
-                raise Waits(sentences.recipe_unreadable(key, refusal.code)) from refusal
+        if (nearest := self.nearest(job.input.key)) is not None:
+            return nearest
         # Reading tables takes time that a file of requests must not cost.
         from batchdrop.recipes.editor_schema import editor_schema  # noqa: PLC0415
         from batchdrop.recipes.starter import SCHEMA, starter  # noqa: PLC0415
@@ -49,6 +44,17 @@ class FindRecipe(msgspec.Struct, frozen=True, kw_only=True):
         self.objects.put(folder + SCHEMA, editor_schema().encode())
         self.objects.put(folder + _STARTER, starter(found.columns, [found.row]), content_type="application/yaml")
         raise Waits(" ".join(filter(None, (sentences.waits_for_recipe(job.input.key, found.columns), found.fault))))
+
+    def nearest(self, input_key: str) -> ObjectRef | None:
+        """None: there is none in its folder or above. Raises Waits."""
+        for key in keys.recipe_keys(input_key):
+            try:
+                return self.objects.head(key).ref
+            except ObjectGone:
+                continue
+            except Forbidden as refusal:
+                raise Waits(sentences.recipe_unreadable(key, refusal.code)) from refusal
+        return None
 
     def _of_earlier_job(self, job: Job, job_id: str) -> ObjectRef | None:
         """What a row says about where it comes from is believed within the team only."""

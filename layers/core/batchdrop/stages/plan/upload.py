@@ -35,6 +35,7 @@ from batchdrop.recipes.form import Kind
 from batchdrop.reports import sentences
 from batchdrop.stages.plan.batches import CutFile
 from batchdrop.stages.plan.find_recipe import FindRecipe
+from batchdrop.stages.plan.improve import Improve
 from batchdrop.stages.plan.kinds import LookAt, kind_of
 from batchdrop.stages.plan.prepare import Made, Source, Text, Unpacking, prepare
 from batchdrop.stages.plan.try_first import TryFirst
@@ -61,13 +62,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     wake: Wake
     look_at: LookAt
     find_recipe: FindRecipe
+    improve: Improve
     render: Callable[[Job, ObjectRef, bool, Callable[[], bool]], Made]
     """Makes lines of the rows of a job with a recipe, of a file that is packed or not. May raise Waits and Rejected."""
     bucket: str
     max_input_bytes: int
 
     def __call__(self, message: Upload | ResumePlanning, deadline: Deadline) -> None:
-        """A file was dropped, a long file is carried on, or a planner that died is replaced."""
+        """A file was dropped, a long file is carried on, a planner that died is replaced, or a recipe may have been improved."""
         match message:
             case Upload():
                 self._dropped(message, deadline)
@@ -75,6 +77,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
                 job = self.ledger.get_job(message.job_id)
                 if job is not None and self._take_over(job, deadline):
                     self._work(job.id, deadline)
+                elif (newer := self.improve(message.job_id, lambda info: self._new_job(info, deadline))) is not None:
+                    self._work(newer.id, deadline)
 
     def _dropped(self, upload: Upload, deadline: Deadline) -> None:
         if keys.is_recipe(upload.key):

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import cache
 from typing import NamedTuple
 
 import msgspec
@@ -14,14 +15,16 @@ from msgspec.structs import replace
 from batchdrop.domain import purses, transitions
 from batchdrop.domain.errors import LostRace
 from batchdrop.domain.ids import question_code
+from batchdrop.domain.keys import team_of
 from batchdrop.domain.open_work import LIMIT, OpenWork, instant, place_of_job
-from batchdrop.domain.records import FEWEST_TRIED, PILOT, BatchState, GroupQuestion, Job, JobState, RowStatus, Unsent
+from batchdrop.domain.records import FEWEST_TRIED, PILOT, Arrivals, BatchState, GroupQuestion, Job, JobState, RowStatus, Unsent
 from batchdrop.domain.retries import ANSWER_AWAITED
 from batchdrop.domain.transitions import TERMINAL_JOB_STATES, Hold
 from batchdrop.jobs.budget import Budget, Over
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.pause import Pause
 from batchdrop.jobs.publish import Publish
+from batchdrop.jobs.to_wake import may_be_outdated
 from batchdrop.money.learning import merge
 from batchdrop.ports import Clock, Ledger
 from batchdrop.reports import sentences
@@ -61,14 +64,18 @@ class LetGo(msgspec.Struct, kw_only=True):
         now = self.clock.now()
         troubles: list[Exception] = []
         self.month_is_full = False
+        arrivals = cache(self.ledger.get_arrivals)
         for job in self._in_turn(OpenWork.limited):
             with apart(job, troubles), suppress(LostRace):  # the index is late: it has been let go
-                self._look_at(job, now)
+                if not self._told(job, arrivals(team_of(job.input.key)), now):
+                    self._look_at(job, now)
         prices = self.budget.prices.current(now).value.digest
         for job in self._in_turn(OpenWork.asking):
             with apart(job, troubles), suppress(LostRace):
                 if job.held_at is not None and now >= job.held_at + ANSWER_AWAITED:
                     self.commit(transitions.cancel_requested(job, sentences.NOT_APPROVED))
+                elif self._told(job, arrivals(team_of(job.input.key)), now):
+                    continue
                 elif job.question is not None and job.question.prices != prices:
                     self._look_at(job, now)
         self._ask_together(now, troubles)
@@ -93,6 +100,16 @@ class LetGo(msgspec.Struct, kw_only=True):
         limit = self.budget.stack.month
         percent = None if not limit else 100 if self.month_is_full else purse.used * 100 // limit
         return Month(purse.used - purse.spent, percent)
+
+    def _told(self, job: Job, arrivals: Arrivals, now: datetime) -> bool:
+        """Whether it is told now that its recipe may have been improved: before anything of it is let go, it looks.
+
+        A recipe's own event tells those that the index shows. The others are told here, and those whose rows were being tried.
+        """
+        if not may_be_outdated(job, arrivals, now):
+            return False
+        self.commit(transitions.told_of_recipe(job, now=now))
+        return True
 
     def _look_at(self, job: Job, now: datetime) -> None:
         job = self.pause.learned_before(job, now)
