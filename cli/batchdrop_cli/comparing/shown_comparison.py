@@ -61,7 +61,7 @@ def _left_out(found: Comparison) -> list[str]:
 
 def _errors(first: Way, second: Way) -> list[str]:
     told = [
-        f"Without an answer {name}: {', '.join(f'{times} {plain(kind)}' for kind, times in sorted(way.errors.items())) or way.failed}."
+        f"Without an answer {name}: {_kinds(way) or way.failed}."
         for name, way in (("one by one", first), ("as a batch", second))
         if way.failed
     ]
@@ -93,3 +93,8 @@ def _whole(found: Comparison, first: Way, second: Way) -> list[str]:
         f"All {rows} at these rates: one by one about {singly} and {seconds}; as batches about {batched}, "
         "and most batches end within an hour."
     ]
+
+
+def _kinds(way: Way) -> str:
+    """Why rows have no answer, by name: results come in any order."""
+    return ", ".join(f"{times} {plain(kind)}" for kind, times in sorted(way.errors.items()))
