@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from itertools import accumulate
 
 _PAGE = 116
 _WIDEST = 60
@@ -33,9 +34,8 @@ def _fit(widths: list[int], places: Sequence[int], least: int) -> None:
 
 def _filled(text: str, width: int) -> str:
     if _width(text) > width:
-        while _width(text) > width - 3:
-            text = text[:-1]
-        text = f"{text.rstrip()}..."
+        ends = accumulate(map(_width, text))
+        text = f"{text[: sum(end <= width - 3 for end in ends)].rstrip()}..."
     return text + " " * (width - _width(text))
 
 

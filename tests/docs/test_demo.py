@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from batchdrop.domain.records import PILOT, JobState
 from local import demo, drops
 from local.errors import CannotRun
 from local.paths import ROOT
@@ -71,10 +72,24 @@ def test_an_example_that_is_none_is_told_with_those_that_are() -> None:
         drops.of_example("review")
 
 
+@pytest.mark.parametrize("name", [*drops.names(), "reviews.jsonl"])
+def test_nobody_is_asked_about_an_example(name: str) -> None:
+    """As the stack is deployed: at worst it costs less than a dollar, and the price of each of its models is known."""
+    stack = Stack(ask_above="1", monthly_limit="100")
+    for drop in drops.of_example(name) if name in drops.names() else [drops.of_file(drops.EXAMPLES / name)]:
+        if drop.recipe:
+            stack.drop(drop.recipe_key, drop.recipe.read_bytes())
+        stack.drop(drop.key, drop.path.read_bytes())
+    assert {job.state for job in stack.jobs()} == {JobState.running}
+    assert {batch.name for job in stack.jobs() for batch in stack.batches(job)}.isdisjoint({PILOT})
+
+
 def test_a_table_is_no_wider_than_a_page_and_answers_are_cut_last() -> None:
     lines = text_table([["id", "text", "label"], ["1", "long words " * 40, "a label\nof two lines"]], yielding=2)
     assert max(map(len, lines)) <= 116
     assert lines[1].endswith("...  a label of two lines")
+    assert text_table([["a"], ["表" * 50]]) == ["a", "表" * 28 + "..."]
+    assert text_table([["a"], ["x" * 1_000_000]])[1] == "x" * 57 + "..."  # at once: long answers have kept it for minutes
 
 
 def test_the_workbook_is_what_its_script_writes(tmp_path: Path) -> None:

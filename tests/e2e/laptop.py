@@ -38,7 +38,10 @@ _LOOK = 0.2
 class Laptop:
     """One running system. `claude` controls the emulator that the stack calls."""
 
-    def __init__(self, environment: dict[str, str], claude: Control, home: Path, root: Path = ROOT) -> None:
+    def __init__(
+        self, environment: dict[str, str], claude: Control, home: Path, root: Path = ROOT, parameters: tuple[str, ...] = ()
+    ) -> None:
+        self._parameters = parameters
         self.env = environment
         self.claude = claude
         self.home = home
@@ -78,6 +81,10 @@ class Laptop:
 
     def exists(self, key: str) -> bool:
         return bool(self.s3.list_objects_v2(Bucket=self.bucket, Prefix=key, MaxKeys=1).get("KeyCount"))
+
+    def demo(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """`make demo` on this system, without a terminal."""
+        return _run_local(self.home, self.claude, "demo", *_chosen(self._parameters), *arguments, root=self.root)
 
     # ---------------------------------------------------------------- the operator
 
@@ -233,7 +240,7 @@ def running(home: Path, *parameters: str, emulator: tuple[str, ...] = ("--second
     """
     with start(*emulator) as claude:
         try:
-            yield Laptop(_local(home, claude, "up", *_chosen(parameters), root=root), claude, home, root)
+            yield Laptop(_local(home, claude, "up", *_chosen(parameters), root=root), claude, home, root, parameters)
         finally:
             _local(home, claude, "down", root=root)
 
@@ -250,6 +257,13 @@ def _chosen(parameters: tuple[str, ...]) -> list[str]:
 
 def _local(home: Path, claude: Control, *arguments: str, root: Path = ROOT) -> dict[str, str]:
     """Runs a checkout's `python -m local`; returns the variables that it prints."""
+    done = _run_local(home, claude, *arguments, root=root)
+    assert done.returncode == 0, done.stderr
+    exports = [line.removeprefix("export ") for line in done.stdout.splitlines()]
+    return dict(shlex.split(line)[0].split("=", 1) for line in exports)
+
+
+def _run_local(home: Path, claude: Control, *arguments: str, root: Path) -> subprocess.CompletedProcess[str]:
     environment = {
         **os.environ,
         "BATCHDROP_LOCAL": str(home),
@@ -257,14 +271,12 @@ def _local(home: Path, claude: Control, *arguments: str, root: Path = ROOT) -> d
         "ANTHROPIC_API_KEY": API_KEY,
         "ANTHROPIC_BASE_URL": claude.base_url,
     }
-    done = subprocess.run(
+    return subprocess.run(
         [str(root / ".venv" / "bin" / "python"), "-m", "local", *arguments],
         cwd=root,
         env=environment,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    exports = [line.removeprefix("export ") for line in done.stdout.splitlines()]
-    return dict(shlex.split(line)[0].split("=", 1) for line in exports)

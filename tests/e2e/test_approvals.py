@@ -9,10 +9,12 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from batchdrop_cli.exit_codes import WAITS
 from tests.e2e.laptop import Job, Laptop
 
 # A long answer is 3,000 tokens at $12.50 a million, as a batch: 20 rows fit into the dollar of a team's day, and few more.
@@ -35,9 +37,11 @@ def _long_answers(laptop: Laptop) -> Iterator[None]:
 
 def drop(laptop: Laptop, key: str, rows: int) -> Job:
     """Each row of the file names the file, so that it is known wherever it was sent."""
-    name = key.rpartition("/")[2].removesuffix(".csv")
-    lines = [f"{number},{name} row {number}." for number in range(1, rows + 1)]
-    return laptop.drop(key, "\n".join(["id,text", *lines, ""]).encode())
+    return laptop.drop(key, body_of(key.rpartition("/")[2].removesuffix(".csv"), rows).encode())
+
+
+def body_of(name: str, rows: int) -> str:
+    return "\n".join(["id,text", *(f"{number},{name} row {number}." for number in range(1, rows + 1)), ""])
 
 
 def asked(job: Job) -> dict[str, Any]:
@@ -155,6 +159,24 @@ def test_files_of_a_folder_ask_together_and_one_answer_lets_them_go(laptop: Lapt
         (approval,) = job.manifest()["approvals"]
         assert (approval["key"], approval["version_id"]) == (f"{together['answer']}/", version)
         assert job.audit() == []
+
+
+def test_a_demo_asks_or_is_told_how_much(laptop: Laptop, tmp_path: Path) -> None:
+    """There is no terminal: what is asked is told and the job canceled, unless `APPROVE` says yes."""
+    (tmp_path / "recipe.yaml").write_bytes(RECIPE)
+    (tmp_path / "demo.csv").write_text(body_of("demo", 60))
+    asked = laptop.demo(str(tmp_path / "demo.csv"))
+    assert asked.returncode == WAITS
+    assert "20 of 60 rows were tried for $0.75. The other 40 will cost $1." in asked.stderr
+    assert "First rows of tried.csv:" in asked.stderr
+    assert "canceled: 60 rows: 20 succeeded, 40 canceled" in asked.stderr
+    (would,) = re.findall(r"APPROVE=(\S+) would have", asked.stderr)
+    assert 2.25 <= float(would) <= 3.50
+    assert sent(laptop, "demo").total() == TRIED
+    again = laptop.demo("--approve", "100", str(tmp_path / "demo.csv"))
+    assert (again.returncode, again.stdout.splitlines()[0]) == (0, "done: 60 rows: 60 succeeded")
+    assert "Approved by APPROVE=100" in again.stderr
+    assert sent(laptop, "demo").total() == TRIED + 60
 
 
 def test_nothing_was_refused_and_nothing_went_wrong(laptop: Laptop) -> None:
