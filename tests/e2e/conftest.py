@@ -11,10 +11,11 @@ from tests.e2e.laptop import ROOT, Laptop, beside, running
 
 @pytest.fixture(scope="session")
 def laptop() -> Iterator[Laptop]:
-    with running(ROOT / ".local" / "e2e", "FunctionTimeoutSeconds=60", "VisibilityTimeoutSeconds=360") as system:
+    limits = ("FunctionTimeoutSeconds=60", "VisibilityTimeoutSeconds=360", "MonthlyLimitUsd=100000")
+    with running(ROOT / ".local" / "e2e", *limits) as system:
         # A quarter of a million rows may go unasked there, as a pipeline's do.
-        limits = b'{"folders": {"large": {"ask_above_usd": 1000}}}'
-        system.s3.put_object(Bucket=system.bucket, Key="config/limits.json", Body=limits)
+        config = b'{"folders": {"large": {"ask_above_usd": 1000}}}'
+        system.s3.put_object(Bucket=system.bucket, Key="config/limits.json", Body=config)
         yield system
 
 

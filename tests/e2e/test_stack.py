@@ -186,7 +186,7 @@ def test_600_megabytes_of_large_rows_are_split_by_bytes(laptop: Laptop, tmp_path
     with path.open("wb") as file:
         for i in range(number):
             file.write(b"%brow %d%b" % (before, i, after))
-    job = laptop.drop("inbox/wide.jsonl", path).wait(900)
+    job = laptop.drop("inbox/large/wide.jsonl", path).wait(900)
     manifest = job.manifest()
     assert len(manifest["batches"]) == 3
     assert manifest["counts"]["succeeded"] == number
