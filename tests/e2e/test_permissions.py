@@ -46,6 +46,7 @@ _PREFIXES = {
     "work": (_stages("plan submit collect finish control"), _stages("plan collect control")),
     "outbox": (_stages("finish control"), ALL),
     "control": (NONE, NONE),
+    "config": (_stages("plan poll collect"), NONE),
 }
 # Who deletes in `work/`: pieces of a run that failed, or all versions of what a job has left.
 _DELETERS = _stages("collect finish poll")
@@ -113,11 +114,11 @@ def _table() -> list[Probe]:
         ("put_item", lambda db, at: db.put_item(TableName=at.env["BATCHDROP_TABLE"], Item=_KEY), ALL),
         ("update_item", lambda db, at: db.update_item(TableName=at.env["BATCHDROP_TABLE"], Key=_KEY), ALL),
         ("delete_item", lambda db, at: db.delete_item(TableName=at.env["BATCHDROP_TABLE"], Key=_KEY), _stages("collect poll")),
-        ("query", lambda db, at: query(db, at, KeyConditionExpression="pk = :x"), _stages("plan poll finish control")),
+        ("query", lambda db, at: query(db, at, KeyConditionExpression="pk = :x"), _stages("plan poll collect finish control")),
         (
             "query open",
             lambda db, at: query(db, at, IndexName="open", KeyConditionExpression="shelf = :x"),
-            _stages("plan poll"),
+            _stages("plan poll control"),
         ),
         ("scan", lambda db, at: db.scan(TableName=at.env["BATCHDROP_TABLE"], Limit=1), NONE),
         ("delete_table", lambda db, at: db.delete_table(TableName=at.env["BATCHDROP_TABLE"]), NONE),
@@ -172,7 +173,7 @@ PROBES = [*_objects(), *_table(), *_queues(), *_others()]
 @pytest.fixture(scope="module")
 def credentials(laptop: Laptop) -> dict[str, dict[str, str]]:
     """What each function's process was given, taken from the process itself."""
-    for prefix in ("inbox", "work", "outbox", "control"):
+    for prefix in _PREFIXES:
         laptop.s3.put_object(Bucket=laptop.bucket, Key=f"{prefix}/{_PROBE}", Body=b"probe")
     laptop.s3.put_object(Bucket=laptop.bucket, Key="control/approve/nothing", Body=b"")
     laptop.drop("inbox/permissions.jsonl", rows(2)).wait()
