@@ -203,7 +203,7 @@ def test_who_may_delete() -> None:
 
 
 def _folders(resources: set[str]) -> set[str]:
-    return {folder for one in resources for folder in re.findall(r"/(inbox|outbox|work|control)/\*", one)}
+    return {folder for one in resources for folder in re.findall(r"/(config|inbox|outbox|work|control)/\*", one)}
 
 
 def test_each_event_is_shown_in_a_function() -> None:

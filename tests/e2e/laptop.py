@@ -79,6 +79,10 @@ class Laptop:
         ref = ObjectRef(bucket=self.bucket, key=key, version_id=version)
         return Job(self, ids.job_id(ref, seen["LastModified"]), key, version)
 
+    def create_folder(self, key: str) -> str:
+        """As "Create folder" in the S3 console does it. The version of the object."""
+        return str(self.s3.put_object(Bucket=self.bucket, Key=f"{key}/")["VersionId"])
+
     def exists(self, key: str) -> bool:
         return bool(self.s3.list_objects_v2(Bucket=self.bucket, Prefix=key, MaxKeys=1).get("KeyCount"))
 
@@ -204,6 +208,11 @@ class Job:
     def wait_for(self, state: str) -> Job:
         self.laptop.wait(lambda: self.status().get("state") == state, f"{self.key} to be {state}")
         return self
+
+    def asked(self) -> dict[str, Any]:
+        """Its status once it asks."""
+        self.laptop.wait(lambda: bool(self.status().get("question")), f"{self.key} to ask")
+        return self.status()
 
     def read(self, name: str) -> bytes:
         return bytes(self.laptop.s3.get_object(Bucket=self.laptop.bucket, Key=self.folder + name)["Body"].read())

@@ -44,17 +44,6 @@ def body_of(name: str, rows: int) -> str:
     return "\n".join(["id,text", *(f"{number},{name} row {number}." for number in range(1, rows + 1)), ""])
 
 
-def asked(job: Job) -> dict[str, Any]:
-    """Its status once it asks."""
-    job.laptop.wait(lambda: bool(job.status().get("question")), f"{job.key} to ask")
-    return job.status()
-
-
-def create_folder(laptop: Laptop, key: str) -> str:
-    """As "Create folder" in the S3 console does it. The version of the object."""
-    return str(laptop.s3.put_object(Bucket=laptop.bucket, Key=f"{key}/")["VersionId"])
-
-
 def sent(laptop: Laptop, name: str) -> Counter[int]:
     """How often Claude was sent each row of a file."""
     bodies = [laptop.claude.body(batch["id"]) for batch in laptop.claude.batches()]
@@ -82,7 +71,7 @@ def check_cost(job: Job, rows: int) -> None:
 def test_a_file_is_tried_asks_and_goes_on_when_a_folder_is_created(laptop: Laptop) -> None:
     laptop.s3.put_object(Bucket=laptop.bucket, Key="inbox/dear/recipe.yaml", Body=RECIPE)
     job = drop(laptop, "inbox/dear/eu/approved.csv", 60)
-    status = asked(job)
+    status = job.asked()
     question = status["question"]
     assert (status["state"], status["needs"], question["rows"]) == ("held", "approval", 40)
     assert status["message"].startswith(f"{TRIED} of 60 rows were tried for $0.75. The other 40 will cost $1.")
@@ -98,7 +87,7 @@ def test_a_file_is_tried_asks_and_goes_on_when_a_folder_is_created(laptop: Lapto
     assert {row["batchdrop_status"] for row in tried} == {"succeeded"}
 
     marker = f"control/approve/dear/eu/{job.id}-{question['code']}"
-    version = create_folder(laptop, marker)
+    version = laptop.create_folder(marker)
     job.wait().wait_for("done")
     results = table(job, "results.csv")
     assert [int(row["id"]) for row in results] == list(range(1, 61))
@@ -118,9 +107,9 @@ def test_a_file_that_nobody_approves_ends_with_what_was_tried(laptop: Laptop) ->
     """A stack's clock cannot be turned by 7 days, after which this happens by itself: it is canceled instead."""
     laptop.s3.put_object(Bucket=laptop.bucket, Key="inbox/refused/recipe.yaml", Body=RECIPE)
     job = drop(laptop, "inbox/refused/unapproved.csv", 60)
-    status = asked(job)
-    create_folder(laptop, f"control/approve/another/{job.id}-{status['question']['code']}")  # of another folder: no answer
-    create_folder(laptop, f"control/cancel/{job.id}")
+    status = job.asked()
+    laptop.create_folder(f"control/approve/another/{job.id}-{status['question']['code']}")  # of another folder: no answer
+    laptop.create_folder(f"control/cancel/{job.id}")
     job.wait().wait_for("canceled")
     tried = table(job, "tried.csv")
     places = {int(row["id"]) for row in tried}
@@ -150,7 +139,7 @@ def test_files_of_a_folder_ask_together_and_one_answer_lets_them_go(laptop: Lapt
     tried = sum(sent(laptop, name).total() for name in ("first", "second"))
     assert (together["files"], together["rows"]) == (2, 70 - tried)
     assert tried == TRIED
-    version = create_folder(laptop, together["answer"])
+    version = laptop.create_folder(together["answer"])
     for job, rows in zip(jobs, (40, 30), strict=True):
         job.wait().wait_for("done")
         assert [int(row["id"]) for row in table(job, "results.csv")] == list(range(1, rows + 1))

@@ -46,6 +46,7 @@ _PREFIXES = {
     "work": (_stages("plan submit collect finish control"), _stages("plan collect control")),
     "outbox": (_stages("finish control"), ALL),
     "control": (NONE, NONE),
+    "config": (_stages("plan poll collect"), NONE),
 }
 # Who deletes in `work/`: pieces of a run that failed, or all versions of what a job has left.
 _DELETERS = _stages("collect finish poll")
@@ -172,7 +173,7 @@ PROBES = [*_objects(), *_table(), *_queues(), *_others()]
 @pytest.fixture(scope="module")
 def credentials(laptop: Laptop) -> dict[str, dict[str, str]]:
     """What each function's process was given, taken from the process itself."""
-    for prefix in ("inbox", "work", "outbox", "control"):
+    for prefix in _PREFIXES:
         laptop.s3.put_object(Bucket=laptop.bucket, Key=f"{prefix}/{_PROBE}", Body=b"probe")
     laptop.s3.put_object(Bucket=laptop.bucket, Key="control/approve/nothing", Body=b"")
     laptop.drop("inbox/permissions.jsonl", rows(2)).wait()
