@@ -32,6 +32,12 @@ def long_answer(custom_id: str, params: dict[str, Any]) -> Mapping[str, object]:
     return dict(result)
 
 
+def longer_answer(custom_id: str, params: dict[str, Any]) -> Mapping[str, object]:
+    result = json.loads(json.dumps(long_answer(custom_id, params)))
+    result["message"]["usage"]["output_tokens"] = 3_900
+    return dict(result)
+
+
 def stack_of(*, ask_above: str = "0.25", **more: Any) -> Stack:
     """Twenty rows cost 0.15 dollars: so much may be spent unasked, and little more."""
     stack = Stack(ask_above=ask_above, api=lambda clock, hooks: FakeClaude(clock, hooks, answer=long_answer), **more)
@@ -177,6 +183,38 @@ def test_operators_can_have_every_file_asked_about() -> None:
     drop(stack, "later")
     wait(stack)
     assert len(asking(stack)) == 1
+
+
+def test_with_nothing_to_spend_unasked_every_file_is_asked_about() -> None:
+    stack = stack_of()
+    stack.objects.drop("config/limits.json", b'{"folders": {"marketing": {"ask_above_usd": 0}}}')
+    drop(stack, "first")
+    for question in ("for the pilot", "for the others"):
+        wait(stack)
+        (job,) = asking(stack)
+        assert job.question is not None, question
+        stack._control(f"control/approve/{job.id}-{job.question.code}")
+    done(stack)
+    drop(stack, "later")
+    wait(stack)
+    assert len(asking(stack)) == 1
+
+
+def test_what_a_job_costs_beyond_its_own_approval_is_asked_about() -> None:
+    """And is not covered as a later file would be."""
+    stack = stack_of(max_requests=10, queue_limit=10)
+    drop(stack, "grows", 200)
+    wait(stack)
+    (job,) = asking(stack)
+    assert job.question is not None
+    stack.claude.answer = longer_answer
+    stack._control(f"control/approve/{job.id}-{job.question.code}")
+    wait(stack, 60)
+    (again,) = asking(stack)
+    assert again.question is not None
+    assert len(again.approvals) == 1
+    # Ten rows were under way.
+    assert again.used <= job.used + job.question.high + 10 * 10_000
 
 
 @pytest.mark.parametrize("folder", ["marketing", "marketing/eu/x", "other", ""])

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from batchdrop.domain import keys, purses
+from batchdrop.domain import keys
+from batchdrop.domain.money import Learned
 from batchdrop.domain.records import JobLimits, JobState, Purse
 from batchdrop.domain.transitions import TERMINAL_JOB_STATES
 from tests.money import ROW, Watch, dear_rows, held, purses_kept, say, shown, stack_of, until
@@ -219,9 +220,10 @@ def test_a_raise_lifts_it_for_one_job_by_the_amount_that_was_shown() -> None:
     stack.run(minutes=30)
     job, other = stack.jobs()
     assert (job.state, other.state, other.needs) == (JobState.done, JobState.held, "limit")
-    assert (job.raised, [yes.key for yes in job.approvals]) == (job.approvals[0].amount, [key])
-    assert 4 * ROW < job.raised < 4.1 * ROW
-    assert watch.most["day 2026-11-22"] <= 0.03e6 + job.raised
+    (yes,) = job.approvals
+    assert yes.key == key
+    assert 4 * ROW < yes.amount < 4.1 * ROW
+    assert watch.most["day 2026-11-22"] <= 0.03e6 + yes.amount
     assert watch.wrong == []
     assert shown(stack) == []
 
@@ -257,27 +259,39 @@ def test_a_code_of_another_question_raises_nothing() -> None:
     assert second.question.code != first.question.code
     say(stack, "raise", first)
     stack.run(minutes=5)
-    assert (stack.job().state, stack.job().raised, sent(stack)) == (JobState.held, 0, 2)
+    assert (stack.job().state, stack.job().raised_to, sent(stack)) == (JobState.held, 0, 2)
 
 
 def test_one_raise_that_is_delivered_again_and_again_raises_once() -> None:
-    """The job meets the limit again with the same rows, amount and prices: others have used what was free."""
-    stack = stack_of(4_000, daily_limit="0.03")
-    stack.drop(KEY, dear_rows(4))
-    held(stack, "limit")
-    stack.step()
-    job = stack.job()
-    for _ in range(5):
+    stack = stack_of(4_000, daily_limit="0.03", queue_limit=2)
+    stack.drop(KEY, dear_rows(8))
+    job = held(stack, "limit")
+    say(stack, "raise", job)
+    raised_to = stack.job().raised_to
+    for _ in range(4):
         say(stack, "raise", job)
-        # What another one has reserved and spent beyond its estimate.
-        name = purses.stack_day(stack.clock.now())
-        purse = stack.ledger.purses[name]
-        stack.ledger.purses[name] = Purse(name=name, used=purse.used + 5 * ROW, spent=purse.spent + 5 * ROW)
-        stack.run(minutes=5)
-    assert len(stack.job().approvals) == 1
-    assert stack.job().state is JobState.held
-    assert say(stack, "raise", stack.job())
-    assert len(stack.job().approvals) == 2
+        stack.step()
+    assert (len(stack.job().approvals), stack.job().raised_to) == (1, raised_to)
+
+
+def test_a_raise_is_used_once_and_not_on_each_later_day() -> None:
+    """Its rows cost ten times what was thought, so what was raised for all of them pays for a few."""
+    stack = stack_of(4_000, daily_limit="0.03", queue_limit=2)
+    watch = Watch(stack)
+    stack.drop(KEY, dear_rows(40))
+    job = held(stack, "limit")
+    tenth = Learned(input_low=0, input_high=100_000, output_low=0, output_high=100_000, rows=20)
+    stack.ledger.jobs[job.id] = replace(job, learned=tenth)
+    to(stack, datetime(2026, 11, 23, 0, 1, tzinfo=UTC))
+    until(stack, lambda: sent(stack) == 3)
+    say(stack, "raise", held(stack, "limit"))
+    (yes,) = stack.job().approvals
+    until(stack, lambda: stack.clock.now() > datetime(2026, 11, 28, tzinfo=UTC), steps=500, seconds=1800)
+    # Beyond the limit a day has, at worst, what two batches cost more than they had reserved.
+    beyond = 2 * (2 * ROW)
+    assert watch.most["day 2026-11-23"] <= 30_000 + beyond + yes.amount + beyond
+    assert 0 < watch.most["day 2026-11-25"] <= 30_000 + beyond
+    assert watch.wrong == []
 
 
 def test_an_approval_passes_no_limit() -> None:

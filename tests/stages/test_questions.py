@@ -367,11 +367,33 @@ def test_one_row_without_a_price_makes_the_file_wait() -> None:
     assert sent(stack) == 0
 
 
-def test_where_nothing_is_limited_a_price_is_not_waited_for() -> None:
+def test_a_price_is_waited_for_where_nothing_is_limited_too() -> None:
     stack = stack_of(answer=greet)
     stack.drop(KEY, dear_rows(2, model="claude-new-7"))
-    stack.run(minutes=10)
+    held(stack, "price")
+    assert sent(stack) == 0
+
+
+@pytest.mark.parametrize("way", ["deleted", "faulty"])
+def test_a_price_that_is_gone_while_a_job_runs_is_waited_for(way: str) -> None:
+    stack = stack_of(4_000, daily_limit="0.50", queue_limit=2)
+    prices(stack, HAIKU | {"model": "claude-new-7"})
+    stack.drop(KEY, dear_rows(8, model="claude-new-7"))
+    until(stack, lambda: sent(stack) > 0)
+    if way == "deleted":
+        stack.objects.delete(keys.PRICES)
+    else:
+        stack.objects.drop(keys.PRICES, b'[{"model": 1}]')
+    job = held(stack, "price")
+    assert "none is known of claude-new-7" in job.reason
+    rows_before = sent(stack)
+    assert rows_before < 8
+    stack.run(minutes=20)
+    assert sent(stack) == rows_before
+    prices(stack, HAIKU | {"model": "claude-new-7"})
+    stack.run(minutes=30)
     assert stack.job().state is JobState.done
+    assert list(purses_kept(stack.ledger)) == []
 
 
 def test_what_is_at_the_api_when_prices_rise_is_billed_by_those_that_hold_when_it_is_collected() -> None:

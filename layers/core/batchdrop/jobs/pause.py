@@ -82,7 +82,8 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
         may_use = job.used + question.high
         if f"{job.id}-{question.code}:{yes.code}" in group.covers:
             return Cover(yes, may_use)
-        if not self._may_be_covered(job, group, now):
+        # One that was let go by it already has cost more than it was thought to.
+        if any(had.code == yes.code for had in job.approvals) or not self._may_be_covered(job, group, now):
             return None
         purse = purses.agreed(group.key, yes.code)
         (agreed,) = self.ledger.get_purses([purse])
@@ -117,8 +118,8 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
     def why(self, job: Job, over: Over, rest: Sequence[Batch], now: datetime) -> Hold:
         question = self.question(job, rest, now)
         expected = self._expected(job, question)
-        if over.fault:
-            return Hold(PRICE, sentences.config_fault(over.fault), None, expected)
+        if over.unknown:
+            return Hold(PRICE, over.unknown, None)
         if over.scope.asks:
             return Hold(APPROVAL, sentences.asks(job, question), question, expected)
         return Hold(LIMIT, sentences.limited(job, over.scope, over.left, question), question, expected)
@@ -152,14 +153,13 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
     def _may_be_covered(self, job: Job, group: Group, now: datetime) -> bool:
         if job.recipe is None or group.until is None or now >= group.until:
             return False
-        always_asks = job.limits is not None and job.limits.ask_above == 0
-        return not always_asks and self.budget.limits.current(now).value.earlier_approvals(job.input.key)
+        if self.budget.ask_above(job, now) == 0:
+            return False
+        return self.budget.limits.current(now).value.earlier_approvals(job.input.key)
 
     def _hold(
         self, job: Job, question: Question, nameless: Sequence[str], expected: Expected | None, now: datetime
     ) -> Hold | None:
-        if not self.budget.is_limited(job, now):
-            return None
         if nameless:
             return Hold(PRICE, sentences.without_price(nameless), None)
         left = self.budget.unasked_left(job, now)
