@@ -10,9 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from batchdrop.domain import keys
-from batchdrop.domain.money import Learned
 from batchdrop.domain.records import JobLimits, JobState, Purse
-from batchdrop.domain.transitions import TERMINAL_JOB_STATES
+from batchdrop.domain.transitions import TERMINAL_JOB_STATES, Reserve
 from tests.money import ROW, Watch, dear_rows, held, purses_kept, say, shown, stack_of, until
 from tests.stack import Stack
 
@@ -275,23 +274,21 @@ def test_one_raise_that_is_delivered_again_and_again_raises_once() -> None:
 
 
 def test_a_raise_is_used_once_and_not_on_each_later_day() -> None:
-    """Its rows cost ten times what was thought, so what was raised for all of them pays for a few."""
-    stack = stack_of(4_000, daily_limit="0.03", queue_limit=2)
-    watch = Watch(stack)
-    stack.drop(KEY, dear_rows(40))
-    job = held(stack, "limit")
-    tenth = Learned(input_low=0, input_high=100_000, output_low=0, output_high=100_000, rows=20)
-    stack.ledger.jobs[job.id] = replace(job, learned=tenth)
-    to(stack, datetime(2026, 11, 23, 0, 1, tzinfo=UTC))
-    until(stack, lambda: sent(stack) == 3)
+    """A batch goes beyond the limits as long as it is paid from what was raised, and the transaction judges that too."""
+    stack = stack_of(4_000, daily_limit="0.03")
+    stack.drop(KEY, dear_rows(6))
     say(stack, "raise", held(stack, "limit"))
-    (yes,) = stack.job().approvals
-    until(stack, lambda: stack.clock.now() > datetime(2026, 11, 28, tzinfo=UTC), steps=500, seconds=1800)
-    # Beyond the limit a day has, at worst, what two batches cost more than they had reserved.
-    beyond = 2 * (2 * ROW)
-    assert watch.most["day 2026-11-23"] <= 30_000 + beyond + yes.amount + beyond
-    assert 0 < watch.most["day 2026-11-25"] <= 30_000 + beyond
-    assert watch.wrong == []
+    stack.run(minutes=30)
+    job = stack.job()
+    assert job.state is JobState.done
+    assert job.used <= job.raised_to < job.used + ROW
+    batch = stack.batches()[0]
+    for used, goes in ((job.raised_to - 2 * ROW - 1_000, True), (job.raised_to - ROW, False)):
+        reserve = stack.poll.let_go.budget.reserve(replace(job, used=used), batch, stack.clock.now())
+        assert isinstance(reserve, Reserve) is goes
+        if isinstance(reserve, Reserve):
+            assert reserve.may_use == job.raised_to
+            assert {charge.limit for charge in reserve.charges} == {None}
 
 
 def test_an_approval_passes_no_limit() -> None:

@@ -236,7 +236,8 @@ class Expected(Record, frozen=True, kw_only=True):
     low: int
     high: int
     by: str
-    """`text`: the length of its requests, and the most that they may answer. `tried`: rows of its own. `earlier`: other jobs."""
+    """`text`: the length of its requests, and the most that they may answer. `tried`: rows of its own.
+    `answered`: all of its own that were answered so far. `earlier`: other jobs."""
 
 
 class GroupQuestion(Record, frozen=True, kw_only=True):

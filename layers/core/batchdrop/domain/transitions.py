@@ -231,7 +231,8 @@ class Hold(NamedTuple):
     reason: str
     question: Question | None
     expected: Expected | None = None
-    """As in Job, if that is known better now."""
+    """As in Job, if that is known better now; `learned` too."""
+    learned: Learned | None = None
 
 
 class Cover(NamedTuple):
@@ -462,6 +463,7 @@ def _held(job: Job, hold: Hold, now: datetime) -> Job:
         question=hold.question,
         group=None,
         expected=hold.expected or job.expected,
+        learned=hold.learned or job.learned,
         held_at=now,
         updated_at=now,
     )

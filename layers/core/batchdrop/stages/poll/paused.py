@@ -13,6 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from batchdrop.domain import purses, transitions
+from batchdrop.domain.admission import is_waiting
 from batchdrop.domain.errors import LostRace
 from batchdrop.domain.ids import question_code
 from batchdrop.domain.keys import team_of
@@ -118,13 +119,14 @@ class LetGo(msgspec.Struct, kw_only=True):
             if mate is not None and _is_trying(mate, enough=_rows_learned(job) >= FEWEST_TRIED):
                 return
             job = replace(job, mate="", learned=merge(job.learned, mate.learned if mate is not None else None))
-        rest = self.pause.waiting(job)
+        batches = list(self.ledger.list_batches(job.id))
+        rest = list(filter(is_waiting, batches))
         expected = cover = None
         hold: Hold | None = None
         if job.needs != LIMIT:
             hold, expected, cover = self.pause.verdict(job, rest, now)
         if hold is None and cover is None and rest and isinstance(over := self.budget.reserve(job, rest[0], now), Over):
-            hold = self.pause.why(job, over, rest, now)
+            hold = self.pause.why(job, over, batches, now)
             self.month_is_full |= over.scope.purse == purses.stack_month(now)
         if hold is None:
             self.commit(transitions.let_go(job, now=now, expected=expected, cover=cover))

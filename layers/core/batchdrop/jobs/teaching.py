@@ -21,7 +21,7 @@ def taught_by(batches: Sequence[Batch], at: datetime) -> Taught | None:
     usage: dict[str, Usage] = {}
     for batch in batches:
         add_usage(usage, batch.usage)
-    sizes: Sizes = reduce(added, (batch.sizes for batch in batches if batch.attempt == 1))
+    sizes: Sizes = reduce(added, (batch.sizes for batch in batches if batch.attempt == 1), {})
     cost = usage_cost(usage, built_in(), at)
     rows = sum(of.requests for of in usage.values())
     if cost is None or not rows:
