@@ -217,6 +217,26 @@ def test_what_a_job_costs_beyond_its_own_approval_is_asked_about() -> None:
     assert again.used <= job.used + job.question.high + 10 * 10_000
 
 
+def test_files_that_were_planned_while_nothing_was_sent_learn_from_the_first() -> None:
+    """None of them was to be asked about when it was planned; together they are."""
+    stack = stack_of(ask_above="0.45", max_requests=40)
+    stack.switch.text = "pause"
+    for name in ("a", "b", "c"):
+        drop(stack, name)
+    stack.switch.text = "run"
+    wait(stack, 20)
+    first, *others = stack.jobs()
+    assert (first.state, [job.needs for job in others]) == (JobState.done, ["approval", "approval"])
+    for job in others:
+        assert (job.expected and job.expected.by) == "earlier"
+        assert job.question is not None
+        assert 0.2e6 < job.question.low < 40 * 0.0075e6 < job.question.high < 0.39e6
+    (leader,) = leaders(stack)
+    assert leader.group is not None
+    approve_all(stack, leader.group.code)
+    done(stack)
+
+
 @pytest.mark.parametrize("folder", ["marketing", "marketing/eu/x", "other", ""])
 def test_an_answer_for_another_folder_lets_nothing_go(folder: str) -> None:
     stack = stack_of()
