@@ -512,8 +512,8 @@ class Batch(Record, frozen=True, kw_only=True):
     """Of its rows that count as missing: those that are in no output file, because pieces were deleted."""
     sizes: Sizes = msgspec.field(default_factory=dict)
     """What its requests are expected to take. Empty in one that an earlier version cut."""
-    tries: tuple[int, ...] = ()
-    """Of a pilot, the lines of its rows. They lie all over the file, and count as rows of the batches that they lie in."""
+    tries: tuple[Sample, ...] = ()
+    """Of a pilot, its rows by line. They lie all over its span, and count as rows of the batches that they lie in."""
     settled: tuple[Settled, ...] = ()
     """Rows of its span that the pilot has settled, by line: they are no requests of it, and its pieces hold their ends."""
     reserved: int = 0
