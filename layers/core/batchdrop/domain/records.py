@@ -606,7 +606,9 @@ class Group(Record, frozen=True, kw_only=True):
     approval: Approval | None = None
     """The last one that was given to any of them."""
     covers: tuple[str, ...] = ()
-    """`<job id>-<code>:<code of an approval>` for each question that was answered by one for several."""
+    """`<job id>-<code>` of each question that the last answer for several was given to."""
+    covered_by: Approval | None = None
+    """That answer."""
     taught: Taught = Taught()
     """By those of them that have ended."""
     limit: int = 0
