@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -25,16 +26,17 @@ output:
 FOLDER = "inbox/marketing/eu/"
 
 
-def long_answer(custom_id: str, params: dict[str, Any]) -> Mapping[str, object]:
+def long_answer(custom_id: str, params: dict[str, Any], output_tokens: int = 3_000) -> Mapping[str, object]:
     result = json.loads(json.dumps(label(custom_id, params)))
     result["message"]["content"][-1]["text"] = '{"label": "positive"}'
-    result["message"]["usage"] = {"input_tokens": 20, "output_tokens": 3_000}
+    result["message"]["usage"] = {"input_tokens": 20, "output_tokens": output_tokens}
     return dict(result)
 
 
-def stack_of(*, ask_above: str = "0.25", **more: Any) -> Stack:
+def stack_of(*, ask_above: str = "0.25", output_tokens: int = 3_000, **more: Any) -> Stack:
     """Twenty rows cost 0.15 dollars: so much may be spent unasked, and little more."""
-    stack = Stack(ask_above=ask_above, api=lambda clock, hooks: FakeClaude(clock, hooks, answer=long_answer), **more)
+    answer = partial(long_answer, output_tokens=output_tokens)
+    stack = Stack(ask_above=ask_above, api=lambda clock, hooks: FakeClaude(clock, hooks, answer=answer), **more)
     stack.drop(f"{FOLDER}recipe.yaml", RECIPE)
     return stack
 
@@ -179,6 +181,20 @@ def test_operators_can_have_every_file_asked_about() -> None:
     assert len(asking(stack)) == 1
 
 
+@pytest.mark.parametrize(("rows", "tried"), [(5, 20), (19, 20), (20, 0)])
+def test_earlier_files_take_the_place_of_a_pilot_from_as_many_rows_on(rows: int, tried: int) -> None:
+    """Those of fewer may all have had short answers."""
+    stack = stack_of(ask_above="1", output_tokens=20)
+    drop(stack, "earlier", rows)
+    done(stack)
+    later = drop(stack, "later", 200)
+    done(stack)
+    job = stack.ledger.jobs[later.id]
+    assert job.tried == tried
+    assert job.expected is not None
+    assert job.expected.by == ("tried" if tried else "earlier")
+
+
 @pytest.mark.parametrize("folder", ["marketing", "marketing/eu/x", "other", ""])
 def test_an_answer_for_another_folder_lets_nothing_go(folder: str) -> None:
     stack = stack_of()
@@ -193,7 +209,7 @@ def test_an_answer_for_another_folder_lets_nothing_go(folder: str) -> None:
 
 def test_two_hundred_small_files_ask_once() -> None:
     """One of them is canceled, and one is dropped after the approval."""
-    stack = stack_of(ask_above="0.20")
+    stack = stack_of()
     for number in range(200):
         drop(stack, f"small {number:03d}", 3)
     wait(stack, 30)
@@ -212,3 +228,22 @@ def test_two_hundred_small_files_ask_once() -> None:
     assert [job.state for job in stack.jobs()].count(JobState.canceled) == 1
     assert len(stack.claude.custom_ids()) == 200 * 3
     assert len({yes.code for job in stack.jobs() for yes in job.approvals}) == 1
+
+
+def test_where_the_budget_pays_for_fewer_than_twenty_rows_small_files_ask_for_a_pilot_first() -> None:
+    """Six of them go unasked. What their 18 rows tell is too little of the others."""
+    stack = stack_of(ask_above="0.20")
+    for number in range(30):
+        drop(stack, f"small {number:03d}", 3)
+    wait(stack, 30)
+    (first,) = asking(stack)
+    assert first.question is not None
+    assert (first.question.rows, first.question.for_pilot) == (3, True)
+    assert len(stack.claude.custom_ids()) == 18
+    stack._control(f"control/approve/{first.id}-{first.question.code}")
+    wait(stack, 30)
+    (leader,) = leaders(stack)
+    assert leader.group is not None
+    approve_all(stack, leader.group.code)
+    done(stack)
+    assert len(stack.claude.custom_ids()) == 30 * 3
