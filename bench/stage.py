@@ -1,7 +1,7 @@
 """The stages of Batchdrop, measured in a process of their own: `python -m bench.stage JSON`.
 
-The order is `{"runs": [{"stages": [...], "key", "version", "most", "unsized"}, ...]}`: what to do, with which object of the
-inbox, how many of its batches to submit and collect at most (all), and whether rows are neither sized nor drawn. The answer is
+The order is `{"runs": [{"stages": [...], "key", "version", "most", "unpriced"}, ...]}`: what to do, with which object of
+the inbox, how many of its batches to submit and collect at most (all), and whether money is left out. The answer is
 one line of JSON with what each stage of each run took. Everything is wired by `bootstrap` and talks to servers over sockets, as
 in a deployed function.
 """
@@ -28,6 +28,7 @@ from batchdrop.adapters.s3 import S3Objects
 from batchdrop.domain import ids
 from batchdrop.domain.messages import CollectBatch, FinishJob, SubmitBatch, Upload
 from batchdrop.domain.records import BatchState
+from batchdrop.money.billing import Biller
 from batchdrop.money.sizing import Sizer
 from batchdrop.ports import Metrics
 from batchdrop.settings import CollectSettings, FinishSettings, PlanSettings, PollSettings, SubmitSettings
@@ -85,11 +86,13 @@ class Measured:
         self._ledger = DynamoLedger(boto3.client("dynamodb"), os.environ["BATCHDROP_TABLE"], SystemClock())
         self._control = Control(os.environ["ANTHROPIC_BASE_URL"])
 
-    def run(self, stages: list[str], key: str = "", version: str = "", most: int | None = None, *, unsized: bool = False) -> None:
-        """Adds what each stage took to `figures`."""
+    def run(
+        self, stages: list[str], key: str = "", version: str = "", most: int | None = None, *, unpriced: bool = False
+    ) -> None:
+        """Adds what each stage took to `figures`. `unpriced`: without sizing, drawing and billing."""
         with ExitStack() as changed:
-            for counter in (Sizer, PilotDraw) if unsized else ():
-                changed.enter_context(patch.object(counter, "add", lambda *_: None))
+            for counter, method in ((Sizer, "add"), (PilotDraw, "add"), (Biller, "bill")) if unpriced else ():
+                changed.enter_context(patch.object(counter, method, lambda *_: None))
             self._run(stages, key, version, most)
 
     def _run(self, stages: list[str], key: str, version: str, most: int | None) -> None:

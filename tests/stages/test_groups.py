@@ -33,6 +33,9 @@ def long_answer(custom_id: str, params: dict[str, Any], output_tokens: int = 3_0
     return dict(result)
 
 
+longer_answer = partial(long_answer, output_tokens=3_900)
+
+
 def stack_of(*, ask_above: str = "0.25", output_tokens: int = 3_000, **more: Any) -> Stack:
     """Twenty rows cost 0.15 dollars: so much may be spent unasked, and little more."""
     answer = partial(long_answer, output_tokens=output_tokens)
@@ -193,6 +196,58 @@ def test_earlier_files_take_the_place_of_a_pilot_from_as_many_rows_on(rows: int,
     assert job.tried == tried
     assert job.expected is not None
     assert job.expected.by == ("tried" if tried else "earlier")
+
+
+def test_with_nothing_to_spend_unasked_every_file_is_asked_about() -> None:
+    stack = stack_of()
+    stack.objects.drop("config/limits.json", b'{"folders": {"marketing": {"ask_above_usd": 0}}}')
+    drop(stack, "first")
+    for question in ("for the pilot", "for the others"):
+        wait(stack)
+        (job,) = asking(stack)
+        assert job.question is not None, question
+        stack._control(f"control/approve/{job.id}-{job.question.code}")
+    done(stack)
+    drop(stack, "later")
+    wait(stack)
+    assert len(asking(stack)) == 1
+
+
+def test_what_a_job_costs_beyond_its_own_approval_is_asked_about() -> None:
+    """And is not covered as a later file would be."""
+    stack = stack_of(max_requests=10, queue_limit=10)
+    drop(stack, "grows", 200)
+    wait(stack)
+    (job,) = asking(stack)
+    assert job.question is not None
+    stack.claude.answer = longer_answer
+    stack._control(f"control/approve/{job.id}-{job.question.code}")
+    wait(stack, 60)
+    (again,) = asking(stack)
+    assert again.question is not None
+    assert len(again.approvals) == 1
+    # Ten rows were under way.
+    assert again.used <= job.used + job.question.high + 10 * 10_000
+
+
+def test_files_that_were_planned_while_nothing_was_sent_learn_from_the_first() -> None:
+    """None of them was to be asked about when it was planned; together they are."""
+    stack = stack_of(ask_above="0.45", max_requests=40)
+    stack.switch.text = "pause"
+    for name in ("a", "b", "c"):
+        drop(stack, name)
+    stack.switch.text = "run"
+    wait(stack, 20)
+    first, *others = stack.jobs()
+    assert (first.state, [job.needs for job in others]) == (JobState.done, ["approval", "approval"])
+    for job in others:
+        assert (job.expected and job.expected.by) == "earlier"
+        assert job.question is not None
+        assert 0.19e6 < job.question.low < 40 * 0.0075e6 < job.question.high
+    (leader,) = leaders(stack)
+    assert leader.group is not None
+    approve_all(stack, leader.group.code)
+    done(stack)
 
 
 @pytest.mark.parametrize("folder", ["marketing", "marketing/eu/x", "other", ""])

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from batchdrop.domain import keys, purses
+from batchdrop.domain import keys
 from batchdrop.domain.records import JobLimits, JobState, Purse
-from batchdrop.domain.transitions import TERMINAL_JOB_STATES
+from batchdrop.domain.transitions import TERMINAL_JOB_STATES, Reserve
 from tests.money import ROW, Watch, dear_rows, held, purses_kept, say, shown, stack_of, until
 from tests.stack import Stack
 
@@ -219,9 +219,10 @@ def test_a_raise_lifts_it_for_one_job_by_the_amount_that_was_shown() -> None:
     stack.run(minutes=30)
     job, other = stack.jobs()
     assert (job.state, other.state, other.needs) == (JobState.done, JobState.held, "limit")
-    assert (job.raised, [yes.key for yes in job.approvals]) == (job.approvals[0].amount, [key])
-    assert 4 * ROW < job.raised < 4.1 * ROW
-    assert watch.most["day 2026-11-22"] <= 0.03e6 + job.raised
+    (yes,) = job.approvals
+    assert yes.key == key
+    assert 4 * ROW < yes.amount < 4.1 * ROW
+    assert watch.most["day 2026-11-22"] <= 0.03e6 + yes.amount
     assert watch.wrong == []
     assert shown(stack) == []
 
@@ -257,27 +258,37 @@ def test_a_code_of_another_question_raises_nothing() -> None:
     assert second.question.code != first.question.code
     say(stack, "raise", first)
     stack.run(minutes=5)
-    assert (stack.job().state, stack.job().raised, sent(stack)) == (JobState.held, 0, 2)
+    assert (stack.job().state, stack.job().raised_to, sent(stack)) == (JobState.held, 0, 2)
 
 
 def test_one_raise_that_is_delivered_again_and_again_raises_once() -> None:
-    """The job meets the limit again with the same rows, amount and prices: others have used what was free."""
-    stack = stack_of(4_000, daily_limit="0.03")
-    stack.drop(KEY, dear_rows(4))
-    held(stack, "limit")
-    stack.step()
-    job = stack.job()
-    for _ in range(5):
+    stack = stack_of(4_000, daily_limit="0.03", queue_limit=2)
+    stack.drop(KEY, dear_rows(8))
+    job = held(stack, "limit")
+    say(stack, "raise", job)
+    raised_to = stack.job().raised_to
+    for _ in range(4):
         say(stack, "raise", job)
-        # What another one has reserved and spent beyond its estimate.
-        name = purses.stack_day(stack.clock.now())
-        purse = stack.ledger.purses[name]
-        stack.ledger.purses[name] = Purse(name=name, used=purse.used + 5 * ROW, spent=purse.spent + 5 * ROW)
-        stack.run(minutes=5)
-    assert len(stack.job().approvals) == 1
-    assert stack.job().state is JobState.held
-    assert say(stack, "raise", stack.job())
-    assert len(stack.job().approvals) == 2
+        stack.step()
+    assert (len(stack.job().approvals), stack.job().raised_to) == (1, raised_to)
+
+
+def test_a_raise_is_used_once_and_not_on_each_later_day() -> None:
+    """A batch goes beyond the limits as long as it is paid from what was raised, and the transaction judges that too."""
+    stack = stack_of(4_000, daily_limit="0.03")
+    stack.drop(KEY, dear_rows(6))
+    say(stack, "raise", held(stack, "limit"))
+    stack.run(minutes=30)
+    job = stack.job()
+    assert job.state is JobState.done
+    assert job.used <= job.raised_to < job.used + ROW
+    batch = stack.batches()[0]
+    for used, goes in ((job.raised_to - 2 * ROW - 1_000, True), (job.raised_to - ROW, False)):
+        reserve = stack.poll.let_go.budget.reserve(replace(job, used=used), batch, stack.clock.now())
+        assert isinstance(reserve, Reserve) is goes
+        if isinstance(reserve, Reserve):
+            assert reserve.may_use == job.raised_to
+            assert {charge.limit for charge in reserve.charges} == {None}
 
 
 def test_an_approval_passes_no_limit() -> None:

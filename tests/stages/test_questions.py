@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from batchdrop.domain import keys
+from batchdrop.domain.admission import is_waiting
 from batchdrop.domain.records import PILOT, Approval, Batch, Job, JobState, ObjectRef, Question
 from tests.fakes.claude import greet
 from tests.money import ROW, answers_of, dear_rows, held, purses_kept, say, shown, stack_of, until
@@ -57,7 +58,7 @@ def message(stack: Stack) -> str:
 def test_another_amount_recipe_price_or_number_of_rows_is_another_question() -> None:
     stack, job = asking()
     pause, now = stack.poll.let_go.pause, stack.clock.now()
-    rest = pause.waiting(job)
+    rest = list(filter(is_waiting, stack.batches()))
     recipe = ObjectRef(bucket="bucket", key="inbox/team/recipe.yaml", version_id="1", etag="e", size=1)
     yes = Approval(code="abcdef", amount=1, key="k", version_id="v", at=now)
 
@@ -206,6 +207,12 @@ def test_what_costs_more_than_was_approved_asks_again() -> None:
     assert job.question is not None
     assert again.question.code != job.question.code
     assert again.question.rows < job.question.rows
+    # It has seen what answers take by now.
+    worst = 4_000 * 2.5 * again.question.rows
+    assert 0.9 * worst < again.question.high
+    assert (again.expected and again.expected.by) == "answered"
+    assert "the rows that were answered have cost $0." in message(stack)
+    assert stack.document("status.json")["estimate"]["known_by"] == "the rows of this file that were answered so far"
     # Ten rows were under way, which cost more than they had reserved.
     assert again.may_use
     assert again.used <= again.may_use + 10 * ROW
@@ -367,11 +374,33 @@ def test_one_row_without_a_price_makes_the_file_wait() -> None:
     assert sent(stack) == 0
 
 
-def test_where_nothing_is_limited_a_price_is_not_waited_for() -> None:
+def test_a_price_is_waited_for_where_nothing_is_limited_too() -> None:
     stack = stack_of(answer=greet)
     stack.drop(KEY, dear_rows(2, model="claude-new-7"))
-    stack.run(minutes=10)
+    held(stack, "price")
+    assert sent(stack) == 0
+
+
+@pytest.mark.parametrize("way", ["deleted", "faulty"])
+def test_a_price_that_is_gone_while_a_job_runs_is_waited_for(way: str) -> None:
+    stack = stack_of(4_000, daily_limit="0.50", queue_limit=2)
+    prices(stack, HAIKU | {"model": "claude-new-7"})
+    stack.drop(KEY, dear_rows(8, model="claude-new-7"))
+    until(stack, lambda: sent(stack) > 0)
+    if way == "deleted":
+        stack.objects.delete(keys.PRICES)
+    else:
+        stack.objects.drop(keys.PRICES, b'[{"model": 1}]')
+    job = held(stack, "price")
+    assert "none is known of claude-new-7" in job.reason
+    rows_before = sent(stack)
+    assert rows_before < 8
+    stack.run(minutes=20)
+    assert sent(stack) == rows_before
+    prices(stack, HAIKU | {"model": "claude-new-7"})
+    stack.run(minutes=30)
     assert stack.job().state is JobState.done
+    assert list(purses_kept(stack.ledger)) == []
 
 
 def test_what_is_at_the_api_when_prices_rise_is_billed_by_those_that_hold_when_it_is_collected() -> None:

@@ -8,10 +8,10 @@ import pytest
 
 from batchdrop.domain.money import Size, Sizes
 from batchdrop.domain.records import PILOT, Batch, BatchState, ObjectRef, Span, Taught, Usage
+from batchdrop.jobs.teaching import taught_by
 from batchdrop.money.estimate import Estimate, estimate
 from batchdrop.money.learning import TriedRow, learned_of_job
 from batchdrop.money.price_file import built_in
-from batchdrop.stages.finish.teaching import taught_by
 
 AT = datetime(2026, 11, 25, tzinfo=UTC)
 HAIKU = "claude-haiku-5-5"

@@ -236,7 +236,8 @@ class Expected(Record, frozen=True, kw_only=True):
     low: int
     high: int
     by: str
-    """`text`: the length of its requests, and the most that they may answer. `tried`: rows of its own. `earlier`: other jobs."""
+    """`text`: the length of its requests, and the most that they may answer. `tried`: rows of its own.
+    `answered`: all of its own that were answered so far. `earlier`: other jobs."""
 
 
 class GroupQuestion(Record, frozen=True, kw_only=True):
@@ -388,8 +389,8 @@ class Job(Record, frozen=True, kw_only=True):
     may_use: int | None = None
     """Micro-dollars that its batches may use in all, as somebody has approved. 0: nothing is approved, and it takes of what its
     team may use unasked. None: nobody is ever asked, as in jobs of earlier versions."""
-    raised: int = 0
-    """Micro-dollars by which an operator has lifted the limits for it alone."""
+    raised_to: int = 0
+    """Micro-dollars that its batches may use in all whatever limits there are: an operator has lifted them for it alone."""
     question: Question | None = None
     group_key: str = ""
     """Of the Group that it belongs to; empty without a recipe."""

@@ -231,7 +231,8 @@ class Hold(NamedTuple):
     reason: str
     question: Question | None
     expected: Expected | None = None
-    """As in Job, if that is known better now."""
+    """As in Job, if that is known better now; `learned` too."""
+    learned: Learned | None = None
 
 
 class Cover(NamedTuple):
@@ -370,7 +371,7 @@ def let_go(
 ) -> Move[Job]:
     """Its batches may be sent again. Whoever was asked to cancel it does not let it go.
 
-    `raised`: limits are lifted for it by that amount. `agreed`: what the approval means for later files.
+    `raised`: no limit holds for it until it has used that amount. `agreed`: what the approval means for later files.
     """
     if job.cancel_requested:
         raise ForbiddenMove("let_go: a cancel was requested")
@@ -387,7 +388,7 @@ def let_go(
         expected=expected or job.expected,
     )
     if raised is not None:
-        after = replace(after, raised=job.raised + raised.amount, approvals=(*job.approvals, raised))
+        after = replace(after, raised_to=job.used + raised.amount, approvals=(*job.approvals, raised))
     if cover is not None:
         after = _covered(after, cover)
     return Move(job, after, charges=() if cover is None else cover.charges, also=() if agreed is None else (agreed,))
@@ -462,6 +463,7 @@ def _held(job: Job, hold: Hold, now: datetime) -> Job:
         question=hold.question,
         group=None,
         expected=hold.expected or job.expected,
+        learned=hold.learned or job.learned,
         held_at=now,
         updated_at=now,
     )

@@ -13,10 +13,11 @@ from batchdrop.domain.purses import Charge, Scope
 from batchdrop.domain.records import Batch, Job, Purse
 from batchdrop.domain.transitions import Reserve
 from batchdrop.jobs.config_files import ConfigObject
-from batchdrop.money.estimate import Estimate, estimate
+from batchdrop.money.estimate import Estimate, estimate, unpriced
 from batchdrop.money.limit_file import LimitList
 from batchdrop.money.price_list import PriceList
 from batchdrop.ports import Ledger
+from batchdrop.reports import sentences
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -35,8 +36,8 @@ class Over(NamedTuple):
 
     scope: Scope
     left: int
-    fault: str = ""
-    """Why nobody knows what the limit is: the operators' file cannot be used."""
+    unknown: str = ""
+    """Nobody knows what the limit is, or what the batch costs: the sentence that says why."""
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,21 +52,23 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
 
     def reserve(self, job: Job, batch: Batch, now: datetime) -> Reserve | Over:
         """Judged by the purses as they are now: the transaction judges again."""
-        expected = self.estimate(job, batch, now)
-        # What nobody can estimate, as batches of earlier versions, meets at least a limit that is used up.
-        amount = max(1, most_of(job, expected))
-        of_job = self._of_job(job)
+        scopes = self.scopes(job, now)
+        if unknown := self._unknown(job, batch, now):
+            return Over(scopes[0], 0, unknown)
+        # A batch of an earlier version, which nobody can estimate, meets at least a limit that is used up.
+        amount = max(1, most_of(job, self.estimate(job, batch, now)))
+        raised = job.used + amount <= job.raised_to
+        if raised:
+            scopes = [scope if scope.asks else scope._replace(limit=None) for scope in scopes]
+        of_job = self._of_job(job, raised=raised)
         for scope in of_job:
             if scope.limit is not None and job.used + amount > scope.limit:
                 return Over(scope, max(0, scope.limit - job.used))
-        scopes = self.scopes(job, now)
-        if fault := self._stopped_by(job, now):
-            return Over(scopes[0], 0, fault)
         found = self.ledger.get_purses([scope.purse for scope in scopes])
-        overs = [over for scope, purse in zip(scopes, found, strict=True) if (over := _over(scope, purse, job, amount))]
+        overs = [over for scope, purse in zip(scopes, found, strict=True) if (over := _over(scope, purse, amount))]
         if overs:
             return max(overs, key=_waits_longest)
-        charges = tuple(Charge(purse=scope.purse, used=amount, limit=_lifted(scope, job)) for scope in scopes)
+        charges = tuple(Charge(purse=scope.purse, used=amount, limit=scope.limit) for scope in scopes)
         return Reserve(amount, charges, min((scope.limit for scope in of_job if scope.limit is not None), default=None))
 
     def scopes(self, job: Job, now: datetime) -> list[Scope]:
@@ -90,10 +93,6 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
             found.append(Scope(purses.unasked(team, now), ask_above, "", tomorrow, asks=True))
         return found
 
-    def is_limited(self, job: Job, now: datetime) -> bool:
-        """Whether anything bounds what it may cost. Jobs of earlier versions are bounded at admission alone."""
-        return job.may_use is not None and (bool(job.may_use) or any(scope.limit is not None for scope in self.scopes(job, now)))
-
     def ask_above(self, job: Job, now: datetime) -> int | None:
         """Micro-dollars that the job's team may use today without being asked; None: as much as it likes."""
         if job.may_use is None:
@@ -116,18 +115,23 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
         """Why a file of the operators is not used: then nothing goes that has to be asked for."""
         return self.prices.current(now).fault or self.limits.current(now).fault
 
-    def _stopped_by(self, job: Job, now: datetime) -> str:
-        """Of a job that the amount for which nobody is asked does not bound: a fault in what else would bound it."""
+    def _unknown(self, job: Job, batch: Batch, now: datetime) -> str:
+        """A price, or a limit of a job that the amount for which nobody is asked does not bound."""
+        if models := unpriced((batch.sizes,), self.prices.current(now).value, now):
+            return sentences.without_price(models)
         if self.ask_above(job, now) is not None and not job.may_use:
             return ""
-        return self.limits.current(now).fault or (self.prices.current(now).fault if job.may_use else "")
+        fault = self.limits.current(now).fault or (self.prices.current(now).fault if job.may_use else "")
+        return sentences.config_fault(fault) if fault else ""
 
     @staticmethod
-    def _of_job(job: Job) -> list[Scope]:
-        """What the job alone may use: as its recipe says, and as somebody has approved."""
+    def _of_job(job: Job, *, raised: bool) -> list[Scope]:
+        """What the job alone may use: as its recipe or an operator says, and as somebody has approved."""
         found = []
-        if job.limits is not None and job.limits.most is not None:
-            found.append(Scope("", job.limits.most + job.raised, "the limit of its recipe for a job", None))
+        if raised:
+            found.append(Scope("", job.raised_to, "", None))
+        elif job.limits is not None and job.limits.most is not None:
+            found.append(Scope("", job.limits.most, "the limit of its recipe for a job", None))
         if job.may_use:
             found.append(Scope("", job.may_use, "", None, asks=True))
         # 0: nobody has approved anything, and its team's purse of the day is the bound.
@@ -140,8 +144,8 @@ def most_of(job: Job, expected: Estimate) -> int:
     return expected.worst if strict or job.learned is None else expected.high
 
 
-def _over(scope: Scope, purse: Purse, job: Job, amount: int) -> Over | None:
-    limit = _lifted(scope, job)
+def _over(scope: Scope, purse: Purse, amount: int) -> Over | None:
+    limit = scope.limit
     if limit is None or purse.used + amount <= limit:
         return None
     # What does not fit into a whole day or month fits into none.
@@ -151,10 +155,6 @@ def _over(scope: Scope, purse: Purse, job: Job, amount: int) -> Over | None:
 def _waits_longest(over: Over) -> tuple[bool, datetime]:
     """Limits before questions: an approval passes none."""
     return not over.scope.asks, over.scope.renews_at or _NEVER
-
-
-def _lifted(scope: Scope, job: Job) -> int | None:
-    return None if scope.limit is None else scope.limit + (0 if scope.asks else job.raised)
 
 
 def _tomorrow(now: datetime) -> datetime:

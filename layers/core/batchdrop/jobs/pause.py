@@ -13,14 +13,16 @@ from msgspec.structs import replace
 from batchdrop.domain import ids, purses, transitions
 from batchdrop.domain.admission import is_waiting
 from batchdrop.domain.errors import LostRace
+from batchdrop.domain.money import Learned
 from batchdrop.domain.open_work import APPROVAL, LIMIT, PRICE, OpenWork
 from batchdrop.domain.purses import Charge
-from batchdrop.domain.records import PILOT_ROWS, Batch, Expected, Group, Job, JobState, Question
+from batchdrop.domain.records import FEWEST_TRIED, PILOT_ROWS, Batch, BatchState, Expected, Group, Job, JobState, Question
 from batchdrop.domain.transitions import Cover, Hold
 from batchdrop.jobs.budget import Budget, Over, most_of
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.groups import group_key
 from batchdrop.jobs.publish import Publish
+from batchdrop.jobs.teaching import taught_by
 from batchdrop.money.estimate import Estimate, unpriced
 from batchdrop.money.learning import TriedRow, learned_of_job
 from batchdrop.ports import Clock, Ledger
@@ -50,7 +52,7 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
     def __call__(self, job: Job, over: Over) -> None:
         """A batch of it does not fit. Whoever changes the job meanwhile goes first."""
         now = self.clock.now()
-        self.hold(job, self.why(job, over, self.waiting(job), now), now)
+        self.hold(job, self.why(job, over, list(self.ledger.list_batches(job.id)), now), now)
 
     def hold(self, job: Job, hold: Hold, now: datetime) -> None:
         """running -> held, or another reason or amount while it is held."""
@@ -60,9 +62,6 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
         with suppress(LostRace):
             self.commit(edge(job, hold, now=now))
             self.publish(job.id)
-
-    def waiting(self, job: Job) -> list[Batch]:
-        return [batch for batch in self.ledger.list_batches(job.id) if is_waiting(batch)]
 
     def verdict(self, job: Job, rest: Sequence[Batch], now: datetime) -> Verdict:
         """Before the first of these batches is sent. While a pilot is to be sent, it is about the pilot alone."""
@@ -82,7 +81,8 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
         may_use = job.used + question.high
         if f"{job.id}-{question.code}:{yes.code}" in group.covers:
             return Cover(yes, may_use)
-        if not self._may_be_covered(job, group, now):
+        # One that was let go by it already has cost more than it was thought to.
+        if any(had.code == yes.code for had in job.approvals) or not self._may_be_covered(job, group, now):
             return None
         purse = purses.agreed(group.key, yes.code)
         (agreed,) = self.ledger.get_purses([purse])
@@ -114,14 +114,20 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
         """Of a job with a recipe; empty for others."""
         return self._group_key(job, now) if job.recipe is not None else ""
 
-    def why(self, job: Job, over: Over, rest: Sequence[Batch], now: datetime) -> Hold:
-        question = self.question(job, rest, now)
+    def why(self, job: Job, over: Over, batches: Sequence[Batch], now: datetime) -> Hold:
+        """`batches`: all of the job. What those that were collected took tells what the others will."""
+        if over.unknown:
+            return Hold(PRICE, over.unknown, None)
+        learned = _learned_so_far(job, batches)
+        if learned is not None:
+            job = replace(job, learned=learned)
+        question = self.question(job, filter(is_waiting, batches), now)
         expected = self._expected(job, question)
-        if over.fault:
-            return Hold(PRICE, sentences.config_fault(over.fault), None, expected)
+        if expected is not None and learned is not None:
+            expected = replace(expected, by="answered")
         if over.scope.asks:
-            return Hold(APPROVAL, sentences.asks(job, question), question, expected)
-        return Hold(LIMIT, sentences.limited(job, over.scope, over.left, question), question, expected)
+            return Hold(APPROVAL, sentences.asks(job, question), question, expected, learned)
+        return Hold(LIMIT, sentences.limited(job, over.scope, over.left, question), question, expected, learned)
 
     def question(self, job: Job, rest: Iterable[Batch], now: datetime) -> Question:
         """About the batches that are not sent yet; before a pilot is back, about the pilot alone."""
@@ -152,14 +158,13 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
     def _may_be_covered(self, job: Job, group: Group, now: datetime) -> bool:
         if job.recipe is None or group.until is None or now >= group.until:
             return False
-        always_asks = job.limits is not None and job.limits.ask_above == 0
-        return not always_asks and self.budget.limits.current(now).value.earlier_approvals(job.input.key)
+        if self.budget.ask_above(job, now) == 0:
+            return False
+        return self.budget.limits.current(now).value.earlier_approvals(job.input.key)
 
     def _hold(
         self, job: Job, question: Question, nameless: Sequence[str], expected: Expected | None, now: datetime
     ) -> Hold | None:
-        if not self.budget.is_limited(job, now):
-            return None
         if nameless:
             return Hold(PRICE, sentences.without_price(nameless), None)
         left = self.budget.unasked_left(job, now)
@@ -176,3 +181,11 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
             return None
         by = ("tried" if job.tried else "earlier") if job.learned else "text"
         return Expected(low=job.used + question.low, high=job.used + question.high, by=by)
+
+
+def _learned_so_far(job: Job, batches: Sequence[Batch]) -> Learned | None:
+    """By its own answers. None: they tell no more than those rows that were tried."""
+    taught = taught_by([batch for batch in batches if batch.state is BatchState.collected], job.created_at)
+    if taught is None or taught.rows <= max(job.tried, FEWEST_TRIED):
+        return None
+    return learned_of_job(TriedRow(taught.guessed_input, taught.input, taught.most_output, taught.output), taught.rows)

@@ -34,6 +34,5 @@ def micro_down(femto: int) -> int:
 
 def usd(femto: int) -> str:
     """Dollars, exactly and without an exponent: `0.000123`, `12`."""
-    whole, rest = divmod(abs(femto), 10**_FEMTO_DIGITS)
-    digits = f"{rest:0{_FEMTO_DIGITS}d}".rstrip("0")
-    return f"{'-' * (femto < 0)}{whole}" + (f".{digits}" if digits else "")
+    digits = str(femto).zfill(_FEMTO_DIGITS + 1 + (femto < 0))
+    return f"{digits[:-_FEMTO_DIGITS]}.{digits[-_FEMTO_DIGITS:]}".rstrip("0").removesuffix(".")

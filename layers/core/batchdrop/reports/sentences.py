@@ -339,6 +339,9 @@ def asks(job: Job, question: Question) -> str:
     yes = f"To go on, create the folder control/approve/{job.id}-{question.code}."
     if question.for_pilot:
         return f"Waiting for approval: to see what the file will cost, {rows} of it are tried first, for {cost}. {yes}"
+    if job.batches_collected > bool(job.tried):
+        paid = f"the rows that were answered have cost {dollars(job.spent)} so far"
+        return f"Waiting for approval: {paid}, and the other {question.rows:,} will cost {cost}. {yes}"
     if not job.tried:
         return f"Waiting for approval: the {rows} that are not sent yet will cost {cost}. {yes}"
     tried = f"{job.tried:,} of {_plural(job.counts.total, 'row')} {_were(job.tried)} tried for {dollars(job.spent)}"
@@ -349,6 +352,8 @@ def known_by(job: Job, expected: Expected) -> str:
     """How it is known what the job will cost."""
     if expected.by == "tried":
         return f"{_plural(job.tried, 'row')} of this file that {_were(job.tried)} tried"
+    if expected.by == "answered":
+        return "the rows of this file that were answered so far"
     if expected.by == "earlier":
         return "earlier jobs with this recipe"
     return "the length of the requests, and answers of any length up to max_tokens"

@@ -22,12 +22,12 @@ from batchdrop.domain.transitions import Move
 from batchdrop.formats import checksums
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.publish import Publish
+from batchdrop.jobs.teaching import taught_by
 from batchdrop.jobs.time_left import time_left
 from batchdrop.ports import Clock, Deadline, Ledger, Metrics, Notices, Objects
 from batchdrop.reports import sentences
 from batchdrop.reports.manifest import OutputFile, lacks_tables, manifest, output_file, read_manifest
 from batchdrop.stages.finish.table_pieces import TablePieces
-from batchdrop.stages.finish.teaching import taught_by
 
 log = logging.getLogger(__name__)
 

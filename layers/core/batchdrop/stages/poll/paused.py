@@ -13,11 +13,23 @@ import msgspec
 from msgspec.structs import replace
 
 from batchdrop.domain import purses, transitions
+from batchdrop.domain.admission import is_waiting
 from batchdrop.domain.errors import LostRace
 from batchdrop.domain.ids import question_code
 from batchdrop.domain.keys import team_of
 from batchdrop.domain.open_work import LIMIT, OpenWork, instant, place_of_job
-from batchdrop.domain.records import FEWEST_TRIED, PILOT, Arrivals, BatchState, GroupQuestion, Job, JobState, RowStatus, Unsent
+from batchdrop.domain.records import (
+    FEWEST_TRIED,
+    PILOT,
+    Arrivals,
+    BatchState,
+    GroupQuestion,
+    Job,
+    JobState,
+    Question,
+    RowStatus,
+    Unsent,
+)
 from batchdrop.domain.retries import ANSWER_AWAITED
 from batchdrop.domain.transitions import TERMINAL_JOB_STATES, Hold
 from batchdrop.jobs.budget import Budget, Over
@@ -76,7 +88,7 @@ class LetGo(msgspec.Struct, kw_only=True):
                     self.commit(transitions.cancel_requested(job, sentences.NOT_APPROVED))
                 elif self._told(job, arrivals(team_of(job.input.key)), now):
                     continue
-                elif job.question is not None and job.question.prices != prices:
+                elif job.question is not None and (job.question.prices != prices or self._knows_more(job, job.question, now)):
                     self._look_at(job, now)
         self._ask_together(now, troubles)
         self._tell(now, troubles)
@@ -111,6 +123,10 @@ class LetGo(msgspec.Struct, kw_only=True):
         self.commit(transitions.told_of_recipe(job, now=now))
         return True
 
+    def _knows_more(self, job: Job, question: Question, now: datetime) -> bool:
+        """A file that was planned while nothing was sent asks by the length of its text, and earlier ones may have told more."""
+        return not question.for_pilot and self.pause.learned_before(job, now) is not job
+
     def _look_at(self, job: Job, now: datetime) -> None:
         job = self.pause.learned_before(job, now)
         if job.mate:
@@ -118,13 +134,14 @@ class LetGo(msgspec.Struct, kw_only=True):
             if mate is not None and _is_trying(mate, enough=_rows_learned(job) >= FEWEST_TRIED):
                 return
             job = replace(job, mate="", learned=merge(job.learned, mate.learned if mate is not None else None))
-        rest = self.pause.waiting(job)
+        batches = list(self.ledger.list_batches(job.id))
+        rest = list(filter(is_waiting, batches))
         expected = cover = None
         hold: Hold | None = None
         if job.needs != LIMIT:
             hold, expected, cover = self.pause.verdict(job, rest, now)
         if hold is None and cover is None and rest and isinstance(over := self.budget.reserve(job, rest[0], now), Over):
-            hold = self.pause.why(job, over, rest, now)
+            hold = self.pause.why(job, over, batches, now)
             self.month_is_full |= over.scope.purse == purses.stack_month(now)
         if hold is None:
             self.commit(transitions.let_go(job, now=now, expected=expected, cover=cover))

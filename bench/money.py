@@ -1,7 +1,8 @@
-"""What sizing rows and drawing those to be tried adds to the CPU time of planning: `python -m bench.planning [ROWS]`.
+"""What counting money adds to the CPU time of planning and of collecting: `python -m bench.money [ROWS]`.
 
-First the whole stage, with its S3 and its table, for rows of 1 KB. Then what happens to each row alone (lines are read, checked,
-looked up by their custom ids and cut into batches), over files in memory, of several kinds. Both ways in turn, in one process.
+First both stages as a whole, with their S3 and their table, for rows of 1 KB: without, rows are neither sized nor drawn to be
+tried, and no row has a cost. Then what planning does to each row alone (lines are read, checked, looked up by their custom ids
+and cut into batches), over files in memory, of several kinds. Both ways in turn, in one process.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from bench.servers import Servers, running
 
 _ROWS = 100_000
 _ROUNDS = 8
+_STAGES = ["plan", "submit", "end", "poll", "collect"]
 _NOW = datetime(2026, 11, 25, tzinfo=UTC)
 _LIMITS = Limits(100_000, 256_000_000, 10**12)
 _ENGLISH = "This lamp is good, but its cable is too short for a large desk. "
@@ -81,17 +83,18 @@ def plan(data: bytes, *, sized: bool) -> float:
         return cpu_seconds() - began
 
 
-def stage(servers: Servers, folder: Path, rows: int) -> list[tuple[float, float]]:
-    """CPU seconds of the whole stage, with and without."""
+def stages(servers: Servers, folder: Path, rows: int) -> dict[str, list[tuple[float, float]]]:
+    """CPU seconds of whole stages, with and without."""
     warm, source = files.write_rows(folder / "warm.jsonl", 10), files.write_rows(folder / "rows.jsonl", rows)
     order = [
-        {"stages": ["plan"], "key": key, "version": servers.drop(key, file), "unsized": unsized}
+        {"stages": _STAGES, "key": key, "version": servers.drop(key, file), "unpriced": unpriced}
         for turn in range(_ROUNDS)
-        for unsized in (False, True)
-        for key, file in [(f"inbox/{turn}-{unsized}.jsonl", source if turn else warm)]
+        for unpriced in (False, True)
+        for key, file in [(f"inbox/{turn}-{unpriced}.jsonl", source if turn else warm)]
     ]
-    taken = [run["plan"]["cpu"] for run in measured.stage(servers.environment, *order)["runs"]]
-    return list(zip(taken[::2], taken[1::2], strict=True))
+    runs = measured.stage(servers.environment, *order)["runs"]
+    taken = {stage: [run[stage]["cpu"] for run in runs] for stage in ("plan", "collect")}
+    return {stage: list(zip(of[::2], of[1::2], strict=True)) for stage, of in taken.items()}
 
 
 def said(pairs: list[tuple[float, float]], rows: int) -> str:
@@ -107,11 +110,12 @@ def said(pairs: list[tuple[float, float]], rows: int) -> str:
 
 def main(rows: int) -> None:
     with tempfile.TemporaryDirectory() as folder, running(Path(folder), "--eager") as servers:
-        print(f"the whole stage: {said(stage(servers, Path(folder), rows), rows)}", flush=True)
+        for name, pairs in stages(servers, Path(folder), rows).items():
+            print(f"{name}, the whole stage: {said(pairs, rows)}", flush=True)
     for name, row in KINDS.items():
         data = "".join(f"{row(number)}\n" for number in range(rows)).encode()
         pairs = [(plan(data, sized=True), plan(data, sized=False)) for _ in range(_ROUNDS)]
-        print(f"{name}: {said(pairs, rows)}", flush=True)
+        print(f"plan, {name}: {said(pairs, rows)}", flush=True)
 
 
 if __name__ == "__main__":
