@@ -18,7 +18,7 @@ from batchdrop.domain.money import Size, Sizes
 from batchdrop.domain.records import PILOT_ROWS
 from batchdrop.formats.lines import Line
 from batchdrop.money.estimate import Estimate, estimate, guessed_cost
-from batchdrop.money.learning import OtherRows, TriedRow, learn
+from batchdrop.money.learning import OtherRows, TriedRow, learn, learned_of_job
 from batchdrop.money.price_file import built_in
 from batchdrop.stages.plan.pilot_draw import PilotDraw
 
@@ -123,8 +123,9 @@ ANSWERS_ALONE = Mix("claude-sonnet-5-5", 1, 200)
 """Prompts that cost nothing: the worst that can be."""
 
 
-def play(kind: Kind, number: int, rows: int, mix: Mix, *, longer: float = 1.0) -> Outcome:
-    """One job. `longer`: by how much answers are longer once the pilot has been tried."""
+def play(kind: Kind, number: int, rows: int, mix: Mix, *, longer: float = 1.0, earlier: bool = False) -> Outcome:
+    """One job. `longer`: by how much answers are longer once the pilot has been tried. `earlier`: as if the rows that were tried
+    had been another file."""
     random = Random(sha256(f"{kind.name} {number}".encode()).digest())
     # Jobs differ in how far the guess is off, in how long their prompts are, and in how long they like their answers.
     off, size, length = random.uniform(0.75, 1.35), random.lognormvariate(0, 0.3), random.lognormvariate(0, 0.3)
@@ -154,16 +155,23 @@ def play(kind: Kind, number: int, rows: int, mix: Mix, *, longer: float = 1.0) -
         of_guess, of_most = guessed(1, guesses[line])
         tried.append(TriedRow(of_guess, round(prompts[line] * of_prompt), of_most, round(outputs[line] * of_output)))
     others = rows - len(drawn), sum(guesses) - sum(guesses[line] for line in drawn)
-    found = estimate(sizes(*others), built_in(), NOW, learn(tried, OtherRows(others[0], *guessed(*others))))
+    if earlier:
+        learned = learned_of_job(TriedRow(*map(sum, zip(*tried, strict=True))), len(tried))
+    else:
+        learned = learn(tried, OtherRows(others[0], *guessed(*others)))
+    found = estimate(sizes(*others), built_in(), NOW, learned)
     prompt = (sum(prompts) - sum(prompts[line] for line in drawn)) * of_prompt
     output = (sum(outputs) - sum(outputs[line] for line in drawn)) * of_output
     return Outcome(found, (prompt + output) / _FEMTO_OF_A_MICRO, output / (prompt + output), _spread(outputs))
 
 
-def played(kind: Kind, jobs: int, rows: int | None = None, mixes: Sequence[Mix] = MIXES, *, longer: float = 1.0) -> list[Outcome]:
+def played(
+    kind: Kind, jobs: int, rows: int | None = None, mixes: Sequence[Mix] = MIXES, *, longer: float = 1.0, earlier: bool = False
+) -> list[Outcome]:
     """`rows` of each; without, 2,000 to 20,000, as many small as large on a logarithmic scale."""
     return [
-        play(kind, number, rows or _rows_of(kind, number), mixes[number % len(mixes)], longer=longer) for number in range(jobs)
+        play(kind, number, rows or _rows_of(kind, number), mixes[number % len(mixes)], longer=longer, earlier=earlier)
+        for number in range(jobs)
     ]
 
 

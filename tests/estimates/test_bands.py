@@ -40,6 +40,14 @@ def test_half_of_all_jobs_have_a_band_of_at_most_two_fifths_of_what_they_cost(of
     assert median(widths) <= 0.4
 
 
+@pytest.mark.parametrize("longer", [0.8, 1.25])
+@pytest.mark.parametrize("kind", CLAIMED, ids=lambda kind: kind.name)
+def test_twenty_rows_of_an_earlier_file_leave_room_for_answers_that_differ_by_a_quarter(kind: Kind, longer: float) -> None:
+    found = summed(played(kind, 200, _ROWS, longer=longer, earlier=True))
+    assert found.inside >= 0.9
+    assert found.width < 1
+
+
 def test_no_job_costs_more_than_its_worst_case(of_claimed: dict[str, list[Outcome]]) -> None:
     assert all(one.actual <= one.estimate.worst for outcomes in of_claimed.values() for one in outcomes)
 

@@ -398,7 +398,7 @@ def test_files_that_ask_together_give_way_together() -> None:
 
 
 def test_at_most_a_hundred_look_at_a_time() -> None:
-    stack = stack_of(ask_above="0.20")
+    stack = stack_of()
     for number in range(130):
         stack.drop(f"{FOLDER}small {number:03d}.csv", rows(3))
     wait(stack, 12)

@@ -14,6 +14,7 @@ from batchdrop.money.estimate import Estimate, estimate, guessed_cost, unpriced
 from batchdrop.money.learning import SHARE, OtherRows, TriedRow, learn, nothing_learned
 from batchdrop.money.price_file import built_in
 from batchdrop.money.sizing import OTHERS
+from batchdrop.money.token_guess import GUESS_MOST
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 PRICES = built_in()
@@ -26,6 +27,7 @@ ROWS = st.lists(st.builds(TriedRow, AMOUNT, AMOUNT, AMOUNT, AMOUNT), max_size=20
 LEARNED = st.none() | st.builds(learn, ROWS)
 # Dollars a million tokens in a batch (Anthropic, "Pricing": half of 4 and 20).
 OPUS_INPUT, OPUS_OUTPUT = Decimal(2), Decimal(10)
+MOST = round(GUESS_MOST * SHARE)
 
 
 def opus(**tokens: int) -> Sizes:
@@ -64,8 +66,9 @@ def test_whatever_was_learned_the_worst_case_covers_the_guess(sizes: Sizes) -> N
 def test_without_learning_a_prompt_is_guessed_and_an_answer_may_be_anything() -> None:
     found = of(opus(input_tokens=1_000_000, max_output_tokens=1_000_000))
     low, high = (Decimal(share) for share in (nothing_learned().input_low, nothing_learned().input_high))
+    answers = int(OPUS_OUTPUT * SHARE)
     assert found == Estimate(
-        low=int(OPUS_INPUT * low), high=int(OPUS_INPUT * high + OPUS_OUTPUT * SHARE), worst=int(OPUS_INPUT * high + 10 * SHARE)
+        low=int(OPUS_INPUT * low), high=int(OPUS_INPUT * high) + answers, worst=int(OPUS_INPUT * MOST) + answers
     )
 
 
@@ -90,7 +93,8 @@ def test_cached_tokens_are_written_at_most_and_read_at_least() -> None:
     low, high = nothing_learned().input_low, nothing_learned().input_high
     found = of(opus(input_tokens=1_000_000, cache_tokens=400_000))
     assert found.low == pytest.approx((0.6 * 2 + 0.4 * 0.10) * low, abs=1)
-    assert found.high == found.worst == pytest.approx((0.6 * 2 + 0.4 * 4) * high, abs=1)
+    assert found.high == pytest.approx((0.6 * 2 + 0.4 * 4) * high, abs=1)
+    assert found.worst == pytest.approx((0.6 * 2 + 0.4 * 4) * MOST, abs=1)
     # What caching changed was seen, so it is in what was learned.
     assert of(opus(input_tokens=1_000_000, cache_tokens=400_000), shares(500_000, 500_000)).high == 1_000_000
     # Nothing was seen.

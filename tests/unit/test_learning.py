@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -144,8 +145,20 @@ def test_a_job_teaches_the_next_one_its_ratios(total: TriedRow, rows: int) -> No
 
 
 def test_what_a_job_teaches_has_room_for_other_files() -> None:
-    found = learned_of_job(TriedRow(10**15, 2 * 10**15, 10**15, 10**14), 500)
-    assert found == Learned(input_low=1_600_000, input_high=2_500_000, output_low=80_000, output_high=125_000, rows=500)
+    """However many rows it had, they differ by a quarter."""
+    found = learned_of_job(TriedRow(10**15, 2 * 10**15, 10**15, 10**14), 10**9)
+    assert inputs(found) == pytest.approx((1_600_000, 2_500_000), abs=2)
+    assert outputs(found) == pytest.approx((80_000, 125_000), abs=2)
+    assert found.rows == 10**9
+
+
+def test_the_fewer_rows_a_job_had_the_less_it_teaches() -> None:
+    total = TriedRow(10**15, 10**15, 10**15, 10**14)
+    bands = [outputs(learned_of_job(total, rows)) for rows in (1_000, 100, 20, 5)]
+    assert all(wide[0] < narrow[0] and narrow[1] < wide[1] for narrow, wide in pairwise(bands))
+    # As wide as that of a pilot whose answers spread as usual, and wider by what files differ.
+    pilot = outputs(learn([row._replace(guessed_input=0, input=0) for row in tried(6)]))
+    assert width(pilot) < width(outputs(learned_of_job(total, 20))) < 2 * width(pilot)
 
 
 @given(st.none() | LEARNED, st.none() | LEARNED)

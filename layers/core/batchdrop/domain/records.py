@@ -625,7 +625,7 @@ PILOT = "000000000000.01"
 
 PILOT_ROWS = 20
 FEWEST_TRIED = 5
-"""Fewer rows tell too little of the others."""
+"""Of a pilot that the budget leaves so small: fewer rows tell too little of the others."""
 
 
 def batch_name(first_line: int, attempt: int) -> str:

@@ -17,7 +17,7 @@ from batchdrop.domain.keys import team_of
 from batchdrop.domain.money import Learned
 from batchdrop.domain.open_work import APPROVAL, LIMIT, PRICE, OpenWork, before_group
 from batchdrop.domain.purses import Charge
-from batchdrop.domain.records import FEWEST_TRIED, Batch, BatchState, Expected, Group, Job, JobState, Question
+from batchdrop.domain.records import FEWEST_TRIED, PILOT_ROWS, Batch, BatchState, Expected, Group, Job, JobState, Question
 from batchdrop.domain.transitions import Cover, Hold
 from batchdrop.jobs.budget import Budget, Over, most_of
 from batchdrop.jobs.commit import Commit
@@ -102,11 +102,11 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
         return sorted(mates, key=lambda other: other.id)
 
     def learned_before(self, job: Job, now: datetime) -> Job:
-        """The job with what earlier files with its recipe have taught, unless it knows better."""
+        """The job with what earlier files with its recipe have taught, unless it knows better, or they know less than a pilot."""
         if job.recipe is None or job.learned is not None:
             return job
         taught = self.ledger.get_group(self._group_key(job, now)).taught
-        if taught.rows < FEWEST_TRIED:
+        if taught.rows < PILOT_ROWS:
             return job
         total = TriedRow(taught.guessed_input, taught.input, taught.most_output, taught.output)
         return replace(job, learned=learned_of_job(total, taught.rows))

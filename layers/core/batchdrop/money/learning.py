@@ -7,7 +7,7 @@ the ratio over many rows is expected. docs/decisions/0042-an-estimate-is-a-ratio
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil, exp, hypot
+from math import ceil, exp, hypot, log, sqrt
 from typing import NamedTuple
 
 from batchdrop.domain.money import Learned
@@ -81,15 +81,16 @@ def learn(rows: Sequence[TriedRow], others: OtherRows | None = None) -> Learned:
 def learned_of_job(total: TriedRow, rows: int) -> Learned:
     """What a job teaches the next one with the same recipe: the ratios of its sums, with room for how files differ.
 
-    `rows`: that were answered.
+    `rows`: that were answered, at least one. Of few, what their answers have not seen widens the band; how they spread is not
+    known any more, so they spread as usual.
     """
     unknown = nothing_learned()
     inputs, outputs = (unknown.input_low, unknown.input_high), (unknown.output_low, unknown.output_high)
     # A sum of nothing is that of refusals or faults, which the next file need not have.
     if total.guessed_input and total.input:
-        inputs = _drifted(total.input / total.guessed_input)
+        inputs = _drifted(total.input / total.guessed_input, _OF_PROMPTS, rows)
     if total.most_output and total.output:
-        outputs = _drifted(total.output / total.most_output)
+        outputs = _drifted(total.output / total.most_output, _OF_ANSWERS, rows)
     return _learned(inputs, outputs, rows)
 
 
@@ -145,8 +146,10 @@ def _band(rows: list[Seen], of: Ratio | None, away: tuple[float, float], unknown
     return 0, ceil(unknown[1] * (1 - _UNSEEN ** (1 / len(rows))))
 
 
-def _drifted(value: float) -> tuple[int, int]:
-    return int(value / _DRIFT * SHARE), ceil(value * _DRIFT * SHARE)
+def _drifted(value: float, usual: Usual, rows: int) -> tuple[int, int]:
+    error = usual.spread / sqrt(rows)
+    down, up = (exp(hypot(log(_DRIFT), errors * error)) for errors in (_ERRORS_DOWN, _ERRORS_UP))
+    return int(value / down * SHARE), ceil(value * up * SHARE)
 
 
 def _met(earlier: tuple[int, int], pilot: tuple[int, int]) -> tuple[int, int]:

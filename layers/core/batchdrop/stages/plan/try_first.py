@@ -40,8 +40,8 @@ class TryFirst(msgspec.Struct, frozen=True, kw_only=True):
     def __call__(self, job: Job, drawn: Iterable[Sample], now: datetime, mates: Sequence[Job]) -> Batch | None:
         """A batch of the rows that were drawn. None: enough is known of files like it, or soon will be.
 
-        As many as may be sent without asking. If those are too few, the job asks for the pilot, unless `mates`, of which rows
-        are being tried now, or earlier files tell at least as much. Raises ObjectGone.
+        As many as may be sent without asking. If those are too few, the job asks for the pilot, unless there are `mates`, whose
+        rows are being tried now. Raises ObjectGone.
         """
         learned = job.learned.rows if job.learned is not None else 0
         if learned + sum(mate.tried for mate in mates) >= PILOT_ROWS:
@@ -53,7 +53,7 @@ class TryFirst(msgspec.Struct, frozen=True, kw_only=True):
         left = self.budget.unasked_left(job, now)
         affordable = _affordable(rows, prices, now, left)
         if affordable < min(FEWEST_TRIED, len(rows)):
-            if mates or learned >= FEWEST_TRIED:
+            if mates:
                 return None
             affordable = len(rows)
         taken = sorted(rows[:affordable], key=lambda row: row.sample.line)
