@@ -9,15 +9,17 @@ from typing import Any
 import pytest
 
 from batchdrop.adapters.clock import LambdaDeadline, SystemClock
+from batchdrop.adapters.items import switch_key
 from batchdrop.adapters.secrets import SecretKey
 from batchdrop.adapters.sns import SnsNotices
 from batchdrop.adapters.sqs import SqsQueues
-from batchdrop.adapters.ssm import SsmSwitch
+from batchdrop.adapters.switch import StackSwitch
 from batchdrop.domain.errors import ConfigurationError
 from batchdrop.domain.messages import CollectBatch, Queue, SubmitBatch
 from batchdrop.ports import SwitchState
 from tests.adapters.conftest import SESSION
 from tests.fakes import FakeQueues, FakeSwitch, ManualClock
+from tests.resources import make_table
 
 MESSAGE = SubmitBatch(job_id="a", batch="1")
 
@@ -76,30 +78,79 @@ def test_the_fake_gives_messages_when_they_are_due(clock: ManualClock) -> None:
     ],
 )
 def test_the_switch_fails_closed(aws: None, clock: ManualClock, text: str | None, expected: SwitchState) -> None:
-    ssm = SESSION.client("ssm")
+    switch = _Switch(clock)
     if text is not None:
-        ssm.put_parameter(Name="/stack/switch", Value=text, Type="String")
-    assert SsmSwitch(ssm, "/stack/switch", clock).state() is expected
+        switch.give(text)
+    assert switch.live.state() is expected
     fake = FakeSwitch()
     fake.text = text
     assert fake.state() is expected
-    ssm.close()
+    switch.close()
 
 
 def test_the_switch_is_read_every_few_seconds(aws: None, clock: ManualClock) -> None:
-    ssm = SESSION.client("ssm")
-    ssm.put_parameter(Name="/stack/switch", Value="run", Type="String")
-    switch = SsmSwitch(ssm, "/stack/switch", clock)
-    assert switch.state() is SwitchState.run
-    ssm.put_parameter(Name="/stack/switch", Value="stop", Type="String", Overwrite=True)
+    switch = _Switch(clock)
+    switch.give("run")
+    assert switch.live.state() is SwitchState.run
+    switch.store("stop")
     clock.advance(4.9)
-    assert switch.state() is SwitchState.run
+    assert switch.live.state() is SwitchState.run
     clock.advance(0.1)
-    assert switch.state() is SwitchState.stop
-    ssm.delete_parameter(Name="/stack/switch")
+    assert switch.live.state() is SwitchState.stop
+    switch.store("run")
     clock.advance(5)
-    assert switch.state() is SwitchState.pause
-    ssm.close()
+    assert switch.live.state() is SwitchState.run
+    switch.ssm.delete_parameter(Name="/stack/switch")
+    clock.advance(5)
+    assert switch.live.state() is SwitchState.pause
+    switch.close()
+
+
+@pytest.mark.parametrize(
+    ("stored", "given", "expected"),
+    [
+        (None, "run", SwitchState.run),
+        (None, "stop", SwitchState.stop),
+        ("stop", "run", SwitchState.stop),
+        ("pause", "stop", SwitchState.stop),
+        ("stop", "pause", SwitchState.stop),
+        ("run", "pause", SwitchState.pause),
+        ("off", "run", SwitchState.pause),
+        ("run", "off", SwitchState.pause),
+    ],
+)
+def test_the_stricter_position_counts_and_no_deployment_takes_it_back(
+    aws: None, clock: ManualClock, stored: str | None, given: str, expected: SwitchState
+) -> None:
+    switch = _Switch(clock)
+    if stored is not None:
+        switch.store(stored)
+    switch.give(given)
+    assert switch.live.state() is expected
+    switch.give("run")  # as CloudFormation does
+    clock.advance(5)
+    assert switch.live.state() is (SwitchState.run if given == "off" else expected)
+    switch.close()
+
+
+class _Switch:
+    """The switch of a stack, and an operator."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self.ssm = SESSION.client("ssm")
+        self._dynamodb = SESSION.client("dynamodb")
+        make_table(self._dynamodb, "table")
+        self.live = StackSwitch(self._dynamodb, "table", self.ssm, "/stack/switch", clock)
+
+    def give(self, position: str) -> None:
+        self.ssm.put_parameter(Name="/stack/switch", Value=position, Type="String", Overwrite=True)
+
+    def store(self, position: str) -> None:
+        self._dynamodb.put_item(TableName="table", Item={**switch_key(), "position": {"S": position}})
+
+    def close(self) -> None:
+        self.ssm.close()
+        self._dynamodb.close()
 
 
 # ---------------------------------------------------------------- secret

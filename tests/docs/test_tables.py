@@ -61,6 +61,7 @@ def test_open_work() -> None:
         "JOB#<job id>",
         "API#<batch id>",
         "ADMISSION",
+        "SWITCH",
         "MODELS",
         "GROUP#<key>",
         "MONEY#<purse>",

@@ -93,7 +93,8 @@ class Laptop:
     # ---------------------------------------------------------------- the operator
 
     def switch(self, state: str) -> None:
-        self.client("ssm").put_parameter(Name=self.env["BATCHDROP_SWITCH"], Value=state, Overwrite=True)
+        item = {"pk": {"S": "SWITCH"}, "sk": {"S": "SWITCH"}, "position": {"S": state}}
+        self.client("dynamodb").put_item(TableName=self.env["BATCHDROP_TABLE"], Item=item)
 
     def logs(self) -> str:
         """Every line that any function of the stack has logged."""

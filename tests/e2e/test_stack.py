@@ -81,6 +81,31 @@ def test_pause_holds_and_run_goes_on(laptop: Laptop) -> None:
     assert job.wait().manifest()["counts"]["succeeded"] == 3
 
 
+def test_a_deployment_leaves_the_switch_where_it_stands(laptop: Laptop) -> None:
+    """CloudFormation writes the parameter's value again when its tags change; the emulated one may not, so this does it too."""
+    laptop.switch("stop")
+    formation = laptop.client("cloudformation")
+    (stack,) = formation.describe_stacks(StackName=laptop.stack)["Stacks"]
+    parameters = [{"ParameterKey": one["ParameterKey"], "UsePreviousValue": True} for one in stack["Parameters"]]
+    for stage in ("first", "second"):
+        formation.update_stack(
+            StackName=laptop.stack,
+            UsePreviousTemplate=True,
+            Parameters=parameters,
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+            Tags=[{"Key": "stage", "Value": stage}],
+        )
+        formation.get_waiter("stack_update_complete").wait(StackName=laptop.stack, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
+        laptop.client("ssm").put_parameter(Name=laptop.env["BATCHDROP_SWITCH"], Value="run", Overwrite=True)
+    before = len(laptop.claude.batches())
+    job = laptop.drop("inbox/stopped.jsonl", rows(2))
+    laptop.wait(lambda: "stop" in job.status().get("message", ""), "the status to name the switch")
+    laptop.tick()
+    assert len(laptop.claude.batches()) == before
+    laptop.switch("run")
+    job.wait().wait_for("done")
+
+
 def test_cancel_keeps_what_has_finished(laptop: Laptop) -> None:
     laptop.claude.settings(seconds=3600.0, finished_share=0.5)
     try:

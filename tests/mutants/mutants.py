@@ -327,10 +327,17 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "A switch that cannot be read stands on pause",
-        f"{_CORE}/adapters/ssm.py",
+        f"{_CORE}/adapters/switch.py",
         "except (BotoCoreError, ClientError, ValueError):\n            return SwitchState.pause",
         "except (BotoCoreError, ClientError, ValueError):\n            return SwitchState.run",
         "tests/adapters/test_small.py::test_the_switch_fails_closed",
+    ),
+    Mutant(
+        "No deployment takes back where the switch stands",
+        f"{_CORE}/adapters/switch.py",
+        "                self._store(strictest)\n",
+        "                pass\n",
+        "tests/adapters/test_small.py::test_the_stricter_position_counts_and_no_deployment_takes_it_back",
     ),
     Mutant(
         "The API's no since the admission is heard right before spending",

@@ -28,6 +28,8 @@ from batchdrop.jobs.publish import Publish
 from batchdrop.ports import Claude, Clock, Ledger, Metrics, Notices, Objects, Queues, Switch
 
 if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
     from batchdrop.domain.records import Job, ObjectRef
     from batchdrop.jobs.admit import Admit
     from batchdrop.jobs.budget import Budget
@@ -90,8 +92,12 @@ class RealPorts:
         return S3Objects(boto3.client("s3", config=_AWS), self._settings["bucket"])
 
     @cached_property
+    def _dynamodb(self) -> DynamoDBClient:
+        return boto3.client("dynamodb", config=_AWS)
+
+    @cached_property
     def ledger(self) -> Ledger:
-        return DynamoLedger(boto3.client("dynamodb", config=_AWS), self._settings["table"], self.clock)
+        return DynamoLedger(self._dynamodb, self._settings["table"], self.clock)
 
     @cached_property
     def queues(self) -> Queues:
@@ -101,9 +107,10 @@ class RealPorts:
 
     @cached_property
     def switch(self) -> Switch:
-        from batchdrop.adapters.ssm import SsmSwitch
+        from batchdrop.adapters.switch import StackSwitch
 
-        return SsmSwitch(boto3.client("ssm", config=_AWS), self._settings["switch"], self.clock)
+        ssm = boto3.client("ssm", config=_AWS)
+        return StackSwitch(self._dynamodb, self._settings["table"], ssm, self._settings["switch"], self.clock)
 
     @cached_property
     def claude(self) -> Claude:

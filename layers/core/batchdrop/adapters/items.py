@@ -4,6 +4,7 @@ JOB#<id>       JOB            a job
 JOB#<id>       BATCH#<name>   a batch; the name sorts in input order
 API#<api id>   API            which batch an API batch belongs to
 ADMISSION      ADMISSION      the admission record
+SWITCH         SWITCH         its `position`
 MODELS         MODELS         the list of models
 RECIPES#<team> RECIPES        how many recipes have arrived in a team
 MONEY#<purse>  MONEY          what was used of money there
@@ -55,6 +56,10 @@ def claim_key(api_id: str) -> Item:
 
 def admission_key() -> Item:
     return _key("ADMISSION", "ADMISSION")
+
+
+def switch_key() -> Item:
+    return _key("SWITCH", "SWITCH")
 
 
 def models_key() -> Item:

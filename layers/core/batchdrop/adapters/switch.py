@@ -1,0 +1,70 @@
+"""The kill switch: an item of the table, and a parameter that it takes stricter positions from.
+
+CloudFormation writes a parameter's value again whenever it updates that resource, its tags included (AWS, "Update behaviors of
+stack resources"): by itself the parameter would go back from `stop` to `run` with a deployment.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from batchdrop.adapters.items import switch_key
+from batchdrop.ports import Clock, SwitchState
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_ssm import SSMClient
+
+TTL = 5.0
+"""Seconds an answer is good for: short, because somebody who pulls the switch is waiting."""
+_STRICTER = (SwitchState.run, SwitchState.pause, SwitchState.stop)
+
+
+class StackSwitch:
+    """Fails closed: whatever cannot be read, understood or stored is `pause`."""
+
+    def __init__(
+        self, table_client: DynamoDBClient, table: str, ssm_client: SSMClient, parameter: str, clock: Clock, *, ttl: float = TTL
+    ) -> None:
+        self._table_client = table_client
+        self._table = table
+        self._ssm_client = ssm_client
+        self._parameter = parameter
+        self._clock = clock
+        self._ttl = timedelta(seconds=ttl)
+        self._state = SwitchState.pause
+        self._read_at: datetime | None = None
+
+    def state(self) -> SwitchState:
+        now = self._clock.now()
+        if self._read_at is None or now - self._read_at >= self._ttl:
+            self._state = self._read()
+            self._read_at = now
+        return self._state
+
+    def _read(self) -> SwitchState:
+        try:
+            stored = self._stored()
+            given = _position(self._ssm_client.get_parameter(Name=self._parameter)["Parameter"]["Value"])
+            strictest = max(stored, given, key=_STRICTER.index)
+            if strictest is not stored:
+                self._store(strictest)
+        except (BotoCoreError, ClientError, ValueError):
+            return SwitchState.pause
+        return strictest
+
+    def _stored(self) -> SwitchState:
+        """`run` until there is an item."""
+        found = self._table_client.get_item(TableName=self._table, Key=switch_key(), ConsistentRead=True).get("Item")
+        return _position(found.get("position", {}).get("S", "")) if found else SwitchState.run
+
+    def _store(self, position: SwitchState) -> None:
+        self._table_client.put_item(TableName=self._table, Item={**switch_key(), "position": {"S": position}})
+
+
+def _position(text: str) -> SwitchState:
+    """Raises ValueError."""
+    return SwitchState(text.strip().lower())
