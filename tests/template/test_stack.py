@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from typing import Any
 
-from tests.template.conftest import Template
+from tests.template.conftest import ROOT, Template
 from tests.template.facts import Resources, of_type, references
 
 # What CloudFormation calls the property that fixes a resource's physical name.
@@ -88,3 +89,10 @@ def test_every_output_is_described(source: Template) -> None:
 def test_every_parameter_is_used(source: Template) -> None:
     everything = {key: source[key] for key in ("Globals", "Resources", "Conditions", "Outputs")}
     assert set(source["Parameters"]) - set(references(everything)) == set()
+
+
+def test_each_profile_has_a_stack_of_its_own() -> None:
+    config = tomllib.loads((ROOT / "samconfig.toml").read_text())
+    names = [table["global"]["parameters"]["stack_name"] for table in config.values() if isinstance(table, dict)]
+    assert len(names) > 3
+    assert len(set(names)) == len(names)
