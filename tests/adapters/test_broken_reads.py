@@ -188,6 +188,43 @@ def test_conflicting_writers_try_again_until_one_has_won(then: Exception | None,
     assert len(slept) == 2
 
 
+class ConflictedUploads:
+    """The first upload cannot be completed: another one was, of the same object."""
+
+    def __init__(self) -> None:
+        self.aborted: list[str] = []
+        self.completed: list[str] = []
+        self._begun = 0
+
+    def create_multipart_upload(self, **_: Any) -> dict[str, str]:
+        self._begun += 1
+        return {"UploadId": f"upload {self._begun}"}
+
+    def upload_part(self, PartNumber: int, **_: Any) -> dict[str, str]:
+        return {"ETag": f"part {PartNumber}"}
+
+    def complete_multipart_upload(self, UploadId: str, **_: Any) -> None:
+        if UploadId == "upload 1":
+            raise refusal(409, "ConditionalRequestConflict")
+        self.completed.append(UploadId)
+
+    def abort_multipart_upload(self, UploadId: str, **_: Any) -> None:
+        self.aborted.append(UploadId)
+
+
+def test_an_upload_in_a_conflict_is_not_completed_again() -> None:
+    """Amazon S3, "CompleteMultipartUpload": after a 409, all is to be uploaded again."""
+    s3 = ConflictedUploads()
+    objects = S3Objects(cast("Any", s3), "bucket", part_bytes=5_000_000)
+    body = bytes(6_000_000)
+    with pytest.raises(Throttled), objects.writer("key", once=True) as out:
+        out.write(body)
+    assert (set(s3.aborted), s3.completed) == ({"upload 1"}, [])
+    with objects.writer("key", once=True) as out:
+        out.write(body)
+    assert s3.completed == ["upload 2"]
+
+
 def test_conflicting_writers_do_not_try_for_ever() -> None:
     slept: list[float] = []
     objects = S3Objects(cast("Any", ConflictedS3(99, None)), "bucket", sleep=slept.append)

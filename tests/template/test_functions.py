@@ -11,7 +11,7 @@ import pytest
 from batchdrop import settings
 from local.stages import STAGES
 from tests.template.conftest import Template
-from tests.template.facts import Resources, of_type, references
+from tests.template.facts import Resources, of_type, references, statements
 
 
 @pytest.fixture
@@ -34,6 +34,33 @@ def test_every_function_logs_to_a_group_with_an_end(functions: dict[str, Mapping
         group = groups[next(references(found["LoggingConfig"]["LogGroup"]))]
         assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}
         assert group["LogGroupName"]["Fn::Sub"] == f"/aws/lambda/{found['FunctionName']['Fn::Sub']}", stage
+
+
+def test_who_sends_to_its_own_queue_is_not_taken_for_a_loop(
+    functions: dict[str, Mapping[str, Any]], resources: Resources
+) -> None:
+    """Lambda ends a chain of messages after a function's 16th turn in it (AWS, "Recursive loop detection")."""
+    own = {
+        next(references(one["FunctionName"])): next(references(one["EventSourceArn"]))
+        for one in of_type(resources, "AWS::Lambda::EventSourceMapping").values()
+    }
+    sends = {
+        (one.role.removesuffix("Role"), queue)
+        for one in statements(resources)
+        if "sqs:SendMessage" in one.actions
+        for queue in references(list(one.resources))
+    }
+    loops = {name for name, queue in own.items() if (name.removesuffix("Function"), queue) in sends}
+    allowed = {f"{stage.capitalize()}Function" for stage, found in functions.items() if found.get("RecursiveLoop") == "Allow"}
+    assert loops == allowed == {"PlanFunction", "FinishFunction", "ControlFunction"}
+
+
+def test_lambda_drops_no_line_itself(functions: dict[str, Mapping[str, Any]]) -> None:
+    """Its filter takes a line without a level for INFO, and a metric's has none (AWS, "Log-level filtering")."""
+    for found in functions.values():
+        logging = found["LoggingConfig"]
+        assert (logging["LogFormat"], logging["ApplicationLogLevel"]) == ("JSON", "DEBUG")
+        assert found["Environment"]["Variables"]["LOG_LEVEL"] == {"Ref": "LogLevel"}
 
 
 def test_every_function_runs_on_the_chosen_processor(functions: dict[str, Mapping[str, Any]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -25,7 +26,10 @@ LOGGER = "batchdrop"
 def logger() -> Logger:
     """JSON lines; the modules' `logging.getLogger(__name__)` speak through it."""
     log = Logger(LOGGER, use_rfc3339=True, utc=True)
-    logging.getLogger("botocore").setLevel(logging.WARNING)
+    # Lambda's own level lets everything pass, since by it lines without one, which metrics are, could be dropped; Powertools and
+    # the root logger would take it for theirs. No library may say more than warnings: some write whole requests.
+    logging.getLogger().setLevel(logging.WARNING)
+    logging.getLogger(LOGGER).setLevel(os.environ.get("LOG_LEVEL", "INFO"))
     return log
 
 

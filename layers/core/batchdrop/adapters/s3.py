@@ -150,7 +150,7 @@ class S3Objects:
             parts = list(pool.map(made, enumerate(plan, 1)))
         if None in parts:
             return sum(size_of(part) for part, done in zip(plan, parts, strict=True) if done)
-        target.settle(lambda: upload.complete([part for part in parts if part], target.unless_there()))
+        target.complete(upload, [part for part in parts if part])
         target.abandon()
         return sum(map(size_of, plan))
 
@@ -219,6 +219,10 @@ class S3Objects:
         return _Target(self._client, self._bucket, key, content_type, once, self._sleep)
 
 
+class _Conflict(Exception):
+    """Another write of the same object was under way, and nobody knows which of them comes first."""
+
+
 class _Target(NamedTuple):
     """Where one object goes, and how the write of it is decided."""
 
@@ -232,29 +236,40 @@ class _Target(NamedTuple):
 
     def put(self, body: bytes | bytearray) -> bool:
         content: Any = body
-        return self.settle(
-            lambda: self.client.put_object(
-                Bucket=self.bucket, Key=self.key, Body=content, **self._described(), **_CHECKSUM, **self.unless_there()
-            )
-        )
-
-    def settle(self, attempt: Callable[[], object]) -> bool:
-        """Makes a conditional write until it is decided. False: there was an object, and it was kept."""
         for _ in range(_CONFLICT_TRIES):
-            try:
-                with throttling():
-                    attempt()
-            except ClientError as error:
-                if self.once and status_of(error) == 412:
-                    return False
-                if status_of(error) != 409:
-                    raise
-                self.sleep(_CONFLICT_PAUSE)
-                continue
-            return True
+            with suppress(_Conflict):
+                return self._settle(lambda: self.client.put_object(**self._whole(content)))
+            self.sleep(_CONFLICT_PAUSE)
         raise Throttled(f"{self.key}: other writers kept coming in between")
 
-    def unless_there(self) -> dict[str, Any]:
+    def complete(self, upload: _Upload, parts: Sequence[CompletedPartTypeDef]) -> bool:
+        """False: there was an object, and it was kept.
+
+        After a conflict an upload is of no more use: all of it goes again (Amazon S3, "CompleteMultipartUpload", 409).
+        """
+        try:
+            return self._settle(lambda: upload.complete(parts, self._unless_there()))
+        except _Conflict as conflict:
+            upload.abort()
+            raise Throttled(f"{self.key}: another writer came in between") from conflict
+
+    def _settle(self, attempt: Callable[[], object]) -> bool:
+        """Makes a conditional write. False: there was an object, and it was kept. Raises _Conflict."""
+        try:
+            with throttling():
+                attempt()
+        except ClientError as error:
+            if self.once and status_of(error) == 412:
+                return False
+            if status_of(error) == 409:
+                raise _Conflict from error
+            raise
+        return True
+
+    def _whole(self, content: bytes) -> Any:  # noqa: ANN401 - boto3's arguments
+        return {"Bucket": self.bucket, "Key": self.key, "Body": content, **self._described(), **_CHECKSUM, **self._unless_there()}
+
+    def _unless_there(self) -> dict[str, Any]:
         return {"IfNoneMatch": "*"} if self.once else {}
 
     def _described(self) -> dict[str, Any]:
@@ -366,7 +381,7 @@ class S3Writer:
             self._created = self._target.put(self._buffer.getvalue())
         else:
             self._flush()
-            self._created = self._target.settle(lambda: upload.complete(self._parts, self._target.unless_there()))
+            self._created = self._target.complete(upload, self._parts)
             if not self._created:
                 self.abort()
         self._forget()
