@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from batchdrop.domain.records import JobState
+from batchdrop.money.amounts import dollars
 from local.paths import shown
 from local.text_table import text_table
 
@@ -26,6 +27,7 @@ def summary(folder: Path) -> str:
         *([manifest["message"]] if manifest["state"] == JobState.rejected else []),
         *(_table(folder) or _answers(folder)),
         *_failures(folder),
+        *_cost(manifest["cost"]),
         "",
         f"Files in {shown(folder)}:",
         *(f"  {path.name}" for path in sorted(folder.iterdir())),
@@ -50,6 +52,15 @@ def side_by_side(folders: Sequence[Path]) -> list[str]:
         for manifest, expected in found
     ]
     return text_table([head, *rows])
+
+
+def _cost(cost: dict[str, float | None]) -> list[str]:
+    """As Claude would have charged for it; a manifest of an earlier version knows no cost."""
+    usd, one_by_one = cost.get("usd"), cost.get("real_time_usd")
+    if not usd or one_by_one is None:
+        return []
+    paid, otherwise = (dollars(round(amount * 1_000_000)) for amount in (usd, one_by_one))
+    return ["", f"Cost: {paid}. Sent one by one, the same rows cost {otherwise}."]
 
 
 def _percent(share: float | None) -> str:

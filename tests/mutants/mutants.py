@@ -1408,6 +1408,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/stages/test_questions.py::test_a_price_that_is_gone_while_a_job_runs_is_waited_for",
     ),
     Mutant(
+        "A yes to the pilot is none to the others",
+        _TRANSITIONS,
+        "        after = replace(after, may_use=0)\n",
+        "        pass\n",
+        "tests/stages/test_pilot.py::test_a_yes_to_the_pilot_is_none_to_the_others",
+    ),
+    Mutant(
         "A raise is used once",
         _BUDGET,
         "raised = job.used + amount <= job.raised_to",

@@ -96,6 +96,40 @@ def test_after_a_yes_the_others_go_and_no_row_goes_twice() -> None:
     assert job.used == job.spent
 
 
+def short_answer(custom_id: str, params: dict[str, Any]) -> Mapping[str, object]:
+    result = json.loads(json.dumps(long_answer(custom_id, params)))
+    result["message"]["usage"]["output_tokens"] = 800
+    return dict(result)
+
+
+def test_a_yes_to_the_pilot_is_none_to_the_others() -> None:
+    """Although they fit into what was approved: who said yes to it wants to see its answers."""
+    stack = stack_of(short_answer, ask_above="0.04")
+    job = until_asked(stack)
+    assert job.question is not None
+    assert (job.question.for_pilot, job.question.rows) == (True, 20)
+    approve(stack, job)
+    again = asked(stack)
+    assert again.question is not None
+    assert (again.question.for_pilot, again.question.rows) == (False, 40)
+    assert job.used + again.question.high < job.question.high
+    assert sent(stack).total() == 20
+    approve(stack, again)
+    stack.run()
+    assert stack.job().state is JobState.done
+    assert sent(stack) == Counter(range(1, ROWS + 1))
+
+
+def test_what_is_canceled_before_its_pilot_was_approved_has_tried_nothing() -> None:
+    stack = stack_of(ask_above="0.04")
+    job = until_asked(stack)
+    stack.command("cancel", job.id)
+    stack.run()
+    assert stack.job().state is JobState.canceled
+    assert "tried" not in stack.document("manifest.json")["message"]
+    assert [key for key in stack.objects.keys("outbox/") if "tried" in key] == []
+
+
 def test_without_a_yes_nothing_more_is_sent_and_its_answers_are_delivered() -> None:
     stack = stack_of()
     job = until_asked(stack)

@@ -68,7 +68,9 @@ def _cost(found: Estimated) -> str:
         return "What it costs is not known."
     ways = found.ways
     without = f", without {number(found.requests - found.priced, 'row')} of unknown price" if found.unpriced else ""
-    return f"As a batch, as it stands: {said(*ways.as_it_stands)}{without}; at most {dollars(ways.at_most)}."
+    stands, most = said(*ways.as_it_stands), dollars(ways.at_most)
+    beyond = "" if dollars(ways.as_it_stands.high) == most else f"; at most {most}, if its text takes more tokens than texts do"
+    return f"As a batch, as it stands: {stands}{without}{beyond}."
 
 
 def _tokens(found: Estimated) -> str:

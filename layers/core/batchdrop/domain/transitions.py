@@ -434,13 +434,15 @@ def superseded(job: Job, newer: Job, reason: str, note: str) -> Move[Job]:
 def pilot_ended(job: Job, rows: Collected, reason: str, *, now: datetime, note: str = "") -> Move[Job]:
     """Only as a part of `pilot_collected`. It is held until the rest has a price by what was tried; `reason` says so.
 
-    `note`: why nothing was tried.
+    `note`: why nothing was tried. A yes to the pilot was one to the pilot alone.
     """
     after = replace(job, trying=False, tried=len(rows.settled), learned=rows.learned or job.learned, updated_at=now)
-    if note:
-        after = replace(after, note=note)
+    if job.may_use:
+        after = replace(after, may_use=0)
     if job.cancel_requested:
         return Move(job, after)
+    if note:
+        after = replace(after, note=note)
     return Move(job, _held(after, Hold(PRICE, reason, None), now))
 
 

@@ -16,6 +16,8 @@ from batchdrop.ports import Objects
 
 def write_tried(objects: Objects, job: Job, rows: Collected) -> None:
     """By line, those without an answer too, each as it will stand in `results` or `failed`. Raises ObjectGone."""
+    if not rows.settled:
+        return
     lines = merge(_numbered(objects, job, rows.results, number_of_result), _numbered(objects, job, rows.failed, number_of_failed))
     _write(objects, job, "tried.jsonl", [line for _, line in lines])
     if rows.table is not None:
