@@ -848,7 +848,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A job ends when its manifest is there, and not before",
         _FINISH,
-        "        self._write_manifest(job, batches, files)\n        self._conclude(job)\n",
+        "        self._write_manifest(job, batches, files)\n        self._teach(job, batches)\n        self._conclude(job)\n",
         "        self._conclude(job)\n        self._write_manifest(job, batches, files)\n",
         "tests/stages/test_resumed.py::test_files_then_manifest_then_the_end_then_the_removal_of_pieces",
     ),
@@ -1354,15 +1354,15 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "What nobody can estimate meets a limit that is used up",
         _BUDGET,
-        "amount = max(1, expected",
-        "amount = max(0, expected",
+        "amount = max(1, most_of",
+        "amount = max(0, most_of",
         "tests/stages/test_limits.py::test_a_batch_without_sizes_meets_a_limit_that_is_used_up",
     ),
     Mutant(
         "A strict job reserves the worst",
         _BUDGET,
-        "expected.worst if job.limits is not None and job.limits.strict else expected.high",
-        "expected.high",
+        "expected.worst if strict or job.learned is None else expected.high",
+        "expected.worst if job.learned is None else expected.high",
         "tests/stages/test_reserves.py::test_after_a_pilot_a_strict_job_reserves_the_worst_and_another_one_what_it_has_learned",
     ),
     Mutant(
@@ -1374,9 +1374,9 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "A raise lifts limits by the amount that was shown",
-        _COMMANDS,
-        "raised=question.high,",
-        "raised=2 * question.high,",
+        _TRANSITIONS,
+        "raised_to=job.used + raised.amount",
+        "raised_to=job.used + 2 * raised.amount",
         "tests/stages/test_limits.py::test_a_raise_lifts_it_for_one_job_by_the_amount_that_was_shown",
     ),
     Mutant(
@@ -1389,9 +1389,37 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A fault in the file of limits lifts none",
         _BUDGET,
-        "if fault := self._stopped_by(job, now):",
-        'if fault := "":',
+        'return sentences.config_fault(fault) if fault else ""',
+        'return ""',
         "tests/stages/test_limits.py::test_a_fault_in_the_limits_lifts_none",
+    ),
+    Mutant(
+        "What has no price any more is not sent",
+        _BUDGET,
+        "if models := unpriced((batch.sizes,), self.prices.current(now).value, now):",
+        "if models := ():",
+        "tests/stages/test_questions.py::test_a_price_that_is_gone_while_a_job_runs_is_waited_for",
+    ),
+    Mutant(
+        "A raise is used once",
+        _BUDGET,
+        "raised = job.used + amount <= job.raised_to",
+        "raised = job.raised_to > 0",
+        "tests/stages/test_limits.py::test_a_raise_is_used_once_and_not_on_each_later_day",
+    ),
+    Mutant(
+        "A job's own approval does not cover what it costs beyond",
+        f"{_CORE}/jobs/pause.py",
+        "if any(had.code == yes.code for had in job.approvals) or not self._may_be_covered(job, group, now):",
+        "if not self._may_be_covered(job, group, now):",
+        "tests/stages/test_groups.py::test_what_a_job_costs_beyond_its_own_approval_is_asked_about",
+    ),
+    Mutant(
+        "What a job asks anew is by what its rows took",
+        f"{_CORE}/jobs/pause.py",
+        "learned = _learned_so_far(job, batches)",
+        "learned: Learned | None = None",
+        "tests/stages/test_questions.py::test_what_costs_more_than_was_approved_asks_again",
     ),
     Mutant(
         "What was admitted before its job was held is sent",
@@ -1417,7 +1445,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "Who asks and dies has asked all the same",
         _PAUSED,
-        "        self._tell(now, troubles)\n",
+        "        self._tell(asking, now, troubles)\n",
         "        pass\n",
         "tests/stages/test_questions.py::test_who_asks_and_dies_has_asked_all_the_same",
     ),
@@ -1476,8 +1504,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A yes covers the amount that was shown, and no more",
         _COMMANDS,
-        "may_use=job.used + question.high",
-        "may_use=job.used + 2 * question.high",
+        "may_use = job.used + question.high",
+        "may_use = job.used + 2 * question.high",
         "tests/stages/test_questions.py::test_a_yes",
     ),
     Mutant(
@@ -1561,5 +1589,40 @@ MUTANTS: tuple[Mutant, ...] = (
         "sizes = batch.sizes if strict and requests else",
         "sizes = batch.sizes if False else",
         "tests/unit/test_transitions.py::test_what_a_pilot_has_not_settled_may_be_the_dearest_rows",
+    ),
+    Mutant(
+        "Answers of a pilot are delivered although its file is gone",
+        f"{_CORE}/stages/collect/spool.py",
+        "self.open_window(0, -1)",
+        "self.open_window(1, 0)",
+        "tests/stages/test_pilot.py::test_answers_of_a_pilot_are_delivered_although_its_file_is_gone",
+    ),
+    Mutant(
+        "Who asks in one team hides nobody of another",
+        _PAUSED,
+        "        self.behind_groups = before_group(*last) if whole else behind_group(*last)\n",
+        "",
+        "tests/stages/test_groups.py::test_those_that_ask_in_one_team_hide_none_of_another",
+    ),
+    Mutant(
+        "A tick looks at whole groups",
+        _PAUSED,
+        "        return whole or jobs\n",
+        "        return jobs\n",
+        "tests/stages/test_groups.py::test_a_group_is_whole_although_a_tick_cannot_look_at_all_that_ask",
+    ),
+    Mutant(
+        "A yes to one job leaves in force what covers several",
+        _TRANSITIONS,
+        "    if covers:\n",
+        "    if True:\n",
+        "tests/stages/test_groups.py::test_a_yes_to_one_leaves_those_covered_that_an_interrupted_yes_to_all_has_not_let_go",
+    ),
+    Mutant(
+        "Of a faulty file of the operators a job shows the line and none of its words",
+        f"{_CORE}/jobs/config_files.py",
+        "sentences.faulty_config(fault.name, fault.line)",
+        "str(fault)",
+        "tests/stages/test_questions.py::test_of_a_faulty_file_a_job_shows_the_line_and_none_of_its_words",
     ),
 )

@@ -58,7 +58,7 @@ def test_an_object_is_read_once_for_each_version(objects: FakeObjects, clock: Ma
 
 
 @pytest.mark.parametrize("versioned", [True, False])
-def test_a_faulty_file_is_not_used_at_all(clock: ManualClock, versioned: bool) -> None:
+def test_a_faulty_file_is_not_used_at_all(clock: ManualClock, versioned: bool, caplog: pytest.LogCaptureFixture) -> None:
     objects = FakeObjects(clock, versioned=versioned)
     objects.drop(keys.PRICES, ENTRY)
     prices = config_files.prices(objects)
@@ -67,9 +67,11 @@ def test_a_faulty_file_is_not_used_at_all(clock: ManualClock, versioned: bool) -
     clock.advance(60)
     listed, fault = prices.current(clock.now())
     assert listed is built_in()
-    assert fault == "config/prices.json, line 2, `[1]`: The field `input` is missing. Add it."
+    assert fault == "config/prices.json is faulty on line 2. The logs of the stack name the field and what to write instead."
     clock.advance(60)
     assert prices.current(clock.now()).fault == fault
+    (told,) = [vars(record)["fault"] for record in caplog.records]
+    assert told == "config/prices.json, line 2, `[1]`: The field `input` is missing. Add it."
     objects.drop(keys.PRICES, ENTRY)
     clock.advance(60)
     assert prices.current(clock.now()).value.name("m")
@@ -84,9 +86,10 @@ def test_a_file_that_may_not_be_read_is_a_fault(objects: FakeObjects, clock: Man
         assert fault.startswith("config/limits.json cannot be read: S3 answers ")
 
 
-def test_a_long_file_is_not_held(objects: FakeObjects, clock: ManualClock) -> None:
+def test_a_long_file_is_not_held(objects: FakeObjects, clock: ManualClock, caplog: pytest.LogCaptureFixture) -> None:
     objects.drop(keys.PRICES, b" " * 10_000_000)
-    assert "longer than 65,536 bytes" in config_files.prices(objects).current(clock.now()).fault
+    assert config_files.prices(objects).current(clock.now()).fault.startswith("config/prices.json is faulty. ")
+    assert "longer than 65,536 bytes" in vars(caplog.records[0])["fault"]
 
 
 def test_a_file_that_is_replaced_while_it_is_read_is_not_taken_for_missing(clock: ManualClock) -> None:

@@ -9,11 +9,13 @@ from functools import partial
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from batchdrop.domain.ids import question_code
 from batchdrop.domain.records import Job, JobState
 from tests.fakes.claude import FakeClaude
 from tests.money import purses_kept
-from tests.stack import Stack
+from tests.stack import Killed, Stack
 from tests.stages.row_jobs import label
 
 RECIPE = b"""\
@@ -53,6 +55,21 @@ def drop(stack: Stack, name: str, number: int = 40) -> Job:
     stack.drop(f"{FOLDER}{name}.csv", rows(number))
     (job_id,) = set(stack.ledger.jobs) - known
     return stack.ledger.jobs[job_id]
+
+
+def crowd(stack: Stack, of: Job, team: str, number: int, group: str = "") -> None:
+    """So many jobs of another team ask as `of` does, and have for longer. Without `group` each asks on its own."""
+    assert of.question is not None
+    assert of.held_at is not None
+    for place in range(number):
+        one = replace(
+            of,
+            id=f"{of.id.partition('-')[0]}-{question_code(team, place)}{question_code(place, team)}2222",
+            input=replace(of.input, key=f"inbox/{team}/{place}.csv"),
+            held_at=of.held_at - timedelta(hours=1),
+            question=replace(of.question, group=group or f"group {place:04d}"),
+        )
+        stack.ledger.jobs[one.id] = one
 
 
 def wait(stack: Stack, minutes: int = 12) -> None:
@@ -283,6 +300,75 @@ def test_two_hundred_small_files_ask_once() -> None:
     assert [job.state for job in stack.jobs()].count(JobState.canceled) == 1
     assert len(stack.claude.custom_ids()) == 200 * 3
     assert len({yes.code for job in stack.jobs() for yes in job.approvals}) == 1
+
+
+@pytest.mark.parametrize("group", ["", "one for all"])
+def test_those_that_ask_in_one_team_hide_none_of_another(group: str) -> None:
+    stack = stack_of()
+    first = drop(stack, "a")
+    wait(stack)
+    for team in ("earlier", "other"):
+        crowd(stack, asking(stack)[0], team, 1_000, group)
+    drop(stack, "b")
+    wait(stack)
+    (leader,) = [job for job in leaders(stack) if job.input.key.startswith(FOLDER)]
+    assert leader.group is not None
+    approve_all(stack, leader.group.code)
+    stack.ledger.jobs = {job.id: job for job in stack.jobs() if job.input.key.startswith(FOLDER)}
+    done(stack)
+    assert [job.state for job in stack.jobs()] == [JobState.done] * 2
+    assert stack.ledger.jobs[first.id].approvals[0].code == leader.group.code
+
+
+def test_a_group_is_whole_although_a_tick_cannot_look_at_all_that_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("batchdrop.stages.poll.paused._ASKING", 5)
+    stack = stack_of()
+    for place in ("marketing/eu", "research", "sales"):
+        stack.drop(f"inbox/{place}/recipe.yaml", RECIPE)
+        for name in ("a", "b", "c"):
+            stack.drop(f"inbox/{place}/{name}.csv", rows(40))
+    wait(stack, 20)
+    before = leaders(stack)
+    assert [len(job.group.covers) for job in before if job.group] == [3, 3, 3]
+    wait(stack, 6)
+    assert leaders(stack) == before
+
+
+def test_a_file_that_asks_for_its_pilot_is_found_among_many_of_another_team() -> None:
+    stack = stack_of(ask_above="0.01")
+    first = drop(stack, "a")
+    assert stack.ledger.jobs[first.id].trying
+    crowd(stack, asking(stack)[0], "other", 300)
+    second = drop(stack, "b")
+    assert stack.ledger.jobs[second.id].mate == first.id
+
+
+def test_a_yes_to_one_leaves_those_covered_that_an_interrupted_yes_to_all_has_not_let_go() -> None:
+    stack = stack_of()
+    for name in ("a", "b", "c", "d"):
+        drop(stack, name)
+    wait(stack)
+    (leader,) = leaders(stack)
+    assert leader.group is not None
+    code = leader.group.code
+    killed: list[str] = []
+
+    def die(name: str) -> None:
+        if name == "ledger.commit.let_go" and stack.ledger.jobs[leader.id].approvals and not killed:
+            killed.append(name)
+            raise Killed
+
+    stack.hooks.before = die
+    approve_all(stack, code)
+    one, *others = asking(stack)
+    assert (len(others), killed) == (2, ["ledger.commit.let_go"])
+    assert one.question is not None
+    stack._control(f"control/approve/{one.id}-{one.question.code}")
+    wait(stack, 1)
+    assert asking(stack) == []
+    done(stack)
+    assert {job.approvals[0].code for job in stack.jobs()} == {code, one.question.code}
+    assert [stack.ledger.jobs[job.id].approvals[0].code for job in others] == [code] * 2
 
 
 def test_where_the_budget_pays_for_fewer_than_twenty_rows_small_files_ask_for_a_pilot_first() -> None:

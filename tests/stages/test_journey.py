@@ -29,7 +29,10 @@ def test_a_file_becomes_answers_in_input_order() -> None:
 
 def test_params_reach_the_api_byte_for_byte() -> None:
     stack = Stack()
-    odd = b'{"max_tokens" : 10,"model":"m", "messages":[{"role":"user","content":"\\u00e9 \xc3\xa9 \\/ \xe2\x80\xa8"}],"x":1e2 }'
+    odd = (
+        b'{"max_tokens" : 10,"model":"claude-haiku-4-5",'
+        b' "messages":[{"role":"user","content":"\\u00e9 \xc3\xa9 \\/ \xe2\x80\xa8"}],"x":1e2 }'
+    )
     stack.drop("inbox/odd.jsonl", b'{ "params": ' + odd + b' , "custom_id": "a b"}')
     stack.run()
     (body,) = stack.claude.bodies

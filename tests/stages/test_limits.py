@@ -213,14 +213,14 @@ def test_a_raise_lifts_it_for_one_job_by_the_amount_that_was_shown() -> None:
     stack.drop(KEY, dear_rows(6))
     job = held(stack, "limit")
     stack.step()
-    job = stack.job()
+    used = stack.job().used
     stack.drop("inbox/team/other.jsonl", dear_rows(2))
-    key = say(stack, "raise", job, slash=True)
+    key = say(stack, "raise", stack.ledger.jobs[job.id], slash=True)
     stack.run(minutes=30)
     job, other = stack.jobs()
     assert (job.state, other.state, other.needs) == (JobState.done, JobState.held, "limit")
     (yes,) = job.approvals
-    assert yes.key == key
+    assert (yes.key, job.raised_to) == (key, used + yes.amount)
     assert 4 * ROW < yes.amount < 4.1 * ROW
     assert watch.most["day 2026-11-22"] <= 0.03e6 + yes.amount
     assert watch.wrong == []
@@ -289,6 +289,8 @@ def test_a_raise_is_used_once_and_not_on_each_later_day() -> None:
         if isinstance(reserve, Reserve):
             assert reserve.may_use == job.raised_to
             assert {charge.limit for charge in reserve.charges} == {None}
+    to(stack, LATE.replace(day=24))
+    assert isinstance(stack.poll.let_go.budget.reserve(replace(job, used=job.raised_to), batch, stack.clock.now()), Reserve)
 
 
 def test_an_approval_passes_no_limit() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from batchdrop.domain.records import PILOT, Job, JobState
+from batchdrop.domain.records import PILOT, BatchState, Job, JobState
 from tests.fakes.claude import FakeClaude, greet
 from tests.stack import Stack, row
 
@@ -37,6 +37,10 @@ def long_answer(custom_id: str, params: dict[str, Any]) -> Mapping[str, object]:
 
 def until_asked(stack: Stack, body: bytes = FILE, key: str = "inbox/team/file.jsonl") -> Job:
     stack.drop(key, body)
+    return asked(stack)
+
+
+def asked(stack: Stack) -> Job:
     for _ in range(120):
         stack.step()
         job = stack.jobs()[-1]
@@ -123,3 +127,32 @@ def test_a_short_file_is_its_own_pilot() -> None:
     assert stack.job().state is JobState.done
     assert (sent(stack), len(stack.claude.ids)) == (Counter(range(1, 10)), 1)
     assert stack.audit() == []
+
+
+def until_out(stack: Stack) -> None:
+    """The pilot is at the API."""
+    stack.drop("inbox/team/file.jsonl", FILE)
+    while stack.batches()[0].state is not BatchState.in_progress:
+        stack.step(20)
+
+
+def test_a_pilot_needs_nothing_under_work() -> None:
+    stack = stack_of()
+    until_out(stack)
+    stack.objects.remove_all("work/", limit=1_000)
+    approve(stack, asked(stack))
+    stack.run()
+    assert [line["custom_id"] for line in stack.lines("results.jsonl")] == [f"row {number}" for number in range(1, ROWS + 1)]
+    assert (stack.failures, stack.audit()) == ([], [])
+
+
+def test_answers_of_a_pilot_are_delivered_although_its_file_is_gone() -> None:
+    stack = stack_of()
+    until_out(stack)
+    stack.objects.purge("inbox/team/file.jsonl")
+    approve(stack, asked(stack))
+    stack.run()
+    tried = sorted(sent(stack))
+    assert [(line["line"], line["custom_id"]) for line in stack.lines("results.jsonl")] == [(one, f"line-{one}") for one in tried]
+    assert [line["_batchdrop"]["error"]["type"] for line in stack.lines("failed.jsonl")] == ["input_deleted"] * (ROWS - 20)
+    assert (stack.job().state, stack.failures) == (JobState.done, [])

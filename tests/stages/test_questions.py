@@ -331,6 +331,27 @@ def test_with_a_faulty_file_what_would_ask_waits_and_goes_on_when_it_is_mended(k
     assert [job.state for job in stack.jobs()] == [JobState.done] * 2
 
 
+@pytest.mark.parametrize(
+    ("limits", "where"),
+    [
+        (b'{"folders":\n {"merger/acme": {"day_usd": "-3"}}}', "on line 2"),
+        (b'{"folders":\n {"merger/acme": {"day_usd": 1, "month_usb": 3}}}', "on line 2"),
+        (b'{"folders": {"merger/acme": 1,\n "merger/acme": 2}}', "on line 2"),
+        (b'{"folders": {"merger/acme/": {}}}', "on line 1"),
+        (b'{"folders": {"merger/acme": {}} acme', "on line 1"),
+        (b'{"folders": "acme%s"}' % (b" " * 70_000), "is faulty."),
+    ],
+)
+def test_of_a_faulty_file_a_job_shows_the_line_and_none_of_its_words(limits: bytes, where: str) -> None:
+    stack = stack_of(3_000, max_requests=10, ask_above=ASK)
+    stack.objects.drop(keys.LIMITS, limits)
+    stack.drop(KEY, dear_rows(60))
+    until(stack, lambda: message(stack).startswith("Waiting for an operator: config/limits.json"))
+    assert where in message(stack)
+    shown = stack.output("status.json").decode()
+    assert not any(word in shown for word in ("acme", "merger", "day_usd", "usb"))
+
+
 def test_a_fault_after_the_approval_stops_it_too() -> None:
     stack, job = asking()
     stack.objects.drop(keys.PRICES, b"no prices")

@@ -135,7 +135,7 @@ def test_half_a_line_is_no_result() -> None:
 
 def test_a_row_sent_again_is_the_same_row() -> None:
     stack = Stack()
-    odd = b'{"params" : {"max_tokens":5,"model":"m", "messages":[{"role":"user","content":"\\u00e9\\t"}] }}'
+    odd = b'{"params" : {"max_tokens":5,"model":"claude-haiku-4-5", "messages":[{"role":"user","content":"\\u00e9\\t"}] }}'
     stack.claude.answer = always(stack, errored("api_error"), until_attempt=1)
     stack.drop("inbox/a.jsonl", b"\n".join([row("a"), odd]))
     stack.run()

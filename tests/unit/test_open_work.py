@@ -8,9 +8,21 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from batchdrop.domain.open_work import OpenWork, before_team, behind_team, instant, place_of_batch, place_of_job, waiting_in
-from batchdrop.domain.records import BatchState, JobState, ObjectRef
+from batchdrop.domain.open_work import (
+    APPROVAL,
+    OpenWork,
+    before_group,
+    before_team,
+    behind_group,
+    behind_team,
+    instant,
+    place_of_batch,
+    place_of_job,
+    waiting_in,
+)
+from batchdrop.domain.records import BatchState, JobState, ObjectRef, Question
 from tests.adapters.records import batch, job
 
 LATER = datetime(2027, 1, 1, tzinfo=UTC)
@@ -41,6 +53,9 @@ def test_instants_are_utc_and_lose_nothing(moment: datetime, hours: int) -> None
         ({"state": JobState.planning, "lease_until": LATER}, (OpenWork.planning, TEXT)),
         ({"state": JobState.held, "updated_at": LATER}, (OpenWork.held, f"/000000000000/{TEXT}")),
         ({"state": JobState.held, "held_at": LATER, "arrivals": 7}, (OpenWork.held, f"/000000000007/{TEXT}")),
+        ({"state": JobState.held, "needs": "approval", "held_at": LATER}, (OpenWork.asking, f"//{TEXT}|{job().id}")),
+        ({"state": JobState.held, "needs": "limit", "held_at": LATER}, (OpenWork.limited, f"{TEXT}|{job().id}")),
+        ({"state": JobState.held, "needs": "price", "held_at": LATER}, (OpenWork.limited, f"{TEXT}|{job().id}")),
         ({"state": JobState.held, "cancel_requested": True, "updated_at": LATER}, (OpenWork.canceling, TEXT)),
         ({"state": JobState.finishing, "updated_at": LATER}, (OpenWork.finishing, TEXT)),
         ({"state": JobState.running, "priority": 3, "created_at": LATER}, (OpenWork.running, f"3|{TEXT}")),
@@ -72,6 +87,30 @@ def test_held_jobs_of_one_team_stand_together(one: str, other: str, arrivals: in
         assert not before_team(one) < due_of(other) < behind_team(one)
     # A limit of DynamoDB on a sort key.
     assert len(due_of(one).encode()) <= 1024
+
+
+def asks(team: str, group: str, job_id: str = "j") -> str:
+    """Where a job stands on its shelf that asks as those of its group do."""
+    question = Question(code="c", low=0, high=0, rows=1, group=group, asked_at=LATER)
+    one = job(id=job_id, state=JobState.held, needs=APPROVAL, question=question, held_at=LATER)
+    place = place_of_job(replace(one, input=ObjectRef(bucket="b", key=f"inbox/{team}/a.csv")))
+    assert place is not None
+    assert place.shelf == OpenWork.asking
+    return place.due
+
+
+groups = st.text("234567abcdefghijklmnopqrstuvwxyz", min_size=16, max_size=16)
+
+
+@given(names, names, groups, groups)
+def test_jobs_that_may_ask_together_stand_together(team: str, other: str, group: str, another: str) -> None:
+    assert before_team(team) < before_group(team, group) < asks(team, group) < asks(team, group, "k") < behind_group(team, group)
+    assert behind_group(team, group) < behind_team(team)
+    if other != team:
+        assert not before_group(team, group) < asks(other, group) < behind_group(team, group)
+    if another != group:
+        assert not before_group(team, group) < asks(team, another) < behind_group(team, group)
+    assert len(asks(team, group).encode()) <= 1024
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ from batchdrop.domain.records import (
     Question,
     RefusedAs,
     RowStatus,
+    Sample,
     Settled,
     Streak,
     Unsent,
@@ -444,7 +445,8 @@ def test_rows_that_go_again_reserve_what_they_take() -> None:
 
 @pytest.mark.parametrize("strict", [True, False])
 def test_what_a_pilot_has_not_settled_may_be_the_dearest_rows(strict: bool) -> None:
-    pilot, one = batch(0, state=BatchState.ended, tries=(1,)), batch(1, requests=4, last_line=4, sizes=SIZES)
+    pilot = batch(0, state=BatchState.ended, tries=(Sample(rank=0, line=1, start=0, end=1),))
+    one = batch(1, requests=4, last_line=4, sizes=SIZES)
     of = job(state=JobState.running, trying=True, limits=JobLimits(strict=strict))
     move = transitions.pilot_collected(pilot, of, TRIED, (Holder(one, settled_of(one)),), reason="", note="", now=LATER)
     after = move.also[-1].after

@@ -27,7 +27,7 @@ class OpenWork(StrEnum):
     held = "held"
     """jobs, by team, then arrivals, then held_at (else updated_at): of a team, who has seen the fewest recipes comes first"""
     asking = "asking"
-    """held jobs that ask whether they may cost what they will cost, by held_at, then id"""
+    """held jobs that ask whether they may cost what they will cost, by team, then group, then held_at, then id"""
     limited = "limited"
     """held jobs that wait until a limit renews or a price is known, by held_at, then id"""
     running = "running"
@@ -49,9 +49,6 @@ class OpenWork(StrEnum):
     """batches, by message_sent_at (else ended_at)"""
     incomplete = "incomplete"
     """ended batches whose results lacked answers, by collect_at"""
-
-
-_FOR_MONEY = {APPROVAL: OpenWork.asking, LIMIT: OpenWork.limited, PRICE: OpenWork.limited}
 
 
 class Place(NamedTuple):
@@ -81,6 +78,16 @@ def behind_team(team: str) -> str:
     return f"{_short(team)}{_AFTER_SLASH}"
 
 
+def before_group(team: str, group: str) -> str:
+    """Sorts right before those of a team that ask together, and among all that ask behind any other before them."""
+    return f"{before_team(team)}{group}/"
+
+
+def behind_group(team: str, group: str) -> str:
+    """Sorts right behind them."""
+    return f"{before_team(team)}{group}{_AFTER_SLASH}"
+
+
 def _short(team: str) -> str:
     """DynamoDB takes 1,024 bytes of a sort key ("Quotas in Amazon DynamoDB"), and a folder may have nearly as many."""
     return team if len(team.encode()) <= _TEAM_BYTES else hashlib.sha256(team.encode()).hexdigest()
@@ -104,11 +111,13 @@ def place_of_job(job: Job) -> Place | None:
 
 
 def _place_of_held(job: Job) -> Place:
-    since = instant(job.held_at or job.updated_at)
-    if job.needs in _FOR_MONEY:
-        # No two are the same: who goes on behind one of them passes over no other.
-        return Place(_FOR_MONEY[job.needs], f"{since}|{job.id}")
-    return Place(OpenWork.held, f"{before_team(team_of(job.input.key))}{job.arrivals:012d}/{since}")
+    since, team = instant(job.held_at or job.updated_at), team_of(job.input.key)
+    # No two that wait for money are the same: who goes on behind one of them passes over no other.
+    if job.needs == APPROVAL:
+        return Place(OpenWork.asking, f"{before_group(team, job.question.group if job.question else '')}{since}|{job.id}")
+    if job.needs in (LIMIT, PRICE):
+        return Place(OpenWork.limited, f"{since}|{job.id}")
+    return Place(OpenWork.held, f"{before_team(team)}{job.arrivals:012d}/{since}")
 
 
 def place_of_job_behind(batch: Batch) -> Place:

@@ -513,8 +513,8 @@ class Batch(Record, frozen=True, kw_only=True):
     """Of its rows that count as missing: those that are in no output file, because pieces were deleted."""
     sizes: Sizes = msgspec.field(default_factory=dict)
     """What its requests are expected to take. Empty in one that an earlier version cut."""
-    tries: tuple[int, ...] = ()
-    """Of a pilot, the lines of its rows. They lie all over the file, and count as rows of the batches that they lie in."""
+    tries: tuple[Sample, ...] = ()
+    """Of a pilot, its rows by line. They lie all over its span, and count as rows of the batches that they lie in."""
     settled: tuple[Settled, ...] = ()
     """Rows of its span that the pilot has settled, by line: they are no requests of it, and its pieces hold their ends."""
     reserved: int = 0
@@ -607,7 +607,9 @@ class Group(Record, frozen=True, kw_only=True):
     approval: Approval | None = None
     """The last one that was given to any of them."""
     covers: tuple[str, ...] = ()
-    """`<job id>-<code>:<code of an approval>` for each question that was answered by one for several."""
+    """`<job id>-<code>` of each question that the last answer for several was given to."""
+    covered_by: Approval | None = None
+    """That answer."""
     taught: Taught = Taught()
     """By those of them that have ended."""
     limit: int = 0

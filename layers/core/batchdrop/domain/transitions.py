@@ -1170,8 +1170,10 @@ def recipe_arrived(arrivals: Arrivals) -> Move[Arrivals]:
 
 
 def agreed(group: Group, approval: Approval, *, covers: tuple[str, ...], limit: int, until: datetime) -> Move[Group]:
-    """Somebody has said yes. `covers`, `limit`, `until`: as in Group."""
-    after = replace(group, approval=approval, covers=covers, limit=limit, until=until)
+    """Somebody has said yes. `covers`, `limit`, `until`: as in Group. A yes to one job leaves in force what covers several."""
+    after = replace(group, approval=approval, limit=limit, until=until)
+    if covers:
+        after = replace(after, covers=covers, covered_by=approval)
     return Move(group, after, edge="agreed")
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from batchdrop.domain.errors import ObjectGone, UnreadableList
-from batchdrop.domain.records import Batch, ObjectRef, RowStatus, Unsent
+from batchdrop.domain.records import Batch, ObjectRef, RowStatus, Sample, Unsent
 from batchdrop.formats.input_line import REQUESTS
 from batchdrop.formats.invalid_line import InvalidLine, read_invalid_lines
 from batchdrop.formats.lines import MAX_LINE_BYTES, Block, Line, lines_in, read_blocks
@@ -61,6 +61,9 @@ class LineBlock(NamedTuple):
 def line_blocks_of(objects: Objects, batch: Batch) -> Iterator[Iterator[LineBlock]]:
     """The lines of a batch, a chunk's worth at a time. Raises ObjectGone and UnreadableList, also while reading."""
     span = batch.span
+    if batch.tries:
+        yield (LineBlock(block, [], numbered=False) for row in batch.tries for block in _blocks_of(objects, span.object, row))
+        return
     longest = MAX_RETRY_LINE_BYTES if span.numbered else MAX_LINE_BYTES
     with objects.read(span.object, span.start, span.end) as stream, invalid_lines_of(objects, batch) as invalid:
         blocks = read_blocks(stream, start=span.start, first_line=span.first_line, max_line=longest)
@@ -101,6 +104,11 @@ def _readable(lines: Iterator[InvalidLine], key: str) -> Iterator[InvalidLine]:
         yield from lines
     except (ObjectGone, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UnreadableList(key) from error
+
+
+def _blocks_of(objects: Objects, source: ObjectRef, row: Sample) -> Iterator[Block]:
+    with objects.read(source, row.start, row.end) as stream:
+        yield from read_blocks(stream, start=row.start, first_line=row.line)
 
 
 def _line_blocks(blocks: Iterator[Block], invalid: Iterator[InvalidLine], *, numbered: bool) -> Iterator[LineBlock]:

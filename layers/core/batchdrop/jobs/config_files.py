@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -14,6 +15,9 @@ from batchdrop.money.limit_file import LimitList, read_limits
 from batchdrop.money.price_file import built_in, read_prices
 from batchdrop.money.price_list import PriceList
 from batchdrop.ports import Objects
+from batchdrop.reports import sentences
+
+log = logging.getLogger(__name__)
 
 REMEMBERED = timedelta(seconds=60)
 """How long a change of the object may take to be seen."""
@@ -24,7 +28,7 @@ class Seen[T](NamedTuple):
     value: T
     """What holds without the file, if there is none or it cannot be used."""
     fault: str
-    """Why it cannot be used: what is wrong, where, and what to do. Empty if nothing is wrong."""
+    """Why it cannot be used, for everybody to read: no word of the file. Empty if nothing is wrong."""
 
 
 class ConfigObject[T]:
@@ -81,7 +85,8 @@ class ConfigObject[T]:
         except ObjectGone:
             return None
         except ConfigFault as fault:
-            return Seen(self._without, str(fault))
+            log.warning("a file of the operators is not used", extra={"fault": str(fault)})
+            return Seen(self._without, sentences.faulty_config(fault.name, fault.line))
 
 
 def prices(objects: Objects) -> ConfigObject[PriceList]:

@@ -13,8 +13,9 @@ from msgspec.structs import replace
 from batchdrop.domain import ids, purses, transitions
 from batchdrop.domain.admission import is_waiting
 from batchdrop.domain.errors import LostRace
+from batchdrop.domain.keys import team_of
 from batchdrop.domain.money import Learned
-from batchdrop.domain.open_work import APPROVAL, LIMIT, PRICE, OpenWork
+from batchdrop.domain.open_work import APPROVAL, LIMIT, PRICE, OpenWork, before_group
 from batchdrop.domain.purses import Charge
 from batchdrop.domain.records import FEWEST_TRIED, PILOT_ROWS, Batch, BatchState, Expected, Group, Job, JobState, Question
 from batchdrop.domain.transitions import Cover, Hold
@@ -79,8 +80,8 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
         if yes is None:
             return None
         may_use = job.used + question.high
-        if f"{job.id}-{question.code}:{yes.code}" in group.covers:
-            return Cover(yes, may_use)
+        if group.covered_by is not None and f"{job.id}-{question.code}" in group.covers:
+            return Cover(group.covered_by, may_use)
         # One that was let go by it already has cost more than it was thought to.
         if any(had.code == yes.code for had in job.approvals) or not self._may_be_covered(job, group, now):
             return None
@@ -95,8 +96,8 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
         if job.recipe is None:
             return []
         key = self._group_key(job, now)
-        works = (OpenWork.running, OpenWork.asking, OpenWork.limited)
-        others = [other for work in works for other in self.ledger.list_open_jobs(work, limit=_MATES)]
+        places = {OpenWork.running: "", OpenWork.asking: before_group(team_of(job.input.key), key), OpenWork.limited: ""}
+        others = [other for work in places for other in self.ledger.list_open_jobs(work, behind=places[work], limit=_MATES)]
         mates = [other for other in others if other.id != job.id and other.trying and self._group_key(other, now) == key]
         return sorted(mates, key=lambda other: other.id)
 

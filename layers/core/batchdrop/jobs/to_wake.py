@@ -44,10 +44,10 @@ def waited_long(job: Job, now: datetime) -> bool:
 def to_tell(ledger: Ledger, arrivals: Arrivals, now: datetime, *, limit: int) -> Iterator[Job]:
     """Jobs of one team that wait for money, and whose recipe may have been improved, as far as the index shows them.
 
-    `limit` bounds what is read of each kind of waiting: of all teams, those that have waited longest.
+    `limit` bounds what is read of each kind of waiting: where it is for a limit, of all teams, those that have waited longest.
     """
-    for work in (OpenWork.asking, OpenWork.limited):
-        for job in ledger.list_open_jobs(work, limit=limit):
+    for work, behind in ((OpenWork.asking, before_team(arrivals.team)), (OpenWork.limited, "")):
+        for job in ledger.list_open_jobs(work, behind=behind, limit=limit):
             if team_of(job.input.key) == arrivals.team and may_be_outdated(job, arrivals, now):
                 yield job
 

@@ -408,6 +408,12 @@ def without_price(models: Sequence[str]) -> str:
     )
 
 
+def faulty_config(name: str, line: int | None) -> str:
+    """Every job that waits for it shows it, and what stands there may name folders of others: the log has the rest."""
+    where = f" on line {line}" if line else ""
+    return f"{name} is faulty{where}. The logs of the stack name the field and what to write instead."
+
+
 def config_fault(fault: str) -> str:
     return f"Waiting for an operator: {fault} Nothing that has to be approved is sent until then."
 

@@ -246,11 +246,11 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
 
     def _without_source(self, batch: Batch, results: Results) -> Iterator[BatchRow]:
         """The rows as far as they can be told without the input: by the invalid lines, by the results, then by counting."""
-        paid = None if batch.span.numbered and not batch.tries else 0
+        paid = None if batch.span.numbered else 0
         unseen = batch.requests - results.count() + (0 if is_listed(batch) else batch.invalid)
         with invalid_lines_of(self.objects, batch) as listed:
             invalid = next(listed, None)
-            for number in batch.tries or range(batch.first_line, batch.last_line + 1):
+            for number in [row.line for row in batch.tries] or range(batch.first_line, batch.last_line + 1):
                 line = Line(number, 0, 0, b"{}", cut=False)
                 while invalid is not None and invalid.line < number:
                     invalid = next(listed, None)

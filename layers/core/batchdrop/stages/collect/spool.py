@@ -19,7 +19,7 @@ class Spool:
     def __init__(self, path: Path, budget: int) -> None:
         self._file = path.open("w+b", buffering=_WRITE_BYTES)
         self._budget = budget
-        self.open_window(1, 0)
+        self.open_window(0, -1)
 
     def close(self) -> None:
         self._file.close()

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 import msgspec
 from msgspec.structs import replace
 
 from batchdrop.domain import transitions
 from batchdrop.domain.errors import LostRace
-from batchdrop.domain.keys import Command, folder_of
-from batchdrop.domain.open_work import OpenWork
+from batchdrop.domain.keys import INBOX, Command, folder_of, team_of
+from batchdrop.domain.open_work import OpenWork, before_team
 from batchdrop.domain.records import Approval, Group, Job, JobState
 from batchdrop.domain.transitions import Cover, Move
 from batchdrop.jobs.commit import Commit
@@ -23,7 +24,6 @@ from batchdrop.reports import sentences
 # Security and design: an earlier approval covers twice its amount, for 30 days.
 _COVERS = 2
 _LASTS = timedelta(days=30)
-_ASKING = 1_000
 
 
 def for_later_files(group: Group, yes: Approval, amount: int, now: datetime, covers: tuple[str, ...] = ()) -> Move[Group]:
@@ -42,30 +42,35 @@ class ApproveAll(msgspec.Struct, frozen=True, kw_only=True):
 
     def __call__(self, command: Command, yes: Approval) -> bool:
         """Whether anybody in the folder asks. The answer is stored first: whoever dies then leaves the rest to the next tick."""
-        asking = [
-            job
-            for job in self.ledger.list_open_jobs(OpenWork.asking, limit=_ASKING)
-            if job.question is not None and folder_of(job.input.key) == (command.folder or "")
-        ]
-        for job in asking:
+        first: Job | None = None
+        for job in self._asking(command.folder or ""):
             if job.group is not None and job.group.code == command.code and job.question is not None:
-                covers = tuple(f"{one}:{command.code}" for one in job.group.covers)
+                covers = job.group.covers
                 yes = replace(yes, amount=job.group.high)
                 group = self.ledger.get_group(job.question.group)
-                if group.approval is None or group.approval.code != command.code:
+                if group.covered_by is None or group.covered_by.code != command.code:
                     self.commit(for_later_files(group, yes, job.used + yes.amount, self.clock.now(), covers))
                 self._let_go(covers, yes)
                 return True
-        for job in asking[:1]:
-            with suppress(LostRace):  # it changes, and will say what it asks then
-                if job.note != sentences.ANOTHER_QUESTION:
-                    self.commit(transitions.noted(job, sentences.ANOTHER_QUESTION))
-            self.publish(job.id)
-        return bool(asking)
+            first = first or job
+        if first is None:
+            return False
+        with suppress(LostRace):  # it changes, and will say what it asks then
+            if first.note != sentences.ANOTHER_QUESTION:
+                self.commit(transitions.noted(first, sentences.ANOTHER_QUESTION))
+        self.publish(first.id)
+        return True
+
+    def _asking(self, folder: str) -> Iterator[Job]:
+        team = team_of(f"{INBOX}{folder}/")
+        of_team = self.ledger.list_open_jobs(OpenWork.asking, behind=before_team(team))
+        for job in takewhile(lambda job: team_of(job.input.key) == team, of_team):
+            if job.question is not None and folder_of(job.input.key) == folder:
+                yield job
 
     def _let_go(self, covers: Iterable[str], yes: Approval) -> None:
         for cover in covers:
-            job_id, _, code = cover.partition(":")[0].rpartition("-")
+            job_id, _, code = cover.rpartition("-")
             job = self.ledger.get_job(job_id)
             question = job.question if job is not None and _asks(job) else None
             if job is not None and question is not None and question.code == code:

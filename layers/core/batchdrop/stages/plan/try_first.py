@@ -9,14 +9,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from batchdrop.domain import keys
 from batchdrop.domain.money import Sizes, added
-from batchdrop.domain.records import FEWEST_TRIED, PILOT_ROWS, Batch, BatchState, Job, ObjectRef, Sample, Span
+from batchdrop.domain.records import FEWEST_TRIED, PILOT_ROWS, Batch, BatchState, Job, Sample, Span
 from batchdrop.formats.batch_body import FRAME_BYTES, SEPARATOR_BYTES, request_bytes
 from batchdrop.formats.input_line import REQUESTS, Row
-from batchdrop.formats.lines import Line, read_lines
+from batchdrop.formats.lines import read_lines
 from batchdrop.formats.rendered_line import check_rendered
-from batchdrop.formats.retry_line import retry_line
 from batchdrop.jobs.budget import Budget
 from batchdrop.money.estimate import estimate, unpriced
 from batchdrop.money.price_list import PriceList
@@ -24,13 +22,13 @@ from batchdrop.money.sizing import Sizer
 from batchdrop.ports import Objects
 
 MOST_BYTES = 64_000_000
-"""Of the lines that are tried: they are held in memory, and a row may have 32 MB."""
+"""Of the lines that are tried: a row may have 32 MB."""
 # Of a job's waiting batches the pilot comes first.
 _BEFORE_ALL = timedelta(microseconds=1)
 
 
 class _Tried(NamedTuple):
-    line: Line
+    sample: Sample
     params_bytes: int
     sizes: Sizes
 
@@ -40,7 +38,7 @@ class TryFirst(msgspec.Struct, frozen=True, kw_only=True):
     budget: Budget
 
     def __call__(self, job: Job, drawn: Iterable[Sample], now: datetime, mates: Sequence[Job]) -> Batch | None:
-        """A batch of the rows that were drawn, its list of them stored. None: enough is known of files like it, or soon will be.
+        """A batch of the rows that were drawn. None: enough is known of files like it, or soon will be.
 
         As many as may be sent without asking. If those are too few, the job asks for the pilot, unless there are `mates`, whose
         rows are being tried now. Raises ObjectGone.
@@ -58,26 +56,22 @@ class TryFirst(msgspec.Struct, frozen=True, kw_only=True):
             if mates:
                 return None
             affordable = len(rows)
-        taken = sorted(rows[:affordable])
-        # The smallest ranks make the list, so its length tells its content: who writes it again writes the same.
-        key = f"{keys.work_folder(job.id)}pilot-{len(taken)}.jsonl"
-        lines = [row.line for row in taken]
-        body = b"".join(map(retry_line, lines))
-        self.objects.put(key, body, content_type="application/jsonl")
-        ref = ObjectRef(bucket=job.input.bucket, key=key, size=len(body))
+        taken = sorted(rows[:affordable], key=lambda row: row.sample.line)
+        samples = tuple(row.sample for row in taken)
+        first, last = samples[0], samples[-1]
         return Batch(
             job_id=job.id,
             first_line=0,
-            last_line=lines[-1].number,
+            last_line=last.line,
             state=BatchState.ready,
-            span=Span(object=ref, start=0, end=len(body), first_line=0, numbered=True),
+            span=Span(object=job.source or job.input, start=first.start, end=last.end, first_line=first.line),
             requests=len(taken),
             prefixes=(),
             body_bytes=_body_bytes(taken),
             priority=job.priority,
             start_tag=job.created_at - _BEFORE_ALL,
             sizes=reduce(added, (row.sizes for row in taken), {}),
-            tries=tuple(line.number for line in lines),
+            tries=samples,
         )
 
     def _read(self, job: Job, drawn: Iterable[Sample], prices: PriceList, now: datetime) -> list[_Tried]:
@@ -96,7 +90,7 @@ class TryFirst(msgspec.Struct, frozen=True, kw_only=True):
             if isinstance(row, Row):
                 sizer = Sizer(prices, now)
                 sizer.add(row)
-                rows.append(_Tried(line, len(row.params), sizer.take()))
+                rows.append(_Tried(sample, len(row.params), sizer.take()))
         return rows
 
 
@@ -112,4 +106,4 @@ def _affordable(rows: list[_Tried], prices: PriceList, now: datetime, left: int 
 
 
 def _body_bytes(rows: list[_Tried]) -> int:
-    return FRAME_BYTES - SEPARATOR_BYTES + sum(SEPARATOR_BYTES + request_bytes(row.params_bytes, row.line.number) for row in rows)
+    return FRAME_BYTES - SEPARATOR_BYTES + sum(SEPARATOR_BYTES + request_bytes(row.params_bytes, row.sample.line) for row in rows)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cache
+from itertools import chain
 from typing import NamedTuple
 
 import msgspec
@@ -17,7 +18,7 @@ from batchdrop.domain.admission import is_waiting
 from batchdrop.domain.errors import LostRace
 from batchdrop.domain.ids import question_code
 from batchdrop.domain.keys import team_of
-from batchdrop.domain.open_work import LIMIT, OpenWork, instant, place_of_job
+from batchdrop.domain.open_work import LIMIT, OpenWork, before_group, behind_group, instant, place_of_job
 from batchdrop.domain.records import (
     FEWEST_TRIED,
     PILOT,
@@ -42,7 +43,7 @@ from batchdrop.ports import Clock, Ledger
 from batchdrop.reports import sentences
 from batchdrop.stages.poll.apart import apart
 
-# Those that have waited longest, in each tick; of the others as many, and each of them has its turn.
+# The first in their order, in each tick; of the others as many, and each of them has its turn.
 _LOOKED_AT = 100
 # Asking jobs that are looked at together, and those that one question covers: its record stays below 100 KB.
 _ASKING = 1_000
@@ -68,6 +69,7 @@ class LetGo(msgspec.Struct, kw_only=True):
     pause: Pause
     publish: Publish
     behind: dict[OpenWork, str] = msgspec.field(default_factory=dict)
+    behind_groups: str = ""
     month_is_full: bool = False
     """A job waits for the month's limit of the stack, as far as the last tick has seen."""
 
@@ -90,8 +92,9 @@ class LetGo(msgspec.Struct, kw_only=True):
                     continue
                 elif job.question is not None and (job.question.prices != prices or self._knows_more(job, job.question, now)):
                     self._look_at(job, now)
-        self._ask_together(now, troubles)
-        self._tell(now, troubles)
+        asking = self._next_groups()
+        self._ask_together(asking, now, troubles)
+        self._tell(asking, now, troubles)
         if troubles:
             raise troubles[0]
 
@@ -149,10 +152,21 @@ class LetGo(msgspec.Struct, kw_only=True):
         else:
             self.pause.hold(job, hold, now)
 
-    def _ask_together(self, now: datetime, troubles: list[Exception]) -> None:
+    def _next_groups(self) -> list[Job]:
+        """Asking jobs, those of a group together. More than fit are looked at in several ticks, each group in one of them."""
+        jobs = list(self.ledger.list_open_jobs(OpenWork.asking, behind=self.behind_groups, limit=_ASKING))
+        self.behind_groups = ""
+        if len(jobs) < _ASKING:
+            return jobs
+        last = _group(jobs[-1])
+        whole = [job for job in jobs if _group(job) != last]
+        self.behind_groups = before_group(*last) if whole else behind_group(*last)
+        return whole or jobs
+
+    def _ask_together(self, jobs_asking: list[Job], now: datetime, troubles: list[Exception]) -> None:
         """Files of one folder with the same recipe ask one question, unless it was answered before."""
         groups: dict[str, list[Job]] = defaultdict(list)
-        for job in self.ledger.list_open_jobs(OpenWork.asking, limit=_ASKING):
+        for job in jobs_asking:
             if job.question is not None and job.question.for_pilot:
                 with apart(job, troubles), suppress(LostRace):
                     self._try_no_more(job, now)
@@ -185,12 +199,14 @@ class LetGo(msgspec.Struct, kw_only=True):
         self.publish(job.id)
         return True
 
-    def _tell(self, now: datetime, troubles: list[Exception]) -> None:
+    def _tell(self, asking: list[Job], now: datetime, troubles: list[Exception]) -> None:
         """Who held a job may have died before its status said so, and then nobody would know that they are asked."""
-        for work in (OpenWork.asking, OpenWork.limited):
-            for job in self.ledger.list_open_jobs(work, behind=instant(now - _TOLD_AGAIN), limit=_LOOKED_AT):
-                with apart(job, troubles):
-                    self.publish(job.id)
+        since = now - _TOLD_AGAIN
+        new = sorted((job.held_at, job.id, job) for job in asking if job.held_at is not None and job.held_at >= since)
+        limited = self.ledger.list_open_jobs(OpenWork.limited, behind=instant(since), limit=_LOOKED_AT)
+        for job in chain((job for _, _, job in new[:_LOOKED_AT]), limited):
+            with apart(job, troubles):
+                self.publish(job.id)
 
 
 def _is_trying(mate: Job, *, enough: bool) -> bool:
@@ -225,6 +241,10 @@ def together(asking: list[Job]) -> Iterator[tuple[Job, GroupQuestion | None]]:
         ),
     )
     yield from ((job, GroupQuestion(leader=leader)) for job in jobs[1:])
+
+
+def _group(job: Job) -> tuple[str, str]:
+    return team_of(job.input.key), job.question.group if job.question is not None else ""
 
 
 def _place(job: Job) -> str:
