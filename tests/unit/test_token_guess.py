@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import Callable
@@ -31,6 +32,11 @@ def guess(text: str, model: str = OLDER, **more: Any) -> int:
 
 def blocks(*content: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"role": "user", "content": list(content)}]
+
+
+def pdf(objects: bytes) -> dict[str, Any]:
+    data = b"%PDF-1.7\n" + objects + b"\nstream\n" + bytes(range(256)) * 20
+    return {"type": "base64", "media_type": "application/pdf", "data": base64.b64encode(data).decode()}
 
 
 @given(PARAMS, SPELLING, st.text(max_size=20))
@@ -76,6 +82,8 @@ HOSTILE: dict[str, Callable[[int], bytes]] = {
     "many types": lambda size: b'{"source":1,"a":"b","c":"d","e":"f","g":"h"' + b',"type" ' * (size // 8),
     "data without an end": lambda size: b'{"source":1,"a":"b","c":"d","e":"f","g":"h","type":"image","data":"' + b"A" * size,
     "many data without an end": lambda size: b'{"source":1,"type":"image"' + b',"data":"AAAA\n' * (size // 14),
+    "pages without an end": lambda size: params("", messages=blocks({"type": "document", "source": pdf(b"/Type" + b" " * size)})),
+    "many pages without an end": lambda size: params("", messages=blocks({"type": "document", "source": pdf(b"/Type " * size)})),
     "many places": lambda size: b'{"max_tokens":1,"a_b":2,"inference_geo"  ' + b',"inference_geo"  ' * (size // 18),
 }
 
@@ -155,11 +163,38 @@ def test_an_image_takes_its_most_however_many_bytes_it_has(model: str, tokens: i
     assert tokens < twice - with_image < tokens + 80
 
 
-def test_a_document_takes_ten_pages() -> None:
-    source = {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0x" * 10_000}
-    document = {"type": "document", "source": source}
-    found = guess("", messages=blocks(document, {"type": "text", "text": "Hi"}))
-    assert 10 * (3_000 + 1_568) < found < 10 * (3_000 + 1_568) + 200
+def pages(*sources: dict[str, Any]) -> float:
+    """How many the documents are counted as."""
+    documents = [{"type": "document", "source": source} for source in sources]
+    found = guess("", messages=blocks(*documents, {"type": "text", "text": "Hi"})) - guess("Hi")
+    return round(found / (3_000 + 1_568), 1)
+
+
+PAGES = b"1 0 obj <</Type /Pages /Kids [2 0 R]>> endobj "
+
+
+@pytest.mark.parametrize("page", [b"<</Type /Page>>", b"<</Type/Page/Parent 1 0 R>>", b"<<\n/Type\r\n/Page\n/Parent 1 0 R>>"])
+@pytest.mark.parametrize("number", [1, 34, 600])
+def test_a_document_takes_the_pages_that_it_shows(page: bytes, number: int) -> None:
+    assert pages(pdf(PAGES + page * number)) == pytest.approx(number, abs=0.1)
+
+
+def test_a_request_takes_no_more_pages_than_it_may_have() -> None:
+    assert pages(*[pdf(b"/Type /Page " * 400)] * 2) == pytest.approx(600, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        pdf(PAGES + b"5 0 obj <</Type /ObjStm>>"),
+        {"type": "url", "url": "https://example.com/a.pdf"},
+        {"type": "file", "file_id": "file_1"},
+        {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0x" * 10_000 + "A"},
+    ],
+)
+def test_a_document_that_shows_no_pages_takes_ten(source: dict[str, Any]) -> None:
+    assert pages(source) == pytest.approx(10, abs=0.1)
+    assert pages(source, pdf(b"/Type /Page " * 3)) == pytest.approx(13, abs=0.1)
 
 
 def test_an_image_by_its_address_or_file_counts_too() -> None:

@@ -34,7 +34,8 @@ class Estimate(Record, frozen=True, kw_only=True):
 def estimate(sizes: Sizes, prices: PriceList, at: datetime, learned: Learned | None) -> Estimate:
     """Requests without a price are in none of the sums: see `unpriced`.
 
-    Not even the worst case bounds what server tools add: searches, and prompts that grow by what they found.
+    Not even the worst case bounds what server tools add: searches, and prompts that grow by what they found. Nor does it bound
+    documents that do not show how many pages they have.
     """
     unknown = nothing_learned()
     known = learned if learned and learned.rows else unknown

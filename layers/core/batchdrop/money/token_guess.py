@@ -7,6 +7,7 @@ A local rule, since the API's tokenizers are not public. It was fitted to an old
 
 from __future__ import annotations
 
+import binascii
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -60,9 +61,15 @@ _TOKENS_OF_TOOLS = 530
 # Anthropic, "Vision": the most an image takes on models from 4.7 on, and on older ones.
 _TOKENS_OF_AN_IMAGE = 4_784
 _TOKENS_OF_AN_OLDER_IMAGE = 1_568
-# Anthropic, "PDF support": a page takes 1,500 to 3,000 tokens of text, and its image. How many there are is not known here.
+# Anthropic, "PDF support": a page takes 1,500 to 3,000 tokens of text, and its image; a request may have 600 of them.
 _TOKENS_OF_A_PAGE = 3_000
+_MOST_PAGES = 600
+# Of a document that is elsewhere, or that does not show how many it has.
 _PAGES_OF_A_DOCUMENT = 10
+# `%PDF-` in base64, but for the last bits.
+_PDF = b"JVBERi"
+# PDF 32000-1, 7.7.3.3. It is not seen of pages that are compressed.
+_PAGE = re.compile(rb"/Type\s*/Page(?![A-Za-z])")
 
 _IMAGE_OR_DOCUMENT = re.compile(rb'"type"\s*:\s*"(image|document)"')
 _BASE64 = re.compile(rb'"data"\s*:\s*"([A-Za-z0-9+/=\\]{64,})"')
@@ -189,9 +196,25 @@ def _sources(params: bytes, model: str) -> tuple[int, bytes]:
     if not kinds:
         return 0, params
     per_image = _TOKENS_OF_AN_IMAGE if _percent(model) == _NEWER_PERCENT else _TOKENS_OF_AN_OLDER_IMAGE
-    pages = documents * _PAGES_OF_A_DOCUMENT
-    without = _BASE64.sub(b'"data":""', params)
-    return images * per_image + pages * (_TOKENS_OF_A_PAGE + per_image), without
+    shown: list[int] = []
+
+    def taken_out(found: re.Match[bytes]) -> bytes:
+        start, end = found.span(1)
+        if params.startswith(_PDF, start) and (pages := _pages(memoryview(params)[start:end])):
+            shown.append(pages)
+        return b'"data":""'
+
+    without = _BASE64.sub(taken_out, params)
+    pages = sum(shown) + max(0, documents - len(shown)) * _PAGES_OF_A_DOCUMENT
+    return images * per_image + min(pages, _MOST_PAGES) * (_TOKENS_OF_A_PAGE + per_image), without
+
+
+def _pages(data: memoryview) -> int:
+    """Those that a PDF in base64 shows. Of one that was edited, pages may be counted twice."""
+    try:
+        return len(_PAGE.findall(binascii.a2b_base64(data)))
+    except binascii.Error:
+        return 0
 
 
 @lru_cache(maxsize=200)
