@@ -855,15 +855,15 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A job ends when its manifest is there, and not before",
         _FINISH,
-        "        self._write_manifest(job, batches, files)\n        self._teach(job, batches)\n        self._conclude(job)\n",
-        "        self._conclude(job)\n        self._write_manifest(job, batches, files)\n",
+        "        self._write_manifest(job, batches, files)\n        self._conclude(job, batches)\n",
+        "        self._conclude(job, batches)\n        self._write_manifest(job, batches, files)\n",
         "tests/stages/test_resumed.py::test_files_then_manifest_then_the_end_then_the_removal_of_pieces",
     ),
     Mutant(
         "Parts are removed only once the stored state of the job is final",
         _FINISH,
-        "        self._end(job, self._note(job))\n        self._tidy(job)\n",
-        "        note = self._note(job)\n        self._tidy(job)\n        self._end(job, note)\n",
+        "        self._end(job, self._note(job), self._taught(job, batches))\n        self._tidy(job)\n",
+        "        note = self._note(job)\n        self._tidy(job)\n        self._end(job, note, self._taught(job, batches))\n",
         "tests/stages/test_resumed.py::test_files_then_manifest_then_the_end_then_the_removal_of_pieces",
     ),
     Mutant(
@@ -1415,6 +1415,20 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/stages/test_pilot.py::test_a_yes_to_the_pilot_is_none_to_the_others",
     ),
     Mutant(
+        "Who finishes twice teaches once",
+        _TRANSITIONS,
+        "    return Move(job, after, also=() if taught is None else (taught,))\n",
+        "    return Move(job, after)\n",
+        "tests/stages/test_groups.py::test_who_finishes_twice_teaches_once",
+    ),
+    Mutant(
+        "If the first tells nothing, the next one is tried",
+        _PAUSED,
+        "if job.spare is not None and _rows_learned(job) < FEWEST_TRIED:",
+        "if False:",
+        "tests/stages/test_groups.py::test_the_next_one_is_tried_if_the_first_tells_nothing",
+    ),
+    Mutant(
         "A raise is used once",
         _BUDGET,
         "raised = job.used + amount <= job.raised_to",
@@ -1424,7 +1438,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A job's own approval does not cover what it costs beyond",
         f"{_CORE}/jobs/pause.py",
-        "if any(had.code == yes.code for had in job.approvals) or not self._may_be_covered(job, group, now):",
+        "if job.may_use or not self._may_be_covered(job, group, now):",
         "if not self._may_be_covered(job, group, now):",
         "tests/stages/test_groups.py::test_what_a_job_costs_beyond_its_own_approval_is_asked_about",
     ),

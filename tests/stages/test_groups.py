@@ -267,6 +267,58 @@ def test_files_that_were_planned_while_nothing_was_sent_learn_from_the_first() -
     done(stack)
 
 
+def test_the_next_one_is_tried_if_the_first_tells_nothing() -> None:
+    stack = stack_of()
+    first, second, *_ = [drop(stack, name) for name in "abcd"]
+    stack.command("cancel", first.id)
+    wait(stack, 20)
+    assert len(asking(stack)) == 3
+    (leader,) = leaders(stack)
+    assert (leader.id, leader.tried) == (second.id, 20)
+    assert {job.expected and job.expected.by for job in asking(stack)} == {"tried", "earlier"}
+    assert leader.group is not None
+    approve_all(stack, leader.group.code)
+    done(stack)
+    assert [job.counts.succeeded for job in stack.jobs() if job.id != first.id] == [40, 40, 40]
+    assert len(stack.claude.custom_ids()) <= 20 + 3 * 40
+
+
+def test_each_job_that_costs_more_than_its_own_answer_is_asked_about() -> None:
+    """A yes to one of them, or to a later file, is none to another that was answered before."""
+    stack = stack_of(max_requests=10, queue_limit=10)
+    for name in "ab":
+        drop(stack, name, 200)
+    wait(stack)
+    (leader,) = leaders(stack)
+    assert leader.group is not None
+    stack.claude.answer = longer_answer
+    approve_all(stack, leader.group.code)
+    wait(stack, 60)
+    one, other = asking(stack)
+    assert one.question is not None
+    stack._control(f"control/approve/{one.id}-{one.question.code}")
+    wait(stack, 60)
+    assert [job.id for job in asking(stack)] == [other.id]
+    assert stack.ledger.jobs[other.id].approvals == other.approvals
+
+
+def test_who_finishes_twice_teaches_once() -> None:
+    stack = stack_of(ask_above="20")
+    killed: list[str] = []
+
+    def die(name: str) -> None:
+        if name == "notices.publish" and len(killed) < 2:
+            killed.append(name)
+            raise Killed
+
+    stack.hooks.before = die
+    job = drop(stack, "a", 12)
+    done(stack)
+    assert len(killed) == 2
+    group = stack.ledger.get_group(stack.ledger.jobs[job.id].group_key)
+    assert group.taught.rows == 12
+
+
 @pytest.mark.parametrize("folder", ["marketing", "marketing/eu/x", "other", ""])
 def test_an_answer_for_another_folder_lets_nothing_go(folder: str) -> None:
     stack = stack_of()

@@ -154,6 +154,17 @@ def test_where_the_rest_is_cheap_nobody_is_asked() -> None:
     assert stack.audit() == []
 
 
+def test_what_a_job_waited_for_is_not_said_when_it_is_done() -> None:
+    stack = stack_of(ask_above="0.01")
+    job = until_asked(stack, b"\n".join(row(f"row {number}", max_tokens=MAX_TOKENS) for number in range(7)))
+    approve(stack, job)
+    stack.run()
+    assert stack.job().state is JobState.done
+    assert (
+        stack.document("manifest.json")["message"] == stack.document("status.json")["message"] == "Done: 7 of 7 rows succeeded."
+    )
+
+
 def test_a_short_file_is_its_own_pilot() -> None:
     stack = stack_of(ask_above="0.10")
     stack.drop("inbox/team/file.jsonl", b"\n".join([*FILE.split(b"\n")[:9], b"no json"]))

@@ -388,6 +388,25 @@ def test_a_model_without_a_price_waits_for_it_and_then_tries_some_rows() -> None
     assert list(purses_kept(stack.ledger)) == []
 
 
+def test_the_price_of_an_alias_is_one_of_its_dated_name() -> None:
+    stack = stack_of(answer=greet, daily_limit="5")
+    stack.drop(KEY, dear_rows(2, model="claude-new-7-20261101"))
+    held(stack, "price")
+    prices(stack, HAIKU | {"model": "claude-new-7"})
+    stack.run(minutes=30)
+    assert stack.job().state is JobState.done
+
+
+def test_models_whose_names_are_not_kept_wait_for_another_upload() -> None:
+    stack = stack_of(answer=greet, daily_limit="5", max_requests=50)
+    stack.drop(KEY, b"\n".join(row(f"row {number}", model=f"claude-new-{number}") for number in range(25)))
+    held(stack, "price")
+    prices(stack, *(HAIKU | {"model": f"claude-new-{number}"} for number in range(25)))
+    stack.run(minutes=30)
+    assert (stack.job().state, stack.job().tried) == (JobState.held, 20)
+    assert "names 20 models or more of which none is known" in message(stack)
+
+
 def test_one_row_without_a_price_makes_the_file_wait() -> None:
     stack = stack_of(ask_above=ASK)
     stack.drop(KEY, b"\n".join([dear_rows(3), row("new", model="claude-new-7")]))

@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchdrop.domain.money import Learned, Size, Sizes, sizes_share
+from batchdrop.domain.money import OTHERS, Learned, Size, Sizes, sizes_share
 from batchdrop.money.estimate import Estimate, estimate, guessed_cost, unpriced
 from batchdrop.money.learning import SHARE, OtherRows, TriedRow, learn, nothing_learned
 from batchdrop.money.price_file import built_in
-from batchdrop.money.sizing import OTHERS
 from batchdrop.money.token_guess import GUESS_MOST
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)

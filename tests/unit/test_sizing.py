@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchdrop.domain.money import PriceClass, Size, Sizes
+from batchdrop.domain.money import MOST_CLASSES, OTHERS, PriceClass, Size, Sizes
 from batchdrop.formats.input_line import Row
 from batchdrop.money.price_file import built_in
 from batchdrop.money.price_list import DatedPrice, PriceList, Rates
-from batchdrop.money.sizing import MAX_ANSWER_TOKENS, MOST_CLASSES, OTHERS, Sizer
+from batchdrop.money.sizing import MAX_ANSWER_TOKENS, Sizer
 from batchdrop.money.token_guess import guess_tokens, most_of
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)

@@ -67,6 +67,8 @@ RESERVE = Reserve(100, charges(("month", "day"), 100))
 PART = Part(key="work/part", lines=1, size=100, crc64nvme="0" * 16)
 TRIED = Collected(counts=Counts(succeeded=1), usage={}, results=PART, failed=None, retry=None, retry_body_bytes=0)
 
+PILOT_BATCH = batch(0, tries=(Sample(rank=0, line=1, start=0, end=1),))
+
 # How each edge is called on a record that it starts from.
 JOBS: dict[str, Callable[[Job], Move[Job]]] = {
     "opened": transitions.opened,
@@ -86,6 +88,7 @@ JOBS: dict[str, Callable[[Job], Move[Job]]] = {
     "looked_again": lambda one: transitions.looked_again(one, now=LATER),
     "paused": lambda one: transitions.paused(one, HOLD, now=LATER),
     "asked_anew": lambda one: transitions.asked_anew(one, HOLD, now=LATER),
+    "tries_itself": lambda one: transitions.tries_itself(one, PILOT_BATCH, now=LATER, hold=None, cover=None),
     "let_go": lambda one: transitions.let_go(one, now=LATER),
     "grouped": lambda one: transitions.grouped(one, GroupQuestion(leader=one.id)),
     "woken": lambda one: transitions.woken(one, now=LATER),

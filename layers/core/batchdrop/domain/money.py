@@ -13,6 +13,10 @@ import msgspec
 
 from batchdrop.domain.record import Record
 
+MOST_CLASSES = 20
+"""Price classes of a batch: a record of the table has room for some. Classes with a price are never more than it has."""
+OTHERS = "(other)"
+"""Requests of further models without a price."""
 MICRO = 1_000_000
 """Micro-dollars in a dollar."""
 

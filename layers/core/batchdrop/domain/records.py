@@ -398,6 +398,8 @@ class Job(Record, frozen=True, kw_only=True):
     """While it asks: others of its folder ask the same."""
     mate: str = ""
     """While it is held for its price: the id of the job whose tried rows will tell it."""
+    spare: Batch | None = None
+    """The batch of rows that it tries itself, should those of its mate tell nothing."""
     expected: Expected | None = None
     """None: nobody knows, as for a model without a price."""
     approvals: tuple[Approval, ...] = ()

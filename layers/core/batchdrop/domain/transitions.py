@@ -260,12 +260,13 @@ def planned(
     expected: Expected | None = None,
     cover: Cover | None = None,
     mate: str = "",
+    spare: Batch | None = None,
     group_key: str = "",
 ) -> Move[Job]:
     """All its batches are stored. `unsendable`: those without a request, which can be collected at once. `repeated`: as in Job.
 
     `rejection`: why the job will end as rejected. `cancel`: its batches are not to be sent. `reason`: why, if that is new.
-    `pilot`: it goes before the others. `cover`: an earlier approval that holds for it. `mate`, `group_key`: as in Job.
+    `pilot`: it goes before the others. `cover`: an earlier approval that holds for it. `mate`, `spare`, `group_key`: as in Job.
     """
     after = replace(
         job,
@@ -281,7 +282,7 @@ def planned(
     if rejection:
         after = replace(after, outcome=JobState.rejected, reason=rejection)
     elif hold is not None:
-        after = replace(_held(after, hold, now), mate=mate)
+        after = replace(_held(after, hold, now), mate=mate, spare=spare)
     elif cover is not None:
         after = _covered(after, cover)
     return Move(
@@ -359,6 +360,18 @@ def asked_anew(job: Job, hold: Hold, *, now: datetime) -> Move[Job]:
     return Move(job, _held(job, hold, now))
 
 
+@_job_edge(JobState.held, to=(JobState.held, JobState.running))
+def tries_itself(job: Job, pilot: Batch, *, now: datetime, hold: Hold | None, cover: Cover | None) -> Move[Job]:
+    """The one whose rows were to tell its price has told nothing. `hold`, `cover`: as in `planned`, of the pilot."""
+    after = replace(job, trying=True, tried=pilot.requests, mate="", spare=None)
+    if hold is not None:
+        after = _held(after, hold, now)
+    else:
+        after = replace(after, state=JobState.running, reason="", needs="", held_at=None, updated_at=now)
+        after = after if cover is None else _covered(after, cover)
+    return Move(job, after, charges=() if cover is None else cover.charges, also=(added(pilot),))
+
+
 @_job_edge(JobState.held, to=(JobState.running,))
 def let_go(
     job: Job,
@@ -383,6 +396,7 @@ def let_go(
         question=None,
         group=None,
         mate="",
+        spare=None,
         held_at=None,
         updated_at=now,
         expected=expected or job.expected,
@@ -532,7 +546,18 @@ def retried_in_part(job: Job, note: str) -> Move[Job]:
 def finishing(job: Job, *, now: datetime) -> Move[Job]:
     """Only as a part of `collected`. `repairs` counts anew: the message of `finish` has not been repeated yet."""
     after = replace(
-        job, state=JobState.finishing, needs="", question=None, group=None, updated_at=now, message_sent_at=now, repairs=0
+        job,
+        state=JobState.finishing,
+        # Why it was held is over; why it was canceled or rejected is not.
+        reason=job.reason if job.cancel_requested or job.outcome is not None else "",
+        needs="",
+        question=None,
+        group=None,
+        mate="",
+        spare=None,
+        updated_at=now,
+        message_sent_at=now,
+        repairs=0,
     )
     return Move(job, after, messages=(FinishJob(job_id=job.id),))
 
@@ -545,11 +570,12 @@ def joined_in_part(job: Job, *, now: datetime, done: int, total: int) -> Move[Jo
 
 
 @_job_edge(JobState.finishing, to=(JobState.done, JobState.rejected, JobState.canceled))
-def finished(job: Job, *, now: datetime, note: str = "") -> Move[Job]:
-    """Its manifest is written. `note`: what there is to say of the output files."""
+def finished(job: Job, *, now: datetime, note: str = "", taught: Move[Group] | None = None) -> Move[Job]:
+    """Its manifest is written. `note`: what there is to say of the output files. `taught`: what it tells later ones, once."""
     outcome = job.outcome or (JobState.canceled if job.cancel_requested else JobState.done)
     told = " ".join(part for part in (job.note, note) if part)
-    return Move(job, replace(job, state=outcome, outcome=outcome, updated_at=now, finished_at=now, note=told))
+    after = replace(job, state=outcome, outcome=outcome, updated_at=now, finished_at=now, note=told)
+    return Move(job, after, also=() if taught is None else (taught,))
 
 
 @_job_edge(JobState.planning, JobState.finishing)
@@ -1180,5 +1206,5 @@ def agreed(group: Group, approval: Approval, *, covers: tuple[str, ...], limit: 
 
 
 def taught(group: Group, more: Taught) -> Move[Group]:
-    """One of its files has ended."""
+    """Only as a part of `finished`: one of its files has ended."""
     return Move(group, replace(group, taught=group.taught + more), edge="taught")

@@ -82,8 +82,8 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
         may_use = job.used + question.high
         if group.covered_by is not None and f"{job.id}-{question.code}" in group.covers:
             return Cover(group.covered_by, may_use)
-        # One that was let go by it already has cost more than it was thought to.
-        if any(had.code == yes.code for had in job.approvals) or not self._may_be_covered(job, group, now):
+        # One that somebody has answered already has cost more than it was thought to.
+        if job.may_use or not self._may_be_covered(job, group, now):
             return None
         purse = purses.agreed(group.key, yes.code)
         (agreed,) = self.ledger.get_purses([purse])

@@ -91,7 +91,8 @@ class PriceList(Record, frozen=True, kw_only=True):
 
     def rates(self, of: PriceClass, at: datetime) -> Rates | None:
         """None: no price is known at that time."""
-        price = in_force(self.models.get(of.model, ()), at)
+        # A name that had no price when its row was counted may have that of its alias by now.
+        price = in_force(self.models.get(of.model) or self.models.get(self.name(of.model) or "", ()), at)
         return price.rates[of.long_prompt][of.us] if price else None
 
 

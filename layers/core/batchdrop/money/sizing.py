@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from batchdrop.domain.money import Size, Sizes
+from batchdrop.domain.money import MOST_CLASSES, OTHERS, Size, Sizes
 from batchdrop.formats.input_line import Row
 from batchdrop.money.price_list import PriceList
 from batchdrop.money.token_guess import Look, guess_together, look, most_of
@@ -12,10 +12,6 @@ from batchdrop.money.token_guess import Look, guess_together, look, most_of
 MAX_ANSWER_TOKENS = 300_000
 """The longest answer of any model, with the header `output-300k-2026-03-24` (Anthropic, "Models overview"): a `max_tokens` beyond
 it is refused or never reached."""
-MOST_CLASSES = 20
-"""Price classes of a batch: a record of the table has room for some. Classes with a price are never more than it has."""
-OTHERS = "(other)"
-"""Requests of further models without a price."""
 _NO_PROMPT_IS_LONGER = 10**18
 # A file names few models. Those of one that names many are looked up each time.
 _MOST_REMEMBERED = 200

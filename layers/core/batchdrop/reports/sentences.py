@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from batchdrop.domain.call_headers import VERSION, NotAllowed
 from batchdrop.domain.errors import Refused
 from batchdrop.domain.keys import INBOX, folder_of, name_of
+from batchdrop.domain.money import MOST_CLASSES, OTHERS
 from batchdrop.domain.purses import Scope
 from batchdrop.domain.records import Expected, GroupQuestion, Job, JobState, Question, Streak, Unsent
 from batchdrop.domain.refusals import Cause, ends_at
@@ -401,6 +402,12 @@ def limited(job: Job, scope: Scope, left: int, question: Question) -> str:
 
 
 def without_price(models: Sequence[str]) -> str:
+    """`models`: `OTHERS` stands for those whose names were not kept."""
+    if OTHERS in models:
+        return (
+            f"Waiting for prices: the file names {MOST_CLASSES} models or more of which none is known. Cancel it, and upload it "
+            "again when an operator has put them into config/prices.json."
+        )
     named = ", ".join(shown(model) for model in models[:5])
     return (
         f"Waiting for a price: none is known of {named}, so nobody can say what the file costs. An operator puts it into "

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 
 import msgspec
 
@@ -17,7 +16,7 @@ from batchdrop.domain import keys, transitions
 from batchdrop.domain.errors import LostRace, ObjectGone
 from batchdrop.domain.messages import FinishJob
 from batchdrop.domain.money import Bill
-from batchdrop.domain.records import Batch, Job, JobState, ObjectRef, Part
+from batchdrop.domain.records import Batch, Job, JobState, ObjectRef, Part, Taught
 from batchdrop.domain.transitions import Move
 from batchdrop.formats import checksums
 from batchdrop.jobs.commit import Commit
@@ -64,7 +63,7 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
         except ObjectGone:
             if self._is_written(job):
                 # A run that was killed before it recorded the end has written everything.
-                self._conclude(job)
+                self._conclude(job, batches)
             elif self._count_losses(job, batches):
                 self(message, deadline)
             else:
@@ -76,18 +75,12 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
             self.publish(job_id)
             return
         self._write_manifest(job, batches, files)
-        self._teach(job, batches)
-        self._conclude(job)
+        self._conclude(job, batches)
         self._measure(job, batches)
 
-    def _teach(self, job: Job, batches: list[Batch]) -> None:
+    def _taught(self, job: Job, batches: list[Batch]) -> Taught | None:
         """What its rows took tells what those of the next file will take. Of a canceled job many were not sent."""
-        if not job.group_key or job.cancel_requested:
-            return
-        more = taught_by(batches, job.created_at)
-        if more is not None:
-            with suppress(LostRace):  # another file has just taught the same
-                self.commit(transitions.taught(self.ledger.get_group(job.group_key), more))
+        return None if not job.group_key or job.cancel_requested else taught_by(batches, job.created_at)
 
     def _measure(self, job: Job, batches: list[Batch]) -> None:
         """At the end of a job and then only: a metric costs nothing in a month in which it has no value."""
@@ -144,9 +137,9 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
             return False
         return True
 
-    def _conclude(self, job: Job) -> None:
+    def _conclude(self, job: Job, batches: list[Batch]) -> None:
         self._notify(job)
-        self._end(job, self._note(job))
+        self._end(job, self._note(job), self._taught(job, batches))
         self._tidy(job)
 
     def _join_all(self, job: Job, batches: list[Batch], go_on: Callable[[], bool]) -> tuple[dict[str, OutputFile], int]:
@@ -208,9 +201,14 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
         written = read_manifest(self.objects.get(self._key(job, "manifest.json")))
         return sentences.NO_TABLES if lacks_tables(job, written.files) else ""
 
-    def _end(self, job: Job, note: str) -> None:
+    def _end(self, job: Job, note: str, taught: Taught | None) -> None:
         """Returns once the stored state of the job is final, whoever made it so."""
-        self._change(job, lambda job: transitions.finished(job, now=self.clock.now(), note=note))
+
+        def edge(job: Job) -> Move[Job]:
+            told = transitions.taught(self.ledger.get_group(job.group_key), taught) if taught is not None else None
+            return transitions.finished(job, now=self.clock.now(), note=note, taught=told)
+
+        self._change(job, edge)
         self.publish(job.id)
 
     def _change(self, job: Job, edge: Callable[[Job], Move[Job]]) -> None:

@@ -326,8 +326,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             mates = self.pause.mates(job, now) if hold is not None and hold.needs == APPROVAL else []
             pilot = self.try_first(job, drawn, now, mates) if hold is not None else None
             mate = mates[0] if mates and pilot is None else None
+            spare = None
             if mate is not None:
                 hold = Hold(PRICE, sentences.waits_for(mate), None)
+                spare = self.try_first(job, drawn, now, [])
             if pilot is not None:
                 hold, _, cover = self.pause.verdict(replace(job, trying=True), [pilot], now)
             return transitions.planned(
@@ -339,6 +341,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
                 hold=hold,
                 cover=cover,
                 mate=mate.id if mate is not None else "",
+                spare=spare,
                 group_key=self.pause.group_key(job, now),
                 pilot=pilot,
                 expected=expected,

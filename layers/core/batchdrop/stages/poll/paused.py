@@ -18,11 +18,12 @@ from batchdrop.domain.admission import is_waiting
 from batchdrop.domain.errors import LostRace
 from batchdrop.domain.ids import question_code
 from batchdrop.domain.keys import team_of
-from batchdrop.domain.open_work import LIMIT, OpenWork, before_group, behind_group, instant, place_of_job
+from batchdrop.domain.open_work import LIMIT, PRICE, OpenWork, before_group, behind_group, instant, place_of_job
 from batchdrop.domain.records import (
     FEWEST_TRIED,
     PILOT,
     Arrivals,
+    Batch,
     BatchState,
     GroupQuestion,
     Job,
@@ -137,6 +138,9 @@ class LetGo(msgspec.Struct, kw_only=True):
             if mate is not None and _is_trying(mate, enough=_rows_learned(job) >= FEWEST_TRIED):
                 return
             job = replace(job, mate="", learned=merge(job.learned, mate.learned if mate is not None else None))
+            if job.spare is not None and _rows_learned(job) < FEWEST_TRIED:
+                self._try_itself(job, job.spare, now)
+                return
         batches = list(self.ledger.list_batches(job.id))
         rest = list(filter(is_waiting, batches))
         expected = cover = None
@@ -151,6 +155,17 @@ class LetGo(msgspec.Struct, kw_only=True):
             self.publish(job.id)
         else:
             self.pause.hold(job, hold, now)
+
+    def _try_itself(self, job: Job, pilot: Batch, now: datetime) -> None:
+        """Unless another one of its group does by now."""
+        mates = self.pause.mates(job, now)
+        if mates:
+            waits = Hold(PRICE, sentences.waits_for(mates[0]), None)
+            self.commit(transitions.asked_anew(replace(job, mate=mates[0].id), waits, now=now))
+        else:
+            hold, _, cover = self.pause.verdict(replace(job, trying=True), [pilot], now)
+            self.commit(transitions.tries_itself(job, pilot, now=now, hold=hold, cover=cover))
+        self.publish(job.id)
 
     def _next_groups(self) -> list[Job]:
         """Asking jobs, those of a group together. More than fit are looked at in several ticks, each group in one of them."""
