@@ -156,7 +156,7 @@ def test_a_demo_asks_or_is_told_how_much(laptop: Laptop, tmp_path: Path) -> None
     (tmp_path / "demo.csv").write_text(body_of("demo", 60))
     asked = laptop.demo(str(tmp_path / "demo.csv"))
     assert asked.returncode == WAITS
-    assert "20 of 60 rows were tried for $0.75. The other 40 will cost $1." in asked.stderr
+    assert "20 of 60 rows were tried for $0.75. The other 40 will cost $1." in asked.stderr, asked.stderr
     assert "First rows of tried.csv:" in asked.stderr
     assert "canceled: 60 rows: 20 succeeded, 40 canceled" in asked.stderr
     (would,) = re.findall(r"APPROVE=(\S+) would have", asked.stderr)

@@ -1429,6 +1429,20 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/stages/test_groups.py::test_the_next_one_is_tried_if_the_first_tells_nothing",
     ),
     Mutant(
+        "What was approved pays for every part of a batch that is cut",
+        f"{_CORE}/domain/records.py",
+        "return used + self.high + self.rows",
+        "return used + self.high",
+        "tests/stages/test_questions.py::test_what_was_approved_pays_for_the_halves_of_a_batch",
+    ),
+    Mutant(
+        "What fits into what was approved by now goes on",
+        _PAUSED,
+        "return question.high <= (job.may_use or 0) - job.used or ",
+        "return ",
+        "tests/stages/test_questions.py::test_what_is_within_what_was_approved_after_all_goes_on",
+    ),
+    Mutant(
         "A raise is used once",
         _BUDGET,
         "raised = job.used + amount <= job.raised_to",
@@ -1532,8 +1546,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A yes covers the amount that was shown, and no more",
         _COMMANDS,
-        "may_use = job.used + question.high",
-        "may_use = job.used + 2 * question.high",
+        "may_use = question.may_use(job.used)",
+        "may_use = question.may_use(job.used + question.high)",
         "tests/stages/test_questions.py::test_a_yes",
     ),
     Mutant(

@@ -302,6 +302,31 @@ def test_each_job_that_costs_more_than_its_own_answer_is_asked_about() -> None:
     assert stack.ledger.jobs[other.id].approvals == other.approvals
 
 
+def test_a_yes_to_all_that_is_delivered_again_says_nothing_to_others() -> None:
+    stack = stack_of()
+    for name in "abc":
+        drop(stack, name)
+    wait(stack)
+    (leader,) = leaders(stack)
+    assert leader.group is not None
+    code = leader.group.code
+    killed: list[str] = []
+
+    def die(name: str) -> None:
+        if name == "ledger.commit.let_go" and stack.ledger.jobs[leader.id].approvals and not killed:
+            killed.append(name)
+            raise Killed
+
+    stack.hooks.before = die
+    approve_all(stack, code)
+    assert killed
+    assert asking(stack)
+    approve_all(stack, code)
+    assert asking(stack) == []
+    assert {job.note for job in stack.jobs()} == {""}
+    done(stack)
+
+
 def test_who_finishes_twice_teaches_once() -> None:
     stack = stack_of(ask_above="20")
     killed: list[str] = []

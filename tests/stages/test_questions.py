@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +12,11 @@ from msgspec.structs import replace
 
 from batchdrop.domain import keys
 from batchdrop.domain.admission import is_waiting
+from batchdrop.domain.call_headers import CallHeaders
+from batchdrop.domain.errors import Refused
 from batchdrop.domain.records import PILOT, Approval, Batch, Job, JobState, ObjectRef, Question
-from tests.fakes.claude import greet
+from batchdrop.ports import DEFAULT_HEADERS, ApiBatch
+from tests.fakes.claude import FakeClaude, greet
 from tests.money import ROW, answers_of, dear_rows, held, purses_kept, say, shown, stack_of, until
 from tests.stack import Stack, row
 
@@ -113,7 +117,7 @@ def test_a_yes(folder: str, slash: bool) -> None:
     assert stack.job().state is JobState.done
     (yes,) = stack.job().approvals
     assert (yes.code, yes.amount, yes.key) == (job.question.code, job.question.high, key)
-    assert stack.job().may_use == job.used + job.question.high
+    assert stack.job().may_use == job.question.may_use(job.used)
     assert stack.job().spent <= job.used + job.question.high
     assert list(purses_kept(stack.ledger)) == []
 
@@ -227,6 +231,61 @@ def test_what_costs_more_than_was_approved_asks_again() -> None:
             say(stack, "approve", stack.job())
     assert stack.job().state is JobState.done
     assert list(purses_kept(stack.ledger)) == []
+
+
+class Narrow(FakeClaude):
+    """Refuses what has more requests than `most`, as a body that is too large."""
+
+    most = 10**9
+
+    def create(self, body: Path, headers: CallHeaders = DEFAULT_HEADERS, *, within: float = 600.0) -> ApiBatch:
+        if len(json.loads(body.read_bytes())["requests"]) > self.most:
+            raise Refused("too large", status=413, kind="request_too_large")
+        return super().create(body, headers, within=within)
+
+
+@pytest.mark.parametrize("rows", range(41, 55, 2))
+def test_what_was_approved_pays_for_the_halves_of_a_batch(rows: int) -> None:
+    """Each half is rounded up to a millionth of a dollar."""
+    claude: list[Narrow] = []
+
+    def api(clock: Any, hooks: Any) -> FakeClaude:
+        claude.append(Narrow(clock, hooks, answer=answers_of(3_000)))
+        return claude[0]
+
+    stack = Stack(ask_above=ASK, max_requests=1_000, api=api)
+    stack.drop(KEY, b"\n".join(row(f"row {number}", "long" * number, max_tokens=4_000) for number in range(rows)))
+    job = asked(stack)
+    assert job.question is not None
+    claude[0].most = job.question.rows // 2 + 1
+    say(stack, "approve", job)
+    stack.run(minutes=60)
+    assert stack.job().state is JobState.done
+
+
+def test_what_is_within_what_was_approved_after_all_goes_on() -> None:
+    stack, job = asking(2_000, rows=100, queue_limit=10)
+    stack.claude.answer = answers_of(4_000)
+    say(stack, "approve", job)
+    again = asked(stack)
+    assert again.question is not None
+    stack.step()
+    assert stack.job().state is JobState.held
+    stack.ledger.jobs[again.id] = replace(stack.job(), may_use=stack.job().used + again.question.high)
+    stack.step()
+    assert stack.job().state is JobState.running
+
+
+def test_the_estimate_of_a_job_that_is_paused_counts_what_is_at_the_api() -> None:
+    stack = stack_of(4_000, daily_limit="0.31", max_requests=10)
+    stack.claude.seconds = 3_600
+    stack.drop(KEY, dear_rows(60))
+    until(stack, lambda: stack.job().state is JobState.held)
+    status = stack.document("status.json")
+    cost, estimate = status["cost"], status["estimate"]
+    assert cost["reserved_usd"] > 0
+    assert estimate["low"] < 0.1 < cost["reserved_usd"]
+    assert estimate["high"] >= 60 * 0.01
 
 
 def test_rows_that_go_again_count_against_what_was_approved() -> None:

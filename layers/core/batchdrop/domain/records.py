@@ -216,6 +216,13 @@ class Question(Record, frozen=True, kw_only=True):
     """By which the amounts are counted, as `PriceList.digest`."""
     asked_at: datetime
 
+    def may_use(self, used: int) -> int:
+        """Micro-dollars that a job which has used so much may use in all after a yes.
+
+        One for each row: however its batches are cut, the amount of each part is rounded up.
+        """
+        return used + self.high + self.rows
+
 
 class Approval(Record, frozen=True, kw_only=True):
     """A yes to a question, and what is known of who gave it."""

@@ -53,7 +53,10 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
     def __call__(self, job: Job, over: Over) -> None:
         """A batch of it does not fit. Whoever changes the job meanwhile goes first."""
         now = self.clock.now()
-        self.hold(job, self.why(job, over, list(self.ledger.list_batches(job.id)), now), now)
+        # What was admitted of it a moment ago counts as used.
+        current = self.ledger.get_job(job.id)
+        if current is not None and current.state is JobState.running:
+            self.hold(current, self.why(current, over, list(self.ledger.list_batches(job.id)), now), now)
 
     def hold(self, job: Job, hold: Hold, now: datetime) -> None:
         """running -> held, or another reason or amount while it is held."""
@@ -79,7 +82,7 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
         yes = group.approval
         if yes is None:
             return None
-        may_use = job.used + question.high
+        may_use = question.may_use(job.used)
         if group.covered_by is not None and f"{job.id}-{question.code}" in group.covers:
             return Cover(group.covered_by, may_use)
         # One that somebody has answered already has cost more than it was thought to.
@@ -127,7 +130,8 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
         if expected is not None and learned is not None:
             expected = replace(expected, by="answered")
         if over.scope.asks:
-            return Hold(APPROVAL, sentences.asks(job, question), question, expected, learned)
+            asks = sentences.asks(job, question, overrun=learned is not None)
+            return Hold(APPROVAL, asks, question, expected, learned)
         return Hold(LIMIT, sentences.limited(job, over.scope, over.left, question), question, expected, learned)
 
     def question(self, job: Job, rest: Iterable[Batch], now: datetime) -> Question:
@@ -177,11 +181,12 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
 
     @staticmethod
     def _expected(job: Job, question: Question) -> Expected | None:
-        """What it has used so far counts as spent. A question about a pilot says nothing of the others."""
+        """What is at the API may be as far below its reservation as the rest. A question about a pilot says nothing of others."""
         if question.for_pilot:
             return None
         by = ("tried" if job.tried else "earlier") if job.learned else "text"
-        return Expected(low=job.used + question.low, high=job.used + question.high, by=by)
+        low = job.spent + question.low + (job.used - job.spent) * question.low // max(1, question.high)
+        return Expected(low=low, high=job.used + question.high, by=by)
 
 
 def _learned_so_far(job: Job, batches: Sequence[Batch]) -> Learned | None:

@@ -335,18 +335,20 @@ def no_recipe_came(why: str) -> str:
     )
 
 
-def asks(job: Job, question: Question) -> str:
+def asks(job: Job, question: Question, *, overrun: bool = False) -> str:
+    """`overrun`: what its answers took so far tells what the others will."""
     rows, cost = _plural(question.rows, "row"), _range(question)
     yes = f"To go on, create the folder control/approve/{job.id}-{question.code}."
     if question.for_pilot:
         return f"Waiting for approval: to see what the file will cost, {rows} of it are tried first, for {cost}. {yes}"
-    if job.batches_collected > bool(job.tried):
+    if overrun:
         paid = f"the rows that were answered have cost {dollars(job.spent)} so far"
-        return f"Waiting for approval: {paid}, and the other {question.rows:,} will cost {cost}. {yes}"
+        return f"Waiting for approval: {paid}, and the {question.rows:,} that are not sent yet will cost {cost}. {yes}"
     if not job.tried:
         return f"Waiting for approval: the {rows} that are not sent yet will cost {cost}. {yes}"
     tried = f"{job.tried:,} of {_plural(job.counts.total, 'row')} {_were(job.tried)} tried for {dollars(job.spent)}"
-    return f"{tried}. The other {question.rows:,} will cost {cost}. Look at {tried_file(job)}. {yes}"
+    others = f"{question.rows:,} that are not sent yet" if job.used > job.spent else f"other {question.rows:,}"
+    return f"{tried}. The {others} will cost {cost}. Look at {tried_file(job)}. {yes}"
 
 
 def known_by(job: Job, expected: Expected) -> str:

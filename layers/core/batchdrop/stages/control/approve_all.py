@@ -43,6 +43,7 @@ class ApproveAll(msgspec.Struct, frozen=True, kw_only=True):
     def __call__(self, command: Command, yes: Approval) -> bool:
         """Whether anybody in the folder asks. The answer is stored first: whoever dies then leaves the rest to the next tick."""
         first: Job | None = None
+        groups: set[str] = set()
         for job in self._asking(command.folder or ""):
             if job.group is not None and job.group.code == command.code and job.question is not None:
                 covers = job.group.covers
@@ -53,8 +54,14 @@ class ApproveAll(msgspec.Struct, frozen=True, kw_only=True):
                 self._let_go(covers, yes)
                 return True
             first = first or job
+            groups |= {job.question.group} if job.question is not None else set()
         if first is None:
             return False
+        for group in map(self.ledger.get_group, sorted(groups)):
+            if group.covered_by is not None and group.covered_by.code == command.code:
+                # Delivered again: who heard it first may have died before all went on.
+                self._let_go(group.covers, group.covered_by)
+                return True
         with suppress(LostRace):  # it changes, and will say what it asks then
             if first.note != sentences.ANOTHER_QUESTION:
                 self.commit(transitions.noted(first, sentences.ANOTHER_QUESTION))
@@ -75,7 +82,7 @@ class ApproveAll(msgspec.Struct, frozen=True, kw_only=True):
             question = job.question if job is not None and _asks(job) else None
             if job is not None and question is not None and question.code == code:
                 with suppress(LostRace):  # the next tick does it
-                    self.commit(transitions.let_go(job, now=self.clock.now(), cover=Cover(yes, job.used + question.high)))
+                    self.commit(transitions.let_go(job, now=self.clock.now(), cover=Cover(yes, question.may_use(job.used))))
                 self.publish(job_id)
 
 

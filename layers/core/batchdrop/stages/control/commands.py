@@ -148,7 +148,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
 
     def _let_go(self, job: Job, question: Question, yes: Approval) -> Move[Job]:
         now = self.clock.now()
-        may_use = job.used + question.high
+        may_use = question.may_use(job.used)
         agreed = None if question.for_pilot else for_later_files(self.ledger.get_group(question.group), yes, may_use, now)
         return transitions.let_go(job, now=now, cover=Cover(yes, may_use), agreed=agreed)
 

@@ -91,7 +91,7 @@ class LetGo(msgspec.Struct, kw_only=True):
                     self.commit(transitions.cancel_requested(job, sentences.NOT_APPROVED))
                 elif self._told(job, arrivals(team_of(job.input.key)), now):
                     continue
-                elif job.question is not None and (job.question.prices != prices or self._knows_more(job, job.question, now)):
+                elif job.question is not None and (job.question.prices != prices or self._may_go_on(job, job.question, now)):
                     self._look_at(job, now)
         asking = self._next_groups()
         self._ask_together(asking, now, troubles)
@@ -127,9 +127,14 @@ class LetGo(msgspec.Struct, kw_only=True):
         self.commit(transitions.told_of_recipe(job, now=now))
         return True
 
-    def _knows_more(self, job: Job, question: Question, now: datetime) -> bool:
-        """A file that was planned while nothing was sent asks by the length of its text, and earlier ones may have told more."""
-        return not question.for_pilot and self.pause.learned_before(job, now) is not job
+    def _may_go_on(self, job: Job, question: Question, now: datetime) -> bool:
+        """What was at the API when it asked has cost less than it reserved, and the rest is within what was approved.
+
+        Or earlier files have told more by now: one that was planned while nothing was sent asks by the length of its text.
+        """
+        if question.for_pilot:
+            return False
+        return question.high <= (job.may_use or 0) - job.used or self.pause.learned_before(job, now) is not job
 
     def _look_at(self, job: Job, now: datetime) -> None:
         job = self.pause.learned_before(job, now)
