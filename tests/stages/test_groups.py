@@ -327,6 +327,22 @@ def test_a_yes_to_all_that_is_delivered_again_says_nothing_to_others() -> None:
     done(stack)
 
 
+def test_a_yes_to_one_is_none_to_others_that_ask_already() -> None:
+    """For these there is a code that says yes to all."""
+    stack = stack_of()
+    one, other = drop(stack, "a"), drop(stack, "b")
+    wait(stack)
+    stack.clock.advance(1)
+    question = stack.ledger.jobs[other.id].question
+    assert question is not None
+    stack._control(f"control/approve/{other.id}-{question.code}")
+    wait(stack, 10)
+    assert [job.id for job in asking(stack)] == [one.id]
+    later = drop(stack, "c")
+    stack.run(minutes=20)
+    assert stack.ledger.jobs[later.id].state is JobState.done
+
+
 def test_who_finishes_twice_teaches_once() -> None:
     stack = stack_of(ask_above="20")
     killed: list[str] = []

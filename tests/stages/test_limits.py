@@ -391,6 +391,15 @@ def test_a_batch_that_fits_into_no_day_says_so() -> None:
     assert stack.job().state is JobState.done
 
 
+def test_a_file_that_fits_into_no_day_at_worst_is_tried_first() -> None:
+    """Its answers are short, and nobody is asked about anything."""
+    stack = stack_of(40, max_requests=100, daily_limit="0.30")
+    stack.drop(KEY, dear_rows(60))
+    stack.run(minutes=30)
+    assert (stack.job().state, stack.job().tried) == (JobState.done, 20)
+    assert list(purses_kept(stack.ledger)) == []
+
+
 def test_of_two_limits_the_one_that_waits_longer_is_told() -> None:
     stack = stack_of(4_000, daily_limit="0.03")
     limits(stack, folders={"team/sub": {"month_usd": "0.03"}})

@@ -462,8 +462,27 @@ def test_models_whose_names_are_not_kept_wait_for_another_upload() -> None:
     held(stack, "price")
     prices(stack, *(HAIKU | {"model": f"claude-new-{number}"} for number in range(25)))
     stack.run(minutes=30)
-    assert (stack.job().state, stack.job().tried) == (JobState.held, 20)
+    assert sent(stack) == 0
     assert "names 20 models or more of which none is known" in message(stack)
+
+
+def test_a_row_without_a_price_is_one_however_few_there_are() -> None:
+    """Neither a pilot that does not draw it nor a share of its batch makes it none."""
+    for seed in range(4):
+        stack = stack_of(answer=greet, ask_above=ASK, max_requests=500)
+        stack.drop(f"inbox/team/{seed}.jsonl", b"\n".join([dear_rows(199), row("new", model="claude-new-7")]))
+        stack.run(minutes=10)
+        assert (stack.job().state, stack.job().needs, sent(stack)) == (JobState.held, "price", 0)
+
+
+def test_who_waits_for_a_price_hears_of_a_fault_in_its_file() -> None:
+    stack = stack_of(answer=greet)
+    stack.drop(KEY, dear_rows(2, model="claude-new-7"))
+    held(stack, "price")
+    stack.objects.drop(keys.PRICES, b'[\n{"model": 1}]')
+    stack.clock.advance(60)
+    stack.step()
+    assert "config/prices.json is faulty on line 2" in message(stack)
 
 
 def test_one_row_without_a_price_makes_the_file_wait() -> None:
@@ -491,7 +510,7 @@ def test_a_price_that_is_gone_while_a_job_runs_is_waited_for(way: str) -> None:
     else:
         stack.objects.drop(keys.PRICES, b'[{"model": 1}]')
     job = held(stack, "price")
-    assert "none is known of claude-new-7" in job.reason
+    assert ("none is known of claude-new-7" if way == "deleted" else "config/prices.json is faulty on line 1") in job.reason
     rows_before = sent(stack)
     assert rows_before < 8
     stack.run(minutes=20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -111,6 +112,16 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
         (purse,) = self.ledger.get_purses([purses.unasked(team_of(job.input.key), now)])
         return max(0, most - purse.used)
 
+    def without_price(self, models: Sequence[str], now: datetime) -> str:
+        """Why: if the operators' file is faulty, the price may stand in it."""
+        fault = self.prices.current(now).fault
+        return sentences.config_fault(fault) if fault else sentences.without_price(models)
+
+    def never_fits(self, job: Job, batches: Iterable[Batch], now: datetime) -> bool:
+        """Whether one of them costs more at worst than a limit allows in a whole day or month, or its recipe in all."""
+        overs = [over for batch in batches if isinstance(over := self.reserve(job, batch, now), Over)]
+        return any(not (over.unknown or over.scope.asks or over.scope.renews_at) for over in overs)
+
     def fault(self, now: datetime) -> str:
         """Why a file of the operators is not used: then nothing goes that has to be asked for."""
         return self.prices.current(now).fault or self.limits.current(now).fault
@@ -118,7 +129,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     def _unknown(self, job: Job, batch: Batch, now: datetime) -> str:
         """A price, or a limit of a job that the amount for which nobody is asked does not bound."""
         if models := unpriced((batch.sizes,), self.prices.current(now).value, now):
-            return sentences.without_price(models)
+            return self.without_price(models, now)
         if self.ask_above(job, now) is not None and not job.may_use:
             return ""
         fault = self.limits.current(now).fault or (self.prices.current(now).fault if job.may_use else "")

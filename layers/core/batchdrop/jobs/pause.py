@@ -161,7 +161,10 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
         return group_key(job, self.budget.prices.current(now).value)
 
     def _may_be_covered(self, job: Job, group: Group, now: datetime) -> bool:
-        if job.recipe is None or group.until is None or now >= group.until:
+        if job.recipe is None or group.approval is None or group.until is None or now >= group.until:
+            return False
+        # Who asked when the answer was given was not answered by it.
+        if job.created_at < group.approval.at:
             return False
         if self.budget.ask_above(job, now) == 0:
             return False
@@ -171,7 +174,7 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
         self, job: Job, question: Question, nameless: Sequence[str], expected: Expected | None, now: datetime
     ) -> Hold | None:
         if nameless:
-            return Hold(PRICE, sentences.without_price(nameless), None)
+            return Hold(PRICE, self.budget.without_price(nameless, now), None)
         left = self.budget.unasked_left(job, now)
         if left is None or question.high <= left:
             return None

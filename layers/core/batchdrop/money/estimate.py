@@ -82,7 +82,7 @@ def usage_cost(usage: Mapping[str, Usage], prices: PriceList, at: datetime) -> t
 
 def unpriced(of_batches: Iterable[Sizes], prices: PriceList, at: datetime) -> tuple[str, ...]:
     """Models of requests of which no price is known, in the order of their names."""
-    classes = {PriceClass.parse(name) for sizes in of_batches for name, size in sizes.items() if size.requests}
+    classes = {PriceClass.parse(name) for sizes in of_batches for name, size in sizes.items() if size != Size()}
     return tuple(sorted({of.model for of in classes if prices.rates(of, at) is None}))
 
 

@@ -324,13 +324,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             job = self.pause.learned_before(job, now)
             hold, expected, cover = self.pause.verdict(job, ready, now)
             mates = self.pause.mates(job, now) if hold is not None and hold.needs == APPROVAL else []
-            pilot = self.try_first(job, drawn, now, mates) if hold is not None else None
+            tries = hold is not None or (job.learned is None and self.pause.budget.never_fits(job, ready, now))
+            pilot = self.try_first(job, drawn, now, mates) if tries else None
             mate = mates[0] if mates and pilot is None else None
             spare = None
             if mate is not None:
                 hold = Hold(PRICE, sentences.waits_for(mate), None)
                 spare = self.try_first(job, drawn, now, [])
-            if pilot is not None:
+            if pilot is not None and (hold is None or hold.needs != PRICE):
                 hold, _, cover = self.pause.verdict(replace(job, trying=True), [pilot], now)
             return transitions.planned(
                 job,
