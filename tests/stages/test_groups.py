@@ -89,6 +89,21 @@ def approve_all(stack: Stack, code: str, folder: str = "marketing/eu") -> None:
     stack._control(f"control/approve/{folder}/all-{code}")
 
 
+def approve_all_and_die(stack: Stack, leader: Job) -> list[str]:
+    """Once the leader has been let go. What it died of."""
+    assert leader.group is not None
+    killed: list[str] = []
+
+    def die(name: str) -> None:
+        if name == "ledger.commit.let_go" and stack.ledger.jobs[leader.id].approvals and not killed:
+            killed.append(name)
+            raise Killed
+
+    stack.hooks.before = die
+    approve_all(stack, leader.group.code)
+    return killed
+
+
 def done(stack: Stack) -> None:
     stack.run()
     assert {job.state for job in stack.jobs()} <= {JobState.done, JobState.canceled}
@@ -310,15 +325,7 @@ def test_a_yes_to_all_that_is_delivered_again_says_nothing_to_others() -> None:
     (leader,) = leaders(stack)
     assert leader.group is not None
     code = leader.group.code
-    killed: list[str] = []
-
-    def die(name: str) -> None:
-        if name == "ledger.commit.let_go" and stack.ledger.jobs[leader.id].approvals and not killed:
-            killed.append(name)
-            raise Killed
-
-    stack.hooks.before = die
-    approve_all(stack, code)
+    killed = approve_all_and_die(stack, leader)
     assert killed
     assert asking(stack)
     approve_all(stack, code)
@@ -444,15 +451,7 @@ def test_a_yes_to_one_leaves_those_covered_that_an_interrupted_yes_to_all_has_no
     (leader,) = leaders(stack)
     assert leader.group is not None
     code = leader.group.code
-    killed: list[str] = []
-
-    def die(name: str) -> None:
-        if name == "ledger.commit.let_go" and stack.ledger.jobs[leader.id].approvals and not killed:
-            killed.append(name)
-            raise Killed
-
-    stack.hooks.before = die
-    approve_all(stack, code)
+    killed = approve_all_and_die(stack, leader)
     one, *others = asking(stack)
     assert (len(others), killed) == (2, ["ledger.commit.let_go"])
     assert one.question is not None
