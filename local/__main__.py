@@ -64,6 +64,12 @@ def _demo(given: argparse.Namespace) -> None:
     try:
         consent = Consent(given.approve, _ask if on_terminal(sys.stdin, sys.stderr) else None, _note)
         print(demo.run(system.up(_note, given.parameter), files, consent, _note))
+    except KeyboardInterrupt:
+        if was_running:
+            _note(
+                "\nWhat was dropped stays: its status.json says what it does or asks, and the folder control/cancel/<job id> ends it."
+            )
+        raise
     finally:
         if not was_running:
             system.down()
