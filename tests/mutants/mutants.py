@@ -1626,11 +1626,18 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/stages/test_reserves.py::test_rows_that_go_again_reserve_and_are_counted_once",
     ),
     Mutant(
-        "A strict job keeps what its pilot has not settled",
+        "What a pilot has left is sized by its own rows",
+        f"{_CORE}/stages/collect/tried_rows.py",
+        "holders.append(Holder(batch, tuple(rows), sizes))",
+        "holders.append(Holder(batch, tuple(rows), {}))",
+        "tests/stages/test_pilot.py::test_a_long_row_that_was_not_tried_counts_whole",
+    ),
+    Mutant(
+        "A strict job keeps what its pilot has settled",
         _TRANSITIONS,
         "sizes = batch.sizes if strict and requests else",
         "sizes = batch.sizes if False else",
-        "tests/unit/test_transitions.py::test_what_a_pilot_has_not_settled_may_be_the_dearest_rows",
+        "tests/unit/test_transitions.py::test_what_a_pilot_has_settled_is_expected_no_more_but_of_a_strict_job",
     ),
     Mutant(
         "Answers of a pilot are delivered although its file is gone",

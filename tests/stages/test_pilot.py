@@ -154,6 +154,27 @@ def test_where_the_rest_is_cheap_nobody_is_asked() -> None:
     assert stack.audit() == []
 
 
+@pytest.mark.parametrize("tried", [True, False])
+def test_a_long_row_that_was_not_tried_counts_whole(tried: bool) -> None:
+    """What was known of it before is known of it after. One that was tried counts no more."""
+    long = row("long", "the cat sat on the mat " * 20_000, max_tokens=10)
+    body = [row(f"row {number}", f"Hello {number}", max_tokens=10) for number in range(1, 25)]
+    for place in range(len(body)):
+        stack = stack_of(greet, ask_above="0.03")
+        stack.drop("inbox/team/file.jsonl", b"\n".join([*body[:place], long, *body[place + 1 :]]))
+        pilot = stack.batches()[0]
+        if pilot.tries and any(sample.line == place + 1 for sample in pilot.tries) == tried:
+            break
+    if stack.job().question:
+        approve(stack, stack.job())
+    while stack.job().trying:
+        stack.step()
+    (rest,) = stack.batches()[1:]
+    (size,) = rest.sizes.values()
+    assert size.requests == rest.requests == 24 - len(pilot.tries)
+    assert (size.input_tokens > 90_000) != tried
+
+
 def test_what_a_job_waited_for_is_not_said_when_it_is_done() -> None:
     stack = stack_of(ask_above="0.01")
     job = until_asked(stack, b"\n".join(row(f"row {number}", max_tokens=MAX_TOKENS) for number in range(7)))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchdrop.domain.money import PriceClass, Size, Sizes, micro_up, sizes_share
+from batchdrop.domain.money import PriceClass, Size, Sizes, micro_up, rest_of, sizes_share
 
 COUNTS = st.integers(0, 10**12)
 SIZE = st.builds(Size, requests=COUNTS, input_tokens=COUNTS, max_output_tokens=COUNTS, cache_tokens=COUNTS)
@@ -46,6 +46,13 @@ def test_all_rows_are_everything_and_no_rows_are_nothing(sizes: Sizes, whole: in
     kept = {name: size for name, size in sizes.items() if size != Size()}
     assert sizes_share(sizes, whole, whole) == (kept, {})
     assert sizes_share(sizes, 0, whole) == ({}, kept)
+
+
+def test_what_is_left_is_never_below_0() -> None:
+    sizes = {"a": Size(requests=3, input_tokens=10, max_output_tokens=30), "b": Size(requests=1, input_tokens=7)}
+    taken = {"a": Size(requests=1, input_tokens=11, max_output_tokens=10), "b": Size(requests=1), "c": Size(requests=1)}
+    assert rest_of(sizes, taken) == {"a": Size(requests=2, max_output_tokens=20)}
+    assert rest_of(sizes, {}) == sizes
 
 
 @given(SIZE, SIZE)

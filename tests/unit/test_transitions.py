@@ -128,7 +128,7 @@ BATCHES: dict[str, Callable[[Batch, Job], Move[Batch]]] = {
     "resumed": lambda one, _: transitions.resumed(one, now=LATER),
     "collected": lambda one, of: transitions.collected(one, of, rows_of(one, of), now=LATER),
     "pilot_collected": lambda one, of: transitions.pilot_collected(one, of, TRIED, (), reason="", note="", now=LATER),
-    "pilot_settled": lambda one, _: transitions.pilot_settled(one, settled_of(one), now=LATER),
+    "pilot_settled": lambda one, _: transitions.pilot_settled(one, settled_of(one), {}, now=LATER),
     "pieces_lost": lambda one, _: transitions.pieces_lost(one, results=True, failed=False),
     "batch_message_repeated": lambda one, _: transitions.batch_message_repeated(one, now=LATER),
 }
@@ -446,15 +446,19 @@ def test_rows_that_go_again_reserve_what_they_take() -> None:
     assert follow_up.after.sizes == again
 
 
+LONG_ROW = {"claude-haiku-4-5": Size(requests=1, input_tokens=31, max_output_tokens=10)}
+
+
 @pytest.mark.parametrize("strict", [True, False])
-def test_what_a_pilot_has_not_settled_may_be_the_dearest_rows(strict: bool) -> None:
+def test_what_a_pilot_has_settled_is_expected_no_more_but_of_a_strict_job(strict: bool) -> None:
     pilot = batch(0, state=BatchState.ended, tries=(Sample(rank=0, line=1, start=0, end=1),))
     one = batch(1, requests=4, last_line=4, sizes=SIZES)
     of = job(state=JobState.running, trying=True, limits=JobLimits(strict=strict))
-    move = transitions.pilot_collected(pilot, of, TRIED, (Holder(one, settled_of(one)),), reason="", note="", now=LATER)
+    move = transitions.pilot_collected(pilot, of, TRIED, (Holder(one, settled_of(one), LONG_ROW),), reason="", note="", now=LATER)
     after = move.also[-1].after
     assert after.requests == 3
-    assert after.sizes["claude-haiku-4-5"].max_output_tokens == (400 if strict else 300)
+    rest = Size(requests=3, input_tokens=9, max_output_tokens=390)
+    assert after.sizes == (SIZES if strict else {"claude-haiku-4-5": rest})
 
 
 def test_rows_without_a_price_keep_their_share_as_spent() -> None:

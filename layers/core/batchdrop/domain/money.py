@@ -54,7 +54,8 @@ class Size(Record, frozen=True, kw_only=True):
         return Size(**{name: getattr(self, name) + getattr(more, name) for name in self.__struct_fields__})
 
     def __sub__(self, less: Size) -> Size:
-        return Size(**{name: getattr(self, name) - getattr(less, name) for name in self.__struct_fields__})
+        """Never below 0."""
+        return Size(**{name: max(0, getattr(self, name) - getattr(less, name)) for name in self.__struct_fields__})
 
 
 type Sizes = dict[str, Size]
@@ -63,6 +64,12 @@ type Sizes = dict[str, Size]
 
 def added(sizes: Sizes, more: Sizes) -> Sizes:
     return {name: sizes.get(name, Size()) + more.get(name, Size()) for name in {**sizes, **more}}
+
+
+def rest_of(sizes: Sizes, taken: Sizes) -> Sizes:
+    """Without some requests, which were guessed anew and apart from the others: where none is left, nothing is."""
+    rest = {name: size - taken.get(name, Size()) for name, size in sizes.items()}
+    return {name: size for name, size in rest.items() if size.requests}
 
 
 def sizes_share(sizes: Sizes, part: int, whole: int) -> tuple[Sizes, Sizes]:

@@ -19,7 +19,7 @@ from batchdrop.domain.answer_counts import AnswerCounts
 from batchdrop.domain.ids import prefixes_of
 from batchdrop.domain.keys import team_of
 from batchdrop.domain.messages import CollectBatch, FinishJob, Message, ResumePlanning, RetryJob, SubmitBatch
-from batchdrop.domain.money import Bill, Learned, Sizes, micro_up, sizes_share
+from batchdrop.domain.money import Bill, Learned, Sizes, micro_up, rest_of, sizes_share
 from batchdrop.domain.open_work import PRICE
 from batchdrop.domain.purses import Charge, charges
 from batchdrop.domain.record import Record
@@ -921,6 +921,8 @@ class Collected(Record, frozen=True, kw_only=True):
     """Rows whose results are lost: they may have been billed."""
     settled: tuple[Settled, ...] = ()
     """Of a pilot: the rows whose end is final, by line."""
+    settled_sizes: dict[int, Sizes] = msgspec.field(default_factory=dict)
+    """What each of them was expected to take, by line; none of a row that nobody can read any more."""
     left: int = 0
     """Of a pilot: rows that are left to the batches that they lie in."""
     learned: Learned | None = None
@@ -961,6 +963,8 @@ class Holder(NamedTuple):
 
     batch: Batch
     rows: tuple[Settled, ...]
+    sizes: Sizes
+    """What these were expected to take."""
 
 
 @_batch_edge(BatchState.ended, to=(BatchState.collected,))
@@ -980,19 +984,18 @@ def pilot_collected(
     They are counted when their batches are collected. It is never the last batch: no other is sent or ended before it.
     """
     strict = job.limits is not None and job.limits.strict
-    settled = tuple(pilot_settled(holder.batch, holder.rows, now=now, strict=strict) for holder in holders)
+    settled = tuple(pilot_settled(one.batch, one.rows, one.sizes, now=now, strict=strict) for one in holders)
     return replace(_recorded(batch, rows, now), also=(pilot_ended(job, rows, reason, now=now, note=note), *settled))
 
 
 @_batch_edge(BatchState.ready, to=(BatchState.ready, BatchState.ended))
-def pilot_settled(batch: Batch, rows: tuple[Settled, ...], *, now: datetime, strict: bool = False) -> Move[Batch]:
+def pilot_settled(batch: Batch, rows: tuple[Settled, ...], sizes: Sizes, *, now: datetime, strict: bool = False) -> Move[Batch]:
     """Only as a part of `pilot_collected`. Without another request there is nothing to send.
 
-    What its requests are expected to take shrinks as if all were alike; `strict`: not at all, since those that were tried may
-    have been the cheapest.
+    `sizes`: what its requests are expected to take shrinks by these; `strict`: not at all, since each is only a guess.
     """
     requests = batch.requests - len(rows)
-    sizes = batch.sizes if strict and requests else sizes_share(batch.sizes, requests, batch.requests)[0]
+    sizes = batch.sizes if strict and requests else rest_of(batch.sizes, sizes)
     after = replace(batch, settled=rows, requests=requests, sizes=sizes)
     if requests:
         return Move(batch, after)

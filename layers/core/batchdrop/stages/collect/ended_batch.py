@@ -308,7 +308,7 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
         now = self.clock.now()
         if not batch.tries:
             return transitions.collected(batch, job, rows, now=now)
-        holders = holders_of(self.ledger.list_batches(job.id), rows.settled)
+        holders = holders_of(self.ledger.list_batches(job.id), rows)
         reason, note = sentences.weighed(len(rows.settled)), sentences.untried(batch.unsent) if batch.unsent else ""
         return transitions.pilot_collected(batch, job, rows, holders, reason=reason, note=note, now=now)
 

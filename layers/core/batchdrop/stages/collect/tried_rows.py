@@ -10,7 +10,7 @@ from functools import reduce
 from msgspec.structs import replace
 
 from batchdrop.domain.errors import LostRace
-from batchdrop.domain.money import Sizes, added
+from batchdrop.domain.money import Sizes, added, rest_of
 from batchdrop.domain.records import Batch, BatchState, RowStatus, Settled
 from batchdrop.domain.transitions import Collected, Holder
 from batchdrop.formats.input_line import Row
@@ -52,10 +52,10 @@ class TriedRows(Router):
         self._prices = prices
         self._at = at
         self._others = others
-        self._sizes: Sizes = {}
         self.left = 0
         """Rows that are left to their batches."""
         self.settled_rows: list[Settled] = []
+        self.settled_sizes: dict[int, Sizes] = {}
         self.tried: list[TriedRow] = []
         """Of those that were settled, whose cost is known."""
 
@@ -64,29 +64,34 @@ class TriedRows(Router):
         super().row(line, data, paid)
         for status in self._ends - before:
             self.settled_rows.append(Settled(line=line.number, status=status))
-            self._learn(line, data)
+            row = self._check(line)
+            if isinstance(row, Row):
+                sizer = Sizer(self._prices, self._at)
+                sizer.add(row)
+                self.settled_sizes[line.number] = sizer.take()
+                self._learn(self.settled_sizes[line.number], data)
 
     def close(self) -> Collected:
         learned = learn(self.tried, self._other_rows()) if self.tried else None
-        return replace(super().close(), settled=tuple(self.settled_rows), left=self.left, learned=learned)
+        return replace(
+            super().close(),
+            settled=tuple(self.settled_rows),
+            settled_sizes=self.settled_sizes,
+            left=self.left,
+            learned=learned,
+        )
 
     def _other_rows(self) -> OtherRows:
         """Those that will be sent: all but the ones that were tried."""
-        prompts, answers = guessed_cost(self._others, self._prices, self._at)
-        tried = guessed_cost(self._sizes, self._prices, self._at)
-        rows = sum(size.requests for size in self._others.values()) - len(self.settled_rows)
-        return OtherRows(max(0, rows), max(0, prompts - tried[0]), max(0, answers - tried[1]))
+        rest = rest_of(self._others, _together(self.settled_sizes.values()))
+        prompts, answers = guessed_cost(rest, self._prices, self._at)
+        return OtherRows(sum(size.requests for size in rest.values()), prompts, answers)
 
-    def _learn(self, line: Line, data: bytes | None) -> None:
-        row, answer = self._check(line), None if data is None else self._parsed(data)
-        if not isinstance(row, Row) or answer is None:
+    def _learn(self, sizes: Sizes, data: bytes | None) -> None:
+        answer = None if data is None else self._parsed(data)
+        biller = Biller(self._prices, self._at)
+        if answer is None or (answer.type == "succeeded" and biller.bill(answer) is None):
             return
-        biller, sizer = Biller(self._prices, self._at), Sizer(self._prices, self._at)
-        if answer.type == "succeeded" and biller.bill(answer) is None:
-            return
-        sizer.add(row)
-        sizes = sizer.take()
-        self._sizes = added(self._sizes, sizes)
         guessed, most = guessed_cost(sizes, self._prices, self._at)
         prompt, output = biller.parts()
         self.tried.append(TriedRow(guessed_input=guessed, input=prompt, most_output=most, output=output))
@@ -120,15 +125,19 @@ class TriedRows(Router):
 
 
 def sizes_of(batches: Iterable[Batch]) -> Sizes:
-    return reduce(added, (batch.sizes for batch in batches), {})
+    return _together(batch.sizes for batch in batches)
 
 
-def holders_of(batches: Iterable[Batch], settled: Iterable[Settled]) -> tuple[Holder, ...]:
-    """`batches` of the job, by their first lines; `settled` by line.
+def _together(sizes: Iterable[Sizes]) -> Sizes:
+    return reduce(added, sizes, {})
+
+
+def holders_of(batches: Iterable[Batch], pilot: Collected) -> tuple[Holder, ...]:
+    """`batches` of the job, by their first lines.
 
     Raises LostRace: before the pilot is collected all of them wait, so somebody has collected it.
     """
-    rest = deque(settled)
+    rest = deque(pilot.settled)
     holders = []
     for batch in batches:
         rows = []
@@ -137,5 +146,6 @@ def holders_of(batches: Iterable[Batch], settled: Iterable[Settled]) -> tuple[Ho
         if rows and batch.state is not BatchState.ready:
             raise LostRace(f"batch {batch.name} does not wait any more")
         if rows:
-            holders.append(Holder(batch, tuple(rows)))
+            sizes = _together(pilot.settled_sizes.get(row.line, {}) for row in rows)
+            holders.append(Holder(batch, tuple(rows), sizes))
     return tuple(holders)
