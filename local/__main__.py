@@ -66,9 +66,7 @@ def _demo(given: argparse.Namespace) -> None:
         print(demo.run(system.up(_note, given.parameter), files, consent, _note))
     except KeyboardInterrupt:
         if was_running:
-            _note(
-                "\nWhat was dropped stays: its status.json says what it does or asks, and the folder control/cancel/<job id> ends it."
-            )
+            _note("\nWhat was dropped stays: its status.json says what it asks, and control/cancel/<job id> ends it.")
         raise
     finally:
         if not was_running:
