@@ -1633,6 +1633,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/stages/test_pilot.py::test_a_long_row_that_was_not_tried_counts_whole",
     ),
     Mutant(
+        "A piece of a batch that is cut in two is sized by its own rows",
+        f"{_CORE}/stages/submit/post.py",
+        "transitions.split(batch, half, sizer.take(), refused_as)",
+        "transitions.split(batch, half, {}, refused_as)",
+        "tests/stages/test_reserves.py::test_a_strict_limit_holds_where_a_batch_is_cut_in_two",
+    ),
+    Mutant(
         "A strict job keeps what its pilot has settled",
         _TRANSITIONS,
         "sizes = batch.sizes if strict and requests else",

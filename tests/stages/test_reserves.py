@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import reduce
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from msgspec.structs import replace
 
 from batchdrop.domain import keys, transitions
 from batchdrop.domain.errors import Ambiguous, NotFound, Refused
+from batchdrop.domain.money import added
 from batchdrop.domain.records import BatchState, JobLimits, JobState
 from batchdrop.domain.retries import RESULTS_KEPT
 from batchdrop.stages.poll.settle import _UNKNOWN
@@ -17,6 +19,7 @@ from tests.fakes.claude import Withheld, greet
 from tests.money import MAX_TOKENS, ROW, Watch, answers_of, dear_rows, held, purses_kept, stack_of, until
 from tests.stack import Stack, row
 from tests.stages.harm import refused
+from tests.stages.test_splitting import poison, refuse
 
 KEY = "inbox/team/file.jsonl"
 DAY, MONTH = "day 2026-11-22", "month 2026-11"
@@ -347,4 +350,57 @@ def test_a_strict_limit_holds_where_rows_are_not_alike() -> None:
         stack.step(3600)
     assert stack.job().state is JobState.done
     assert watch.most_of("day") <= 25_000
+    assert watch.wrong == []
+
+
+def test_a_strict_limit_holds_where_a_batch_is_cut_in_two() -> None:
+    """Its one dear row is cut off with others, and then alone: it has reserved what it costs all the time."""
+    stack = stack_of(max_requests=40, daily_limit="0.025", answer=lambda *of: answers_of(of[1]["max_tokens"])(*of))
+    strictly(stack)
+    watch = also_watched(stack)
+    poison(stack, b"poison")
+    stack.claude.seconds = 3_600
+    rows = [row(f"row {place}", "poison" if place == 2 else "Hello", **worst(place - 1, 40)) for place in range(1, 33)]
+    stack.drop(KEY, b"\n".join(rows))
+    until(stack, lambda: stack.batches(stack.jobs()[0])[0].requests == 1)
+    for name in "abc":
+        stack.drop(f"inbox/team/{name}.jsonl", dear_rows(1))
+    for _ in range(40):
+        stack.step(3600)
+    assert {job.state for job in stack.jobs()} == {JobState.done}
+    assert watch.most_of("day") <= 25_000
+    assert watch.wrong == []
+
+
+def test_pieces_of_a_batch_are_sized_by_their_own_rows() -> None:
+    """A row that alone has its model counts where it lies, and nowhere else."""
+    stack = stack_of(max_requests=40, answer=greet)
+    poison(stack, b"poison")
+    rows = [row(f"row {place}", "poison" if place == 2 else "Hello") for place in range(1, 33)]
+    rows[29] = row("row 30", "Hello", model="claude-opus-4-5")
+    stack.drop(KEY, b"\n".join(rows))
+    (whole,) = stack.batches()
+    stack.run()
+    pieces = stack.batches()
+    assert len(pieces) > 4
+    assert reduce(added, (piece.sizes for piece in pieces)) == whole.sizes
+    assert [piece.requests for piece in pieces] == [sum(size.requests for size in piece.sizes.values()) for piece in pieces]
+    (its,) = (piece for piece in pieces if "claude-opus-4-5" in piece.sizes)
+    assert its.first_line <= 30 <= its.last_line
+
+
+def test_rows_that_are_gone_before_their_batch_is_cut() -> None:
+    """They end, and what was reserved for them is given back at once."""
+    stack = stack_of(1_000, max_requests=4)
+    watch = Watch(stack)
+
+    def deleted(body: bytes) -> Refused:
+        stack.objects.purge(KEY)
+        return Refused("too large", status=413, kind="request_too_large")
+
+    refuse(stack, deleted)
+    stack.drop(KEY, dear_rows(4))
+    stack.run()
+    assert stack.job().state is JobState.done
+    assert (used(stack), stack.job().splits, stack.failures) == ((0, 0), 0, [])
     assert watch.wrong == []

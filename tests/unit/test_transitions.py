@@ -116,7 +116,7 @@ BATCHES: dict[str, Callable[[Batch, Job], Move[Batch]]] = {
     "looked": lambda one, _: transitions.looked(one, at=LATER, trace=False),
     "ruled_out": lambda one, _: transitions.ruled_out(one, "api-other"),
     "refused": lambda one, _: transitions.refused(one, not_before=LATER),
-    "split": lambda one, _: transitions.split(one, half_of(one), (RefusedAs(words="no", since=START),)),
+    "split": lambda one, _: transitions.split(one, half_of(one), {}, (RefusedAs(words="no", since=START),)),
     "released": lambda one, _: transitions.released(one, not_before=LATER),
     "unsent": lambda one, _: transitions.unsent(one, why_of(one), now=LATER),
     "canceling": lambda one, _: transitions.canceling(one),

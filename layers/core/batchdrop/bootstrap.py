@@ -227,10 +227,17 @@ def _check_recipe(settings: PlanSettings, ports: Ports) -> Callable[[Job, Object
 
 
 def submit(settings: SubmitSettings, ports: Ports | None = None) -> Submit:
+    from batchdrop.jobs import config_files
     from batchdrop.stages.submit.post import Submit
 
     ports = ports or RealPorts(settings)
-    return Submit(**_core(ports), claude=ports.claude, switch=ports.switch, cancel_batch=_cancel_batch(ports))
+    return Submit(
+        **_core(ports),
+        claude=ports.claude,
+        switch=ports.switch,
+        cancel_batch=_cancel_batch(ports),
+        prices=config_files.prices(ports.objects),
+    )
 
 
 def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:

@@ -19,7 +19,7 @@ from batchdrop.domain.answer_counts import AnswerCounts
 from batchdrop.domain.ids import prefixes_of
 from batchdrop.domain.keys import team_of
 from batchdrop.domain.messages import CollectBatch, FinishJob, Message, ResumePlanning, RetryJob, SubmitBatch
-from batchdrop.domain.money import Bill, Learned, Sizes, micro_up, rest_of, sizes_share
+from batchdrop.domain.money import Bill, Learned, Sizes, micro_up, rest_of
 from batchdrop.domain.open_work import PRICE
 from batchdrop.domain.purses import Charge, charges
 from batchdrop.domain.record import Record
@@ -742,10 +742,12 @@ class Half(NamedTuple):
 
 
 @_batch_edge(BatchState.submitting, to=(BatchState.ready,))
-def split(batch: Batch, half: Half, refused_as: tuple[RefusedAs, ...]) -> Move[Batch]:
-    """Refused as a whole: the batch keeps its first piece, and a new one gets the rest. Neither was refused itself so far."""
+def split(batch: Batch, half: Half, sizes: Sizes, refused_as: tuple[RefusedAs, ...]) -> Move[Batch]:
+    """Refused as a whole: the batch keeps its first piece, and a new one gets the rest. Neither was refused itself so far.
+
+    `sizes`: what the requests of the first piece are expected to take.
+    """
     waiting = replace(_waiting(batch), refusals=0, refused_as=tuple(replace(one, whole=False) for one in refused_as))
-    sizes, rest_sizes = sizes_share(batch.sizes, half.requests, batch.requests)
     first = replace(
         waiting,
         span=replace(batch.span, end=half.next_start),
@@ -763,7 +765,7 @@ def split(batch: Batch, half: Half, refused_as: tuple[RefusedAs, ...]) -> Move[B
         requests=batch.requests - half.requests,
         invalid=batch.invalid - half.invalid,
         body_bytes=half.rest_body_bytes,
-        sizes=rest_sizes,
+        sizes=rest_of(batch.sizes, sizes),
         settled=tuple(row for row in batch.settled if row.line >= half.next_line),
         revision=0,
     )

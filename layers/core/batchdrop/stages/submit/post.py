@@ -13,24 +13,28 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from batchdrop.domain import ids, refusals, transitions
 from batchdrop.domain.admission import may_be_sent
 from batchdrop.domain.call_headers import headers_of
 from batchdrop.domain.errors import Ambiguous, Forbidden, Incomplete, LostRace, ObjectGone, Refused, UnreadableList
 from batchdrop.domain.messages import SubmitBatch
-from batchdrop.domain.records import Admission, Batch, BatchState, Job, JobState, Proof, RowStatus, Unsent
+from batchdrop.domain.records import Admission, Batch, BatchState, Job, JobState, Proof, RefusedAs, RowStatus, Unsent
 from batchdrop.domain.retries import UNREADABLE_AT_MOST
 from batchdrop.domain.transitions import Half, Move
 from batchdrop.formats.batch_body import BodyWriter
-from batchdrop.formats.input_line import REQUESTS
-from batchdrop.jobs.batch_rows import SETTLED, UNLISTED, LineBlock, line_blocks_of
+from batchdrop.formats.input_line import REQUESTS, Row
+from batchdrop.formats.rendered_line import check_rendered
+from batchdrop.jobs.batch_rows import SETTLED, UNLISTED, LineBlock, batch_rows_of, line_blocks_of
 from batchdrop.jobs.cancel import CancelBatch
 from batchdrop.jobs.commit import Commit
+from batchdrop.jobs.config_files import ConfigObject
 from batchdrop.jobs.doubt import tell_doubt
 from batchdrop.jobs.publish import Publish
 from batchdrop.jobs.scratch import scratch
+from batchdrop.money.price_list import PriceList
+from batchdrop.money.sizing import Sizer
 from batchdrop.ports import ApiBatch, Claude, Clock, Deadline, Ledger, Objects, Switch, SwitchState
 from batchdrop.reports import sentences
 
@@ -65,6 +69,8 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
     commit: Commit
     cancel_batch: CancelBatch
     publish: Publish
+    prices: ConfigObject[PriceList]
+    """Those that hold now. They tell models apart; nothing is counted at them here."""
 
     def __call__(self, message: SubmitBatch, deadline: Deadline) -> None:
         """Submits an admitted batch. Any other state means that somebody else did, or that `poll` has it."""
@@ -226,7 +232,7 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
         if (sure and batch.requests == 1) or (not sure and refusals.is_over(job.streak, now)):
             self._end(batch, refusal)
         elif body.half is not None and batch.attempt == 1 and not batch.tries and not concerns_all:
-            self.commit(transitions.split(batch, body.half, refused_as))
+            self.commit(self._cut(batch, job, body.half, refused_as))
         else:
             self.commit(transitions.refused(batch, refused_as=refused_as))
         if sure:
@@ -237,6 +243,22 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
             self._block(batch, refusal, cause)
         elif cause is not None:
             self._tell(transitions.suspected(admission, batch.job_id))
+
+    def _cut(self, batch: Batch, job: Job, half: Half, refused_as: tuple[RefusedAs, ...]) -> Move[Batch]:
+        """By the sizes of its rows. Once they cannot be read, it goes again as it is, and its next rendering says why."""
+        now = self.clock.now()
+        sizer = Sizer(self.prices.current(now).value, now)
+        check = check_rendered if job.recipe else REQUESTS.check
+        try:
+            with batch_rows_of(self.objects, replace(batch, span=replace(batch.span, end=half.next_start))) as rows:
+                for line, invalid, _ in rows:
+                    row = check(line) if invalid is None else invalid
+                    if isinstance(row, Row):
+                        sizer.add(row)
+        except (ObjectGone, Forbidden, UnreadableList):
+            log.warning("rows cannot be read again", extra=_names(batch))
+            return transitions.refused(batch, refused_as=refused_as)
+        return transitions.split(batch, half, sizer.take(), refused_as)
 
     def _change(self, job_id: str, edge: Callable[[Job], Move[Job] | None]) -> Job | None:
         """The job after that, or as it is if the edge leads nowhere; whoever changes it meanwhile goes first."""
