@@ -84,7 +84,7 @@ def _import(subject: str) -> Callable[[], object]:
     if subject == "sdk":
         client: Callable[[], object] = import_module("anthropic").Anthropic
         return client
-    wire: Callable[[], object] = getattr(handler(subject), f"_{subject}")
+    wire: Callable[[], object] = getattr(handler(subject), "_poll" if subject == "poll" else "_parts")
     return wire
 
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import threading
-from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from batchdrop import bootstrap
 from batchdrop.domain import keys
+from batchdrop.domain.errors import Leased
 from batchdrop.domain.ids import prefixes_of
 from batchdrop.domain.messages import (
     CollectBatch,
@@ -27,6 +27,7 @@ from batchdrop.domain.messages import (
     Upload,
 )
 from batchdrop.domain.records import Batch, Job
+from batchdrop.domain.redelivery import Delivery
 from batchdrop.domain.transitions import TERMINAL_JOB_STATES
 from batchdrop.settings import (
     CollectSettings,
@@ -56,6 +57,13 @@ _PUMPS = 100
 
 class Killed(BaseException):
     """The process is gone."""
+
+
+class Command(NamedTuple):
+    key: str
+    """Under `control/`."""
+    due: datetime
+    receives: int
 
 
 class Invocation:
@@ -116,9 +124,8 @@ class Stack:
         self.max_receives: int | None = None
         """After so many failures a message is a dead letter; None: never."""
         self.dead_letters: list[tuple[Queue, Message | Upload]] = []
-        self._received: Counter[Message | Upload] = Counter()
-        self.commands: list[tuple[datetime, str]] = []
-        """Keys under `control/` that wait for their delivery, and since when they may come."""
+        self.commands: list[Command] = []
+        """Those that wait for their delivery."""
         self._attempts: dict[str, int] = {}
         environment = {
             "BATCHDROP_BUCKET": BUCKET,
@@ -150,6 +157,7 @@ class Stack:
         self.collect = bootstrap.collect(CollectSettings.from_env(environment), ports=self)
         self.finish = bootstrap.finish(FinishSettings.from_env(environment), ports=self)
         self.control = bootstrap.control(ControlSettings.from_env(environment), ports=self)
+        self._deliver = {queue: bootstrap.deliver(queue, self) for queue in Queue}
 
     # ---------------------------------------------------------------- what users and AWS do
 
@@ -162,7 +170,7 @@ class Stack:
         return upload
 
     def deliver(self, upload: Upload) -> None:
-        """One delivery of an S3 event; what fails comes back after the visibility timeout."""
+        """One delivery of an S3 event; what fails comes back."""
         self.receive(Queue.plan, upload)
 
     def command(self, name: str, job_id: str) -> None:
@@ -170,7 +178,7 @@ class Stack:
         self._control(f"control/{name}/{job_id}")
 
     def tick(self) -> None:
-        self._try("poll", self.poll, lambda _: None)
+        self._try("poll", self.poll)
 
     def deadline(self) -> FakeDeadline:
         return FakeDeadline(self.clock, self.timeout)
@@ -180,13 +188,13 @@ class Stack:
         delivered = 0
         for queue in Queue:
             for _ in self.queues.messages(queue):
-                if (message := self.queues.take(queue)) is not None:
+                if (sent := self.queues.take(queue)) is not None:
                     delivered += 1
-                    self.receive(queue, message)
-        due = [command for command in self.commands if command[0] <= self.clock.now()]
+                    self.receive(queue, sent.message, sent.receives + 1)
+        due = [command for command in self.commands if command.due <= self.clock.now()]
         for command in due:
             self.commands.remove(command)
-            self._control(command[1])
+            self._control(command.key, command.receives + 1)
         return delivered + len(due)
 
     def _pump_all(self) -> None:
@@ -195,19 +203,25 @@ class Stack:
             if not self.pump():
                 return
 
-    def receive(self, queue: Queue, message: Message | Upload) -> None:
-        """One delivery of a message to the function behind its queue."""
-        self._received[message] += 1
-        if self._try(queue.value, self._consumer(message), lambda due: self._return(queue, message, due)):
-            del self._received[message]
-
-    def _return(self, queue: Queue, message: Message | Upload, due: datetime) -> None:
-        """What has failed comes back, unless it has done so too often."""
-        if self.max_receives is None or self._received[message] < self.max_receives:
-            self.queues.waiting.append(Sent(queue, message, 0, due))
+    def receive(self, queue: Queue, message: Message | Upload, receives: int = 1) -> None:
+        """One delivery of a message to the function behind its queue. What has failed comes back, unless too often."""
+        due = self._receive(queue, message, self._consumer(message), receives)
+        if due is None:
+            return
+        if self.max_receives is None or receives < self.max_receives:
+            self.queues.waiting.append(Sent(queue, message, 0, due, receives))
         else:
-            del self._received[message]
             self.dead_letters.append((queue, message))
+
+    def _receive[M: Message | Upload | Dropped](
+        self, queue: Queue, message: M, work: Callable[[M], None], receives: int
+    ) -> datetime | None:
+        """Returns when the message comes back if it has failed: as it was put off, else after the visibility timeout."""
+        receipt = str(self.invocations + 1)
+        delivery = Delivery(receipt, receives)
+        if self._try(queue.value, lambda: self._deliver[queue](delivery, lambda: message, work)):
+            return None
+        return self.queues.put_off_to.pop(receipt, self.clock.now() + timedelta(seconds=VISIBILITY))
 
     def redrive(self) -> None:
         """What an operator does with dead letters."""
@@ -217,7 +231,7 @@ class Stack:
 
     def repeat(self, invocation: Invocation) -> None:
         """The same message once more. If that fails nothing comes back: it is one message, and its first delivery has it."""
-        self._try(invocation.stage, invocation.again, lambda due: None)
+        self._try(invocation.stage, invocation.again)
 
     def step(self, seconds: float = TICK) -> None:
         """One minute: all due messages, then a tick."""
@@ -289,33 +303,35 @@ class Stack:
 
     # ---------------------------------------------------------------- how messages come and come back
 
-    def _consumer(self, message: Message | Upload) -> Callable[[], None]:
+    def _consumer(self, message: Message | Upload) -> Callable[[Message | Upload], None]:
         match message:
             case Upload() | ResumePlanning():
-                return lambda: self.plan(message, self.deadline())
+                return lambda _: self.plan(message, self.deadline())
             case SubmitBatch():
-                return lambda: self.submit(message, self.deadline())
+                return lambda _: self.submit(message, self.deadline())
             case CollectBatch():
-                return lambda: self.collect(message)
+                return lambda _: self.collect(message)
             case FinishJob():
-                return lambda: self.finish(message, self.deadline())
+                return lambda _: self.finish(message, self.deadline())
             case RetryJob():
-                return lambda: self.control(message, self.deadline())
+                return lambda _: self.control(message, self.deadline())
 
-    def _control(self, key: str) -> None:
+    def _control(self, key: str, receives: int = 1) -> None:
         said = Dropped(key=key, version_id="v", at=self.clock.now(), source_ip="192.0.2.1")
-        self._try("control", lambda: self.control(said, self.deadline()), lambda due: self.commands.append((due, key)))
+        due = self._receive(Queue.control, said, lambda _: self.control(said, self.deadline()), receives)
+        if due is not None:
+            self.commands.append(Command(key, due, receives))
 
-    def _try(self, who: str, call: Callable[[], None], again: Callable[[datetime], None]) -> bool:
-        """One invocation, and whether it succeeded. What fails comes `again` after the visibility timeout."""
+    def _try(self, who: str, call: Callable[[], None]) -> bool:
+        """One invocation, and whether it succeeded."""
         self.invocations += 1
         outer = self.invocation
         self._running.invocation = Invocation(self.invocations, who, self.clock.now(), call)
         try:
             call()
         except (Exception, Killed) as error:
-            self.failures.append((who, error))
-            again(self.clock.now() + timedelta(seconds=VISIBILITY))
+            if not isinstance(error, Leased):
+                self.failures.append((who, error))
             return False
         else:
             return True

@@ -8,8 +8,10 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from batchdrop import bootstrap
-from batchdrop.domain.messages import CollectBatch
+from batchdrop.domain.messages import CollectBatch, Queue
+from batchdrop.domain.redelivery import Delivery
 from batchdrop.handling import logger, process
+from batchdrop.jobs.deliver import Deliver
 from batchdrop.settings import CollectSettings
 from batchdrop.stages.collect.ended_batch import Collect
 
@@ -20,9 +22,16 @@ _decode = msgspec.json.Decoder(CollectBatch).decode
 
 
 @cache
-def _collect() -> Collect:
-    return bootstrap.collect(CollectSettings.from_env())
+def _parts() -> tuple[Deliver, Collect]:
+    settings = CollectSettings.from_env()
+    ports = bootstrap.RealPorts(settings)
+    return bootstrap.deliver(Queue.collect, ports), bootstrap.collect(settings, ports)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    return process(event, context, lambda body: _collect()(_decode(body)))
+
+    def take(delivery: Delivery, body: bytes) -> None:
+        deliver, collect = _parts()
+        deliver(delivery, lambda: _decode(body), collect)
+
+    return process(event, context, take)

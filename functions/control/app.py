@@ -8,7 +8,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from batchdrop import bootstrap
 from batchdrop.adapters.clock import LambdaDeadline
+from batchdrop.domain.messages import Queue
+from batchdrop.domain.redelivery import Delivery
 from batchdrop.handling import control_message, logger, process
+from batchdrop.jobs.deliver import Deliver
 from batchdrop.settings import ControlSettings
 from batchdrop.stages.control.commands import Control
 
@@ -16,10 +19,17 @@ logger()
 
 
 @cache
-def _control() -> Control:
-    return bootstrap.control(ControlSettings.from_env())
+def _parts() -> tuple[Deliver, Control]:
+    settings = ControlSettings.from_env()
+    ports = bootstrap.RealPorts(settings)
+    return bootstrap.deliver(Queue.control, ports), bootstrap.control(settings, ports)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     deadline = LambdaDeadline(context)
-    return process(event, context, lambda body: _control()(control_message(body), deadline))
+
+    def take(delivery: Delivery, body: bytes) -> None:
+        deliver, control = _parts()
+        deliver(delivery, lambda: control_message(body), lambda message: control(message, deadline))
+
+    return process(event, context, take)

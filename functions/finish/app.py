@@ -9,8 +9,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from batchdrop import bootstrap
 from batchdrop.adapters.clock import LambdaDeadline
-from batchdrop.domain.messages import FinishJob
+from batchdrop.domain.messages import FinishJob, Queue
+from batchdrop.domain.redelivery import Delivery
 from batchdrop.handling import logger, process
+from batchdrop.jobs.deliver import Deliver
 from batchdrop.settings import FinishSettings
 from batchdrop.stages.finish.outputs import Finish
 
@@ -21,10 +23,17 @@ _decode = msgspec.json.Decoder(FinishJob).decode
 
 
 @cache
-def _finish() -> Finish:
-    return bootstrap.finish(FinishSettings.from_env())
+def _parts() -> tuple[Deliver, Finish]:
+    settings = FinishSettings.from_env()
+    ports = bootstrap.RealPorts(settings)
+    return bootstrap.deliver(Queue.finish, ports), bootstrap.finish(settings, ports)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     deadline = LambdaDeadline(context)
-    return process(event, context, lambda body: _finish()(_decode(body), deadline))
+
+    def take(delivery: Delivery, body: bytes) -> None:
+        deliver, finish = _parts()
+        deliver(delivery, lambda: _decode(body), lambda message: finish(message, deadline))
+
+    return process(event, context, take)

@@ -8,7 +8,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from batchdrop import bootstrap
 from batchdrop.adapters.clock import LambdaDeadline
+from batchdrop.domain.messages import Queue
+from batchdrop.domain.redelivery import Delivery
 from batchdrop.handling import logger, plan_message, process
+from batchdrop.jobs.deliver import Deliver
 from batchdrop.settings import PlanSettings
 from batchdrop.stages.plan.upload import Plan
 
@@ -16,10 +19,17 @@ logger()
 
 
 @cache
-def _plan() -> Plan:
-    return bootstrap.plan(PlanSettings.from_env())
+def _parts() -> tuple[Deliver, Plan]:
+    settings = PlanSettings.from_env()
+    ports = bootstrap.RealPorts(settings)
+    return bootstrap.deliver(Queue.plan, ports), bootstrap.plan(settings, ports)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     deadline = LambdaDeadline(context)
-    return process(event, context, lambda body: _plan()(plan_message(body), deadline))
+
+    def take(delivery: Delivery, body: bytes) -> None:
+        deliver, plan = _parts()
+        deliver(delivery, lambda: plan_message(body), lambda message: plan(message, deadline))
+
+    return process(event, context, take)

@@ -9,8 +9,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from batchdrop import bootstrap
 from batchdrop.adapters.clock import LambdaDeadline
-from batchdrop.domain.messages import SubmitBatch
+from batchdrop.domain.messages import Queue, SubmitBatch
+from batchdrop.domain.redelivery import Delivery
 from batchdrop.handling import logger, process
+from batchdrop.jobs.deliver import Deliver
 from batchdrop.settings import SubmitSettings
 from batchdrop.stages.submit.post import Submit
 
@@ -21,10 +23,17 @@ _decode = msgspec.json.Decoder(SubmitBatch).decode
 
 
 @cache
-def _submit() -> Submit:
-    return bootstrap.submit(SubmitSettings.from_env())
+def _parts() -> tuple[Deliver, Submit]:
+    settings = SubmitSettings.from_env()
+    ports = bootstrap.RealPorts(settings)
+    return bootstrap.deliver(Queue.submit, ports), bootstrap.submit(settings, ports)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     deadline = LambdaDeadline(context)
-    return process(event, context, lambda body: _submit()(_decode(body), deadline))
+
+    def take(delivery: Delivery, body: bytes) -> None:
+        deliver, submit = _parts()
+        deliver(delivery, lambda: _decode(body), lambda message: submit(message, deadline))
+
+    return process(event, context, take)

@@ -46,9 +46,27 @@ def test_a_delay_is_sent_and_cut_to_what_sqs_takes(aws: None) -> None:
     sqs.close()
 
 
+def test_a_message_that_is_put_off_is_hidden_until_then(aws: None) -> None:
+    sqs = SESSION.client("sqs")
+    url = sqs.create_queue(QueueName="submit", Attributes={"VisibilityTimeout": "5400"})["QueueUrl"]
+    queues = SqsQueues(sqs, {Queue.submit: url})
+    queues.send(MESSAGE)
+    (first,) = sqs.receive_message(QueueUrl=url)["Messages"]
+    assert "Messages" not in sqs.receive_message(QueueUrl=url)
+    queues.put_off(Queue.submit, first["ReceiptHandle"], 0)
+    (again,) = sqs.receive_message(QueueUrl=url, AttributeNames=["ApproximateReceiveCount"])["Messages"]
+    assert (again["Body"], again["Attributes"]["ApproximateReceiveCount"]) == (first["Body"], "2")
+    queues.put_off(Queue.submit, again["ReceiptHandle"], 900)
+    assert "Messages" not in sqs.receive_message(QueueUrl=url)
+    sqs.close()
+
+
 def test_a_queue_without_an_address_is_a_configuration_error(aws: None) -> None:
+    queues = SqsQueues(SESSION.client("sqs"), {})
     with pytest.raises(ConfigurationError, match="submit"):
-        SqsQueues(SESSION.client("sqs"), {}).send(MESSAGE)
+        queues.send(MESSAGE)
+    with pytest.raises(ConfigurationError, match="submit"):
+        queues.put_off(Queue.submit, "receipt", 30)
 
 
 def test_the_fake_gives_messages_when_they_are_due(clock: ManualClock) -> None:
@@ -57,9 +75,9 @@ def test_the_fake_gives_messages_when_they_are_due(clock: ManualClock) -> None:
     queues.send(MESSAGE, delay=901)
     queues.send(other)
     assert queues.take(Queue.submit) is None
-    assert queues.take(Queue.collect) == other
+    assert [sent and sent.message for sent in (queues.take(Queue.collect),)] == [other]
     clock.advance(900)
-    assert queues.take(Queue.submit) == MESSAGE
+    assert [sent and sent.message for sent in (queues.take(Queue.submit),)] == [MESSAGE]
     assert queues.take(Queue.submit) is None
 
 

@@ -18,6 +18,8 @@ class Sent(NamedTuple):
     message: Message | Upload
     delay: int
     due: datetime
+    receives: int = 0
+    """So far."""
 
 
 class FakeQueues:
@@ -27,17 +29,23 @@ class FakeQueues:
         self.hooks = hooks or Hooks()
         self._clock = clock
         self.waiting: list[Sent] = []
+        self.put_off_to: dict[str, datetime] = {}
+        """Of messages that were received and put off, by receipt: when they are delivered again."""
 
     @hooked
     def send(self, message: Message, *, delay: int = 0) -> None:
         seconds = max(0, min(delay, 900))
         self.waiting.append(Sent(message.queue, message, seconds, self._clock.now() + timedelta(seconds=seconds)))
 
-    def take(self, queue: Queue) -> Message | Upload | None:
+    @hooked
+    def put_off(self, queue: Queue, receipt: str, seconds: int) -> None:
+        self.put_off_to[receipt] = self._clock.now() + timedelta(seconds=seconds)
+
+    def take(self, queue: Queue) -> Sent | None:
         """The oldest message of a queue that is due by now."""
         for place, sent in enumerate(self.waiting):
             if sent.queue is queue and sent.due <= self._clock.now():
-                return self.waiting.pop(place).message
+                return self.waiting.pop(place)
         return None
 
     def messages(self, queue: Queue) -> list[Message | Upload]:

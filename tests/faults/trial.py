@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 from batchdrop.domain.errors import BatchdropError
 from batchdrop.domain.messages import Message, Queue, Upload
 from batchdrop.domain.records import Job
+from batchdrop.domain.redelivery import MAX_RECEIVES
 from batchdrop.domain.retries import RESULTS_KEPT
 from batchdrop.domain.transitions import TERMINAL_JOB_STATES
 from tests.fakes.objects import FakeObjects
@@ -27,8 +28,6 @@ from tests.stack import BUCKET, Killed, Stack, row
 GRACE = timedelta(minutes=15)
 # How the world is harmed is over by then, unless a happening takes longer.
 _PLAYED = 60
-# As the template has it (`maxReceiveCount`).
-_RECEIVES = 5
 # Once the world is healthy: every message that was lost is sent again within 6 hours, for each of four stages and three attempts.
 _PATIENCE = timedelta(hours=6 * 4 * 3)
 # So long a batch waits for answers that the API has counted and does not give.
@@ -173,7 +172,7 @@ class Play:
             parts=lambda clock, hooks: (FakeObjects(clock, hooks, bucket=BUCKET), LateLedger(clock, hooks, trial.seed)),
             api=lambda clock, hooks: SlowApi(clock, hooks, seed=trial.seed, seconds=trial.batch_seconds),
         )
-        self.stack.max_receives = _RECEIVES
+        self.stack.max_receives = MAX_RECEIVES
         self.stack.hooks.before = self._before
         self.stack.hooks.after = self._after
         self.stack.ended = self.asides.go_on_after
@@ -255,8 +254,9 @@ class Play:
             case _:
                 told = [message for queue, message in self.messages if queue == stage]
                 waiting = stack.queues.take(Queue(stage))
-                message = waiting or (told[-1] if told else None)
-                return (lambda: stack.receive(Queue(stage), message)) if message else None
+                if waiting is not None:
+                    return lambda: stack.receive(Queue(stage), waiting.message, waiting.receives + 1)
+                return (lambda: stack.receive(Queue(stage), told[-1])) if told else None
 
     # ---------------------------------------------------------------- the run
 

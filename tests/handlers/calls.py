@@ -41,6 +41,7 @@ _ON_BUCKET = {
 # parameter names. Amazon SQS, Amazon SNS, AWS Systems Manager, AWS Secrets Manager.
 _ON_NAMED = {
     "SendMessage": ("sqs:SendMessage", "QueueUrl"),
+    "ChangeMessageVisibility": ("sqs:ChangeMessageVisibility", "QueueUrl"),
     "Publish": ("sns:Publish", "TopicArn"),
     "GetParameter": ("ssm:GetParameter", "Name"),
     "GetSecretValue": ("secretsmanager:GetSecretValue", "SecretId"),

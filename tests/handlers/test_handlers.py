@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 
+import boto3
 import pytest
 
 from batchdrop.domain.errors import ConfigurationError
 from batchdrop.settings import CollectSettings, PollSettings
-from tests.handlers.conftest import BUCKET, Cloud
+from tests.handlers.conftest import BUCKET, QUEUES, Cloud
 from tests.stack import row, rows
 
 ALL_TAKEN: dict[str, list[str]] = {"batchItemFailures": []}
@@ -111,6 +112,26 @@ def test_only_the_message_that_failed_comes_back(cloud: Cloud) -> None:
     assert cloud.claude.count("create") == 1
 
 
+@pytest.mark.parametrize("queue", QUEUES)
+def test_a_message_that_fails_is_put_off_for_seconds(cloud: Cloud, queue: str) -> None:
+    url = cloud.urls[queue]
+    cloud.sqs.send_message(QueueUrl=url, MessageBody="no json")
+    (received,) = cloud.sqs.receive_message(QueueUrl=url, AttributeNames=["ApproximateReceiveCount"])["Messages"]
+    event = cloud.event("finish-job")
+    (record,) = event["Records"]
+    record |= {"messageId": received["MessageId"], "receiptHandle": received["ReceiptHandle"], "body": received["Body"]}
+    record["attributes"]["ApproximateReceiveCount"] = "3"
+    put_off = []
+    boto3.setup_default_session()
+    assert boto3.DEFAULT_SESSION is not None
+    boto3.DEFAULT_SESSION.events.register(
+        "provide-client-params.sqs.ChangeMessageVisibility", lambda params, **_: put_off.append(params)
+    )
+    assert cloud.invoke(queue, event) == {"batchItemFailures": [{"itemIdentifier": received["MessageId"]}]}
+    assert put_off == [{"QueueUrl": url, "ReceiptHandle": received["ReceiptHandle"], "VisibilityTimeout": 120}]
+    boto3.setup_default_session()
+
+
 def test_a_tick_beats_the_heart(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
     cloud.invoke("poll", cloud.event("poll-tick"))
     line = next(line for line in capsys.readouterr().out.splitlines() if '"Heartbeat"' in line)
@@ -141,6 +162,7 @@ def test_a_missing_variable_is_named() -> None:
                 "BATCHDROP_BUCKET": "b",
                 "BATCHDROP_TABLE": "t",
                 "BATCHDROP_API_KEY_SECRET": "s",
+                "BATCHDROP_COLLECT_QUEUE": "c",
                 "BATCHDROP_FINISH_QUEUE": "f",
                 "BATCHDROP_SPOOL_BYTES": "1",
             }

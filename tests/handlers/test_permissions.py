@@ -70,6 +70,7 @@ def used() -> frozenset[Use]:
         # As small as S3 allows: uploads of several parts without a flood of bytes.
         patch.setitem(S3Objects.__init__.__kwdefaults__ or {}, "part_bytes", MIN_PART_BYTES)
         patch.setattr("batchdrop.stages.poll.sweep._PAUSE", timedelta())
+        patch.setattr("batchdrop.domain.redelivery._FIRST_PAUSE", 0)
         patch.setattr("batchdrop.domain.reconcile.NOT_FOUND_FOR", timedelta())
         Tour(Watched(claude, recorder)).all()
     return frozenset(recorder.uses)
@@ -167,6 +168,7 @@ class Tour:
             self._files_that_ask_together,
             self._written_after_the_end,
             self._commands_about_nothing,
+            self._messages_that_fail,
         ):
             visit()
             self._until_quiet()
@@ -357,6 +359,13 @@ class Tour:
     def _commands_about_nothing(self) -> None:
         self._cloud.invoke("control", self._cloud.event("control-cancel"))
         self._command("approve", "mixed.jsonl")
+
+    def _messages_that_fail(self) -> None:
+        """Each is put off in its queue."""
+        for queue in QUEUES:
+            event = self._cloud.event("finish-job")
+            event["Records"][0]["body"] = "no json"
+            self._cloud.invoke(queue, event)
 
     # ---------------------------------------------------------------- what AWS, users and time do
 

@@ -166,7 +166,7 @@ def test_a_thousand_jobs_of_one_batch_at_once() -> None:
     for place in range(1_000):
         stack.clock.advance(0.001)
         stack.drop(f"inbox/team/{place}.jsonl", file(draw, 1, MAX_TOKENS, ("short",)))
-    for _ in range(18):
+    for _ in range(24):
         stack.step(400)
     first = Counter((job.state, job.needs) for job in stack.jobs())
     assert watch.most[DAY] <= 2_000_000

@@ -23,9 +23,10 @@ def _ended(max_attempts: int) -> tuple[Stack, CollectBatch]:
     stack.pump()
     stack.clock.advance(TICK)
     stack.tick()
-    message = stack.queues.take(Queue.collect)
-    assert isinstance(message, CollectBatch)
-    return stack, message
+    sent = stack.queues.take(Queue.collect)
+    assert sent is not None
+    assert isinstance(sent.message, CollectBatch)
+    return stack, sent.message
 
 
 def _without(line: int) -> bytes:

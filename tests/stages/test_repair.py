@@ -93,7 +93,7 @@ def test_patience_doubles_and_is_counted() -> None:
         if stack.batches()[0].repairs > len(moments):
             moments.append(stack.clock.now())
     pauses = [(later - earlier) / timedelta(minutes=1) for earlier, later in pairwise(moments)]
-    assert pauses[:5] == [12, 24, 48, 96, 192]
+    assert pauses[:5] == [16, 32, 64, 128, 256]
     assert max(pauses) <= 360
     assert stack.metrics.totals["StuckRepaired"] == len(moments)
     stack.hooks.clear()

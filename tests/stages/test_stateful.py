@@ -108,14 +108,14 @@ class Everything(RuleBasedStateMachine):
     def deliver_one(self, which: int) -> None:
         waiting = self.stack.queues.waiting
         sent = waiting.pop(which % len(waiting))
-        self.stack.receive(sent.queue, sent.message)
+        self.stack.receive(sent.queue, sent.message, sent.receives + 1)
 
     @precondition(lambda self: self.stack.queues.waiting)
     @rule(which=SMALL)
     def deliver_and_keep(self, which: int) -> None:
         waiting = self.stack.queues.waiting
         sent = waiting[which % len(waiting)]
-        self.stack.receive(sent.queue, sent.message)
+        self.stack.receive(sent.queue, sent.message, sent.receives + 1)
 
     @precondition(lambda self: self.stack.queues.waiting)
     @rule(which=SMALL)

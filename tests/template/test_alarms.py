@@ -14,7 +14,6 @@ from tests.template import facts
 from tests.template.facts import Resources, of_type, references
 
 _ALARMS = of_type(facts.source()["Resources"], "AWS::CloudWatch::Alarm")
-_TIMES = {5: "five times"}
 
 
 def _words(alarm: Mapping[str, Any]) -> str:
@@ -57,7 +56,7 @@ def test_what_runs_again_after_an_error(resources: Resources, name: str) -> None
 def test_how_a_message_got_into_a_dead_letter_queue(resources: Resources, name: str) -> None:
     dead_letters, words = _watched(_ALARMS[name]), _words(_ALARMS[name])
     receives = [
-        _TIMES[int(queue["RedrivePolicy"]["maxReceiveCount"])]
+        f"{queue['RedrivePolicy']['maxReceiveCount']} times"
         for queue in of_type(resources, "AWS::SQS::Queue").values()
         if "RedrivePolicy" in queue and dead_letters in references(queue["RedrivePolicy"])
     ]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tomllib
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from batchdrop.domain.redelivery import MAX_RECEIVES, pause_after, silence
 from local.stages import STAGES
 from tests.template.conftest import ROOT, Template
 from tests.template.facts import Resources, of_type, references
@@ -55,7 +57,7 @@ def test_every_working_queue_has_its_own_dead_letter_queue(resources: Resources)
     assert sorted(working) == sorted(_consumers(resources).values())
     targets = [next(references(queue["RedrivePolicy"]["deadLetterTargetArn"])) for queue in working.values()]
     assert len(set(targets)) == len(working)
-    assert all(int(queue["RedrivePolicy"]["maxReceiveCount"]) == 5 for queue in working.values())
+    assert all(int(queue["RedrivePolicy"]["maxReceiveCount"]) == MAX_RECEIVES for queue in working.values())
 
 
 def test_every_queue_keeps_messages_as_long_as_sqs_can_and_encrypts_them(resources: Resources) -> None:
@@ -74,6 +76,19 @@ def test_a_message_stays_hidden_for_six_times_the_function(source: Template, res
         hidden = _value(source, overrides, queues[queue]["VisibilityTimeout"])
         runs = _value(source, overrides, functions[function]["Timeout"])
         assert hidden >= 6 * runs, function
+
+
+@pytest.mark.parametrize("profile", ["template defaults", *_profiles()])
+def test_poll_waits_for_longer_than_the_queues(source: Template, resources: Resources, profile: str) -> None:
+    overrides = _profiles().get(profile, {})
+    variables = of_type(resources, "AWS::Lambda::Function")["PollFunction"]["Environment"]["Variables"]
+    told = _value(source, overrides, variables["BATCHDROP_VISIBILITY_SECONDS"])
+    working = [queue for queue in of_type(resources, "AWS::SQS::Queue").values() if "RedrivePolicy" in queue]
+    for queue in working:
+        hidden = _value(source, overrides, queue["VisibilityTimeout"])
+        for errors in range(int(queue["RedrivePolicy"]["maxReceiveCount"])):
+            pause = pause_after(errors) if errors else 0
+            assert silence(timedelta(seconds=told), errors) > timedelta(seconds=hidden + pause)
 
 
 def test_one_message_at_a_time_and_partial_answers(resources: Resources) -> None:

@@ -104,6 +104,9 @@ JOBS: dict[str, Callable[[Job], Move[Job]]] = {
     "finishing": lambda one: transitions.finishing(one, now=LATER),
     "finished": lambda one: transitions.finished(one, now=LATER),
     "job_message_repeated": lambda one: transitions.job_message_repeated(one, now=LATER),
+    "job_message_returned": lambda one: transitions.job_message_returned(one, now=LATER, errors=1),
+    "cut_off": lambda one: transitions.cut_off(one, "finish", times=5),
+    "planning_failed": lambda one: transitions.planning_failed(one, now=LATER),
 }
 BATCHES: dict[str, Callable[[Batch, Job], Move[Batch]]] = {
     "added": lambda one, _: transitions.added(one),
@@ -131,6 +134,7 @@ BATCHES: dict[str, Callable[[Batch, Job], Move[Batch]]] = {
     "pilot_settled": lambda one, _: transitions.pilot_settled(one, settled_of(one), {}, now=LATER),
     "pieces_lost": lambda one, _: transitions.pieces_lost(one, results=True, failed=False),
     "batch_message_repeated": lambda one, _: transitions.batch_message_repeated(one, now=LATER),
+    "batch_message_returned": lambda one, _: transitions.batch_message_returned(one, now=LATER, errors=1),
 }
 # What an edge asks of a record besides its state; its callers see to it.
 ASKS: dict[str, Callable[[Batch], bool]] = {

@@ -24,7 +24,7 @@ from tests.fakes.claude import WORKSPACE, _Held
 from tests.fakes.objects import _Version
 from tests.fakes.small import Sent
 from tests.faults.scenarios import fated
-from tests.stack import Stack
+from tests.stack import Command, Stack
 
 MOMENTS = sorted((Path(__file__).parent / "0.1.0").glob("*.json"))
 _time = datetime.fromisoformat
@@ -60,7 +60,7 @@ def load(moment: dict[str, Any]) -> Stack:
         for sent in moment["messages"]
         for queue in (Queue(sent["queue"]),)
     ]
-    stack.commands = [(_time(command["due"]), command["key"]) for command in moment["commands"]]
+    stack.commands = [Command(command["key"], _time(command["due"]), 0) for command in moment["commands"]]
     for batch in moment["api"]:
         held = _Held(batch["id"], batch["body"].encode(), WORKSPACE, _time(batch["created_at"]), _time(batch["ends_at"]))
         held.canceled_at = _time(batch["canceled_at"]) if batch["canceled_at"] else None

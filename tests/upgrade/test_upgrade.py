@@ -57,8 +57,8 @@ def _unworded_manifest(text: str) -> str:
     for name in ("message", "timings", "cost", "approvals"):
         document.pop(name, None)
     for batch in document["batches"]:
-        if batch["id"] is None:  # it ended when its turn came, not at the API
-            del batch["ended_at"]
+        # Each was sent when its turn came, and a message that failed comes back sooner or later than it did.
+        del batch["created_at"], batch["ended_at"]
     document["counts"] = {status: rows for status, rows in document["counts"].items() if rows}
     document["files"] = {name: file["lines"] for name, file in document["files"].items()}
     return json.dumps(document)

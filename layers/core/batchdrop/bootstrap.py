@@ -24,6 +24,7 @@ from batchdrop.domain.call_headers import AllowedHeaders
 from batchdrop.domain.messages import Queue
 from batchdrop.jobs.cancel import CancelBatch, CancelJob
 from batchdrop.jobs.commit import Commit
+from batchdrop.jobs.deliver import Deliver
 from batchdrop.jobs.publish import Publish
 from batchdrop.ports import Claude, Clock, Ledger, Metrics, Notices, Objects, Queues, Switch
 
@@ -274,7 +275,7 @@ def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
             clock=ports.clock,
             metrics=ports.metrics,
             commit=commit,
-            patience=timedelta(seconds=settings.visibility_seconds),
+            visibility=timedelta(seconds=settings.visibility_seconds),
         ),
         admit=_admit(ports, settings, budget),
         cancel_batch=cancel_batch,
@@ -329,6 +330,18 @@ def control(settings: ControlSettings, ports: Ports | None = None) -> Control:
         cancel_job=_cancel_job(ports, _cancel_batch(ports)),
         drop_again=DropAgain(objects=ports.objects),
         approve_all=ApproveAll(ledger=ports.ledger, clock=ports.clock, commit=_commit(ports), publish=_publish(ports)),
+    )
+
+
+def deliver(queue: Queue, ports: Ports) -> Deliver:
+    """Brings the messages of a function's own queue to its stage."""
+    return Deliver(
+        queue=queue,
+        queues=ports.queues,
+        ledger=ports.ledger,
+        clock=ports.clock,
+        commit=_commit(ports),
+        publish=_publish(ports),
     )
 
 

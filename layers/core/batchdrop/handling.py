@@ -17,7 +17,9 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from batchdrop.domain.errors import Leased
 from batchdrop.domain.messages import Dropped, ResumePlanning, RetryJob, Upload
+from batchdrop.domain.redelivery import Delivery
 
 LOGGER = "batchdrop"
 
@@ -88,17 +90,19 @@ def _created(message: _Message) -> _S3Object:
     return message.detail.object
 
 
-def process(event: dict[str, Any], context: LambdaContext, take: Callable[[bytes], None]) -> PartialItemFailureResponse:
+def process(event: dict[str, Any], context: LambdaContext, take: Callable[[Delivery, bytes], None]) -> PartialItemFailureResponse:
     """Gives each message's body to `take`; a message whose `take` raises is reported as failed and comes back."""
     log = logger()
 
     def handle(record: SQSRecord) -> None:  # Powertools passes it by this name
+        delivery = Delivery(record.receipt_handle, int(record.attributes.approximate_receive_count))
         try:
-            take(record.raw_event["body"].encode())
+            take(delivery, record.raw_event["body"].encode())
+        except Leased as lease:
+            log.info("another invocation is at work", extra={"message_id": record.message_id, "until": lease.until})
+            raise
         except Exception:
-            log.exception(
-                "message failed", extra={"message_id": record.message_id, "receives": record.attributes.approximate_receive_count}
-            )
+            log.exception("message failed", extra={"message_id": record.message_id, "receives": delivery.receives})
             raise
 
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)

@@ -16,7 +16,7 @@ from typing import BinaryIO, Protocol, Self
 import msgspec
 
 from batchdrop.domain.call_headers import CallHeaders
-from batchdrop.domain.messages import Message
+from batchdrop.domain.messages import Message, Queue
 from batchdrop.domain.model_list import ListedModel, ModelList
 from batchdrop.domain.open_work import OpenWork
 from batchdrop.domain.record import Record
@@ -215,6 +215,9 @@ class Ledger(Protocol):
 class Queues(Protocol):
     def send(self, message: Message, *, delay: int = 0) -> None:
         """Sends a message to its queue. `delay` in seconds, at most 900 (SQS)."""
+
+    def put_off(self, queue: Queue, receipt: str, seconds: int) -> None:
+        """The message received with that receipt, which stays in its queue, is delivered again after so many seconds."""
 
 
 # ---------------------------------------------------------------- the API

@@ -90,6 +90,7 @@ class PlanSettings(_Admitting, frozen=True, kw_only=True):
 class SubmitSettings(_Calling, frozen=True, kw_only=True):
     switch: str
     collect_queue: str
+    submit_queue: str
 
 
 class PollSettings(_Admitting, frozen=True, kw_only=True):
@@ -109,6 +110,7 @@ class PollSettings(_Admitting, frozen=True, kw_only=True):
 
 
 class CollectSettings(_Calling, frozen=True, kw_only=True):
+    collect_queue: str
     finish_queue: str
     spool_bytes: int
     max_attempts: int

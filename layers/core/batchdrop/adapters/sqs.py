@@ -19,7 +19,7 @@ MAX_DELAY = 900
 
 
 class SqsQueues:
-    """`urls` holds the queues that this function may send to, and no others."""
+    """`urls` holds the queues that this function may send to, and its own."""
 
     def __init__(self, client: SQSClient, urls: Mapping[Queue, str]) -> None:
         self._client = client
@@ -27,10 +27,22 @@ class SqsQueues:
 
     def send(self, message: Message, *, delay: int = 0) -> None:
         """A longer delay is cut to 900 s. Raises ConfigurationError for a queue without a URL."""
-        url = self._urls.get(message.queue)
-        if url is None:
-            raise ConfigurationError(f"there is no URL for the {message.queue} queue")
+        url = self._url(message.queue)
         with throttling():
             self._client.send_message(
                 QueueUrl=url, MessageBody=msgspec.json.encode(message).decode(), DelaySeconds=max(0, min(delay, MAX_DELAY))
             )
+
+    def put_off(self, queue: Queue, receipt: str, seconds: int) -> None:
+        """Lambda leaves a message that it is told has failed as it is, so that this visibility timeout counts (AWS Lambda
+
+        developer guide, "Handling errors for an SQS event source in Lambda"). Raises ConfigurationError as `send` does.
+        """
+        url = self._url(queue)
+        with throttling():
+            self._client.change_message_visibility(QueueUrl=url, ReceiptHandle=receipt, VisibilityTimeout=seconds)
+
+    def _url(self, queue: Queue) -> str:
+        if queue not in self._urls:
+            raise ConfigurationError(f"there is no URL for the {queue} queue")
+        return self._urls[queue]

@@ -4,6 +4,7 @@ BatchdropError
 ├── LostRace          somebody else changed the item first; carries nothing, the loser reads again or stops
 │   └── AlreadyExists   the record to be created is there
 ├── Rejected          the dropped object can never become a job's work; the sentence goes to its owner
+├── Leased            another invocation is at work on the same job until a known moment
 ├── Waits             the dropped object becomes work once there is a recipe that fits; the sentence goes to its owner
 ├── ObjectGone        the object (or that version of it) no longer exists
 ├── UnreadableList    our own list of a batch's invalid rows is gone or damaged
@@ -21,6 +22,11 @@ BatchdropError
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
 
 class BatchdropError(Exception):
     """The root: whatever Batchdrop raises on purpose."""
@@ -36,6 +42,14 @@ class AlreadyExists(LostRace):
 
 class Rejected(BatchdropError):
     """The object cannot become a job. The message is one plain sentence for the person who dropped it."""
+
+
+class Leased(BatchdropError):
+    """Another invocation holds the job's lease until then: it is at work, or was killed."""
+
+    def __init__(self, message: str, *, until: datetime) -> None:
+        super().__init__(message)
+        self.until = until
 
 
 class Waits(BatchdropError):

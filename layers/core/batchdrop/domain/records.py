@@ -372,9 +372,15 @@ class Job(Record, frozen=True, kw_only=True):
     text: ObjectRef | None = None
     """The unpacked copy of a file of rows, in `work/`: `source` is made from it."""
     message_sent_at: datetime | None = msgspec.field(default=None, name="handed_at")
-    """When the message of the next step (plan, finish) was last sent."""
+    """When the message of the next step (plan, finish) was last sent, or seen to be back in its queue."""
     repairs: int = 0
     """How often `poll` sent that message again."""
+    errors: int = 0
+    """Of the deliveries of that message (`tries`, while it is planned), those that ended in a handled error."""
+    cut_off: int = 0
+    """Deliveries of one message that neither ended nor failed, as far as its status tells them."""
+    cut_off_in: str = ""
+    """The function of these."""
     streak: Streak | None = None
     accepted_at: datetime | None = None
     """When the API last accepted a batch after it had refused one."""
@@ -493,9 +499,11 @@ class Batch(Record, frozen=True, kw_only=True):
     """By the API's clock; results are kept 29 days from here."""
     ended_at: datetime | None = None
     message_sent_at: datetime | None = msgspec.field(default=None, name="handed_at")
-    """When the message of the next step (submit, collect) was last sent."""
+    """When the message of the next step (submit, collect) was last sent, or seen to be back in its queue."""
     repairs: int = 0
     """How often `poll` sent that message again."""
+    errors: int = 0
+    """Of the deliveries of that message, those that ended in a handled error."""
     collected_at: datetime | None = None
     unsent: Unsent | None = msgspec.field(default=None, name="verdict")
     result_lines: int = msgspec.field(default=0, name="answers")

@@ -17,9 +17,11 @@ RECIPE_AWAITED = timedelta(days=7)
 ANSWER_AWAITED = timedelta(days=7)
 _FIRST_LOOK = timedelta(minutes=2)
 _LONGEST_PAUSE = timedelta(hours=6)
-# How often planning may begin without coming further. A message is delivered five times, and `poll` sends it again: with the
-# default timeouts ten tries take half a day, longer than most outages. A file that fails as often is at fault itself.
-MAX_PLAN_TRIES = 10
+# How often planning may begin without coming further. So many handled errors take nine hours, longer than most outages: a
+# message is delivered 30 times, then `poll` sends it again. A file that fails as often is at fault itself.
+MAX_PLAN_TRIES = 40
+# Of these, tries that were cut off: with the default timeouts they take 15 hours, and each uses up a whole invocation.
+MAX_PLAN_CUT_OFF = 10
 # How long a file that could be planned may be refused to `submit` and `collect`: somebody is repairing a role or a key.
 UNREADABLE_AT_MOST = timedelta(days=1)
 # Errors that the request did not cause (Anthropic, API errors): the same request may succeed later.
@@ -34,6 +36,11 @@ def retryable(type: str, error_type: str) -> bool:  # noqa: A002 - the API's wor
     An unknown error type is not retried: it may be billed, or fail again, and the row can be dropped again from `failed.jsonl`.
     """
     return type in _RETRYABLE_TYPES or (type == "errored" and error_type in _RETRYABLE_ERRORS)
+
+
+def given_up(tries: int, errors: int) -> bool:
+    """Whether planning is not begun again after so many tries, of which so many ended in handled errors."""
+    return tries >= MAX_PLAN_TRIES or tries - errors >= MAX_PLAN_CUT_OFF
 
 
 def next_look(incomplete_since: datetime, now: datetime) -> datetime:

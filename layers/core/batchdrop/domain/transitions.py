@@ -188,6 +188,12 @@ def leased(job: Job, *, until: datetime) -> Move[Job]:
 
 
 @_job_edge(JobState.planning)
+def planning_failed(job: Job, *, now: datetime) -> Move[Job]:
+    """A handled error: this invocation gives up its lease, and its message comes back."""
+    return Move(job, replace(job, lease_until=now, errors=job.errors + 1))
+
+
+@_job_edge(JobState.planning)
 def sourced(job: Job, source: ObjectRef, broken: Unsent | None, wishes: Wishes | None = None) -> Move[Job]:
     """Where its lines are read from is known. `wishes`: what its recipe says of the job as a whole."""
     after = replace(job, source=source, broken=broken, bytes_done=0, bytes_total=0, fruitless=0)
@@ -206,21 +212,25 @@ def sourced(job: Job, source: ObjectRef, broken: Unsent | None, wishes: Wishes |
 @_job_edge(JobState.planning)
 def unpacked(job: Job, text: ObjectRef, *, now: datetime) -> Move[Job]:
     """A packed file of rows is unpacked: another invocation renders them."""
-    after = replace(job, text=text, lease_until=now, message_sent_at=now, tries=0, bytes_done=0, bytes_total=0, fruitless=0)
+    after = replace(
+        job, text=text, lease_until=now, message_sent_at=now, tries=0, errors=0, bytes_done=0, bytes_total=0, fruitless=0
+    )
     return Move(job, after, messages=(_next_step(job),))
 
 
 @_job_edge(JobState.planning)
 def handed_over(job: Job, checkpoint: Checkpoint, *, now: datetime) -> Move[Job]:
     """This invocation gives up its lease, and another one reads on."""
-    after = replace(job, checkpoint=checkpoint, lease_until=now, message_sent_at=now, tries=0)
+    after = replace(job, checkpoint=checkpoint, lease_until=now, message_sent_at=now, tries=0, errors=0)
     return Move(job, after, messages=(_next_step(job),))
 
 
 @_job_edge(JobState.planning)
 def unpacked_in_part(job: Job, *, now: datetime, done: int, total: int, fruitless: int) -> Move[Job]:
     """This invocation gives up its lease, and another one unpacks the rest of the file."""
-    after = replace(job, lease_until=now, message_sent_at=now, tries=0, bytes_done=done, bytes_total=total, fruitless=fruitless)
+    after = replace(
+        job, lease_until=now, message_sent_at=now, tries=0, errors=0, bytes_done=done, bytes_total=total, fruitless=fruitless
+    )
     return Move(job, after, messages=(_next_step(job),))
 
 
@@ -487,7 +497,17 @@ def _held(job: Job, hold: Hold, now: datetime) -> Job:
 
 def _unread(job: Job) -> Job:
     return replace(
-        job, source=None, recipe=None, broken=None, checkpoint=None, tries=0, repairs=0, bytes_done=0, bytes_total=0, fruitless=0
+        job,
+        source=None,
+        recipe=None,
+        broken=None,
+        checkpoint=None,
+        tries=0,
+        repairs=0,
+        errors=0,
+        bytes_done=0,
+        bytes_total=0,
+        fruitless=0,
     )
 
 
@@ -558,6 +578,7 @@ def finishing(job: Job, *, now: datetime) -> Move[Job]:
         updated_at=now,
         message_sent_at=now,
         repairs=0,
+        errors=0,
     )
     return Move(job, after, messages=(FinishJob(job_id=job.id),))
 
@@ -565,7 +586,7 @@ def finishing(job: Job, *, now: datetime) -> Move[Job]:
 @_job_edge(JobState.finishing)
 def joined_in_part(job: Job, *, now: datetime, done: int, total: int) -> Move[Job]:
     """Another invocation writes the rest of the output files."""
-    after = replace(job, message_sent_at=now, repairs=0, bytes_done=done, bytes_total=total)
+    after = replace(job, message_sent_at=now, repairs=0, errors=0, bytes_done=done, bytes_total=total)
     return Move(job, after, messages=(_next_step(job),))
 
 
@@ -580,7 +601,20 @@ def finished(job: Job, *, now: datetime, note: str = "", taught: Move[Group] | N
 
 @_job_edge(JobState.planning, JobState.finishing)
 def job_message_repeated(job: Job, *, now: datetime) -> Move[Job]:
-    return Move(job, replace(job, message_sent_at=now, repairs=job.repairs + 1), messages=(_next_step(job),))
+    errors = job.errors if job.state is JobState.planning else 0  # which counts tries, not deliveries
+    return Move(job, replace(job, message_sent_at=now, repairs=job.repairs + 1, errors=errors), messages=(_next_step(job),))
+
+
+@_job_edge(JobState.finishing)
+def job_message_returned(job: Job, *, now: datetime, errors: int) -> Move[Job]:
+    """Its message is back in its queue, after a handled error or from an invocation that was cut off."""
+    return Move(job, replace(job, message_sent_at=now, errors=errors))
+
+
+@_job_edge(JobState.running, JobState.held, JobState.finishing)
+def cut_off(job: Job, function: str, *, times: int) -> Move[Job]:
+    """Its status says so, or no more: then `times` is 0."""
+    return Move(job, replace(job, cut_off=times, cut_off_in=function if times else ""))
 
 
 def _next_step(job: Job) -> Message:
@@ -628,7 +662,16 @@ def admitted(
     purses = tuple(charge.purse for charge in reserve.charges)
     return Move(
         batch,
-        replace(batch, waiting=False, admitted_at=now, message_sent_at=now, repairs=0, reserved=reserve.amount, purses=purses),
+        replace(
+            batch,
+            waiting=False,
+            admitted_at=now,
+            message_sent_at=now,
+            repairs=0,
+            errors=0,
+            reserved=reserve.amount,
+            purses=purses,
+        ),
         counters=Counters(queued=batch.requests, batches_waiting=-int(batch.waiting), used=reserve.amount),
         guard=Guard(job_state=JobState.running, queue_limit=queue_limit, may_use=reserve.may_use),
         charges=reserve.charges,
@@ -795,6 +838,7 @@ def unsent(batch: Batch, why: Unsent, *, now: datetime) -> Move[Batch]:
             waiting=False,
             admitted_at=None,
             repairs=0,
+            errors=0,
             reserved=batch.reserved - given_back,
             purses=() if given_back else batch.purses,
         ),
@@ -831,6 +875,7 @@ def ended(batch: Batch, *, ended_at: datetime, created_at: datetime, counts: Api
             api_counts=counts,
             message_sent_at=now,
             repairs=0,
+            errors=0,
         ),
         counters=Counters(batches_ended=1, queued=-batch.requests),
         messages=(_collect(batch),),
@@ -892,6 +937,7 @@ def postponed(batch: Batch, *, counts: ApiCounts, until: datetime, now: datetime
         incomplete_since=batch.incomplete_since or now,
         collect_at=until,
         repairs=0,
+        errors=0,
     )
     return Move(batch, after, counters=Counters(batches_incomplete=1 - _incomplete(batch)))
 
@@ -1068,9 +1114,15 @@ def pieces_lost(batch: Batch, *, results: bool, failed: bool, tables: bool = Fal
 def batch_message_repeated(batch: Batch, *, now: datetime) -> Move[Batch]:
     return Move(
         batch,
-        replace(batch, message_sent_at=now, repairs=batch.repairs + 1),
+        replace(batch, message_sent_at=now, repairs=batch.repairs + 1, errors=0),
         messages=(_submit(batch) if batch.state is BatchState.ready else _collect(batch),),
     )
+
+
+@_batch_edge(BatchState.ready, BatchState.ended)
+def batch_message_returned(batch: Batch, *, now: datetime, errors: int) -> Move[Batch]:
+    """Its message is back in its queue, after a handled error or from an invocation that was cut off."""
+    return Move(batch, replace(batch, message_sent_at=now, errors=errors))
 
 
 def _follow_up(batch: Batch, job: Job, retry: Part, rows: Collected) -> Batch:

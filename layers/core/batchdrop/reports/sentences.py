@@ -15,10 +15,13 @@ from batchdrop.domain.keys import INBOX, folder_of, name_of
 from batchdrop.domain.money import MOST_CLASSES, OTHERS
 from batchdrop.domain.purses import Scope
 from batchdrop.domain.records import Expected, GroupQuestion, Job, JobState, Question, Streak, Unsent
+from batchdrop.domain.redelivery import TELL_CUT_OFF, cut_off
 from batchdrop.domain.refusals import Cause, ends_at
-from batchdrop.domain.retries import ANSWER_AWAITED, ANSWERS_AWAITED, ANSWERS_AWAITED_AFTER_CANCEL, MAX_PLAN_TRIES, RECIPE_AWAITED
+from batchdrop.domain.retries import ANSWER_AWAITED, ANSWERS_AWAITED, ANSWERS_AWAITED_AFTER_CANCEL, RECIPE_AWAITED
 from batchdrop.formats.invalid_line import shown
 from batchdrop.money.amounts import dollars
+
+_LOG_OF = "An operator finds the reason in the log of the function {}."
 
 # ---------------------------------------------------------------- where a job stands
 
@@ -51,7 +54,8 @@ def state_of(job: Job, notice: str = "") -> str:
     streak = refused_so_far(job.streak) if job.state is JobState.running and job.streak is not None else ""
     doubt = job.doubt if job.state is JobState.running else ""
     saved = _saved(job) if notice == STOPPED and unsent else ""
-    return " ".join(part for part in (text, streak, doubt, notice if unsent else "", saved, job.note) if part)
+    trouble = "" if job.finished_at else _cut_off(job)
+    return " ".join(part for part in (text, trouble, streak, doubt, notice if unsent else "", saved, job.note) if part)
 
 
 def _saved(job: Job) -> str:
@@ -99,7 +103,16 @@ def _planning(job: Job) -> str:
         return f"Making requests of the rows: {_size(job.bytes_done)} so far."
     if job.bytes_done:
         return f"Unpacking the file: {_size(job.bytes_done)} of about {_size(job.bytes_total)} so far."
-    return "Reading and checking the file" + (f", try {job.tries} of {MAX_PLAN_TRIES}." if job.tries > 1 else ".")
+    return "Reading and checking the file" + (f", try {job.tries}." if job.tries > 1 else ".")
+
+
+def _cut_off(job: Job) -> str:
+    planning = job.state is JobState.planning
+    times = cut_off(job.tries, job.errors) if planning else job.cut_off
+    if times < TELL_CUT_OFF:
+        return ""
+    function = "plan" if planning else job.cut_off_in
+    return f"{times} invocations of the function {function} were cut off; it is tried again. {_LOG_OF.format(function)}"
 
 
 def _finishing(job: Job) -> str:
@@ -180,10 +193,17 @@ DELETED_BEFORE_READING = "The file was deleted before it could be read. Nothing 
 DELETED_WHILE_READING = "The file was deleted while it was being read. Nothing was sent; upload it again to run it."
 _SPLIT_IT = "Nothing was sent; split it and upload the parts."
 TOO_MANY_CUSTOM_IDS = f"The file has more custom_id values than this stack can check for duplicates. {_SPLIT_IT}"
-NOT_PLANNED = (
-    f"The file could not be read: {MAX_PLAN_TRIES} tries failed or were cut off. Nothing was sent; "
-    "ask the stack's operator for the reason, which is in the log of the function plan, then upload it again."
+COMMAND_NOT_DONE = (
+    f"The last command was tried {TELL_CUT_OFF} times and could not be carried out; it is tried again. "
+    f"{_LOG_OF.format('control')}"
 )
+
+
+def not_planned(tries: int) -> str:
+    return (
+        f"The file could not be read: {tries} tries failed or were cut off. Nothing was sent; "
+        "ask the stack's operator for the reason, which is in the log of the function plan, then upload it again."
+    )
 
 
 def not_allowed(refused: NotAllowed) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 from msgspec.structs import replace
@@ -17,11 +17,11 @@ from msgspec.structs import replace
 from batchdrop.domain import ids, keys, transitions
 from batchdrop.domain.admission import is_waiting
 from batchdrop.domain.call_headers import AllowedHeaders, headers_of
-from batchdrop.domain.errors import AlreadyExists, Forbidden, LostRace, ObjectGone, OutOfDisk, Rejected, Waits
+from batchdrop.domain.errors import AlreadyExists, Forbidden, Leased, LostRace, ObjectGone, OutOfDisk, Rejected, Waits
 from batchdrop.domain.messages import ResumePlanning, Upload
 from batchdrop.domain.open_work import APPROVAL, PRICE
 from batchdrop.domain.records import PRIORITIES, PRIORITY, Checkpoint, Job, JobState, ObjectRef, Sample
-from batchdrop.domain.retries import MAX_PLAN_TRIES
+from batchdrop.domain.retries import given_up
 from batchdrop.domain.transitions import Hold, Move
 from batchdrop.jobs.admit import Admit
 from batchdrop.jobs.cancel import CancelJob, planners_failed
@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 
 # A file is rejected after so many invocations in a row that could not unpack any further: one may have met a slow network.
 _MAX_FRUITLESS = 3
+# How long a cancel goes unnoticed while lines are made of a file.
+_LOOK_EVERY = timedelta(seconds=15)
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,10 +77,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
                 self._dropped(message, deadline)
             case ResumePlanning():
                 job = self.ledger.get_job(message.job_id)
-                if job is not None and self._take_over(job, deadline):
-                    self._work(job.id, deadline)
+                if job is not None and (leased := self._take_over(job, deadline)) is not None:
+                    self._work(leased, deadline)
                 elif (newer := self.improve(message.job_id, lambda info: self._new_job(info, deadline))) is not None:
-                    self._work(newer.id, deadline)
+                    self._work(newer, deadline)
 
     def _dropped(self, upload: Upload, deadline: Deadline) -> None:
         if keys.is_recipe(upload.key):
@@ -99,10 +101,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             job = self.commit(opened)
         except AlreadyExists:
             stored = self.ledger.get_job(opened.after.id)
-            if stored is None or not self._take_over(stored, deadline):
+            leased = self._take_over(stored, deadline) if stored is not None else None
+            if leased is None:
                 return
-            job = stored
-        self._work(job.id, deadline)
+            job = leased
+        self._work(job, deadline)
 
     # ------------------------------------------------------------ opening
 
@@ -127,27 +130,27 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     def _lease(self, deadline: Deadline) -> datetime:
         return transitions.lease(self.clock.now(), deadline.remaining())
 
-    def _take_over(self, job: Job, deadline: Deadline) -> bool:
-        """Whether this invocation now holds the lease. A repeated event of a planned job ends here."""
+    def _take_over(self, job: Job, deadline: Deadline) -> Job | None:
+        """The job, if this invocation now holds its lease. A repeated event of a planned job ends here. Raises Leased."""
         if job.state is JobState.held:
             self.publish(job.id)  # who held it may have died before its status said so
         if job.state is not JobState.planning:
-            return False
+            return None
         if job.lease_until is not None and self.clock.now() < job.lease_until:
-            log.info("another invocation is planning this job", extra={"job_id": job.id})
-            return False
+            raise Leased(f"another invocation is planning job {job.id}", until=job.lease_until)
         if planners_failed(job):
             self.cancel_job(job)
             self.publish(job.id)
-            return False
-        if job.tries >= MAX_PLAN_TRIES:
-            self._reject(job.id, sentences.NOT_PLANNED)
-            return False
+            return None
+        if given_up(job.tries, job.errors):
+            self._reject(job.id, sentences.not_planned(job.tries))
+            return None
         try:
-            self.commit(transitions.leased(job, until=self._lease(deadline)))
+            return self.commit(transitions.leased(job, until=self._lease(deadline)))
         except LostRace:
-            return False
-        return True
+            # A planner or a command came in between: then read again.
+            stored = self.ledger.get_job(job.id)
+            return self._take_over(stored, deadline) if stored is not None else None
 
     def _reject_unopened(self, upload: Upload, reason: str) -> None:
         """No job: the object's own time, and so its id, cannot be read. The event's time stands in."""
@@ -168,15 +171,33 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     # ------------------------------------------------------------ reading
 
-    def _work(self, job_id: str, deadline: Deadline) -> None:
+    def _work(self, leased: Job, deadline: Deadline) -> None:
+        try:
+            self._read(leased.id, time_left(deadline))
+        except Exception:
+            self._give_back(leased)
+            raise
+
+    def _give_back(self, leased: Job) -> None:
+        """The lease, so that the message need not wait for its end. Where that fails too, it does."""
+        try:
+            while (job := self.ledger.get_job(leased.id)) is not None and job.lease_until == leased.lease_until:
+                if job.state is not JobState.planning:
+                    return
+                # A command may have come in between: then read again.
+                with suppress(LostRace):
+                    self.commit(transitions.planning_failed(job, now=self.clock.now()))
+        except Exception as error:
+            log.warning("the lease is not given back", extra={"job_id": leased.id, "kind": type(error).__name__})
+
+    def _read(self, job_id: str, go_on: Callable[[], bool]) -> None:
         job = self.publish(job_id)
         if job is None:
             return
-        go_on = time_left(deadline)
         # Counted before anything is looked for: what arrives after this is not missed.
         arrivals = job.arrivals if job.recipe else self.ledger.get_arrivals(keys.team_of(job.input.key)).count
         try:
-            sourced = self._with_source(job, arrivals, go_on)
+            sourced = self._with_source(job, arrivals, self._unless_canceled(job_id, go_on))
             if sourced is None:
                 return
             job, source = sourced
@@ -228,21 +249,43 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
                 changed = self._change(job.id, lambda job: transitions.sourced(job, made.object, made.broken, made.wishes))
                 return (changed, made.object) if changed is not None else None
             case Text():
-                self._change(job.id, lambda job: transitions.unpacked(job, made.object, now=self.clock.now()))
+                handed_over = self._change(job.id, lambda job: transitions.unpacked(job, made.object, now=self.clock.now()))
             case Unpacking():
-                self._made_in_part(job, made)
+                handed_over = self._made_in_part(job, made)
         self.publish(job.id)
+        if handed_over is not None and handed_over.cancel_requested:
+            self._end_unread(handed_over)
         return None
+
+    def _unless_canceled(self, job_id: str, go_on: Callable[[], bool]) -> Callable[[], bool]:
+        """Making lines of a file may take hours, and nothing of them is of use once the job is to be canceled."""
+        look_at = self.clock.now() + _LOOK_EVERY
+
+        def unless_canceled() -> bool:
+            nonlocal look_at
+            now = self.clock.now()
+            if now >= look_at:
+                look_at = now + _LOOK_EVERY
+                job = self.ledger.get_job(job_id)
+                if job is None or job.cancel_requested:
+                    return False
+            return go_on()
+
+        return unless_canceled
+
+    def _end_unread(self, job: Job) -> None:
+        self.objects.abandon(keys.work_folder(job.id))
+        self.cancel_job.end_unread(job)
 
     def _pinned(self, job: Job, kind: Kind, arrivals: int) -> Job | None:
         found = self.find_recipe(job, kind)
         return self._change(job.id, lambda job: transitions.pinned(job, found, kind=kind, arrivals=arrivals))
 
-    def _made_in_part(self, job: Job, made: Unpacking) -> None:
+    def _made_in_part(self, job: Job, made: Unpacking) -> Job | None:
         fruitless = 0 if made.went_on else job.fruitless + 1
         if fruitless == _MAX_FRUITLESS:
             raise Rejected(sentences.unpacking_takes_too_long(made.done))
-        self._change(
+        return self._change(
             job.id,
             lambda job: transitions.unpacked_in_part(
                 job, now=self.clock.now(), done=made.done, total=made.total, fruitless=fruitless

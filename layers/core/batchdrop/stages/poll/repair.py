@@ -17,6 +17,7 @@ from batchdrop.domain import transitions
 from batchdrop.domain.errors import LostRace
 from batchdrop.domain.open_work import OpenWork
 from batchdrop.domain.records import Batch, Job
+from batchdrop.domain.redelivery import silence
 from batchdrop.domain.transitions import Move
 from batchdrop.jobs.commit import Commit
 from batchdrop.ports import Clock, Ledger, Metrics
@@ -29,13 +30,13 @@ _LONGEST_WAIT = timedelta(hours=6)
 
 
 class Repair(msgspec.Struct, frozen=True, kw_only=True):
-    """`patience`: after this time a message must have been delivered again by its queue: the visibility timeout."""
+    """`visibility`: the timeout of the queues."""
 
     ledger: Ledger
     clock: Clock
     metrics: Metrics
     commit: Commit
-    patience: timedelta
+    visibility: timedelta
 
     def __call__(self) -> int:
         """Returns how many messages were sent again."""
@@ -58,14 +59,14 @@ class Repair(msgspec.Struct, frozen=True, kw_only=True):
 
     def _repeat_for_batch(self, batch: Batch) -> bool:
         now = self.clock.now()
-        if not self._overdue(batch.message_sent_at or batch.ended_at or batch.admitted_at, batch.repairs, now):
+        if not self._overdue(batch.message_sent_at or batch.ended_at or batch.admitted_at, batch, now):
             return False
         return self._repeat(transitions.batch_message_repeated(batch, now=now))
 
     def _repeat_for_job(self, job: Job) -> bool:
         now = self.clock.now()
         since = max(moment for moment in (job.message_sent_at, job.lease_until, job.updated_at) if moment is not None)
-        if not self._overdue(since, job.repairs, now):
+        if not self._overdue(since, job, now):
             return False
         return self._repeat(transitions.job_message_repeated(job, now=now))
 
@@ -78,6 +79,8 @@ class Repair(msgspec.Struct, frozen=True, kw_only=True):
         log.warning("message sent again", extra={"queue": message.queue} | msgspec.structs.asdict(message))
         return True
 
-    def _overdue(self, since: datetime | None, repairs: int, now: datetime) -> bool:
-        wait = min(self.patience * 2 ** min(repairs, 10), max(_LONGEST_WAIT, self.patience))
+    def _overdue(self, since: datetime | None, record: Batch | Job, now: datetime) -> bool:
+        """`since`: when something was last heard of its message."""
+        patience = silence(self.visibility, record.errors)
+        wait = min(patience * 2 ** min(record.repairs, 10), max(_LONGEST_WAIT, patience))
         return since is None or now >= since + wait
