@@ -88,8 +88,8 @@ def watch(system: System, dropped: Dropped, consent: Consent, say: Say) -> End:
     started = spoken = time.monotonic()
     last, end = "", End.ended
     talk = Talk(consent, lambda: tried(fetch(system, dropped)), lambda key: _command(system, key))
-    while not _exists(system, dropped.folder + "manifest.json"):
-        status = _status(system, dropped)
+    while not exists(system, dropped.folder + "manifest.json"):
+        status = status_of(system, dropped)
         line = _progress(status)
         now = time.monotonic()
         if status is None and now - started > _PATIENCE_SECONDS:
@@ -104,7 +104,7 @@ def watch(system: System, dropped: Dropped, consent: Consent, say: Say) -> End:
             if end is End.recipe:
                 return end
         time.sleep(_ASK_SECONDS)
-    if (line := _progress(_status(system, dropped))) != last:
+    if (line := _progress(status_of(system, dropped))) != last:
         say(f"  {time.monotonic() - started:5.0f} s  {line}")
     return end
 
@@ -157,8 +157,8 @@ def errors(lines: Iterable[str]) -> list[str]:
     return [line for line in lines if _ERROR.search(line)]
 
 
-def _status(system: System, dropped: Dropped) -> dict[str, Any] | None:
-    if not _exists(system, dropped.folder + "status.json"):
+def status_of(system: System, dropped: Dropped) -> dict[str, Any] | None:
+    if not exists(system, dropped.folder + "status.json"):
         return None
     body = system.aws.s3().get_object(Bucket=system.outputs["Bucket"], Key=dropped.folder + "status.json")["Body"].read()
     status: dict[str, Any] = json.loads(body, parse_float=Decimal)
@@ -172,7 +172,7 @@ def _progress(status: dict[str, Any] | None) -> str:
     return f"{status['state']:<10} {numbers.total():,} of {status['counts']['total']:,} rows finished. {status['message']}"
 
 
-def _exists(system: System, key: str) -> bool:
+def exists(system: System, key: str) -> bool:
     found = system.aws.s3().list_objects_v2(Bucket=system.outputs["Bucket"], Prefix=key, MaxKeys=1)
     return any(entry["Key"] == key for entry in found.get("Contents", []))
 
