@@ -53,7 +53,8 @@ def prepare(aws: Aws, functions: Sequence[Deployed], at: str) -> None:
     TEMPLATE.write_text(json.dumps(template(functions, reached, {"DependenciesLayer": deploy.packages(aws)}), indent=1))
     # Once more, since what is exported in the shell would count more than what the template says.
     VARIABLES.write_text(json.dumps(reached, indent=1))
-    if at != _AROUND and not relay.process(at, ports).running():
+    if at != _AROUND:
+        relay.process().stop()
         relay.process(at, ports).start(clean_environment())
 
 

@@ -88,7 +88,7 @@ def watch(system: System, dropped: Dropped, consent: Consent, say: Say) -> End:
     started = spoken = time.monotonic()
     last, end = "", End.ended
     talk = Talk(consent, lambda: tried(fetch(system, dropped)), lambda key: _command(system, key))
-    while not exists(system, dropped.folder + "manifest.json"):
+    while not _exists(system, dropped.folder + "manifest.json"):
         status = status_of(system, dropped)
         line = _progress(status)
         now = time.monotonic()
@@ -158,7 +158,7 @@ def errors(lines: Iterable[str]) -> list[str]:
 
 
 def status_of(system: System, dropped: Dropped) -> dict[str, Any] | None:
-    if not exists(system, dropped.folder + "status.json"):
+    if not _exists(system, dropped.folder + "status.json"):
         return None
     body = system.aws.s3().get_object(Bucket=system.outputs["Bucket"], Key=dropped.folder + "status.json")["Body"].read()
     status: dict[str, Any] = json.loads(body, parse_float=Decimal)
@@ -172,7 +172,7 @@ def _progress(status: dict[str, Any] | None) -> str:
     return f"{status['state']:<10} {numbers.total():,} of {status['counts']['total']:,} rows finished. {status['message']}"
 
 
-def exists(system: System, key: str) -> bool:
+def _exists(system: System, key: str) -> bool:
     found = system.aws.s3().list_objects_v2(Bucket=system.outputs["Bucket"], Prefix=key, MaxKeys=1)
     return any(entry["Key"] == key for entry in found.get("Contents", []))
 

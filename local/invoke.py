@@ -19,6 +19,7 @@ import anthropic
 from batchdrop.adapters.clock import SystemClock
 from batchdrop.adapters.dynamodb import DynamoLedger
 from batchdrop.domain import keys
+from batchdrop.domain.records import JobState
 from local import containers, demo, deployed, drops
 from local.aws import REGION
 from local.changes import Seen, changed, look
@@ -30,6 +31,9 @@ from local.system import Say, System
 if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
+# One stage is told what to do by people, and needs a job that was planned.
+_COMMANDED = "control"
+_PLANNED = "plan"
 _PATIENCE_SECONDS = 300.0
 _ASK_SECONDS = 0.5
 _STANDS_STILL_SECONDS = 1.0
@@ -41,12 +45,14 @@ def run(system: System, stage: str, path: Path, say: Say) -> str:
     functions = deployed.functions(system.aws, system.stack)
     (function,) = (one for one in functions if one.stage == stage)
     containers.prepare(system.aws, functions, at)
+    # What is commanded must not have been overtaken: there, nothing but the planning goes on.
+    first = [one for one in functions if one is function or (stage == _COMMANDED and one.stage != _PLANNED)]
     with ExitStack() as held:
-        held.enter_context(deployed.still(system.aws, [function]))
+        held.enter_context(deployed.still(system.aws, first))
         work = _Work(system, function, demo.put(system, drops.of_file(path), say))
         say(f"Waiting until there is something to do for {function.logical_id} ...")
         event = held.enter_context(work.event())
-        held.enter_context(deployed.still(system.aws, [one for one in functions if one is not function]))
+        held.enter_context(deployed.still(system.aws, [one for one in functions if one not in first]))
         file = INVOKE / f"{stage}.json"
         file.write_text(json.dumps(event.document, indent=2) + "\n")
         say(f"Its event is in {shown(file)}. Running\n  {shlex.join(containers.command(function.logical_id, shown(file)))}")
@@ -82,10 +88,9 @@ class _Work:
             self._wait(self._has_ended_batch)
             yield _Event(_tick(self._system))
             return
-        if self._function.stage == "control":
-            self._wait(self._is_done)
-            command = f"{keys.CONTROL}retry/{self._job_id}"
-            self._system.aws.s3().put_object(Bucket=self._system.outputs["Bucket"], Key=command)
+        if self._function.stage == _COMMANDED:
+            self._wait(self._is_planned)
+            self._system.aws.s3().put_object(Bucket=self._system.outputs["Bucket"], Key=f"{keys.CONTROL}cancel/{self._job_id}")
         queues = self._system.aws.queues()
         url = queues.get_queue_url(QueueName=self._function.queue_arn.split(":")[-1])["QueueUrl"]
         ours: list[MessageTypeDef] = []
@@ -115,13 +120,14 @@ class _Work:
 
     def _has_ended_batch(self) -> bool:
         ledger = DynamoLedger(self._system.aws.tables(), self._system.outputs["Table"], SystemClock())
-        claude = anthropic.Anthropic(base_url=self._system.claude.url, api_key=self._system.claude.key)
-        with claude:
+        key = self._system.aws.secrets().get_secret_value(SecretId=self._system.outputs["ApiKeySecret"])["SecretString"]
+        with anthropic.Anthropic(base_url=self._function.variables["ANTHROPIC_BASE_URL"], api_key=key) as claude:
             sent = [batch.api_id for batch in ledger.list_batches(self._job_id) if batch.api_id]
             return any(claude.messages.batches.retrieve(one).processing_status == "ended" for one in sent)
 
-    def _is_done(self) -> bool:
-        return demo.exists(self._system, self._dropped.folder + "manifest.json")
+    def _is_planned(self) -> bool:
+        status = demo.status_of(self._system, self._dropped)
+        return status is not None and status["state"] != JobState.planning
 
     def _wait(self, condition: Callable[[], bool]) -> None:
         end = time.monotonic() + _PATIENCE_SECONDS
