@@ -9,6 +9,7 @@ from local.deployed import Deployed
 from local.system import System
 
 _NONE = "none"
+_PAGE = 116
 
 type Seen = dict[str, str]
 """What there is, and how it is, in the order in which it is shown."""
@@ -23,7 +24,12 @@ def changed(before: Seen, after: Seen) -> list[str]:
     names = [name for name in dict.fromkeys([*after, *before]) if before.get(name) != after.get(name)]
     if not names:
         return ["Nothing changed."]
-    return ["What changed:", *(f"  {name}: {before.get(name, _NONE)} -> {after.get(name, _NONE)}" for name in names)]
+    return ["What changed:", *(line for name in names for line in _lines(name, before.get(name, _NONE), after.get(name, _NONE)))]
+
+
+def _lines(name: str, before: str, after: str) -> list[str]:
+    line = f"  {name}: {before} -> {after}"
+    return [line] if len(line) <= _PAGE else [f"  {name}:", f"    {before}", f"    -> {after}"]
 
 
 def _states(system: System) -> Iterator[tuple[str, str]]:

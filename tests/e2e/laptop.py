@@ -231,7 +231,7 @@ class Job:
 
     def event(self) -> str:
         """The message that the upload rule sends for this object."""
-        created = json.loads(json.loads((ROOT / "events" / "plan-upload.json").read_text())["Records"][0]["body"])
+        created = json.loads(json.loads((ROOT / "tests" / "events" / "plan-upload.json").read_text())["Records"][0]["body"])
         created["detail"]["bucket"]["name"] = self.laptop.bucket
         created["detail"]["object"].update({"key": self.key, "version-id": self.version})
         created["time"] = f"{datetime.strptime(self.id.split('-')[0], '%Y%m%dT%H%M%S%z'):%Y-%m-%dT%H:%M:%SZ}"
