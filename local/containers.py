@@ -46,12 +46,14 @@ def address() -> str:
 
 def prepare(aws: Aws, functions: Sequence[Deployed], at: str) -> None:
     """Writes what `sam local invoke` reads, and opens the way from a container to the emulators at that address."""
-    variables = {one.logical_id: _variables(aws, one) for one in functions}
+    variables = {
+        one.logical_id: {**one.variables, "AWS_ENDPOINT_URL": aws.url, **_credentials(aws, one.role)} for one in functions
+    }
     ports = sorted({port for of_one in variables.values() for port in _ports(of_one)})
     INVOKE.mkdir(parents=True, exist_ok=True)
     reached = {name: {**of_one, **_from(at, of_one)} for name, of_one in variables.items()}
     TEMPLATE.write_text(json.dumps(template(functions, reached, {"DependenciesLayer": deploy.packages(aws)}), indent=1))
-    # Once more, since what is exported in the shell would count more than what the template says.
+    # Once more, since sam prefers what the shell exports to what the template says. No credentials of the shell get in.
     VARIABLES.write_text(json.dumps(reached, indent=1))
     if at != _AROUND:
         relay.process().stop()
@@ -102,12 +104,9 @@ def run(function: str, event: Path) -> Any:  # noqa: ANN401 - whatever the funct
     return answer
 
 
-def _variables(aws: Aws, function: Deployed) -> dict[str, str]:
-    """As AWS gives them to the function. All that names credentials is there, so that none of the shell's gets in."""
-    taken = aws.identities().assume_role(RoleArn=function.role, RoleSessionName="invoke")["Credentials"]
+def _credentials(aws: Aws, role: str) -> dict[str, str]:
+    taken = aws.identities().assume_role(RoleArn=role, RoleSessionName="invoke")["Credentials"]
     return {
-        **function.variables,
-        "AWS_ENDPOINT_URL": aws.url,
         "AWS_ACCESS_KEY_ID": taken["AccessKeyId"],
         "AWS_SECRET_ACCESS_KEY": taken["SecretAccessKey"],
         "AWS_SESSION_TOKEN": taken["SessionToken"],

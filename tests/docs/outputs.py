@@ -2,8 +2,8 @@
 
 In a page, `<!-- output -->` stands between a block and what comes of it, and `<!-- end -->` after that: below a row of input its
 row of output, below shell commands what they print. They run here on the real handlers with an AWS in memory and the Claude
-emulator. What differs from run to run (times, ids that are drawn) is left out or always the same. What `make invoke` prints needs a
-container engine: `tests/local/test_invoke.py` compares it, `python -m tests.local.invoked` writes it.
+emulator. What differs from run to run (times, ids that are drawn) is left out or always the same. What `make invoke` prints needs
+a container engine: `tests/local/test_invoke.py` compares it, `python -m tests.local.invoked` writes it.
 
 `<!-- from examples/a/b.csv, 4 lines -->` stands above a copy of a file, or of its first lines, and `<!-- end -->` below it.
 """

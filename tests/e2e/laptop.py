@@ -90,6 +90,10 @@ class Laptop:
         """`make demo` on this system, without a terminal."""
         return _run_local(self.home, self.claude, "demo", *_chosen(self._parameters), *arguments, root=self.root)
 
+    def invoke(self, function: str) -> subprocess.CompletedProcess[str]:
+        """`make invoke` on this system."""
+        return _run_local(self.home, self.claude, "invoke", function, root=self.root)
+
     # ---------------------------------------------------------------- the operator
 
     def switch(self, state: str) -> None:

@@ -1,4 +1,4 @@
-"""What docs/local-development.md shows of `make invoke`. `python -m tests.local.invoked` writes it, run on the system that is up."""
+"""What docs/local-development.md shows of `make invoke`. `python -m tests.local.invoked` writes it, on the system that is up."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ _DRAWN = re.compile(r"(?<=-)[0-9a-f]{16}(?=\.jsonl)")
 _SIZE = re.compile(r"[\d,]+ bytes")
 
 
-def _block(stage: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<=^```sh\nmake invoke FUNCTION={stage}\n```\n\n<!-- output -->\n```\n)(?:(?!```).*\n)*", re.MULTILINE)
+def _found(stage: str, text: str) -> re.Match[str]:
+    block = rf"(?<=^```sh\nmake invoke FUNCTION={stage}\n```\n\n<!-- output -->\n```\n)(?:(?!```).*\n)*"
+    (found,) = re.finditer(block, text, re.MULTILINE)
+    return found
 
 
 def shown(stage: str) -> str:
-    (found,) = _block(stage).findall(_PAGE.read_text())
-    return str(found)
+    return _found(stage, _PAGE.read_text())[0]
 
 
 def of_the_page(printed: str) -> str:
@@ -40,4 +41,6 @@ if __name__ == "__main__":
         printed = subprocess.run(
             [sys.executable, "-m", "local", "invoke", one], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
         ).stdout
-        _PAGE.write_text(_block(one).sub(lambda _, text=printed: of_the_page(text), _PAGE.read_text()))
+        page = _PAGE.read_text()
+        found = _found(one, page)
+        _PAGE.write_text(page[: found.start()] + of_the_page(printed) + page[found.end() :])
