@@ -24,6 +24,10 @@ demo: setup ## run rows through the whole system: make demo [EXAMPLE=name | FILE
 up: setup ## start the laptop system and leave it running; prints the environment to export
 	@$(PYTHON) -m local up $(foreach pair,$(PARAMETERS),--parameter $(pair))
 
+.PHONY: invoke
+invoke: setup ## run one function in Lambda's image, on an event that happens, and show what it changes: make invoke FUNCTION=plan [FILE="path"]
+	@$(PYTHON) -m local invoke $(if $(value FILE),'$(FUNCTION)' -- '$(subst ','\'',$(value FILE))','$(FUNCTION)')
+
 .PHONY: down
 down: setup ## end the laptop system
 	@$(PYTHON) -m local down

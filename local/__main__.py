@@ -1,4 +1,4 @@
-"""`python -m local up | down | demo [FILE | --example NAME] [--approve USD]`: what the make targets of the same names call.
+"""`python -m local up | down | demo | invoke`: what the make targets of the same names call.
 
 `beside STACK` adds a second stack.
 """
@@ -19,6 +19,7 @@ from local import demo, drops, system
 from local.consent import Consent, amount
 from local.errors import CannotRun
 from local.paths import ENVIRONMENT, shown
+from local.stages import STAGES
 
 _EXAMPLE = "reviews"
 _INTERRUPTED = 130
@@ -73,6 +74,12 @@ def _demo(given: argparse.Namespace) -> None:
             system.down()
 
 
+def _invoke(given: argparse.Namespace) -> None:
+    from local import invoke  # noqa: PLC0415 - nothing else needs a container engine
+
+    print(invoke.run(system.current(), given.function, given.file, _note))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local", description="All of Batchdrop on this machine.")
     commands = parser.add_subparsers(required=True)
@@ -80,15 +87,19 @@ def _parser() -> argparse.ArgumentParser:
         "up": (_up, "start it and leave it running; prints the environment to export"),
         "beside": (_beside, "deploy one more stack into it; prints the environment of that stack"),
         "down": (_down, "end it"),
+        "invoke": (_invoke, "run one function in Lambda's image, on an event that happens, and show what it changes"),
         "demo": (_demo, "upload a file and download the answers; ends what it started"),
     }
     for name, (run, text) in named.items():
         command = commands.add_parser(name, help=text)
         command.set_defaults(run=run)
-        if name != "down":
+        if name not in ("down", "invoke"):
             command.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE", help="a template parameter")
         if name == "beside":
             command.add_argument("stack", help="a name that no stack has yet")
+        if name == "invoke":
+            command.add_argument("function", choices=STAGES)
+            command.add_argument("file", nargs="?", type=Path, default=drops.EXAMPLES / "reviews.jsonl")
         if name == "demo":
             command.add_argument("file", nargs="?", type=Path, help="left out: an example")
             command.add_argument("--example", default=_EXAMPLE, metavar="NAME", help=f"one of {', '.join(drops.names())}")

@@ -16,9 +16,12 @@ from local.processes import Process, clean_environment
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sts import STSClient
 
 REGION = "us-east-1"
 # To MiniStack, this identity is the account's root; every other one needs a policy (`AUTH=true`).
@@ -81,6 +84,15 @@ class Aws:
 
     def functions(self) -> LambdaClient:
         return self._session().client("lambda", endpoint_url=self.url)
+
+    def queues(self) -> SQSClient:
+        return self._session().client("sqs", endpoint_url=self.url)
+
+    def tables(self) -> DynamoDBClient:
+        return self._session().client("dynamodb", endpoint_url=self.url)
+
+    def identities(self) -> STSClient:
+        return self._session().client("sts", endpoint_url=self.url)
 
     def logged(self, group_prefix: str, since: datetime) -> Iterator[str]:
         """What the functions whose log groups begin so have written since a moment."""

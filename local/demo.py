@@ -89,7 +89,7 @@ def watch(system: System, dropped: Dropped, consent: Consent, say: Say) -> End:
     last, end = "", End.ended
     talk = Talk(consent, lambda: tried(fetch(system, dropped)), lambda key: _command(system, key))
     while not _exists(system, dropped.folder + "manifest.json"):
-        status = _status(system, dropped)
+        status = status_of(system, dropped)
         line = _progress(status)
         now = time.monotonic()
         if status is None and now - started > _PATIENCE_SECONDS:
@@ -104,7 +104,7 @@ def watch(system: System, dropped: Dropped, consent: Consent, say: Say) -> End:
             if end is End.recipe:
                 return end
         time.sleep(_ASK_SECONDS)
-    if (line := _progress(_status(system, dropped))) != last:
+    if (line := _progress(status_of(system, dropped))) != last:
         say(f"  {time.monotonic() - started:5.0f} s  {line}")
     return end
 
@@ -157,7 +157,7 @@ def errors(lines: Iterable[str]) -> list[str]:
     return [line for line in lines if _ERROR.search(line)]
 
 
-def _status(system: System, dropped: Dropped) -> dict[str, Any] | None:
+def status_of(system: System, dropped: Dropped) -> dict[str, Any] | None:
     if not _exists(system, dropped.folder + "status.json"):
         return None
     body = system.aws.s3().get_object(Bucket=system.outputs["Bucket"], Key=dropped.folder + "status.json")["Body"].read()

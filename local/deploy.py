@@ -13,7 +13,7 @@ from pathlib import Path
 
 from local.aws import Aws
 from local.errors import CannotRun
-from local.paths import BUILD, LOGS, ROOT
+from local.paths import BUILD, FOR_LINUX, LOGS, ROOT
 from local.processes import clean_environment
 
 PROFILE = "local"
@@ -52,6 +52,17 @@ def fingerprint(overrides: Iterable[str]) -> str:
 def build(aws: Aws, overrides: Sequence[str]) -> None:
     """Raises CannotRun with the end of the log."""
     _sam("build", ["--build-dir", str(BUILD), "--parameter-overrides", *overrides], _environment(aws))
+
+
+def packages(aws: Aws) -> Path:
+    """The layer of packages for a container, which is Linux: on a Mac, the one that was built is the Mac's."""
+    layer = "DependenciesLayer"
+    if not _wheels_for_this_machine():
+        return BUILD / layer
+    overrides = ["--parameter-overrides", f"Architecture={architecture()}"]
+    environment = {name: value for name, value in _environment(aws).items() if name not in _wheels_for_this_machine()}
+    _sam("build", [layer, "--build-dir", str(FOR_LINUX), *overrides], environment)
+    return FOR_LINUX / layer
 
 
 def deploy(aws: Aws, stack: str, overrides: Sequence[str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 
-from local import claude_api, deploy
+from local import claude_api, deploy, relay
 from local.aws import Aws
 from local.claude_api import ClaudeApi
 from local.errors import CannotRun
@@ -96,10 +96,8 @@ def up(say: Say, extra: Sequence[str] = ()) -> System:
 
 def beside(stack: str, say: Say, extra: Sequence[str] = ()) -> System:
     """Deploys one more stack, as built by `up`, into the running AWS. It gets no extra ticks and is not remembered."""
-    memory = Memory.load()
-    if not (running() and memory.fingerprint):
-        raise CannotRun("The laptop system is not running: run make up first.")
-    aws, claude = Aws(memory.aws_port), claude_api.choose(memory.claude_port)
+    system = current()
+    aws, claude = system.aws, system.claude
     say(f"Deploying the stack {stack} (sam deploy) ...")
     outputs = deploy.deploy(aws, stack, deploy.parameters(claude.url, extra))
     aws.secrets().put_secret_value(SecretId=outputs["ApiKeySecret"], SecretString=claude.key)
@@ -109,12 +107,20 @@ def beside(stack: str, say: Say, extra: Sequence[str] = ()) -> System:
 
 def down() -> None:
     """Ends every process of this checkout's laptop system. Its data was in memory and is gone."""
-    for process in (_ticks(), claude_api.emulator(0), Aws(0).process):
+    for process in (_ticks(), relay.process(), claude_api.emulator(0), Aws(0).process):
         process.stop()
     ENVIRONMENT.unlink(missing_ok=True)
     memory = Memory.load()
     memory.fingerprint = ""
     memory.save()
+
+
+def current() -> System:
+    """The one that is up. Raises CannotRun if there is none."""
+    memory = Memory.load()
+    if not (running() and memory.fingerprint):
+        raise CannotRun("The laptop system is not running: run make up first.")
+    return System(Aws(memory.aws_port), claude_api.choose(memory.claude_port), memory.outputs, deploy.stack_name())
 
 
 def running() -> bool:

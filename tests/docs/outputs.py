@@ -2,27 +2,23 @@
 
 In a page, `<!-- output -->` stands between a block and what comes of it, and `<!-- end -->` after that: below a row of input its
 row of output, below shell commands what they print. They run here on the real handlers with an AWS in memory and the Claude
-emulator. What differs from run to run (times, ids that are drawn, places in the code) is left out or always the same.
+emulator. What differs from run to run (times, ids that are drawn) is left out or always the same. What `make invoke` prints needs
+a container engine: `tests/local/test_invoke.py` compares it, `python -m tests.local.invoked` writes it.
 
 `<!-- from examples/a/b.csv, 4 lines -->` stands above a copy of a file, or of its first lines, and `<!-- end -->` below it.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import logging
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from click.testing import CliRunner
 
 from batchdrop.domain import keys
-from batchdrop.handling import logger
 from batchdrop_cli.main import batchdrop
 from local import demo, drops
 from local.claude.client import start
@@ -39,15 +35,10 @@ SHOWN = re.compile(
 COPIED = re.compile(
     r"(?P<above><!-- from (?P<path>examples/\S+?)(?:, (?P<lines>\d+) lines)? -->\n```\w*\n)(?:(?!```).*\n)*```\n<!-- end -->\n"
 )
-_NOW = "2026-11-22T00:31:17Z"
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-_INVOKE = re.compile(r"invoke (\w+)Function events/([\w-]+)\.json")
+_INVOKE = "make invoke "
 _TRY = re.compile(r"batchdrop try (examples/\S+)")
 _ESTIMATE = re.compile(r"batchdrop (estimate (?:examples|\.local)/.*)")
 _SCENARIOS = re.compile(r"python -m tests\.docs\.cost_scenarios (\.local/\S+)")
-_READ = re.compile(r'aws s3 sync --quiet "s3://\$BATCHDROP_BUCKET/(\S+)" (\S+) && cat \2\*/status\.json')
-# Of a log line or a metric: its time, its place in the code, the name of the stack, and CloudWatch's description of a metric.
-_NOT_SHOWN = {"timestamp", "location", "service", "_aws"}
 _DEMO = re.compile(r"make demo(?: EXAMPLE=([\w-]+)| FILE=(examples/\S+))?")
 
 
@@ -87,6 +78,8 @@ def reported(jobs: Iterable[tuple[str, Mapping[str, bytes]]]) -> str:
 
 
 def _shown(cloud: Cloud, match: re.Match[str]) -> str:
+    if match["block"].startswith(_INVOKE):
+        return match[0]
     answer = _row(cloud, match["block"]) if match["language"] == "json" else _shell(cloud, match["block"])
     return f"{match['above']}```{match['kind']}\n{answer}\n```\n<!-- end -->\n"
 
@@ -115,11 +108,6 @@ def _printed(cloud: Cloud, command: str) -> Iterator[str]:
         yield cost_scenarios.printed(estimate[1].split())
     elif scenarios := _SCENARIOS.fullmatch(command):
         cost_scenarios.write(ROOT / scenarios[1])
-    elif invoked := _INVOKE.fullmatch(command):
-        yield from _invocation(cloud, invoked[1].lower(), cloud.event(invoked[2]))
-    elif read := _READ.fullmatch(command):
-        (status,) = (body for key, body in cloud.outputs().items() if key.startswith(read[1]) and key.endswith("/status.json"))
-        yield _TIME.sub(_NOW, status.decode().rstrip())
     else:
         raise ValueError(f"nothing here can run: {command}")
 
@@ -135,37 +123,6 @@ def _tried(cloud: Cloud, file: str) -> str:
     environment = {"ANTHROPIC_BASE_URL": cloud.claude.base_url, "ANTHROPIC_API_KEY": "test-key"}
     done = CliRunner(mix_stderr=False).invoke(batchdrop, ["try", str(ROOT / file)], env=environment, catch_exceptions=False)
     return done.stdout.rstrip()
-
-
-def _invocation(cloud: Cloud, stage: str, event: dict[str, Any]) -> Iterator[str]:
-    logged = _Lines()
-    logging.getLogger(logger().name).addHandler(logged)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()) as printed:
-            answer = cloud.invoke(stage, event)
-    finally:
-        logging.getLogger(logger().name).removeHandler(logged)
-    metrics = [line for line in printed.getvalue().splitlines() if '"_aws"' in line]
-    for line in [*logged.lines, *metrics]:
-        yield json.dumps({name: _rounded(value) for name, value in json.loads(line).items() if name not in _NOT_SHOWN})
-    yield json.dumps(answer)
-
-
-def _rounded(value: Any) -> Any:
-    """A metric's values in hundredths: the age of what was made a moment ago is zero."""
-    return [round(number, 2) for number in value] if isinstance(value, list) else value
-
-
-class _Lines(logging.Handler):
-    """The lines that the functions' logger writes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = []
-        self.setFormatter(logger().registered_formatter)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(self.format(record))
 
 
 if __name__ == "__main__":

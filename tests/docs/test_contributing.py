@@ -16,12 +16,12 @@ _PAGE = ROOT / "CONTRIBUTING.md"
 _CHECKLIST = [row[0].strip("`") for row in table_rows(section(_PAGE, "A new stage"))]
 # Of one stage alone: the laptop's schedule calls poll, as EventBridge Scheduler does.
 _OWN = {"poll": {"local/system.py"}}
-_WHERE = ("functions/**/*.py", "layers/core/**/*.py", "local/**/*.py", "events/*.json", "*.yaml", "*.toml")
+_WHERE = ("functions/**/*.py", "layers/core/**/*.py", "local/**/*.py", "tests/events/*.json", "*.yaml", "*.toml")
 
 
 def _named(stage: str, path: Path) -> bool:
     """By its file, or by what the code and the template call it."""
-    if re.match(rf"(functions|layers|events)/(.+/)?{stage}[/.-]", str(path.relative_to(ROOT))):
+    if re.match(rf"(functions|layers|tests/events)/(.+/)?{stage}[/.-]", str(path.relative_to(ROOT))):
         return True
     title = stage.capitalize()
     wiring = rf"\b({title}(Function|Role|Settings)|bootstrap\.{stage}|stages\.{stage})\b"

@@ -13,7 +13,7 @@ from tests.template import facts
 
 _TEMPLATE = facts.source()
 _TARGETS = frozenset(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-_OWN_FOLDERS = ("docs/", "events/", "examples/", "functions/", "layers/", "local/", "requirements/", "tests/")
+_OWN_FOLDERS = ("docs/", "examples/", "functions/", "layers/", "local/", "requirements/", "tests/")
 _MADE = re.compile(r"[<>*{]|\.\.\.")
 _PARAMETER = re.compile(r"(?:[A-Z][a-z0-9]+){2,}(?:MiB|Arn)?")
 _each_page = pytest.mark.parametrize("page", PAGES, ids=name_of)

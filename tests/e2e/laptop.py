@@ -90,6 +90,10 @@ class Laptop:
         """`make demo` on this system, without a terminal."""
         return _run_local(self.home, self.claude, "demo", *_chosen(self._parameters), *arguments, root=self.root)
 
+    def invoke(self, function: str) -> subprocess.CompletedProcess[str]:
+        """`make invoke` on this system."""
+        return _run_local(self.home, self.claude, "invoke", function, root=self.root)
+
     # ---------------------------------------------------------------- the operator
 
     def switch(self, state: str) -> None:
@@ -231,7 +235,7 @@ class Job:
 
     def event(self) -> str:
         """The message that the upload rule sends for this object."""
-        created = json.loads(json.loads((ROOT / "events" / "plan-upload.json").read_text())["Records"][0]["body"])
+        created = json.loads(json.loads((ROOT / "tests" / "events" / "plan-upload.json").read_text())["Records"][0]["body"])
         created["detail"]["bucket"]["name"] = self.laptop.bucket
         created["detail"]["object"].update({"key": self.key, "version-id": self.version})
         created["time"] = f"{datetime.strptime(self.id.split('-')[0], '%Y%m%dT%H%M%S%z'):%Y-%m-%dT%H:%M:%SZ}"

@@ -50,7 +50,7 @@ class Cloud:
         return self._handlers[stage](event, Context())
 
     def event(self, name: str) -> dict[str, Any]:
-        return dict(json.loads((ROOT / "events" / f"{name}.json").read_text()))
+        return dict(json.loads((ROOT / "tests" / "events" / f"{name}.json").read_text()))
 
     def upload(self, key: str, body: bytes, **metadata: str) -> dict[str, Any]:
         """Puts an object and returns the upload event of it, made of the verbatim one."""

@@ -30,7 +30,6 @@ _COPIED = (
     "local",
     "bench",
     "tests",
-    "events",
     "docs",
     "examples",
     "pyproject.toml",
