@@ -827,8 +827,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "The last batch is told by what is stored when it is recorded",
         _TRANSITIONS,
-        "guard=Guard(progress=Progress.of(job)), also=",
-        "also=",
+        "guard=Guard(progress=Progress.of(job)), also=also)",
+        "also=also)",
         "tests/adapters/test_ledger.py::test_a_batch_that_became_the_last_one_meanwhile_is_not_recorded",
     ),
     Mutant(
@@ -1680,6 +1680,20 @@ MUTANTS: tuple[Mutant, ...] = (
         "transitions.split(batch, half, sizer.take(), refused_as)",
         "transitions.split(batch, half, {}, refused_as)",
         "tests/stages/test_reserves.py::test_a_strict_limit_holds_where_a_batch_is_cut_in_two",
+    ),
+    Mutant(
+        "A batch that waits no more when its pilot is back keeps its rows",
+        f"{_CORE}/stages/collect/tried_rows.py",
+        "if rows and is_waiting(batch):",
+        "if rows:",
+        "tests/stages/test_pilot.py::test_batches_that_a_version_without_pilots_sends_meanwhile_keep_their_rows",
+    ),
+    Mutant(
+        "A pilot that is back last ends its job",
+        _TRANSITIONS,
+        "        ended = replace(finishing(ended.after, now=now), before=job)\n",
+        "        pass\n",
+        "tests/stages/test_pilot.py::test_batches_that_a_version_without_pilots_sends_meanwhile_keep_their_rows",
     ),
     Mutant(
         "A strict job keeps what its pilot has settled",

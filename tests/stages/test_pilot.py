@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from batchdrop.domain import transitions
 from batchdrop.domain.records import PILOT, BatchState, Job, JobState
 from tests.fakes.claude import FakeClaude, greet
+from tests.money import purses_kept
 from tests.stack import Stack, row
 
 ROWS = 60
@@ -222,3 +224,22 @@ def test_answers_of_a_pilot_are_delivered_although_its_file_is_gone() -> None:
     assert [(line["line"], line["custom_id"]) for line in stack.lines("results.jsonl")] == [(one, f"line-{one}") for one in tried]
     assert [line["_batchdrop"]["error"]["type"] for line in stack.lines("failed.jsonl")] == ["input_deleted"] * (ROWS - 20)
     assert (stack.job().state, stack.failures) == (JobState.done, [])
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["pilot first", "pilot last"])
+@pytest.mark.parametrize("sent_too", [1, 3])
+def test_batches_that_a_version_without_pilots_sends_meanwhile_keep_their_rows(sent_too: int, first: bool) -> None:
+    """During an update or a roll-back. These rows are paid twice and delivered once, and the job ends."""
+    stack = stack_of(greet)
+    stack.claude.seconds = 600
+    until_out(stack)
+    stack.claude.seconds = 1_200 if first else 60
+    pilot, *others = stack.batches()
+    for batch in others[:sent_too]:
+        stack.poll.commit(transitions.admitted(batch, now=stack.clock.now(), queue_limit=100_000))
+    stack.run()
+    twice = {sample.line for sample in pilot.tries if sample.line <= others[sent_too - 1].last_line}
+    assert {line for line, times in sent(stack).items() if times > 1} == twice
+    assert [line["line"] for line in stack.lines("results.jsonl")] == list(range(1, ROWS + 1))
+    assert (stack.job().state, stack.failures, list(purses_kept(stack.ledger))) == (JobState.done, [], [])
+    assert {(found.kind, found.line) for found in stack.audit()} == {("answered_twice", line) for line in twice}

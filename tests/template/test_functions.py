@@ -95,6 +95,7 @@ def test_answers_of_a_batch_fit_on_the_collectors_disk(source: Template) -> None
 def test_what_collects_and_reconciles_is_updated_before_what_sends(resources: Resources) -> None:
     """While a stack is updated, both versions are at work for some seconds."""
     assert set(resources["SubmitFunction"]["DependsOn"]) == {"CollectFunction", "PollFunction"}
+    assert set(resources["PlanFunction"]["DependsOn"]) == {"FinishFunction", "SubmitFunction"}
 
 
 def test_a_failed_tick_is_not_repeated(resources: Resources) -> None:

@@ -1029,11 +1029,14 @@ def pilot_collected(
     """The rows that were tried are in pieces, and their batches do not send them again. `reason`, `note`: as in
     `pilot_ended`.
 
-    They are counted when their batches are collected. It is never the last batch: no other is sent or ended before it.
+    They are counted when their batches are collected. It is the last one only where a version without pilots sent the others.
     """
+    ended = pilot_ended(job, rows, reason, now=now, note=note)
+    if job.batches_collected + 1 == job.batches_total:
+        ended = replace(finishing(ended.after, now=now), before=job)
     strict = job.limits is not None and job.limits.strict
     settled = tuple(pilot_settled(one.batch, one.rows, one.sizes, now=now, strict=strict) for one in holders)
-    return replace(_recorded(batch, rows, now), also=(pilot_ended(job, rows, reason, now=now, note=note), *settled))
+    return replace(_recorded(batch, rows, now), guard=Guard(progress=Progress.of(job)), also=(ended, *settled))
 
 
 @_batch_edge(BatchState.ready, to=(BatchState.ready, BatchState.ended))

@@ -9,9 +9,9 @@ from functools import reduce
 
 from msgspec.structs import replace
 
-from batchdrop.domain.errors import LostRace
+from batchdrop.domain.admission import is_waiting
 from batchdrop.domain.money import Sizes, added, rest_of
-from batchdrop.domain.records import Batch, BatchState, RowStatus, Settled
+from batchdrop.domain.records import Batch, RowStatus, Settled
 from batchdrop.domain.transitions import Collected, Holder
 from batchdrop.formats.input_line import Row
 from batchdrop.formats.lines import Line
@@ -135,7 +135,7 @@ def _together(sizes: Iterable[Sizes]) -> Sizes:
 def holders_of(batches: Iterable[Batch], pilot: Collected) -> tuple[Holder, ...]:
     """`batches` of the job, by their first lines.
 
-    Raises LostRace: before the pilot is collected all of them wait, so somebody has collected it.
+    One that waits no more, as a version without pilots has sent it, keeps its rows, and its own answers are delivered.
     """
     rest = deque(pilot.settled)
     holders = []
@@ -143,9 +143,7 @@ def holders_of(batches: Iterable[Batch], pilot: Collected) -> tuple[Holder, ...]
         rows = []
         while not batch.tries and rest and rest[0].line <= batch.last_line:
             rows.append(rest.popleft())
-        if rows and batch.state is not BatchState.ready:
-            raise LostRace(f"batch {batch.name} does not wait any more")
-        if rows:
+        if rows and is_waiting(batch):
             sizes = _together(pilot.settled_sizes.get(row.line, {}) for row in rows)
             holders.append(Holder(batch, tuple(rows), sizes))
     return tuple(holders)
