@@ -186,6 +186,7 @@ def test_a_faulty_recipe_ends_nothing_and_is_named(recipe: bytes, said: str) -> 
     wait(stack, 3)
     message = stack.document("status.json", old)["message"]
     assert "A changed recipe is not used for this job" in message
+    assert message.endswith("With a corrected one, the file is tried and asked about anew.")
     assert said in message
     (same,) = stack.jobs()
     assert same.question == old.question

@@ -291,11 +291,13 @@ def recipe_unreadable(key: str, code: str) -> str:
 
 
 _NOTHING_PAID = " Nothing was sent or paid."
+_RUNS_THEN = "Put in a corrected recipe: the file then runs, and need not be uploaded again."
+_IS_TRIED_THEN = "With a corrected one, the file is tried and asked about anew."
 
 
 def faulty_recipe(fault: str) -> str:
     """`fault`: what is wrong with it, and where."""
-    return f"{fault} Put in a corrected recipe: the file then runs, and need not be uploaded again.{_NOTHING_PAID}"
+    return f"{fault} {_RUNS_THEN}{_NOTHING_PAID}"
 
 
 def unfit_table(name: str, fault: str) -> str:
@@ -470,7 +472,7 @@ def takes_the_place_of(job: Job) -> str:
 
 def recipe_kept(why: str) -> str:
     """`why`: as a file is told that is not planned yet."""
-    return f"{_RECIPE_KEPT} {why.replace(_NOTHING_PAID, '')}"
+    return f"{_RECIPE_KEPT} {why.replace(_NOTHING_PAID, '').replace(_RUNS_THEN, _IS_TRIED_THEN)}"
 
 
 def is_recipe_kept(note: str) -> bool:
