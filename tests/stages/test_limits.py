@@ -391,6 +391,14 @@ def test_a_batch_that_fits_into_no_day_says_so() -> None:
     assert stack.job().state is JobState.done
 
 
+def test_a_plan_looks_at_its_limits_once_however_many_batches_there_are() -> None:
+    stack = stack_of(40, daily_limit="50")
+    stack.switch.text = "pause"
+    stack.drop(KEY, dear_rows(200))
+    assert stack.job().batches_total == 100
+    assert stack.hooks.calls.count("ledger.get_purses") < 10
+
+
 def test_a_file_that_fits_into_no_day_at_worst_is_tried_first() -> None:
     """Its answers are short, and nobody is asked about anything."""
     stack = stack_of(40, max_requests=100, daily_limit="0.30")

@@ -118,9 +118,10 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
         return sentences.config_fault(fault) if fault else sentences.without_price(models)
 
     def never_fits(self, job: Job, batches: Iterable[Batch], now: datetime) -> bool:
-        """Whether one of them costs more at worst than a limit allows in a whole day or month, or its recipe in all."""
-        overs = [over for batch in batches if isinstance(over := self.reserve(job, batch, now), Over)]
-        return any(not (over.unknown or over.scope.asks or over.scope.renews_at) for over in overs)
+        """Whether the dearest of them costs more at worst than a limit allows in a whole day or month, or its recipe in all."""
+        dearest = max(batches, key=lambda batch: most_of(job, self.estimate(job, batch, now)), default=None)
+        over = self.reserve(job, dearest, now) if dearest is not None else None
+        return isinstance(over, Over) and not (over.unknown or over.scope.asks or over.scope.renews_at)
 
     def fault(self, now: datetime) -> str:
         """Why a file of the operators is not used: then nothing goes that has to be asked for."""
