@@ -46,7 +46,7 @@ _PREFIXES = {
     "work": (_stages("plan submit collect finish control"), _stages("plan collect control")),
     "outbox": (_stages("finish control"), ALL),
     "control": (NONE, NONE),
-    "config": (_stages("plan poll collect"), NONE),
+    "config": (_stages("plan submit poll collect"), NONE),
 }
 # Who deletes in `work/`: pieces of a run that failed, or all versions of what a job has left.
 _DELETERS = _stages("collect finish poll")
