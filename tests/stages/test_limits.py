@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +14,7 @@ from msgspec.structs import replace
 from batchdrop.domain import keys
 from batchdrop.domain.records import JobLimits, JobState, Purse
 from batchdrop.domain.transitions import TERMINAL_JOB_STATES, Reserve
-from tests.money import ROW, Watch, dear_rows, held, purses_kept, say, shown, stack_of, until
+from tests.money import ROW, Watch, answers_of, dear_rows, held, purses_kept, say, shown, stack_of, until
 from tests.stack import Stack
 
 LATE = datetime(2026, 11, 22, 23, 50, tzinfo=UTC)
@@ -417,6 +419,30 @@ def test_of_two_limits_the_one_that_waits_longer_is_told() -> None:
     message = stack.document("status.json")["message"]
     assert "This month's limit of the folder team/sub, $0.03" in message
     assert "on 2026-12-01" in message
+
+
+def test_how_far_a_limit_may_be_exceeded_is_said() -> None:
+    """The rows that were tried have short answers, all others the longest there may be."""
+    seen: dict[str, None] = {}
+
+    def answer(custom_id: str, params: dict[str, Any]) -> Mapping[str, object]:
+        seen.setdefault(custom_id)
+        return answers_of(40 if list(seen).index(custom_id) < 20 else 4_000)(custom_id, params)
+
+    stack = stack_of(max_requests=100, answer=answer, daily_limit="0.21")
+    stack.drop(KEY, dear_rows(2_520))
+    until(stack, lambda: stack.job().needs == "limit")
+    under_way = [batch for batch in stack.ledger.stored.values() if batch.reserved]
+    said = re.search(
+        r"Its rows at the API may cost up to \$([\d.]+) more than is reserved", stack.document("status.json")["message"]
+    )
+    assert said is not None
+    most = float(said[1]) * 1e6
+    assert most == pytest.approx(sum(batch.requests * ROW - batch.reserved for batch in under_way), rel=0.02)
+    until(stack, lambda: not stack.ledger.get_admission().queued and stack.job().batches_ended == stack.job().batches_collected)
+    assert 0.21e6 + most / 2 < used(stack, "day 2026-11-22") <= 0.21e6 + most
+    stack.step()
+    assert "more than is reserved" not in stack.document("status.json")["message"]
 
 
 # ---------------------------------------------------------------- a file of limits that cannot be used

@@ -132,7 +132,8 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
         if over.scope.asks:
             asks = sentences.asks(job, question, overrun=learned is not None)
             return Hold(APPROVAL, asks, question, expected, learned)
-        return Hold(LIMIT, sentences.limited(job, over.scope, over.left, question), question, expected, learned)
+        limited = sentences.limited(job, over.scope, over.left, question, self._beyond(job, batches, now))
+        return Hold(LIMIT, limited, question, expected, learned)
 
     def question(self, job: Job, rest: Iterable[Batch], now: datetime) -> Question:
         """About the batches that are not sent yet; before a pilot is back, about the pilot alone."""
@@ -156,6 +157,11 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
             prices=prices.digest,
             asked_at=now,
         )
+
+    def _beyond(self, job: Job, batches: Iterable[Batch], now: datetime) -> int:
+        """By how many micro-dollars what is under way may exceed what it has reserved, and with that a limit."""
+        under_way = (batch for batch in batches if batch.reserved)
+        return sum(max(0, self.budget.estimate(job, batch, now).worst - batch.reserved) for batch in under_way)
 
     def _group_key(self, job: Job, now: datetime) -> str:
         return group_key(job, self.budget.prices.current(now).value)

@@ -414,15 +414,15 @@ def _were(number: int) -> str:
     return "was" if number == 1 else "were"
 
 
-def limited(job: Job, scope: Scope, left: int, question: Question) -> str:
-    """`left`: of the limit of the scope, in micro-dollars."""
+def limited(job: Job, scope: Scope, left: int, question: Question, beyond: int) -> str:
+    """In micro-dollars, `left` of the limit of the scope, and `beyond` what is reserved: what rows at the API may cost at worst."""
     rows = _plural(question.rows, "row")
     key = f"control/raise/{job.id}-{question.code}"
     when = f"They go on by themselves on {scope.renews_at:%Y-%m-%d}, or when" if scope.renews_at else "They go on when"
     return (
         f"{scope.words[:1].upper()}{scope.words[1:]}, {dollars(scope.limit or 0)}, has {dollars(left)} left; {rows} that are not "
         f"sent yet will cost {_range(question)}. {when} an operator raises it; for this job alone with the folder {key}."
-    )
+    ) + (f" Its rows at the API may cost up to {dollars(beyond)} more than is reserved for them." if beyond else "")
 
 
 def without_price(models: Sequence[str]) -> str:
