@@ -9,14 +9,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from batchdrop import bootstrap
 from batchdrop.domain.messages import CollectBatch, Queue
-from batchdrop.domain.redelivery import Delivery
 from batchdrop.handling import logger, process
 from batchdrop.jobs.deliver import Deliver
 from batchdrop.settings import CollectSettings
 from batchdrop.stages.collect.ended_batch import Collect
 
 logger()
-
 
 _decode = msgspec.json.Decoder(CollectBatch).decode
 
@@ -29,9 +27,4 @@ def _parts() -> tuple[Deliver, Collect]:
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-
-    def take(delivery: Delivery, body: bytes) -> None:
-        deliver, collect = _parts()
-        deliver(delivery, lambda: _decode(body), collect)
-
-    return process(event, context, take)
+    return process(event, context, _parts, _decode)

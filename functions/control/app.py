@@ -9,7 +9,6 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from batchdrop import bootstrap
 from batchdrop.adapters.clock import LambdaDeadline
 from batchdrop.domain.messages import Queue
-from batchdrop.domain.redelivery import Delivery
 from batchdrop.handling import control_message, logger, process
 from batchdrop.jobs.deliver import Deliver
 from batchdrop.settings import ControlSettings
@@ -26,10 +25,4 @@ def _parts() -> tuple[Deliver, Control]:
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    deadline = LambdaDeadline(context)
-
-    def take(delivery: Delivery, body: bytes) -> None:
-        deliver, control = _parts()
-        deliver(delivery, lambda: control_message(body), lambda message: control(message, deadline))
-
-    return process(event, context, take)
+    return process(event, context, _parts, control_message, LambdaDeadline(context))

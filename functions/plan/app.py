@@ -9,7 +9,6 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from batchdrop import bootstrap
 from batchdrop.adapters.clock import LambdaDeadline
 from batchdrop.domain.messages import Queue
-from batchdrop.domain.redelivery import Delivery
 from batchdrop.handling import logger, plan_message, process
 from batchdrop.jobs.deliver import Deliver
 from batchdrop.settings import PlanSettings
@@ -26,10 +25,4 @@ def _parts() -> tuple[Deliver, Plan]:
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    deadline = LambdaDeadline(context)
-
-    def take(delivery: Delivery, body: bytes) -> None:
-        deliver, plan = _parts()
-        deliver(delivery, lambda: plan_message(body), lambda message: plan(message, deadline))
-
-    return process(event, context, take)
+    return process(event, context, _parts, plan_message, LambdaDeadline(context))

@@ -10,14 +10,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from batchdrop import bootstrap
 from batchdrop.adapters.clock import LambdaDeadline
 from batchdrop.domain.messages import Queue, SubmitBatch
-from batchdrop.domain.redelivery import Delivery
 from batchdrop.handling import logger, process
 from batchdrop.jobs.deliver import Deliver
 from batchdrop.settings import SubmitSettings
 from batchdrop.stages.submit.post import Submit
 
 logger()
-
 
 _decode = msgspec.json.Decoder(SubmitBatch).decode
 
@@ -30,10 +28,4 @@ def _parts() -> tuple[Deliver, Submit]:
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    deadline = LambdaDeadline(context)
-
-    def take(delivery: Delivery, body: bytes) -> None:
-        deliver, submit = _parts()
-        deliver(delivery, lambda: _decode(body), lambda message: submit(message, deadline))
-
-    return process(event, context, take)
+    return process(event, context, _parts, _decode, LambdaDeadline(context))

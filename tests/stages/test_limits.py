@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from batchdrop.domain import keys
 from batchdrop.domain.records import JobLimits, JobState, Purse
 from batchdrop.domain.transitions import TERMINAL_JOB_STATES, Reserve
+from tests.fakes.claude import Withheld
 from tests.money import ROW, Watch, answers_of, dear_rows, held, purses_kept, say, shown, stack_of, until
 from tests.stack import Stack
 
@@ -425,7 +426,7 @@ def test_how_far_a_limit_may_be_exceeded_is_said() -> None:
     """The rows that were tried have short answers, all others the longest there may be."""
     seen: dict[str, None] = {}
 
-    def answer(custom_id: str, params: dict[str, Any]) -> Mapping[str, object]:
+    def answer(custom_id: str, params: dict[str, Any]) -> Mapping[str, object] | Withheld:
         seen.setdefault(custom_id)
         return answers_of(40 if list(seen).index(custom_id) < 20 else 4_000)(custom_id, params)
 

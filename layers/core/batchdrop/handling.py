@@ -18,8 +18,9 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from batchdrop.domain.errors import Leased
-from batchdrop.domain.messages import Dropped, ResumePlanning, RetryJob, Upload
+from batchdrop.domain.messages import Dropped, Message, ResumePlanning, RetryJob, Upload
 from batchdrop.domain.redelivery import Delivery
+from batchdrop.jobs.deliver import Deliver
 
 LOGGER = "batchdrop"
 
@@ -48,7 +49,7 @@ class _Detail(msgspec.Struct, frozen=True):
     source_ip: str = msgspec.field(default="", name="source-ip-address")
 
 
-class _Message(msgspec.Struct, frozen=True):
+class _Body(msgspec.Struct, frozen=True):
     """What is used of an EventBridge "Object Created" event, or what `plan` and `control` send themselves.
 
     The two are told apart by what is in them: version 0.1.0 sent no word for the kind.
@@ -59,7 +60,7 @@ class _Message(msgspec.Struct, frozen=True):
     detail: _Detail | None = None
 
 
-_decode = msgspec.json.Decoder(_Message).decode
+_decode = msgspec.json.Decoder(_Body).decode
 
 
 def plan_message(body: bytes) -> Upload | ResumePlanning:
@@ -84,20 +85,30 @@ def control_message(body: bytes) -> Dropped | RetryJob:
     return Dropped(key=created.key, version_id=created.version_id, at=at, source_ip=source_ip)
 
 
-def _created(message: _Message) -> _S3Object:
+def _created(message: _Body) -> _S3Object:
     if message.detail is None:
         raise msgspec.ValidationError("not an event of S3")
     return message.detail.object
 
 
-def process(event: dict[str, Any], context: LambdaContext, take: Callable[[Delivery, bytes], None]) -> PartialItemFailureResponse:
-    """Gives each message's body to `take`; a message whose `take` raises is reported as failed and comes back."""
+def process[M: Message | Upload | Dropped](
+    event: dict[str, Any],
+    context: LambdaContext,
+    parts: Callable[[], tuple[Deliver, Callable[..., None]]],
+    read: Callable[[bytes], M],
+    *more: object,
+) -> PartialItemFailureResponse:
+    """Brings each message to its stage: `stage(read(body), *more)`. A message that fails is reported as failed and comes back.
+
+    `parts` are made with the first message: what cannot be made fails it, and the next invocation tries again.
+    """
     log = logger()
 
     def handle(record: SQSRecord) -> None:  # Powertools passes it by this name
         delivery = Delivery(record.receipt_handle, int(record.attributes.approximate_receive_count))
         try:
-            take(delivery, record.raw_event["body"].encode())
+            deliver, stage = parts()
+            deliver(delivery, lambda: read(record.raw_event["body"].encode()), lambda message: stage(message, *more))
         except Leased as lease:
             log.info("another invocation is at work", extra={"message_id": record.message_id, "until": lease.until})
             raise

@@ -415,7 +415,7 @@ def _were(number: int) -> str:
 
 
 def limited(job: Job, scope: Scope, left: int, question: Question, beyond: int) -> str:
-    """In micro-dollars, `left` of the limit of the scope, and `beyond` what is reserved: what rows at the API may cost at worst."""
+    """Micro-dollars: `left` of the limit of the scope; `beyond` what is reserved may what is at the API cost at worst."""
     rows = _plural(question.rows, "row")
     key = f"control/raise/{job.id}-{question.code}"
     when = f"They go on by themselves on {scope.renews_at:%Y-%m-%d}, or when" if scope.renews_at else "They go on when"
