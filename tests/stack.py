@@ -9,6 +9,7 @@ import json
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Any, NamedTuple
 
 from batchdrop import bootstrap
@@ -338,6 +339,17 @@ class Stack:
         finally:
             ended, self._running.invocation = self._running.invocation, outer
             self.ended(ended)
+
+
+def once(stack: Stack, call: str, action: Callable[[], object], *, nth: int = 1) -> None:
+    """Does it before the next call of that name, or before the nth."""
+    calls = count(1)
+
+    def hook(name: str) -> None:
+        if name == call and next(calls) == nth:
+            action()
+
+    stack.hooks.before = hook
 
 
 def row(custom_id: str | None = None, prompt: str = "Hello", **params: Any) -> bytes:

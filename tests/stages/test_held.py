@@ -16,7 +16,7 @@ from batchdrop.domain.open_work import OpenWork
 from batchdrop.domain.records import Checkpoint, Job, JobState, ObjectRef
 from tests.fakes.objects import FakeObjects
 from tests.faults.ledger import LateLedger
-from tests.stack import Killed, Stack, rows
+from tests.stack import Killed, Stack, once, rows
 from tests.stages.harm import fail, minutes
 
 DAY = 86_400
@@ -61,17 +61,6 @@ def done(stack: Stack) -> None:
     assert [job.state for job in stack.jobs()] == [JobState.done] * len(stack.jobs())
     assert len(stack.claude.bodies) == len(stack.jobs())
     assert stack.audit() == []
-
-
-def once(stack: Stack, call: str, action: Callable[[], object], *, nth: int = 1) -> None:
-    """Does it before the next call of that name, or before the nth."""
-    calls = count(1)
-
-    def hook(name: str) -> None:
-        if name == call and next(calls) == nth:
-            action()
-
-    stack.hooks.before = hook
 
 
 def test_a_table_in_another_encoding_tells_its_columns_and_the_remedy() -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import count
-
 import pytest
 
 from batchdrop.domain import transitions
@@ -13,7 +10,7 @@ from batchdrop.domain.messages import Queue, ResumePlanning
 from batchdrop.domain.records import Job, JobState
 from tests.fakes.claude import FakeClaude
 from tests.money import purses_kept
-from tests.stack import Killed, Stack
+from tests.stack import Killed, Stack, once
 from tests.stages.harm import fail
 from tests.stages.test_groups import FOLDER, RECIPE, approve_all, asking, done, leaders, long_answer, rows, stack_of, wait
 
@@ -68,16 +65,6 @@ def replaced(stack: Stack, old: Job, recipe: bytes) -> Job:
     assert len(stack.lines("results.jsonl", new)) == ROWS
     assert len(stack.claude.custom_ids()) == ended.tried + ROWS
     return new
-
-
-def once(stack: Stack, call: str, action: Callable[[], object], *, nth: int = 1) -> None:
-    calls = count(1)
-
-    def hook(name: str) -> None:
-        if name == call and next(calls) == nth:
-            action()
-
-    stack.hooks.before = hook
 
 
 def test_an_improved_recipe_opens_a_job_of_its_own() -> None:
