@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from batchdrop.domain.answer_counts import MAX_LABELS
+from batchdrop.domain.call_headers import LONG_OUTPUT
 from batchdrop.domain.records import DEFAULT_API_VERSION
 from batchdrop.formats import csv_table, table_fault, xlsx_package
 from batchdrop.recipes import models, output, reading, recipe, rendering, templates
@@ -69,9 +70,10 @@ def test_each_example_is_a_recipe_that_can_be_used(example: str) -> None:
         tool_choice=read.tool_choice,
         params=read.params,
         structured=made.api_schema is not None,
+        long_output=read.long_output,
         now=_NOW,
         api_version=read.anthropic_version or DEFAULT_API_VERSION,
-        betas=read.betas,
+        betas=(*read.betas, *((LONG_OUTPUT,) if read.long_output else ())),
     )
     extra = thinking_params(read.model, read.thinking, max_tokens=read.max_tokens)
     renderer = Renderer(read, tuple(_ROW), api_schema=made.api_schema, extra=extra)

@@ -244,6 +244,21 @@ def _family(stack: Stack) -> None:
         stack.deliver(upload)
 
 
+def _little_room() -> Stack:
+    return Stack(max_requests=2, queue_limit=4, api=SlowApi)
+
+
+def _overdue(stack: Stack) -> None:
+    """When the time comes, some rows have their answers, some are at the API for the second time, and some were never sent."""
+    stack.claude.seconds = 20 * 60
+    uploads = [
+        stack.drop("inbox/team/recipe.yaml", _RECIPE + b"deadline: 50m\n", deliver=False),
+        stack.drop("inbox/team/rows.csv", _table() + _table("more")[8:], deliver=False),
+    ]
+    for upload in uploads:
+        stack.deliver(upload)
+
+
 def _rejected(stack: Stack) -> None:
     empty = stack.drop("inbox/empty.jsonl", b"\n\n", deliver=False)
     hopeless = stack.drop("inbox/hopeless.jsonl", b"nothing\nof use\n", deliver=False)
@@ -261,6 +276,7 @@ SCENARIOS = {
         Scenario("crowded", _two_jobs, _crowded),
         Scenario("rows", _small_batches, _rows),
         Scenario("waiting", _small_batches, _waiting),
+        Scenario("overdue", _little_room, _overdue, same_outputs=False),
         Scenario("rejected", _small_batches, _rejected),
         Scenario("approved", _approving, _dear),
         Scenario("refused", _refusing, _dear, same_outputs=False),

@@ -96,6 +96,7 @@ JOBS: dict[str, Callable[[Job], Move[Job]]] = {
     "recipe_kept": lambda one: transitions.recipe_kept(one, "a note", arrivals=2),
     "superseded": lambda one: transitions.superseded(one, replace(one, id="another", state=JobState.planning), "why", ""),
     "cancel_requested": lambda one: transitions.cancel_requested(one, "why"),
+    "overdue": lambda one: transitions.overdue(one, "why"),
     "noted": lambda one: transitions.noted(one, "a note"),
     "refused_again": lambda one: transitions.refused_again(one, STREAK),
     "tried": lambda one: transitions.tried(one, "a batch", next_at=LATER),
@@ -472,3 +473,24 @@ def test_rows_without_a_price_keep_their_share_as_spent() -> None:
     move = transitions.collected(one, of, rows, now=LATER)
     assert (move.counters.spent, move.counters.used) == (10 + 75, 10 + 75 - 100)
     assert move.charges == charges(("day",), -15, 85)
+
+
+@pytest.mark.parametrize("outcome", [None, JobState.rejected])
+def test_a_job_whose_deadline_has_passed_is_done_unless_it_was_to_be_rejected(outcome: JobState | None) -> None:
+    due = transitions.overdue(job(state=JobState.running, outcome=outcome), "why").after
+    assert (due.cancel_requested, due.overdue) == (True, True)
+    ended = transitions.finished(transitions.finishing(due, now=LATER).after, now=LATER).after
+    assert (ended.state, ended.reason) == (outcome or JobState.done, "why")
+
+
+def test_a_deadline_counts_from_the_first_time_that_all_rows_may_go() -> None:
+    planning = job(state=JobState.planning, deadline="3h")
+    three_hours = LATER + timedelta(hours=3)
+    assert transitions.planned(planning, now=LATER, lines=1).after.due_at == three_hours
+    held = transitions.planned(planning, now=LATER, lines=1, hold=HOLD).after
+    assert held.due_at is None
+    assert transitions.let_go(held, now=LATER).after.due_at == three_hours
+    assert transitions.let_go(replace(held, trying=True), now=LATER).after.due_at is None
+    again = transitions.let_go(replace(held, due_at=START), now=LATER).after
+    assert again.due_at == START
+    assert transitions.planned(planning, now=LATER, lines=1, pilot=PILOT_BATCH).after.due_at is None

@@ -312,6 +312,8 @@ class Wishes(Record, frozen=True, kw_only=True):
     api_version: str | None = None
     betas: tuple[str, ...] = ()
     limits: JobLimits | None = None
+    deadline: str = ""
+    """As in Job."""
     warnings: str = ""
     """What its author should know, in whole sentences."""
 
@@ -355,6 +357,12 @@ class Job(Record, frozen=True, kw_only=True):
     """The header of every create call of this job, as `betas`: what the file asks for, allowed or not."""
     betas: tuple[str, ...] = ()
     cancel_requested: bool = False
+    deadline: str = ""
+    """As its recipe says it (`domain.deadlines`): what is not answered by then is canceled."""
+    due_at: datetime | None = None
+    """When that is. None until its rows are let go, those aside that are tried first."""
+    overdue: bool = False
+    """It has passed, and so the job is canceled, but for what has finished."""
     created_at: datetime
     updated_at: datetime
     planned_at: datetime | None = None

@@ -16,6 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from batchdrop.domain.answer_counts import AnswerCounts
+from batchdrop.domain.deadlines import due_at
 from batchdrop.domain.ids import prefixes_of
 from batchdrop.domain.keys import team_of
 from batchdrop.domain.messages import CollectBatch, FinishJob, Message, ResumePlanning, RetryJob, SubmitBatch
@@ -204,6 +205,7 @@ def sourced(job: Job, source: ObjectRef, broken: Unsent | None, wishes: Wishes |
             api_version=wishes.api_version or job.api_version,
             betas=tuple(dict.fromkeys((*job.betas, *wishes.betas))),
             limits=wishes.limits,
+            deadline=wishes.deadline,
             note=wishes.warnings or job.note,
         )
     return Move(job, after)
@@ -295,15 +297,16 @@ def planned(
         after = replace(_held(after, hold, now), mate=mate, spare=spare)
     elif cover is not None:
         after = _covered(after, cover)
+    after = replace(
+        after,
+        cancel_requested=job.cancel_requested or cancel,
+        trying=pilot is not None,
+        tried=0 if pilot is None else pilot.requests,
+        group_key=group_key,
+    )
     return Move(
         job,
-        replace(
-            after,
-            cancel_requested=job.cancel_requested or cancel,
-            trying=pilot is not None,
-            tried=0 if pilot is None else pilot.requests,
-            group_key=group_key,
-        ),
+        _released(after, now),
         charges=() if cover is None else cover.charges,
         also=() if pilot is None else (added(pilot),),
         messages=tuple(_collect(batch) for batch in unsendable),
@@ -415,6 +418,7 @@ def let_go(
         after = replace(after, raised_to=job.used + raised.amount, approvals=(*job.approvals, raised))
     if cover is not None:
         after = _covered(after, cover)
+    after = _released(after, now)
     return Move(job, after, charges=() if cover is None else cover.charges, also=() if agreed is None else (agreed,))
 
 
@@ -476,6 +480,13 @@ def grouped(job: Job, group: GroupQuestion | None) -> Move[Job]:
     return Move(job, replace(job, group=group))
 
 
+def _released(job: Job, now: datetime) -> Job:
+    """Its deadline counts from the first time that all of its rows may be sent."""
+    if not job.deadline or job.due_at is not None or job.state is not JobState.running or job.trying:
+        return job
+    return replace(job, due_at=due_at(job.deadline, now))
+
+
 def _covered(job: Job, cover: Cover) -> Job:
     return replace(job, may_use=cover.may_use, approvals=(*job.approvals, cover.approval))
 
@@ -525,6 +536,13 @@ def canceled_unread(job: Job, *, now: datetime) -> Move[Job]:
 @_job_edge(JobState.planning, JobState.held, JobState.running)
 def cancel_requested(job: Job, reason: str) -> Move[Job]:
     return Move(job, replace(job, cancel_requested=True, reason=reason))
+
+
+@_job_edge(JobState.running, JobState.held)
+def overdue(job: Job, reason: str) -> Move[Job]:
+    """Its deadline has passed. It ends as a canceled job does, and is done: that is what it was to do."""
+    outcome = job.outcome or JobState.done
+    return Move(job, replace(job, cancel_requested=True, overdue=True, outcome=outcome, reason=reason))
 
 
 @_job_edge(*JobState)

@@ -12,6 +12,7 @@ import msgspec
 
 from batchdrop.domain import refusals, transitions
 from batchdrop.domain.admission import AdmissionLimits, Capacity, Fit, for_a_probe, is_due, is_waiting
+from batchdrop.domain.deadlines import is_overdue
 from batchdrop.domain.errors import LostRace
 from batchdrop.domain.records import Batch, Job, JobState
 from batchdrop.domain.transitions import Move
@@ -63,7 +64,7 @@ class Admit(msgspec.Struct, frozen=True, kw_only=True):
         for first in for_a_probe(waiting, admission) if admission.blocked else waiting:
             if capacity.used_up:
                 break
-            job = self._running(first.job_id, jobs)
+            job = self._running(first.job_id, jobs, now)
             if job is None or not is_due(first, now) or (job.trying and not first.tries):
                 continue
             chosen = self._chosen(job, first, now, blocked=bool(admission.blocked))
@@ -112,8 +113,10 @@ class Admit(msgspec.Struct, frozen=True, kw_only=True):
         capacity.take(batch)
         return True
 
-    def _running(self, job_id: str, known: dict[str, Job | None]) -> Job | None:
+    def _running(self, job_id: str, known: dict[str, Job | None], now: datetime) -> Job | None:
+        """None: nothing of it is to be sent."""
         if job_id not in known:
             job = self.ledger.get_job(job_id)
-            known[job_id] = job if job is not None and job.state is JobState.running and not job.cancel_requested else None
+            runs = job is not None and job.state is JobState.running and not job.cancel_requested and not is_overdue(job, now)
+            known[job_id] = job if runs else None
         return known[job_id]

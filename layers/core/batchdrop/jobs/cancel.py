@@ -8,6 +8,7 @@ from contextlib import suppress
 import msgspec
 
 from batchdrop.domain import transitions
+from batchdrop.domain.deadlines import DEADLINE_PASSED
 from batchdrop.domain.errors import ApiError, LostRace
 from batchdrop.domain.records import Batch, BatchState, Job, JobState, RowStatus, Unsent
 from batchdrop.jobs.commit import Commit
@@ -22,6 +23,13 @@ _PLANNERS = 3
 CANCELED = Unsent(status=RowStatus.canceled, error_type="canceled", message=sentences.CANCELED_UNSENT)
 
 
+def unsent_of(job: Job) -> Unsent:
+    """The end of rows that are not sent, because their job is canceled or its deadline has passed."""
+    if not job.overdue:
+        return CANCELED
+    return Unsent(status=RowStatus.canceled, error_type=DEADLINE_PASSED, message=sentences.not_sent_by_deadline(job))
+
+
 def planners_failed(job: Job) -> bool:
     """Whether a canceled job does not wait for a planner any more: none may begin then."""
     return job.cancel_requested and job.tries >= _PLANNERS
@@ -34,14 +42,14 @@ class CancelBatch(msgspec.Struct, frozen=True, kw_only=True):
     commit: Commit
     claude: Claude | None = None
 
-    def __call__(self, batch: Batch) -> None:
-        """What cannot be canceled yet is left alone, and `poll` asks again within a minute.
+    def __call__(self, batch: Batch, why: Unsent = CANCELED) -> None:
+        """What cannot be canceled yet is left alone, and `poll` asks again within a minute. `why`: the end of rows not sent.
 
         That is a batch being submitted, and one that was adopted: before its first result it may be somebody else's work.
         """
         try:
             if batch.state is BatchState.ready:
-                self.commit(transitions.unsent(batch, CANCELED, now=self.clock.now()))
+                self.commit(transitions.unsent(batch, why, now=self.clock.now()))
             elif batch.state is BatchState.in_progress and not batch.adopted:
                 self._cancel_at_api(batch)
         except LostRace:
@@ -75,7 +83,7 @@ class CancelJob(msgspec.Struct, frozen=True, kw_only=True):
         for batch in self.ledger.list_batches(job.id):
             # What the pilot has settled is no row of another batch: until that is known, no other one ends.
             if batch.tries or not job.trying:
-                self.cancel_batch(batch)
+                self.cancel_batch(batch, unsent_of(job))
 
     def end_unread(self, job: Job) -> None:
         """Ends a job without a batch that was asked to cancel, while it is held or by its planner.

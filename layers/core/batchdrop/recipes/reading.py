@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any, NamedTuple, get_args
 
@@ -26,6 +27,7 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
+from batchdrop.domain.deadlines import BadDeadline, due_at
 from batchdrop.formats.csv_table import separator_of
 from batchdrop.formats.invalid_line import shown
 from batchdrop.formats.table_fault import TableFault
@@ -360,6 +362,7 @@ def _typed(found: dict[str, Any]) -> Recipe:
     _check_table(recipe)
     _check_prompt(recipe)
     _check_params(recipe)
+    _check_deadline(recipe)
     return recipe
 
 
@@ -397,6 +400,15 @@ def _check_params(recipe: Recipe) -> None:
             raise RecipeFault(
                 "`output` and `output_config.format` both say what the answer looks like: leave one out.", field=("params", name)
             )
+
+
+def _check_deadline(recipe: Recipe) -> None:
+    if recipe.deadline is None:
+        return
+    try:
+        due_at(recipe.deadline, datetime(2026, 1, 1, tzinfo=UTC))  # whichever day
+    except BadDeadline as fault:
+        raise RecipeFault(f"`deadline: {shown(recipe.deadline)}`: {fault}", field=("deadline",)) from None
 
 
 def _unknown(name: str, known: frozenset[str] | tuple[str, ...], path: Path) -> RecipeFault:

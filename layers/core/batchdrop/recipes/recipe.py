@@ -89,6 +89,13 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     retry: Annotated[list[Retryable], Meta(description="Unusable answers that are asked for again, and paid again.")] = (
         msgspec.field(default_factory=list)
     )
+    deadline: Annotated[
+        _Name | None,
+        Meta(
+            description="When the job ends, such as 3h after it was let go, or 07:00 Europe/Berlin. What is not answered by then "
+            "is canceled."
+        ),
+    ] = None
     limits: Annotated[Limits | None, Meta(description="What a job with this recipe may cost.")] = None
     id: Annotated[_Name | None, Meta(description="The column that holds a name of your own for each row.")] = None
     expected: Annotated[

@@ -14,7 +14,7 @@ from batchdrop.domain.record import Record
 from batchdrop.domain.records import Approval, Batch, Job, JobState, ObjectRef, Part, Usage
 from batchdrop.money.amounts import usd
 from batchdrop.reports import sentences
-from batchdrop.reports.status import estimate_of, pretty, stamp, usd_of_micro
+from batchdrop.reports.status import about_deadline, estimate_of, pretty, stamp, usd_of_micro
 
 
 class OutputFile(Record, frozen=True):
@@ -95,6 +95,7 @@ def manifest(
             },
             "counts": job.counts,
             **({} if job.recipe is None else _about_recipe(job, job.recipe, answers)),
+            **about_deadline(job),
             "usage": usage,
             "cost": _cost(bill, job),
             "approvals": [_approval(one) for one in job.approvals],
@@ -153,7 +154,7 @@ def lacks_tables(job: Job, files: Container[str]) -> bool:
 
 
 def _message(job: Job, files: Container[str]) -> str:
-    message = job.reason or sentences.done(job)
+    message = sentences.done(job) if job.overdue else job.reason or sentences.done(job)
     return f"{message} {sentences.NO_TABLES}" if lacks_tables(job, files) else message
 
 

@@ -33,13 +33,8 @@ def state_of(job: Job, notice: str = "") -> str:
             text = _planning(job)
         case JobState.held:
             text = _held(job)
-        case JobState.running if job.cancel_requested:
-            text = "Canceling: every row that has finished is still collected."
         case JobState.running:
-            text = (
-                f"{_plural(job.counts.total, 'row')} in {_plural(job.batches_total, 'batch')}: "
-                f"{job.batches_ended:,} ended, {job.batches_collected:,} collected."
-            )
+            text = _running(job)
         case JobState.finishing:
             text = _finishing(job)
         case JobState.done:
@@ -56,6 +51,16 @@ def state_of(job: Job, notice: str = "") -> str:
     saved = _saved(job) if notice == STOPPED and unsent else ""
     trouble = "" if job.finished_at else _cut_off(job)
     return " ".join(part for part in (text, trouble, streak, doubt, notice if unsent else "", saved, job.note) if part)
+
+
+def _running(job: Job) -> str:
+    if job.cancel_requested:
+        return job.reason if job.overdue else "Canceling: every row that has finished is still collected."
+    until = f" What is not answered by {_minute(job.due_at)} is canceled." if job.due_at is not None else ""
+    return (
+        f"{_plural(job.counts.total, 'row')} in {_plural(job.batches_total, 'batch')}: "
+        f"{job.batches_ended:,} ended, {job.batches_collected:,} collected.{until}"
+    )
 
 
 def _saved(job: Job) -> str:
@@ -120,7 +125,33 @@ def _finishing(job: Job) -> str:
     return f"All batches have ended; the output files are being put together{so_far}."
 
 
+def deadline_passed(job: Job) -> str:
+    return f"{_deadline(job)} has passed: what was not answered by then is canceled, and what was is still collected."
+
+
+def not_sent_by_deadline(job: Job) -> str:
+    return f"{_deadline(job)} passed before this row was sent."
+
+
+def not_answered_by_deadline(job: Job) -> str:
+    return f"{_deadline(job)} passed before this request was processed."
+
+
+def _deadline(job: Job) -> str:
+    return f"The deadline of the job ({shown(job.deadline)}: {_minute(job.due_at)})" if job.due_at else "The deadline of the job"
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
 def done(job: Job) -> str:
+    if job.overdue and job.counts.canceled:
+        return f"{_done(job)} {_deadline(job)} passed before {_plural(job.counts.canceled, 'row')} had an answer."
+    return _done(job)
+
+
+def _done(job: Job) -> str:
     failed = job.counts.total - job.counts.succeeded - job.rows_lost
     start = f"Done: {job.counts.succeeded:,} of {_plural(job.counts.total, 'row')} succeeded"
     if job.rows_lost:

@@ -53,10 +53,19 @@ def status(job: Job, now: datetime, notice: str = "") -> bytes:
                 "total": job.batches_total,
             },
             "input": {"bucket": job.input.bucket, "key": job.input.key, "version_id": job.input.version_id},
+            **about_deadline(job),
             "updated_at": stamp(now),
             "expected_end": stamp(expected_end(job, now)),
         }
     )
+
+
+def about_deadline(job: Job) -> dict[str, object]:
+    """Nothing of a job without one. `at`: null until it is let go. `not_answered`: rows that it has cost an answer so far."""
+    if not job.deadline:
+        return {}
+    not_answered = job.counts.canceled if job.overdue else 0
+    return {"deadline": {"recipe": job.deadline, "at": stamp(job.due_at), "not_answered": not_answered}}
 
 
 def estimate_of(job: Job) -> dict[str, object] | None:

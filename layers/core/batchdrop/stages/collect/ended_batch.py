@@ -15,6 +15,7 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from batchdrop.domain import keys, reconcile, transitions
+from batchdrop.domain.deadlines import DEADLINE_PASSED, is_overdue
 from batchdrop.domain.errors import BatchdropError, Forbidden, Incomplete, LostRace, NotFound, ObjectGone, UnreadableList
 from batchdrop.domain.messages import CollectBatch
 from batchdrop.domain.records import ApiCounts, Batch, BatchState, Job, JobState, ObjectRef, Part, RowStatus, Unsent
@@ -152,6 +153,7 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
         prices, at = self.prices.current(now).value, batch.created_at or now
         biller = Biller(prices, at)
         lines = RequestLines() if form is None else RecipeLines(form, job.id)
+        canceled = (DEADLINE_PASSED, sentences.not_answered_by_deadline(job)) if job.overdue else None
 
         def part(name: str, suffix: str = "jsonl") -> ObjectRef:
             return ObjectRef(bucket=job.input.bucket, key=keys.part(job.id, batch.name, run, name, suffix))
@@ -185,6 +187,7 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
                     *(batch, lines, biller, answered, failed, retry),
                     may_retry=may_retry,
                     lost=lost,
+                    canceled=canceled,
                     sizer=Sizer(prices, at),
                     rendered=form is not None,
                     again=again,
@@ -242,7 +245,7 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
             raise _AnswersMissing(counts, some=some)
 
     def _may_retry(self, batch: Batch, job: Job) -> bool:
-        return batch.attempt < self.max_attempts and not job.cancel_requested
+        return batch.attempt < self.max_attempts and not job.cancel_requested and not is_overdue(job, self.clock.now())
 
     def _without_source(self, batch: Batch, results: Results) -> Iterator[BatchRow]:
         """The rows as far as they can be told without the input: by the invalid lines, by the results, then by counting."""

@@ -34,7 +34,7 @@ class Router:
 
     `lost`: rows without a line may have been answered all the same, and are not sent again for that reason. `again`: why an
     unusable answer is asked for anew. `sizer`: what rows are expected to take that are sent again. `rendered`: whether the rows
-    are those of a recipe.
+    are those of a recipe. `canceled`: error type and message of rows that were canceled at the API, if their job tells more.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class Router:
         lost: bool,
         sizer: Sizer,
         rendered: bool,
+        canceled: tuple[str, str] | None = None,
         again: frozenset[str] = frozenset(),
     ) -> None:
         self._batch = batch
@@ -60,6 +61,7 @@ class Router:
         self._retry = retry
         self._may_retry = may_retry
         self._lost = lost
+        self._canceled = canceled or ("canceled", sentences.CANCELED)
         self._again = again
         self._sizer = sizer
         self._check = check_rendered if rendered else REQUESTS.check
@@ -152,7 +154,7 @@ class Router:
             case "expired":
                 self._unanswered(line, RowStatus.expired, "expired", sentences.EXPIRED, paid)
             case "canceled":
-                self._fail(line, RowStatus.canceled, "canceled", sentences.CANCELED, paid)
+                self._fail(line, RowStatus.canceled, *self._canceled, paid)
             case _:
                 # `errored`, and any type this version does not know: the API's own words go to the user.
                 self._unanswered(line, RowStatus.errored, answer.error_type, answer.error_message, paid)

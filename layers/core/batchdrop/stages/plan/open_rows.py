@@ -114,6 +114,7 @@ class OpenRows(msgspec.Struct, frozen=True, kw_only=True):
             api_version=headers.api_version,
             betas=headers.betas,
             limits=_limits(recipe),
+            deadline=recipe.deadline or "",
             warnings=" ".join((*output.warnings, *about_model, *about_cells, *_about_powers(recipe))),
         )
         return OpenedRows(recipe, source, renderer, form, wishes)

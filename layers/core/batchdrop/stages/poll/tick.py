@@ -15,6 +15,7 @@ import msgspec
 
 from batchdrop.domain import ids, transitions
 from batchdrop.domain.admission import is_throttled
+from batchdrop.domain.deadlines import is_overdue
 from batchdrop.domain.errors import ApiError, LostRace
 from batchdrop.domain.money import MICRO
 from batchdrop.domain.open_work import OpenWork
@@ -26,6 +27,7 @@ from batchdrop.jobs.publish import Publish
 from batchdrop.jobs.waiting import waiting_jobs
 from batchdrop.ports import Clock, Ledger, Metrics, Switch, SwitchState
 from batchdrop.reports import sentences
+from batchdrop.stages.poll.apart import apart
 from batchdrop.stages.poll.fetch_models import FetchModels
 from batchdrop.stages.poll.held import WakeHeld
 from batchdrop.stages.poll.paused import LetGo
@@ -50,6 +52,8 @@ _OF_JOBS = (
     *(OpenWork.planning, OpenWork.held, OpenWork.asking, OpenWork.limited),
     *(OpenWork.running, OpenWork.canceling, OpenWork.finishing),
 )
+# Those that were let go, and may be held again. All of them are read: admission does so too.
+_MAY_BE_DUE = frozenset({OpenWork.running, OpenWork.asking, OpenWork.limited})
 _OF_BATCHES = (OpenWork.waiting, OpenWork.admitted, OpenWork.submitting, OpenWork.watched, OpenWork.ended, OpenWork.incomplete)
 
 
@@ -83,7 +87,7 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
             self._mend,
             self._admit_waiting,
             self._tell,
-            self._measure,
+            self._look_over_jobs,
             self.sweep,
             self.fetch_models,
         ):
@@ -161,9 +165,30 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
         now = self.clock.now()
         return (now - min(filter(None, moments), default=now)).total_seconds() / 3600
 
-    def _measure(self) -> None:
+    def _look_over_jobs(self) -> None:
+        """Ends jobs that are past their deadlines, and measures the others. The index is read once for both."""
+        troubles: list[Exception] = []
+        open_jobs: list[str] = []
+        for work in _OF_JOBS:
+            for job in self.ledger.list_open_jobs(work, limit=None if work in _MAY_BE_DUE else _TOLD):
+                open_jobs.append(job.id)
+                if work in _MAY_BE_DUE:
+                    with apart(job, troubles), suppress(LostRace):  # the index is late, or it moves on: the next tick looks again
+                        self._end_if_overdue(job)
+        self._measure(open_jobs)
+        if troubles:
+            raise troubles[0]
+
+    def _end_if_overdue(self, job: Job) -> None:
+        """Who dies in between leaves a canceled job, which every tick goes on canceling."""
+        if job.cancel_requested or not is_overdue(job, self.clock.now()):
+            return
+        overdue = self.commit(transitions.overdue(job, sentences.deadline_passed(job)))
+        self.cancel_job(overdue)
+        self.publish(job.id)
+
+    def _measure(self, open_jobs: list[str]) -> None:
         """How long ago the oldest open job was uploaded. A job's id begins with that time, so the first id is the oldest's."""
-        open_jobs = (job.id for work in _OF_JOBS for job in self.ledger.list_open_jobs(work, limit=_TOLD))
         of_batches = (batch.job_id for work in _OF_BATCHES for batch in self.ledger.list_open_batches(work, limit=_TOLD))
         oldest = min(chain(open_jobs, of_batches), default=None)
         self.metrics.count("OldestJobHours", self._hours_since([ids.uploaded_at(oldest)] if oldest else []))

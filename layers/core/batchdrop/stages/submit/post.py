@@ -18,6 +18,7 @@ from msgspec.structs import asdict, replace
 from batchdrop.domain import ids, refusals, transitions
 from batchdrop.domain.admission import may_be_sent
 from batchdrop.domain.call_headers import headers_of
+from batchdrop.domain.deadlines import is_overdue
 from batchdrop.domain.errors import Ambiguous, Forbidden, Incomplete, LostRace, ObjectGone, Refused, UnreadableList
 from batchdrop.domain.messages import SubmitBatch
 from batchdrop.domain.records import Admission, Batch, BatchState, Job, JobState, Proof, RefusedAs, RowStatus, Unsent
@@ -27,7 +28,7 @@ from batchdrop.formats.batch_body import BodyWriter
 from batchdrop.formats.input_line import REQUESTS, Row
 from batchdrop.formats.rendered_line import check_rendered
 from batchdrop.jobs.batch_rows import SETTLED, UNLISTED, LineBlock, batch_rows_of, line_blocks_of
-from batchdrop.jobs.cancel import CancelBatch
+from batchdrop.jobs.cancel import CancelBatch, unsent_of
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.config_files import ConfigObject
 from batchdrop.jobs.doubt import tell_doubt
@@ -80,7 +81,7 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
             log.info("nothing to submit", extra=asdict(message) | {"state": batch and batch.state})
             return
         if job.cancel_requested:
-            self.cancel_batch(batch)
+            self.cancel_batch(batch, unsent_of(job))
         # A job that is held lets nothing more go; this batch went before, and what it costs is reserved.
         elif job.state in (JobState.running, JobState.held) and self._may_spend(batch, job):
             self._submit(batch, job, deadline)
@@ -92,7 +93,10 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
         """Asked again right before spending: the switch or the API may have said no since the batch was admitted."""
         if job.streak is not None and job.streak.waits and job.streak.trying != batch.name:
             return False
-        return self.switch.state() is SwitchState.run and may_be_sent(batch, self.ledger.get_admission(), self.clock.now())
+        now = self.clock.now()
+        if is_overdue(job, now):
+            return False
+        return self.switch.state() is SwitchState.run and may_be_sent(batch, self.ledger.get_admission(), now)
 
     # ------------------------------------------------------------ the POST
 
