@@ -25,9 +25,9 @@ def started(stack: Stack, deadline: str = "3h", body: str = TEN, more: str = "")
     return stack
 
 
-def two_batches(**options: int) -> Stack:
+def two_batches() -> Stack:
     """The first five rows are answered within a minute, the others within a day."""
-    stack = stack_of(max_requests=5, **options)
+    stack = stack_of(max_requests=5)
 
     def slow_from_now_on(call: str) -> None:
         if call == "claude.create":

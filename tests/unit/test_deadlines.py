@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zoneinfo
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -49,6 +50,15 @@ def test_a_span_counts_from_the_release(deadline: str, after: timedelta) -> None
 )
 def test_a_time_of_day_is_the_next_one_there(deadline: str, released_at: datetime, due: str) -> None:
     assert due_at(deadline, released_at) == datetime.fromisoformat(due).replace(tzinfo=UTC)
+
+
+def test_zones_are_known_where_the_system_has_none() -> None:
+    zoneinfo.reset_tzpath(to=())
+    zoneinfo.ZoneInfo.clear_cache()
+    try:
+        assert due_at("13:01 Europe/Berlin", NOON) == NOON + timedelta(minutes=1)
+    finally:
+        zoneinfo.reset_tzpath()
 
 
 @given(
