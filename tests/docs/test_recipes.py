@@ -18,7 +18,7 @@ from batchdrop.recipes.answers import REASONS
 from batchdrop.recipes.models import EFFORTS, Thinking, check_model, facts_of, thinking_params
 from batchdrop.recipes.output import compile_output
 from batchdrop.recipes.reading import read_recipe
-from batchdrop.recipes.recipe import DEFAULT_MAX_TOKENS, Recipe, Retryable
+from batchdrop.recipes.recipe import DEFAULT_MAX_TOKENS, Recipe, Retry, Retryable
 from batchdrop.recipes.rendering import Renderer
 from tests.docs import recipe_page
 from tests.docs.pages import PAGES, ROOT, section, table_rows
@@ -133,7 +133,8 @@ def test_reasons_of_unusable_answers() -> None:
     told = [row[0].strip("`") for row in _rows_of("Answers that cannot be used")]
     assert sorted(told) == sorted(REASONS)
     again = {row[0].strip("`") for row in _rows_of("Answers that cannot be used") if row[-1] == "yes"}
-    assert again == set(get_args(Retryable.__value__))
+    assert again == set(get_args(Retryable.__value__)) - {"errored"}
+    assert set(Retry.__struct_fields__) == set(get_args(Retryable.__value__))
 
 
 def test_limits_of_recipes_and_tables() -> None:

@@ -244,6 +244,17 @@ def _family(stack: Stack) -> None:
         stack.deliver(upload)
 
 
+def _asked_again(stack: Stack) -> None:
+    """Rows go again in three ways: as they are, with more room, and to another model."""
+    other = b"model: claude-haiku-4-5\nprompt: '{{ text }}'\nretry:\n  truncated: {max_tokens: 500}\n"
+    uploads = [
+        stack.drop("inbox/team/recipe.yaml", other + b"  errored: {model: claude-sonnet-4-6}\n", deliver=False),
+        stack.drop("inbox/team/rows.csv", _table(), deliver=False),
+    ]
+    for upload in uploads:
+        stack.deliver(upload)
+
+
 def _little_room() -> Stack:
     return Stack(max_requests=2, queue_limit=4, api=SlowApi)
 
@@ -276,6 +287,7 @@ SCENARIOS = {
         Scenario("crowded", _two_jobs, _crowded),
         Scenario("rows", _small_batches, _rows),
         Scenario("waiting", _small_batches, _waiting),
+        Scenario("asked again", _small_batches, _asked_again),
         Scenario("overdue", _little_room, _overdue, same_outputs=False),
         Scenario("rejected", _small_batches, _rejected),
         Scenario("approved", _approving, _dear),

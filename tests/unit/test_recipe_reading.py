@@ -164,11 +164,19 @@ def test_values_are_those_of_yaml_1_2(text: str, value: object) -> None:
         (GOOD + "retry: [cut]\n", "recipe.yaml, line 5: `retry`: `cut` is not allowed here."),
         (
             GOOD + "retry: off-schema\n",
-            "recipe.yaml, line 5: `retry` is a list, and this is text. Write `retry: [off_schema]`.",
+            "recipe.yaml, line 5: `retry` is a mapping (lines of `name: value`) or a list, and this is text. Write `retry: [off_",
         ),
         (
             GOOD + "max_tokens: '50'\n",
             "recipe.yaml, line 5: `max_tokens` is a whole number, and this is text. Write it in digits alone, without quotes",
+        ),
+        (GOOD + "retry: {cut: {}}\n", "recipe.yaml, line 5: `cut` is not known here; there are empty, errored, not_json, "),
+        (GOOD + "retry:\n  truncated: {max_token: 5}\n", "recipe.yaml, line 6: `max_token`: did you mean `max_tokens`?"),
+        (GOOD + "retry:\n  refused:\n    thinking: of\n", "recipe.yaml, line 7: `thinking`: `of` is not allowed here."),
+        (GOOD + "retry:\n  truncated: 5\n", "recipe.yaml, line 6: `truncated` is a mapping (lines of `name: value`), and"),
+        (
+            GOOD + "retry: {refused: {thinking: low}}\nparams: {thinking: {type: adaptive}}\n",
+            "recipe.yaml, line 5: `thinking` is there twice, here and below `params`",
         ),
         (GOOD + "deadline: tomorrow\n", "recipe.yaml, line 5: `deadline: tomorrow`: this is no deadline: write `3h`, `90m` or"),
         (GOOD + "deadline: 07:00\n", "recipe.yaml, line 5: `deadline: 07:00`: a time of day needs its zone"),

@@ -20,6 +20,7 @@ from batchdrop.ports import Ledger, Objects
 from batchdrop.recipes.faults import RecipeFault
 from batchdrop.recipes.form import Kind
 from batchdrop.recipes.reading import read_recipe
+from batchdrop.recipes.recipe import changes_of
 
 _CHUNK = 1 << 20
 
@@ -56,7 +57,7 @@ def pays_again(objects: Objects, job: Job) -> bool:
         return False
     try:
         with objects.read(job.recipe) as stream:
-            return bool(read_recipe(stream.read(), job.recipe.key).recipe.retry)
+            return bool(changes_of(read_recipe(stream.read(), job.recipe.key).recipe).keys() - {"errored"})
     except (Forbidden, ObjectGone, RecipeFault):
         return True
 

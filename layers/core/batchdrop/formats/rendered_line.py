@@ -3,9 +3,13 @@
 `{"custom_id":...,"params":{...},"row":{own fields}}`, or `{"invalid":{"type","message"},"row":{...}}`. The number of a line is
 that of its row in the file it came from, as the spreadsheet or the editor counts it; where that has no row (a header, an empty
 line), the line is blank. To whoever reads requests such a line is one: it has `custom_id` and `params` where they belong.
+
+A row that is asked again may have other params, and `"refused":true` if the model has refused it before.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import msgspec
 
@@ -34,6 +38,13 @@ class _OfModel(msgspec.Struct):
     max_tokens: int
 
 
+class _Again(msgspec.Struct, omit_defaults=True):
+    params: dict[str, msgspec.Raw]
+    custom_id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    row: msgspec.Raw = msgspec.Raw(b"{}")
+    refused: bool = False
+
+
 class _WithRow(msgspec.Struct):
     custom_id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     row: msgspec.Raw = msgspec.Raw(b"{}")
@@ -42,6 +53,7 @@ class _WithRow(msgspec.Struct):
 
 _rendered = msgspec.json.Decoder(_Rendered).decode
 _of_model = msgspec.json.Decoder(_OfModel).decode
+_again = msgspec.json.Decoder(_Again).decode
 _with_row = msgspec.json.Decoder(_WithRow).decode
 
 
@@ -58,6 +70,19 @@ def unrendered_line(invalid: InvalidLine, row: bytes, raw: str | None = None) ->
     if raw is not None:
         return b'{"invalid":%b,"row":{},"raw":%b}\n' % (why, msgspec.json.encode(raw))
     return b'{"invalid":%b,"row":%b}\n' % (why, row)
+
+
+def asked_again(line: bytes, changes: Mapping[str, str | None], *, refused: bool) -> bytes | None:
+    """The line with other params. None: it was refused before, and is so again. `changes`: as in `Form.retry_changes`."""
+    found = _again(line)
+    if refused and found.refused:
+        return None
+    if not changes and not refused:
+        return line
+    params = found.params | {name: msgspec.Raw(value.encode()) for name, value in changes.items() if value is not None}
+    sent = {name: value for name, value in params.items() if changes.get(name, "") is not None}
+    again = _Again(sent, found.custom_id, found.row, found.refused or refused)
+    return msgspec.json.encode(again)
 
 
 def check_rendered(line: Line) -> Row | InvalidLine:

@@ -57,6 +57,8 @@ class Form(Record, frozen=True, kw_only=True):
     """The column that holds the right answer of a row."""
     expected_field: str | None = None
     """The answer column that is compared with it."""
+    retry_changes: dict[str, dict[str, str | None]] = msgspec.field(default_factory=dict)
+    """By reason (`AnswerForm.retry_reasons`): the JSON of each param that is another one then, None for one that is left out."""
     attempts: int | None = None
     """How often a row is sent at most, if the recipe says so."""
 

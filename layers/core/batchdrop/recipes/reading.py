@@ -33,7 +33,20 @@ from batchdrop.formats.invalid_line import shown
 from batchdrop.formats.table_fault import TableFault
 from batchdrop.formats.text_encoding import codec_of
 from batchdrop.recipes.faults import RecipeFault
-from batchdrop.recipes.recipe import FIELDS, HEADERS, SENT, Limits, Message, Priority, Recipe, Retryable, Thinking
+from batchdrop.recipes.recipe import (
+    FIELDS,
+    HEADERS,
+    SENT,
+    Changes,
+    Limits,
+    Message,
+    Priority,
+    Recipe,
+    Retry,
+    Retryable,
+    Thinking,
+    changes_of,
+)
 
 MAX_BYTES = 65_536
 """Of a recipe. The longest schemas and prompts that people write are a tenth of it."""
@@ -362,6 +375,7 @@ def _typed(found: dict[str, Any]) -> Recipe:
     _check_table(recipe)
     _check_prompt(recipe)
     _check_params(recipe)
+    _check_retry(recipe)
     _check_deadline(recipe)
     return recipe
 
@@ -402,6 +416,14 @@ def _check_params(recipe: Recipe) -> None:
             )
 
 
+def _check_retry(recipe: Recipe) -> None:
+    for reason, changes in changes_of(recipe).items():
+        if changes.thinking is not None and "thinking" in recipe.params:
+            raise RecipeFault(
+                "`thinking` is there twice, here and below `params`: leave one out.", field=("retry", reason, "thinking")
+            )
+
+
 def _check_deadline(recipe: Recipe) -> None:
     if recipe.deadline is None:
         return
@@ -428,7 +450,7 @@ def _bad_value(message: str, found: dict[str, Any]) -> RecipeFault:
     field = _path(message)
     name = next((part for part in reversed(field) if isinstance(part, str)), "")
     if unknown := _UNKNOWN.match(message):
-        known = Limits if field[:1] == ("limits",) else Message
+        known = Retry if field == ("retry",) else {"limits": Limits, "retry": Changes}.get(str(field[0]), Message)
         return _unknown(unknown[1], known.__struct_fields__, field)
     if missing := _MISSING.match(message):
         return RecipeFault(f"`{missing[1]}` is missing{_missing_hint(missing[1])}.", field=field)

@@ -16,7 +16,7 @@ smaller, since the worst case of all answers of a batch is reserved."""
 type Thinking = Literal["off", "on", "low", "medium", "high", "xhigh", "max"]
 type Priority = Literal["high", "normal", "low"]
 _MOST_USD = 1_000_000_000
-type Retryable = Literal["truncated", "refused", "empty", "paused", "not_json", "off_schema"]
+type Retryable = Literal["truncated", "refused", "empty", "paused", "not_json", "off_schema", "errored"]
 type Block = dict[str, Any]
 type _Name = Annotated[str, Meta(min_length=1)]
 
@@ -39,6 +39,29 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Meta(description="From which amount on somebody is asked; it can only be lower than that of the folder."),
     ] = None
     strict: Annotated[bool, Meta(description="Limits count what rows cost at worst, so that they are never exceeded.")] = False
+
+
+class Changes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is different when a row is asked again. What is left out stays."""
+
+    model: Annotated[Annotated[str, Meta(min_length=1)] | None, Meta(description="Another model.")] = None
+    max_tokens: Annotated[Annotated[int, Meta(ge=1)] | None, Meta(description="The longest answer in tokens.")] = None
+    thinking: Annotated[Thinking | None, Meta(description="Whether the model thinks, or with how much effort.")] = None
+
+
+type _How = Changes | msgspec.UnsetType | None
+
+
+class Retry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """By reason, what is different when a row is asked again: a field for each of Retryable."""
+
+    truncated: _How = msgspec.UNSET
+    refused: _How = msgspec.UNSET
+    empty: _How = msgspec.UNSET
+    paused: _How = msgspec.UNSET
+    not_json: _How = msgspec.UNSET
+    off_schema: _How = msgspec.UNSET
+    errored: _How = msgspec.UNSET
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -86,9 +109,10 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = msgspec.field(default_factory=dict)
     priority: Annotated[Priority | None, Meta(description="Before or after other jobs.")] = None
     attempts: Annotated[Annotated[int, Meta(ge=1, le=99)] | None, Meta(description="How often a row is sent at most.")] = None
-    retry: Annotated[list[Retryable], Meta(description="Unusable answers that are asked for again, and paid again.")] = (
-        msgspec.field(default_factory=list)
-    )
+    retry: Annotated[
+        list[Retryable] | Retry,
+        Meta(description="Which rows are asked again, by reason, and paid again; and what is different then."),
+    ] = msgspec.field(default_factory=list)
     deadline: Annotated[
         _Name | None,
         Meta(
@@ -120,6 +144,20 @@ SENT = ("model", "max_tokens", "system", "messages", "stop_sequences", "metadata
 """The parameters of the Messages API that have a field of their own, in the order in which they are sent."""
 HEADERS = {"betas": "betas", "anthropic-beta": "betas", "anthropic_beta": "betas", "anthropic-version": "anthropic_version"}
 """What is a header of the API and no parameter, and the field it has in a recipe."""
+
+
+def changes_of(recipe: Recipe) -> dict[str, Changes]:
+    """By each reason for which rows are asked again."""
+    if isinstance(recipe.retry, list):
+        return {reason: Changes() for reason in recipe.retry}
+    said = {reason: getattr(recipe.retry, reason) for reason in recipe.retry.__struct_fields__}
+    return {reason: changes or Changes() for reason, changes in said.items() if changes is not msgspec.UNSET}
+
+
+def changed(recipe: Recipe, changes: Changes) -> Recipe:
+    """As if the recipe had been written so."""
+    given = {name: value for name in changes.__struct_fields__ if (value := getattr(changes, name)) is not None}
+    return msgspec.structs.replace(recipe, **given)
 
 
 def powers(recipe: Recipe) -> frozenset[str]:

@@ -25,6 +25,9 @@ MAX_BYTES = 4_000_000
 """Of what the templates of a row render to, and of the fields they use: about what the largest context window (a million tokens)
 holds."""
 
+BY_MODEL = ("model", "max_tokens", "thinking", "output_config")
+"""The params that hang together with the model: those that may be others when a row is asked again."""
+
 # Minijinja takes one unit of fuel for a step and one for 64 bytes that it copies. A row may be copied eight times; a template of
 # some thousand steps renders whatever the row.
 _FUEL = 10_000
@@ -67,9 +70,12 @@ class Renderer:
         extra: Mapping[str, object] | None = None,
     ) -> None:
         self._recipe = recipe
-        self._columns = columns
+        self.columns = columns
         self._slots: list[_Slot] = []
-        encoded = _encode(self._params(api_schema, extra or {}))
+        params = self._params(api_schema, extra or {})
+        self.by_model = {name: _encode(params[name]) for name in BY_MODEL if name in params}
+        """The JSON of each of BY_MODEL that is sent."""
+        encoded = _encode(params)
         self._constant = encoded.split(b"\xff")
         self._free = {slot.template: _free(slot.template) for slot in self._slots}
         self._used = tuple(dict.fromkeys(use.column for free in self._free.values() for use in free))
@@ -111,11 +117,11 @@ class Renderer:
     def _check_columns(self, first_row: Row) -> None:
         for name in ("id", "expected"):
             column = getattr(self._recipe, name)
-            if column is not None and column not in self._columns:
+            if column is not None and column not in self.columns:
                 raise self._no_column(column, (name,), first_row)
         for slot in self._slots:
             for use in self._free[slot.template]:
-                if not use.optional and use.column not in self._columns:
+                if not use.optional and use.column not in self.columns:
                     raise self._no_column(use.column, slot.template.place(use.line), first_row)
         if not self._used and not self._whole:
             raise RecipeFault(
@@ -124,18 +130,18 @@ class Renderer:
 
     def _remedy(self, first_row: Row) -> str:
         text = b"".join(self._constant).decode()
-        for column in self._columns:
+        for column in self.columns:
             if single := next((name for name in (f"{{{column}}}", f"{{ {column} }}") if name in text), None):
                 return f". `{shown(single)}` needs two braces: `{shown(templates.expression(column))}`"
-        column = _longest(self._columns, first_row) or next(iter(self._columns), "text")
+        column = _longest(self.columns, first_row) or next(iter(self.columns), "text")
         return f": write {shown(templates.expression(column))} where the row's text belongs"
 
     def _no_column(self, column: str, field: Path, first_row: Row) -> RecipeFault:
-        listed = ", ".join(map(shown, self._columns[:_SHOWN_COLUMNS]))
-        more = f" and {len(self._columns) - _SHOWN_COLUMNS} more" if len(self._columns) > _SHOWN_COLUMNS else ""
-        near = _nearest(column, self._columns, first_row)
+        listed = ", ".join(map(shown, self.columns[:_SHOWN_COLUMNS]))
+        more = f" and {len(self.columns) - _SHOWN_COLUMNS} more" if len(self.columns) > _SHOWN_COLUMNS else ""
+        near = _nearest(column, self.columns, first_row)
         hint = f" Did you mean {shown(near)}?" if near else ""
-        if len(self._columns) == 1 and (between := next((char for char in ",;|\t" if char in self._columns[0]), None)):
+        if len(self.columns) == 1 and (between := next((char for char in ",;|\t" if char in self.columns[0]), None)):
             word = "tab" if between == "\t" else f'"{between}"'
             hint = f" If these are several columns, write `separator: {word}`."
         return RecipeFault(f'asks for the column "{shown(column)}"; the file has {listed}{more}.{hint}', field=field)
@@ -204,7 +210,7 @@ class Renderer:
         template = templates.parse(text, field)
         if not template.tags and not template.comments:
             return template.source
-        render = _quick(template, self._columns) or _Engine(template, self._columns).render
+        render = _quick(template, self.columns) or _Engine(template, self.columns).render
         self._slots.append(_Slot(render, template, may_be_blank))
         return _SLOT
 

@@ -181,7 +181,7 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
                     others=sizes_of(one for one in self.ledger.list_batches(job.id) if not one.tries),
                 )
             else:
-                again = frozenset(form.answer.retry_reasons) if form else frozenset[str]()
+                again = {reason: form.retry_changes.get(reason, {}) for reason in form.answer.retry_reasons} if form else {}
                 may_retry = may_retry and (form is None or form.attempts is None or batch.attempt < form.attempts)
                 router = Router(
                     *(batch, lines, biller, answered, failed, retry),

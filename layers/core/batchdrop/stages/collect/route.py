@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
 
 from batchdrop.domain.records import Batch, Counts, RowStatus
 from batchdrop.domain.retries import retryable
@@ -13,7 +14,7 @@ from batchdrop.formats.batch_body import FRAME_BYTES, SEPARATOR_BYTES, request_b
 from batchdrop.formats.input_line import REQUESTS, Row
 from batchdrop.formats.invalid_line import InvalidLine
 from batchdrop.formats.lines import Line
-from batchdrop.formats.rendered_line import check_rendered
+from batchdrop.formats.rendered_line import asked_again, check_rendered
 from batchdrop.formats.retry_line import retry_line
 from batchdrop.money.billing import Biller
 from batchdrop.money.sizing import Sizer
@@ -21,6 +22,8 @@ from batchdrop.reports import sentences
 from batchdrop.stages.collect.pieces import PartWriter
 from batchdrop.stages.collect.row_lines import RowLines, Unusable
 
+ERRORED, REFUSED = "errored", "refused"
+"""Reasons for which a recipe may have rows asked again, besides its unusable answers: the API's own error, and one of these."""
 log = logging.getLogger(__name__)
 
 
@@ -32,9 +35,10 @@ def is_listed(batch: Batch) -> bool:
 class Router:
     """`may_retry`: whether rows that failed for a temporary reason are sent again.
 
-    `lost`: rows without a line may have been answered all the same, and are not sent again for that reason. `again`: why an
-    unusable answer is asked for anew. `sizer`: what rows are expected to take that are sent again. `rendered`: whether the rows
-    are those of a recipe. `canceled`: error type and message of rows that were canceled at the API, if their job tells more.
+    `lost`: rows without a line may have been answered all the same, and are not sent again for that reason. `again`: by reason
+    for which a row is asked anew, what is different then. `sizer`: what rows are expected to take that are sent again.
+    `rendered`: whether the rows are those of a recipe. `canceled`: error type and message of rows that were canceled at the API,
+    if their job tells more.
     """
 
     def __init__(
@@ -51,7 +55,7 @@ class Router:
         sizer: Sizer,
         rendered: bool,
         canceled: tuple[str, str] | None = None,
-        again: frozenset[str] = frozenset(),
+        again: Mapping[str, Mapping[str, str | None]] | None = None,
     ) -> None:
         self._batch = batch
         self._lines = lines
@@ -62,7 +66,7 @@ class Router:
         self._may_retry = may_retry
         self._lost = lost
         self._canceled = canceled or ("canceled", sentences.CANCELED)
-        self._again = again
+        self._again = again or {}
         self._sizer = sizer
         self._check = check_rendered if rendered else REQUESTS.check
         self._is_listed = is_listed(batch)
@@ -174,17 +178,24 @@ class Router:
     def _unusable(self, line: Line, answer: Unusable, cost: int | None) -> None:
         """It was paid for; it goes again only if the recipe says so."""
         self._reasons[answer.error_type] += 1
-        if self._may_retry and answer.error_type in self._again:
-            self._send_again(line, cost)
-        else:
+        if not self._asked_again(line, answer.error_type, cost):
             self._fail(line, RowStatus.errored, answer.error_type, answer.message, cost, unusable=answer)
 
     def _unanswered(self, line: Line, status: RowStatus, error_type: str, message: str, paid: int | None) -> None:
         """The API does not bill it (Anthropic, "Batch processing", results)."""
         if self._may_retry and retryable(status, error_type):
             self._send_again(line, paid)
-        else:
+        elif status is not RowStatus.errored or not self._asked_again(line, ERRORED, paid):
             self._fail(line, status, error_type, message, paid)
+
+    def _asked_again(self, line: Line, reason: str, paid: int | None) -> bool:
+        """Whether it is, with other params if the recipe says so. Nobody asks a third time what was refused twice."""
+        if not self._may_retry or reason not in self._again:
+            return False
+        data = asked_again(line.data, self._again[reason], refused=reason == REFUSED)
+        if data is not None:
+            self._send_again(line._replace(data=data), paid)
+        return data is not None
 
     def _send_again(self, line: Line, paid: int | None) -> None:
         self._retry.write(line.number, retry_line(line, paid))

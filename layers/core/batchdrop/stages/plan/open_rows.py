@@ -31,8 +31,8 @@ from batchdrop.recipes.form import Form, Kind
 from batchdrop.recipes.models import check_model, thinking_params
 from batchdrop.recipes.output import check_columns, compile_output
 from batchdrop.recipes.reading import MAX_BYTES, read_recipe
-from batchdrop.recipes.recipe import Limits, Recipe, powers
-from batchdrop.recipes.rendering import Renderer
+from batchdrop.recipes.recipe import Limits, Recipe, changed, changes_of, powers
+from batchdrop.recipes.rendering import BY_MODEL, Renderer
 from batchdrop.reports import sentences
 from batchdrop.stages.plan.row_sources import CsvRows, JsonRows, RowSource, SheetRows
 from batchdrop.stages.plan.workbook import copied
@@ -99,11 +99,16 @@ class OpenRows(msgspec.Struct, frozen=True, kw_only=True):
         thinking = thinking_params(recipe.model, recipe.thinking, max_tokens=recipe.max_tokens, listed=listed)
         renderer = Renderer(recipe, columns, api_schema=output.api_schema, extra=thinking)
         renderer.check(first)
+        again = {
+            reason: self._differs(recipe, changed(recipe, changes), renderer, headers, listed, reason, output.api_schema)
+            for reason, changes in changes_of(recipe).items()
+        }
         form = Form(
             recipe_key=ref.key,
             recipe_version=ref.version_id,
             table=source.table(raw=recipe.csv == "raw"),
-            answer=replace(output.answer, retry_reasons=tuple(recipe.retry)),
+            answer=replace(output.answer, retry_reasons=tuple(again)),
+            retry_changes={reason: differs for reason, differs in again.items() if differs},
             expected=recipe.expected,
             expected_field=output.answer.columns[0] if recipe.expected else None,
             attempts=recipe.attempts,
@@ -126,6 +131,31 @@ class OpenRows(msgspec.Struct, frozen=True, kw_only=True):
             raise RecipeFault(sentences.recipe_header_not_allowed(refused), field=(_field_of(recipe, refused),))
         if tools := sorted(powers(recipe) - self.tools):
             raise RecipeFault(sentences.power_not_allowed(tools[0]), field=("tools",) if recipe.tools else ("params",))
+
+    def _differs(
+        self,
+        recipe: Recipe,
+        other: Recipe,
+        renderer: Renderer,
+        headers: CallHeaders,
+        listed: ModelList | None,
+        reason: str,
+        api_schema: bytes | None,
+    ) -> dict[str, str | None]:
+        """The params that are others when a row is asked again so. Whatever does not fit is said at that place."""
+        if other == recipe:
+            return {}
+        try:
+            self._check_model(other, headers, listed, structured=api_schema is not None)
+            thinking = thinking_params(other.model, other.thinking, max_tokens=other.max_tokens, listed=listed)
+        except RecipeFault as fault:
+            raise RecipeFault(f"Rows asked again as `{reason}`: {fault.message}", field=("retry", reason, *fault.field)) from None
+        by_model = Renderer(other, renderer.columns, api_schema=api_schema, extra=thinking).by_model
+        return {
+            name: None if (value := by_model.get(name)) is None else value.decode()
+            for name in BY_MODEL
+            if by_model.get(name) != renderer.by_model.get(name)
+        }
 
     def _check_model(
         self, recipe: Recipe, headers: CallHeaders, listed: ModelList | None, *, structured: bool
