@@ -1266,13 +1266,6 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/stages/test_asked_again.py::test_what_does_not_fit_the_other_model_is_said_when_the_recipe_is_read",
     ),
     Mutant(
-        "Reasons that the recipe does not name never go again",
-        f"{_CORE}/stages/collect/route.py",
-        "if not self._may_retry or reason not in self._again:",
-        "if not self._may_retry:",
-        "tests/stages/test_asked_again.py::test_each_reason_has_its_own_way_and_one_batch_holds_them_all",
-    ),
-    Mutant(
         "A deadline counts from the release",
         f"{_CORE}/domain/transitions.py",
         " or job.state is not JobState.running or job.trying:",
@@ -1381,8 +1374,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "An unusable answer goes again only if the recipe says so",
         _ROUTE,
-        "if self._may_retry and answer.error_type in self._again:",
-        "if self._may_retry:",
+        "if not self._may_retry or reason not in self._again:",
+        "if not self._may_retry:",
         "tests/stages/test_row_ends.py::test_an_unusable_answer_is_told_kept_and_not_asked_for_again",
     ),
     Mutant(
