@@ -1155,7 +1155,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A job that does not end rings an alarm",
         f"{_CORE}/stages/poll/tick.py",
-        "            self._measure,\n",
+        "            self._look_over_jobs,\n",
         "",
         "tests/stages/test_repair.py::test_a_job_that_does_not_end_shows_in_the_metric",
     ),
@@ -1338,8 +1338,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A row with a retired model is not sent",
         f"{_CORE}/stages/plan/check.py",
-        "        if fault is None:\n            return row\n        return InvalidLine",
-        "        if True:\n            return row\n        return InvalidLine",
+        "if model.fault is not None:",
+        "if False:",
         "tests/stages/test_models_of_rows.py::test_the_models_of_the_course",
     ),
     Mutant(
