@@ -60,8 +60,7 @@ class Killed(BaseException):
 
 
 class Command(NamedTuple):
-    key: str
-    """Under `control/`."""
+    said: Dropped
     due: datetime
     receives: int
 
@@ -194,7 +193,7 @@ class Stack:
         due = [command for command in self.commands if command.due <= self.clock.now()]
         for command in due:
             self.commands.remove(command)
-            self._control(command.key, command.receives + 1)
+            self._hear(command.said, command.receives + 1)
         return delivered + len(due)
 
     def _pump_all(self) -> None:
@@ -316,11 +315,14 @@ class Stack:
             case RetryJob():
                 return lambda _: self.control(message, self.deadline())
 
-    def _control(self, key: str, receives: int = 1) -> None:
-        said = Dropped(key=key, version_id="v", at=self.clock.now(), source_ip="192.0.2.1")
+    def _control(self, key: str) -> None:
+        version_id = self.objects.drop(key, b"").version_id
+        self._hear(Dropped(key=key, version_id=version_id, at=self.clock.now(), source_ip="192.0.2.1"))
+
+    def _hear(self, said: Dropped, receives: int = 1) -> None:
         due = self._receive(Queue.control, said, lambda _: self.control(said, self.deadline()), receives)
         if due is not None:
-            self.commands.append(Command(key, due, receives))
+            self.commands.append(Command(said, due, receives))
 
     def _try(self, who: str, call: Callable[[], None]) -> bool:
         """One invocation, and whether it succeeded."""

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from batchdrop.adapters.items import record_of
-from batchdrop.domain.messages import CollectBatch, FinishJob, Message, Queue, SubmitBatch, Upload
+from batchdrop.domain.messages import CollectBatch, Dropped, FinishJob, Message, Queue, SubmitBatch, Upload
 from batchdrop.domain.records import Admission, Batch, Job
 from batchdrop.handling import plan_message
 from tests.fakes.claude import WORKSPACE, _Held
@@ -60,7 +60,10 @@ def load(moment: dict[str, Any]) -> Stack:
         for sent in moment["messages"]
         for queue in (Queue(sent["queue"]),)
     ]
-    stack.commands = [Command(command["key"], _time(command["due"]), 0) for command in moment["commands"]]
+    for command in moment["commands"]:
+        version_id = stack.objects.drop(command["key"], b"").version_id
+        said = Dropped(key=command["key"], version_id=version_id)
+        stack.commands.append(Command(said, _time(command["due"]), 0))
     for batch in moment["api"]:
         held = _Held(batch["id"], batch["body"].encode(), WORKSPACE, _time(batch["created_at"]), _time(batch["ends_at"]))
         held.canceled_at = _time(batch["canceled_at"]) if batch["canceled_at"] else None

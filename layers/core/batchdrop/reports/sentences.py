@@ -515,6 +515,7 @@ def blocked(refusal: Refused, cause: Cause) -> str:
 CANCEL_REQUESTED = "Canceled by request."
 CANCEL_TOO_LATE = "The cancel command came too late: the job had already ended."
 RETRY_TOO_EARLY = "A job can be retried only after it has ended."
+RETRY_NOT_BEGUN = "A retry could not be carried on: nothing of it is stored. Give the command again."
 NOTHING_TO_RETRY = "There is nothing to retry: no row was canceled or failed for a temporary reason."
 
 
