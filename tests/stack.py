@@ -127,6 +127,7 @@ class Stack:
         """Those that wait for their delivery."""
         self._attempts: dict[str, int] = {}
         environment = {
+            "BATCHDROP_ACCOUNT": "123456789012",
             "BATCHDROP_BUCKET": BUCKET,
             "BATCHDROP_TABLE": "table",
             "BATCHDROP_SWITCH": "switch",

@@ -10,7 +10,7 @@ from batchdrop import bootstrap
 from batchdrop.adapters.clock import LambdaDeadline
 from batchdrop.domain.messages import Queue
 from batchdrop.domain.redelivery import Delivery
-from batchdrop.handling import control_message, logger, process
+from batchdrop.handling import Home, control_message, logger, process
 from batchdrop.jobs.deliver import Deliver
 from batchdrop.settings import ControlSettings
 from batchdrop.stages.control.commands import Control
@@ -19,17 +19,18 @@ logger()
 
 
 @cache
-def _parts() -> tuple[Deliver, Control]:
+def _parts() -> tuple[Deliver, Control, Home]:
     settings = ControlSettings.from_env()
     ports = bootstrap.RealPorts(settings)
-    return bootstrap.deliver(Queue.control, ports), bootstrap.control(settings, ports)
+    home = Home(settings.bucket, settings.account)
+    return bootstrap.deliver(Queue.control, ports), bootstrap.control(settings, ports), home
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     deadline = LambdaDeadline(context)
 
     def take(delivery: Delivery, body: bytes) -> None:
-        deliver, control = _parts()
-        deliver(delivery, lambda: control_message(body), lambda message: control(message, deadline))
+        deliver, control, home = _parts()
+        deliver(delivery, lambda: control_message(body, home), lambda message: control(message, deadline))
 
     return process(event, context, take)

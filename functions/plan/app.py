@@ -10,7 +10,7 @@ from batchdrop import bootstrap
 from batchdrop.adapters.clock import LambdaDeadline
 from batchdrop.domain.messages import Queue
 from batchdrop.domain.redelivery import Delivery
-from batchdrop.handling import logger, plan_message, process
+from batchdrop.handling import Home, logger, plan_message, process
 from batchdrop.jobs.deliver import Deliver
 from batchdrop.settings import PlanSettings
 from batchdrop.stages.plan.upload import Plan
@@ -19,17 +19,18 @@ logger()
 
 
 @cache
-def _parts() -> tuple[Deliver, Plan]:
+def _parts() -> tuple[Deliver, Plan, Home]:
     settings = PlanSettings.from_env()
     ports = bootstrap.RealPorts(settings)
-    return bootstrap.deliver(Queue.plan, ports), bootstrap.plan(settings, ports)
+    home = Home(settings.bucket, settings.account)
+    return bootstrap.deliver(Queue.plan, ports), bootstrap.plan(settings, ports), home
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     deadline = LambdaDeadline(context)
 
     def take(delivery: Delivery, body: bytes) -> None:
-        deliver, plan = _parts()
-        deliver(delivery, lambda: plan_message(body), lambda message: plan(message, deadline))
+        deliver, plan, home = _parts()
+        deliver(delivery, lambda: plan_message(body, home), lambda message: plan(message, deadline))
 
     return process(event, context, take)

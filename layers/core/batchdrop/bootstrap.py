@@ -17,7 +17,7 @@ from botocore.config import Config
 
 from batchdrop.adapters.clock import SystemClock
 from batchdrop.adapters.dynamodb import DynamoLedger
-from batchdrop.adapters.s3 import S3Objects
+from batchdrop.adapters.s3 import S3Objects, of_owner
 from batchdrop.adapters.sqs import SqsQueues
 from batchdrop.domain.admission import AdmissionLimits
 from batchdrop.domain.call_headers import AllowedHeaders
@@ -90,7 +90,7 @@ class RealPorts:
 
     @cached_property
     def objects(self) -> Objects:
-        return S3Objects(boto3.client("s3", config=_AWS), self._settings["bucket"])
+        return S3Objects(of_owner(boto3.client("s3", config=_AWS), self._settings["account"]), self._settings["bucket"])
 
     @cached_property
     def _dynamodb(self) -> DynamoDBClient:

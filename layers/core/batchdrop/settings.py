@@ -35,6 +35,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
 
 
 class _Ledger(Settings, frozen=True, kw_only=True):
+    account: str
+    """The stack's, and so that of its bucket."""
     bucket: str
     table: str
 
