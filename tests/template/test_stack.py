@@ -55,11 +55,11 @@ def test_only_commands_expire_by_age(resources: Resources) -> None:
 
 def test_plain_http_is_denied_unless_the_parameter_says_otherwise(source: Template, resources: Resources) -> None:
     (policy,) = of_type(resources, "AWS::S3::BucketPolicy").values()
-    (statement,) = policy["PolicyDocument"]["Statement"]
+    condition, statement, otherwise = policy["PolicyDocument"]["Statement"][0]["Fn::If"]
+    assert (condition, otherwise) == ("TlsRequired", {"Ref": "AWS::NoValue"})
     assert statement["Effect"] == "Deny"
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     assert source["Parameters"]["RequireTls"]["Default"] == "true"
-    assert [name for name, found in resources.items() if found.get("Condition") == "TlsRequired"] == ["BucketPolicy"]
 
 
 @pytest.mark.parametrize(
