@@ -101,6 +101,7 @@ class Stack:
         ask_above: str = "",
         daily_limit: str = "",
         monthly_limit: str = "",
+        separate_teams: bool = False,
         timeout: float = TIMEOUT,
         parts: Parts = _fakes,
         api: Callable[[ManualClock, Hooks], FakeClaude] = FakeClaude,
@@ -147,6 +148,7 @@ class Stack:
             "BATCHDROP_ASK_ABOVE_USD": ask_above,
             "BATCHDROP_DAILY_LIMIT_USD": daily_limit,
             "BATCHDROP_MONTHLY_LIMIT_USD": monthly_limit,
+            "BATCHDROP_SEPARATE_TEAMS": str(separate_teams).lower(),
             "BATCHDROP_VISIBILITY_SECONDS": str(VISIBILITY),
         }
         # A small disk of the collector is a matter of its own: batches are not cut smaller for it.

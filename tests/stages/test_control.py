@@ -360,3 +360,77 @@ def test_nobody_begins_a_retry_by_a_message_alone() -> None:
     stack.control(RetryJob(job_id=stack.job().id), stack.deadline())
     assert [key for key in stack.objects.all_keys() if key.startswith("inbox/")] == ["inbox/a.jsonl"]
     assert "Give the command again" in stack.document("status.json")["message"]
+
+
+# ---------------------------------------------------------------- teams that are kept apart
+
+
+def _asking() -> Stack:
+    stack = Stack(ask_above="0.000001", separate_teams=True, max_attempts=1)
+    stack.drop("inbox/red/eu/a.jsonl", rows(4))
+    stack.run(minutes=5)
+    assert stack.job().question is not None
+    return stack
+
+
+def test_where_teams_are_apart_the_answer_that_is_shown_works() -> None:
+    stack = _asking()
+    shown = stack.document("status.json")
+    assert shown["question"]["answer"].startswith("control/approve/red/eu/")
+    assert shown["question"]["answer"] in shown["message"]
+    stack._control(shown["question"]["answer"])
+    assert stack.job().state is JobState.running
+
+
+@pytest.mark.parametrize("folder", ["", "/", "blue/", "re/", "red/e/", "Red/", "red/../red/"])
+def test_where_teams_are_apart_a_command_needs_a_folder_of_its_job(folder: str) -> None:
+    stack = _asking()
+    job, before = stack.job(), _told(stack)
+    assert job.question is not None
+    for command in ("approve", "raise"):
+        stack._control(f"control/{command}/{folder}{job.id}-{job.question.code}")
+    for command in ("cancel", "retry"):
+        stack._control(f"control/{command}/{folder}{job.id}")
+    assert stack.job() == job
+    assert _told(stack) == before
+    assert stack.metrics.totals["IgnoredCommands"] == 4
+
+
+@pytest.mark.parametrize("folder", ["red/", "red/eu/"])
+def test_where_teams_are_apart_a_command_may_name_any_folder_above_its_file(folder: str) -> None:
+    stack = _asking()
+    stack.command("cancel", f"{folder}{stack.job().id}")
+    assert stack.job().cancel_requested
+
+
+@pytest.mark.parametrize("folder", ["", "blue/"])
+def test_where_teams_are_apart_nobody_retries_another_teams_job(folder: str) -> None:
+    stack = Stack(separate_teams=True, max_attempts=1)
+    stack.claude.answer = lambda custom_id, params: EXPIRED
+    stack.drop("inbox/red/a.jsonl", rows(2))
+    stack.run()
+    stack.command("retry", f"{folder}{stack.job().id}")
+    assert stack.objects.keys("inbox/") == ["inbox/red/a.jsonl"]
+    stack.command("retry", f"red/{stack.job().id}")
+    assert stack.objects.keys("inbox/") == ["inbox/red/a.jsonl", f"inbox/red/a.retry-of-{stack.job().id}.jsonl"]
+
+
+@pytest.mark.parametrize("key", ["inbox/blue.jsonl", "inbox//blue.jsonl"])
+def test_where_teams_are_apart_a_file_that_is_no_teams_is_rejected(key: str) -> None:
+    """Its answers would lie in the folder of the team that it is named after."""
+    stack = Stack(separate_teams=True)
+    stack.drop(key, rows(2))
+    stack.run()
+    assert stack.job().state is JobState.rejected
+    assert "keeps teams apart" in stack.document("status.json")["message"]
+    assert stack.claude.custom_ids() == []
+
+
+def test_a_recipe_at_the_root_serves_no_team() -> None:
+    stack = Stack(separate_teams=True)
+    stack.drop("inbox/recipe.yaml", b"model: claude-haiku-4-5\nprompt: '{{ text }}'\n")
+    stack.drop("inbox/red/recipe.yaml", b"model: claude-haiku-4-5\nprompt: '{{ text }}'\n")
+    stack.drop("inbox/blue/a.csv", b"text\nfine\n")
+    stack.run(minutes=3)
+    assert stack.job().state is JobState.held
+    assert stack.job().recipe is None

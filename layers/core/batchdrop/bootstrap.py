@@ -184,6 +184,7 @@ def plan(settings: PlanSettings, ports: Ports | None = None) -> Plan:
         headers=_headers(settings),
         bucket=settings.bucket,
         max_input_bytes=settings.max_input_bytes,
+        separate_teams=settings.separate_teams,
     )
 
 
@@ -330,6 +331,7 @@ def control(settings: ControlSettings, ports: Ports | None = None) -> Control:
         cancel_job=_cancel_job(ports, _cancel_batch(ports)),
         drop_again=DropAgain(objects=ports.objects),
         approve_all=ApproveAll(ledger=ports.ledger, clock=ports.clock, commit=_commit(ports), publish=_publish(ports)),
+        separate_teams=settings.separate_teams,
     )
 
 

@@ -38,6 +38,8 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
     publish: Publish
     drop_again: DropAgain
     approve_all: ApproveAll
+    separate_teams: bool
+    """Only a command that names the folder of a team counts: that is what IAM can tell apart."""
 
     def __call__(self, message: Dropped | RetryJob, deadline: Deadline) -> None:
         """An object was created under `control/`, or a long retry goes on.
@@ -47,7 +49,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
         shows that somebody may send to the queue, not that they may write there.
         """
         command = Command("retry", message.job_id) if isinstance(message, RetryJob) else keys.command_of(message.key)
-        if command is not None and isinstance(message, Dropped) and not self._was_dropped(message):
+        if command is not None and isinstance(message, Dropped) and not self._counts(command, message):
             command = None
         if command is not None and not command.job_id and isinstance(message, Dropped):
             if not self.approve_all(command, self._approval(command.code, 0, message)):
@@ -63,7 +65,9 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
             self._change(job.id, lambda job: None if job.note == note else transitions.noted(job, note))
         self.publish(job.id)
 
-    def _was_dropped(self, message: Dropped) -> bool:
+    def _counts(self, command: Command, message: Dropped) -> bool:
+        if self.separate_teams and not command.folder:
+            return False
         try:
             self.objects.head(message.key, message.version_id)
         except (ObjectGone, Forbidden):
