@@ -209,8 +209,11 @@ def _seen(context: Mapping[str, str | tuple[str, ...]], key: str) -> tuple[str, 
 
 
 def _holds(operator: str, wanted: list[str], seen: tuple[str, ...]) -> bool:
+    # These hold of no value at all, too.
     if operator == "ForAllValues:StringNotEquals":
-        return all(value not in wanted for value in seen)  # holds of no value at all, too
+        return all(value not in wanted for value in seen)
+    if operator == "ForAllValues:StringEquals":
+        return all(value in wanted for value in seen)
     test, negated = _OPERATORS[operator]
     # A key that is not there: no match, of which the negated operators are the opposite.
     matches = any(test(value, pattern) for value in seen for pattern in wanted)
