@@ -72,6 +72,17 @@ def claude(server: Server, clock: ManualClock, *keys: str) -> AnthropicClaude:
     return AnthropicClaude(Keys(*(keys or (KEY,))), URL, clock, transport=httpx2.MockTransport(server))
 
 
+def test_no_redirect_is_followed(clock: ManualClock) -> None:
+    server = Server(httpx2.Response(307, headers={"location": "https://elsewhere.test/v1/messages/batches"}))
+    api = claude(server, clock)
+    for read in (api.page, api.models, lambda: api.retrieve("msgbatch_1"), lambda: api.cancel("msgbatch_1")):
+        with pytest.raises(Unavailable):
+            read()
+    with pytest.raises(Unavailable), api.results("msgbatch_1"):
+        pass
+    assert {request.url.host for request in server.requests} == {"api.example.test"}
+
+
 # ---------------------------------------------------------------- create
 
 

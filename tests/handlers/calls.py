@@ -72,6 +72,8 @@ class Recorder:
         }
         self.uses: Counter[Use] = Counter()
         self.stage: str | None = None
+        self.without_owner: set[str] = set()
+        """Calls of S3 that do not say whose the bucket is."""
         self._failing: tuple[str, int] | None = None
         self.break_reads = False
         """Every body of an object read without a version breaks off after some bytes."""
@@ -101,7 +103,11 @@ class Recorder:
             for action, resource in self._needs(self.stage, model.name, params):
                 self.uses[Use(self.stage, action, resource)] += 1
 
-    def _meet(self, model: Any, **_: Any) -> None:
+    def _meet(self, model: Any, params: dict[str, Any], **_: Any) -> None:
+        if self.stage is not None and model.service_model.service_name == "s3":
+            owners = {name for name in params["headers"] if name.lower().endswith("bucket-owner")}
+            if len(owners) != 1 + ("x-amz-copy-source" in {name.lower() for name in params["headers"]}):
+                self.without_owner.add(model.name)
         if self.stage is None or self._failing is None or self._failing[0] != model.name:
             return
         operation, after = self._failing

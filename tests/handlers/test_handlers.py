@@ -155,10 +155,22 @@ def test_no_log_line_holds_a_prompt_an_answer_or_the_key(cloud: Cloud, caplog: p
         assert planted not in logged
 
 
+@pytest.mark.parametrize(("stage", "name"), [("plan", "plan-upload"), ("control", "control-cancel")])
+def test_a_foreign_event_is_taken_and_does_nothing(cloud: Cloud, stage: str, name: str) -> None:
+    event = cloud.event(name)
+    body = json.loads(event["Records"][0]["body"])
+    body["detail"]["bucket"]["name"] = "another"
+    event["Records"][0]["body"] = json.dumps(body)
+    assert cloud.invoke(stage, event) == ALL_TAKEN
+    assert cloud.outputs() == {}
+    assert boto3.client("dynamodb").scan(TableName="table")["Count"] == 0
+
+
 def test_a_missing_variable_is_named() -> None:
     with pytest.raises(ConfigurationError, match="BATCHDROP_MAX_ATTEMPTS"):
         CollectSettings.from_env(
             {
+                "BATCHDROP_ACCOUNT": "123456789012",
                 "BATCHDROP_BUCKET": "b",
                 "BATCHDROP_TABLE": "t",
                 "BATCHDROP_API_KEY_SECRET": "s",

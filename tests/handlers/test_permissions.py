@@ -73,6 +73,7 @@ def used() -> frozenset[Use]:
         patch.setattr("batchdrop.domain.redelivery._FIRST_PAUSE", 0)
         patch.setattr("batchdrop.domain.reconcile.NOT_FOUND_FOR", timedelta())
         Tour(Watched(claude, recorder)).all()
+    assert recorder.without_owner == set(), "calls of S3 that do not say whose the bucket is"
     return frozenset(recorder.uses)
 
 
@@ -395,21 +396,13 @@ class Tour:
             questions = [status["question"] for status in statuses if status["question"]]
             for question in questions:
                 if len(questions) == 1 or "together" in question:
-                    event = self._cloud.event("control-retry")
-                    message = json.loads(event["Records"][0]["body"])
-                    message["detail"]["object"]["key"] = question.get("together", question)["answer"]
-                    event["Records"][0]["body"] = json.dumps(message)
-                    self._cloud.invoke("control", event)
+                    self._cloud.invoke("control", self._cloud.command(question.get("together", question)["answer"]))
 
     def _command(self, name: str, file: str, context: Context | None = None, *, code: str = "") -> None:
         """About every job of a file of that name."""
         folder = f"outbox/{file.rsplit('.', 1)[0]}/"
         for job_id in {key.removeprefix(folder).split("/")[0] for key in self._cloud.outputs() if key.startswith(folder)}:
-            event = self._cloud.event(f"control-{'cancel' if name == 'cancel' else 'retry'}")
-            message = json.loads(event["Records"][0]["body"])
-            message["detail"]["object"]["key"] = f"control/{name}/{job_id}-{code}".rstrip("-")
-            event["Records"][0]["body"] = json.dumps(message)
-            self._cloud.invoke("control", event, context)
+            self._cloud.invoke("control", self._cloud.command(f"control/{name}/{job_id}-{code}".rstrip("-")), context)
 
     def _tick(self) -> None:
         self._cloud.invoke("poll", self._cloud.event("poll-tick"))

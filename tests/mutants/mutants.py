@@ -271,8 +271,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "No redirect repeats a create",
         _API,
-        "                    follow_redirects=False,\n",
-        "                    follow_redirects=True,\n",
+        '"follow_redirects": False',
+        '"follow_redirects": True',
         "tests/adapters/test_claude_answers.py::test_everything_else_is_ambiguous_and_sent_once",
     ),
     Mutant(

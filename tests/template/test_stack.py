@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from typing import Any
+
+import pytest
 
 from tests.template.conftest import ROOT, Template
 from tests.template.facts import Resources, of_type, references
@@ -52,11 +55,31 @@ def test_only_commands_expire_by_age(resources: Resources) -> None:
 
 def test_plain_http_is_denied_unless_the_parameter_says_otherwise(source: Template, resources: Resources) -> None:
     (policy,) = of_type(resources, "AWS::S3::BucketPolicy").values()
-    (statement,) = policy["PolicyDocument"]["Statement"]
+    condition, statement, otherwise = policy["PolicyDocument"]["Statement"][0]["Fn::If"]
+    assert (condition, otherwise) == ("TlsRequired", {"Ref": "AWS::NoValue"})
     assert statement["Effect"] == "Deny"
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     assert source["Parameters"]["RequireTls"]["Default"] == "true"
-    assert [name for name, found in resources.items() if found.get("Condition") == "TlsRequired"] == ["BucketPolicy"]
+
+
+@pytest.mark.parametrize(
+    ("url", "taken"),
+    [
+        ("https://api.anthropic.com", True),
+        ("https://gateway.example.test/claude", True),
+        ("http://127.0.0.1:8089", True),
+        ("http://localhost:8089/", True),
+        ("http://[::1]:8089", True),
+        ("http://gateway.example.test", False),
+        ("http://127.0.0.1@example.test", False),
+        ("http://127.0.0.1:80@example.test", False),
+        ("http://127.0.0.1.example.test", False),
+        ("ftp://example.test", False),
+    ],
+)
+def test_the_key_is_never_sent_in_clear_text(source: Template, url: str, taken: bool) -> None:
+    # CloudFormation matches the whole value.
+    assert bool(re.fullmatch(source["Parameters"]["ApiBaseUrl"]["AllowedPattern"], url)) is taken
 
 
 def test_the_table_can_be_restored_and_indexes_only_open_work(resources: Resources) -> None:

@@ -24,6 +24,14 @@ def base_url() -> str:
     return os.environ.get("ANTHROPIC_BASE_URL", "").strip() or _OFFICIAL
 
 
+def unsafe(url: str) -> str:
+    """Why no key is sent there, as a sentence; empty if it may be."""
+    parts = urlsplit(url)
+    if parts.scheme != "http" or is_loopback(parts.hostname or ""):
+        return ""
+    return f"ANTHROPIC_BASE_URL is {url}, where everybody on the way can read the key. Use an address that begins with https://."
+
+
 def is_emulator(url: str) -> bool:
     """Whether the emulator of this project answers there, on this machine: what is asked there costs nothing.
 

@@ -11,6 +11,7 @@ import httpx2
 import msgspec
 
 from batchdrop.domain.call_headers import CallHeaders
+from batchdrop_cli.calling.account import unsafe
 
 _PATH = "/v1/messages"
 _COUNT_PATH = "/v1/messages/count_tokens"
@@ -73,6 +74,8 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     async def _ask_all(
         self, path: str, requests: Sequence[bytes], headers: CallHeaders, done: Callable[[Reply], None], at_once: int
     ) -> list[Reply]:
+        if why := unsafe(self.base_url or ""):
+            raise CannotAsk(why)
         few = asyncio.Semaphore(at_once)
 
         async def ask(params: bytes) -> Reply:
@@ -108,6 +111,8 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
         options: Any = {
             "headers": {"Content-Type": "application/json", **headers.as_sent()},
             "timeout": httpx2.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
+            # It would take the key to an address that nobody chose.
+            "follow_redirects": False,
         }
         try:
             return await client.post(path, cast_to=httpx2.Response, content=params, options=options)

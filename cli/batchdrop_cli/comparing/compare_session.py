@@ -24,7 +24,7 @@ from batchdrop.money.price_file import PriceFault
 from batchdrop.money.price_list import PriceList
 from batchdrop.reports import sentences
 from batchdrop_cli.amounts_said import number
-from batchdrop_cli.calling.account import EMULATORS_KEY, NO_KEY, api_key, base_url, is_emulator
+from batchdrop_cli.calling.account import EMULATORS_KEY, NO_KEY, api_key, base_url, is_emulator, unsafe
 from batchdrop_cli.comparing.comparison import Comparison, KeptFile, Progress, encode
 from batchdrop_cli.comparing.ends import Ends
 from batchdrop_cli.comparing.most_it_costs import NoPrice, most_it_costs
@@ -91,6 +91,8 @@ class CompareSession(msgspec.Struct, kw_only=True):
         with opened(self.file, self.recipe or recipe_for(self.file, Path.home())) as found:
             picked = self._pick(found)
         url = base_url()
+        if why := unsafe(url):
+            raise Ends(why, USAGE)
         emulated = is_emulator(url)
         key = api_key() or (EMULATORS_KEY if emulated else "")
         if not key:
@@ -178,6 +180,8 @@ class CompareSession(msgspec.Struct, kw_only=True):
         if sent.progress is not Progress.sent:
             raise Ends(f"There is nothing to fetch for {path}: it says {sent.progress}.", USAGE)
         url = base_url()
+        if why := unsafe(url):
+            raise Ends(why, USAGE)
         key = api_key() or (EMULATORS_KEY if is_emulator(url) else "")
         if not key:
             raise Ends(NO_KEY, USAGE)

@@ -17,7 +17,7 @@ from botocore.config import Config
 
 from batchdrop.adapters.clock import SystemClock
 from batchdrop.adapters.dynamodb import DynamoLedger
-from batchdrop.adapters.s3 import S3Objects
+from batchdrop.adapters.s3 import S3Objects, of_owner
 from batchdrop.adapters.sqs import SqsQueues
 from batchdrop.domain.admission import AdmissionLimits
 from batchdrop.domain.call_headers import AllowedHeaders
@@ -90,7 +90,7 @@ class RealPorts:
 
     @cached_property
     def objects(self) -> Objects:
-        return S3Objects(boto3.client("s3", config=_AWS), self._settings["bucket"])
+        return S3Objects(of_owner(boto3.client("s3", config=_AWS), self._settings["account"]), self._settings["bucket"])
 
     @cached_property
     def _dynamodb(self) -> DynamoDBClient:
@@ -184,6 +184,7 @@ def plan(settings: PlanSettings, ports: Ports | None = None) -> Plan:
         headers=_headers(settings),
         bucket=settings.bucket,
         max_input_bytes=settings.max_input_bytes,
+        separate_teams=settings.separate_teams,
     )
 
 
@@ -330,6 +331,7 @@ def control(settings: ControlSettings, ports: Ports | None = None) -> Control:
         cancel_job=_cancel_job(ports, _cancel_batch(ports)),
         drop_again=DropAgain(objects=ports.objects),
         approve_all=ApproveAll(ledger=ports.ledger, clock=ports.clock, commit=_commit(ports), publish=_publish(ports)),
+        separate_teams=settings.separate_teams,
     )
 
 

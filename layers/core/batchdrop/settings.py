@@ -35,6 +35,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
 
 
 class _Ledger(Settings, frozen=True, kw_only=True):
+    account: str
+    """The stack's, and so that of its bucket."""
     bucket: str
     table: str
 
@@ -85,6 +87,7 @@ class PlanSettings(_Admitting, frozen=True, kw_only=True):
     allowed_betas: str = ""
     allowed_tools: str = ""
     """Separated by commas: what reaches beyond the model and a recipe may use all the same."""
+    separate_teams: bool = False
 
 
 class SubmitSettings(_Calling, frozen=True, kw_only=True):
@@ -124,3 +127,4 @@ class FinishSettings(_Ledger, frozen=True, kw_only=True):
 class ControlSettings(_Calling, frozen=True, kw_only=True):
     collect_queue: str
     control_queue: str
+    separate_teams: bool = False

@@ -258,7 +258,6 @@ class AnthropicClaude:
                     content=_until(time.monotonic() + CONNECT_SECONDS + half, file),
                     headers={"Content-Length": str(size), "Content-Type": "application/json", **headers.as_sent()},
                     timeout=half,
-                    follow_redirects=False,
                 )
             except _NoAnswer as error:
                 if error.sent:
@@ -339,7 +338,6 @@ class AnthropicClaude:
         headers: Mapping[str, str] | None = None,
         content: Iterator[bytes] | None = None,
         stream: bool = False,
-        follow_redirects: bool = True,
     ) -> httpx2.Response:
         """One exchange. Returns whatever was answered; raises _NoAnswer."""
         import anthropic  # noqa: PLC0415 - the import costs 0.9 s; only functions that call the API pay it
@@ -349,7 +347,8 @@ class AnthropicClaude:
             "headers": headers or {},
             "params": params or {},
             "timeout": httpx2.Timeout(timeout, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS),
-            "follow_redirects": follow_redirects,
+            # A redirect would repeat a create, and take the key to an address that nobody chose.
+            "follow_redirects": False,
             "max_retries": 0,
         }
         client = self._client

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from batchdrop.domain.call_headers import VERSION, NotAllowed
 from batchdrop.domain.errors import Refused
-from batchdrop.domain.keys import INBOX, folder_of, name_of
+from batchdrop.domain.keys import INBOX, command_key, name_of
 from batchdrop.domain.money import MOST_CLASSES, OTHERS
 from batchdrop.domain.purses import Scope
 from batchdrop.domain.records import Expected, GroupQuestion, Job, JobState, Question, Streak, Unsent
@@ -72,7 +72,7 @@ def _held(job: Job) -> str:
     if group.leader != job.id:
         return f"{job.reason} Other files of its folder wait with it: one answer for all of them stands with job {group.leader}."
     files, rows = len(group.covers), _plural(group.rows, "row")
-    key = "/".join(filter(None, ("control/approve", folder_of(job.input.key), f"all-{group.code}")))
+    key = command_key("approve", job.input.key, f"all-{group.code}")
     return (
         f"{files:,} files of this folder wait with the same recipe: their {rows} will cost {_range(group)}. To let all of them "
         f"go, create the folder {key}. This file: {job.reason}"
@@ -360,7 +360,7 @@ def no_recipe_came(why: str) -> str:
 def asks(job: Job, question: Question, *, overrun: bool = False) -> str:
     """`overrun`: what its answers took so far tells what the others will."""
     rows, cost = _plural(question.rows, "row"), _range(question)
-    yes = f"To go on, create the folder control/approve/{job.id}-{question.code}."
+    yes = f"To go on, create the folder {command_key('approve', job.input.key, f'{job.id}-{question.code}')}."
     if question.for_pilot:
         return f"Waiting for approval: to see what the file will cost, {rows} of it are tried first, for {cost}. {yes}"
     if overrun:
@@ -417,7 +417,7 @@ def _were(number: int) -> str:
 def limited(job: Job, scope: Scope, left: int, question: Question, beyond: int) -> str:
     """Micro-dollars: `left` of the limit of the scope; `beyond` what is reserved may what is at the API cost at worst."""
     rows = _plural(question.rows, "row")
-    key = f"control/raise/{job.id}-{question.code}"
+    key = command_key("raise", job.input.key, f"{job.id}-{question.code}")
     when = f"They go on by themselves on {scope.renews_at:%Y-%m-%d}, or when" if scope.renews_at else "They go on when"
     return (
         f"{scope.words[:1].upper()}{scope.words[1:]}, {dollars(scope.limit or 0)}, has {dollars(left)} left; {rows} that are not "
@@ -514,7 +514,9 @@ def blocked(refusal: Refused, cause: Cause) -> str:
 
 CANCEL_REQUESTED = "Canceled by request."
 CANCEL_TOO_LATE = "The cancel command came too late: the job had already ended."
+NO_TEAM = "Nothing was sent: this stack keeps teams apart, and the file lies in the folder of none. Upload it to inbox/<team>/."
 RETRY_TOO_EARLY = "A job can be retried only after it has ended."
+RETRY_NOT_BEGUN = "A retry could not be carried on: nothing of it is stored. Give the command again."
 NOTHING_TO_RETRY = "There is nothing to retry: no row was canceled or failed for a temporary reason."
 
 

@@ -69,6 +69,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Makes lines of the rows of a job with a recipe, of a file that is packed or not. May raise Waits and Rejected."""
     bucket: str
     max_input_bytes: int
+    separate_teams: bool
 
     def __call__(self, message: Upload | ResumePlanning, deadline: Deadline) -> None:
         """A file was dropped, a long file is carried on, a planner that died is replaced, or a recipe may have been improved."""
@@ -233,6 +234,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         """
         if job.source is not None:
             return job, job.source
+        if self.separate_teams and not keys.team_of(job.input.key):
+            raise Rejected(sentences.NO_TEAM)
         if (refused := self.headers.refused(headers_of(job))) is not None:
             raise Rejected(sentences.not_allowed(refused))
         start = self.look_at(job)
