@@ -1,6 +1,6 @@
 """Every alarm of the template rings when a person is needed, and is quiet again afterwards.
 
-Values of our own metrics come from the log lines that a function writes, those of AWS's from what the services would publish. Each
+Values of our own metrics come from the log lines that a function writes, those of AWS from what the services would publish. Each
 alarm is judged by its own period, statistic, threshold and treatment of missing data.
 """
 
@@ -91,7 +91,7 @@ class Account:
         else:
             self.stack.clock.advance(TICK)
             self.stack.pump()
-        # A queue that nobody has used for six hours publishes nothing (Amazon SQS developer guide, "Available CloudWatch metrics").
+        # A queue that nobody has used for six hours publishes nothing (Amazon SQS developer guide, "CloudWatch metrics").
         for queue, visible in (("DeadLetters", len(self.stack.dead_letters)), ("Undelivered", self.undelivered)):
             if visible:
                 self._publish("AWS/SQS", "ApproximateNumberOfMessagesVisible", queue, visible)
@@ -366,7 +366,6 @@ def _dropping(stack: Stack, queue: Queue, *, times: int) -> Callable[[str], None
             stack.queues.waiting.pop()
 
     return drop
-
 
 
 _HARMLESS: dict[str, Callable[[Stack], None]] = {

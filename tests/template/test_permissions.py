@@ -81,11 +81,11 @@ def test_functions_that_never_call_claude_cannot_read_the_key(resources: Resourc
 
 def test_only_the_rule_may_send_to_a_queue_that_events_feed(resources: Resources) -> None:
     policies = of_type(resources, "AWS::SQS::QueuePolicy")
-    assert len(policies) == 2
+    assert len(policies) == 3
     for properties in policies.values():
         for entry in properties["PolicyDocument"]["Statement"]:
-            rule = entry["Condition"]["ArnEquals"]["aws:SourceArn"]
-            assert resources[next(references(rule))]["Type"] == "AWS::Events::Rule"
+            for rule in as_list(entry["Condition"]["ArnEquals"]["aws:SourceArn"]):
+                assert resources[next(references(rule))]["Type"] == "AWS::Events::Rule"
             assert as_list(entry["Action"]) == ["sqs:SendMessage"]
 
 
