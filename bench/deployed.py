@@ -51,8 +51,32 @@ def disk(function: str) -> int:
 
 
 def count(kind: str) -> int:
-    """Resources of a type such as `AWS::CloudWatch::Alarm` that are deployed unconditionally."""
-    return sum(one["Type"] == kind and "Condition" not in one for one in template()["Resources"].values())
+    """Resources of a type such as `AWS::CloudWatch::Alarm`."""
+    return sum(
+        one["Type"] == kind and ("Condition" not in one or _holds({"Condition": one["Condition"]}))
+        for one in template()["Resources"].values()
+    )
+
+
+def bounded_queues() -> list[bool]:
+    """Of each queue that Lambda reads, whether the function has a maximum."""
+    events = [event for one in template()["Resources"].values() for event in one.get("Properties", {}).get("Events", {}).values()]
+    return ["ScalingConfig" in event["Properties"] for event in events if event["Type"] == "SQS"]
+
+
+def _holds(condition: dict[str, Any]) -> bool:
+    (kind, of), *_ = condition.items()
+    match kind:
+        case "Condition":
+            return _holds(template()["Conditions"][of])
+        case "Fn::Not":
+            return not _holds(of[0])
+        case "Fn::Or":
+            return any(map(_holds, of))
+        case "Fn::And":
+            return all(map(_holds, of))
+        case _:
+            return _value(of[0]) == _value(of[1])
 
 
 def _properties(function: str) -> dict[str, Any]:

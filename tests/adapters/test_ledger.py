@@ -116,6 +116,21 @@ def test_the_list_of_models_is_replaced_as_a_whole(ledger: Ledger) -> None:
     assert ledger.get_models() == later
 
 
+# ---------------------------------------------------------------- open work
+
+
+def test_an_open_job_or_batch_is_open_work_and_nothing_else_is(ledger: Ledger) -> None:
+    assert not ledger.has_open_work()
+    ledger.put_models(ModelList(fetched_at=START))
+    assert not ledger.has_open_work()
+    opened = create(ledger, job())
+    assert ledger.has_open_work()
+    move(ledger, opened, replace(opened, state=JobState.canceled))
+    assert not ledger.has_open_work()
+    create(ledger, replace(batch(1), state=BatchState.ended, ended_at=START), total=10, batches_total=1)
+    assert ledger.has_open_work()
+
+
 # ---------------------------------------------------------------- jobs
 
 

@@ -115,10 +115,6 @@ class Laptop:
         outputs = self.client("cloudformation").describe_stacks(StackName=self.stack)["Stacks"][0]["Outputs"]
         return str(next(one["OutputValue"] for one in outputs if one["OutputKey"] == name))
 
-    def dead_letters(self, queue: str) -> str:
-        """The URL of a queue's dead-letter queue."""
-        return self.output(f"{queue}DeadLetters")
-
     def receive(self, queue_url: str) -> str:
         """Takes one message away from a queue, waiting for it, and returns its body."""
         taken: list[str] = []

@@ -64,6 +64,10 @@ class FakeLedger:
         return [self.purses.get(name, Purse(name=name)) for name in names]
 
     @hooked
+    def has_open_work(self) -> bool:
+        return any(map(place_of_job, self.jobs.values())) or any(map(place_of_batch, self.stored.values()))
+
+    @hooked
     def list_batches(self, job_id: str) -> Iterator[Batch]:
         return iter([self.stored[key] for key in sorted(key for key in self.stored if key[0] == job_id)])
 

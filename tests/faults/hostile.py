@@ -58,7 +58,7 @@ _LONGEST_KEY = 1009
 _MEMORY = 256 * 1024 * 1024
 _QUEUES = ("PLAN", "SUBMIT", "COLLECT", "FINISH", "CONTROL")
 _OF_JOBS = (OpenWork.planning, OpenWork.held, OpenWork.running, OpenWork.canceling, OpenWork.finishing)
-_DEAD_LETTERS = ("Uploads", "Submit", "Collect", "Finish", "Controls", "Poll")
+_FAILED = ("DeadLetters", "Undelivered")
 
 
 class Dropped(NamedTuple):
@@ -611,7 +611,7 @@ def _check(story: Story, bill: Bill) -> Iterator[str]:
 def left(laptop: Laptop, known: set[str]) -> Iterator[str]:
     """What nobody works on any more must not lie about, and nobody gets an object in the outbox without a file."""
     urls = {queue: laptop.env[f"BATCHDROP_{queue}_QUEUE"] for queue in _QUEUES}
-    urls |= {f"dead letters of {queue}": laptop.dead_letters(queue) for queue in _DEAD_LETTERS}
+    urls |= {queue: laptop.output(queue) for queue in _FAILED}
     with contextlib.suppress(AssertionError):
         laptop.wait(lambda: not any(messages(laptop, urls[queue]) for queue in _QUEUES), "empty queues", 90)
     for name, url in urls.items():

@@ -132,11 +132,13 @@ def test_a_message_that_fails_is_put_off_for_seconds(cloud: Cloud, queue: str) -
     boto3.setup_default_session()
 
 
-def test_a_tick_beats_the_heart(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_metric_is_a_log_line_and_a_tick_at_rest_has_none(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
     cloud.invoke("poll", cloud.event("poll-tick"))
-    line = next(line for line in capsys.readouterr().out.splitlines() if '"Heartbeat"' in line)
+    assert "CloudWatchMetrics" not in capsys.readouterr().out
+    cloud.invoke("control", cloud.event("control-cancel"))
+    line = next(line for line in capsys.readouterr().out.splitlines() if '"IgnoredCommands"' in line)
     metrics = json.loads(line)
-    assert metrics["Heartbeat"] == [1.0]
+    assert metrics["IgnoredCommands"] == [1.0]
     assert metrics["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "Batchdrop"
 
 

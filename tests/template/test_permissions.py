@@ -86,10 +86,10 @@ def test_only_the_rule_may_send_to_a_queue_that_events_feed(resources: Resources
         for entry in properties["PolicyDocument"]["Statement"]
         if entry.get("Effect") == "Allow"
     ]
-    assert len(entries) == 2
+    assert len(entries) == 3
     for entry in entries:
-        rule = entry["Condition"]["ArnEquals"]["aws:SourceArn"]
-        assert resources[next(references(rule))]["Type"] == "AWS::Events::Rule"
+        for rule in as_list(entry["Condition"]["ArnEquals"]["aws:SourceArn"]):
+            assert resources[next(references(rule))]["Type"] == "AWS::Events::Rule"
         assert as_list(entry["Action"]) == ["sqs:SendMessage"]
 
 

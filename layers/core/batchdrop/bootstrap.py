@@ -245,6 +245,7 @@ def submit(settings: SubmitSettings, ports: Ports | None = None) -> Submit:
 def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
     from batchdrop.stages.poll.fetch_models import FetchModels
     from batchdrop.stages.poll.held import WakeHeld
+    from batchdrop.stages.poll.measure import Measure
     from batchdrop.stages.poll.paused import LetGo
     from batchdrop.stages.poll.repair import Repair
     from batchdrop.stages.poll.settle import Settle
@@ -255,6 +256,14 @@ def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
     ports = ports or RealPorts(settings)
     commit, cancel_batch = _commit(ports), _cancel_batch(ports)
     budget = _budget(ports, settings)
+    let_go = LetGo(
+        ledger=ports.ledger,
+        clock=ports.clock,
+        commit=commit,
+        budget=budget,
+        pause=_pause(ports, budget),
+        publish=_publish(ports),
+    )
     return Poll(
         ledger=ports.ledger,
         switch=ports.switch,
@@ -266,7 +275,6 @@ def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
             ledger=ports.ledger,
             claude=ports.claude,
             clock=ports.clock,
-            metrics=ports.metrics,
             commit=commit,
             cancel_batch=cancel_batch,
             grace=timedelta(seconds=settings.grace_seconds),
@@ -282,14 +290,8 @@ def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
         cancel_batch=cancel_batch,
         cancel_job=_cancel_job(ports, cancel_batch),
         wake_held=WakeHeld(ports.ledger, ports.clock, commit),
-        let_go=LetGo(
-            ledger=ports.ledger,
-            clock=ports.clock,
-            commit=commit,
-            budget=budget,
-            pause=_pause(ports, budget),
-            publish=_publish(ports),
-        ),
+        let_go=let_go,
+        measure=Measure(ledger=ports.ledger, clock=ports.clock, metrics=ports.metrics, budget=budget, let_go=let_go),
         publish=_publish(ports),
         sweep=Sweep(ports.objects, ports.ledger, ports.clock),
         fetch_models=FetchModels(ledger=ports.ledger, claude=ports.claude, clock=ports.clock, official=settings.official),

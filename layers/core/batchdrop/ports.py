@@ -178,6 +178,9 @@ class Ledger(Protocol):
     def get_purses(self, names: Sequence[str]) -> list[Purse]:
         """In the order of the names, at most 100 of them. Strongly consistent; nothing is used of one that is not there yet."""
 
+    def has_open_work(self) -> bool:
+        """Whether any job or batch is open work: one read, eventually consistent."""
+
     def list_batches(self, job_id: str) -> Iterator[Batch]:
         """All batches of a job in order of name, strongly consistent, a page at a time."""
 

@@ -84,6 +84,12 @@ class DynamoLedger:
     def get_purses(self, names: Sequence[str]) -> list[Purse]:
         return [self._purse(name) for name in names]
 
+    def has_open_work(self) -> bool:
+        # The index is sparse, so its first entry answers for all kinds of open work. A page can be empty and not the last one.
+        with throttling():
+            page = self._client.scan(TableName=self._table, IndexName=INDEX, Limit=1)
+        return bool(page["Items"]) or "LastEvaluatedKey" in page
+
     def list_batches(self, job_id: str) -> Iterator[Batch]:
         question: QueryInputTypeDef = {
             "TableName": self._table,
