@@ -20,9 +20,10 @@ def purses_kept(ledger: FakeLedger) -> Iterator[str]:
     Of rows whose results are lost nobody knows a bill: their share of what was reserved is spent.
     """
     batches = list(ledger.stored.values())
-    for purse in ledger.purses.values():
-        if purse.name.startswith("agreed "):
-            continue  # what was promised to later files: no batch is charged there
+    yield from _turns_kept(ledger)
+    # No batch is charged in what was promised to later files, and turns are no money.
+    purses = [purse for purse in ledger.purses.values() if not purse.name.startswith(("agreed ", "turn "))]
+    for purse in purses:
         reserved = sum(batch.reserved for batch in batches if purse.name in batch.purses)
         if purse.used - purse.spent != reserved:
             yield f"the purse {purse.name!r} has {purse.used - purse.spent} reserved, its batches {reserved}"
@@ -36,10 +37,17 @@ def purses_kept(ledger: FakeLedger) -> Iterator[str]:
             yield f"job {job.id} has spent {job.spent}, its batches were billed {billed}"
         for batch in own:
             spent.update(dict.fromkeys(batch.purses, micro_up(batch.bill.usd) if batch.bill is not None else 0))
-    for purse in ledger.purses.values():
+    for purse in purses:
         lost = any(purse.name in batch.purses and _may_have_lost(batch) for batch in batches)
         if purse.spent < spent[purse.name] or (purse.spent > spent[purse.name] and not lost):
             yield f"the purse {purse.name!r} has {purse.spent} spent, its batches were billed {spent[purse.name]}"
+
+
+def _turns_kept(ledger: FakeLedger) -> Iterator[str]:
+    batches = list(ledger.stored.values())
+    for purse in ledger.purses.values():
+        if purse.name.startswith("turn ") and purse.spent != (turns := sum(batch.turn == purse.name for batch in batches)):
+            yield f"the purse {purse.name!r} has counted {purse.spent} turns, its batches have had {turns}"
 
 
 def _may_have_lost(batch: Batch) -> bool:

@@ -593,7 +593,7 @@ def test_a_job_ends_for_its_successor_in_one_write(ledger: Ledger) -> None:
 def test_a_job_that_moved_on_has_no_successor(ledger: Ledger) -> None:
     waiting = create(ledger, job(state=JobState.held))
     newer = job(id="20261122T003115Z-ffffffffffffffff")
-    running = ledger.commit(transitions.let_go(waiting, now=START))
+    running = ledger.commit(transitions.let_go(waiting, now=START, virtual_time=0))
     with pytest.raises(LostRace):
         ledger.commit(transitions.superseded(waiting, newer, "why", ""))
     assert ledger.get_job(newer.id) is None

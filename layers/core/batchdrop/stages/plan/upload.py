@@ -389,6 +389,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
                 group_key=self.pause.group_key(job, now),
                 pilot=pilot,
                 expected=expected,
+                virtual_time=self.ledger.get_admission().virtual_time,
             )
 
         job = self._change(job_id, edge)
