@@ -102,6 +102,8 @@ class Stack:
         ask_above: str = "",
         daily_limit: str = "",
         monthly_limit: str = "",
+        high_priority: str = "*",
+        open_jobs: int = 1000,
         timeout: float = TIMEOUT,
         parts: Parts = _fakes,
         api: Callable[[ManualClock, Hooks], FakeClaude] = FakeClaude,
@@ -147,6 +149,8 @@ class Stack:
             "BATCHDROP_ASK_ABOVE_USD": ask_above,
             "BATCHDROP_DAILY_LIMIT_USD": daily_limit,
             "BATCHDROP_MONTHLY_LIMIT_USD": monthly_limit,
+            "BATCHDROP_HIGH_PRIORITY_FOLDERS": high_priority,
+            "BATCHDROP_OPEN_JOBS_PER_FOLDER": str(open_jobs),
             "BATCHDROP_VISIBILITY_SECONDS": str(VISIBILITY),
         }
         # A small disk of the collector is a matter of its own: batches are not cut smaller for it.

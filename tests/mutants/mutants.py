@@ -692,8 +692,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "The probes of a block take turns among the jobs",
         _ADMIT,
-        "for_a_probe(waiting, admission) if admission.blocked else waiting",
-        "waiting",
+        "for_a_probe(in_order, admission) if admission.blocked else in_order",
+        "in_order",
         "tests/stages/test_one_job_alone.py::test_probes_take_turns_among_the_jobs",
     ),
     # A row is answered once, and every answer that was paid for is delivered.
@@ -1628,14 +1628,14 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "What was never sent gives back what it has reserved",
         _TRANSITIONS,
-        "        charges=charges(batch.purses, -given_back),\n",
+        "        charges=charges(batch.purses, -given_back) if sent else _given_back(batch),\n",
         "",
         "tests/stages/test_reserves.py::test_a_cancel_before_it_was_sent",
     ),
     Mutant(
         "What may have been sent keeps what it has reserved",
         _TRANSITIONS,
-        "given_back = batch.reserved if why.status is not RowStatus.missing else 0",
+        "given_back = 0 if sent else batch.reserved",
         "given_back = batch.reserved",
         "tests/stages/test_reserves.py::test_what_may_have_been_sent_and_is_given_up_costs_what_was_reserved",
     ),

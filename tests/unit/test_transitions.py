@@ -73,6 +73,8 @@ PILOT_BATCH = batch(0, tries=(Sample(rank=0, line=1, start=0, end=1),))
 # How each edge is called on a record that it starts from.
 JOBS: dict[str, Callable[[Job], Move[Job]]] = {
     "opened": transitions.opened,
+    "lined_up": lambda one: transitions.lined_up(one, "Too many are open.", now=LATER),
+    "called": lambda one: transitions.called(one, limit=2, now=LATER),
     "leased": lambda one: transitions.leased(one, until=LATER),
     "sourced": lambda one: transitions.sourced(one, one.input, None),
     "handed_over": lambda one: transitions.handed_over(one, Checkpoint(offset=7, line=2), now=LATER),
@@ -352,7 +354,7 @@ def test_a_job_ends_and_its_successor_begins_in_one_move() -> None:
     old, newer = job(state=JobState.held), job(id="another")
     move = transitions.superseded(old, newer, "why", "")
     assert move.after.cancel_requested
-    assert [(part.before, part.after) for part in move.also] == [(None, newer)]
+    assert [(part.before, part.after) for part in move.also] == [(None, replace(newer, place="open "))]
 
 
 def test_a_job_that_was_asked_to_cancel_is_not_woken() -> None:

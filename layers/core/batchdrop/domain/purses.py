@@ -1,4 +1,5 @@
-"""Where money is counted: one purse for each scope and span of time that may have a limit. Turns of teams are counted alike.
+"""Where money is counted: one purse for each scope and span of time that may have a limit. Turns and open jobs of teams are
+counted alike.
 
 A batch is charged in the transaction that admits it, and settled in the one that collects it, in the same purses: the day and the
 month are those of its admission, UTC.
@@ -63,6 +64,11 @@ def unasked(team: str, now: datetime) -> str:
 def agreed(group: str, code: str) -> str:
     """What later files of a group may use by an earlier approval, the one with that code."""
     return f"agreed {code} {group}"
+
+
+def open_jobs(team: str) -> str:
+    """How many jobs a team has open that count against its limit."""
+    return f"open {team}"
 
 
 def turn(team: str) -> str:

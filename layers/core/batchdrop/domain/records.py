@@ -334,7 +334,7 @@ class Job(Record, frozen=True, kw_only=True):
     kind: str = ""
     """Of the rows of a job with a recipe: `jsonl`, `csv` or `xlsx`."""
     needs: str = ""
-    """While held, what it waits for: `recipe`."""
+    """While held, what it waits for: `recipe`, `approval`, `limit`, `price` or `place`."""
     held_at: datetime | None = None
     """When it was last held. It is kept while the job is planned again, until another recipe is found."""
     arrivals: int = 0
@@ -406,6 +406,9 @@ class Job(Record, frozen=True, kw_only=True):
     raised_to: int = 0
     """Micro-dollars that its batches may use in all whatever limits there are: an operator has lifted them for it alone."""
     question: Question | None = None
+    place: str = ""
+    """While it is open: the purse (`domain.purses.open_jobs`) that counts it. Empty while it waits in line, and if an earlier
+    version opened it."""
     waits_from: int = 0
     """The stack's virtual time (`Admission.virtual_time`) when its batches began to wait for admission."""
     group_key: str = ""

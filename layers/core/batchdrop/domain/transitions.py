@@ -21,8 +21,8 @@ from batchdrop.domain.ids import prefixes_of
 from batchdrop.domain.keys import team_of
 from batchdrop.domain.messages import CollectBatch, FinishJob, Message, ResumePlanning, RetryJob, SubmitBatch
 from batchdrop.domain.money import Bill, Learned, Sizes, micro_up, rest_of
-from batchdrop.domain.open_work import PRICE
-from batchdrop.domain.purses import Charge, charges
+from batchdrop.domain.open_work import PLACE, PRICE
+from batchdrop.domain.purses import Charge, charges, open_jobs
 from batchdrop.domain.record import Record
 from batchdrop.domain.records import (
     UNCHANGED,
@@ -178,8 +178,32 @@ def lease(now: datetime, seconds: float) -> datetime:
 
 
 @_job_edge(to=(JobState.planning,))
-def opened(job: Job) -> Move[Job]:
-    return Move(None, job)
+def opened(job: Job, *, limit: int | None = None) -> Move[Job]:
+    """`limit`: no more jobs of its team are open then, this one included."""
+    return _in_place(Move(None, job), limit)
+
+
+@_job_edge(to=(JobState.held,))
+def lined_up(job: Job, reason: str, *, now: datetime) -> Move[Job]:
+    """Too many jobs of its team are open: nothing of it is read before others have ended."""
+    return Move(None, replace(job, state=JobState.held, needs=PLACE, reason=reason, held_at=now, lease_until=None, tries=0))
+
+
+@_job_edge(JobState.held, to=(JobState.planning,))
+def called(job: Job, *, limit: int, now: datetime) -> Move[Job]:
+    """Its turn in the line has come. Whoever was asked to cancel it does not call it. `limit`: as in `opened`."""
+    return _in_place(woken(replace(job, held_at=None), now=now), limit, before=job)
+
+
+def _in_place(move: Move[Job], limit: int | None, before: Job | None = None) -> Move[Job]:
+    place = open_jobs(team_of(move.after.input.key))
+    return replace(
+        move, before=before, after=replace(move.after, place=place), charges=(Charge(purse=place, used=1, limit=limit),)
+    )
+
+
+def _place_given_back(job: Job) -> tuple[Charge, ...]:
+    return (Charge(purse=job.place, used=-1),) if job.place else ()
 
 
 @_job_edge(JobState.planning)
@@ -205,7 +229,7 @@ def sourced(job: Job, source: ObjectRef, broken: Unsent | None, wishes: Wishes |
             api_version=wishes.api_version or job.api_version,
             betas=tuple(dict.fromkeys((*job.betas, *wishes.betas))),
             limits=wishes.limits,
-            note=wishes.warnings or job.note,
+            note=" ".join(part for part in (job.note, wishes.warnings) if part) if wishes.warnings not in job.note else job.note,
         )
     return Move(job, after)
 
@@ -327,7 +351,9 @@ def rejected(job: Job, reason: str, *, now: datetime) -> Move[Job]:
             updated_at=now,
             finished_at=now,
             lease_until=None,
+            place="",
         ),
+        charges=_place_given_back(job),
     )
 
 
@@ -525,8 +551,16 @@ def canceled_unread(job: Job, *, now: datetime) -> Move[Job]:
     return Move(
         job,
         replace(
-            job, state=JobState.canceled, outcome=JobState.canceled, needs="", updated_at=now, finished_at=now, lease_until=None
+            job,
+            state=JobState.canceled,
+            outcome=JobState.canceled,
+            needs="",
+            updated_at=now,
+            finished_at=now,
+            lease_until=None,
+            place="",
         ),
+        charges=_place_given_back(job),
     )
 
 
@@ -603,8 +637,8 @@ def finished(job: Job, *, now: datetime, note: str = "", taught: Move[Group] | N
     """Its manifest is written. `note`: what there is to say of the output files. `taught`: what it tells later ones, once."""
     outcome = job.outcome or (JobState.canceled if job.cancel_requested else JobState.done)
     told = " ".join(part for part in (job.note, note) if part)
-    after = replace(job, state=outcome, outcome=outcome, updated_at=now, finished_at=now, note=told)
-    return Move(job, after, also=() if taught is None else (taught,))
+    after = replace(job, state=outcome, outcome=outcome, updated_at=now, finished_at=now, note=told, place="")
+    return Move(job, after, charges=_place_given_back(job), also=() if taught is None else (taught,))
 
 
 @_job_edge(JobState.planning, JobState.finishing)
