@@ -263,3 +263,34 @@ def test_jobs_from_before_the_upgrade_have_their_share() -> None:
     assert stack.queues.messages(Queue.submit) == []
     stack.run()
     assert stack.audit() == []
+
+
+def test_a_tick_reads_a_bounded_number_of_those_that_wait() -> None:
+    stack = Stack(max_requests=100, queue_limit=150)
+    stack.claude.seconds = 86_000
+    stack.drop("inbox/a/first.jsonl", rows(100))
+    stack.pump()
+    for team in range(30):
+        files(stack, f"team{team}", 30, 100)
+    before = len(stack.hooks.calls)
+    stack.poll.admit()
+    calls = Counter(stack.hooks.calls[before:])
+    assert calls["ledger.list_waiting_batches"] <= 230
+    assert calls["ledger.get_job"] <= 200
+    assert calls["ledger.list_open_jobs"] == 1
+    before = len(stack.hooks.calls)
+    stack.drop("inbox/late/large.jsonl", rows(100))
+    assert "ledger.list_waiting_batches" not in stack.hooks.calls[before:], "there is no room for it: it is left to the tick"
+
+
+def test_without_anything_that_waits_a_tick_reads_no_turns() -> None:
+    stack = Stack()
+    stack.poll.admit()
+    # Of no purse: that is no call of the table.
+    assert stack.hooks.calls == [
+        "switch.state",
+        "ledger.get_admission",
+        "ledger.list_open_jobs",
+        "ledger.list_open_batches",
+        "ledger.get_purses",
+    ]

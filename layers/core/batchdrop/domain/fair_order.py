@@ -19,6 +19,9 @@ from batchdrop.domain.records import NORMAL, Batch, Purse
 
 # Most batches end within an hour (Anthropic, "Batch processing"): then the room is used once in so many ticks.
 _TICKS = 60
+# Batches without room that one tick looks at, of a team and in all: each costs two reads, and the room only shrinks.
+_PASSED_IN_TEAM = 20
+_PASSED = 200
 # Of so many batches of a team one is the one that has waited longest, whatever its priority.
 EVERY = 5
 
@@ -45,6 +48,8 @@ class WaitingTeam:
     def __init__(self, turn: Purse, since: int, queues: Mapping[int, Iterator[Batch]]) -> None:
         self.turn = turn
         self.since = since
+        self.passed = 0
+        """Its batches for which there was no room."""
         self._queues = dict(queues)
         self._heads: dict[int, Batch] = {}
 
@@ -102,6 +107,7 @@ class FairOrder:
         self._order = [(self._place(team), name) for name, team in self._teams.items()]
         heapify(self._order)
         self._nobody_behind: float = inf
+        self._passed = 0
 
     def next(self) -> Batch | None:
         """The one that goes next of those that were not looked at; None: no other may go."""
@@ -125,9 +131,14 @@ class FairOrder:
         """
         if not self._order:  # all were looked at before, to choose one of them
             return
-        place, _ = self._order[0]
+        place, name = self._order[0]
         self._nobody_behind = min(self._nobody_behind, place + min(self.cost_of(batch), self._lead))
-        if holds:
+        team = self._teams[name]
+        team.passed += 1
+        self._passed += 1
+        if self._passed == _PASSED:
+            self._order.clear()
+        elif holds or team.passed == _PASSED_IN_TEAM:
             heappop(self._order)
 
     def cost_of(self, batch: Batch) -> int:

@@ -83,7 +83,7 @@ def _by_tag(queues: list[JobQueue]) -> Iterator[Batch]:
     following = next(unread, None)
     heads: list[tuple[datetime, str, Batch, Iterator[Batch]]] = []
     while following is not None or heads:
-        if following is not None and (not heads or following.earliest <= heads[0][0]):
+        if following is not None and (not heads or following.earliest < heads[0][0]):
             _push(heads, following.batches)
             following = next(unread, None)
             continue
