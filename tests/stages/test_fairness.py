@@ -283,6 +283,28 @@ def test_a_tick_reads_a_bounded_number_of_those_that_wait() -> None:
     assert "ledger.list_waiting_batches" not in stack.hooks.calls[before:], "there is no room for it: it is left to the tick"
 
 
+def test_a_planner_admits_its_own_file_alone() -> None:
+    """Others that wait have their turn by the tick, in fair order."""
+    stack = Stack(max_requests=10, queue_limit=60)
+    files(stack, "a", 1, 10)
+    stack.switch.text = "pause"
+    files(stack, "a", 3, 10)
+    stack.switch.text = "run"
+
+    def admitted() -> str:
+        return "".join(
+            sorted(team_of(stack.ledger.jobs[one.job_id].input.key) for one in stack.ledger.stored.values() if one.admitted_at)
+        )
+
+    assert admitted() == "a"
+    stack.drop("inbox/b/late.jsonl", rows(10))
+    assert admitted() == "ab"
+    stack.drop("inbox/b/later.jsonl", rows(10))
+    assert admitted() == "ab", "its team has had as many turns as the other, which has waited longer"
+    stack.run()
+    assert stack.audit() == []
+
+
 def test_without_anything_that_waits_a_tick_reads_no_turns() -> None:
     stack = Stack()
     stack.poll.admit()
