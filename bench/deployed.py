@@ -15,6 +15,7 @@ _LIMITS = {
     "BATCHDROP_MAX_BATCH_BYTES": "MaxBatchBytes",
     "BATCHDROP_MAX_BATCH_REQUESTS": "MaxBatchRequests",
     "BATCHDROP_MAX_INPUT_BYTES": "MaxInputBytes",
+    "BATCHDROP_OPEN_JOBS_PER_FOLDER": "OpenJobsPerFolder",
     "BATCHDROP_QUEUED_REQUESTS_LIMIT": "QueuedRequestsLimit",
     "BATCHDROP_GRACE_SECONDS": "ReconcileGraceSeconds",
     "BATCHDROP_VISIBILITY_SECONDS": "VisibilityTimeoutSeconds",

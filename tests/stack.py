@@ -103,6 +103,8 @@ class Stack:
         daily_limit: str = "",
         monthly_limit: str = "",
         separate_teams: bool = False,
+        high_priority: str = "*",
+        open_jobs: int = 1000,
         timeout: float = TIMEOUT,
         parts: Parts = _fakes,
         api: Callable[[ManualClock, Hooks], FakeClaude] = FakeClaude,
@@ -150,6 +152,8 @@ class Stack:
             "BATCHDROP_DAILY_LIMIT_USD": daily_limit,
             "BATCHDROP_MONTHLY_LIMIT_USD": monthly_limit,
             "BATCHDROP_SEPARATE_TEAMS": str(separate_teams).lower(),
+            "BATCHDROP_HIGH_PRIORITY_FOLDERS": high_priority,
+            "BATCHDROP_OPEN_JOBS_PER_FOLDER": str(open_jobs),
             "BATCHDROP_VISIBILITY_SECONDS": str(VISIBILITY),
         }
         # A small disk of the collector is a matter of its own: batches are not cut smaller for it.

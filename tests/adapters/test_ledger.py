@@ -16,7 +16,7 @@ from batchdrop.domain.errors import AlreadyExists, LostRace
 from batchdrop.domain.model_list import ListedModel, ModelList
 from batchdrop.domain.money import Bill
 from batchdrop.domain.open_work import OpenWork, before_team, behind_team
-from batchdrop.domain.purses import Charge
+from batchdrop.domain.purses import Charge, open_jobs
 from batchdrop.domain.records import (
     Admission,
     Arrivals,
@@ -28,6 +28,7 @@ from batchdrop.domain.records import (
     Job,
     JobState,
     Part,
+    Purse,
     RowStatus,
     Unsent,
     Usage,
@@ -601,14 +602,15 @@ def test_a_job_ends_for_its_successor_in_one_write(ledger: Ledger) -> None:
     newer = job(id="20261122T003115Z-ffffffffffffffff")
     ended = ledger.commit(transitions.superseded(waiting, newer, "why", ""))
     assert ended.cancel_requested
-    assert ledger.get_job(newer.id) == newer
+    assert ledger.get_job(newer.id) == replace(newer, place=open_jobs(""))
+    assert ledger.get_purses([open_jobs("")]) == [Purse(name=open_jobs(""), used=1)]
     assert list(ledger.list_open_jobs(OpenWork.canceling)) == [ended]
 
 
 def test_a_job_that_moved_on_has_no_successor(ledger: Ledger) -> None:
     waiting = create(ledger, job(state=JobState.held))
     newer = job(id="20261122T003115Z-ffffffffffffffff")
-    running = ledger.commit(transitions.let_go(waiting, now=START))
+    running = ledger.commit(transitions.let_go(waiting, now=START, virtual_time=0))
     with pytest.raises(LostRace):
         ledger.commit(transitions.superseded(waiting, newer, "why", ""))
     assert ledger.get_job(newer.id) is None

@@ -119,6 +119,7 @@ def surroundings(claude: Control, **changes: str) -> Iterator[None]:
         "BATCHDROP_ALLOWED_BETAS": "output-300k-2026-03-24",
         "BATCHDROP_QUEUED_REQUESTS_LIMIT": "200000",
         "BATCHDROP_CREATES_PER_TICK": "300",
+        "BATCHDROP_OPEN_JOBS_PER_FOLDER": "1000",
         "BATCHDROP_MAX_ATTEMPTS": "3",
         "BATCHDROP_MAX_BATCH_REQUESTS": "100000",
         "BATCHDROP_MAX_BATCH_BYTES": "250000000",

@@ -9,6 +9,7 @@ _API = f"{_CORE}/adapters/claude.py"
 _DYNAMODB = f"{_CORE}/adapters/dynamodb.py"
 _TRANSACTION = f"{_CORE}/adapters/transaction.py"
 _ADMISSION = f"{_CORE}/domain/admission.py"
+_FAIR = f"{_CORE}/domain/fair_order.py"
 _RECONCILE = f"{_CORE}/domain/reconcile.py"
 _REFUSALS = f"{_CORE}/domain/refusals.py"
 _RETRIES = f"{_CORE}/domain/retries.py"
@@ -25,6 +26,7 @@ _CUT = f"{_CORE}/stages/plan/batches.py"
 _IMPROVE = f"{_CORE}/stages/plan/improve.py"
 _PLAN = f"{_CORE}/stages/plan/upload.py"
 _PAUSED = f"{_CORE}/stages/poll/paused.py"
+_HELD = f"{_CORE}/stages/poll/held.py"
 _SETTLE = f"{_CORE}/stages/poll/settle.py"
 _WATCH = f"{_CORE}/stages/poll/watch.py"
 _POST = f"{_CORE}/stages/submit/post.py"
@@ -692,9 +694,171 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "The probes of a block take turns among the jobs",
         _ADMIT,
-        "for_a_probe(waiting, admission) if admission.blocked else waiting",
-        "waiting",
+        "for_a_probe(in_order, admission) if admission.blocked else in_order",
+        "in_order",
         "tests/stages/test_one_job_alone.py::test_probes_take_turns_among_the_jobs",
+    ),
+    # Nobody takes what is another's share.
+    Mutant(
+        "A thousand files of a team are one share",
+        _FAIR,
+        "        return max(team.turn.used, team.since, self._earliest)",
+        "        return 0",
+        "tests/stages/test_fairness.py::test_a_thousand_files_of_one_team_do_not_keep_the_one_file_of_another_waiting",
+    ),
+    Mutant(
+        "A team's turn is counted in requests, not in batches",
+        _FAIR,
+        "return max(self._least_cost, batch.requests)",
+        "return 1",
+        "tests/stages/test_fairness.py::test_teams_with_as_much_to_do_have_equal_shares_in_every_hour",
+    ),
+    Mutant(
+        "A team that comes later begins where the others are",
+        _FAIR,
+        "max(team.turn.used, team.since, self._earliest)",
+        "max(team.turn.used, self._earliest)",
+        "tests/stages/test_fairness.py::test_whoever_comes_later_neither_catches_up_nor_waits_for_the_others",
+    ),
+    Mutant(
+        "The stack's virtual time is kept",
+        _ADMIT,
+        "            self._advance(order.virtual_time)",
+        "            pass",
+        "tests/stages/test_fairness.py::test_whoever_comes_later_neither_catches_up_nor_waits_for_the_others",
+    ),
+    Mutant(
+        "A job stores the virtual time at which it began to wait",
+        _PLAN,
+        "virtual_time=self.ledger.get_admission().virtual_time,",
+        "",
+        "tests/stages/test_fairness.py::test_whoever_comes_later_neither_catches_up_nor_waits_for_the_others",
+    ),
+    Mutant(
+        "Tiny files do not take every call",
+        _FAIR,
+        "return max(1, room // (_TICKS * creates_per_tick))",
+        "return 1",
+        "tests/stages/test_fairness.py::test_many_tiny_files_do_not_take_every_call",
+    ),
+    Mutant(
+        "A high priority is a lead that ends",
+        _FAIR,
+        "(self._lead if team.priority > NORMAL else -self._lead)",
+        "(self._lead if team.priority > NORMAL else -(10**15))",
+        "tests/stages/test_fairness.py::test_high_goes_before_other_teams_but_not_for_ever",
+    ),
+    Mutant(
+        "A low priority is a lag that ends",
+        _FAIR,
+        "(self._lead if team.priority > NORMAL else -self._lead)",
+        "(10**15 if team.priority > NORMAL else -self._lead)",
+        "tests/stages/test_fairness.py::test_low_waits_for_others_but_not_for_ever",
+    ),
+    Mutant(
+        "One batch of five of a team is the one that has waited longest",
+        _FAIR,
+        "len(self._queues) > 1 and self.turn.spent % EVERY == EVERY - 1",
+        "False",
+        "tests/stages/test_fairness.py::test_a_flood_of_high_files_of_the_same_folder_leaves_the_others_one_batch_in_five",
+    ),
+    Mutant(
+        "A batch without room is not passed for ever by other teams",
+        _FAIR,
+        "            if place > self._nobody_behind:\n",
+        "            if False:\n",
+        "tests/stages/test_fairness.py::test_a_batch_that_needs_all_the_room_has_its_turn_among_small_ones_of_other_teams",
+    ),
+    Mutant(
+        "A team that was away is lifted once",
+        _FAIR,
+        "limit=start + cost if lifted else None,",
+        "limit=None,",
+        "tests/unit/test_fair_order.py::test_the_first_turn_of_a_team_that_was_away_lifts_it_and_nobody_else_may_have",
+    ),
+    Mutant(
+        "A batch that was not sent gives its turn back",
+        _TRANSITIONS,
+        "(*charges(batch.purses, -batch.reserved), *turn_given_back(batch))",
+        "charges(batch.purses, -batch.reserved)",
+        "tests/stages/test_fairness.py::test_what_is_refused_is_not_charged_to_the_team",
+    ),
+    Mutant(
+        "A planner lets those go first that come before its own file",
+        _ADMIT,
+        "if capacity.used_up or (only and first.job_id != only):",
+        "if capacity.used_up:",
+        "tests/stages/test_fairness.py::test_a_planner_admits_its_own_file_alone",
+    ),
+    Mutant(
+        "A tick looks at a bounded number of batches without room",
+        _FAIR,
+        "        if self._passed == _PASSED:",
+        "        if False:",
+        "tests/stages/test_fairness.py::test_a_tick_reads_a_bounded_number_of_those_that_wait",
+    ),
+    Mutant(
+        "Only so many files of a folder are open",
+        _TRANSITIONS,
+        "charges=(Charge(purse=place, used=1, limit=limit),)",
+        "charges=(Charge(purse=place, used=1),)",
+        "tests/stages/test_limits_of_folders.py::test_further_files_wait_in_line_say_so_and_go_on_by_themselves",
+    ),
+    Mutant(
+        "A job that has ended leaves its place",
+        _TRANSITIONS,
+        "return (Charge(purse=job.place, used=-1),) if job.place else ()",
+        "return ()",
+        "tests/stages/test_limits_of_folders.py::test_every_end_of_a_job_leaves_its_place_to_another",
+    ),
+    Mutant(
+        "A job without a place gives none back",
+        _TRANSITIONS,
+        "return (Charge(purse=job.place, used=-1),) if job.place else ()",
+        "return (Charge(purse=open_jobs(team_of(job.input.key)), used=-1),)",
+        "tests/stages/test_limits_of_folders.py::test_a_job_from_before_the_upgrade_gives_back_no_place_that_it_never_took",
+    ),
+    Mutant(
+        "Those that wait in line are called",
+        _HELD,
+        "            to_be_called -= self._call(team, to_be_called, troubles)",
+        "            pass",
+        "tests/stages/test_limits_of_folders.py::test_further_files_wait_in_line_say_so_and_go_on_by_themselves",
+    ),
+    Mutant(
+        "The longest in line is called first",
+        f"{_CORE}/domain/open_work.py",
+        "{before_line(team)}{instant(job.created_at)}|{job.id}",
+        "{before_line(team)}{job.input.key}|{job.id}",
+        "tests/stages/test_limits_of_folders.py::test_the_longest_in_line_goes_first",
+    ),
+    Mutant(
+        "High priority is for the folders that an operator lists",
+        f"{_CORE}/domain/high_priority.py",
+        "return not any(is_below(input_key, folder) for folder in self.folders)",
+        "return False",
+        "tests/stages/test_limits_of_folders.py::test_high_priority_is_for_the_folders_that_an_operator_lists",
+    ),
+    Mutant(
+        "A recipe asks for no more than its folder may",
+        _PLAN,
+        "        return replace(wishes, priority=NORMAL, warnings=warnings)",
+        "        return replace(wishes, warnings=warnings)",
+        "tests/stages/test_limits_of_folders.py::test_a_recipe_may_ask_for_no_more_than_its_folder",
+    ),
+    Mutant(
+        "A file makes at most so many batches",
+        _CUT,
+        "        if self._number >= MAX_BATCHES:",
+        "        if False:",
+        "tests/stages/test_limits_of_folders.py::test_a_file_that_makes_too_many_batches_is_rejected_with_the_number",
+    ),
+    Mutant(
+        "Batches that were stored before count too",
+        _CUT,
+        "        self._number = stored.number",
+        "        self._number = 0",
+        "tests/stages/test_limits_of_folders.py::test_batches_that_an_earlier_invocation_has_stored_count_too",
     ),
     # A row is answered once, and every answer that was paid for is delivered.
     Mutant(
@@ -1628,14 +1792,14 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "What was never sent gives back what it has reserved",
         _TRANSITIONS,
-        "        charges=charges(batch.purses, -given_back),\n",
+        "        charges=charges(batch.purses, -given_back) if sent else _given_back(batch),\n",
         "",
         "tests/stages/test_reserves.py::test_a_cancel_before_it_was_sent",
     ),
     Mutant(
         "What may have been sent keeps what it has reserved",
         _TRANSITIONS,
-        "given_back = batch.reserved if why.status is not RowStatus.missing else 0",
+        "given_back = 0 if sent else batch.reserved",
         "given_back = batch.reserved",
         "tests/stages/test_reserves.py::test_what_may_have_been_sent_and_is_given_up_costs_what_was_reserved",
     ),

@@ -135,6 +135,7 @@ class RealPorts:
 
 
 def plan(settings: PlanSettings, ports: Ports | None = None) -> Plan:
+    from batchdrop.domain.high_priority import HighPriority
     from batchdrop.stages.plan.batches import CutFile
     from batchdrop.stages.plan.cutter import Limits
     from batchdrop.stages.plan.find_recipe import FindRecipe
@@ -185,6 +186,8 @@ def plan(settings: PlanSettings, ports: Ports | None = None) -> Plan:
         bucket=settings.bucket,
         max_input_bytes=settings.max_input_bytes,
         separate_teams=settings.separate_teams,
+        high_priority=HighPriority.of(settings.high_priority_folders),
+        open_jobs=settings.open_jobs_per_folder,
     )
 
 
@@ -289,7 +292,7 @@ def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
         admit=_admit(ports, settings, budget),
         cancel_batch=cancel_batch,
         cancel_job=_cancel_job(ports, cancel_batch),
-        wake_held=WakeHeld(ports.ledger, ports.clock, commit),
+        wake_held=WakeHeld(ports.ledger, ports.clock, commit, settings.open_jobs_per_folder),
         let_go=let_go,
         measure=Measure(ledger=ports.ledger, clock=ports.clock, metrics=ports.metrics, budget=budget, let_go=let_go),
         publish=_publish(ports),

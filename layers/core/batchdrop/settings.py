@@ -60,6 +60,7 @@ class _Calling(_Ledger, frozen=True, kw_only=True):
 class _Admitting(_Spending, frozen=True, kw_only=True):
     queued_requests_limit: int
     creates_per_tick: int
+    open_jobs_per_folder: int
     ask_above_usd: str = ""
     """Dollars, as the limits below. Empty: nobody is asked, and nothing is limited."""
     daily_limit_usd: str = ""
@@ -85,6 +86,8 @@ class PlanSettings(_Admitting, frozen=True, kw_only=True):
     allowed_api_versions: str = ""
     """Separated by commas, as `allowed_betas`: see `domain.call_headers`."""
     allowed_betas: str = ""
+    high_priority_folders: str = ""
+    """Separated by commas: see `domain.high_priority`."""
     allowed_tools: str = ""
     """Separated by commas: what reaches beyond the model and a recipe may use all the same."""
     separate_teams: bool = False

@@ -13,10 +13,11 @@ from typing import NamedTuple
 from batchdrop.domain.keys import team_of
 from batchdrop.domain.records import Batch, BatchState, Job, JobState
 
-APPROVAL, LIMIT, PRICE = "approval", "limit", "price"
+APPROVAL, LIMIT, PRICE, PLACE = "approval", "limit", "price", "place"
 """What a held job may need besides a recipe (`Job.needs`)."""
 _TEAM_BYTES = 500
 _AFTER_SLASH = chr(ord("/") + 1)
+_IN_LINE = "~"  # behind all digits
 
 
 class OpenWork(StrEnum):
@@ -25,7 +26,8 @@ class OpenWork(StrEnum):
     planning = "planning"
     """jobs, by lease_until (else updated_at)"""
     held = "held"
-    """jobs, by team, then arrivals, then held_at (else updated_at): of a team, who has seen the fewest recipes comes first"""
+    """jobs, by team, then arrivals, then held_at (else updated_at): of a team, who has seen the fewest recipes comes first.
+    Behind them those that wait in line because too many of their team are open, by created_at, then id"""
     asking = "asking"
     """held jobs that ask whether they may cost what they will cost, by team, then group, then held_at, then id"""
     limited = "limited"
@@ -78,6 +80,11 @@ def behind_team(team: str) -> str:
     return f"{_short(team)}{_AFTER_SLASH}"
 
 
+def before_line(team: str) -> str:
+    """Sorts right before those of a team that wait until fewer of it are open, and behind all others of it that are held."""
+    return f"{before_team(team)}{_IN_LINE}"
+
+
 def before_group(team: str, group: str) -> str:
     """Sorts right before those of a team that ask together, and among all that ask behind any other before them."""
     return f"{before_team(team)}{group}/"
@@ -117,6 +124,8 @@ def _place_of_held(job: Job) -> Place:
         return Place(OpenWork.asking, f"{before_group(team, job.question.group if job.question else '')}{since}|{job.id}")
     if job.needs in (LIMIT, PRICE):
         return Place(OpenWork.limited, f"{since}|{job.id}")
+    if job.needs == PLACE:
+        return Place(OpenWork.held, f"{before_line(team)}{instant(job.created_at)}|{job.id}")
     return Place(OpenWork.held, f"{before_team(team)}{job.arrivals:012d}/{since}")
 
 

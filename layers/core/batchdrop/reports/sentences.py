@@ -268,7 +268,25 @@ def no_valid_rows(job: Job) -> str:
     return f"None of the {rows:,} rows can be sent; {where} gives the reason for each."
 
 
+def too_many_batches(most: int, rows: int) -> str:
+    """`rows`: in as many batches as there may be."""
+    makes = f"The file makes more than {most:,} batches, the most that a job may have: its first {rows:,} rows make as many."
+    return f"{makes} {_SPLIT_IT}"
+
+
 # ---------------------------------------------------------------- what a file waits for
+
+NOT_HIGH = (
+    "It asks for high priority, which the stack's parameter HighPriorityFolders does not allow for its folder; it runs as normal."
+)
+
+
+def waits_in_line(team: str, most: int) -> str:
+    where = f"of the folder {shown(team)}" if team else "in no folder"
+    return (
+        f"Waiting in line: {_plural(most, 'file')} {where} may be open at a time, and as many are. It goes on by itself when "
+        "others have ended, and need not be uploaded again."
+    )
 
 
 def waits_for_recipe(input_key: str, columns: Sequence[str] = ()) -> str:

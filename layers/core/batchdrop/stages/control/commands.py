@@ -148,7 +148,8 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
                 return sentences.ANOTHER_QUESTION
             yes = self._approval(question.code, question.high, said)
             try:
-                self.commit(transitions.let_go(job, now=self.clock.now(), raised=yes))
+                virtual_time = self.ledger.get_admission().virtual_time
+                self.commit(transitions.let_go(job, now=self.clock.now(), virtual_time=virtual_time, raised=yes))
             except LostRace:
                 job = self.ledger.get_job(job.id) or job
                 continue
@@ -164,7 +165,8 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
         now = self.clock.now()
         may_use = question.may_use(job.used)
         agreed = None if question.for_pilot else for_later_files(self.ledger.get_group(question.group), yes, may_use, now)
-        return transitions.let_go(job, now=now, cover=Cover(yes, may_use), agreed=agreed)
+        virtual_time = self.ledger.get_admission().virtual_time
+        return transitions.let_go(job, now=now, virtual_time=virtual_time, cover=Cover(yes, may_use), agreed=agreed)
 
     def _approval(self, code: str, amount: int, said: Dropped) -> Approval:
         return Approval(
