@@ -12,7 +12,7 @@ import boto3
 from botocore.exceptions import EndpointConnectionError
 
 from tests.handlers.conftest import Cloud, Context
-from tests.template.facts import Resources, named, of_type
+from tests.template.facts import Resources, chosen, named, of_type
 
 _BUCKET = "arn:${AWS::Partition}:s3:::{Bucket}/"
 _PARAMETER = "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter"
@@ -68,9 +68,11 @@ class Recorder:
     def __init__(self, resources: Resources) -> None:
         functions = of_type(resources, "AWS::Lambda::Function")
         self._variables = {
-            name.removesuffix("Function").lower(): found["Environment"]["Variables"] for name, found in functions.items()
+            name.removesuffix("Function").lower(): chosen(found["Environment"]["Variables"]) for name, found in functions.items()
         }
         self.uses: Counter[Use] = Counter()
+        self.asked: set[tuple[str, str]] = set()
+        """Stages, and the routes of Claude that they called."""
         self.stage: str | None = None
         self._failing: tuple[str, int] | None = None
         self.break_reads = False
@@ -183,7 +185,9 @@ class Watched(Cloud):
 
     def invoke(self, stage: str, event: dict[str, Any], context: Context | None = None) -> Any:
         self.recorder.stage = stage
+        before = len(self.claude.log())
         try:
             return self._handlers[stage](event, context or Context())
         finally:
             self.recorder.stage = None
+            self.recorder.asked |= {(stage, call["route"]) for call in self.claude.log()[before:]}
