@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -75,12 +75,17 @@ class Recorder:
         """Stages, and the routes of Claude that they called."""
         self.stage: str | None = None
         self._failing: tuple[str, int] | None = None
+        self._meanwhile: tuple[Callable[[], bool], Callable[[], None]] | None = None
         self.break_reads = False
         """Every body of an object read without a version breaks off after some bytes."""
 
     def fail(self, operation: str, after: int = 0) -> None:
         """The next call of this operation, but for the first `after`, never reaches AWS."""
         self._failing = (operation, after)
+
+    def meanwhile(self, when: Callable[[], bool], act: Callable[[], None]) -> None:
+        """`act` happens right before the first call at which `when` holds."""
+        self._meanwhile = (when, act)
 
     @contextmanager
     def recording(self) -> Iterator[None]:
@@ -104,6 +109,11 @@ class Recorder:
                 self.uses[Use(self.stage, action, resource)] += 1
 
     def _meet(self, model: Any, **_: Any) -> None:
+        if self._meanwhile is not None and self._meanwhile[0]():
+            act, self._meanwhile = self._meanwhile[1], None
+            interrupted, self.stage = self.stage, None
+            act()
+            self.stage = interrupted
         if self.stage is None or self._failing is None or self._failing[0] != model.name:
             return
         operation, after = self._failing
@@ -184,10 +194,10 @@ class Watched(Cloud):
         self.recorder = recorder
 
     def invoke(self, stage: str, event: dict[str, Any], context: Context | None = None) -> Any:
-        self.recorder.stage = stage
+        interrupted, self.recorder.stage = self.recorder.stage, stage
         before = len(self.claude.log())
         try:
             return self._handlers[stage](event, context or Context())
         finally:
-            self.recorder.stage = None
+            self.recorder.stage = interrupted
             self.recorder.asked |= {(stage, call["route"]) for call in self.claude.log()[before:]}

@@ -202,6 +202,7 @@ class Tour:
             self._pieces_that_somebody_deletes,
             self._somebody_elses_batch_that_is_deleted,
             self._cancels,
+            self._cancels_that_are_refused,
             self._retries_by_command,
             self._gone,
             self._waiting,
@@ -349,6 +350,22 @@ class Tour:
         self._command("cancel", "canceled.jsonl")
         self._drop("inbox/canceled-late.jsonl", [row("one")])
         self._command("cancel", "canceled-late.jsonl")
+        self._claude.settings(seconds=1.0)
+
+    def _cancels_that_are_refused(self) -> None:
+        """One is asked for while its batch is being sent. Each looks at the batch then, and poll cancels it later."""
+        self._claude.settings(seconds=1000.0)
+        self._claude.fault("refuse", "cancel", status=400, times=2)
+        creates = self._claude.count("create")
+        self._drop("inbox/canceled-in-flight.jsonl", [row("one")])
+        self._recorder.meanwhile(
+            lambda: self._claude.count("create") > creates, lambda: self._command("cancel", "canceled-in-flight.jsonl")
+        )
+        self._deliver("submit", times=1)
+        self._drop("inbox/canceled-in-vain.jsonl", [row("one")])
+        self._deliver("submit", times=1)
+        self._command("cancel", "canceled-in-vain.jsonl")
+        self._tick()
         self._claude.settings(seconds=1.0)
 
     def _retries_by_command(self) -> None:
