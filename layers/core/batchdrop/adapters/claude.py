@@ -53,7 +53,7 @@ _LONGEST_MESSAGE = 300
 _DEFINITE = frozenset({400, 401, 402, 403, 404, 413, 422, 429, 529})
 _WORTH_ANOTHER_TRY = frozenset({408, 409, 425, 429})
 _KEY_REFUSED = frozenset({401, 403})
-_WORKSPACE_HEADER = "anthropic-workspace-id"
+WORKSPACE_HEADER = "anthropic-workspace-id"
 # How IAM begins its refusals, and what an account without that federation is answered (Claude Platform on AWS, "Enable outbound
 # web identity federation").
 _OF_THE_ROLE = re.compile(r"user: \S+ is not authorized to perform|outbound web identity federation", re.IGNORECASE)
@@ -429,7 +429,7 @@ class AnthropicClaude:
             api_key=key,
             base_url=self._base_url,
             max_retries=0,
-            default_headers={_WORKSPACE_HEADER: self._workspace} if self._workspace else {},
+            default_headers={WORKSPACE_HEADER: self._workspace} if self._workspace else {},
             http_client=http_client,
             open_telemetry=False,
         )

@@ -38,6 +38,7 @@ class MintedKey:
             key: str = TokenGenerator().get_token(expiry=LIFETIME)
         except (BotoCoreError, RuntimeError, ValueError) as error:
             # The library raises the last two without credentials, and without a region.
-            raise ConfigurationError(f"no key can be minted from the role of this function ({type(error).__name__})") from error
+            said = f"no key can be minted without AWS credentials and a region ({type(error).__name__})"
+            raise ConfigurationError(said) from error
         self._key, self._minted_at = key, self._clock.now()
         return key
