@@ -31,6 +31,7 @@ from batchdrop.ports import Claude, Clock, Ledger, Metrics, Notices, Objects, Qu
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from batchdrop.adapters.claude import Key
     from batchdrop.domain.records import Job, ObjectRef
     from batchdrop.jobs.admit import Admit
     from batchdrop.jobs.budget import Budget
@@ -116,10 +117,19 @@ class RealPorts:
     @cached_property
     def claude(self) -> Claude:
         from batchdrop.adapters.claude import AnthropicClaude
+
+        workspace = self._settings["workspace"]
+        return AnthropicClaude(self._key, self._settings["anthropic_base_url"], self.clock, workspace=workspace)
+
+    @cached_property
+    def _key(self) -> Key:
+        if self._settings["workspace"]:
+            from batchdrop.adapters.minted import MintedKey
+
+            return MintedKey(self.clock)
         from batchdrop.adapters.secrets import SecretKey
 
-        key = SecretKey(boto3.client("secretsmanager", config=_AWS), self._settings["api_key_secret"], self.clock)
-        return AnthropicClaude(key, self._settings["anthropic_base_url"], self.clock)
+        return SecretKey(boto3.client("secretsmanager", config=_AWS), self._settings["api_key_secret"], self.clock)
 
     @cached_property
     def notices(self) -> Notices:

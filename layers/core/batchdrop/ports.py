@@ -251,12 +251,16 @@ class Claude(Protocol):
     """The Message Batches API. Nothing here retries a create; reads are retried a few times within a bound."""
 
     def key(self, *, fresh: bool = False) -> str:
-        """A fingerprint of the API key that the next create is sent with; `fresh` reads the secret again. Raises Refused."""
+        """A fingerprint of the API key that the next create is sent with; `fresh` reads the secret again. Raises Refused.
+
+        Of keys that are minted for a workspace, it is that of the workspace.
+        """
 
     def create(self, body: Path, headers: CallHeaders = DEFAULT_HEADERS, *, within: float = 600.0) -> ApiBatch:
         """POSTs a ready-made body once, streamed from disk with its length. Raises Refused or Ambiguous, nothing else.
 
-        It is sent with the key that `key` named last. `within`: seconds after which no answer counts as one that will not come.
+        It is sent with the key that `key` named last; a minted one that is refused because it has ended is replaced once.
+        `within`: seconds after which no answer counts as one that will not come.
         """
 
     def models(self) -> tuple[ListedModel, ...]:

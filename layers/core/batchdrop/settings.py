@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Self
@@ -20,6 +21,8 @@ def _variable(field: str) -> str:
 
 
 _ANTHROPIC = "https://api.anthropic.com"
+# Claude Platform on AWS, "Authentication".
+_ON_AWS = re.compile(r"https://aws-external-anthropic\.[a-z0-9-]+\.api\.aws")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
@@ -52,9 +55,19 @@ class _Spending(_Ledger, frozen=True, kw_only=True):
 class _Calling(_Ledger, frozen=True, kw_only=True):
     """What talks to the API."""
 
-    api_key_secret: str
-    """Name or ARN of the secret."""
+    api_key_secret: str = ""
+    """Name or ARN of the secret; empty: a key is minted from the function's role."""
+    workspace: str = ""
+    """Of Claude Platform on AWS, for which keys are minted; empty: that of the key."""
     anthropic_base_url: str = _ANTHROPIC
+
+    def __post_init__(self) -> None:
+        _check_access(self.api_key_secret, self.workspace)
+
+
+def _check_access(secret: str, workspace: str) -> None:
+    if not (secret or workspace):
+        raise ValueError("BATCHDROP_API_KEY_SECRET or BATCHDROP_WORKSPACE must be set")
 
 
 class _Admitting(_Spending, frozen=True, kw_only=True):
@@ -101,7 +114,8 @@ class SubmitSettings(_Calling, frozen=True, kw_only=True):
 
 class PollSettings(_Admitting, frozen=True, kw_only=True):
     # A struct has one base with fields: what `_Calling` holds is repeated here.
-    api_key_secret: str
+    api_key_secret: str = ""
+    workspace: str = ""
     anthropic_base_url: str = _ANTHROPIC
     plan_queue: str
     collect_queue: str
@@ -109,10 +123,14 @@ class PollSettings(_Admitting, frozen=True, kw_only=True):
     grace_seconds: int
     visibility_seconds: int
 
+    def __post_init__(self) -> None:
+        _check_access(self.api_key_secret, self.workspace)
+
     @property
     def official(self) -> bool:
-        """The API is at Anthropic's own address."""
-        return self.anthropic_base_url.rstrip("/") == _ANTHROPIC
+        """The API is at Anthropic's own address, or at AWS's."""
+        url = self.anthropic_base_url.rstrip("/")
+        return url == _ANTHROPIC or _ON_AWS.fullmatch(url) is not None
 
 
 class CollectSettings(_Calling, frozen=True, kw_only=True):

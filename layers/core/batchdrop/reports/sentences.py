@@ -517,13 +517,18 @@ _ADVICE = {
     Cause.spend_limit: "raise the workspace's spend limit, or wait until it resets",
     Cause.contract: "ask Anthropic to raise the spend limit of the contract",
     Cause.hold: "ask Anthropic's support why the organization is on hold",
+    Cause.role: (
+        "enable outbound web identity federation in the account, and see that nothing denies the roles of the functions what the "
+        "template allows them on the workspace that AwsWorkspaceId names"
+    ),
 }
 
 
 def blocked(refusal: Refused, cause: Cause) -> str:
     """Every job shows it, so it has none of the API's own words: they may quote the one request that was refused."""
+    said = "there is no API key to send" if refusal.status is None else f"Anthropic answered {refusal.status} {refusal.kind}"
     return (
-        f"Nothing is being submitted: Anthropic answered {refusal.status} {refusal.kind}. "
+        f"Nothing is being submitted: {said}. "
         f"To fix it, {_ADVICE[cause]}; submission then resumes automatically within a few minutes."
     )
 
