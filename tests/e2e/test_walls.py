@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import httpx2
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.e2e.laptop import Laptop, beside
+from tests.docs.pages import ROOT, blocks
+from tests.e2e.laptop import API_KEY, Laptop, beside
 from tests.policies import policy
-from tests.stack import rows
+from tests.stack import row, rows
 
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
@@ -20,6 +26,8 @@ OPERATORS = "operators"
 _EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 _REFUSALS = {"AccessDenied", "AccessDeniedException", "403"}
 _MESSAGE = '{"job_id": "probe", "batch": "probe"}'
+
+_API = {"x-api-key": API_KEY, "anthropic-version": "2023-06-01"}
 
 type Client = Callable[[str], Any]
 
@@ -216,3 +224,52 @@ def test_an_operator_sets_the_switch(teams: Laptop, people: People) -> None:
     table = teams.env["BATCHDROP_TABLE"]
     assert not _refused(lambda: people.operator("dynamodb").put_item(TableName=table, Item=item))
     assert _refused(lambda: people.dropper("dynamodb").put_item(TableName=table, Item=item))
+
+
+def test_a_persons_data_is_deleted_as_the_page_says(teams: Laptop, people: People, tmp_path: Path) -> None:
+    """Afterwards the person is nowhere: in no version of an object, no item, no message, no log line, no batch."""
+    person = "Ada Byron of Marylebone"
+    teams.s3.put_object(Bucket=teams.bucket, Key="config/limits.json", Body=b'{"folders": {"green": {"ask_above_usd": 1000}}}')
+    body = b"\n".join(row(str(number), f"{person} writes letter {number}", max_tokens=50) for number in range(3))
+    with teams.ticking():
+        kept = teams.drop("inbox/green/others.jsonl", rows(3)).wait()
+        job = teams.drop("inbox/green/letters.jsonl", b"not json, says " + person.encode() + b"\n" + body).wait()
+        teams.create_folder(f"control/retry/green/{job.id}")
+        packed = teams.drop("inbox/green/letters.2.jsonl.gz", gzip.compress(body)).wait()
+    assert person in _everything(teams)
+
+    (steps,) = blocks(ROOT / "docs" / "security.md", "python")
+    prefixes = ["inbox/green/letters.", *(one for job in (job, packed) for one in (job.folder, f"work/{job.id}/"))]
+    script = tmp_path / "delete.py"
+    script.write_text(steps)
+    environment = {"AWS_ENDPOINT_URL": teams.env["AWS_ENDPOINT_URL"], "AWS_DEFAULT_REGION": REGION, **_variables(people.operator)}
+    batches = [batch["id"] for one in (job, packed) for batch in one.manifest()["batches"] if batch["id"]]
+    subprocess.run([sys.executable, str(script), teams.bucket, *prefixes], env=environment, check=True)
+    for batch in batches:
+        url = f"{teams.claude.base_url}/v1/messages/batches/{batch}"
+        assert httpx2.delete(url, headers=_API).status_code == 200
+        assert httpx2.get(f"{url}/results", headers=_API).status_code == 404
+
+    assert person not in _everything(teams)
+    assert teams.s3.list_object_versions(Bucket=teams.bucket, Prefix="inbox/green/letters").get("Versions", []) == []
+    assert len(kept.lines("results.jsonl")) == 3
+    assert kept.audit() == []
+
+
+def _variables(client: Client) -> dict[str, str]:
+    """The credentials of a role, as a program finds them."""
+    keys = client("s3")._request_signer._credentials  # botocore shows them nowhere else
+    return {"AWS_ACCESS_KEY_ID": keys.access_key, "AWS_SECRET_ACCESS_KEY": keys.secret_key, "AWS_SESSION_TOKEN": keys.token}
+
+
+def _everything(at: Laptop) -> str:
+    """What bucket, table, dead letters and logs hold, as one text."""
+    found = [at.logs()]
+    for page in at.client("s3").get_paginator("list_object_versions").paginate(Bucket=at.bucket):
+        for version in page.get("Versions", []):
+            body = at.s3.get_object(Bucket=at.bucket, Key=version["Key"], VersionId=version["VersionId"])["Body"].read()
+            found.append((gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body).decode(errors="replace"))
+    pages = at.client("dynamodb").get_paginator("scan").paginate(TableName=at.env["BATCHDROP_TABLE"])
+    found += [str(page["Items"]) for page in pages]
+    waiting = (at.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0) for url in _queues(at).values())
+    return "\n".join([*found, *(str(answer.get("Messages")) for answer in waiting)])

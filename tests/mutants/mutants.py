@@ -1901,4 +1901,77 @@ MUTANTS: tuple[Mutant, ...] = (
         "str(fault)",
         "tests/stages/test_questions.py::test_of_a_faulty_file_a_job_shows_the_line_and_none_of_its_words",
     ),
+    Mutant(
+        "A command counts only after its object has been read again",
+        f"{_CORE}/stages/control/commands.py",
+        "            self.objects.head(message.key, message.version_id)\n",
+        "            pass\n",
+        "tests/stages/test_control.py::test_nobody_approves_by_a_message_alone",
+    ),
+    Mutant(
+        "A command is that version of its object and no other",
+        f"{_CORE}/stages/control/commands.py",
+        "self.objects.head(message.key, message.version_id)",
+        "self.objects.head(message.key)",
+        "tests/stages/test_control.py::test_a_message_about_another_version_of_a_command_is_none",
+    ),
+    Mutant(
+        "Nobody begins a retry by a message alone",
+        f"{_CORE}/stages/control/retry.py",
+        "if begun and checkpoint is None and not out.stored:",
+        "if False:",
+        "tests/stages/test_control.py::test_nobody_begins_a_retry_by_a_message_alone",
+    ),
+    Mutant(
+        "Where teams are apart a command needs a folder",
+        f"{_CORE}/stages/control/commands.py",
+        "if self.separate_teams and not command.folder:",
+        "if False:",
+        "tests/stages/test_control.py::test_where_teams_are_apart_a_command_needs_a_folder_of_its_job",
+    ),
+    Mutant(
+        "Where teams are apart a file belongs to one",
+        f"{_CORE}/stages/plan/upload.py",
+        "if self.separate_teams and not keys.team_of(job.input.key):",
+        "if False:",
+        "tests/stages/test_control.py::test_where_teams_are_apart_a_file_that_is_no_teams_is_rejected",
+    ),
+    Mutant(
+        "An event of another bucket is foreign",
+        f"{_CORE}/handling.py",
+        "if (message.detail.bucket.name, message.account) != home:",
+        "if message.account != home.account:",
+        "tests/unit/test_handling.py::test_an_event_of_another_bucket_or_account_is_foreign",
+    ),
+    Mutant(
+        "Unpacked rows are those that were checked",
+        f"{_CORE}/stages/plan/upload.py",
+        "        return found\n\n    def _unless",
+        '        return replace(found, version_id=None, etag="")\n\n    def _unless',
+        "tests/stages/test_work_folder.py::test_what_is_sent_is_what_was_checked",
+    ),
+    Mutant(
+        "No wall meets a service",
+        "template.yaml",
+        """              StringEquals: {"aws:PrincipalAccount": !Ref AWS::AccountId}
+              ArnNotLike:
+                "aws:PrincipalArn": !If [HasOperators, !Split [",", !Sub "${PlanRole.Arn},${OperatorRoleArns}"]""",
+        """              ArnNotLike:
+                "aws:PrincipalArn": !If [HasOperators, !Split [",", !Sub "${PlanRole.Arn},${OperatorRoleArns}"]""",
+        "tests/template/test_walls.py::test_every_wall_is_about_principals_of_this_account_alone",
+    ),
+    Mutant(
+        "Nobody reads the key but who calls Claude",
+        "template.yaml",
+        "            Action: secretsmanager:GetSecretValue\n",
+        "            Action: secretsmanager:DescribeSecret\n",
+        "tests/template/test_walls.py::test_nobody_reads_the_key",
+    ),
+    Mutant(
+        "CloudFormation reads a secret that it updates",
+        "template.yaml",
+        '              ForAllValues:StringNotEquals: {"aws:CalledVia": cloudformation.amazonaws.com}\n',
+        "",
+        "tests/template/test_walls.py::test_cloudformation_reads_a_secret_that_it_updates",
+    ),
 )

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from batchdrop.domain import ids, keys, transitions
 from batchdrop.domain.admission import is_waiting
 from batchdrop.domain.call_headers import AllowedHeaders, headers_of
-from batchdrop.domain.errors import AlreadyExists, Forbidden, Leased, LostRace, ObjectGone, OutOfDisk, Rejected, Waits
+from batchdrop.domain.errors import AlreadyExists, Forbidden, Incomplete, Leased, LostRace, ObjectGone, OutOfDisk, Rejected, Waits
 from batchdrop.domain.high_priority import HighPriority
 from batchdrop.domain.messages import ResumePlanning, Upload
 from batchdrop.domain.open_work import APPROVAL, PRICE
@@ -268,11 +268,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             made = self.render(pinned, pinned.recipe, start.packed, go_on)
         match made:
             case Source():
-                wishes = self._granted(job, made.wishes)
-                changed = self._change(job.id, lambda job: transitions.sourced(job, made.object, made.broken, wishes))
-                return (changed, made.object) if changed is not None else None
+                wishes, lines = self._granted(job, made.wishes), self._as_written(job, made.object)
+                changed = self._change(job.id, lambda job: transitions.sourced(job, lines, made.broken, wishes))
+                return (changed, lines) if changed is not None else None
             case Text():
-                handed_over = self._change(job.id, lambda job: transitions.unpacked(job, made.object, now=self.clock.now()))
+                text = self._as_written(job, made.object)
+                handed_over = self._change(job.id, lambda job: transitions.unpacked(job, text, now=self.clock.now()))
             case Unpacking():
                 handed_over = self._made_in_part(job, made)
         self.publish(job.id)
@@ -285,6 +286,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             return wishes
         warnings = " ".join(part for part in (wishes.warnings, sentences.NOT_HIGH) if part)
         return replace(wishes, priority=NORMAL, warnings=warnings)
+
+    def _as_written(self, job: Job, lines: ObjectRef) -> ObjectRef:
+        """With its version, so that nobody puts other rows in the place of those that were checked."""
+        if lines.key == job.input.key:
+            return lines
+        found = self.objects.head(lines.key).ref
+        if found.size != lines.size:
+            raise Incomplete(f"{lines.key} has {found.size} bytes where {lines.size} were written")
+        return found
 
     def _unless_canceled(self, job_id: str, go_on: Callable[[], bool]) -> Callable[[], bool]:
         """Making lines of a file may take hours, and nothing of them is of use once the job is to be canceled."""
