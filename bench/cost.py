@@ -42,8 +42,8 @@ _S3_HEADS, _S3_LISTS = 2 * 4 * 24 * 30, 4 * 30 + _COLD_STARTS
 _WORK_KEPT_DAYS = 1
 _DAYS = 30
 _NO_S3_WRITES = frozenset({"S3.GetObject", "S3.HeadObject"})
-# Calls after which there is a new object. EventBridge is told of each, and of its end, whatever its prefix: a bucket sends all of its
-# events or none (Amazon S3 user guide, "Using EventBridge").
+# Calls after which there is a new object. EventBridge is told of each, and of its end, whatever its prefix: a bucket sends
+# all of its events or none (Amazon S3 user guide, "Using EventBridge").
 _NEW_OBJECTS = frozenset({"S3.PutObject", "S3.CopyObject", "S3.CompleteMultipartUpload"})
 _EVENTS_OF_AN_OBJECT = 2
 _GB = 1_000_000_000
@@ -51,7 +51,7 @@ _MIB_IN_GB = 1024
 
 
 def model(pipeline: dict[str, Any], tick_at_rest: dict[str, Any], start: float) -> dict[str, Any]:
-    """Items in US$: per million rows, per million rows that wait for a month, and idle per month. `start`: CPU of a cold start."""
+    """Items in US$: per million rows, per million rows that wait for a month, idle per month. `start`: CPU of a cold start."""
     prices = json.loads(_PRICES.read_text())
     rows = _per_million_rows(prices, pipeline)
     idle = _idle(prices, tick_at_rest, start)
@@ -157,11 +157,7 @@ def _idle(prices: dict[str, Any], tick: dict[str, Any], start: float) -> dict[st
         "Lambda requests": (TICKS_A_MONTH, prices["lambda_request"], free["lambda_requests"]),
         "Scheduler": (TICKS_A_MONTH, prices["scheduler_invocation"], free["scheduler_invocations"]),
         "DynamoDB reads": (TICKS_A_MONTH * _read_units(calls), prices["dynamodb_read_unit"], 0),
-        "S3 requests": (
-            _S3_LISTS + _S3_HEADS * prices["s3_get"] / prices["s3_put_copy_post_list"],
-            prices["s3_put_copy_post_list"],
-            0,
-        ),
+        "S3 requests": (1, _S3_LISTS * prices["s3_put_copy_post_list"] + _S3_HEADS * prices["s3_get"], 0),
     }
     return {
         name: {"amount": amount, "price": price, "free": included, "usd": amount * price}

@@ -25,6 +25,8 @@ _FINISH = f"{_CORE}/stages/finish/outputs.py"
 _CUT = f"{_CORE}/stages/plan/batches.py"
 _IMPROVE = f"{_CORE}/stages/plan/improve.py"
 _PLAN = f"{_CORE}/stages/plan/upload.py"
+_MEASURE = f"{_CORE}/stages/poll/measure.py"
+_STALLED = f"{_CORE}/stages/poll/stalled.py"
 _PAUSED = f"{_CORE}/stages/poll/paused.py"
 _HELD = f"{_CORE}/stages/poll/held.py"
 _SETTLE = f"{_CORE}/stages/poll/settle.py"
@@ -495,10 +497,10 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "A create that never gets an answer rings an alarm",
-        _SETTLE,
-        'self.metrics.count("UnansweredCreates", released.releases)',
-        "pass",
-        "tests/stages/test_reconcile.py::test_a_create_that_never_gets_an_answer_is_sent_less_and_less_often",
+        _MEASURE,
+        "if job.doubt and job.releases >= UNANSWERED:",
+        "if False:",
+        "tests/stages/test_alarms_ring.py::test_an_alarm_rings_and_is_quiet_again[unanswered]",
     ),
     Mutant(
         "A batch in doubt ends when whatever it may have created is deleted",
@@ -1319,14 +1321,14 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A job that does not end rings an alarm",
         f"{_CORE}/stages/poll/tick.py",
-        "            self._measure,\n",
+        "            self.measure,\n",
         "",
         "tests/stages/test_repair.py::test_a_job_that_does_not_end_shows_in_the_metric",
     ),
     Mutant(
         "Results that are not collected ring an alarm long before they are deleted",
-        f"{_CORE}/stages/poll/tick.py",
-        'self.metrics.count("UncollectedAgeHours", self._hours_since(batch.created_at for batch in ended))',
+        _MEASURE,
+        'self.metrics.count("AnswersAtRisk", sum(batch.requests for batch in old))',
         "pass",
         "tests/stages/test_repair.py::test_a_batch_that_cannot_be_collected_shows_in_the_metric_long_before_day_29",
     ),
@@ -1973,5 +1975,76 @@ MUTANTS: tuple[Mutant, ...] = (
         '              ForAllValues:StringNotEquals: {"aws:CalledVia": cloudformation.amazonaws.com}\n',
         "",
         "tests/template/test_walls.py::test_cloudformation_reads_a_secret_that_it_updates",
+    ),
+    # Alarms and the bill at rest.
+    Mutant(
+        "An account that the API refuses rings an alarm",
+        _MEASURE,
+        '"api": bool(self.ledger.get_admission().blocked),',
+        '"api": False,',
+        "tests/stages/test_alarms_ring.py::test_an_alarm_rings_and_is_quiet_again[account_refused]",
+    ),
+    Mutant(
+        "A month's limit that is used up rings an alarm",
+        _MEASURE,
+        '"month_limit": self.let_go.month_is_full,',
+        '"month_limit": False,',
+        "tests/stages/test_alarms_ring.py::test_an_alarm_rings_and_is_quiet_again[month_is_full]",
+    ),
+    Mutant(
+        "A faulty file of the operators rings an alarm, also when nothing is open",
+        _MEASURE,
+        'self._tell_blocked(["config"] if self.config_fault else [])',
+        "pass",
+        "tests/stages/test_alarms_ring.py::test_an_alarm_rings_and_is_quiet_again[faulty_config_at_rest]",
+    ),
+    Mutant(
+        "One message that was sent again rings nothing",
+        _STALLED,
+        "REPAIRS = 2",
+        "REPAIRS = 0",
+        "tests/stages/test_alarms_ring.py::test_metrics_of_alarms_have_no_value_while_all_is_well",
+    ),
+    Mutant(
+        "A function that never takes its messages rings an alarm",
+        _STALLED,
+        "if batch.incomplete_since is None and batch.repairs >= REPAIRS:",
+        "if False:",
+        "tests/stages/test_alarms_ring.py::test_an_alarm_rings_and_is_quiet_again[collect_never_begins]",
+    ),
+    Mutant(
+        "A refusal that passes with the next probe rings nothing",
+        "template.yaml",
+        "next probe, 5 minutes later.\n      Period: 300\n      EvaluationPeriods: 3\n",
+        "next probe, 5 minutes later.\n      Period: 300\n      EvaluationPeriods: 1\n",
+        "tests/stages/test_alarms_ring.py::test_what_mends_itself_rings_nothing",
+    ),
+    Mutant(
+        "A poll that does not run rings an alarm",
+        "template.yaml",
+        "      TreatMissingData: breaching\n",
+        "      TreatMissingData: notBreaching\n",
+        "tests/stages/test_alarms_ring.py::test_an_alarm_rings_and_is_quiet_again[schedule_off]",
+    ),
+    Mutant(
+        "With nothing open a tick is one read",
+        f"{_CORE}/stages/poll/fetch_models.py",
+        "        if now < self.due:\n            return\n        stored",
+        "        stored",
+        "tests/counted/test_calls.py::test_a_tick_with_nothing_open_is_one_read",
+    ),
+    Mutant(
+        "A tick looks at everything while something is open",
+        _DYNAMODB,
+        'return bool(page["Items"]) or "LastEvaluatedKey" in page',
+        "return False",
+        "tests/adapters/test_ledger.py::test_an_open_job_or_batch_is_open_work_and_nothing_else_is",
+    ),
+    Mutant(
+        "In a new account one place is left for each function",
+        "template.yaml",
+        "  MaxConcurrency:\n    Type: Number\n    Default: 3\n",
+        "  MaxConcurrency:\n    Type: Number\n    Default: 10\n",
+        "tests/template/test_queues.py::test_ten_invocations_at_once_leave_one_for_each_function",
     ),
 )
