@@ -725,7 +725,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "The stack's virtual time is kept",
         _ADMIT,
-        "            self._advance(order.virtual_time)",
+        "            self._advance(admission, order.virtual_time)",
         "            pass",
         "tests/stages/test_fairness.py::test_whoever_comes_later_neither_catches_up_nor_waits_for_the_others",
     ),
@@ -830,8 +830,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "The longest in line is called first",
         f"{_CORE}/domain/open_work.py",
-        "{before_line(team)}{instant(job.created_at)}|{job.id}",
-        "{before_line(team)}{job.input.key}|{job.id}",
+        "{_IN_LINE}{instant(job.created_at)}|{job.id}",
+        "{_IN_LINE}{job.input.key}|{job.id}",
         "tests/stages/test_limits_of_folders.py::test_the_longest_in_line_goes_first",
     ),
     Mutant(

@@ -17,7 +17,7 @@ APPROVAL, LIMIT, PRICE, PLACE = "approval", "limit", "price", "place"
 """What a held job may need besides a recipe (`Job.needs`)."""
 _TEAM_BYTES = 500
 _AFTER_SLASH = chr(ord("/") + 1)
-_IN_LINE = "~"  # behind all digits
+_IN_LINE, _BEHIND_LINE = "!", "0"  # the first sorts before all digits, the second before what begins with digits
 
 
 class OpenWork(StrEnum):
@@ -26,8 +26,8 @@ class OpenWork(StrEnum):
     planning = "planning"
     """jobs, by lease_until (else updated_at)"""
     held = "held"
-    """jobs, by team, then arrivals, then held_at (else updated_at): of a team, who has seen the fewest recipes comes first.
-    Behind them those that wait in line because too many of their team are open, by created_at, then id"""
+    """jobs, by team. First those of a team that wait in line because too many of it are open, by created_at, then id. Behind them
+    those that wait for a recipe, by arrivals, then held_at (else updated_at): who has seen the fewest recipes comes first"""
     asking = "asking"
     """held jobs that ask whether they may cost what they will cost, by team, then group, then held_at, then id"""
     limited = "limited"
@@ -80,9 +80,9 @@ def behind_team(team: str) -> str:
     return f"{_short(team)}{_AFTER_SLASH}"
 
 
-def before_line(team: str) -> str:
-    """Sorts right before those of a team that wait until fewer of it are open, and behind all others of it that are held."""
-    return f"{before_team(team)}{_IN_LINE}"
+def behind_line(team: str) -> str:
+    """Sorts behind those of a team that wait in line, and before the others of it that are held."""
+    return f"{before_team(team)}{_BEHIND_LINE}"
 
 
 def before_group(team: str, group: str) -> str:
@@ -125,7 +125,7 @@ def _place_of_held(job: Job) -> Place:
     if job.needs in (LIMIT, PRICE):
         return Place(OpenWork.limited, f"{since}|{job.id}")
     if job.needs == PLACE:
-        return Place(OpenWork.held, f"{before_line(team)}{instant(job.created_at)}|{job.id}")
+        return Place(OpenWork.held, f"{before_team(team)}{_IN_LINE}{instant(job.created_at)}|{job.id}")
     return Place(OpenWork.held, f"{before_team(team)}{job.arrivals:012d}/{since}")
 
 

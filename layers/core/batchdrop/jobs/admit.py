@@ -104,22 +104,23 @@ class Admit(msgspec.Struct, frozen=True, kw_only=True):
                 order.does_not_fit(chosen.batch, holds=fit is Fit.holds)
             elif self._take(job, chosen, order, capacity, now, jobs):
                 admitted.append(chosen.batch)
-        if admitted:
-            self._advance(order.virtual_time)
         if admitted and admission.blocked:
             with suppress(LostRace):  # the probe was answered meanwhile, or another poller sent one too
                 self.commit(transitions.probed(admission, admitted[0].job_id, next_at=now + refusals.PROBE_EVERY))
+        elif admitted:
+            self._advance(admission, order.virtual_time)
         return len(admitted)
 
-    def _advance(self, virtual_time: int) -> None:
+    def _advance(self, admission: Admission, virtual_time: int) -> None:
         """What is lost here, another admission makes good: it only tells those that begin to wait where to start."""
+        step = self.limits.queued_requests // _STEPS
         for _ in range(_TRIES):
-            admission = self.ledger.get_admission()
-            if virtual_time - admission.virtual_time <= self.limits.queued_requests // _STEPS:
+            if virtual_time - admission.virtual_time <= step:
                 return
-            with suppress(LostRace):  # the API has asked to slow down, or no longer does
+            with suppress(LostRace):  # a batch was accepted, or the API has asked to slow down
                 self.commit(transitions.advanced(admission, virtual_time))
                 return
+            admission = self.ledger.get_admission()
 
     def _chosen(self, job: Job, first: Batch, now: datetime, *, blocked: bool) -> _Chosen | None:
         """Of a job that waits one batch is tried, and not before its time unless the whole stack is blocked."""

@@ -10,14 +10,14 @@ from contextlib import suppress
 
 from batchdrop.domain import keys, purses, transitions
 from batchdrop.domain.errors import LostRace
-from batchdrop.domain.open_work import PLACE, OpenWork, before_line, behind_team
+from batchdrop.domain.open_work import PLACE, OpenWork, before_team, behind_line, behind_team
 from batchdrop.domain.records import Job
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.to_wake import is_due, to_wake
 from batchdrop.ports import Clock, Ledger
 from batchdrop.stages.poll.apart import apart
 
-# Of one tick. A team of which no job is to go on costs four reads, however many wait there.
+# Of one tick. A team of which no job is to go on costs two reads, or four if jobs of it wait in line, however many.
 _TEAMS = 100
 _WOKEN = 100
 _CALLED = 300
@@ -48,9 +48,12 @@ class WakeHeld:
                 break
             team = keys.team_of(first.input.key)
             self._behind = behind_team(team)
-            if first.needs != PLACE:
-                to_be_woken -= self._wake(first, to_be_woken, troubles)
-            to_be_called -= self._call(team, to_be_called, troubles)
+            longest_held: Job | None = first
+            if first.needs == PLACE:
+                to_be_called -= self._call(team, to_be_called, troubles)
+                longest_held = next(self._ledger.list_open_jobs(OpenWork.held, behind=behind_line(team), limit=1), None)
+            if longest_held is not None and keys.team_of(longest_held.input.key) == team:
+                to_be_woken -= self._wake(longest_held, to_be_woken, troubles)
             if not to_be_woken or not to_be_called:
                 break
         if troubles:
@@ -74,7 +77,7 @@ class WakeHeld:
         free, tried = min(limit, self._open_jobs - open_now.used), 0
         if free <= 0:
             return 0
-        for job in self._ledger.list_open_jobs(OpenWork.held, behind=before_line(team), limit=free):
+        for job in self._ledger.list_open_jobs(OpenWork.held, behind=before_team(team), limit=free):
             if job.needs != PLACE or keys.team_of(job.input.key) != team:
                 break
             tried += 1
