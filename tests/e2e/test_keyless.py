@@ -57,3 +57,11 @@ def test_no_minted_key_is_logged(keyless: Laptop) -> None:
     assert "batch accepted" in logged
     assert "aws-external-anthropic-api-key-" not in logged
     assert API_KEY not in logged
+
+
+def test_a_create_without_an_answer_is_settled_with_other_keys_and_paid_once(keyless: Laptop) -> None:
+    """As if its key had ended in mid-POST and the connection with it: nobody knows what became of it."""
+    creates = len(keyless.claude.batches())
+    keyless.claude.fault("accept-then-drop", "create")
+    assert keyless.drop("inbox/lost.jsonl", rows(5)).wait().manifest()["counts"]["succeeded"] == 5
+    assert len(keyless.claude.batches()) == creates + 1

@@ -526,7 +526,8 @@ _ADVICE = {
 
 def blocked(refusal: Refused, cause: Cause) -> str:
     """Every job shows it, so it has none of the API's own words: they may quote the one request that was refused."""
-    said = "there is no API key to send" if refusal.status is None else f"Anthropic answered {refusal.status} {refusal.kind}"
+    who = "Claude Platform on AWS" if cause is Cause.role else "Anthropic"
+    said = "there is no API key to send" if refusal.status is None else f"{who} answered {refusal.status} {refusal.kind}"
     return (
         f"Nothing is being submitted: {said}. "
         f"To fix it, {_ADVICE[cause]}; submission then resumes automatically within a few minutes."
