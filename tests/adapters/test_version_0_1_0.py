@@ -92,7 +92,12 @@ def test_a_job_that_both_have_written_is_found_where_it_belongs(dynamodb: Dynamo
     """After a rollback it carries out a cancel as it does for a job that is held, and puts it among those."""
     ledger = DynamoLedger(dynamodb, "table", clock)
     running = create(ledger, job(state=JobState.running))
-    changes = {"cancel_requested": {"BOOL": True}, "revision": {"N": "1"}, "shelf": {"S": "held"}, "due": job_item(running)["due"]}
+    changes = {
+        "cancel_requested": {"BOOL": True},
+        "revision": {"N": "1"},
+        "shelf": {"S": "held"},
+        "due": job_item(running)["due"],
+    }
     dynamodb.put_item(TableName="table", Item={**job_item(running), **changes})
     (found,) = ledger.list_open_jobs(OpenWork.canceling)
     assert (found.id, found.state) == (running.id, JobState.running)

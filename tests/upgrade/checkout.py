@@ -52,6 +52,13 @@ def of_commit(ref: str) -> bytes:
     return subprocess.run(["git", "archive", ref, *_DEPLOYED], cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
 
 
+def file_of(archive: bytes, name: str) -> str:
+    with tarfile.open(fileobj=BytesIO(archive)) as files:
+        found = files.extractfile(name)
+        assert found is not None
+        return found.read().decode()
+
+
 def _copy(source: Path, target: Path) -> None:
     if source.is_dir():
         shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))

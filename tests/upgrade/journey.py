@@ -21,9 +21,11 @@ PARAMETERS = (
     "QueuedRequestsLimit=400",
     "MonthlyLimitUsd=100000",
     "ReconcileGraceSeconds=30",
-    "FunctionTimeoutSeconds=20",
-    "VisibilityTimeoutSeconds=120",
+    "FunctionTimeoutSeconds=40",
+    "VisibilityTimeoutSeconds=240",
 )
+# A message that nobody has acted on is sent again after five quarters of the visibility timeout.
+_PATIENCE = 900.0
 # The first is longer than an update takes.
 _SLOW, _QUICK = 90.0, 1.0
 _DURING_SECONDS = 3.0
@@ -36,7 +38,9 @@ _RECIPE = b'model: claude-opus-5\nmax_tokens: 3500\nprompt: "Tell a long story: 
 class Journey:
     """`every_state`: also those of which a message has to be missed before they go on, which takes minutes."""
 
-    def __init__(self, laptop: Laptop, checkout: Checkout, earlier: bytes, say: Callable[[str], None], *, every_state: bool) -> None:
+    def __init__(
+        self, laptop: Laptop, checkout: Checkout, earlier: bytes, say: Callable[[str], None], *, every_state: bool
+    ) -> None:
         self.laptop = laptop
         self.checkout = checkout
         self.earlier = earlier
@@ -161,7 +165,9 @@ class Journey:
         if (sent := laptop.claude.count("create") - creates) != 1:
             self.wrong.append(f"the earlier version sent {sent} batches, not its own one alone")
         for key, item in self._items().items():
-            changed = {name for name in items.get(key, item).keys() | item.keys() if items.get(key, item).get(name) != item.get(name)}
+            changed = {
+                name for name in items.get(key, item).keys() | item.keys() if items.get(key, item).get(name) != item.get(name)
+            }
             if changed:
                 self.say(f"  it changed {', '.join(sorted(changed))} of {key[0]} {key[1]}")
             if changed and key != (f"JOB#{self.jobs['waiting'].id}", "JOB"):
@@ -183,7 +189,7 @@ class Journey:
     def _end(self, canceled: str) -> None:
         started = time.monotonic()
         for job in self.jobs.values():
-            job.wait()
+            job.wait(_PATIENCE)
         self.laptop.wait(lambda: not check_queued(self.laptop.ledger()), "every request to be settled")
         self.say(f"every job ended within {time.monotonic() - started:.0f} s")
         for name, job in self.jobs.items():
