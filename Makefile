@@ -49,7 +49,7 @@ mutants: setup ## break each promise in a copy of the code, one at a time; a tes
 	@$(PYTHON) -m tests.mutants
 
 .PHONY: upgrade
-upgrade: setup ## update a stack of an earlier commit that has open jobs, on this machine: make upgrade FROM=v0.1.0
+upgrade: setup ## update a stack of 0.1.0 with open jobs, on this machine, roll it back and update it again: make upgrade [FROM=commit]
 	@$(PYTHON) -m tests.upgrade $(FROM)
 
 .PHONY: audit

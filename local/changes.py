@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
+from batchdrop.adapters.version_0_1_0 import PHASE
 from local.deployed import Deployed
 from local.system import System
 

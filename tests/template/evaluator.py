@@ -160,6 +160,8 @@ _FUNCTIONS: dict[str, Callable[[Deployed, Any], Any]] = {
     "Fn::Split": lambda stack, parts: stack._value(parts[1]).split(parts[0]),
     "Fn::Equals": lambda stack, both: stack._value(both[0]) == stack._value(both[1]),
     "Fn::Not": lambda stack, conditions: not stack._value(conditions[0]),
+    "Fn::And": lambda stack, conditions: all(map(stack._value, conditions)),
+    "Condition": lambda stack, name: stack._value(stack._template["Conditions"][name]),
 }
 
 

@@ -21,7 +21,11 @@ type Resources = Mapping[str, Mapping[str, Any]]
 
 def source() -> Template:
     """template.yaml as written; `!Ref x` is `{"Ref": "x"}`."""
-    parsed: Template = yaml_parse((ROOT / "template.yaml").read_text())
+    return parse((ROOT / "template.yaml").read_text())
+
+
+def parse(text: str) -> Template:
+    parsed: Template = yaml_parse(text)
     return parsed
 
 

@@ -92,10 +92,14 @@ def test_answers_of_a_batch_fit_on_the_collectors_disk(source: Template) -> None
         assert int(values["SpoolBytes"]) == int(size) * 1024 * 1024 * 80 // 100
 
 
-def test_what_collects_and_reconciles_is_updated_before_what_sends(resources: Resources) -> None:
-    """While a stack is updated, both versions are at work for some seconds."""
-    assert set(resources["SubmitFunction"]["DependsOn"]) == {"CollectFunction", "PollFunction"}
-    assert set(resources["PlanFunction"]["DependsOn"]) == {"FinishFunction", "SubmitFunction"}
+def test_who_receives_a_message_is_updated_before_those_who_send_it(resources: Resources) -> None:
+    """While a stack is updated both versions are at work for some seconds, and the earlier one drops what it does not see."""
+    order = ("Finish", "Collect", "Submit", "Plan", "Control", "Poll")
+    assert sorted(order) == sorted(stage.capitalize() for stage in STAGES)
+    functions = [f"{stage}Function" for stage in order]
+    assert {name: resources[name].get("DependsOn") for name in functions} == dict(
+        zip(functions, [None, *functions], strict=False)
+    )
 
 
 def test_a_failed_tick_is_not_repeated(resources: Resources) -> None:
