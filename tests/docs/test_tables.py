@@ -187,6 +187,17 @@ def test_permissions(stage: str) -> None:
     assert ("sqs:ReceiveMessage" in granted) == (stage != "poll")
 
 
+def test_permissions_without_a_key() -> None:
+    prefix = "aws-external-anthropic:"
+    granted = {
+        statement.role.removesuffix("Role").lower(): sorted(action.removeprefix(prefix) for action in statement.actions)
+        for statement in facts.statements(_TEMPLATE["Resources"], facts.KEYLESS)
+        if statement.sid == "Workspace"
+    }
+    told = {_bare(row[0]): sorted(re.findall(r"`(\w+)`", row[1])) for row in table_rows(section(_SECURITY, "Without a key"))}
+    assert told == granted
+
+
 def test_who_may_delete() -> None:
     """The sentences below the table, each with "Only" and the names of functions."""
     may = {
