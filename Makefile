@@ -1,4 +1,4 @@
-# Every target makes .venv first if it has to. `make` alone lists them.
+# Every target makes .venv first if it has to; build, deploy and package need SAM CLI only. `make` alone lists them.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
@@ -6,6 +6,7 @@ export SAM_CLI_TELEMETRY := 0
 PYTHON := .venv/bin/python
 PROFILE ?= dev
 STACK ?= batchdrop
+ARCHITECTURE ?= arm64
 CODE := layers functions cli local tests bench
 
 .PHONY: help
@@ -103,12 +104,19 @@ bench: setup ## measure speed, memory and cost beside the SDK, into bench/result
 	@QUICK=$(QUICK) $(PYTHON) -m bench
 
 .PHONY: build
-build: setup ## sam build for PROFILE (dev)
-	.venv/bin/sam build --config-env $(PROFILE)
+build: ## sam build for PROFILE (dev)
+	requirements/sam build --config-env $(PROFILE)
 
 .PHONY: deploy
 deploy: build ## sam deploy to the account of your AWS credentials: make deploy PROFILE=dev
-	.venv/bin/sam deploy --config-env $(PROFILE)
+	requirements/sam deploy --config-env $(PROFILE)
+
+.PHONY: package
+package: ## put code and template of a release into a bucket, for create-stack, Terraform or CDK: make package BUCKET=name [ARCHITECTURE=x86_64]
+	@[ -n "$(BUCKET)" ] || { echo "name the bucket: make package BUCKET=name" >&2; exit 1; }
+	requirements/sam build --parameter-overrides Architecture=$(ARCHITECTURE)
+	requirements/sam package --s3-bucket $(BUCKET) --s3-prefix batchdrop --output-template-file .aws-sam/packaged.yaml
+	@echo "The template is .aws-sam/packaged.yaml; docs/deployment.md says how to deploy it."
 
 .PHONY: requirements
 requirements: setup ## compile the pinned requirements again, with the newest versions
