@@ -1,4 +1,4 @@
-"""MiniStack 1.5.33 with six fixes. Runs under MiniStack's own interpreter and imports nothing of this project.
+"""MiniStack 1.5.33 with seven fixes. Runs under MiniStack's own interpreter and imports nothing of this project.
 
 1. MiniStack translates SAM templates only if aws-sam-translator is installed in its environment. But functions run under the same
    interpreter and would find that package's dependencies, some of which they must bring in their layer. So the translator is lent
@@ -9,6 +9,7 @@
    on Lambda.
 5. With TLS, MiniStack also takes port 443 if it can, which another checkout or the user may need.
 6. Events of S3 reach EventBridge without the version of their object.
+7. A `MaximumConcurrency` that is a parameter stays text, and the queue is never read. CloudFormation makes a number of it.
 """
 
 from __future__ import annotations
@@ -93,6 +94,16 @@ def _name_versions_in_events(s3: Any, eventbridge: Any) -> None:  # noqa: ANN401
     s3._fire_s3_event, eventbridge._dispatch_event = fired, dispatched  # noqa: SLF001 - they have no public names
 
 
+def _count_with_numbers(lambdas: Any) -> None:  # noqa: ANN401 - another package's module
+    limit = lambdas._sqs_esm_concurrency  # noqa: SLF001 - it has no public name
+
+    def counted(mapping: dict[str, Any], *others: Any) -> int:  # noqa: ANN401 - passed on
+        scaling = {name: int(number) for name, number in (mapping.get("ScalingConfig") or {}).items()}
+        return int(limit({**mapping, "ScalingConfig": scaling}, *others))
+
+    lambdas._sqs_esm_concurrency = counted  # noqa: SLF001
+
+
 class _SharedZip:
     """As much of `zipfile.ZipFile` as a worker's start uses; the unpacked files are the same for all workers."""
 
@@ -135,6 +146,7 @@ def main(site_packages: str) -> None:
     _answer_ranges_of_versions(s3)
     _compute_checksums_in_c(s3)
     _name_versions_in_events(s3, importlib.import_module("ministack.services.eventbridge"))
+    _count_with_numbers(importlib.import_module("ministack.services.lambda_svc"))
     runtime: Any = importlib.import_module("ministack.core.lambda_runtime")
     runtime.zipfile = SimpleNamespace(ZipFile=_SharedZip, BadZipFile=zipfile.BadZipFile, LargeFileError=zipfile.LargeZipFile)
     app._port_is_bindable = lambda *_: False  # noqa: SLF001 - it has no public name
