@@ -62,7 +62,7 @@ def count(kind: str) -> int:
 def bounded_queues() -> list[bool]:
     """Of each queue that Lambda reads, whether the function has a maximum."""
     events = [event for one in template()["Resources"].values() for event in one.get("Properties", {}).get("Events", {}).values()]
-    return ["ScalingConfig" in event["Properties"] for event in events if event["Type"] == "SQS"]
+    return [bool(event["Properties"]["ScalingConfig"]) for event in events if event["Type"] == "SQS"]
 
 
 def _holds(condition: dict[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""MiniStack 1.5.33 with eight fixes. Runs under MiniStack's own interpreter and imports nothing of this project.
+"""MiniStack 1.5.33 with nine fixes. Runs under MiniStack's own interpreter and imports nothing of this project.
 
 1. MiniStack translates SAM templates only if aws-sam-translator is installed in its environment. But functions run under the same
    interpreter and would find that package's dependencies, some of which they must bring in their layer. So the translator is lent
@@ -12,6 +12,7 @@
 7. For a role at work, the condition key aws:PrincipalArn holds the ARN of its session; on AWS, that of the role (IAM user guide,
    "AWS global condition context keys").
 8. CloudFormation does not know AWS::SecretsManager::ResourcePolicy.
+9. A `MaximumConcurrency` that is a parameter stays text, and the queue is never read. CloudFormation makes a number of it.
 """
 
 from __future__ import annotations
@@ -127,6 +128,16 @@ def _provision_policies_of_secrets(provisioners: Any, secrets: Any) -> None:  # 
     }
 
 
+def _count_with_numbers(lambdas: Any) -> None:  # noqa: ANN401 - another package's module
+    limit = lambdas._sqs_esm_concurrency  # noqa: SLF001 - it has no public name
+
+    def counted(mapping: dict[str, Any], *others: Any) -> int:  # noqa: ANN401 - passed on
+        scaling = {name: int(number) for name, number in (mapping.get("ScalingConfig") or {}).items()}
+        return int(limit({**mapping, "ScalingConfig": scaling}, *others))
+
+    lambdas._sqs_esm_concurrency = counted  # noqa: SLF001
+
+
 class _SharedZip:
     """As much of `zipfile.ZipFile` as a worker's start uses; the unpacked files are the same for all workers."""
 
@@ -176,6 +187,7 @@ def main(site_packages: str) -> None:
         importlib.import_module("ministack.services.cloudformation.provisioners"),
         importlib.import_module("ministack.services.secretsmanager"),
     )
+    _count_with_numbers(importlib.import_module("ministack.services.lambda_svc"))
     runtime: Any = importlib.import_module("ministack.core.lambda_runtime")
     runtime.zipfile = SimpleNamespace(ZipFile=_SharedZip, BadZipFile=zipfile.BadZipFile, LargeFileError=zipfile.LargeZipFile)
     app._port_is_bindable = lambda *_: False  # noqa: SLF001 - it has no public name

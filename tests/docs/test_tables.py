@@ -149,7 +149,7 @@ def test_how_many_run_at_once() -> None:
         name.removesuffix("Function").lower()
         for name, function in functions.items()
         for event in function.get("Events", {}).values()
-        if "ScalingConfig" in event["Properties"]
+        if event["Properties"]["ScalingConfig"]
     }
     told = section(_LIMITS, "Speed")
     assert "plan and collect: `MaxConcurrency` each" in told

@@ -227,6 +227,7 @@ def _unanswered() -> _Steps:
     account.minutes(_HOUR)
     assert account.ever == set()
     yield account
+    assert account.minutes(3 * _HOUR) == {"StalledAlarm"}, "while it waits to be sent again"
     account.stack.hooks.clear()
     yield None
 

@@ -175,6 +175,8 @@ def test_one_broken_step_of_a_tick_stops_no_other() -> None:
     stack = Stack()
     stack.drop("inbox/a.jsonl", rows(2))
     fail(stack, "ledger.list_open_jobs", Throttled("busy"), times=10_000)
+    stack.tick()
+    assert "claude.models" in stack.hooks.calls, "the last step"
     stack.run()
     assert stack.job().state is JobState.done
     assert any(isinstance(error, Throttled) for _, error in stack.failures)
@@ -212,6 +214,8 @@ def test_an_error_that_nobody_thought_of_stops_no_other_step() -> None:
     stack = Stack()
     stack.drop("inbox/a.jsonl", rows(2))
     fail(stack, "ledger.list_open_jobs", ZeroDivisionError(), times=10_000)
+    stack.tick()
+    assert "claude.models" in stack.hooks.calls, "the last step"
     stack.run()
     assert stack.job().state is JobState.done
     assert any(isinstance(error, ZeroDivisionError) for _, error in stack.failures)

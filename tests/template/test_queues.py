@@ -114,7 +114,7 @@ def _maxima(source: Template, resources: Resources, overrides: dict[str, str]) -
     return {
         next(references(mapping["FunctionName"])): _value(source, overrides, mapping["ScalingConfig"]["MaximumConcurrency"])
         for mapping in of_type(resources, "AWS::Lambda::EventSourceMapping").values()
-        if "ScalingConfig" in mapping
+        if mapping["ScalingConfig"]  # an empty one takes away what an earlier version has set (AWS CloudFormation user guide)
     }
 
 
