@@ -30,6 +30,7 @@ from local.claude.client import Control, start
 
 ROOT = Path(__file__).parents[2]
 API_KEY = "sk-ant-planted-key-5150"
+ACCOUNT = "000000000000"
 # Bounds of waiting, never of judging: these machines are shared.
 PATIENCE = 300.0
 _LOOK = 0.2
@@ -232,6 +233,7 @@ class Job:
     def event(self) -> str:
         """The message that the upload rule sends for this object."""
         created = json.loads(json.loads((ROOT / "tests" / "events" / "plan-upload.json").read_text())["Records"][0]["body"])
+        created["account"] = ACCOUNT
         created["detail"]["bucket"]["name"] = self.laptop.bucket
         created["detail"]["object"].update({"key": self.key, "version-id": self.version})
         created["time"] = f"{datetime.strptime(self.id.split('-')[0], '%Y%m%dT%H%M%S%z'):%Y-%m-%dT%H:%M:%SZ}"

@@ -470,6 +470,24 @@ def planted_commands(story: Story) -> None:
     assert "pay all" not in json.dumps(job.status())
 
 
+@together
+def forged_messages(story: Story) -> None:
+    """somebody who may send to the queue of commands, and write nothing, forges cancels, foreign events and a retry"""
+    job = story.drop(story.rows(2), succeeded=2)
+    event = json.loads(job.event())
+    event["detail"]["object"] = {"key": f"control/cancel/{job.id}", "size": 0, "etag": "e", "version-id": job.version}
+    story.send("CONTROL", json.dumps(event))
+    event["detail"]["object"].pop("version-id")
+    story.send("CONTROL", json.dumps(event))
+    event["detail"]["bucket"]["name"] = "another"
+    story.send("CONTROL", json.dumps(event))
+    story.end(job)
+    story.send("CONTROL", json.dumps({"job_id": job.id}))
+    story.empty("CONTROL")
+    assert not story.laptop.exists(f"inbox/hostile/{story.name}-0.retry-of-{job.id}.jsonl")
+    assert job.status()["state"] == "done"
+
+
 # ---------------------------------------------------------------- what everybody notices
 
 
