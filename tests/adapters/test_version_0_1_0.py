@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # Which 0.1.0 reads in every tick.
 READ_BY_IT = {"planning", "canceling", "finishing", "waiting", "admitted", "submitting", "watched", "ended"}
-# In which it neither sends, watches, collects, repairs, finishes nor plans anything: its `usecases`.
+# In which it neither plans, sends, watches, repairs, collects nor finishes anything.
 INERT = {"JOB": "held", "BATCH": "collected"}
 
 

@@ -72,6 +72,7 @@ _WORDS_OF_OTHERS = {
     "AutoPublishAlias",
     "AutoPublishCodeSha256",
     "ConditionCheckItem",
+    "DependsOn",
     "ExpiredToken",
     "FilterLogEvents",
     "GetItem",
@@ -81,6 +82,7 @@ _WORDS_OF_OTHERS = {
     "ObjectGone",
     "OutOfDisk",
     "PutItem",
+    "SqsManagedSseEnabled",
     "StartMessageMoveTask",
     "UpdateItem",
 }
