@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # Which 0.1.0 reads in every tick.
 READ_BY_IT = {"planning", "canceling", "finishing", "waiting", "admitted", "submitting", "watched", "ended"}
-# In which it neither sends, watches, collects, repairs, finishes nor plans anything: its `usecases`.
+# In which it neither plans, sends, watches, repairs, collects nor finishes anything.
 INERT = {"JOB": "held", "BATCH": "collected"}
 
 
@@ -92,7 +92,7 @@ def test_a_job_that_both_have_written_is_found_where_it_belongs(dynamodb: Dynamo
     """After a rollback it carries out a cancel as it does for a job that is held, and puts it among those."""
     ledger = DynamoLedger(dynamodb, "table", clock)
     running = create(ledger, job(state=JobState.running))
-    changes = {
+    changes: Item = {
         "cancel_requested": {"BOOL": True},
         "revision": {"N": "1"},
         "shelf": {"S": "held"},
@@ -119,5 +119,5 @@ def test_a_condition_on_the_state_holds_for_a_job_as_it_stores_one(dynamodb: Dyn
 
 
 def as_it_stores(item: Item) -> Item:
-    stored = {name: value for name, value in item.items() if name != "phase"} | {"state": item["phase"]}
-    return stored | {"shelf": {"S": item["shelf"]["S"].removesuffix(".2")}}
+    stored = {name: value for name, value in item.items() if name != "phase"}
+    return {**stored, "state": item["phase"], "shelf": {"S": item["shelf"]["S"].removesuffix(".2")}}

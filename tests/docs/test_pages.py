@@ -81,6 +81,7 @@ _WORDS_OF_OTHERS = {
     "ConditionCheckItem",
     "CountTokens",
     "CreateInference",
+    "DependsOn",
     "ExpiredToken",
     "FilterLogEvents",
     "GetItem",
@@ -90,6 +91,7 @@ _WORDS_OF_OTHERS = {
     "ObjectGone",
     "OutOfDisk",
     "PutItem",
+    "SqsManagedSseEnabled",
     "StartMessageMoveTask",
     "UpdateItem",
 }

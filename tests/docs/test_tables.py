@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from batchdrop.adapters.version_0_1_0 import partition
 from batchdrop.domain.errors import Refused
 from batchdrop.domain.open_work import OpenWork, waiting_in
 from batchdrop.domain.records import Streak
@@ -56,8 +57,9 @@ def test_transitions() -> None:
 
 def test_open_work() -> None:
     told = {_bare(row[0]) for row in table_rows(section(_ARCHITECTURE, "The table"))}
-    assert {work.value for work in OpenWork} <= told
-    assert told - {work.value for work in OpenWork} == {
+    partitions = {partition(work) for work in OpenWork}
+    assert partitions <= told
+    assert told - partitions == {
         "JOB#<job id>",
         "API#<batch id>",
         "ADMISSION",

@@ -8,6 +8,7 @@ _CORE = "layers/core/batchdrop"
 _API = f"{_CORE}/adapters/claude.py"
 _DYNAMODB = f"{_CORE}/adapters/dynamodb.py"
 _TRANSACTION = f"{_CORE}/adapters/transaction.py"
+_VERSION_0_1_0 = f"{_CORE}/adapters/version_0_1_0.py"
 _ADMISSION = f"{_CORE}/domain/admission.py"
 _FAIR = f"{_CORE}/domain/fair_order.py"
 _RECONCILE = f"{_CORE}/domain/reconcile.py"
@@ -691,6 +692,55 @@ MUTANTS: tuple[Mutant, ...] = (
         "prefixes = (*prefixes_of(batch), prefix)",
         "prefixes = (prefix,)",
         "tests/stages/test_identity.py::test_a_released_batch_is_recognized_when_its_first_create_appears_late",
+    ),
+    Mutant(
+        "An open job is held for 0.1.0",
+        _VERSION_0_1_0,
+        "return JobState.held",
+        "return record.state",
+        "tests/adapters/test_version_0_1_0.py::test_an_open_job_is_held_for_it",
+    ),
+    Mutant(
+        "A batch is collected for 0.1.0",
+        _VERSION_0_1_0,
+        "return BatchState.collected",
+        "return record.state",
+        "tests/adapters/test_version_0_1_0.py::test_a_batch_is_collected_for_it",
+    ),
+    Mutant(
+        "0.1.0 does not read the partitions of open work",
+        _VERSION_0_1_0,
+        'return f"{shelf}.2" if shelf in _ITS_PARTITIONS else shelf',
+        "return shelf",
+        "tests/adapters/test_version_0_1_0.py::test_a_batch_is_collected_for_it",
+    ),
+    Mutant(
+        "What 0.1.0 has left is found",
+        _VERSION_0_1_0,
+        "return str(work) if work in _ITS_PARTITIONS and work is not OpenWork.held else None",
+        "return None",
+        "tests/adapters/test_version_0_1_0.py::test_all_open_work_that_it_has_left_is_found_once",
+    ),
+    Mutant(
+        "A job that 0.1.0 has written after a rollback is found",
+        _DYNAMODB,
+        ", self._of_0_1_0(OF_JOBS_WRITTEN_BY_BOTH, Job))",
+        ")",
+        "tests/adapters/test_version_0_1_0.py::test_a_job_that_both_have_written_is_found_where_it_belongs",
+    ),
+    Mutant(
+        "A late invocation of 0.1.0 leaves nothing behind that nobody sees",
+        _DYNAMODB,
+        "self._empty_until[shelf] = now + _LONGEST_INVOCATION",
+        "self._empty_until[shelf] = datetime.max.replace(tzinfo=now.tzinfo)",
+        "tests/adapters/test_version_0_1_0.py::test_what_its_late_invocations_store_is_found",
+    ),
+    Mutant(
+        "A condition holds for a job as 0.1.0 stores it",
+        _TRANSACTION,
+        'return f"({change.equals(PHASE, state)} or ({as_0_1_0_stored_it}))"',
+        "return change.equals(PHASE, state)",
+        "tests/adapters/test_version_0_1_0.py::test_a_condition_on_the_state_holds_for_a_job_as_it_stores_one",
     ),
     Mutant(
         "The ids of a batch that 0.1.0 sent are known",

@@ -300,7 +300,8 @@ class Journey:
 
     def _items(self) -> dict[tuple[str, str], dict[str, Any]]:
         """Of the open jobs, as they are stored."""
-        table, found = self.laptop.client("dynamodb"), {}
+        table = self.laptop.client("dynamodb")
+        found: dict[tuple[str, str], dict[str, Any]] = {}
         for job in self.jobs.values():
             page = table.query(
                 TableName=self.laptop.env["BATCHDROP_TABLE"],

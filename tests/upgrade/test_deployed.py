@@ -1,4 +1,4 @@
-"""A deployed stack of version 0.1.0 is updated, rolled back and updated again while jobs are open: one journey, about three minutes."""
+"""A deployed stack of version 0.1.0 is updated, rolled back and updated again while jobs are open."""
 
 from __future__ import annotations
 

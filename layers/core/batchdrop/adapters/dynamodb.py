@@ -183,7 +183,7 @@ class DynamoLedger:
             return self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
 
     def _of_0_1_0[R: Record](self, shelf: str | None, kind: type[R]) -> Iterator[R]:
-        """Once this is empty it stays so, unless an invocation of that version is still under way: it need not be read each time."""
+        """Once it is empty it stays so, unless an invocation of that version is still at work: no need to read it each time."""
         now = self._clock.now()
         if shelf is None or now < self._empty_until.get(shelf, now):
             return

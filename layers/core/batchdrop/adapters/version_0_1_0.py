@@ -1,8 +1,8 @@
 """What version 0.1.0 sees of the items of this one, should a stack be rolled back to it: nothing that it acts on.
 
-0.1.0 does not know our custom ids, and takes answers that carry them for missing ones: it would send their rows again. It stores a
-batch without the fields that it does not know, so that nobody could recognize these answers later. Therefore, in its eyes, each of
-our open jobs is `held` and each of our open batches `collected`, states in which it does nothing. The true state is stored as
+0.1.0 does not know our custom ids, and takes answers that carry them for missing: it would send their rows again. It stores a
+batch without the fields that it does not know, so that nobody could recognize these answers later. Therefore, in its eyes, each
+of our open jobs is `held` and each of our batches `collected`, states in which it does nothing. The true state is stored as
 `phase`, and open work lies in partitions of the index that 0.1.0 does not read.
 
 What 0.1.0 has stored has no `phase` and lies in its own partitions: it is found there, and gets the new form when it is written.
