@@ -1623,8 +1623,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "Who finishes twice teaches once",
         _TRANSITIONS,
-        "    return Move(job, after, also=() if taught is None else (taught,))\n",
-        "    return Move(job, after)\n",
+        "charges=_place_given_back(job), also=() if taught is None else (taught,))",
+        "charges=_place_given_back(job))",
         "tests/stages/test_groups.py::test_who_finishes_twice_teaches_once",
     ),
     Mutant(
