@@ -1,4 +1,4 @@
-"""From a clone to a stack that answers, without what developers set up: `sam deploy --guided`, and a release by `create-stack`."""
+"""From a clone to a stack that answers, without what developers set up: by `sam deploy --guided`, and by `create-stack`."""
 
 from __future__ import annotations
 

@@ -349,7 +349,7 @@ def test_a_long_retry_takes_several_invocations() -> None:
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_a_kill_at_any_call_of_a_retry_costs_at_most_one_invocation(after: bool) -> None:
     whole, invocations = _retried()
-    for call in range(whole.hooks.calls.index("objects.finish_upload") + 8):
+    for call in range(whole.hooks.calls.index("objects.finish_upload") + 7):
         stack, taken = _retried([call], after=after)
         assert taken <= invocations + 1
         _check_retry(stack)
