@@ -19,8 +19,8 @@ TICKS_A_MONTH = 60 * 24 * 30
 _MIB_OF_ONE_PROCESSOR = 1_769
 # Seen by many with functions of 1 GB; AWS names none.
 _NETWORK_BYTES_A_SECOND = 75_000_000
-# A call to an AWS service within the region, waited for.
-_CALL_SECONDS = 0.01
+CALL_SECONDS = 0.01
+"""A call to an AWS service within the region, waited for."""
 # Transactions charge two units for each KB of each item; three items, one of them also in the index.
 _UNITS_OF_A_TRANSACTION = 12
 # Half a unit for each 4 KB of an eventually consistent query, one for a consistent read of an item.
@@ -63,15 +63,13 @@ def model(pipeline: dict[str, Any], quiet_tick: dict[str, Any]) -> dict[str, Any
 
 def _per_million_rows(prices: dict[str, Any], pipeline: dict[str, Any]) -> dict[str, float]:
     jobs = ROWS / pipeline["rows"]
-    source, results = pipeline["input_bytes"], pipeline["results_bytes"]
-    moved = {"plan": source, "submit": 2 * source, "collect": source + 2 * results, "finish": 0}
     calls: dict[str, int] = {}
     gb_seconds = storage = invocations = 0.0
-    for stage, bytes_moved in moved.items():
+    for stage, worked in work(pipeline).items():
         figures = pipeline["batchdrop"][stage]
         for name, number in figures["calls"].items():
             calls[name] = calls.get(name, 0) + number
-        seconds = _seconds(stage, figures["cpu"]["median"], bytes_moved, sum(figures["calls"].values()))
+        seconds = worked + sum(figures["calls"].values()) * CALL_SECONDS
         gb_seconds += jobs * seconds * deployed.memory(stage) / _MIB_IN_GB
         storage += jobs * seconds * (deployed.disk(stage) / deployed.MIB - 512) / _MIB_IN_GB
         invocations += jobs
@@ -90,13 +88,23 @@ def _per_million_rows(prices: dict[str, Any], pipeline: dict[str, Any]) -> dict[
         "SQS": 3 * 4 * jobs * prices["sqs_request"],
         "EventBridge": jobs * prices["eventbridge_event"],
     }
-    items["S3 storage of pieces"] = jobs * results / _GB * prices["s3_storage_gb_month"] * _PIECES_KEPT_DAYS / _DAYS
+    items["S3 storage of pieces"] = jobs * pipeline["results_bytes"] / _GB * prices["s3_storage_gb_month"] * _PIECES_KEPT_DAYS / _DAYS
     return items
 
 
-def _seconds(stage: str, cpu: float, moved: int, calls: int) -> float:
-    share = min(1.0, deployed.memory(stage) / _MIB_OF_ONE_PROCESSOR)
-    return cpu / share + moved / _NETWORK_BYTES_A_SECOND + calls * _CALL_SECONDS
+def work(pipeline: dict[str, Any]) -> dict[str, float]:
+    """Seconds of each stage of the pipeline on Lambda, without those of its calls."""
+    source, results = pipeline["input_bytes"], pipeline["results_bytes"]
+    moved = {"plan": source, "submit": 2 * source, "collect": source + 2 * results, "finish": 0}
+    return {
+        stage: pipeline["batchdrop"][stage]["cpu"]["median"] / share(stage) + size / _NETWORK_BYTES_A_SECOND
+        for stage, size in moved.items()
+    }
+
+
+def share(stage: str) -> float:
+    """Of a processor, that the function's memory buys."""
+    return min(1.0, deployed.memory(stage) / _MIB_OF_ONE_PROCESSOR)
 
 
 def _write_units(calls: dict[str, float]) -> float:
@@ -116,7 +124,7 @@ def _idle(prices: dict[str, Any], tick: dict[str, Any]) -> dict[str, dict[str, f
     """Each item with its amount, its price and what is free of it."""
     free = prices["free_each_month"]
     calls = tick["calls"]
-    gb_seconds = TICKS_A_MONTH * _seconds("poll", tick["cpu"], 0, sum(calls.values())) * deployed.memory("poll") / _MIB_IN_GB
+    gb_seconds = TICKS_A_MONTH * (tick["cpu"] / share("poll") + sum(calls.values()) * CALL_SECONDS) * deployed.memory("poll") / _MIB_IN_GB
     polls = _queues_read() * _POLLERS * 30 * 24 * 3600 / _POLL_SECONDS
     logs = TICKS_A_MONTH * _LOG_BYTES_OF_A_TICK / _GB
     amounts = {
