@@ -66,8 +66,9 @@ recipe-schema: setup ## write docs/recipe.schema.json, by which editors know the
 	@$(PYTHON) -m tests.docs.recipe_schema
 
 .PHONY: scale
-scale: setup ## the tests of hundreds of megabytes through the whole system
+scale: setup ## the tests of hundreds of megabytes through the whole system, and days with 100 million rows in virtual time, into docs/scale.md
 	@$(PYTHON) -m pytest -m scale
+	@$(PYTHON) -m tests.scale > /dev/null
 
 .PHONY: check
 check: lint test ## what CI runs: format, lint, types, template checks, tests

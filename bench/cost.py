@@ -21,8 +21,8 @@ TICKS_A_MONTH = 60 * 24 * 30
 _MIB_OF_ONE_PROCESSOR = 1_769
 # Seen by many with functions of 1 GB; AWS names none.
 _NETWORK_BYTES_A_SECOND = 75_000_000
-# A call to an AWS service within the region, waited for.
-_CALL_SECONDS = 0.01
+CALL_SECONDS = 0.01
+"""A call to an AWS service within the region, waited for."""
 # Transactions charge two units for each KB of each item; three items, one of them also in the index.
 _UNITS_OF_A_TRANSACTION = 12
 # Half a unit for each 4 KB of an eventually consistent query, one for a consistent read of an item.
@@ -52,7 +52,7 @@ _MIB_IN_GB = 1024
 
 def model(pipeline: dict[str, Any], tick_at_rest: dict[str, Any], start: float) -> dict[str, Any]:
     """Items in US$: per million rows, per million rows that wait for a month, idle per month. `start`: CPU of a cold start."""
-    prices = json.loads(_PRICES.read_text())
+    prices = list_prices()
     rows = _per_million_rows(prices, pipeline)
     idle = _idle(prices, tick_at_rest, start)
     waiting = _waiting(prices, pipeline)
@@ -74,17 +74,21 @@ def model(pipeline: dict[str, Any], tick_at_rest: dict[str, Any], start: float) 
 # ---------------------------------------------------------------- work
 
 
+def list_prices() -> dict[str, Any]:
+    """Of AWS, in dollars."""
+    found: dict[str, Any] = json.loads(_PRICES.read_text())
+    return found
+
+
 def _per_million_rows(prices: dict[str, Any], pipeline: dict[str, Any]) -> dict[str, float]:
     jobs = ROWS / pipeline["rows"]
-    source, results = pipeline["input_bytes"], pipeline["results_bytes"]
-    moved = {"plan": source, "submit": 2 * source, "collect": source + 2 * results, "finish": 0}
     calls: dict[str, int] = {}
     gb_seconds = storage = invocations = 0.0
-    for stage, bytes_moved in moved.items():
+    for stage, worked in work(pipeline).items():
         figures = pipeline["batchdrop"][stage]
         for name, number in figures["calls"].items():
             calls[name] = calls.get(name, 0) + number
-        seconds = _seconds(stage, figures["cpu"]["median"], bytes_moved, sum(figures["calls"].values()))
+        seconds = worked + sum(figures["calls"].values()) * CALL_SECONDS
         gb_seconds += jobs * seconds * deployed.memory(stage) / _MIB_IN_GB
         storage += jobs * seconds * (deployed.disk(stage) / deployed.MIB - 512) / _MIB_IN_GB
         invocations += jobs
@@ -119,9 +123,19 @@ def _waiting(prices: dict[str, Any], pipeline: dict[str, Any]) -> dict[str, floa
     return {name: ROWS / pipeline["rows"] * size / _GB * prices["s3_storage_gb_month"] for name, size in gigabytes.items()}
 
 
-def _seconds(stage: str, cpu: float, moved: int, calls: int) -> float:
-    share = min(1.0, deployed.memory(stage) / _MIB_OF_ONE_PROCESSOR)
-    return cpu / share + moved / _NETWORK_BYTES_A_SECOND + calls * _CALL_SECONDS
+def work(pipeline: dict[str, Any]) -> dict[str, float]:
+    """Seconds of each stage of the pipeline on Lambda, without those of its calls."""
+    source, results = pipeline["input_bytes"], pipeline["results_bytes"]
+    moved = {"plan": source, "submit": 2 * source, "collect": source + 2 * results, "finish": 0}
+    return {
+        stage: pipeline["batchdrop"][stage]["cpu"]["median"] / share(stage) + size / _NETWORK_BYTES_A_SECOND
+        for stage, size in moved.items()
+    }
+
+
+def share(stage: str) -> float:
+    """Of a processor, that the function's memory buys."""
+    return min(1.0, deployed.memory(stage) / _MIB_OF_ONE_PROCESSOR)
 
 
 def _write_units(calls: dict[str, float]) -> float:
@@ -142,7 +156,8 @@ def _idle(prices: dict[str, Any], tick: dict[str, Any], start: float) -> dict[st
     """Each item with its amount, its price and what is free of it."""
     free = prices["free_each_month"]
     calls = tick["calls"]
-    seconds = TICKS_A_MONTH * _seconds("poll", tick["cpu"], 0, sum(calls.values())) + _COLD_STARTS * _seconds("poll", start, 0, 0)
+    of_tick = tick["cpu"] / share("poll") + sum(calls.values()) * CALL_SECONDS
+    seconds = TICKS_A_MONTH * of_tick + _COLD_STARTS * start / share("poll")
     gb_seconds = seconds * deployed.memory("poll") / _MIB_IN_GB
     pollers = sum(_POLLERS_WITH_A_MAXIMUM if bounded else _POLLERS for bounded in deployed.bounded_queues())
     polls = pollers * _DAYS * 24 * 3600 / _POLL_SECONDS

@@ -21,6 +21,8 @@ _LIMITS = {
     "BATCHDROP_VISIBILITY_SECONDS": "VisibilityTimeoutSeconds",
 }
 MIB = 1 << 20
+ACCOUNT_CONCURRENCY = 1_000
+"""Invocations of all functions of an account (Lambda developer guide, "Lambda quotas")."""
 # Lambda's own, where a function asks for none.
 _USUAL_DISK = 512
 
@@ -49,6 +51,12 @@ def memory(function: str) -> int:
 def disk(function: str) -> int:
     """Bytes of the function's ephemeral storage."""
     return int(_value(_properties(function).get("EphemeralStorage", {}).get("Size", _USUAL_DISK))) * MIB
+
+
+def concurrency(function: str) -> int:
+    """Invocations of it at the same time, at most."""
+    (source,) = (event["Properties"] for event in _properties(function)["Events"].values() if event["Type"] == "SQS")
+    return int(_value(source.get("ScalingConfig", {}).get("MaximumConcurrency", ACCOUNT_CONCURRENCY)))
 
 
 def count(kind: str) -> int:
