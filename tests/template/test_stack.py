@@ -47,10 +47,32 @@ def test_the_bucket_is_private_versioned_and_encrypted(resources: Resources) -> 
 def test_only_commands_expire_by_age(resources: Resources) -> None:
     """Not `work/`: a rule cannot know which job still waits. What was deleted there can be restored for a month."""
     (bucket,) = of_type(resources, "AWS::S3::Bucket").values()
-    rules = bucket["LifecycleConfiguration"]["Rules"]
+    rules = [rule for rule in bucket["LifecycleConfiguration"]["Rules"] if "Fn::If" not in rule]
     assert {rule.get("Prefix") for rule in rules if "ExpirationInDays" in rule or "ExpirationDate" in rule} == {"control/"}
     deleted = {rule["Prefix"]: rule["NoncurrentVersionExpiration"] for rule in rules if "NoncurrentVersionExpiration" in rule}
     assert deleted == {"work/": {"NoncurrentDays": 30}, "control/": {"NoncurrentDays": 1}}
+
+
+def test_answers_and_old_inputs_expire_if_a_parameter_says_when(source: Template, resources: Resources) -> None:
+    (bucket,) = of_type(resources, "AWS::S3::Bucket").values()
+    optional = [rule["Fn::If"] for rule in bucket["LifecycleConfiguration"]["Rules"] if "Fn::If" in rule]
+    (answers, old) = (rule for _, rule, _ in optional)
+    assert [(condition, otherwise) for condition, _, otherwise in optional] == [
+        ("AnswersExpire", {"Ref": "AWS::NoValue"}),
+        ("OldInputExpires", {"Ref": "AWS::NoValue"}),
+    ]
+    assert (answers["Prefix"], answers["ExpirationInDays"]) == ("outbox/", {"Ref": "AnswerRetentionDays"})
+    # The version that a job was opened for is kept: only one that was replaced or deleted goes.
+    assert (old["Prefix"], "ExpirationInDays" in old) == ("inbox/", False)
+    assert old["NoncurrentVersionExpiration"] == {"NoncurrentDays": {"Ref": "OldInputRetentionDays"}}
+    taken = {
+        "AnswerRetentionDays": {"0": True, "1": False, "29": False, "30": True, "365": True, "00": False},
+        "OldInputRetentionDays": {"0": True, "30": False, "399": False, "400": True, "3650": True},
+    }
+    for name, values in taken.items():
+        parameter = source["Parameters"][name]
+        assert parameter["Default"] == "0"
+        assert {value: bool(re.fullmatch(parameter["AllowedPattern"], value)) for value in values} == values
 
 
 def test_plain_http_is_denied_unless_the_parameter_says_otherwise(source: Template, resources: Resources) -> None:
