@@ -68,7 +68,7 @@ recipe-schema: setup ## write docs/recipe.schema.json, by which editors know the
 .PHONY: scale
 scale: setup ## the tests of hundreds of megabytes through the whole system, and days with 100 million rows in virtual time, into docs/scale.md
 	@$(PYTHON) -m pytest -m scale
-	@$(PYTHON) -m tests.scale > /dev/null
+	@$(PYTHON) -m tests.scale
 
 .PHONY: check
 check: lint test ## what CI runs: format, lint, types, template checks, tests

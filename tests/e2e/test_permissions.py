@@ -54,7 +54,7 @@ _REMOVERS = _stages("finish poll")
 _SENDERS = {
     "PLAN": _stages("plan poll"),
     "SUBMIT": _stages("plan poll"),
-    "COLLECT": _stages("plan submit poll control"),
+    "COLLECT": _stages("plan submit poll collect control"),
     "FINISH": _stages("poll collect finish"),
     "CONTROL": _stages("control"),
 }

@@ -226,19 +226,23 @@ class Tour:
         self._cloud.upload("config/limits.json", b'{"folders": {"dear": {"ask_above_usd": 0.00001}}}')
 
     def _a_file_that_asks(self) -> None:
-        """First for its pilot, then for the others."""
+        """First for its pilot, then for the others; or for its pilot alone, which leaves its batch without a row."""
+        self._drop("inbox/dear/few.jsonl", [row(f"r {i}") for i in range(3)])
+        self._until_quiet()
+        self._approve("few")
+        self._until_quiet()
         self._drop("inbox/dear/file.jsonl", [row(f"r {i}") for i in range(30)])
         self._until_quiet()
         for _ in range(2):
-            statuses = [
-                json.loads(text)
-                for key, text in self._cloud.outputs().items()
-                if key.startswith("outbox/dear/") and key.endswith("/status.json")
-            ]
-            for status in statuses:
-                if question := status.get("question"):
-                    self._command("approve", "dear/file.jsonl", code=question["code"])
+            self._approve("file")
             self._until_quiet()
+
+    def _approve(self, name: str) -> None:
+        folder = f"outbox/dear/{name}/"
+        found = [text for key, text in self._cloud.outputs().items() if key.startswith(folder) and key.endswith("/status.json")]
+        for status in map(json.loads, found):
+            if question := status.get("question"):
+                self._command("approve", f"dear/{name}.jsonl", code=question["code"])
 
     def _answers_retries_and_faults(self) -> None:
         self._drop("inbox/mixed.jsonl", _mixed())

@@ -52,7 +52,7 @@ def test_who_sends_to_its_own_queue_is_not_taken_for_a_loop(
     }
     loops = {name for name, queue in own.items() if (name.removesuffix("Function"), queue) in sends}
     allowed = {f"{stage.capitalize()}Function" for stage, found in functions.items() if found.get("RecursiveLoop") == "Allow"}
-    assert loops == allowed == {"PlanFunction", "FinishFunction", "ControlFunction"}
+    assert loops == allowed == {"PlanFunction", "CollectFunction", "FinishFunction", "ControlFunction"}
 
 
 def test_lambda_drops_no_line_itself(functions: dict[str, Mapping[str, Any]]) -> None:
