@@ -1540,8 +1540,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A row with a retired model is not sent",
         f"{_CORE}/stages/plan/check.py",
-        "        if fault is None:\n            return row\n        return InvalidLine",
-        "        if True:\n            return row\n        return InvalidLine",
+        "if model.fault is not None:",
+        "if False:",
         "tests/stages/test_models_of_rows.py::test_the_models_of_the_course",
     ),
     Mutant(
