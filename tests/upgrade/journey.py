@@ -29,7 +29,10 @@ _PATIENCE = 900.0
 # The first is longer than an update takes.
 _SLOW, _QUICK = 90.0, 1.0
 _DURING_SECONDS = 3.0
-_LIMITS = b'{"folders": {"limited": {"day_usd": 0.000001}}}'
+_LIMITS = b"""{
+    "default": {"ask_above_usd": 1000},
+    "folders": {"asks": {"ask_above_usd": 1}, "tries": {"ask_above_usd": 1}, "limited": {"day_usd": 0.000001}}
+}"""
 # A long answer costs $0.0375 as a batch: 20 rows fit into the dollar that nobody is asked about, and few more.
 _ANSWER_BYTES = 12_000
 _RECIPE = b'model: claude-opus-5\nmax_tokens: 3500\nprompt: "Tell a long story: {{ text }}"\n'
@@ -156,7 +159,7 @@ class Journey:
         for name, state in self._shown().items():
             self.say(f"  {name:16} {state}")
         self._start(*self._stopped)
-        laptop.claude.settings(seconds=_QUICK, answer_bytes=0)
+        laptop.claude.settings(seconds=_QUICK)
         laptop.s3.put_object(Bucket=laptop.bucket, Key=f"control/cancel/{self.jobs['waiting'].id}", Body=b"")
         self._drop("opened by the earlier version", rows(8)).wait()
         laptop.wait(lambda: "Canceled" in self.jobs["waiting"].status()["message"], "the command to be answered")
@@ -176,11 +179,8 @@ class Journey:
     def _update_again(self) -> None:
         laptop = self.laptop
         self._deploy(self.checkout.put_this, "updated again")
-        asks = self.jobs["asks/asks"]
-        laptop.create_folder(f"control/approve/asks/{asks.id}-{asks.asked()['question']['code']}")
-        for name in ("tries/tries",):
-            code = self.jobs[name].asked()["question"]["code"]
-            laptop.create_folder(f"control/approve/tries/{self.jobs[name].id}-{code}")
+        for job in (self.jobs["asks/asks"], self.jobs["tries/tries"]):
+            laptop.create_folder(f"control/approve/{job.id}-{job.asked()['question']['code']}")
         laptop.s3.put_object(Bucket=laptop.bucket, Key="inbox/nowhere/recipe.yaml", Body=_RECIPE)
         laptop.s3.delete_object(Bucket=laptop.bucket, Key="config/limits.json")
 
