@@ -29,10 +29,8 @@ _PATIENCE = 900.0
 # The first is longer than an update takes.
 _SLOW, _QUICK = 90.0, 1.0
 _DURING_SECONDS = 3.0
-_LIMITS = b"""{
-    "default": {"ask_above_usd": 1000},
-    "folders": {"asks": {"ask_above_usd": 1}, "tries": {"ask_above_usd": 1}, "limited": {"day_usd": 0.000001}}
-}"""
+_LIMITS = b'{"default": {"ask_above_usd": 1000}, "folders": {"asks": {"ask_above_usd": 1}, "tries": {"ask_above_usd": 1}}}'
+_LOW_LIMITS = _LIMITS.replace(b"}}}", b'}, "limited": {"day_usd": 0.000001}}}')
 # A long answer costs $0.0375 as a batch: 20 rows fit into the dollar that nobody is asked about, and few more.
 _ANSWER_BYTES = 12_000
 _RECIPE = b'model: claude-opus-5\nmax_tokens: 3500\nprompt: "Tell a long story: {{ text }}"\n'
@@ -69,7 +67,7 @@ class Journey:
     def _open_in_earlier_version(self) -> None:
         laptop = self.laptop
         # It takes up to a minute to take effect, and that version does not know it.
-        laptop.s3.put_object(Bucket=laptop.bucket, Key="config/limits.json", Body=_LIMITS)
+        laptop.s3.put_object(Bucket=laptop.bucket, Key="config/limits.json", Body=_LOW_LIMITS)
         self._drop("ended", rows(3)).wait()
         self._open_behind_stopped_stages()
         laptop.claude.settings(seconds=_SLOW, cancel_seconds=_SLOW)
@@ -182,7 +180,7 @@ class Journey:
         for job in (self.jobs["asks/asks"], self.jobs["tries/tries"]):
             laptop.create_folder(f"control/approve/{job.id}-{job.asked()['question']['code']}")
         laptop.s3.put_object(Bucket=laptop.bucket, Key="inbox/nowhere/recipe.yaml", Body=_RECIPE)
-        laptop.s3.delete_object(Bucket=laptop.bucket, Key="config/limits.json")
+        laptop.s3.put_object(Bucket=laptop.bucket, Key="config/limits.json", Body=_LIMITS)
 
     # ---------------------------------------------------------------- the end of both
 
