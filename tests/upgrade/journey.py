@@ -47,6 +47,8 @@ class Journey:
         self.earlier = earlier
         self.say = say
         self.every_state = every_state
+        # `stop` also cancels what the other states are about.
+        self._position = "pause" if every_state else "stop"
         self.jobs: dict[str, Job] = {}
         self.wrong: list[str] = []
         self._stopped: list[str] = []
@@ -82,7 +84,7 @@ class Journey:
         if self.every_state:
             self._drop_dead("dead letter")
         # As that version's manual says. Nothing is sent until somebody sets it to `run`.
-        self._parameter("pause")
+        self._parameter(self._position)
 
     def _open_behind_stopped_stages(self) -> None:
         """Each goes on only once its stage does."""
@@ -108,7 +110,7 @@ class Journey:
         self.laptop.claude.settings(seconds=_QUICK, cancel_seconds=_QUICK)
         self.laptop.tick()
         if (sent := self.laptop.claude.count("create") - creates) != 0:
-            self.wrong.append(f"{sent} batches were sent although the switch was set to pause")
+            self.wrong.append(f"{sent} batches were sent although the switch was set to {self._position}")
         for name, state in before.items():
             self.say(f"  {name:12} {state}")
         self.say(f"  {len(set(self.jobs) - known)} files were dropped meanwhile")
