@@ -29,6 +29,8 @@ _PATIENCE = 900.0
 # The first is longer than an update takes.
 _SLOW, _QUICK = 90.0, 1.0
 _DURING_SECONDS = 3.0
+# A function takes the position of the switch for so long as it has read it, and ends what it has begun.
+_CACHED_SECONDS = 8.0
 _LIMITS = b'{"default": {"ask_above_usd": 1000}, "folders": {"asks": {"ask_above_usd": 1}, "tries": {"ask_above_usd": 1}}}'
 _LOW_LIMITS = _LIMITS.replace(b"}}}", b'}, "limited": {"day_usd": 0.000001}}}')
 # A long answer costs $0.0375 as a batch: 20 rows fit into the dollar that nobody is asked about, and few more.
@@ -85,6 +87,7 @@ class Journey:
             self._drop_dead("dead letter")
         # As that version's manual says. Nothing is sent until somebody sets it to `run`.
         self._parameter(self._position)
+        time.sleep(_CACHED_SECONDS)
 
     def _open_behind_stopped_stages(self) -> None:
         """Each goes on only once its stage does."""
