@@ -26,8 +26,7 @@ PARAMETERS = (
 )
 # A message that nobody has acted on is sent again after five quarters of the visibility timeout.
 _PATIENCE = 900.0
-# The first is longer than an update takes.
-_SLOW, _QUICK = 90.0, 1.0
+_QUICK = 1.0
 _DURING_SECONDS = 3.0
 # A function takes the position of the switch for so long as it has read it, and ends what it has begun.
 _CACHED_SECONDS = 8.0
@@ -51,6 +50,8 @@ class Journey:
         self.every_state = every_state
         # `stop` also cancels what the other states are about.
         self._position = "pause" if every_state else "stop"
+        # Longer than an update takes.
+        self._slow = 90.0 if every_state else 45.0
         self.jobs: dict[str, Job] = {}
         self.wrong: list[str] = []
         self._stopped: list[str] = []
@@ -74,7 +75,7 @@ class Journey:
         laptop.s3.put_object(Bucket=laptop.bucket, Key="config/limits.json", Body=_LOW_LIMITS)
         self._drop("ended", rows(3)).wait()
         self._open_behind_stopped_stages()
-        laptop.claude.settings(seconds=_SLOW, cancel_seconds=_SLOW)
+        laptop.claude.settings(seconds=self._slow, cancel_seconds=self._slow)
         canceled = self._drop("canceled", rows(30))
         self._wait_for(canceled, BatchState.in_progress, 2)
         laptop.s3.put_object(Bucket=laptop.bucket, Key=f"control/cancel/{canceled.id}", Body=b"")
@@ -132,7 +133,7 @@ class Journey:
         asks.asked()
         laptop.wait(lambda: limited.status().get("needs") == "limit", "a job to wait for a limit")
         self._drop("nowhere/no recipe", _table(8), ending=".csv").wait_for("held")
-        laptop.claude.settings(seconds=_SLOW)
+        laptop.claude.settings(seconds=self._slow)
         tries = self._drop("tries/tries", _table(60), ending=".csv")
         self._wait_for(tries, BatchState.in_progress, 1)
         self._drop_lost("lost again", 9)
