@@ -1,4 +1,4 @@
-# Every target makes .venv first if it has to. `make` alone lists them.
+# Every target makes .venv first if it has to; build, deploy and package need SAM CLI only. `make` alone lists them.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
@@ -6,6 +6,7 @@ export SAM_CLI_TELEMETRY := 0
 PYTHON := .venv/bin/python
 PROFILE ?= dev
 STACK ?= batchdrop
+ARCHITECTURE ?= arm64
 CODE := layers functions cli local tests bench
 
 .PHONY: help
@@ -49,7 +50,7 @@ mutants: setup ## break each promise in a copy of the code, one at a time; a tes
 	@$(PYTHON) -m tests.mutants
 
 .PHONY: upgrade
-upgrade: setup ## update a stack of an earlier commit that has open jobs, on this machine: make upgrade FROM=v0.1.0
+upgrade: setup ## update a stack of 0.1.0 with open jobs, on this machine, roll it back and update it again: make upgrade [FROM=commit]
 	@$(PYTHON) -m tests.upgrade $(FROM)
 
 .PHONY: audit
@@ -65,8 +66,9 @@ recipe-schema: setup ## write docs/recipe.schema.json, by which editors know the
 	@$(PYTHON) -m tests.docs.recipe_schema
 
 .PHONY: scale
-scale: setup ## the tests of hundreds of megabytes through the whole system
+scale: setup ## the tests of hundreds of megabytes through the whole system, and days with 100 million rows in virtual time, into docs/scale.md
 	@$(PYTHON) -m pytest -m scale
+	@$(PYTHON) -m tests.scale
 
 .PHONY: check
 check: lint test ## what CI runs: format, lint, types, template checks, tests
@@ -103,12 +105,19 @@ bench: setup ## measure speed, memory and cost beside the SDK, into bench/result
 	@QUICK=$(QUICK) $(PYTHON) -m bench
 
 .PHONY: build
-build: setup ## sam build for PROFILE (dev)
-	.venv/bin/sam build --config-env $(PROFILE)
+build: ## sam build for PROFILE (dev)
+	requirements/sam build --config-env $(PROFILE)
 
 .PHONY: deploy
 deploy: build ## sam deploy to the account of your AWS credentials: make deploy PROFILE=dev
-	.venv/bin/sam deploy --config-env $(PROFILE)
+	requirements/sam deploy --config-env $(PROFILE)
+
+.PHONY: package
+package: ## put code and template of a release into a bucket, for create-stack, Terraform or CDK: make package BUCKET=name [ARCHITECTURE=x86_64]
+	@[ -n "$(BUCKET)" ] || { echo "name the bucket: make package BUCKET=name" >&2; exit 1; }
+	requirements/sam build --parameter-overrides Architecture=$(ARCHITECTURE)
+	requirements/sam package --s3-bucket $(BUCKET) --s3-prefix batchdrop --output-template-file .aws-sam/packaged.yaml
+	@echo "The template is .aws-sam/packaged.yaml; docs/deployment.md says how to deploy it."
 
 .PHONY: requirements
 requirements: setup ## compile the pinned requirements again, with the newest versions

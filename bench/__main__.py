@@ -50,12 +50,13 @@ def measure(extent: Extent, folder: Path) -> dict[str, Any]:
         found["memory"] = memory.measure(servers, folder, extent.sizes, extent.results_bytes)
         _say("ticks")
         found["ticks"] = ticks.measure(servers, extent.open_batches)
+        found["tick_at_rest"] = ticks.at_rest(servers)
         _say("cold starts")
         packages = layer.build(folder)
         found["layers_bytes"] = layer.unzipped_bytes(packages)
         found["cold_start"] = _cold_starts(servers, packages, extent.cold_starts)
-    quiet = found["ticks"][extent.open_batches[0]]["quiet"]
-    found["cost"] = cost.model(found["pipeline"], quiet)
+    start = found["cold_start"]["poll"]["wired"]["cpu"]["median"]
+    found["cost"] = cost.model(found["pipeline"], found["tick_at_rest"], start)
     return found
 
 

@@ -13,43 +13,56 @@ from typing import Any
 from bench import deployed
 
 _PRICES = Path(__file__).with_name("prices.json")
+# As this model saw it, with seven metrics in every tick and five polls on every queue.
+_BEFORE = Path(__file__).with_name("idle_before.json")
 ROWS = 1_000_000
 TICKS_A_MONTH = 60 * 24 * 30
 # Lambda developer guide, "Configure Lambda function memory": 1,769 MB are one processor.
 _MIB_OF_ONE_PROCESSOR = 1_769
 # Seen by many with functions of 1 GB; AWS names none.
 _NETWORK_BYTES_A_SECOND = 75_000_000
-# A call to an AWS service within the region, waited for.
-_CALL_SECONDS = 0.01
+CALL_SECONDS = 0.01
+"""A call to an AWS service within the region, waited for."""
 # Transactions charge two units for each KB of each item; three items, one of them also in the index.
 _UNITS_OF_A_TRANSACTION = 12
 # Half a unit for each 4 KB of an eventually consistent query, one for a consistent read of an item.
 _UNITS_OF_A_QUERY, _UNITS_OF_A_GET = 0.5, 1.0
-# Lambda keeps five long polls of 20 s on each queue it reads, empty or not; fewer only where `MaximumConcurrency` is not set
-# (Lambda developer guide, "Configuring scaling behavior for SQS event source mappings").
-_POLLERS, _POLL_SECONDS = 5, 20
-# The tick's metrics, and Lambda's own lines about an invocation.
-_LOG_BYTES_OF_A_TICK = 1_500
-# All of the tick but StuckRepaired, which is there only where something was stuck.
-_METRICS = 6
-# Pieces are removed when their job has ended.
-_PIECES_KEPT_DAYS = 1
+# On a queue where nothing comes Lambda goes down from five long polls of 20 s to two, but not where `MaximumConcurrency` is set
+# (Lambda developer guide, "Configuring scaling behavior for SQS event source mappings": "as few as 2").
+_POLLERS, _POLLERS_WITH_A_MAXIMUM, _POLL_SECONDS = 2, 5, 20
+# Lambda's own two lines about an invocation; the tick itself writes none.
+_LOG_BYTES_OF_A_TICK = 700
+# No metric of ours has a value at rest (tests/stages/test_alarms_ring.py), and AWS's own are free.
+_METRICS = 0
+# Lambda replaces a process that is used every minute after two hours or so; it bills the start as well.
+_COLD_STARTS = 360
+# At rest: prices and limits every quarter of an hour; folders in work/ every six hours and in each new process.
+_S3_HEADS, _S3_LISTS = 2 * 4 * 24 * 30, 4 * 30 + _COLD_STARTS
+# What is in work/ is removed when its job has ended.
+_WORK_KEPT_DAYS = 1
 _DAYS = 30
 _NO_S3_WRITES = frozenset({"S3.GetObject", "S3.HeadObject"})
+# Calls after which there is a new object. EventBridge is told of each, and of its end, whatever its prefix: a bucket sends
+# all of its events or none (Amazon S3 user guide, "Using EventBridge").
+_NEW_OBJECTS = frozenset({"S3.PutObject", "S3.CopyObject", "S3.CompleteMultipartUpload"})
+_EVENTS_OF_AN_OBJECT = 2
 _GB = 1_000_000_000
 _MIB_IN_GB = 1024
 
 
-def model(pipeline: dict[str, Any], quiet_tick: dict[str, Any]) -> dict[str, Any]:
-    """Items in US$: per million rows, and idle per month."""
-    prices = json.loads(_PRICES.read_text())
+def model(pipeline: dict[str, Any], tick_at_rest: dict[str, Any], start: float) -> dict[str, Any]:
+    """Items in US$: per million rows, per million rows that wait for a month, idle per month. `start`: CPU of a cold start."""
+    prices = list_prices()
     rows = _per_million_rows(prices, pipeline)
-    idle = _idle(prices, quiet_tick)
+    idle = _idle(prices, tick_at_rest, start)
+    waiting = _waiting(prices, pipeline)
     free = {name: max(0.0, one["amount"] - one["free"]) * one["price"] for name, one in idle.items()}
     return {
         "prices_as_of": prices["as_of"],
         "per_million_rows": {"items": rows, "total": sum(rows.values())},
+        "waiting_month": {"items": waiting, "total": sum(waiting.values())},
         "idle_month": {
+            "before": json.loads(_BEFORE.read_text()),
             "items": {name: one["usd"] for name, one in idle.items()},
             "total": sum(one["usd"] for one in idle.values()),
             "items_with_free_tier": free,
@@ -61,17 +74,21 @@ def model(pipeline: dict[str, Any], quiet_tick: dict[str, Any]) -> dict[str, Any
 # ---------------------------------------------------------------- work
 
 
+def list_prices() -> dict[str, Any]:
+    """Of AWS, in dollars."""
+    found: dict[str, Any] = json.loads(_PRICES.read_text())
+    return found
+
+
 def _per_million_rows(prices: dict[str, Any], pipeline: dict[str, Any]) -> dict[str, float]:
     jobs = ROWS / pipeline["rows"]
-    source, results = pipeline["input_bytes"], pipeline["results_bytes"]
-    moved = {"plan": source, "submit": 2 * source, "collect": source + 2 * results, "finish": 0}
     calls: dict[str, int] = {}
     gb_seconds = storage = invocations = 0.0
-    for stage, bytes_moved in moved.items():
+    for stage, worked in work(pipeline).items():
         figures = pipeline["batchdrop"][stage]
         for name, number in figures["calls"].items():
             calls[name] = calls.get(name, 0) + number
-        seconds = _seconds(stage, figures["cpu"]["median"], bytes_moved, sum(figures["calls"].values()))
+        seconds = worked + sum(figures["calls"].values()) * CALL_SECONDS
         gb_seconds += jobs * seconds * deployed.memory(stage) / _MIB_IN_GB
         storage += jobs * seconds * (deployed.disk(stage) / deployed.MIB - 512) / _MIB_IN_GB
         invocations += jobs
@@ -88,15 +105,37 @@ def _per_million_rows(prices: dict[str, Any], pipeline: dict[str, Any]) -> dict[
         "DynamoDB reads": _read_units(units) * prices["dynamodb_read_unit"],
         # Sent, received, deleted; one for each step.
         "SQS": 3 * 4 * jobs * prices["sqs_request"],
-        "EventBridge": jobs * prices["eventbridge_event"],
+        # The upload itself too, and its end whenever it is deleted.
+        "EventBridge": _EVENTS_OF_AN_OBJECT
+        * (jobs + sum(number for name, number in units.items() if name in _NEW_OBJECTS))
+        * prices["eventbridge_event"],
     }
-    items["S3 storage of pieces"] = jobs * results / _GB * prices["s3_storage_gb_month"] * _PIECES_KEPT_DAYS / _DAYS
+    items["S3 storage of work/"] = sum(_waiting(prices, pipeline).values()) * _WORK_KEPT_DAYS / _DAYS
     return items
 
 
-def _seconds(stage: str, cpu: float, moved: int, calls: int) -> float:
-    share = min(1.0, deployed.memory(stage) / _MIB_OF_ONE_PROCESSOR)
-    return cpu / share + moved / _NETWORK_BYTES_A_SECOND + calls * _CALL_SECONDS
+def _waiting(prices: dict[str, Any], pipeline: dict[str, Any]) -> dict[str, float]:
+    """A month in `work/` of what a job keeps there until its end, for a million rows. A file of requests has no copy there."""
+    gigabytes = {
+        "S3 storage of lines made of rows, or of an unpacked copy": pipeline["input_bytes"],
+        "S3 storage of pieces of results": pipeline["results_bytes"],
+    }
+    return {name: ROWS / pipeline["rows"] * size / _GB * prices["s3_storage_gb_month"] for name, size in gigabytes.items()}
+
+
+def work(pipeline: dict[str, Any]) -> dict[str, float]:
+    """Seconds of each stage of the pipeline on Lambda, without those of its calls."""
+    source, results = pipeline["input_bytes"], pipeline["results_bytes"]
+    moved = {"plan": source, "submit": 2 * source, "collect": source + 2 * results, "finish": 0}
+    return {
+        stage: pipeline["batchdrop"][stage]["cpu"]["median"] / share(stage) + size / _NETWORK_BYTES_A_SECOND
+        for stage, size in moved.items()
+    }
+
+
+def share(stage: str) -> float:
+    """Of a processor, that the function's memory buys."""
+    return min(1.0, deployed.memory(stage) / _MIB_OF_ONE_PROCESSOR)
 
 
 def _write_units(calls: dict[str, float]) -> float:
@@ -106,18 +145,22 @@ def _write_units(calls: dict[str, float]) -> float:
 
 
 def _read_units(calls: dict[str, float]) -> float:
-    return _UNITS_OF_A_QUERY * calls.get("DynamoDB.Query", 0) + _UNITS_OF_A_GET * calls.get("DynamoDB.GetItem", 0)
+    queries = calls.get("DynamoDB.Query", 0) + calls.get("DynamoDB.Scan", 0)
+    return _UNITS_OF_A_QUERY * queries + _UNITS_OF_A_GET * calls.get("DynamoDB.GetItem", 0)
 
 
 # ---------------------------------------------------------------- nothing to do
 
 
-def _idle(prices: dict[str, Any], tick: dict[str, Any]) -> dict[str, dict[str, float]]:
+def _idle(prices: dict[str, Any], tick: dict[str, Any], start: float) -> dict[str, dict[str, float]]:
     """Each item with its amount, its price and what is free of it."""
     free = prices["free_each_month"]
     calls = tick["calls"]
-    gb_seconds = TICKS_A_MONTH * _seconds("poll", tick["cpu"], 0, sum(calls.values())) * deployed.memory("poll") / _MIB_IN_GB
-    polls = _queues_read() * _POLLERS * 30 * 24 * 3600 / _POLL_SECONDS
+    of_tick = tick["cpu"] / share("poll") + sum(calls.values()) * CALL_SECONDS
+    seconds = TICKS_A_MONTH * of_tick + _COLD_STARTS * start / share("poll")
+    gb_seconds = seconds * deployed.memory("poll") / _MIB_IN_GB
+    pollers = sum(_POLLERS_WITH_A_MAXIMUM if bounded else _POLLERS for bounded in deployed.bounded_queues())
+    polls = pollers * _DAYS * 24 * 3600 / _POLL_SECONDS
     logs = TICKS_A_MONTH * _LOG_BYTES_OF_A_TICK / _GB
     amounts = {
         "Secrets Manager, the API key": (1.0, prices["secret_month"], 0),
@@ -129,13 +172,9 @@ def _idle(prices: dict[str, Any], tick: dict[str, Any]) -> dict[str, dict[str, f
         "Lambda requests": (TICKS_A_MONTH, prices["lambda_request"], free["lambda_requests"]),
         "Scheduler": (TICKS_A_MONTH, prices["scheduler_invocation"], free["scheduler_invocations"]),
         "DynamoDB reads": (TICKS_A_MONTH * _read_units(calls), prices["dynamodb_read_unit"], 0),
+        "S3 requests": (1, _S3_LISTS * prices["s3_put_copy_post_list"] + _S3_HEADS * prices["s3_get"], 0),
     }
     return {
         name: {"amount": amount, "price": price, "free": included, "usd": amount * price}
         for name, (amount, price, included) in amounts.items()
     }
-
-
-def _queues_read() -> int:
-    events = (one["Properties"].get("Events", {}) for one in deployed.template()["Resources"].values() if "Properties" in one)
-    return sum(event["Type"] == "SQS" for group in events if isinstance(group, dict) for event in group.values())

@@ -133,6 +133,10 @@ def _ticks(found: dict[str, Any]) -> str:
         for count, ticks in found["ticks"].items()
         for what, one in (("nothing", ticks["quiet"]), (f"{ticks['changed']} ended", ticks["ended"]))
     ]
+    rest = found["tick_at_rest"]
+    rows.insert(
+        0, ("0", "nothing", _seconds(rest["wall"]), _seconds(rest["cpu"]), rest["list_calls"], rest["reads"], 0, mb(rest["peak"]))
+    )
     titles = ["open batches", "what changed", "wall s", "CPU s", "list calls", "table reads", "table writes", "peak memory"]
     return f"""The second tick of a process; its first one loads the SDK. Most of the wall time is the emulated table's.
 
@@ -142,15 +146,19 @@ def _ticks(found: dict[str, Any]) -> str:
 def _cost(found: dict[str, Any]) -> str:
     rows, idle = found["cost"]["per_million_rows"], found["cost"]["idle_month"]
     work = [*rows["items"].items(), ("sum", rows["total"])]
-    rest = [(name, usd, idle["items_with_free_tier"][name]) for name, usd in idle["items"].items()]
-    rest.append(("sum", idle["total"], idle["total_with_free_tier"]))
-    idle_rows = [(name, f"{usd:.3f}", f"{free:.3f}") for name, usd, free in rest]
+    before, free = idle["before"]["items"], idle["items_with_free_tier"]
+    rest = [(name, *before[name], usd, free[name]) for name, usd in idle["items"].items()]
+    rest.append(("sum", *map(sum, zip(*before.values(), strict=True)), idle["total"], idle["total_with_free_tier"]))
+    idle_rows = [(name, *(f"{usd:.3f}" for usd in of)) for name, *of in rest]
+    waiting = [*found["cost"]["waiting_month"]["items"].items(), ("sum", found["cost"]["waiting_month"]["total"])]
     return f"""US$, list prices of {found["cost"]["prices_as_of"]} in us-east-1 (`bench/prices.json`).
 Every assumption is in `bench/cost.py`.
 
 {_table(["per million rows", "US$"], [(name, f"{usd:.5f}") for name, usd in work])}
 
-{_table(["idle, per month", "US$", "after an account's free tiers"], idle_rows)}"""
+{_table(["per million rows that wait for a month", "US$"], [(name, f"{usd:.5f}") for name, usd in waiting])}
+
+{_table(["idle, per month", "before, US$", "after free tiers", "now, US$", "after an account's free tiers"], idle_rows)}"""
 
 
 def _table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -89,6 +89,7 @@ def _set_up(servers: Servers) -> dict[str, str]:
     topic = servers.client("sns").create_topic(Name="jobs")["TopicArn"]
     return {
         **deployed.limits(),
+        "BATCHDROP_ACCOUNT": "123456789012",
         "BATCHDROP_BUCKET": BUCKET,
         "BATCHDROP_TABLE": TABLE,
         "BATCHDROP_SWITCH": "/bench/switch",

@@ -20,7 +20,7 @@ _BATCHES_PER_JOB = 10
 _WRITE_AT_ONCE = 25
 _LONG = 80_000.0
 _WRITES = ("TransactWriteItems", "PutItem", "UpdateItem")
-_READS = ("Query", "GetItem")
+_READS = ("Query", "Scan", "GetItem")
 _PATH = "/v1/messages/batches"
 _HEADERS = {"Authorization": "Bearer sk-ant-bench", "anthropic-version": "2026-10-21", "Content-Type": "application/json"}
 _PARAMS = {"model": "claude-haiku-4-5", "max_tokens": 1, "messages": [{"role": "user", "content": "Hello"}]}
@@ -29,6 +29,14 @@ _PARAMS = {"model": "claude-haiku-4-5", "max_tokens": 1, "messages": [{"role": "
 def measure(servers: Servers, counts: list[int]) -> dict[int, Any]:
     """By the number of open batches: seconds, calls, list calls and memory of a quiet tick and of one that sees batches end."""
     return {count: _measure(servers, count) for count in counts}
+
+
+def at_rest(servers: Servers) -> dict[str, Any]:
+    """A tick with nothing open, the second of its process."""
+    servers.clear()
+    answer = measured.stage(servers.environment, {"stages": ["poll"]}, {"stages": ["poll"]})
+    tick = answer["runs"][1]["poll"]
+    return {**tick, "reads": _sum(tick["calls"], _READS), "peak": answer["peak"]}
 
 
 def _measure(servers: Servers, count: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
+from batchdrop.adapters.version_0_1_0 import PHASE
 from local.deployed import Deployed
 from local.system import System
 
@@ -34,11 +35,11 @@ def _lines(name: str, before: str, after: str) -> list[str]:
 
 def _states(system: System) -> Iterator[tuple[str, str]]:
     pages = system.aws.tables().get_paginator("scan").paginate(TableName=system.outputs["Table"])
-    items = [item for page in pages for item in page["Items"] if "state" in item]
+    items = [item for page in pages for item in page["Items"] if PHASE in item]
     for item in sorted(items, key=lambda item: (item["pk"]["S"], item["sk"]["S"] != "JOB", item["sk"]["S"])):
         job = item["pk"]["S"].replace("JOB#", "job ")
         batch = item["sk"]["S"].replace("BATCH#", "batch ")
-        yield job if batch == "JOB" else f"{batch} of {job}", item["state"]["S"]
+        yield job if batch == "JOB" else f"{batch} of {job}", item[PHASE]["S"]
 
 
 def _waiting(system: System, functions: Sequence[Deployed]) -> Iterator[tuple[str, str]]:

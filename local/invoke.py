@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anthropic
+from botocore.credentials import Credentials
+from token_generator_for_aws_external_anthropic import get_token
 
 from batchdrop.adapters.clock import SystemClock
 from batchdrop.adapters.dynamodb import DynamoLedger
@@ -23,6 +25,7 @@ from batchdrop.domain.records import JobState
 from local import containers, demo, deployed, drops
 from local.aws import REGION
 from local.changes import Seen, changed, look
+from local.claude.minted import WORKSPACE_HEADER
 from local.deployed import Deployed
 from local.errors import CannotRun
 from local.paths import INVOKE, shown
@@ -120,10 +123,20 @@ class _Work:
 
     def _has_ended_batch(self) -> bool:
         ledger = DynamoLedger(self._system.aws.tables(), self._system.outputs["Table"], SystemClock())
-        key = self._system.aws.secrets().get_secret_value(SecretId=self._system.outputs["ApiKeySecret"])["SecretString"]
-        with anthropic.Anthropic(base_url=self._function.variables["ANTHROPIC_BASE_URL"], api_key=key) as claude:
+        key, headers = self._access()
+        url = self._function.variables["ANTHROPIC_BASE_URL"]
+        with anthropic.Anthropic(base_url=url, api_key=key, default_headers=headers) as claude:
             sent = [batch.api_id for batch in ledger.list_batches(self._job_id) if batch.api_id]
             return any(claude.messages.batches.retrieve(one).processing_status == "ended" for one in sent)
+
+    def _access(self) -> tuple[str, dict[str, str]]:
+        """A key, and what is sent along with it."""
+        variables = self._function.variables
+        if "BATCHDROP_WORKSPACE" in variables:
+            minted = get_token(credentials=Credentials("test", "test"), region=REGION)
+            return minted, {WORKSPACE_HEADER: variables["BATCHDROP_WORKSPACE"]}
+        secret = variables["BATCHDROP_API_KEY_SECRET"]
+        return self._system.aws.secrets().get_secret_value(SecretId=secret)["SecretString"], {}
 
     def _is_planned(self) -> bool:
         status = demo.status_of(self._system, self._dropped)

@@ -1,4 +1,4 @@
-"""MiniStack 1.5.33 with six fixes. Runs under MiniStack's own interpreter and imports nothing of this project.
+"""MiniStack 1.5.33 with nine fixes. Runs under MiniStack's own interpreter and imports nothing of this project.
 
 1. MiniStack translates SAM templates only if aws-sam-translator is installed in its environment. But functions run under the same
    interpreter and would find that package's dependencies, some of which they must bring in their layer. So the translator is lent
@@ -9,6 +9,10 @@
    on Lambda.
 5. With TLS, MiniStack also takes port 443 if it can, which another checkout or the user may need.
 6. Events of S3 reach EventBridge without the version of their object.
+7. For a role at work, the condition key aws:PrincipalArn holds the ARN of its session; on AWS, that of the role (IAM user guide,
+   "AWS global condition context keys").
+8. CloudFormation does not know AWS::SecretsManager::ResourcePolicy.
+9. A `MaximumConcurrency` that is a parameter stays text, and the queue is never read. CloudFormation makes a number of it.
 """
 
 from __future__ import annotations
@@ -93,6 +97,47 @@ def _name_versions_in_events(s3: Any, eventbridge: Any) -> None:  # noqa: ANN401
     s3._fire_s3_event, eventbridge._dispatch_event = fired, dispatched  # noqa: SLF001 - they have no public names
 
 
+def _name_roles_in_conditions(evaluator: Any, iam: Any) -> None:  # noqa: ANN401 - another package's modules
+    resolve = evaluator._resolve_condition_key  # noqa: SLF001 - it has no public name
+
+    def resolved(key: str, context: Any) -> Any:  # noqa: ANN401 - another package's function
+        if key.lower() == "aws:principalarn" and ":assumed-role/" in context.principal_arn:
+            name = context.principal_arn.split(":assumed-role/")[1].split("/")[0]
+            role = iam._roles.get_scoped(context.principal_account, None, name)  # noqa: SLF001 - it has no public name
+            return role["Arn"] if role else context.principal_arn
+        return resolve(key, context)
+
+    evaluator._resolve_condition_key = resolved  # noqa: SLF001 - it has no public name
+
+
+def _provision_policies_of_secrets(provisioners: Any, secrets: Any) -> None:  # noqa: ANN401 - another package's modules
+    def put(properties: dict[str, Any]) -> tuple[str, dict[str, str]]:
+        secret = properties["SecretId"]
+        policy = json.dumps(properties["ResourcePolicy"])
+        secrets._put_resource_policy({"SecretId": secret, "ResourcePolicy": policy})  # noqa: SLF001 - it has no public name
+        return secret, {"Id": secret}
+
+    def delete(physical_id: str, _: dict[str, Any]) -> None:
+        secrets._delete_resource_policy({"SecretId": physical_id})  # noqa: SLF001 - it has no public name
+
+    handlers = provisioners._RESOURCE_HANDLERS  # noqa: SLF001 - it has no public name
+    handlers["AWS::SecretsManager::ResourcePolicy"] = {
+        "create": lambda logical_id, properties, stack: put(properties),  # noqa: ARG005 - called with all three
+        "update": lambda physical_id, before, properties, stack: put(properties),  # noqa: ARG005 - called with all four
+        "delete": delete,
+    }
+
+
+def _count_with_numbers(lambdas: Any) -> None:  # noqa: ANN401 - another package's module
+    limit = lambdas._sqs_esm_concurrency  # noqa: SLF001 - it has no public name
+
+    def counted(mapping: dict[str, Any], *others: Any) -> int:  # noqa: ANN401 - passed on
+        scaling = {name: int(number) for name, number in (mapping.get("ScalingConfig") or {}).items()}
+        return int(limit({**mapping, "ScalingConfig": scaling}, *others))
+
+    lambdas._sqs_esm_concurrency = counted  # noqa: SLF001
+
+
 class _SharedZip:
     """As much of `zipfile.ZipFile` as a worker's start uses; the unpacked files are the same for all workers."""
 
@@ -135,6 +180,14 @@ def main(site_packages: str) -> None:
     _answer_ranges_of_versions(s3)
     _compute_checksums_in_c(s3)
     _name_versions_in_events(s3, importlib.import_module("ministack.services.eventbridge"))
+    _name_roles_in_conditions(
+        importlib.import_module("ministack.core.iam_evaluator"), importlib.import_module("ministack.services.iam")
+    )
+    _provision_policies_of_secrets(
+        importlib.import_module("ministack.services.cloudformation.provisioners"),
+        importlib.import_module("ministack.services.secretsmanager"),
+    )
+    _count_with_numbers(importlib.import_module("ministack.services.lambda_svc"))
     runtime: Any = importlib.import_module("ministack.core.lambda_runtime")
     runtime.zipfile = SimpleNamespace(ZipFile=_SharedZip, BadZipFile=zipfile.BadZipFile, LargeFileError=zipfile.LargeZipFile)
     app._port_is_bindable = lambda *_: False  # noqa: SLF001 - it has no public name

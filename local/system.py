@@ -20,6 +20,8 @@ from local.processes import Process, clean_environment, free_port
 _TICK_SECONDS = "BATCHDROP_TICK_SECONDS"
 _USUAL_TICK_SECONDS = "2"
 
+_SECRET = "ApiKeySecret"
+
 type Say = Callable[[str], None]
 
 
@@ -59,7 +61,7 @@ class System:
             "BATCHDROP_STACK": self.stack,
             "BATCHDROP_BUCKET": self.outputs["Bucket"],
             "BATCHDROP_TABLE": self.outputs["Table"],
-            "BATCHDROP_API_KEY_SECRET": self.outputs["ApiKeySecret"],
+            **self._access(),
             "BATCHDROP_SWITCH": self.outputs["Switch"],
             "BATCHDROP_PLAN_QUEUE": self.outputs["UploadsQueue"],
             "BATCHDROP_SUBMIT_QUEUE": self.outputs["SubmitQueue"],
@@ -67,6 +69,11 @@ class System:
             "BATCHDROP_FINISH_QUEUE": self.outputs["FinishQueue"],
             "BATCHDROP_CONTROL_QUEUE": self.outputs["ControlsQueue"],
         }
+
+    def _access(self) -> dict[str, str]:
+        if _SECRET in self.outputs:
+            return {"BATCHDROP_API_KEY_SECRET": self.outputs[_SECRET]}
+        return {"BATCHDROP_WORKSPACE": self.outputs["Workspace"]}
 
     def exports(self) -> str:
         return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in self.environment().items())
@@ -83,7 +90,7 @@ def up(say: Say, extra: Sequence[str] = ()) -> System:
         say("Building and deploying the stack (sam build, sam deploy) ...")
         deploy.build(aws, overrides)
         memory.outputs = deploy.deploy(aws, deploy.stack_name(), overrides)
-    aws.secrets().put_secret_value(SecretId=memory.outputs["ApiKeySecret"], SecretString=claude.key)
+    _store_key(aws, claude, memory.outputs)
     if memory.fingerprint != fingerprint:
         _check(aws, memory.outputs["PollFunction"])
         memory.fingerprint = fingerprint
@@ -100,7 +107,7 @@ def beside(stack: str, say: Say, extra: Sequence[str] = ()) -> System:
     aws, claude = system.aws, system.claude
     say(f"Deploying the stack {stack} (sam deploy) ...")
     outputs = deploy.deploy(aws, stack, deploy.parameters(claude.url, extra))
-    aws.secrets().put_secret_value(SecretId=outputs["ApiKeySecret"], SecretString=claude.key)
+    _store_key(aws, claude, outputs)
     _check(aws, outputs["PollFunction"])
     return System(aws, claude, outputs, stack)
 
@@ -149,6 +156,14 @@ def _start_claude(memory: Memory, say: Say) -> ClaudeApi:
         current = claude_api.choose(memory.claude_port)
         claude_api.start(current)
     return current
+
+
+def _store_key(aws: Aws, claude: ClaudeApi, outputs: dict[str, str]) -> None:
+    """With `ApiAccess=aws` there is no secret: keys are minted from the roles, which are MiniStack's and mean nothing to AWS."""
+    if _SECRET in outputs:
+        aws.secrets().put_secret_value(SecretId=outputs[_SECRET], SecretString=claude.key)
+    elif claude.url == claude_api.REAL_URL:
+        raise CannotRun("On the laptop, ApiAccess=aws works with the Claude emulator only: unset ANTHROPIC_API_KEY.")
 
 
 def _check(aws: Aws, function: str) -> None:

@@ -14,5 +14,6 @@ compile bootstrap.in bootstrap.txt
 compile ministack.in ministack.txt
 compile vulnerabilities.in vulnerabilities.txt
 compile dev.in dev.txt --constraints bootstrap.txt
+compile build.in build.txt --constraints dev.txt
 # The functions run on exactly the versions that the tests ran on.
 compile dependencies.in ../layers/dependencies/requirements.txt --constraints dev.txt

@@ -9,6 +9,7 @@ from typing import Any
 
 from batchdrop.domain.money import micro_up
 from batchdrop.domain.records import Batch, Job, JobState
+from batchdrop.domain.transitions import TERMINAL_JOB_STATES
 from tests.fakes.claude import Answer, FakeClaude, greet
 from tests.fakes.ledger import FakeLedger
 from tests.stack import Stack, row
@@ -20,9 +21,11 @@ def purses_kept(ledger: FakeLedger) -> Iterator[str]:
     Of rows whose results are lost nobody knows a bill: their share of what was reserved is spent.
     """
     batches = list(ledger.stored.values())
-    for purse in ledger.purses.values():
-        if purse.name.startswith("agreed "):
-            continue  # what was promised to later files: no batch is charged there
+    yield from _turns_kept(ledger)
+    yield from _places_kept(ledger)
+    # No batch is charged in what was promised to later files, and neither turns nor open jobs are money.
+    purses = [purse for purse in ledger.purses.values() if not purse.name.startswith(("agreed ", "turn ", "open "))]
+    for purse in purses:
         reserved = sum(batch.reserved for batch in batches if purse.name in batch.purses)
         if purse.used - purse.spent != reserved:
             yield f"the purse {purse.name!r} has {purse.used - purse.spent} reserved, its batches {reserved}"
@@ -36,10 +39,27 @@ def purses_kept(ledger: FakeLedger) -> Iterator[str]:
             yield f"job {job.id} has spent {job.spent}, its batches were billed {billed}"
         for batch in own:
             spent.update(dict.fromkeys(batch.purses, micro_up(batch.bill.usd) if batch.bill is not None else 0))
-    for purse in ledger.purses.values():
+    for purse in purses:
         lost = any(purse.name in batch.purses and _may_have_lost(batch) for batch in batches)
         if purse.spent < spent[purse.name] or (purse.spent > spent[purse.name] and not lost):
             yield f"the purse {purse.name!r} has {purse.spent} spent, its batches were billed {spent[purse.name]}"
+
+
+def _turns_kept(ledger: FakeLedger) -> Iterator[str]:
+    batches = list(ledger.stored.values())
+    for purse in ledger.purses.values():
+        if purse.name.startswith("turn ") and purse.spent != (turns := sum(batch.turn == purse.name for batch in batches)):
+            yield f"the purse {purse.name!r} has counted {purse.spent} turns, its batches have had {turns}"
+
+
+def _places_kept(ledger: FakeLedger) -> Iterator[str]:
+    jobs = list(ledger.jobs.values())
+    for purse in ledger.purses.values():
+        if purse.name.startswith("open ") and purse.used != (places := sum(job.place == purse.name for job in jobs)):
+            yield f"the purse {purse.name!r} has counted {purse.used} open jobs, and there are {places}"
+    for job in jobs:
+        if job.place and job.state in TERMINAL_JOB_STATES:
+            yield f"job {job.id} has ended, and holds a place"
 
 
 def _may_have_lost(batch: Batch) -> bool:

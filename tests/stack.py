@@ -61,8 +61,7 @@ class Killed(BaseException):
 
 
 class Command(NamedTuple):
-    key: str
-    """Under `control/`."""
+    said: Dropped
     due: datetime
     receives: int
 
@@ -103,6 +102,9 @@ class Stack:
         ask_above: str = "",
         daily_limit: str = "",
         monthly_limit: str = "",
+        separate_teams: bool = False,
+        high_priority: str = "*",
+        open_jobs: int = 1000,
         allowed_betas: str = "output-300k-2026-03-24",
         timeout: float = TIMEOUT,
         parts: Parts = _fakes,
@@ -130,6 +132,7 @@ class Stack:
         """Those that wait for their delivery."""
         self._attempts: dict[str, int] = {}
         environment = {
+            "BATCHDROP_ACCOUNT": "123456789012",
             "BATCHDROP_BUCKET": BUCKET,
             "BATCHDROP_TABLE": "table",
             "BATCHDROP_SWITCH": "switch",
@@ -149,6 +152,9 @@ class Stack:
             "BATCHDROP_ASK_ABOVE_USD": ask_above,
             "BATCHDROP_DAILY_LIMIT_USD": daily_limit,
             "BATCHDROP_MONTHLY_LIMIT_USD": monthly_limit,
+            "BATCHDROP_SEPARATE_TEAMS": str(separate_teams).lower(),
+            "BATCHDROP_HIGH_PRIORITY_FOLDERS": high_priority,
+            "BATCHDROP_OPEN_JOBS_PER_FOLDER": str(open_jobs),
             "BATCHDROP_VISIBILITY_SECONDS": str(VISIBILITY),
         }
         # A small disk of the collector is a matter of its own: batches are not cut smaller for it.
@@ -196,7 +202,7 @@ class Stack:
         due = [command for command in self.commands if command.due <= self.clock.now()]
         for command in due:
             self.commands.remove(command)
-            self._control(command.key, command.receives + 1)
+            self._hear(command.said, command.receives + 1)
         return delivered + len(due)
 
     def _pump_all(self) -> None:
@@ -318,11 +324,14 @@ class Stack:
             case RetryJob():
                 return lambda _: self.control(message, self.deadline())
 
-    def _control(self, key: str, receives: int = 1) -> None:
-        said = Dropped(key=key, version_id="v", at=self.clock.now(), source_ip="192.0.2.1")
+    def _control(self, key: str) -> None:
+        version_id = self.objects.drop(key, b"").version_id
+        self._hear(Dropped(key=key, version_id=version_id, at=self.clock.now(), source_ip="192.0.2.1"))
+
+    def _hear(self, said: Dropped, receives: int = 1) -> None:
         due = self._receive(Queue.control, said, lambda _: self.control(said, self.deadline()), receives)
         if due is not None:
-            self.commands.append(Command(key, due, receives))
+            self.commands.append(Command(said, due, receives))
 
     def _try(self, who: str, call: Callable[[], None]) -> bool:
         """One invocation, and whether it succeeded."""

@@ -1,5 +1,6 @@
 """One ended batch, through the queue, becomes pieces of the output."""
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -20,11 +21,11 @@ _decode = msgspec.json.Decoder(CollectBatch).decode
 
 
 @cache
-def _parts() -> tuple[Deliver, Collect]:
+def _parts() -> tuple[Deliver, Callable[[bytes], CollectBatch], Collect]:
     settings = CollectSettings.from_env()
     ports = bootstrap.RealPorts(settings)
-    return bootstrap.deliver(Queue.collect, ports), bootstrap.collect(settings, ports)
+    return bootstrap.deliver(Queue.collect, ports), _decode, bootstrap.collect(settings, ports)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    return process(event, context, _parts, _decode)
+    return process(event, context, _parts)

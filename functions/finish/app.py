@@ -1,5 +1,6 @@
 """A job whose batches are all collected, through the queue, gets its output files."""
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -21,11 +22,11 @@ _decode = msgspec.json.Decoder(FinishJob).decode
 
 
 @cache
-def _parts() -> tuple[Deliver, Finish]:
+def _parts() -> tuple[Deliver, Callable[[bytes], FinishJob], Finish]:
     settings = FinishSettings.from_env()
     ports = bootstrap.RealPorts(settings)
-    return bootstrap.deliver(Queue.finish, ports), bootstrap.finish(settings, ports)
+    return bootstrap.deliver(Queue.finish, ports), _decode, bootstrap.finish(settings, ports)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    return process(event, context, _parts, _decode, LambdaDeadline(context))
+    return process(event, context, _parts, LambdaDeadline(context))

@@ -1,6 +1,7 @@
 """An upload, through the queue, becomes a job."""
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
@@ -8,8 +9,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from batchdrop import bootstrap
 from batchdrop.adapters.clock import LambdaDeadline
-from batchdrop.domain.messages import Queue
-from batchdrop.handling import logger, plan_message, process
+from batchdrop.domain.messages import Queue, ResumePlanning, Upload
+from batchdrop.handling import Home, logger, plan_message, process
 from batchdrop.jobs.deliver import Deliver
 from batchdrop.settings import PlanSettings
 from batchdrop.stages.plan.upload import Plan
@@ -18,11 +19,12 @@ logger()
 
 
 @cache
-def _parts() -> tuple[Deliver, Plan]:
+def _parts() -> tuple[Deliver, Callable[[bytes], Upload | ResumePlanning], Plan]:
     settings = PlanSettings.from_env()
     ports = bootstrap.RealPorts(settings)
-    return bootstrap.deliver(Queue.plan, ports), bootstrap.plan(settings, ports)
+    read = partial(plan_message, home=Home(settings.bucket, settings.account))
+    return bootstrap.deliver(Queue.plan, ports), read, bootstrap.plan(settings, ports)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    return process(event, context, _parts, plan_message, LambdaDeadline(context))
+    return process(event, context, _parts, LambdaDeadline(context))

@@ -1,5 +1,6 @@
 """One admitted batch, through the queue, goes to the API."""
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -21,11 +22,11 @@ _decode = msgspec.json.Decoder(SubmitBatch).decode
 
 
 @cache
-def _parts() -> tuple[Deliver, Submit]:
+def _parts() -> tuple[Deliver, Callable[[bytes], SubmitBatch], Submit]:
     settings = SubmitSettings.from_env()
     ports = bootstrap.RealPorts(settings)
-    return bootstrap.deliver(Queue.submit, ports), bootstrap.submit(settings, ports)
+    return bootstrap.deliver(Queue.submit, ports), _decode, bootstrap.submit(settings, ports)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    return process(event, context, _parts, _decode, LambdaDeadline(context))
+    return process(event, context, _parts, LambdaDeadline(context))

@@ -3,10 +3,11 @@
 HERE := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
 ROOT := $(HERE)../..
 TARGET := $(ARTIFACTS_DIR)/python
+PYTHON := $(shell "$(ROOT)/requirements/python")
 
 build-DependenciesLayer:
-	@test -x "$(ROOT)/.venv/bin/python" || { echo "run make setup first" >&2; exit 1; }
-	"$(ROOT)/requirements/uv" pip install --quiet --target "$(TARGET)" --python "$(ROOT)/.venv/bin/python" --python-version 3.13 \
+	@test -n "$(PYTHON)"
+	"$(ROOT)/requirements/uv" pip install --quiet --target "$(TARGET)" --python "$(PYTHON)" --python-version 3.13 \
 		--python-platform $(LAYER_PLATFORM) --only-binary :all: --require-hashes --requirement "$(HERE)requirements.txt"
-	"$(ROOT)/.venv/bin/python" "$(HERE)prune.py" "$(TARGET)"
-	"$(ROOT)/.venv/bin/python" "$(HERE)../precompile.py" "$(TARGET)"
+	"$(PYTHON)" "$(HERE)prune.py" "$(TARGET)"
+	"$(PYTHON)" "$(HERE)../precompile.py" "$(TARGET)"

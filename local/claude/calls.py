@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
-from local.claude import wire
+from local.claude import minted, wire
 from local.claude.batches import Batches
 from local.claude.clock import Clock
 from local.claude.errors import ApiError, invalid
@@ -37,6 +37,7 @@ class Emulator:
 
     settings: Settings
     keys: Mapping[str, str]
+    workspaces: frozenset[str]
     clock: Clock
     identifiers: Identifiers
     offload: Offload
@@ -182,11 +183,18 @@ class Endpoint:
         key = _key(headers)
         if not key:
             raise ApiError(401, "x-api-key header is required")
-        if not self._emulator.keys:
+        keys, workspaces = self._emulator.keys, self._emulator.workspaces
+        if key.startswith(minted.PREFIX) and (workspaces or not keys):
+            workspace = minted.workspace_named(key, headers.get(minted.WORKSPACE_HEADER, ""))
+            if workspaces and workspace not in workspaces:
+                what = f"aws-external-anthropic:{self._route} on resource: workspace/{workspace}"
+                raise ApiError(403, f"User: arn:aws:sts::000000000000:assumed-role/caller is not authorized to perform: {what}")
+            return workspace
+        if not (keys or workspaces):
             return workspace_of(key)
-        if key not in self._emulator.keys:
+        if key not in keys:
             raise ApiError(401, "invalid x-api-key")
-        return self._emulator.keys[key]
+        return keys[key]
 
 
 def meet_with_body(emulator: Emulator, call: Call, body: Path) -> Plan:

@@ -29,11 +29,15 @@ class Settings(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class Options(Struct, kw_only=True):
-    """What is fixed when the emulator starts; ``keys`` maps each accepted key to its workspace, empty accepts any key."""
+    """What is fixed when the emulator starts.
+
+    ``keys`` maps each accepted key to its workspace; ``workspaces`` are those for which minted keys are. Both empty: any key is.
+    """
 
     host: str = "127.0.0.1"
     port: int = 0
     keys: dict[str, str]
+    workspaces: frozenset[str] = frozenset()
     clock: Literal["real", "manual"] = "real"
     speed: float = 1.0
     clock_offset: float = 0.0
@@ -62,7 +66,8 @@ def parse(arguments: list[str] | None = None) -> Options:
         parser.error("--speed: the clock only moves forward")
     settings = Settings(**{name: getattr(given, name) for name in Settings.__struct_fields__})
     fixed = ("host", "port", "clock", "speed", "clock_offset", "seed", "spool", "journal")
-    return Options(keys=keys, settings=settings, **{name: getattr(given, name) for name in fixed})
+    workspaces = frozenset(given.aws_workspace)
+    return Options(keys=keys, workspaces=workspaces, settings=settings, **{name: getattr(given, name) for name in fixed})
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,6 +82,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--port", type=int, default=0, help="port to listen on; 0 takes a free one (default: %(default)s)")
     add("--api-key", action="append", default=[], metavar="KEY", help="accept only this key (may be repeated)")
     add("--key", action="append", default=[], metavar="KEY=WORKSPACE", help="the same, in a named workspace")
+    add(
+        "--aws-workspace",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="accept keys minted for Claude Platform on AWS, for this workspace only (may be repeated)",
+    )
     add(
         "--clock",
         choices=("real", "manual"),

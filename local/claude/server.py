@@ -41,6 +41,7 @@ def application(options: Options, spool: Path) -> Starlette:
     emulator = Emulator(
         settings=options.settings,
         keys=options.keys,
+        workspaces=options.workspaces,
         clock=clock,
         identifiers=identifiers,
         offload=offload,

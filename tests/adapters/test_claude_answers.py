@@ -13,7 +13,8 @@ import httpx2
 import pytest
 
 from batchdrop.adapters.claude import AnthropicClaude
-from batchdrop.domain.errors import Ambiguous, Incomplete, NotFound, Refused, Throttled, Unavailable
+from batchdrop.domain.errors import Ambiguous, ConfigurationError, Incomplete, NotFound, Refused, Throttled, Unavailable
+from batchdrop.domain.refusals import Cause, cause_of, may_be_of_a_row
 from tests.fakes import ManualClock
 
 URL = "https://api.example.test"
@@ -68,8 +69,19 @@ def body(tmp_path: Path) -> Path:
     return tmp_path / "body"
 
 
-def claude(server: Server, clock: ManualClock, *keys: str) -> AnthropicClaude:
-    return AnthropicClaude(Keys(*(keys or (KEY,))), URL, clock, transport=httpx2.MockTransport(server))
+def claude(server: Server, clock: ManualClock, *keys: str, workspace: str = "") -> AnthropicClaude:
+    return AnthropicClaude(Keys(*(keys or (KEY,))), URL, clock, workspace=workspace, transport=httpx2.MockTransport(server))
+
+
+def test_no_redirect_is_followed(clock: ManualClock) -> None:
+    server = Server(httpx2.Response(307, headers={"location": "https://elsewhere.test/v1/messages/batches"}))
+    api = claude(server, clock)
+    for read in (api.page, api.models, lambda: api.retrieve("msgbatch_1"), lambda: api.cancel("msgbatch_1")):
+        with pytest.raises(Unavailable):
+            read()
+    with pytest.raises(Unavailable), api.results("msgbatch_1"):
+        pass
+    assert {request.url.host for request in server.requests} == {"api.example.test"}
 
 
 # ---------------------------------------------------------------- create
@@ -212,6 +224,151 @@ def test_the_time_for_sending_is_bounded(body: Path, clock: ManualClock) -> None
     with pytest.raises(Ambiguous, match="TimeoutError"):
         api.create(body)
     assert server.requests == []
+
+
+# ---------------------------------------------------------------- minted keys, of Claude Platform on AWS
+
+WORKSPACE = "wrkspc_01"
+DENIED = "User: arn:aws:sts::1:assumed-role/r/f is not authorized to perform: aws-external-anthropic:CreateBatchInference"
+FEDERATION = "Outbound web identity federation is disabled for your account"
+
+
+def minting(server: Server, clock: ManualClock, *keys: str) -> AnthropicClaude:
+    return claude(server, clock, *(keys or ("minted-1", "minted-2", "minted-3")), workspace=WORKSPACE)
+
+
+def by_aws(status: int, kind: str, message: str) -> httpx2.Response:
+    return httpx2.Response(status, headers={"x-amzn-errortype": f"{kind}:http://internal"}, json={"message": message})
+
+
+def keys_of(server: Server) -> list[str]:
+    return [request.headers["authorization"].removeprefix("Bearer ") for request in server.requests]
+
+
+def test_every_call_names_the_workspace_and_no_other_way_does(body: Path, clock: ManualClock) -> None:
+    server = Server(httpx2.Response(200, json=BATCH))
+    api = minting(server, clock)
+    api.create(body)
+    api.retrieve("msgbatch_1")
+    api.cancel("msgbatch_1")
+    assert api.key(fresh=True)
+    api.retrieve("msgbatch_1")
+    assert [request.headers["anthropic-workspace-id"] for request in server.requests] == [WORKSPACE] * 4
+    with_a_key = Server(httpx2.Response(200, json=BATCH))
+    claude(with_a_key, clock).create(body)
+    assert "anthropic-workspace-id" not in with_a_key.requests[0].headers
+
+
+def test_minted_keys_have_the_fingerprint_of_their_workspace(clock: ManualClock) -> None:
+    """What one of them has sent, the next one sees: a batch without an answer is settled by any of them."""
+    server = Server(httpx2.Response(200, json={"data": []}))
+    api = minting(server, clock)
+    first = api.key()
+    assert api.key(fresh=True) == first == api.page().key
+    assert keys_of(server) == ["minted-2"]
+    elsewhere = AnthropicClaude(Keys("minted-1"), URL, clock, workspace="wrkspc_02", transport=httpx2.MockTransport(server))
+    assert elsewhere.key() != first
+
+
+@pytest.mark.parametrize(
+    "ended", [error(401, "authentication_error"), by_aws(403, "ExpiredTokenException", "The security token is expired")]
+)
+def test_a_create_whose_minted_key_has_ended_goes_once_more_with_another(
+    body: Path, clock: ManualClock, ended: httpx2.Response
+) -> None:
+    server = Server(ended, httpx2.Response(200, json=BATCH))
+    assert minting(server, clock).create(body).id == "msgbatch_1"
+    assert keys_of(server) == ["minted-1", "minted-2"]
+    assert [len(request.content) for request in server.requests] == [body.stat().st_size] * 2
+    for_ever = Server(ended)
+    with pytest.raises(Refused) as caught:
+        minting(for_ever, clock).create(body)
+    assert caught.value.status == ended.status_code
+    assert keys_of(for_ever) == ["minted-1", "minted-2"]
+
+
+def test_a_create_without_time_for_a_second_one_is_refused(body: Path, clock: ManualClock) -> None:
+    server = Server(error(401))
+    api = AnthropicClaude(
+        Keys("minted-1", "minted-2"),
+        URL,
+        clock,
+        workspace=WORKSPACE,
+        create_seconds=0.0,
+        transport=httpx2.MockTransport(server),
+    )
+    with pytest.raises(Refused):
+        api.create(body)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx2.Response(401, text="<html>"),
+        httpx2.Response(403, json={"unknown": "words"}),
+        httpx2.Response(400, json={"message": "AWS's form, but not about the key"}),
+        httpx2.Response(500, json={"message": "internal"}),
+        httpx2.ReadError("the key ended in mid-POST, and the connection with it"),
+    ],
+    ids=lambda answer: str(answer) if isinstance(answer, httpx2.Response) else type(answer).__name__,
+)
+def test_a_minted_key_does_not_make_the_lack_of_an_answer_definite(
+    body: Path, clock: ManualClock, answer: httpx2.Response | Exception
+) -> None:
+    server = Server(answer)
+    with pytest.raises(Ambiguous):
+        minting(server, clock).create(body)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (by_aws(403, "AccessDeniedException", DENIED), "AccessDeniedException"),
+        (httpx2.Response(403, json={"__type": "com.amazon#AccessDenied", "Message": DENIED}), "AccessDenied"),
+        (error(403, "permission_error", DENIED), "permission_error"),
+        (error(400, "invalid_request_error", FEDERATION), "invalid_request_error"),
+        (error(401, "authentication_error", "invalid x-api-key"), "authentication_error"),
+    ],
+)
+def test_what_aws_has_against_the_role_concerns_every_batch(
+    body: Path, clock: ManualClock, answer: httpx2.Response, kind: str
+) -> None:
+    with pytest.raises(Refused) as caught:
+        minting(Server(answer), clock).create(body)
+    assert caught.value.kind == kind
+    assert cause_of(caught.value) is Cause.role
+    assert not may_be_of_a_row(Cause.role)
+
+
+def test_a_file_that_the_workspace_does_not_have_is_no_matter_of_the_role(body: Path, clock: ManualClock) -> None:
+    with pytest.raises(Refused) as caught:
+        minting(Server(error(403, "permission_error", "requests.0: no access to file_1")), clock).create(body)
+    assert cause_of(caught.value) is Cause.permission
+
+
+def test_a_role_without_credentials_sends_nothing_and_is_a_matter_of_the_account(body: Path, clock: ManualClock) -> None:
+    class NoKey(Keys):
+        def get(self) -> str:
+            raise ConfigurationError("no key can be minted")
+
+    server = Server(httpx2.Response(200, json=BATCH))
+    causes = []
+    for workspace in (WORKSPACE, ""):
+        api = AnthropicClaude(NoKey(), URL, clock, workspace=workspace, transport=httpx2.MockTransport(server))
+        with pytest.raises(Refused) as caught:
+            api.create(body)
+        causes.append(cause_of(caught.value))
+    assert causes == [Cause.role, Cause.key]
+    assert server.requests == []
+
+
+def test_a_refused_read_in_the_words_of_aws_is_a_refusal(clock: ManualClock) -> None:
+    server = Server(by_aws(403, "AccessDeniedException", DENIED))
+    with pytest.raises(Refused):
+        minting(server, clock).page()
+    assert keys_of(server) == ["minted-1", "minted-2"]
 
 
 # ---------------------------------------------------------------- reads

@@ -16,7 +16,7 @@ from batchdrop.domain.errors import AlreadyExists, LostRace
 from batchdrop.domain.model_list import ListedModel, ModelList
 from batchdrop.domain.money import Bill
 from batchdrop.domain.open_work import OpenWork, before_team, behind_team
-from batchdrop.domain.purses import Charge
+from batchdrop.domain.purses import Charge, open_jobs
 from batchdrop.domain.records import (
     Admission,
     Arrivals,
@@ -28,6 +28,7 @@ from batchdrop.domain.records import (
     Job,
     JobState,
     Part,
+    Purse,
     RowStatus,
     Unsent,
     Usage,
@@ -114,6 +115,21 @@ def test_the_list_of_models_is_replaced_as_a_whole(ledger: Ledger) -> None:
     later = ModelList(fetched_at=START + timedelta(days=1), tried_at=START)
     ledger.put_models(later)
     assert ledger.get_models() == later
+
+
+# ---------------------------------------------------------------- open work
+
+
+def test_an_open_job_or_batch_is_open_work_and_nothing_else_is(ledger: Ledger) -> None:
+    assert not ledger.has_open_work()
+    ledger.put_models(ModelList(fetched_at=START))
+    assert not ledger.has_open_work()
+    opened = create(ledger, job())
+    assert ledger.has_open_work()
+    move(ledger, opened, replace(opened, state=JobState.canceled))
+    assert not ledger.has_open_work()
+    create(ledger, replace(batch(1), state=BatchState.ended, ended_at=START), total=10, batches_total=1)
+    assert ledger.has_open_work()
 
 
 # ---------------------------------------------------------------- jobs
@@ -586,14 +602,15 @@ def test_a_job_ends_for_its_successor_in_one_write(ledger: Ledger) -> None:
     newer = job(id="20261122T003115Z-ffffffffffffffff")
     ended = ledger.commit(transitions.superseded(waiting, newer, "why", ""))
     assert ended.cancel_requested
-    assert ledger.get_job(newer.id) == newer
+    assert ledger.get_job(newer.id) == replace(newer, place=open_jobs(""))
+    assert ledger.get_purses([open_jobs("")]) == [Purse(name=open_jobs(""), used=1)]
     assert list(ledger.list_open_jobs(OpenWork.canceling)) == [ended]
 
 
 def test_a_job_that_moved_on_has_no_successor(ledger: Ledger) -> None:
     waiting = create(ledger, job(state=JobState.held))
     newer = job(id="20261122T003115Z-ffffffffffffffff")
-    running = ledger.commit(transitions.let_go(waiting, now=START))
+    running = ledger.commit(transitions.let_go(waiting, now=START, virtual_time=0))
     with pytest.raises(LostRace):
         ledger.commit(transitions.superseded(waiting, newer, "why", ""))
     assert ledger.get_job(newer.id) is None

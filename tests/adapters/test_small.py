@@ -1,15 +1,20 @@
-"""Queues, switch, secret, notices and clock."""
+"""Queues, switch, secret, minted keys, notices and clock."""
 
 from __future__ import annotations
 
+import base64
 import json
 from datetime import UTC
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
+from batchdrop.adapters.claude import CONNECT_SECONDS
 from batchdrop.adapters.clock import LambdaDeadline, SystemClock
 from batchdrop.adapters.items import switch_key
+from batchdrop.adapters.minted import MintedKey
 from batchdrop.adapters.secrets import SecretKey
 from batchdrop.adapters.sns import SnsNotices
 from batchdrop.adapters.sqs import SqsQueues
@@ -17,7 +22,7 @@ from batchdrop.adapters.switch import StackSwitch
 from batchdrop.domain.errors import ConfigurationError
 from batchdrop.domain.messages import CollectBatch, Queue, SubmitBatch
 from batchdrop.ports import SwitchState
-from tests.adapters.conftest import SESSION
+from tests.adapters.conftest import REGION, SESSION
 from tests.fakes import FakeQueues, FakeSwitch, ManualClock
 from tests.resources import make_table
 
@@ -199,6 +204,59 @@ def test_a_secret_that_is_no_key_is_a_configuration_error(aws: None, clock: Manu
         SecretKey(client, "key", clock).get()
     assert "sk" not in str(caught.value)
     client.close()
+
+
+# ---------------------------------------------------------------- minted keys
+
+
+def parts_of(key: str) -> dict[str, str]:
+    """What a key says in its query."""
+    signed = base64.b64decode(key.removeprefix("aws-external-anthropic-api-key-"), validate=True).decode()
+    host, _, query = signed.partition("/?")
+    return {"host": host} | {name: values[0] for name, values in parse_qs(query, strict_parsing=True).items()}
+
+
+def test_a_key_is_minted_every_five_minutes_and_lives_as_long_as_a_create_may_take(
+    monkeypatch: pytest.MonkeyPatch, clock: ManualClock
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAFIRST")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    key = MintedKey(clock)
+    first = key.get()
+    parts = parts_of(first)
+    assert parts["host"] == "aws-external-anthropic.amazonaws.com"
+    assert parts["Action"] == "CallWithBearerToken"
+    assert parts["X-Amz-Credential"].startswith("AKIAFIRST/")
+    assert parts["X-Amz-Credential"].endswith(f"/{REGION}/aws-external-anthropic/aws4_request")
+    create = CONNECT_SECONDS + 600
+    assert int(parts["X-Amz-Expires"]) == create + 5 * 60
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIASECOND")
+    clock.advance(299)
+    assert key.get() == first
+    # What is left of its life is enough for a create that begins now.
+    assert int(parts["X-Amz-Expires"]) - 299 > create
+    clock.advance(1)
+    assert parts_of(key.get())["X-Amz-Credential"].startswith("AKIASECOND/")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIATHIRD")
+    assert parts_of(key.refresh())["X-Amz-Credential"].startswith("AKIATHIRD/")
+    assert key.get() not in repr(key)
+
+
+@pytest.mark.parametrize("lacking", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"])
+def test_a_role_without_credentials_or_region_mints_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, clock: ManualClock, lacking: str
+) -> None:
+    given = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": REGION}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    for name in (lacking, "AWS_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    with pytest.raises(ConfigurationError, match="no key can be minted"):
+        MintedKey(clock).get()
 
 
 # ---------------------------------------------------------------- notices

@@ -98,7 +98,7 @@ def test_items_hold_times_of_one_width_and_no_nothing(dynamodb: Any, clock: Manu
     ledger.commit(noticed(Admission(), "x"))
     item = dynamodb.get_item(TableName="table", Key={"pk": {"S": f"JOB#{job().id}"}, "sk": {"S": "JOB"}})["Item"]
     assert item["created_at"] == {"S": "2026-11-22T00:31:15.000000Z"}
-    assert (item["shelf"], item["due"]) == ({"S": "planning"}, {"S": "2026-11-22T00:31:15.250000Z"})
+    assert (item["shelf"], item["due"]) == ({"S": "planning.2"}, {"S": "2026-11-22T00:31:15.250000Z"})
     assert "lease_until" not in item
     assert item["total"] == {"N": "0"}
 

@@ -77,7 +77,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 def test_a_deployed_stack(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     with world(Wire(-1, None)) as stack:
         command.deploy({"Bucket": BUCKET, "Table": TABLE, "ApiKeySecret": "secret"})
-        monkeypatch.setattr(deployed, "_claude", lambda secret, clock: stack.claude)
+        monkeypatch.setattr(deployed, "_claude", lambda outputs, clock: stack.claude)
         play(stack)
         job_id = stack.job().id
         said = command(job_id)

@@ -205,6 +205,13 @@ def test_without_a_key_it_says_so(claude: Control, tmp_path: Path, monkeypatch: 
     assert "ANTHROPIC_API_KEY" in result.stderr
 
 
+def test_no_key_is_sent_in_clear_text(claude: Control, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://gateway.example.test")
+    result = compared(laid(tmp_path))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "begins with https://" in result.stderr
+
+
 def test_nobody_says_yes_to_an_amount_that_nobody_knows(paid: Control, tmp_path: Path) -> None:
     result = compared(laid(tmp_path, recipe=RECIPE.replace("haiku-4-5", "haiku-6")), "--approve-up-to", 100)
     assert (result.exit_code, result.stdout) == (2, "")

@@ -10,7 +10,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -362,3 +364,30 @@ def test_what_a_terminal_obeys_is_not_printed(claude: Control, terminal: None, t
 
 def test_help_says_how_rows_are_picked() -> None:
     assert "the first, the last and those evenly between them" in " ".join(tried("--help").stdout.split())
+
+
+def test_no_key_is_sent_in_clear_text(keyless: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "test-key")
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://gateway.example.test")
+    result = tried(laid(tmp_path))
+    assert result.exit_code == 1
+    assert "begins with https://" in result.stderr
+
+
+def test_no_redirect_takes_the_key_elsewhere(claude: Control, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Redirect(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:  # the name that http.server calls
+            self.send_response(307)
+            self.send_header("location", f"{claude.base_url}{self.path}")
+            self.end_headers()
+
+    with HTTPServer(("127.0.0.1", 0), Redirect) as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", f"http://127.0.0.1:{server.server_port}")
+        result = tried(laid(tmp_path))
+        server.shutdown()
+        thread.join()
+    assert result.exit_code == 1
+    assert "answered with 307" in result.stderr
+    assert claude.count("messages") == 0

@@ -78,3 +78,16 @@ def test_a_tick_writes_once_for_each_batch_that_changed() -> None:
     assert writes(stack.hooks.calls) == calls["ledger.commit.ended"] == calls["queues.send"] == 3
     # One job changed, so one status is told.
     assert calls["objects.put"] == 1
+
+
+def test_a_tick_with_nothing_open_is_one_read() -> None:
+    stack = Stack(monthly_limit="100")
+    stack.drop("inbox/rows.jsonl", rows(3))
+    stack.run()
+    # The first ticks of a process look at what others may have left, the others do nothing of it for minutes.
+    stack.tick()
+    stack.hooks.clear()
+    for _ in range(10):
+        stack.clock.advance(60)
+        stack.tick()
+    assert Counter(stack.hooks.calls) == {"ledger.has_open_work": 10}

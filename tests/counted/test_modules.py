@@ -25,16 +25,16 @@ _ENVIRONMENT = {
         name: "name"
         for stage in STAGES
         for name in getattr(settings, f"{stage.capitalize()}Settings").__struct_encode_fields__
-        if not name.endswith("_USD")
+        if not name.endswith(("_USD", "_WORKSPACE", "_TEAMS"))
     },
 }
 
 
-def started(function: str) -> Any:
+def started(function: str, **variables: str) -> Any:
     """What `bench.coldstart` says of a function's first moments."""
     done = subprocess.run(
         [sys.executable, "-m", "bench.coldstart", function, "names"],
-        env=_ENVIRONMENT | deployed.limits(),
+        env=_ENVIRONMENT | deployed.limits() | variables,
         cwd=ROOT,
         stdout=subprocess.PIPE,
         check=True,
@@ -51,6 +51,17 @@ def test_a_function_starts_without_the_sdk_and_with_few_modules(function: str) -
 
 def test_the_sdk_would_be_seen() -> None:
     assert started("sdk")["sdk"] == ["anthropic", "httpx2", "pydantic"]
+
+
+@pytest.mark.parametrize("function", STAGES)
+def test_only_a_stack_without_a_key_loads_what_mints_one(function: str) -> None:
+    ours, librarys = "batchdrop.adapters.minted", "token_generator_for_aws_external_anthropic"
+    assert {ours, librarys}.isdisjoint(started(function)["loaded"])
+    keyless = started(function, BATCHDROP_WORKSPACE="wrkspc_1")
+    assert (ours in keyless["loaded"]) == (function not in ("plan", "finish"))
+    # At the first call to Claude.
+    assert librarys not in keyless["loaded"]
+    assert keyless["sdk"] == []
 
 
 # What only a job with a recipe needs: its libraries, and our modules that use them.

@@ -34,6 +34,10 @@ def commands(page: Path) -> Iterator[str]:
             yield from body.splitlines()
 
 
+def blocks(page: Path, language: str) -> list[str]:
+    return [body for found, body in _BLOCK.findall(page.read_text()) if found == language]
+
+
 def without_blocks(page: Path) -> str:
     return _BLOCK.sub("", page.read_text())
 

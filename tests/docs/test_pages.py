@@ -61,17 +61,27 @@ def test_nothing_of_one_machine_or_one_index(page: Path) -> None:
 @_each_page
 def test_names_in_the_template_exist(page: Path) -> None:
     """Words such as `MaxAttempts`, `UploadsQueue` and `HeartbeatAlarm`."""
-    known = {*_TEMPLATE["Parameters"], *_TEMPLATE["Resources"], *_TEMPLATE["Outputs"], *METRICS, *_WORDS_OF_OTHERS}
+    known = {*_TEMPLATE["Parameters"], *_TEMPLATE["Resources"], *_TEMPLATE["Outputs"], *METRICS, *_WORDS_OF_OTHERS, *_GRANTED}
     named = {text for text in code(page) if _PARAMETER.fullmatch(text)}
     assert sorted(named - known) == []
 
 
+# What the roles may do at Claude Platform on AWS.
+_GRANTED = {
+    action.partition(":")[2]
+    for statement in facts.statements(_TEMPLATE["Resources"], facts.KEYLESS)
+    for action in statement.actions
+    if action.startswith("aws-external-anthropic:")
+}
 # AWS's, and the package's own exceptions.
 _WORDS_OF_OTHERS = {
     "AccessDenied",
     "AutoPublishAlias",
     "AutoPublishCodeSha256",
     "ConditionCheckItem",
+    "CountTokens",
+    "CreateInference",
+    "DependsOn",
     "ExpiredToken",
     "FilterLogEvents",
     "GetItem",
@@ -81,6 +91,7 @@ _WORDS_OF_OTHERS = {
     "ObjectGone",
     "OutOfDisk",
     "PutItem",
+    "SqsManagedSseEnabled",
     "StartMessageMoveTask",
     "UpdateItem",
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from batchdrop.adapters.version_0_1_0 import partition
 from batchdrop.domain.errors import Refused
 from batchdrop.domain.open_work import OpenWork, waiting_in
 from batchdrop.domain.records import Streak
@@ -56,8 +57,9 @@ def test_transitions() -> None:
 
 def test_open_work() -> None:
     told = {_bare(row[0]) for row in table_rows(section(_ARCHITECTURE, "The table"))}
-    assert {work.value for work in OpenWork} <= told
-    assert told - {work.value for work in OpenWork} == {
+    partitions = {partition(work) for work in OpenWork}
+    assert partitions <= told
+    assert told - partitions == {
         "JOB#<job id>",
         "API#<batch id>",
         "ADMISSION",
@@ -111,7 +113,7 @@ def test_quoted_sentences_exist() -> None:
     said.append(sentences.refused_so_far(streak))
     said.append(sentences.sent_without_answer(3, None))
     said += [sentences.waits_for_recipe("inbox/a/b.csv"), sentences.faulty_recipe(""), sentences.unfit_table("a", "")]
-    said += [sentences.no_recipe_came(""), sentences.power_not_allowed("a")]
+    said += [sentences.no_recipe_came(""), sentences.power_not_allowed("a"), sentences.waits_in_line("a", 1)]
     said += [path.read_text() for path in (ROOT / "local").glob("*.py")]
     said += [path.read_text() for floor in ("domain", "formats", "recipes") for path in (_LAYER / floor).glob("*.py")]
     assert len(quoted) > 1
@@ -144,14 +146,16 @@ def test_constants_of_the_limits() -> None:
 
 
 def test_how_many_run_at_once() -> None:
-    told = dict(re.findall(r"(\w+) (\d+)(?:,| \()", section(_LIMITS, "Speed").split(":")[-1]))
     functions = of_type(_TEMPLATE["Resources"], "AWS::Serverless::Function")
-    limits = {
-        name.removesuffix("Function").lower(): str(event["Properties"]["ScalingConfig"]["MaximumConcurrency"])
+    bounded = {
+        name.removesuffix("Function").lower()
         for name, function in functions.items()
         for event in function.get("Events", {}).values()
+        if event["Properties"]["ScalingConfig"]
     }
-    assert told == limits
+    told = section(_LIMITS, "Speed")
+    assert "plan and collect: `MaxConcurrency` each" in told
+    assert bounded == {"plan", "collect"}
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -183,6 +187,17 @@ def test_permissions(stage: str) -> None:
     # Said below the table, of all functions alike; poll lists the folders that it may remove.
     assert listed == _folders(granted.get("s3:GetObject", set())) | ({"work"} if stage == "poll" else set())
     assert ("sqs:ReceiveMessage" in granted) == (stage != "poll")
+
+
+def test_permissions_without_a_key() -> None:
+    prefix = "aws-external-anthropic:"
+    granted = {
+        statement.role.removesuffix("Role").lower(): sorted(action.removeprefix(prefix) for action in statement.actions)
+        for statement in facts.statements(_TEMPLATE["Resources"], facts.KEYLESS)
+        if statement.sid == "Workspace"
+    }
+    told = {_bare(row[0]): sorted(re.findall(r"`(\w+)`", row[1])) for row in table_rows(section(_SECURITY, "Without a key"))}
+    assert told == granted
 
 
 def test_who_may_delete() -> None:

@@ -30,6 +30,7 @@ from local.claude.client import Control, start
 
 ROOT = Path(__file__).parents[2]
 API_KEY = "sk-ant-planted-key-5150"
+ACCOUNT = "000000000000"
 # Bounds of waiting, never of judging: these machines are shared.
 PATIENCE = 300.0
 _LOOK = 0.2
@@ -114,10 +115,6 @@ class Laptop:
         """An output of the stack."""
         outputs = self.client("cloudformation").describe_stacks(StackName=self.stack)["Stacks"][0]["Outputs"]
         return str(next(one["OutputValue"] for one in outputs if one["OutputKey"] == name))
-
-    def dead_letters(self, queue: str) -> str:
-        """The URL of a queue's dead-letter queue."""
-        return self.output(f"{queue}DeadLetters")
 
     def receive(self, queue_url: str) -> str:
         """Takes one message away from a queue, waiting for it, and returns its body."""
@@ -236,6 +233,7 @@ class Job:
     def event(self) -> str:
         """The message that the upload rule sends for this object."""
         created = json.loads(json.loads((ROOT / "tests" / "events" / "plan-upload.json").read_text())["Records"][0]["body"])
+        created["account"] = ACCOUNT
         created["detail"]["bucket"]["name"] = self.laptop.bucket
         created["detail"]["object"].update({"key": self.key, "version-id": self.version})
         created["time"] = f"{datetime.strptime(self.id.split('-')[0], '%Y%m%dT%H%M%S%z'):%Y-%m-%dT%H:%M:%SZ}"

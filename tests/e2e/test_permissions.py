@@ -45,7 +45,7 @@ _PREFIXES = {
     "inbox": (_stages("plan submit collect control"), _stages("control")),
     "work": (_stages("plan submit collect finish control"), _stages("plan collect control")),
     "outbox": (_stages("finish control"), ALL),
-    "control": (NONE, NONE),
+    "control": (_stages("control"), NONE),
     "config": (_stages("plan submit poll collect"), NONE),
 }
 # Who deletes in `work/`: pieces of a run that failed, or all versions of what a job has left.
@@ -54,7 +54,7 @@ _REMOVERS = _stages("finish poll")
 _SENDERS = {
     "PLAN": _stages("plan poll"),
     "SUBMIT": _stages("plan poll"),
-    "COLLECT": _stages("plan submit poll control"),
+    "COLLECT": _stages("plan submit poll collect control"),
     "FINISH": _stages("poll collect finish"),
     "CONTROL": _stages("control"),
 }

@@ -142,7 +142,7 @@ def test_a_dead_letter_redriven_completes_its_job(laptop: Laptop) -> None:
     name = f"{laptop.env['BATCHDROP_STACK']}-collect"
     (mapping,) = lambdas.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
     lambdas.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
-    collect, dead = laptop.env["BATCHDROP_COLLECT_QUEUE"], laptop.dead_letters("Collect")
+    collect, dead = laptop.env["BATCHDROP_COLLECT_QUEUE"], laptop.output("DeadLetters")
     job = laptop.drop("inbox/dead.jsonl", rows(4))
     found = laptop.receive(collect)
     laptop.sqs.send_message(QueueUrl=dead, MessageBody=found)

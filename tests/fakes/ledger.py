@@ -64,6 +64,10 @@ class FakeLedger:
         return [self.purses.get(name, Purse(name=name)) for name in names]
 
     @hooked
+    def has_open_work(self) -> bool:
+        return any(map(place_of_job, self.jobs.values())) or any(map(place_of_batch, self.stored.values()))
+
+    @hooked
     def list_batches(self, job_id: str) -> Iterator[Batch]:
         return iter([self.stored[key] for key in sorted(key for key in self.stored if key[0] == job_id)])
 
@@ -73,13 +77,14 @@ class FakeLedger:
 
     @hooked
     def list_waiting_batches(self, job_id: str, *, limit: int) -> Iterator[Batch]:
-        return self._batches_on(waiting_in(job_id), limit)
+        return self._batches_on(waiting_in(job_id), limit, of=job_id)
 
-    def _batches_on(self, shelf: str, limit: int | None) -> Iterator[Batch]:
+    def _batches_on(self, shelf: str, limit: int | None, *, of: str = "") -> Iterator[Batch]:
+        """`of`: a job that all of them belong to, which is quicker to tell."""
         found = [
             (place.due, key, batch)
             for key, batch in self.stored.items()
-            if (place := place_of_batch(batch)) and place.shelf == shelf
+            if (not of or key[0] == of) and (place := place_of_batch(batch)) and place.shelf == shelf
         ]
         return iter([batch for _, _, batch in sorted(found, key=lambda one: one[:2])][:limit])
 

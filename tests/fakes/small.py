@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from batchdrop.domain.messages import Message, Queue, Upload
-from batchdrop.ports import SwitchState
+from batchdrop.ports import Metrics, SwitchState
 from tests.fakes.clock import ManualClock
 from tests.fakes.hooks import Hooks, hooked
 
@@ -88,9 +88,13 @@ class FakeMetrics:
         self.hooks = hooks or Hooks()
         self.totals: dict[str, float] = {}
         self.latest: dict[str, float] = {}
+        self.also: Metrics | None = None
+        """Is told everything too."""
 
     @hooked
     def count(self, /, name: str, value: float = 1, **dimensions: str) -> None:
+        if self.also is not None:
+            self.also.count(name, value, **dimensions)
         name = " ".join((name, *(f"{dimension}={text}" for dimension, text in dimensions.items())))
         self.totals[name] = self.totals.get(name, 0) + value
         self.latest[name] = value

@@ -8,6 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 from batchdrop.domain.errors import Ambiguous, BatchdropError, Incomplete, NotFound, Refused, Throttled, Unavailable
+from batchdrop.domain.refusals import KEY_MISSING, ROLE_REFUSED
 from tests.stack import Killed, Stack
 
 type Act = Callable[[Stack], None]
@@ -92,6 +93,7 @@ CREATE = (
     # A row alone that is refused as too large ends there; so the outputs may differ.
     Fault("413", before=_refused(413, "request_too_large"), same_outputs=False),
     Fault("401", before=_BAD_KEY),
+    Fault("403, the role", before=_refused(403, "AccessDeniedException", code=ROLE_REFUSED)),
     Fault("402", before=_refused(402, "billing_error")),
     Fault("403", before=_refused(403, "permission_error")),
     Fault("404", before=_refused(404, "not_found_error")),
@@ -104,7 +106,11 @@ CREATE = (
     Fault("500, not accepted", before=_raising(Ambiguous("500", status=500))),
     Fault("500, accepted", after=_raising(Ambiguous("500", status=500))),
 )
-KEY = (Fault("no key", before=_refused(None, "no_api_key")),)
+KEY = (
+    Fault("no key", before=_refused(None, "no_api_key")),
+    Fault("no key in the secret", before=_refused(None, "no_api_key", code=KEY_MISSING)),
+    Fault("no key can be minted", before=_refused(None, "no_api_key", code=ROLE_REFUSED)),
+)
 PAGE = (Fault("list fails", before=_UNAVAILABLE), Fault("list refused", before=_BAD_KEY))
 KNOWN = (Fault("fails", before=_UNAVAILABLE), Fault("transient 404", before=_NOT_FOUND), Fault("refused", before=_BAD_KEY))
 

@@ -58,7 +58,7 @@ _LONGEST_KEY = 1009
 _MEMORY = 256 * 1024 * 1024
 _QUEUES = ("PLAN", "SUBMIT", "COLLECT", "FINISH", "CONTROL")
 _OF_JOBS = (OpenWork.planning, OpenWork.held, OpenWork.running, OpenWork.canceling, OpenWork.finishing)
-_DEAD_LETTERS = ("Uploads", "Submit", "Collect", "Finish", "Controls", "Poll")
+_FAILED = ("DeadLetters", "Undelivered")
 
 
 class Dropped(NamedTuple):
@@ -470,6 +470,24 @@ def planted_commands(story: Story) -> None:
     assert "pay all" not in json.dumps(job.status())
 
 
+@together
+def forged_messages(story: Story) -> None:
+    """somebody who may send to the queue of commands, and write nothing, forges cancels, foreign events and a retry"""
+    job = story.drop(story.rows(2), succeeded=2)
+    event = json.loads(job.event())
+    event["detail"]["object"] = {"key": f"control/cancel/{job.id}", "size": 0, "etag": "e", "version-id": job.version}
+    story.send("CONTROL", json.dumps(event))
+    event["detail"]["object"].pop("version-id")
+    story.send("CONTROL", json.dumps(event))
+    event["detail"]["bucket"]["name"] = "another"
+    story.send("CONTROL", json.dumps(event))
+    story.end(job)
+    story.send("CONTROL", json.dumps({"job_id": job.id}))
+    story.empty("CONTROL")
+    assert not story.laptop.exists(f"inbox/hostile/{story.name}-0.retry-of-{job.id}.jsonl")
+    assert job.status()["state"] == "done"
+
+
 # ---------------------------------------------------------------- what everybody notices
 
 
@@ -611,7 +629,7 @@ def _check(story: Story, bill: Bill) -> Iterator[str]:
 def left(laptop: Laptop, known: set[str]) -> Iterator[str]:
     """What nobody works on any more must not lie about, and nobody gets an object in the outbox without a file."""
     urls = {queue: laptop.env[f"BATCHDROP_{queue}_QUEUE"] for queue in _QUEUES}
-    urls |= {f"dead letters of {queue}": laptop.dead_letters(queue) for queue in _DEAD_LETTERS}
+    urls |= {queue: laptop.output(queue) for queue in _FAILED}
     with contextlib.suppress(AssertionError):
         laptop.wait(lambda: not any(messages(laptop, urls[queue]) for queue in _QUEUES), "empty queues", 90)
     for name, url in urls.items():

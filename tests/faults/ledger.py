@@ -39,6 +39,10 @@ class LateLedger(FakeLedger):
         return self._admission
 
     @hooked
+    def has_open_work(self) -> bool:
+        return bool(self._open(None))
+
+    @hooked
     def list_open_batches(self, work: OpenWork, *, limit: int | None = None) -> Iterator[Batch]:
         return iter([record for record in self._open(work) if isinstance(record, Batch)][:limit])
 
@@ -77,7 +81,7 @@ class LateLedger(FakeLedger):
         arrives = self._clock.now() + timedelta(seconds=self._draw.random() * self.late)
         entries.append((max(arrives, entries[-1][0]) if entries else arrives, place, record))
 
-    def _open(self, shelf: str, behind: str = "") -> list[Job | Batch]:
+    def _open(self, shelf: str | None, behind: str = "") -> list[Job | Batch]:
         now = self._clock.now()
         found: list[tuple[str, str, Job | Batch]] = []
         for key, entries in self._index.items():
@@ -86,6 +90,6 @@ class LateLedger(FakeLedger):
             while len(entries) > 1 and entries[1][0] <= now:
                 del entries[0]
             arrives, place, record = entries[0]
-            if arrives <= now and place is not None and place.shelf == shelf and place.due > behind:
+            if arrives <= now and place is not None and shelf in (None, place.shelf) and place.due > behind:
                 found.append((place.due, str(key), record))
         return [record for _, _, record in sorted(found, key=lambda one: one[:2])]

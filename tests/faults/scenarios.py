@@ -109,6 +109,20 @@ def _crowded(stack: Stack) -> None:
     stack.deliver(second)
 
 
+def _one_at_a_time() -> Stack:
+    return Stack(max_requests=3, queue_limit=4, open_jobs=1, api=SlowApi)
+
+
+def _lines(stack: Stack) -> None:
+    """Two teams, of which each may have one open file; what is dropped later waits in line."""
+    uploads = [
+        stack.drop(f"inbox/{key}.jsonl", b"\n".join(row(f"{key} {i}", f"{key} {i}") for i in range(4)), deliver=False)
+        for key in ("a/first", "a/second", "b/first", "a/third")
+    ]
+    for upload in uploads:
+        stack.deliver(upload)
+
+
 _RECIPE = b'model: claude-haiku-4-5\nprompt: "{{ text }}"\nretry: [truncated]\n'
 _FAULTY = _RECIPE.replace(b"prompt", b"promt")
 _TERSE = _RECIPE + b"max_tokens: 6\n"
@@ -285,6 +299,7 @@ SCENARIOS = {
         Scenario("packed", _little_disk, _compressed),
         Scenario("canceled", _small_batches, _canceled, same_outputs=False),
         Scenario("crowded", _two_jobs, _crowded),
+        Scenario("lines", _one_at_a_time, _lines),
         Scenario("rows", _small_batches, _rows),
         Scenario("waiting", _small_batches, _waiting),
         Scenario("asked again", _small_batches, _asked_again),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ import boto3
 from botocore.exceptions import EndpointConnectionError
 
 from tests.handlers.conftest import Cloud, Context
-from tests.template.facts import Resources, named, of_type
+from tests.template.facts import Resources, chosen, named, of_type
 
 _BUCKET = "arn:${AWS::Partition}:s3:::{Bucket}/"
 _PARAMETER = "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter"
@@ -68,17 +68,26 @@ class Recorder:
     def __init__(self, resources: Resources) -> None:
         functions = of_type(resources, "AWS::Lambda::Function")
         self._variables = {
-            name.removesuffix("Function").lower(): found["Environment"]["Variables"] for name, found in functions.items()
+            name.removesuffix("Function").lower(): chosen(found["Environment"]["Variables"]) for name, found in functions.items()
         }
         self.uses: Counter[Use] = Counter()
+        self.asked: set[tuple[str, str]] = set()
+        """Stages, and the routes of Claude that they called."""
         self.stage: str | None = None
+        self.without_owner: set[str] = set()
+        """Calls of S3 that do not say whose the bucket is."""
         self._failing: tuple[str, int] | None = None
+        self._meanwhile: tuple[Callable[[], bool], Callable[[], None]] | None = None
         self.break_reads = False
         """Every body of an object read without a version breaks off after some bytes."""
 
     def fail(self, operation: str, after: int = 0) -> None:
         """The next call of this operation, but for the first `after`, never reaches AWS."""
         self._failing = (operation, after)
+
+    def meanwhile(self, when: Callable[[], bool], act: Callable[[], None]) -> None:
+        """`act` happens right before the first call at which `when` holds."""
+        self._meanwhile = (when, act)
 
     @contextmanager
     def recording(self) -> Iterator[None]:
@@ -101,7 +110,16 @@ class Recorder:
             for action, resource in self._needs(self.stage, model.name, params):
                 self.uses[Use(self.stage, action, resource)] += 1
 
-    def _meet(self, model: Any, **_: Any) -> None:
+    def _meet(self, model: Any, params: dict[str, Any], **_: Any) -> None:
+        if self.stage is not None and model.service_model.service_name == "s3":
+            owners = {name for name in params["headers"] if name.lower().endswith("bucket-owner")}
+            if len(owners) != 1 + ("x-amz-copy-source" in {name.lower() for name in params["headers"]}):
+                self.without_owner.add(model.name)
+        if self._meanwhile is not None and self._meanwhile[0]():
+            act, self._meanwhile = self._meanwhile[1], None
+            interrupted, self.stage = self.stage, None
+            act()
+            self.stage = interrupted
         if self.stage is None or self._failing is None or self._failing[0] != model.name:
             return
         operation, after = self._failing
@@ -182,8 +200,10 @@ class Watched(Cloud):
         self.recorder = recorder
 
     def invoke(self, stage: str, event: dict[str, Any], context: Context | None = None) -> Any:
-        self.recorder.stage = stage
+        interrupted, self.recorder.stage = self.recorder.stage, stage
+        before = len(self.claude.log())
         try:
             return self._handlers[stage](event, context or Context())
         finally:
-            self.recorder.stage = None
+            self.recorder.stage = interrupted
+            self.recorder.asked |= {(stage, call["route"]) for call in self.claude.log()[before:]}

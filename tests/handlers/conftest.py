@@ -52,14 +52,18 @@ class Cloud:
     def event(self, name: str) -> dict[str, Any]:
         return dict(json.loads((ROOT / "tests" / "events" / f"{name}.json").read_text()))
 
-    def upload(self, key: str, body: bytes, **metadata: str) -> dict[str, Any]:
-        """Puts an object and returns the upload event of it, made of the verbatim one."""
+    def upload(self, key: str, body: bytes, *, verbatim: str = "plan-upload", **metadata: str) -> dict[str, Any]:
+        """Puts an object and returns the event of it, made of a verbatim one."""
         version = self.s3.put_object(Bucket=BUCKET, Key=key, Body=body, Metadata=metadata)["VersionId"]
-        event = self.event("plan-upload")
+        event = self.event(verbatim)
         message = json.loads(event["Records"][0]["body"])
         message["detail"]["object"].update({"key": key, "version-id": version, "size": len(body)})
         event["Records"][0]["body"] = json.dumps(message)
         return event
+
+    def command(self, key: str) -> dict[str, Any]:
+        """As `upload`, of a command below `control/`."""
+        return self.upload(key, b"", verbatim="control-cancel")
 
     def drain(self) -> None:
         """Delivers what waits in the queues until nothing does; every message must be taken."""
@@ -106,6 +110,7 @@ def surroundings(claude: Control, **changes: str) -> Iterator[None]:
         "POWERTOOLS_METRICS_NAMESPACE": "Batchdrop",
         "POWERTOOLS_SERVICE_NAME": "batchdrop",
         "ANTHROPIC_BASE_URL": claude.base_url,
+        "BATCHDROP_ACCOUNT": "123456789012",
         "BATCHDROP_BUCKET": BUCKET,
         "BATCHDROP_TABLE": "table",
         "BATCHDROP_API_KEY_SECRET": "key",
@@ -114,6 +119,7 @@ def surroundings(claude: Control, **changes: str) -> Iterator[None]:
         "BATCHDROP_ALLOWED_BETAS": "output-300k-2026-03-24",
         "BATCHDROP_QUEUED_REQUESTS_LIMIT": "200000",
         "BATCHDROP_CREATES_PER_TICK": "300",
+        "BATCHDROP_OPEN_JOBS_PER_FOLDER": "1000",
         "BATCHDROP_MAX_ATTEMPTS": "3",
         "BATCHDROP_MAX_BATCH_REQUESTS": "100000",
         "BATCHDROP_MAX_BATCH_BYTES": "250000000",

@@ -132,11 +132,13 @@ def test_a_message_that_fails_is_put_off_for_seconds(cloud: Cloud, queue: str) -
     boto3.setup_default_session()
 
 
-def test_a_tick_beats_the_heart(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_metric_is_a_log_line_and_a_tick_at_rest_has_none(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
     cloud.invoke("poll", cloud.event("poll-tick"))
-    line = next(line for line in capsys.readouterr().out.splitlines() if '"Heartbeat"' in line)
+    assert "CloudWatchMetrics" not in capsys.readouterr().out
+    cloud.invoke("control", cloud.event("control-cancel"))
+    line = next(line for line in capsys.readouterr().out.splitlines() if '"IgnoredCommands"' in line)
     metrics = json.loads(line)
-    assert metrics["Heartbeat"] == [1.0]
+    assert metrics["IgnoredCommands"] == [1.0]
     assert metrics["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "Batchdrop"
 
 
@@ -155,10 +157,22 @@ def test_no_log_line_holds_a_prompt_an_answer_or_the_key(cloud: Cloud, caplog: p
         assert planted not in logged
 
 
+@pytest.mark.parametrize(("stage", "name"), [("plan", "plan-upload"), ("control", "control-cancel")])
+def test_a_foreign_event_is_taken_and_does_nothing(cloud: Cloud, stage: str, name: str) -> None:
+    event = cloud.event(name)
+    body = json.loads(event["Records"][0]["body"])
+    body["detail"]["bucket"]["name"] = "another"
+    event["Records"][0]["body"] = json.dumps(body)
+    assert cloud.invoke(stage, event) == ALL_TAKEN
+    assert cloud.outputs() == {}
+    assert boto3.client("dynamodb").scan(TableName="table")["Count"] == 0
+
+
 def test_a_missing_variable_is_named() -> None:
     with pytest.raises(ConfigurationError, match="BATCHDROP_MAX_ATTEMPTS"):
         CollectSettings.from_env(
             {
+                "BATCHDROP_ACCOUNT": "123456789012",
                 "BATCHDROP_BUCKET": "b",
                 "BATCHDROP_TABLE": "t",
                 "BATCHDROP_API_KEY_SECRET": "s",

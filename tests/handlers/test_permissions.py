@@ -12,6 +12,7 @@ import re
 import urllib.parse
 from datetime import timedelta
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 import pytest
 
@@ -50,8 +51,18 @@ def granted() -> dict[str, list[Statement]]:
     return found
 
 
+class Used(NamedTuple):
+    of_aws: frozenset[Use]
+    of_claude: frozenset[tuple[str, str]]
+
+
 @pytest.fixture(scope="module")
-def used() -> frozenset[Use]:
+def used(toured: Used) -> frozenset[Use]:
+    return toured.of_aws
+
+
+@pytest.fixture(scope="module")
+def toured() -> Used:
     recorder = Recorder(facts.translate(facts.source())["Resources"])
     # No patience and no grace: every tick repairs and reconciles at once.
     impatient = {
@@ -73,7 +84,8 @@ def used() -> frozenset[Use]:
         patch.setattr("batchdrop.domain.redelivery._FIRST_PAUSE", 0)
         patch.setattr("batchdrop.domain.reconcile.NOT_FOUND_FOR", timedelta())
         Tour(Watched(claude, recorder)).all()
-    return frozenset(recorder.uses)
+    assert recorder.without_owner == set(), "calls of S3 that do not say whose the bucket is"
+    return Used(frozenset(recorder.uses), frozenset(recorder.asked))
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -93,6 +105,37 @@ def test_everything_granted_is_used(stage: str, used: frozenset[Use], granted: d
         if not any(use.stage == stage and use.action == action and fnmatchcase(use.resource, named(resource)) for use in used)
     }
     assert idle == set()
+
+
+# Claude Platform on AWS, "IAM actions": each route is one action, results with the batch.
+_ACTION_OF_ROUTE = {
+    "create": "CreateBatchInference",
+    "retrieve": "GetBatchInference",
+    "results": "GetBatchInference",
+    "list": "ListBatchInferences",
+    "cancel": "CancelBatchInference",
+    "models": "ListModels",
+}
+_WORKSPACE = "arn:${AWS::Partition}:aws-external-anthropic:${AWS::Region}:${AWS::AccountId}:workspace/{AwsWorkspaceId}"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_without_a_key_a_role_is_granted_the_calls_of_its_function_in_one_workspace(stage: str, toured: Used) -> None:
+    asked = {f"aws-external-anthropic:{_ACTION_OF_ROUTE[route]}" for by, route in toured.of_claude if by == stage}
+    role = f"{stage.capitalize()}Role"
+    resources = facts.translate(facts.source())["Resources"]
+    granted = [one for one in statements(resources, facts.KEYLESS) if one.role == role]
+    on_claude = {one.sid: one for one in granted if any(action.startswith("aws-external") for action in one.actions)}
+    if not asked:
+        assert on_claude == {}
+        return
+    workspace, minted = on_claude["Workspace"], on_claude["MintedKeys"]
+    assert set(on_claude) == {"Workspace", "MintedKeys"}
+    assert set(workspace.actions) == asked
+    assert [named(resource) for resource in workspace.resources] == [_WORKSPACE]
+    # A permission without a route and without a resource (Service Authorization Reference, Claude Platform on AWS).
+    assert (minted.actions, minted.resources) == (("aws-external-anthropic:CallWithBearerToken",), ("*",))
+    assert not [one for one in granted if any(action.startswith("secretsmanager:") for action in one.actions)]
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -160,6 +203,7 @@ class Tour:
             self._pieces_that_somebody_deletes,
             self._somebody_elses_batch_that_is_deleted,
             self._cancels,
+            self._cancels_that_are_refused,
             self._retries_by_command,
             self._gone,
             self._waiting,
@@ -182,19 +226,23 @@ class Tour:
         self._cloud.upload("config/limits.json", b'{"folders": {"dear": {"ask_above_usd": 0.00001}}}')
 
     def _a_file_that_asks(self) -> None:
-        """First for its pilot, then for the others."""
+        """First for its pilot, then for the others; or for its pilot alone, which leaves its batch without a row."""
+        self._drop("inbox/dear/few.jsonl", [row(f"r {i}") for i in range(3)])
+        self._until_quiet()
+        self._approve("few")
+        self._until_quiet()
         self._drop("inbox/dear/file.jsonl", [row(f"r {i}") for i in range(30)])
         self._until_quiet()
         for _ in range(2):
-            statuses = [
-                json.loads(text)
-                for key, text in self._cloud.outputs().items()
-                if key.startswith("outbox/dear/") and key.endswith("/status.json")
-            ]
-            for status in statuses:
-                if question := status.get("question"):
-                    self._command("approve", "dear/file.jsonl", code=question["code"])
+            self._approve("file")
             self._until_quiet()
+
+    def _approve(self, name: str) -> None:
+        folder = f"outbox/dear/{name}/"
+        found = [text for key, text in self._cloud.outputs().items() if key.startswith(folder) and key.endswith("/status.json")]
+        for status in map(json.loads, found):
+            if question := status.get("question"):
+                self._command("approve", f"dear/{name}.jsonl", code=question["code"])
 
     def _answers_retries_and_faults(self) -> None:
         self._drop("inbox/mixed.jsonl", _mixed())
@@ -309,6 +357,22 @@ class Tour:
         self._command("cancel", "canceled-late.jsonl")
         self._claude.settings(seconds=1.0)
 
+    def _cancels_that_are_refused(self) -> None:
+        """One is asked for while its batch is being sent. Each looks at the batch then, and poll cancels it later."""
+        self._claude.settings(seconds=1000.0)
+        self._claude.fault("refuse", "cancel", status=400, times=2)
+        creates = self._claude.count("create")
+        self._drop("inbox/canceled-in-flight.jsonl", [row("one")])
+        self._recorder.meanwhile(
+            lambda: self._claude.count("create") > creates, lambda: self._command("cancel", "canceled-in-flight.jsonl")
+        )
+        self._deliver("submit", times=1)
+        self._drop("inbox/canceled-in-vain.jsonl", [row("one")])
+        self._deliver("submit", times=1)
+        self._command("cancel", "canceled-in-vain.jsonl")
+        self._tick()
+        self._claude.settings(seconds=1.0)
+
     def _retries_by_command(self) -> None:
         self._command("retry", "mixed.jsonl")
 
@@ -395,21 +459,13 @@ class Tour:
             questions = [status["question"] for status in statuses if status["question"]]
             for question in questions:
                 if len(questions) == 1 or "together" in question:
-                    event = self._cloud.event("control-retry")
-                    message = json.loads(event["Records"][0]["body"])
-                    message["detail"]["object"]["key"] = question.get("together", question)["answer"]
-                    event["Records"][0]["body"] = json.dumps(message)
-                    self._cloud.invoke("control", event)
+                    self._cloud.invoke("control", self._cloud.command(question.get("together", question)["answer"]))
 
     def _command(self, name: str, file: str, context: Context | None = None, *, code: str = "") -> None:
         """About every job of a file of that name."""
         folder = f"outbox/{file.rsplit('.', 1)[0]}/"
         for job_id in {key.removeprefix(folder).split("/")[0] for key in self._cloud.outputs() if key.startswith(folder)}:
-            event = self._cloud.event(f"control-{'cancel' if name == 'cancel' else 'retry'}")
-            message = json.loads(event["Records"][0]["body"])
-            message["detail"]["object"]["key"] = f"control/{name}/{job_id}-{code}".rstrip("-")
-            event["Records"][0]["body"] = json.dumps(message)
-            self._cloud.invoke("control", event, context)
+            self._cloud.invoke("control", self._cloud.command(f"control/{name}/{job_id}-{code}".rstrip("-")), context)
 
     def _tick(self) -> None:
         self._cloud.invoke("poll", self._cloud.event("poll-tick"))

@@ -33,6 +33,7 @@ _COPIED = (
     "docs",
     "examples",
     "pyproject.toml",
+    "samconfig.toml",
     "template.yaml",
 )
 # Loading the plugins takes longer than most tests of the list, and none of them needs one.

@@ -36,7 +36,7 @@ class Mutant(NamedTuple):
         mutated = self.mutated((root / self.file).read_text())
         if self.file.endswith(".py"):
             ast.parse(mutated)
-        path, *names = self.noticed_by.split("::")
+        path, *names = self.noticed_by.partition("[")[0].split("::")
         scope: ast.AST | None = ast.parse((root / path).read_text())
         for name in names:
             scope = _defined_in(scope, name)

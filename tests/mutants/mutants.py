@@ -8,7 +8,9 @@ _CORE = "layers/core/batchdrop"
 _API = f"{_CORE}/adapters/claude.py"
 _DYNAMODB = f"{_CORE}/adapters/dynamodb.py"
 _TRANSACTION = f"{_CORE}/adapters/transaction.py"
+_VERSION_0_1_0 = f"{_CORE}/adapters/version_0_1_0.py"
 _ADMISSION = f"{_CORE}/domain/admission.py"
+_FAIR = f"{_CORE}/domain/fair_order.py"
 _RECONCILE = f"{_CORE}/domain/reconcile.py"
 _REFUSALS = f"{_CORE}/domain/refusals.py"
 _RETRIES = f"{_CORE}/domain/retries.py"
@@ -24,7 +26,10 @@ _FINISH = f"{_CORE}/stages/finish/outputs.py"
 _CUT = f"{_CORE}/stages/plan/batches.py"
 _IMPROVE = f"{_CORE}/stages/plan/improve.py"
 _PLAN = f"{_CORE}/stages/plan/upload.py"
+_MEASURE = f"{_CORE}/stages/poll/measure.py"
+_STALLED = f"{_CORE}/stages/poll/stalled.py"
 _PAUSED = f"{_CORE}/stages/poll/paused.py"
+_HELD = f"{_CORE}/stages/poll/held.py"
 _SETTLE = f"{_CORE}/stages/poll/settle.py"
 _WATCH = f"{_CORE}/stages/poll/watch.py"
 _POST = f"{_CORE}/stages/submit/post.py"
@@ -271,8 +276,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "No redirect repeats a create",
         _API,
-        "                    follow_redirects=False,\n",
-        "                    follow_redirects=True,\n",
+        '"follow_redirects": False',
+        '"follow_redirects": True',
         "tests/adapters/test_claude_answers.py::test_everything_else_is_ambiguous_and_sent_once",
     ),
     Mutant(
@@ -471,6 +476,76 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/adapters/test_small.py::test_a_replaced_key_is_used_after_five_minutes_or_at_once_on_demand",
     ),
     Mutant(
+        "A minted key is used no longer than it is sure to outlive a create",
+        f"{_CORE}/adapters/minted.py",
+        "_USED_FOR = timedelta(minutes=5)\nLIFETIME = LONGEST_CREATE + _USED_FOR",
+        "_USED_FOR = timedelta(minutes=15)\nLIFETIME = LONGEST_CREATE",
+        "tests/adapters/test_small.py::test_a_key_is_minted_every_five_minutes_and_lives_as_long_as_a_create_may_take",
+    ),
+    Mutant(
+        "A minted key lives no longer than the longest create and 5 minutes",
+        f"{_CORE}/adapters/minted.py",
+        "get_token(expiry=LIFETIME)",
+        "get_token()",
+        "tests/adapters/test_small.py::test_a_key_is_minted_every_five_minutes_and_lives_as_long_as_a_create_may_take",
+    ),
+    Mutant(
+        "Every key of a workspace has its fingerprint, so that a create without an answer is settled with the next one",
+        _API,
+        "return fingerprint(self._workspace or self._key_in_use)",
+        "return fingerprint(self._key_in_use)",
+        "tests/adapters/test_claude_answers.py::test_minted_keys_have_the_fingerprint_of_their_workspace",
+    ),
+    Mutant(
+        "Every call names the workspace",
+        _API,
+        "default_headers={WORKSPACE_HEADER: self._workspace} if self._workspace else {}",
+        "default_headers={}",
+        "tests/adapters/test_claude_answers.py::test_every_call_names_the_workspace_and_no_other_way_does",
+    ),
+    Mutant(
+        "A create goes once more only after a refusal of a minted key that has ended",
+        _API,
+        'return trouble is not None and (response.status_code == 401 or trouble.type.startswith("Expired"))',
+        'return self._workspace != "" and not response.is_success',
+        "tests/adapters/test_claude_answers.py::test_a_minted_key_does_not_make_the_lack_of_an_answer_definite",
+    ),
+    Mutant(
+        "A create whose key has ended has half of its time for a second one, or there is none",
+        _API,
+        "(left := end - time.monotonic()) > seconds / 2",
+        "(left := end - time.monotonic()) > -1",
+        "tests/adapters/test_claude_answers.py::test_a_create_without_time_for_a_second_one_is_refused",
+    ),
+    Mutant(
+        "AWS's own words are an answer only where it judges a key",
+        _API,
+        "return _aws_trouble_of(response) if self._workspace and response.status_code in _KEY_REFUSED else None",
+        "return _aws_trouble_of(response) if self._workspace else None",
+        "tests/adapters/test_claude_answers.py::test_a_minted_key_does_not_make_the_lack_of_an_answer_definite",
+    ),
+    Mutant(
+        "What AWS has against the role is no matter of a row",
+        f"{_CORE}/domain/refusals.py",
+        "ROLE_REFUSED: Cause.role,",
+        "ROLE_REFUSED: Cause.permission,",
+        "tests/stages/test_keys.py::test_what_is_configured_wrongly_stops_all_jobs_and_says_what_to_do",
+    ),
+    Mutant(
+        "Without a key nothing is sent until somebody acts, and all jobs say so",
+        _POST,
+        "if cause is not None:\n            self._block(batch, refusal, cause)\n            return\n        admission",
+        "admission",
+        "tests/stages/test_keys.py::test_what_is_configured_wrongly_stops_all_jobs_and_says_what_to_do",
+    ),
+    Mutant(
+        "An audit of a stack without a key looks into its workspace, whatever key is in the environment",
+        "cli/batchdrop_cli/audit/deployed.py",
+        "if workspace := outputs.get(_WORKSPACE_OUTPUT):",
+        'if (workspace := outputs.get(_WORKSPACE_OUTPUT)) and "ANTHROPIC_API_KEY" not in os.environ:',
+        "tests/cli/test_keyless_commands.py::test_an_audit_of_a_stack_without_a_key_looks_into_its_workspace",
+    ),
+    Mutant(
         "A read that a key is refused for is repeated with the key that the secret holds by now",
         _API,
         "_READ_WITH_ANOTHER_KEY = frozenset({401, 402, 403})",
@@ -493,10 +568,10 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "A create that never gets an answer rings an alarm",
-        _SETTLE,
-        'self.metrics.count("UnansweredCreates", released.releases)',
-        "pass",
-        "tests/stages/test_reconcile.py::test_a_create_that_never_gets_an_answer_is_sent_less_and_less_often",
+        _MEASURE,
+        "if job.doubt and job.releases >= UNANSWERED:",
+        "if False:",
+        "tests/stages/test_alarms_ring.py::test_an_alarm_rings_and_is_quiet_again[unanswered]",
     ),
     Mutant(
         "A batch in doubt ends when whatever it may have created is deleted",
@@ -619,6 +694,55 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/stages/test_identity.py::test_a_released_batch_is_recognized_when_its_first_create_appears_late",
     ),
     Mutant(
+        "An open job is held for 0.1.0",
+        _VERSION_0_1_0,
+        "return JobState.held",
+        "return record.state",
+        "tests/adapters/test_version_0_1_0.py::test_an_open_job_is_held_for_it",
+    ),
+    Mutant(
+        "A batch is collected for 0.1.0",
+        _VERSION_0_1_0,
+        "return BatchState.collected",
+        "return record.state",
+        "tests/adapters/test_version_0_1_0.py::test_a_batch_is_collected_for_it",
+    ),
+    Mutant(
+        "0.1.0 does not read the partitions of open work",
+        _VERSION_0_1_0,
+        'return f"{shelf}.2" if shelf in _ITS_PARTITIONS else shelf',
+        "return shelf",
+        "tests/adapters/test_version_0_1_0.py::test_a_batch_is_collected_for_it",
+    ),
+    Mutant(
+        "What 0.1.0 has left is found",
+        _VERSION_0_1_0,
+        "return str(work) if work in _ITS_PARTITIONS and work is not OpenWork.held else None",
+        "return None",
+        "tests/adapters/test_version_0_1_0.py::test_all_open_work_that_it_has_left_is_found_once",
+    ),
+    Mutant(
+        "A job that 0.1.0 has written after a rollback is found",
+        _DYNAMODB,
+        ", self._of_0_1_0(OF_JOBS_WRITTEN_BY_BOTH, Job))",
+        ")",
+        "tests/adapters/test_version_0_1_0.py::test_a_job_that_both_have_written_is_found_where_it_belongs",
+    ),
+    Mutant(
+        "A late invocation of 0.1.0 leaves nothing behind that nobody sees",
+        _DYNAMODB,
+        "self._empty_until[shelf] = now + _LONGEST_INVOCATION",
+        "self._empty_until[shelf] = datetime.max.replace(tzinfo=now.tzinfo)",
+        "tests/adapters/test_version_0_1_0.py::test_what_its_late_invocations_store_is_found",
+    ),
+    Mutant(
+        "A condition holds for a job as 0.1.0 stores it",
+        _TRANSACTION,
+        'return f"({change.equals(PHASE, state)} or ({as_0_1_0_stored_it}))"',
+        "return change.equals(PHASE, state)",
+        "tests/adapters/test_version_0_1_0.py::test_a_condition_on_the_state_holds_for_a_job_as_it_stores_one",
+    ),
+    Mutant(
         "The ids of a batch that 0.1.0 sent are known",
         f"{_CORE}/domain/ids.py",
         'return (f"{token_of(batch.job_id)}-{batch.attempt}",)',
@@ -692,9 +816,171 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "The probes of a block take turns among the jobs",
         _ADMIT,
-        "for_a_probe(waiting, admission) if admission.blocked else waiting",
-        "waiting",
+        "for_a_probe(in_order, admission) if admission.blocked else in_order",
+        "in_order",
         "tests/stages/test_one_job_alone.py::test_probes_take_turns_among_the_jobs",
+    ),
+    # Nobody takes what is another's share.
+    Mutant(
+        "A thousand files of a team are one share",
+        _FAIR,
+        "        return max(team.turn.used, team.since, self._earliest)",
+        "        return 0",
+        "tests/stages/test_fairness.py::test_a_thousand_files_of_one_team_do_not_keep_the_one_file_of_another_waiting",
+    ),
+    Mutant(
+        "A team's turn is counted in requests, not in batches",
+        _FAIR,
+        "return max(self._least_cost, batch.requests)",
+        "return 1",
+        "tests/stages/test_fairness.py::test_teams_with_as_much_to_do_have_equal_shares_in_every_hour",
+    ),
+    Mutant(
+        "A team that comes later begins where the others are",
+        _FAIR,
+        "max(team.turn.used, team.since, self._earliest)",
+        "max(team.turn.used, self._earliest)",
+        "tests/stages/test_fairness.py::test_whoever_comes_later_neither_catches_up_nor_waits_for_the_others",
+    ),
+    Mutant(
+        "The stack's virtual time is kept",
+        _ADMIT,
+        "            self._advance(admission, order.virtual_time)",
+        "            pass",
+        "tests/stages/test_fairness.py::test_whoever_comes_later_neither_catches_up_nor_waits_for_the_others",
+    ),
+    Mutant(
+        "A job stores the virtual time at which it began to wait",
+        _PLAN,
+        "virtual_time=self.ledger.get_admission().virtual_time,",
+        "",
+        "tests/stages/test_fairness.py::test_whoever_comes_later_neither_catches_up_nor_waits_for_the_others",
+    ),
+    Mutant(
+        "Tiny files do not take every call",
+        _FAIR,
+        "return max(1, room // (_TICKS * creates_per_tick))",
+        "return 1",
+        "tests/stages/test_fairness.py::test_many_tiny_files_do_not_take_every_call",
+    ),
+    Mutant(
+        "A high priority is a lead that ends",
+        _FAIR,
+        "(self._lead if team.priority > NORMAL else -self._lead)",
+        "(self._lead if team.priority > NORMAL else -(10**15))",
+        "tests/stages/test_fairness.py::test_high_goes_before_other_teams_but_not_for_ever",
+    ),
+    Mutant(
+        "A low priority is a lag that ends",
+        _FAIR,
+        "(self._lead if team.priority > NORMAL else -self._lead)",
+        "(10**15 if team.priority > NORMAL else -self._lead)",
+        "tests/stages/test_fairness.py::test_low_waits_for_others_but_not_for_ever",
+    ),
+    Mutant(
+        "One batch of five of a team is the one that has waited longest",
+        _FAIR,
+        "len(self._queues) > 1 and self.turn.spent % EVERY == EVERY - 1",
+        "False",
+        "tests/stages/test_fairness.py::test_a_flood_of_high_files_of_the_same_folder_leaves_the_others_one_batch_in_five",
+    ),
+    Mutant(
+        "A batch without room is not passed for ever by other teams",
+        _FAIR,
+        "            if place > self._nobody_behind:\n",
+        "            if False:\n",
+        "tests/stages/test_fairness.py::test_a_batch_that_needs_all_the_room_has_its_turn_among_small_ones_of_other_teams",
+    ),
+    Mutant(
+        "A team that was away is lifted once",
+        _FAIR,
+        "limit=start + cost if lifted else None,",
+        "limit=None,",
+        "tests/unit/test_fair_order.py::test_the_first_turn_of_a_team_that_was_away_lifts_it_and_nobody_else_may_have",
+    ),
+    Mutant(
+        "A batch that was not sent gives its turn back",
+        _TRANSITIONS,
+        "(*charges(batch.purses, -batch.reserved), *turn_given_back(batch))",
+        "charges(batch.purses, -batch.reserved)",
+        "tests/stages/test_fairness.py::test_what_is_refused_is_not_charged_to_the_team",
+    ),
+    Mutant(
+        "A planner lets those go first that come before its own file",
+        _ADMIT,
+        "if capacity.used_up or (only and first.job_id != only):",
+        "if capacity.used_up:",
+        "tests/stages/test_fairness.py::test_a_planner_admits_its_own_file_alone",
+    ),
+    Mutant(
+        "A tick looks at a bounded number of batches without room",
+        _FAIR,
+        "        if self._passed == _PASSED:",
+        "        if False:",
+        "tests/stages/test_fairness.py::test_a_tick_reads_a_bounded_number_of_those_that_wait",
+    ),
+    Mutant(
+        "Only so many files of a folder are open",
+        _TRANSITIONS,
+        "charges=(Charge(purse=place, used=1, limit=limit),)",
+        "charges=(Charge(purse=place, used=1),)",
+        "tests/stages/test_limits_of_folders.py::test_further_files_wait_in_line_say_so_and_go_on_by_themselves",
+    ),
+    Mutant(
+        "A job that has ended leaves its place",
+        _TRANSITIONS,
+        "return (Charge(purse=job.place, used=-1),) if job.place else ()",
+        "return ()",
+        "tests/stages/test_limits_of_folders.py::test_every_end_of_a_job_leaves_its_place_to_another",
+    ),
+    Mutant(
+        "A job without a place gives none back",
+        _TRANSITIONS,
+        "return (Charge(purse=job.place, used=-1),) if job.place else ()",
+        "return (Charge(purse=open_jobs(team_of(job.input.key)), used=-1),)",
+        "tests/stages/test_limits_of_folders.py::test_a_job_from_before_the_upgrade_gives_back_no_place_that_it_never_took",
+    ),
+    Mutant(
+        "Those that wait in line are called",
+        _HELD,
+        "            to_be_called -= self._call(team, to_be_called, troubles)",
+        "            pass",
+        "tests/stages/test_limits_of_folders.py::test_further_files_wait_in_line_say_so_and_go_on_by_themselves",
+    ),
+    Mutant(
+        "The longest in line is called first",
+        f"{_CORE}/domain/open_work.py",
+        "{_IN_LINE}{instant(job.created_at)}|{job.id}",
+        "{_IN_LINE}{job.input.key}|{job.id}",
+        "tests/stages/test_limits_of_folders.py::test_the_longest_in_line_goes_first",
+    ),
+    Mutant(
+        "High priority is for the folders that an operator lists",
+        f"{_CORE}/domain/high_priority.py",
+        "return not any(is_below(input_key, folder) for folder in self.folders)",
+        "return False",
+        "tests/stages/test_limits_of_folders.py::test_high_priority_is_for_the_folders_that_an_operator_lists",
+    ),
+    Mutant(
+        "A recipe asks for no more than its folder may",
+        _PLAN,
+        "        return replace(wishes, priority=NORMAL, warnings=warnings)",
+        "        return replace(wishes, warnings=warnings)",
+        "tests/stages/test_limits_of_folders.py::test_a_recipe_may_ask_for_no_more_than_its_folder",
+    ),
+    Mutant(
+        "A file makes at most so many batches",
+        _CUT,
+        "        if self._number >= MAX_BATCHES:",
+        "        if False:",
+        "tests/stages/test_limits_of_folders.py::test_a_file_that_makes_too_many_batches_is_rejected_with_the_number",
+    ),
+    Mutant(
+        "Batches that were stored before count too",
+        _CUT,
+        "        self._number = stored.number",
+        "        self._number = 0",
+        "tests/stages/test_limits_of_folders.py::test_batches_that_an_earlier_invocation_has_stored_count_too",
     ),
     # A row is answered once, and every answer that was paid for is delivered.
     Mutant(
@@ -1155,14 +1441,14 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A job that does not end rings an alarm",
         f"{_CORE}/stages/poll/tick.py",
-        "            self._look_over_jobs,\n",
+        "            self.measure,\n",
         "",
         "tests/stages/test_repair.py::test_a_job_that_does_not_end_shows_in_the_metric",
     ),
     Mutant(
         "Results that are not collected ring an alarm long before they are deleted",
-        f"{_CORE}/stages/poll/tick.py",
-        'self.metrics.count("UncollectedAgeHours", self._hours_since(batch.created_at for batch in ended))',
+        _MEASURE,
+        'self.metrics.count("AnswersAtRisk", sum(batch.requests for batch in old))',
         "pass",
         "tests/stages/test_repair.py::test_a_batch_that_cannot_be_collected_shows_in_the_metric_long_before_day_29",
     ),
@@ -1564,8 +1850,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "Who finishes twice teaches once",
         _TRANSITIONS,
-        "    return Move(job, after, also=() if taught is None else (taught,))\n",
-        "    return Move(job, after)\n",
+        "    return Move(job, after, charges=_place_given_back(job), also=() if taught is None else (taught,))\n",
+        "    return Move(job, after, charges=_place_given_back(job))\n",
         "tests/stages/test_groups.py::test_who_finishes_twice_teaches_once",
     ),
     Mutant(
@@ -1733,14 +2019,14 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "What was never sent gives back what it has reserved",
         _TRANSITIONS,
-        "        charges=charges(batch.purses, -given_back),\n",
+        "        charges=charges(batch.purses, -given_back) if sent else _given_back(batch),\n",
         "",
         "tests/stages/test_reserves.py::test_a_cancel_before_it_was_sent",
     ),
     Mutant(
         "What may have been sent keeps what it has reserved",
         _TRANSITIONS,
-        "given_back = batch.reserved if why.status is not RowStatus.missing else 0",
+        "given_back = 0 if sent else batch.reserved",
         "given_back = batch.reserved",
         "tests/stages/test_reserves.py::test_what_may_have_been_sent_and_is_given_up_costs_what_was_reserved",
     ),
@@ -1841,5 +2127,149 @@ MUTANTS: tuple[Mutant, ...] = (
         "sentences.faulty_config(fault.name, fault.line)",
         "str(fault)",
         "tests/stages/test_questions.py::test_of_a_faulty_file_a_job_shows_the_line_and_none_of_its_words",
+    ),
+    Mutant(
+        "A command counts only after its object has been read again",
+        f"{_CORE}/stages/control/commands.py",
+        "            self.objects.head(message.key, message.version_id)\n",
+        "            pass\n",
+        "tests/stages/test_control.py::test_nobody_approves_by_a_message_alone",
+    ),
+    Mutant(
+        "A command is that version of its object and no other",
+        f"{_CORE}/stages/control/commands.py",
+        "self.objects.head(message.key, message.version_id)",
+        "self.objects.head(message.key)",
+        "tests/stages/test_control.py::test_a_message_about_another_version_of_a_command_is_none",
+    ),
+    Mutant(
+        "Nobody begins a retry by a message alone",
+        f"{_CORE}/stages/control/retry.py",
+        "if begun and checkpoint is None and not out.stored:",
+        "if False:",
+        "tests/stages/test_control.py::test_nobody_begins_a_retry_by_a_message_alone",
+    ),
+    Mutant(
+        "Where teams are apart a command needs a folder",
+        f"{_CORE}/stages/control/commands.py",
+        "if self.separate_teams and not command.folder:",
+        "if False:",
+        "tests/stages/test_control.py::test_where_teams_are_apart_a_command_needs_a_folder_of_its_job",
+    ),
+    Mutant(
+        "Where teams are apart a file belongs to one",
+        f"{_CORE}/stages/plan/upload.py",
+        "if self.separate_teams and not keys.team_of(job.input.key):",
+        "if False:",
+        "tests/stages/test_control.py::test_where_teams_are_apart_a_file_that_is_no_teams_is_rejected",
+    ),
+    Mutant(
+        "An event of another bucket is foreign",
+        f"{_CORE}/handling.py",
+        "if (message.detail.bucket.name, message.account) != home:",
+        "if message.account != home.account:",
+        "tests/unit/test_handling.py::test_an_event_of_another_bucket_or_account_is_foreign",
+    ),
+    Mutant(
+        "Unpacked rows are those that were checked",
+        f"{_CORE}/stages/plan/upload.py",
+        "        return found\n\n    def _unless",
+        '        return replace(found, version_id=None, etag="")\n\n    def _unless',
+        "tests/stages/test_work_folder.py::test_what_is_sent_is_what_was_checked",
+    ),
+    Mutant(
+        "No wall meets a service",
+        "template.yaml",
+        """              StringEquals: {"aws:PrincipalAccount": !Ref AWS::AccountId}
+              ArnNotLike:
+                "aws:PrincipalArn": !If [HasOperators, !Split [",", !Sub "${PlanRole.Arn},${OperatorRoleArns}"]""",
+        """              ArnNotLike:
+                "aws:PrincipalArn": !If [HasOperators, !Split [",", !Sub "${PlanRole.Arn},${OperatorRoleArns}"]""",
+        "tests/template/test_walls.py::test_every_wall_is_about_principals_of_this_account_alone",
+    ),
+    Mutant(
+        "Nobody reads the key but who calls Claude",
+        "template.yaml",
+        "            Action: secretsmanager:GetSecretValue\n",
+        "            Action: secretsmanager:DescribeSecret\n",
+        "tests/template/test_walls.py::test_nobody_reads_the_key",
+    ),
+    Mutant(
+        "CloudFormation reads a secret that it updates",
+        "template.yaml",
+        '              ForAllValues:StringNotEquals: {"aws:CalledVia": cloudformation.amazonaws.com}\n',
+        "",
+        "tests/template/test_walls.py::test_cloudformation_reads_a_secret_that_it_updates",
+    ),
+    # Alarms and the bill at rest.
+    Mutant(
+        "An account that the API refuses rings an alarm",
+        _MEASURE,
+        '"api": bool(self.ledger.get_admission().blocked),',
+        '"api": False,',
+        "tests/stages/test_alarms_ring.py::test_an_alarm_rings_and_is_quiet_again[account_refused]",
+    ),
+    Mutant(
+        "A month's limit that is used up rings an alarm",
+        _MEASURE,
+        '"month_limit": self.let_go.month_is_full,',
+        '"month_limit": False,',
+        "tests/stages/test_alarms_ring.py::test_an_alarm_rings_and_is_quiet_again[month_is_full]",
+    ),
+    Mutant(
+        "A faulty file of the operators rings an alarm, also when nothing is open",
+        _MEASURE,
+        'self._tell_blocked(["config"] if self.config_fault else [])',
+        "pass",
+        "tests/stages/test_alarms_ring.py::test_an_alarm_rings_and_is_quiet_again[faulty_config_at_rest]",
+    ),
+    Mutant(
+        "One message that was sent again rings nothing",
+        _STALLED,
+        "REPAIRS = 2",
+        "REPAIRS = 0",
+        "tests/stages/test_alarms_ring.py::test_metrics_of_alarms_have_no_value_while_all_is_well",
+    ),
+    Mutant(
+        "A function that never takes its messages rings an alarm",
+        _STALLED,
+        "if batch.incomplete_since is None and batch.repairs >= REPAIRS:",
+        "if False:",
+        "tests/stages/test_alarms_ring.py::test_an_alarm_rings_and_is_quiet_again[collect_never_begins]",
+    ),
+    Mutant(
+        "A refusal that passes with the next probe rings nothing",
+        "template.yaml",
+        "next probe, 5 minutes later.\n      Period: 300\n      EvaluationPeriods: 3\n",
+        "next probe, 5 minutes later.\n      Period: 300\n      EvaluationPeriods: 1\n",
+        "tests/stages/test_alarms_ring.py::test_what_mends_itself_rings_nothing",
+    ),
+    Mutant(
+        "A poll that does not run rings an alarm",
+        "template.yaml",
+        "      TreatMissingData: breaching\n",
+        "      TreatMissingData: notBreaching\n",
+        "tests/stages/test_alarms_ring.py::test_an_alarm_rings_and_is_quiet_again[schedule_off]",
+    ),
+    Mutant(
+        "With nothing open a tick is one read",
+        f"{_CORE}/stages/poll/fetch_models.py",
+        "        if now < self.due:\n            return\n        stored",
+        "        stored",
+        "tests/counted/test_calls.py::test_a_tick_with_nothing_open_is_one_read",
+    ),
+    Mutant(
+        "A tick looks at everything while something is open",
+        _DYNAMODB,
+        'return bool(page["Items"]) or "LastEvaluatedKey" in page',
+        "return False",
+        "tests/adapters/test_ledger.py::test_an_open_job_or_batch_is_open_work_and_nothing_else_is",
+    ),
+    Mutant(
+        "In a new account one place is left for each function",
+        "template.yaml",
+        "  MaxConcurrency:\n    Type: Number\n    Default: 3\n",
+        "  MaxConcurrency:\n    Type: Number\n    Default: 10\n",
+        "tests/template/test_queues.py::test_ten_invocations_at_once_leave_one_for_each_function",
     ),
 )

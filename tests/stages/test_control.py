@@ -7,7 +7,7 @@ import json
 import pytest
 
 from batchdrop.domain.errors import Unavailable
-from batchdrop.domain.messages import Dropped, Queue
+from batchdrop.domain.messages import Dropped, Queue, RetryJob
 from batchdrop.domain.records import BatchState, JobState
 from tests.faults.scenarios import EXPIRED
 from tests.stack import Stack, rows
@@ -225,7 +225,8 @@ UNKNOWN_JOB = "20261122T003115Z-aaaaaaaaaaaaaaaa"
 
 
 def _told(stack: Stack) -> dict[str, bytes]:
-    return {key: stack.objects.body(key) for key in stack.objects.keys("")}
+    """All objects but the commands themselves."""
+    return {key: stack.objects.body(key) for key in stack.objects.keys("") if not key.startswith("control/")}
 
 
 @pytest.mark.parametrize(
@@ -246,6 +247,7 @@ def _told(stack: Stack) -> dict[str, bytes]:
 def test_a_key_that_names_no_job_is_counted_and_writes_nothing(key: str) -> None:
     stack = dropped()
     before = _told(stack)
+    stack.objects.drop(key, b"")
     stack.control(Dropped(key=key), stack.deadline())
     assert _told(stack) == before
     assert stack.metrics.totals["IgnoredCommands"] == 1
@@ -299,3 +301,136 @@ def test_a_lost_collect_message_of_a_canceled_job_is_sent_again() -> None:
     stack.queues.waiting.clear()
     assert not stack.queues.messages(Queue.collect)
     canceled(stack, sent=0)
+
+
+# ---------------------------------------------------------------- who may only send to the queue
+
+
+def _forged(key: str, version_id: str | None = "v") -> Dropped:
+    return Dropped(key=key, version_id=version_id, source_ip="192.0.2.1")
+
+
+@pytest.mark.parametrize("version_id", [None, "v"])
+def test_a_message_without_its_object_is_no_command(version_id: str | None) -> None:
+    stack = dropped()
+    stack.claude.seconds = 100_000
+    stack.pump()
+    before = _told(stack)
+    stack.control(_forged(f"control/cancel/{stack.job().id}", version_id), stack.deadline())
+    assert not stack.job().cancel_requested
+    assert _told(stack) == before
+    assert stack.metrics.totals["IgnoredCommands"] == 1
+
+
+def test_a_message_about_another_version_of_a_command_is_none() -> None:
+    stack = dropped()
+    key = f"control/cancel/{stack.job().id}"
+    stack.objects.drop(key, b"")
+    stack.control(_forged(key, "another"), stack.deadline())
+    assert not stack.job().cancel_requested
+
+
+def test_nobody_approves_by_a_message_alone() -> None:
+    stack = Stack(ask_above="0.000001")
+    stack.drop("inbox/team/a.jsonl", rows(4))
+    stack.run(minutes=5)
+    job = stack.job()
+    assert job.question is not None
+    for key in (f"{job.id}-{job.question.code}", f"team/{job.id}-{job.question.code}", f"team/all-{job.question.code}"):
+        stack.control(_forged(f"control/approve/{key}"), stack.deadline())
+    assert stack.job().state is JobState.held
+    assert stack.job().approvals == ()
+
+
+def test_a_command_that_s3_does_not_hand_out_does_nothing_and_does_not_come_back() -> None:
+    """It may name a key of KMS that the function may not use."""
+    stack = dropped()
+    key = f"control/cancel/{stack.job().id}"
+    stack.objects.forbid(key, head=True)
+    stack.command("cancel", stack.job().id)
+    assert not stack.commands
+    assert not stack.job().cancel_requested
+
+
+def test_nobody_begins_a_retry_by_a_message_alone() -> None:
+    stack = Stack(max_attempts=1)
+    stack.claude.answer = lambda custom_id, params: EXPIRED
+    stack.drop("inbox/a.jsonl", rows(2))
+    stack.run()
+    stack.control(RetryJob(job_id=stack.job().id), stack.deadline())
+    assert [key for key in stack.objects.all_keys() if key.startswith("inbox/")] == ["inbox/a.jsonl"]
+    assert "Give the command again" in stack.document("status.json")["message"]
+
+
+# ---------------------------------------------------------------- teams that are kept apart
+
+
+def _asking() -> Stack:
+    stack = Stack(ask_above="0.000001", separate_teams=True, max_attempts=1)
+    stack.drop("inbox/red/eu/a.jsonl", rows(4))
+    stack.run(minutes=5)
+    assert stack.job().question is not None
+    return stack
+
+
+def test_where_teams_are_apart_the_answer_that_is_shown_works() -> None:
+    stack = _asking()
+    shown = stack.document("status.json")
+    assert shown["question"]["answer"].startswith("control/approve/red/eu/")
+    assert shown["question"]["answer"] in shown["message"]
+    stack._control(shown["question"]["answer"])
+    assert stack.job().state is JobState.running
+
+
+@pytest.mark.parametrize("folder", ["", "/", "blue/", "re/", "red/e/", "Red/", "red/../red/"])
+def test_where_teams_are_apart_a_command_needs_a_folder_of_its_job(folder: str) -> None:
+    stack = _asking()
+    job, before = stack.job(), _told(stack)
+    assert job.question is not None
+    for command in ("approve", "raise"):
+        stack._control(f"control/{command}/{folder}{job.id}-{job.question.code}")
+    for command in ("cancel", "retry"):
+        stack._control(f"control/{command}/{folder}{job.id}")
+    assert stack.job() == job
+    assert _told(stack) == before
+    assert stack.metrics.totals["IgnoredCommands"] == 4
+
+
+@pytest.mark.parametrize("folder", ["red/", "red/eu/"])
+def test_where_teams_are_apart_a_command_may_name_any_folder_above_its_file(folder: str) -> None:
+    stack = _asking()
+    stack.command("cancel", f"{folder}{stack.job().id}")
+    assert stack.job().cancel_requested
+
+
+@pytest.mark.parametrize("folder", ["", "blue/"])
+def test_where_teams_are_apart_nobody_retries_another_teams_job(folder: str) -> None:
+    stack = Stack(separate_teams=True, max_attempts=1)
+    stack.claude.answer = lambda custom_id, params: EXPIRED
+    stack.drop("inbox/red/a.jsonl", rows(2))
+    stack.run()
+    stack.command("retry", f"{folder}{stack.job().id}")
+    assert stack.objects.keys("inbox/") == ["inbox/red/a.jsonl"]
+    stack.command("retry", f"red/{stack.job().id}")
+    assert stack.objects.keys("inbox/") == ["inbox/red/a.jsonl", f"inbox/red/a.retry-of-{stack.job().id}.jsonl"]
+
+
+@pytest.mark.parametrize("key", ["inbox/blue.jsonl", "inbox//blue.jsonl"])
+def test_where_teams_are_apart_a_file_that_is_no_teams_is_rejected(key: str) -> None:
+    """Its answers would lie in the folder of the team that it is named after."""
+    stack = Stack(separate_teams=True)
+    stack.drop(key, rows(2))
+    stack.run()
+    assert stack.job().state is JobState.rejected
+    assert "keeps teams apart" in stack.document("status.json")["message"]
+    assert stack.claude.custom_ids() == []
+
+
+def test_a_recipe_at_the_root_serves_no_team() -> None:
+    stack = Stack(separate_teams=True)
+    stack.drop("inbox/recipe.yaml", b"model: claude-haiku-4-5\nprompt: '{{ text }}'\n")
+    stack.drop("inbox/red/recipe.yaml", b"model: claude-haiku-4-5\nprompt: '{{ text }}'\n")
+    stack.drop("inbox/blue/a.csv", b"text\nfine\n")
+    stack.run(minutes=3)
+    assert stack.job().state is JobState.held
+    assert stack.job().recipe is None

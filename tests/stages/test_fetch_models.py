@@ -57,7 +57,6 @@ def test_what_cannot_be_fetched_is_tried_once_an_hour_and_the_old_list_stays(err
     stack.tick()
     assert asked(stack) == 3
     assert stack.failures == []
-    assert stack.metrics.totals["Heartbeat"] == 62
 
 
 def test_a_fetch_that_takes_all_the_time_of_a_tick_is_not_begun_again_by_the_next() -> None:

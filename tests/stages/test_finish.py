@@ -71,7 +71,7 @@ def test_rows_of_deleted_pieces_are_told_as_lost(piece: str, moment: str, monkey
         "failed.jsonl" if piece == "results" else "results.jsonl"
     )
     assert f"{lost} rows are in no file" in stack.document("status.json")["message"]
-    assert stack.metrics.totals["LostRows"] == lost
+    assert stack.metrics.totals["AnswersAtRisk"] == lost
     assert stack.audit()
 
 

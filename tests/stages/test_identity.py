@@ -142,7 +142,7 @@ def test_strangers_are_told_apart_a_few_a_tick() -> None:
     assert reads == [20] * 10 + [1]
     assert stack.batches()[0].state is BatchState.in_progress
     assert stack.batches()[0].not_ours == tuple(stack.claude.ids[:200])
-    assert stack.metrics.totals["Heartbeat"] == len(reads)
+    assert stack.failures == []
     stack.run()
     assert len(stack.claude.bodies) == 401
     clean(stack)

@@ -7,6 +7,7 @@ import pytest
 
 from batchdrop.domain.errors import Refused
 from batchdrop.domain.records import BatchState
+from batchdrop.domain.refusals import KEY_MISSING, ROLE_REFUSED
 from batchdrop.ports import ApiPage
 from tests.stack import Stack, rows
 from tests.stages.harm import LOST, fail, minutes, refused
@@ -39,7 +40,7 @@ def test_nothing_is_released_under_the_key_of_another_workspace() -> None:
     assert batch.key == old
     assert len(stack.claude.bodies) == 1
     assert "key of the former workspace" in stack.document("status.json")["message"]
-    assert stack.metrics.latest["OldestInDoubtHours"] == pytest.approx(10, abs=0.1)
+    assert stack.metrics.totals["Stalled"] == pytest.approx(4 * 60, abs=3), "for all but the first six hours"
     stack.claude.revoked.clear()
     stack.claude.secret = old
     stack.run()
@@ -197,6 +198,40 @@ def test_without_a_key_nothing_is_intended() -> None:
     stack.hooks.clear()
     stack.run()
     assert stack.job().counts.succeeded == 3
+    assert stack.audit() == []
+
+
+@pytest.mark.parametrize(
+    ("call", "refusal", "sentence"),
+    [
+        (
+            "claude.key",
+            refused(None, "no_api_key", code=KEY_MISSING),
+            "there is no API key to send. To fix it, put a valid key",
+        ),
+        ("claude.key", refused(None, "no_api_key", code=ROLE_REFUSED), "there is no API key to send. To fix it, enable outbound"),
+        (
+            "claude.create",
+            refused(403, "AccessDeniedException", code=ROLE_REFUSED),
+            "Claude Platform on AWS answered 403 AccessDeniedException. To fix it, enable outbound web identity federation",
+        ),
+    ],
+)
+def test_what_is_configured_wrongly_stops_all_jobs_and_says_what_to_do(call: str, refusal: Refused, sentence: str) -> None:
+    """At the first refusal, in all jobs alike; it costs one try every 5 minutes, and no row."""
+    stack = Stack()
+    fail(stack, call, refusal, times=10_000)
+    for name in ("a", "b"):
+        stack.drop(f"inbox/{name}.jsonl", rows(3))
+    minutes(stack, 60)
+    for job in stack.jobs():
+        assert f"Nothing is being submitted: {sentence}" in stack.document("status.json", job)["message"]
+        assert job.state == "running"
+    assert stack.claude.bodies == []
+    assert stack.hooks.calls.count(call) <= 60 / 5 + 1
+    stack.hooks.clear()
+    stack.run()
+    assert [job.counts.succeeded for job in stack.jobs()] == [3, 3]
     assert stack.audit() == []
 
 

@@ -9,8 +9,6 @@ from tests.money import dear_rows, held, say, stack_of, until
 from tests.stack import Stack
 from tests.stages.row_jobs import RECIPE, TABLE
 from tests.stages.row_jobs import stack_of as stack_with_recipe
-from tests.template import facts
-from tests.template.facts import of_type
 
 
 def test_what_a_job_has_spent_is_told_by_folder_and_by_recipe() -> None:
@@ -43,28 +41,6 @@ def test_the_month_is_full_as_soon_as_a_job_waits_for_it() -> None:
     say(stack, "raise", job)
     until(stack, lambda: stack.job().state is JobState.done)
     assert stack.metrics.latest["ReservedUsd"] >= 0
-
-
-def rung(stack: Stack) -> set[str]:
-    """Alarms of the template that the last value sets off: both look at the greatest of five minutes, and once is enough."""
-    alarms = of_type(facts.source()["Resources"], "AWS::CloudWatch::Alarm")
-    of_month = {name: alarm for name, alarm in alarms.items() if alarm["MetricName"] == "MonthUsedPercent"}
-    for alarm in of_month.values():
-        how = (alarm["Statistic"], alarm["EvaluationPeriods"], alarm["ComparisonOperator"])
-        assert how == ("Maximum", 1, "GreaterThanOrEqualToThreshold")
-    return {name for name, alarm in of_month.items() if stack.metrics.latest["MonthUsedPercent"] >= alarm["Threshold"]}
-
-
-def test_alarms_ring_at_four_fifths_of_the_month_and_when_a_job_waits_for_the_next() -> None:
-    stack = stack_of(4_000, monthly_limit="0.25", max_requests=1)
-    seen = []
-    for name, rows in (("a", 18), ("b", 4), ("c", 10)):
-        stack.drop(f"inbox/team/{name}.jsonl", dear_rows(rows))
-        stack.tick()
-        seen.append((stack.metrics.latest["MonthUsedPercent"] // 10 * 10, rung(stack)))
-        stack.run(minutes=30)
-    assert seen == [(70, set()), (80, {"SpendAlarm"}), (100, {"SpendAlarm", "SpendLimitAlarm"})]
-    assert rung(stack) == {"SpendAlarm", "SpendLimitAlarm"}
 
 
 def test_the_month_is_told_in_percent_while_something_is_open() -> None:

@@ -161,7 +161,7 @@ def test_pieces_that_were_deleted_before_the_next_attempt_was_collected_are_told
     assert (ended.rows_lost, ended.counts.missing, ended.counts.total) == (lost, lost, LINES)
     assert len(stack.lines("results.jsonl")) + len(stack.lines("failed.jsonl")) == LINES - lost
     assert f"{lost} row" in stack.document("status.json")["message"]
-    assert stack.metrics.totals["LostRows"] == lost
+    assert stack.metrics.totals["AnswersAtRisk"] == lost
     assert {finding.kind for finding in stack.audit()} == {"row_lost"}
 
 
@@ -185,6 +185,6 @@ def test_rows_that_are_lost_twice_count_once(job: MadeJob) -> None:
     stack.hooks.clear()
     ended = stack.job()
     assert (ended.state, ended.rows_lost, ended.counts.missing, ended.counts.total) == (JobState.done, 2, 2, LINES)
-    assert stack.metrics.totals["LostRows"] == 2
+    assert stack.metrics.totals["AnswersAtRisk"] == 2
     # The tables were lost with the failures.
     assert {finding.kind for finding in stack.audit()} - {"table"} == {"row_lost"}

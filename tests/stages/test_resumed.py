@@ -328,6 +328,7 @@ def _retried(kills: Iterable[int] = (), *, after: bool = False) -> tuple[Stack, 
 
 
 def _check_retry(stack: Stack) -> None:
+    stack.hooks.clear()  # the last process may be dead, but this is another
     job = stack.jobs()[0]
     key = f"inbox/a.retry-of-{job.id}.jsonl"
     wanted = [line for line in stack.lines("failed.jsonl", job) if line["_batchdrop"]["status"] == "expired"]

@@ -40,7 +40,7 @@ def test_a_batch_that_is_never_seen_again_is_overdue_and_ends_with_its_results()
     stack.clock.advance(27 * 3600)
     stack.step()
     assert stack.batches()[0].state is BatchState.in_progress
-    assert stack.metrics.totals["OldestOpenHours"] > 26
+    assert stack.metrics.totals["Stalled"] == 1
     stack.clock.advance(29 * DAY)
     stack.run()
     assert stack.document("manifest.json")["counts"]["missing"] == 3

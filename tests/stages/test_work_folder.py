@@ -142,3 +142,24 @@ def test_a_large_folder_is_removed_over_several_ticks(monkeypatch: pytest.Monkey
         stack.tick()
         sizes.append(len(_left(stack)))
     assert sizes == [14, 4, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("key", "body", "copy"),
+    [
+        ("inbox/a.jsonl.gz", gzip.compress(rows(4)), "input.jsonl"),
+        ("inbox/team/a.csv", b"text\nprompt 1\nprompt 2\n", "rows-"),
+    ],
+)
+def test_what_is_sent_is_what_was_checked(key: str, body: bytes, copy: str) -> None:
+    """Whatever lies under the key of the lines by the time they are sent."""
+    stack = Stack()
+    stack.drop("inbox/team/recipe.yaml", b"model: claude-haiku-4-5\nprompt: '{{ text }}'\n")
+    stack.drop(key, body)
+    job = stack.job()
+    (lines,) = [one for one in stack.objects.keys(f"work/{job.id}/") if f"/{copy}" in one]
+    stack.objects.drop(lines, stack.objects.body(lines).replace(b"prompt", b"FORGED"))
+    stack.run()
+    assert stack.job().state is JobState.done
+    assert b"prompt" in b"".join(stack.claude.bodies)
+    assert b"FORGED" not in b"".join(stack.claude.bodies)

@@ -21,7 +21,11 @@ type Resources = Mapping[str, Mapping[str, Any]]
 
 def source() -> Template:
     """template.yaml as written; `!Ref x` is `{"Ref": "x"}`."""
-    parsed: Template = yaml_parse((ROOT / "template.yaml").read_text())
+    return parse((ROOT / "template.yaml").read_text())
+
+
+def parse(text: str) -> Template:
+    parsed: Template = yaml_parse(text)
     return parsed
 
 
@@ -56,11 +60,34 @@ def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def statements(resources: Resources) -> Iterator[Statement]:
-    """Every statement of every role's own policies."""
+USUAL = frozenset({"HasApiKey"})
+"""Conditions that hold with the default parameters."""
+KEYLESS = frozenset({"HasWorkspace", "IsAwsDefault"})
+"""Those that hold with `ApiAccess=aws`."""
+
+
+def chosen(value: Any, true: frozenset[str] = USUAL) -> Any:
+    """A value with every `Fn::If` decided, the conditions in `true` being all that hold."""
+    match value:
+        case {"Fn::If": [condition, yes, no]}:
+            return chosen(yes if condition in true else no, true)
+        case Mapping():
+            decided = {name: chosen(inner, true) for name, inner in value.items()}
+            return {name: inner for name, inner in decided.items() if inner != _NOTHING}
+        case list():
+            return [inner for inner in (chosen(one, true) for one in value) if inner != _NOTHING]
+        case _:
+            return value
+
+
+_NOTHING = {"Ref": "AWS::NoValue"}
+
+
+def statements(resources: Resources, true: frozenset[str] = USUAL) -> Iterator[Statement]:
+    """Every statement of every role's own policies, where the conditions in `true` hold."""
     for role, properties in of_type(resources, "AWS::IAM::Role").items():
         for policy in properties.get("Policies", []):
-            for entry in policy["PolicyDocument"]["Statement"]:
+            for entry in chosen(policy["PolicyDocument"]["Statement"], true):
                 yield Statement(
                     role,
                     entry.get("Sid", ""),

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from batchdrop.domain import reconcile
-from batchdrop.domain.retries import ANSWERS_AWAITED
+from batchdrop.domain import refusals
+from batchdrop.domain.retries import ANSWER_AWAITED, ANSWERS_AWAITED, RESULTS_KEPT
+from batchdrop.stages.poll import stalled
+from batchdrop.stages.poll.measure import UNCOLLECTED_AFTER
 from tests.template import facts
 from tests.template.facts import Resources, of_type, references
 
 _ALARMS = of_type(facts.source()["Resources"], "AWS::CloudWatch::Alarm")
+# Characters of a description (Amazon CloudWatch API Reference, PutMetricAlarm).
+_LONGEST = 1_024
 
 
 def _words(alarm: Mapping[str, Any]) -> str:
@@ -26,10 +30,6 @@ def _watched(alarm: Mapping[str, Any]) -> str:
     return next(references(dimension["Value"]))
 
 
-def _named(metric: str) -> list[str]:
-    return [name for name, alarm in _ALARMS.items() if alarm["MetricName"] == metric]
-
-
 @pytest.mark.parametrize("name", _ALARMS)
 def test_every_description_names_the_stack_and_ends_as_a_sentence(name: str) -> None:
     words = _words(_ALARMS[name])
@@ -37,56 +37,60 @@ def test_every_description_names_the_stack_and_ends_as_a_sentence(name: str) -> 
     assert words.endswith(".")
 
 
-@pytest.mark.parametrize("name", _named("Errors"))
-def test_what_runs_again_after_an_error(resources: Resources, name: str) -> None:
-    """A message is delivered again; an invocation without a queue is retried only as far as its own configuration allows."""
-    function = _watched(_ALARMS[name])
-    mappings = of_type(resources, "AWS::Lambda::EventSourceMapping").values()
-    retries = {
-        next(references(config["FunctionName"])): config["MaximumRetryAttempts"]
-        for config in of_type(resources, "AWS::Lambda::EventInvokeConfig").values()
+@pytest.mark.parametrize("name", _ALARMS)
+def test_a_description_fits_and_goes_to_the_topic_in_both_directions(name: str) -> None:
+    assert len(_words(_ALARMS[name])) <= _LONGEST
+    assert all(next(references(_ALARMS[name][actions])) == "AlarmTopic" for actions in ("AlarmActions", "OKActions"))
+
+
+def test_poll_alone_is_watched_by_its_invocations(resources: Resources) -> None:
+    """Errors of the others are put off and counted by their queues; what no queue delivers again nobody else would see."""
+    watched = {alarm["MetricName"]: _watched(alarm) for alarm in _ALARMS.values() if alarm["Namespace"] == "AWS/Lambda"}
+    assert watched == {"Invocations": "PollFunction", "Errors": "PollFunction"}
+    queued = {
+        next(references(mapping["FunctionName"])) for mapping in of_type(resources, "AWS::Lambda::EventSourceMapping").values()
     }
-    has_queue = function in {next(references(mapping["FunctionName"])) for mapping in mappings}
-    assert ("delivered again" in _words(_ALARMS[name])) == has_queue
-    assert ("not retried" in _words(_ALARMS[name])) == (retries.get(function) == 0)
-    assert has_queue or function in retries
+    assert set(of_type(resources, "AWS::Lambda::Function")) - queued == {"PollFunction"}
+    (invoke,) = of_type(resources, "AWS::Lambda::EventInvokeConfig").values()
+    assert ("not retried" in _words(_ALARMS["PollErrorsAlarm"])) == (invoke["MaximumRetryAttempts"] == 0)
+    assert _ALARMS["HeartbeatAlarm"]["TreatMissingData"] == "breaching"
 
 
-@pytest.mark.parametrize("name", _named("ApproximateNumberOfMessagesVisible"))
-def test_how_a_message_got_into_a_dead_letter_queue(resources: Resources, name: str) -> None:
-    dead_letters, words = _watched(_ALARMS[name]), _words(_ALARMS[name])
-    receives = [
-        f"{queue['RedrivePolicy']['maxReceiveCount']} times"
-        for queue in of_type(resources, "AWS::SQS::Queue").values()
-        if "RedrivePolicy" in queue and dead_letters in references(queue["RedrivePolicy"])
-    ]
-    targets = [target for rule in of_type(resources, "AWS::Events::Rule").values() for target in rule["Targets"]]
-    targets += [schedule["Target"] for schedule in of_type(resources, "AWS::Scheduler::Schedule").values()]
-    undelivered = any(dead_letters in references(target["DeadLetterConfig"]) for target in targets)
-    assert re.findall(r"failed (\w+ times)", words) == receives
-    assert ("could not be delivered" in words) == undelivered
-    assert ("redrive" in words) == bool(receives), "what no queue delivers, nobody can redrive"
+def test_how_a_message_got_into_a_dead_letter_queue(resources: Resources) -> None:
+    queues = [queue for queue in of_type(resources, "AWS::SQS::Queue").values() if "RedrivePolicy" in queue]
+    (receives,) = {queue["RedrivePolicy"]["maxReceiveCount"] for queue in queues}
+    failed, lost = _words(_ALARMS["DeadLettersAlarm"]), _words(_ALARMS["UndeliveredAlarm"])
+    assert f"failed {receives} times" in failed
+    assert "redrive" in failed
+    assert "could not be delivered" in lost
+    assert "redrive" not in lost, "what no queue delivers, nobody can redrive"
 
 
 def test_the_times_that_alarms_name() -> None:
     heartbeat = _ALARMS["HeartbeatAlarm"]
-    minutes = heartbeat["Period"] * heartbeat["EvaluationPeriods"] / 60
-    assert f"for {minutes:.0f} minutes" in _words(heartbeat)
-    assert f"more than {_ALARMS['UncollectedAlarm']['Threshold'] / 24:.0f} days ago" in _words(_ALARMS["UncollectedAlarm"])
-    incomplete = _ALARMS["IncompleteResultsAlarm"]
-    assert f"for more than {incomplete['Threshold']:.0f} hours" in _words(incomplete)
-    assert f"up to {ANSWERS_AWAITED.days} days" in _words(incomplete)
-    assert f"more than {_ALARMS['JobAgeAlarm']['Threshold'] / 24:.0f} days" in _words(_ALARMS["JobAgeAlarm"])
-    assert f"more than {_ALARMS['OverdueAlarm']['Threshold']:.0f} hours" in _words(_ALARMS["OverdueAlarm"])
-    assert f"more than {_ALARMS['InDoubtAlarm']['Threshold']:.0f} hours ago" in _words(_ALARMS["InDoubtAlarm"])
+    assert f"at least {heartbeat['Period'] * heartbeat['EvaluationPeriods'] / 60:.0f} minutes" in _words(heartbeat)
+    blocked = _ALARMS["SubmissionBlockedAlarm"]
+    # Three periods in a row have a value: the first and the last of them maybe just one.
+    assert f"more than {blocked['Period'] * (blocked['EvaluationPeriods'] - 1) / 60:.0f} minutes" in _words(blocked)
+    assert refusals.PROBE_EVERY.total_seconds() < blocked["Period"] * (blocked["EvaluationPeriods"] - 1)
+    words = _words(_ALARMS["StalledAlarm"])
+    assert f"at Claude for more than {_hours(stalled.NOT_ENDED_AFTER)} hours" in words
+    assert f"in doubt for more than {_hours(stalled.IN_DOUBT_AFTER)}," in words
+    assert f"without an answer {stalled.UNANSWERED} times" in words
+    assert stalled.INCOMPLETE_AFTER == stalled.REFUSED_AFTER
+    assert f"for more than {_hours(stalled.REFUSED_AFTER)} hours" in words
+    assert stalled.REPAIRS == 2
+    assert "sent again twice" in words
+    assert f"older than {stalled.OLD_AFTER.days} days" in words
+    risk = _words(_ALARMS["AnswersAtRiskAlarm"])
+    assert f"more than {UNCOLLECTED_AFTER.days} days ago" in risk
+    assert f"after {RESULTS_KEPT.days} days" in risk
 
 
-def test_an_alarm_about_unanswered_creates_stays_until_another_one_would_have_come() -> None:
-    alarm = _ALARMS["UnansweredAlarm"]
-    assert f"at least {alarm['Threshold']} times" in _words(alarm)
-    longest_pause = reconcile.pause_before_sending_again(1_000)
-    assert f"down to every {longest_pause.total_seconds() / 3600:.0f} hours" in _words(alarm)
-    grace = facts.source()["Parameters"]["ReconcileGraceSeconds"]["Default"]
-    function = facts.source()["Parameters"]["FunctionTimeoutSeconds"]["Default"]
-    between = longest_pause.total_seconds() + grace + function
-    assert alarm["Period"] * alarm["EvaluationPeriods"] > between + 3600
+def test_nobody_is_called_before_what_waits_for_a_person_or_for_the_api_has_ended() -> None:
+    assert max(ANSWER_AWAITED, ANSWERS_AWAITED) < stalled.OLD_AFTER
+    assert timedelta(hours=24) < stalled.NOT_ENDED_AFTER
+
+
+def _hours(time: timedelta) -> int:
+    return round(time.total_seconds() / 3600)

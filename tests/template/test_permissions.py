@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from tests.template.facts import Resources, as_list, named, of_type, references, statements
+from tests.template import facts
+from tests.template.facts import Resources, Template, as_list, named, of_type, references, statements
 
 _BUCKET = "arn:${AWS::Partition}:s3:::${Bucket}"
 # They are about a bucket, not about objects; the first two know a condition on the prefix (Service Authorization Reference).
@@ -72,6 +73,49 @@ def test_every_role_takes_the_permissions_boundary(resources: Resources) -> None
         assert "PermissionsBoundaryArn" in set(references(properties["PermissionsBoundary"])), name
 
 
+def test_a_stack_with_a_key_asks_nothing_of_claude_platform_on_aws(resources: Resources) -> None:
+    actions = {action for entry in statements(resources) for action in entry.actions}
+    assert not {action for action in actions if action.startswith("aws-external-anthropic:")}
+
+
+def test_a_stack_without_a_key_has_no_secret(source: Template, resources: Resources) -> None:
+    secrets = of_type(resources, "AWS::SecretsManager::Secret")
+    assert list(secrets) == ["ApiKey"]
+    assert resources["ApiKey"]["Condition"] == "HasApiKey"
+    assert [name for name, output in source["Outputs"].items() if "ApiKey" in set(references(output["Value"]))] == [
+        name for name, output in source["Outputs"].items() if output.get("Condition") == "HasApiKey"
+    ]
+    kept = {
+        name: facts.chosen(resource, facts.KEYLESS)
+        for name, resource in resources.items()
+        if resource.get("Condition") != "HasApiKey"
+    }
+    assert [name for name, resource in kept.items() if "ApiKey" in set(references(resource))] == []
+    keyless = [entry for entry in statements(resources, facts.KEYLESS) for action in entry.actions if "secretsmanager" in action]
+    assert keyless == []
+
+
+def test_a_stack_without_a_key_names_its_workspace(source: Template) -> None:
+    """And its prompts go to AWS in its own region, unless it is told of another place."""
+    (rule,) = (rule for rule in source["Rules"].values() if "AwsWorkspaceId" in set(references(rule["Assertions"])))
+    assert rule["RuleCondition"] == {"Fn::Equals": [{"Ref": "ApiAccess"}, "aws"]}
+    functions = of_type(source["Resources"], "AWS::Serverless::Function")
+    variables = {name: function.get("Environment", {}).get("Variables", {}) for name, function in functions.items()}
+    for name, found in variables.items():
+        if "ANTHROPIC_BASE_URL" not in found:
+            continue
+        told = facts.chosen(found, facts.KEYLESS)
+        assert told["ANTHROPIC_BASE_URL"] == {"Fn::Sub": "https://aws-external-anthropic.${AWS::Region}.api.aws"}, name
+        assert told["BATCHDROP_WORKSPACE"] == {"Ref": "AwsWorkspaceId"}, name
+        assert "BATCHDROP_API_KEY_SECRET" not in told, name
+        elsewhere = facts.chosen(found, frozenset({"HasWorkspace"}))
+        assert elsewhere["ANTHROPIC_BASE_URL"] == {"Ref": "ApiBaseUrl"}, name
+        usual = facts.chosen(found)
+        assert usual["ANTHROPIC_BASE_URL"] == {"Ref": "ApiBaseUrl"}, name
+        assert "BATCHDROP_WORKSPACE" not in usual, name
+    assert sum("ANTHROPIC_BASE_URL" in found for found in variables.values()) == 4
+
+
 @pytest.mark.parametrize("role", ["PlanRole", "FinishRole"])
 def test_functions_that_never_call_claude_cannot_read_the_key(resources: Resources, role: str) -> None:
     assert "secretsmanager:GetSecretValue" not in {
@@ -80,13 +124,17 @@ def test_functions_that_never_call_claude_cannot_read_the_key(resources: Resourc
 
 
 def test_only_the_rule_may_send_to_a_queue_that_events_feed(resources: Resources) -> None:
-    policies = of_type(resources, "AWS::SQS::QueuePolicy")
-    assert len(policies) == 2
-    for properties in policies.values():
-        for entry in properties["PolicyDocument"]["Statement"]:
-            rule = entry["Condition"]["ArnEquals"]["aws:SourceArn"]
+    entries = [
+        entry
+        for properties in of_type(resources, "AWS::SQS::QueuePolicy").values()
+        for entry in properties["PolicyDocument"]["Statement"]
+        if entry.get("Effect") == "Allow"
+    ]
+    assert len(entries) == 3
+    for entry in entries:
+        for rule in as_list(entry["Condition"]["ArnEquals"]["aws:SourceArn"]):
             assert resources[next(references(rule))]["Type"] == "AWS::Events::Rule"
-            assert as_list(entry["Action"]) == ["sqs:SendMessage"]
+        assert as_list(entry["Action"]) == ["sqs:SendMessage"]
 
 
 def test_a_topic_hears_only_what_it_is_for(resources: Resources) -> None:

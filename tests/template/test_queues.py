@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,8 @@ from batchdrop.domain.redelivery import MAX_RECEIVES, pause_after, silence
 from local.stages import STAGES
 from tests.template.conftest import ROOT, Template
 from tests.template.facts import Resources, of_type, references
+
+_OF_A_NEW_ACCOUNT = 10
 
 
 def _profiles() -> dict[str, dict[str, str]]:
@@ -33,10 +36,17 @@ def _value(source: Template, overrides: dict[str, str], value: Any) -> int:
 
 
 def _dead_letter_queues(resources: Resources) -> set[str]:
+    """Where messages go that failed too often, and what could not be delivered."""
     queues = of_type(resources, "AWS::SQS::Queue")
-    return {next(references(queue["RedrivePolicy"])) for queue in queues.values() if "RedrivePolicy" in queue} | {
-        "PollDeadLetters"
-    }
+    targets = [queue["RedrivePolicy"] for queue in queues.values() if "RedrivePolicy" in queue]
+    targets += [target["DeadLetterConfig"] for target in _targets(resources)]
+    return {next(references(target)) for target in targets}
+
+
+def _targets(resources: Resources) -> list[Mapping[str, Any]]:
+    """Of rules and schedules."""
+    rules = [target for rule in of_type(resources, "AWS::Events::Rule").values() for target in rule["Targets"]]
+    return rules + [schedule["Target"] for schedule in of_type(resources, "AWS::Scheduler::Schedule").values()]
 
 
 def _consumers(resources: Resources) -> dict[str, str]:
@@ -51,13 +61,15 @@ def test_every_stage_but_the_scheduled_one_has_a_queue(resources: Resources) -> 
     assert sorted(_consumers(resources)) == [f"{stage.capitalize()}Function" for stage in STAGES if stage != "poll"]
 
 
-def test_every_working_queue_has_its_own_dead_letter_queue(resources: Resources) -> None:
+def test_what_failed_in_a_queue_can_be_redriven_and_nothing_else_lies_with_it(resources: Resources) -> None:
+    """A redrive brings a message back to the queue that it came from, which only SQS's own dead letters have."""
     queues = of_type(resources, "AWS::SQS::Queue")
-    working = {name: queue for name, queue in queues.items() if name not in _dead_letter_queues(resources)}
+    working = {name: queue for name, queue in queues.items() if "RedrivePolicy" in queue}
     assert sorted(working) == sorted(_consumers(resources).values())
-    targets = [next(references(queue["RedrivePolicy"]["deadLetterTargetArn"])) for queue in working.values()]
-    assert len(set(targets)) == len(working)
+    assert {next(references(queue["RedrivePolicy"]["deadLetterTargetArn"])) for queue in working.values()} == {"DeadLetters"}
     assert all(int(queue["RedrivePolicy"]["maxReceiveCount"]) == MAX_RECEIVES for queue in working.values())
+    assert {next(references(target["DeadLetterConfig"])) for target in _targets(resources)} == {"Undelivered"}
+    assert set(queues) == {*working, "DeadLetters", "Undelivered"}
 
 
 def test_every_queue_keeps_messages_as_long_as_sqs_can_and_encrypts_them(resources: Resources) -> None:
@@ -95,16 +107,38 @@ def test_one_message_at_a_time_and_partial_answers(resources: Resources) -> None
     for name, mapping in of_type(resources, "AWS::Lambda::EventSourceMapping").items():
         assert mapping["BatchSize"] == 1, name
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"], name
-        assert mapping["ScalingConfig"]["MaximumConcurrency"] >= 2, name
 
 
-def test_events_that_cannot_be_delivered_are_kept(resources: Resources) -> None:
-    rules = of_type(resources, "AWS::Events::Rule")
-    assert len(rules) == 2
-    for rule in rules.values():
-        for target in rule["Targets"]:
-            kept = next(references(target["DeadLetterConfig"]["Arn"]))
-            assert kept in _dead_letter_queues(resources)
+def _maxima(source: Template, resources: Resources, overrides: dict[str, str]) -> dict[str, int]:
+    """Of the functions whose number is bounded."""
+    return {
+        next(references(mapping["FunctionName"])): _value(source, overrides, mapping["ScalingConfig"]["MaximumConcurrency"])
+        for mapping in of_type(resources, "AWS::Lambda::EventSourceMapping").values()
+        if mapping["ScalingConfig"]  # an empty one takes away what an earlier version has set (AWS CloudFormation user guide)
+    }
+
+
+@pytest.mark.parametrize("profile", ["template defaults", *_profiles()])
+def test_ten_invocations_at_once_leave_one_for_each_function(source: Template, resources: Resources, profile: str) -> None:
+    """A new account may run ten (Lambda developer guide, "Lambda quotas"), and none of them can be reserved.
+
+    Those that work for minutes, and of which there may be any number, are bounded; the others take seconds, or are as many as one
+    tick has admitted.
+    """
+    maxima = _maxima(source, resources, _profiles().get(profile, {}))
+    assert set(maxima) == {"PlanFunction", "CollectFunction"}
+    assert all(2 <= most <= 1_000 for most in maxima.values()), "the limits of Lambda"
+    others = len(of_type(resources, "AWS::Lambda::Function")) - len(maxima)
+    assert sum(maxima.values()) + others <= _OF_A_NEW_ACCOUNT
+    # A tick that finds none free is tried again until the next one is due.
+    (invoke,) = of_type(resources, "AWS::Lambda::EventInvokeConfig").values()
+    assert invoke["MaximumEventAgeInSeconds"] >= 60
+
+
+def test_readme_says_what_a_new_account_may_run(source: Template) -> None:
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    assert f"{_OF_A_NEW_ACCOUNT} functions at the same time" in readme
+    assert "MaxConcurrency" in readme
 
 
 def test_every_dead_letter_queue_rings_an_alarm(resources: Resources) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from typing import Any
+
+import pytest
 
 from tests.template.conftest import ROOT, Template
 from tests.template.facts import Resources, of_type, references
@@ -44,19 +47,61 @@ def test_the_bucket_is_private_versioned_and_encrypted(resources: Resources) -> 
 def test_only_commands_expire_by_age(resources: Resources) -> None:
     """Not `work/`: a rule cannot know which job still waits. What was deleted there can be restored for a month."""
     (bucket,) = of_type(resources, "AWS::S3::Bucket").values()
-    rules = bucket["LifecycleConfiguration"]["Rules"]
+    rules = [rule for rule in bucket["LifecycleConfiguration"]["Rules"] if "Fn::If" not in rule]
     assert {rule.get("Prefix") for rule in rules if "ExpirationInDays" in rule or "ExpirationDate" in rule} == {"control/"}
     deleted = {rule["Prefix"]: rule["NoncurrentVersionExpiration"] for rule in rules if "NoncurrentVersionExpiration" in rule}
     assert deleted == {"work/": {"NoncurrentDays": 30}, "control/": {"NoncurrentDays": 1}}
 
 
+def test_answers_and_old_inputs_expire_if_a_parameter_says_when(source: Template, resources: Resources) -> None:
+    (bucket,) = of_type(resources, "AWS::S3::Bucket").values()
+    optional = [rule["Fn::If"] for rule in bucket["LifecycleConfiguration"]["Rules"] if "Fn::If" in rule]
+    (answers, old) = (rule for _, rule, _ in optional)
+    assert [(condition, otherwise) for condition, _, otherwise in optional] == [
+        ("AnswersExpire", {"Ref": "AWS::NoValue"}),
+        ("OldInputExpires", {"Ref": "AWS::NoValue"}),
+    ]
+    assert (answers["Prefix"], answers["ExpirationInDays"]) == ("outbox/", {"Ref": "AnswerRetentionDays"})
+    # The version that a job was opened for is kept: only one that was replaced or deleted goes.
+    assert (old["Prefix"], "ExpirationInDays" in old) == ("inbox/", False)
+    assert old["NoncurrentVersionExpiration"] == {"NoncurrentDays": {"Ref": "OldInputRetentionDays"}}
+    taken = {
+        "AnswerRetentionDays": {"0": True, "1": False, "29": False, "30": True, "365": True, "00": False},
+        "OldInputRetentionDays": {"0": True, "30": False, "399": False, "400": True, "3650": True},
+    }
+    for name, values in taken.items():
+        parameter = source["Parameters"][name]
+        assert parameter["Default"] == "0"
+        assert {value: bool(re.fullmatch(parameter["AllowedPattern"], value)) for value in values} == values
+
+
 def test_plain_http_is_denied_unless_the_parameter_says_otherwise(source: Template, resources: Resources) -> None:
     (policy,) = of_type(resources, "AWS::S3::BucketPolicy").values()
-    (statement,) = policy["PolicyDocument"]["Statement"]
+    condition, statement, otherwise = policy["PolicyDocument"]["Statement"][0]["Fn::If"]
+    assert (condition, otherwise) == ("TlsRequired", {"Ref": "AWS::NoValue"})
     assert statement["Effect"] == "Deny"
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     assert source["Parameters"]["RequireTls"]["Default"] == "true"
-    assert [name for name, found in resources.items() if found.get("Condition") == "TlsRequired"] == ["BucketPolicy"]
+
+
+@pytest.mark.parametrize(
+    ("url", "taken"),
+    [
+        ("https://api.anthropic.com", True),
+        ("https://gateway.example.test/claude", True),
+        ("http://127.0.0.1:8089", True),
+        ("http://localhost:8089/", True),
+        ("http://[::1]:8089", True),
+        ("http://gateway.example.test", False),
+        ("http://127.0.0.1@example.test", False),
+        ("http://127.0.0.1:80@example.test", False),
+        ("http://127.0.0.1.example.test", False),
+        ("ftp://example.test", False),
+    ],
+)
+def test_the_key_is_never_sent_in_clear_text(source: Template, url: str, taken: bool) -> None:
+    # CloudFormation matches the whole value.
+    assert bool(re.fullmatch(source["Parameters"]["ApiBaseUrl"]["AllowedPattern"], url)) is taken
 
 
 def test_the_table_can_be_restored_and_indexes_only_open_work(resources: Resources) -> None:

@@ -12,10 +12,12 @@ from msgspec.structs import replace
 
 from batchdrop.domain.open_work import (
     APPROVAL,
+    PLACE,
     OpenWork,
     before_group,
     before_team,
     behind_group,
+    behind_line,
     behind_team,
     instant,
     place_of_batch,
@@ -87,6 +89,21 @@ def test_held_jobs_of_one_team_stand_together(one: str, other: str, arrivals: in
         assert not before_team(one) < due_of(other) < behind_team(one)
     # A limit of DynamoDB on a sort key.
     assert len(due_of(one).encode()) <= 1024
+
+
+@given(names, names, st.integers(0, 10**11))
+def test_those_of_a_team_that_wait_in_line_stand_before_those_that_wait_for_a_recipe(one: str, other: str, arrivals: int) -> None:
+    def in_line(team: str) -> str:
+        of = job(state=JobState.held, needs=PLACE, input=ObjectRef(bucket="b", key=f"inbox/{team}/a.csv"), created_at=LATER)
+        place = place_of_job(of)
+        assert place is not None
+        assert place.shelf == OpenWork.held
+        assert len(place.due.encode()) <= 1024
+        return place.due
+
+    assert before_team(one) < in_line(one) < behind_line(one) < due_of(one, arrivals) < behind_team(one)
+    if other != one:
+        assert not before_team(one) < in_line(other) < behind_team(one)
 
 
 def asks(team: str, group: str, job_id: str = "j") -> str:

@@ -17,7 +17,7 @@ from batchdrop.domain import transitions
 from batchdrop.domain.errors import LostRace
 from batchdrop.domain.messages import ResumePlanning
 from batchdrop.domain.money import Bill, Size
-from batchdrop.domain.purses import charges
+from batchdrop.domain.purses import Charge, charges, turn
 from batchdrop.domain.records import (
     Admission,
     ApiCounts,
@@ -64,6 +64,7 @@ STREAK = Streak(status=400, error_type="invalid_request_error", message="no", re
 WHY = Unsent(status=RowStatus.canceled, error_type="canceled", message="because")
 HOLD = Hold("approval", "why", Question(code="abcdef", low=1, high=2, rows=3, asked_at=LATER))
 RESERVE = Reserve(100, charges(("month", "day"), 100))
+TURN = Charge(purse=turn(""), used=100, spent=1)
 PART = Part(key="work/part", lines=1, size=100, crc64nvme="0" * 16)
 TRIED = Collected(counts=Counts(succeeded=1), usage={}, results=PART, failed=None, retry=None, retry_body_bytes=0)
 
@@ -72,6 +73,8 @@ PILOT_BATCH = batch(0, tries=(Sample(rank=0, line=1, start=0, end=1),))
 # How each edge is called on a record that it starts from.
 JOBS: dict[str, Callable[[Job], Move[Job]]] = {
     "opened": transitions.opened,
+    "lined_up": lambda one: transitions.lined_up(one, "Too many are open.", now=LATER),
+    "called": lambda one: transitions.called(one, limit=2, now=LATER),
     "leased": lambda one: transitions.leased(one, until=LATER),
     "sourced": lambda one: transitions.sourced(one, one.input, None),
     "handed_over": lambda one: transitions.handed_over(one, Checkpoint(offset=7, line=2), now=LATER),
@@ -88,8 +91,8 @@ JOBS: dict[str, Callable[[Job], Move[Job]]] = {
     "looked_again": lambda one: transitions.looked_again(one, now=LATER),
     "paused": lambda one: transitions.paused(one, HOLD, now=LATER),
     "asked_anew": lambda one: transitions.asked_anew(one, HOLD, now=LATER),
-    "tries_itself": lambda one: transitions.tries_itself(one, PILOT_BATCH, now=LATER, hold=None, cover=None),
-    "let_go": lambda one: transitions.let_go(one, now=LATER),
+    "tries_itself": lambda one: transitions.tries_itself(one, PILOT_BATCH, now=LATER, virtual_time=0, hold=None, cover=None),
+    "let_go": lambda one: transitions.let_go(one, now=LATER, virtual_time=0),
     "grouped": lambda one: transitions.grouped(one, GroupQuestion(leader=one.id)),
     "woken": lambda one: transitions.woken(one, now=LATER),
     "told_of_recipe": lambda one: transitions.told_of_recipe(one, now=LATER),
@@ -111,7 +114,7 @@ JOBS: dict[str, Callable[[Job], Move[Job]]] = {
 }
 BATCHES: dict[str, Callable[[Batch, Job], Move[Batch]]] = {
     "added": lambda one, _: transitions.added(one),
-    "admitted": lambda one, _: transitions.admitted(one, now=LATER, queue_limit=1_000, reserve=RESERVE),
+    "admitted": lambda one, _: transitions.admitted(one, now=LATER, queue_limit=1_000, reserve=RESERVE, turn=TURN, turn_cost=100),
     "put_back": lambda one, _: transitions.put_back(one),
     "intended": lambda one, _: transitions.intended(one, f"prefix {one.revision}", "key", now=LATER, lease_until=LATER),
     "unanswered": lambda one, _: transitions.unanswered(one, now=LATER),
@@ -216,7 +219,7 @@ def functions(record: type[Job | Batch | Admission | Arrivals | Group]) -> set[s
 def test_every_edge_has_exactly_one_function_and_every_function_is_an_edge() -> None:
     assert set(JOB_EDGES) == functions(Job) == set(JOBS)
     assert set(BATCH_EDGES) == functions(Batch) == set(BATCHES)
-    assert functions(Admission) == {"throttled", "suspected", "blocked", "probed", "cleared", "proven", "noticed"}
+    assert functions(Admission) == {"throttled", "suspected", "blocked", "probed", "cleared", "proven", "advanced", "noticed"}
     assert functions(Arrivals) == {"recipe_arrived"}
     assert functions(Group) == {"agreed", "taught"}
 
@@ -352,7 +355,7 @@ def test_a_job_ends_and_its_successor_begins_in_one_move() -> None:
     old, newer = job(state=JobState.held), job(id="another")
     move = transitions.superseded(old, newer, "why", "")
     assert move.after.cancel_requested
-    assert [(part.before, part.after) for part in move.also] == [(None, newer)]
+    assert [(part.before, part.after) for part in move.also] == [(None, replace(newer, place="open "))]
 
 
 def test_a_job_that_was_asked_to_cancel_is_not_woken() -> None:

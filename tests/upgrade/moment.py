@@ -11,26 +11,27 @@ import json
 from base64 import b64decode
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from batchdrop.adapters.items import record_of
-from batchdrop.domain.messages import CollectBatch, FinishJob, Message, Queue, SubmitBatch, Upload
+from batchdrop.domain.messages import CollectBatch, Dropped, FinishJob, Message, Queue, SubmitBatch, Upload
 from batchdrop.domain.records import Admission, Batch, Job
-from batchdrop.handling import plan_message
+from batchdrop.handling import Home, plan_message
 from tests.fakes.claude import WORKSPACE, _Held
 from tests.fakes.objects import _Version
 from tests.fakes.small import Sent
 from tests.faults.scenarios import fated
-from tests.stack import Command, Stack
+from tests.stack import BUCKET, Command, Stack
 
 MOMENTS = sorted((Path(__file__).parent / "0.1.0").glob("*.json"))
 _time = datetime.fromisoformat
 # What the handlers do with a message.
 _DECODE: dict[Queue, Callable[[bytes], Message | Upload]] = {
-    Queue.plan: plan_message,
+    Queue.plan: partial(plan_message, home=Home(BUCKET, "")),
     Queue.submit: msgspec.json.Decoder(SubmitBatch).decode,
     Queue.collect: msgspec.json.Decoder(CollectBatch).decode,
     Queue.finish: msgspec.json.Decoder(FinishJob).decode,
@@ -60,7 +61,10 @@ def load(moment: dict[str, Any]) -> Stack:
         for sent in moment["messages"]
         for queue in (Queue(sent["queue"]),)
     ]
-    stack.commands = [Command(command["key"], _time(command["due"]), 0) for command in moment["commands"]]
+    for command in moment["commands"]:
+        version_id = stack.objects.drop(command["key"], b"").version_id
+        said = Dropped(key=command["key"], version_id=version_id)
+        stack.commands.append(Command(said, _time(command["due"]), 0))
     for batch in moment["api"]:
         held = _Held(batch["id"], batch["body"].encode(), WORKSPACE, _time(batch["created_at"]), _time(batch["ends_at"]))
         held.canceled_at = _time(batch["canceled_at"]) if batch["canceled_at"] else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from http.client import HTTPException
 from typing import TYPE_CHECKING
 
@@ -19,29 +20,20 @@ from batchdrop_cli.audit.evidence import EmulatorEvidence, Evidence, ListedEvide
 from batchdrop_cli.audit.findings import Finding
 from batchdrop_cli.audit.job_audit import AuditJob
 from batchdrop_cli.audit.table import check_queued
+from batchdrop_cli.calling.account import OneKey, minted_access, platform_url
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_OUTPUTS = ("Bucket", "Table", "ApiKeySecret")
+_OUTPUTS = ("Bucket", "Table")
+# One of the two.
+_KEY_OUTPUT = "ApiKeySecret"
+_WORKSPACE_OUTPUT = "Workspace"
 _ANTHROPIC_URL = "https://api.anthropic.com"
 
 
 class CannotAudit(Exception):
     """What kept the audit from being made, where, and what to do about it."""
-
-
-class _GivenKey:
-    """A key from the environment; there is no newer one to read."""
-
-    def __init__(self, key: str) -> None:
-        self._key = key
-
-    def get(self) -> str:
-        return self._key
-
-    def refresh(self) -> str:
-        return self._key
 
 
 def audit_deployed(job_id: str, stack: str, emulator: str | None = None) -> list[Finding]:
@@ -66,7 +58,7 @@ def _audit(job_id: str, stack: str, emulator: str | None) -> list[Finding]:
     ledger = DynamoLedger(boto3.client("dynamodb"), outputs["Table"], clock)
     if ledger.get_job(job_id) is None:
         raise CannotAudit(f"The stack {stack} has no job {job_id}. A job id is the name of the last folder under outbox/.")
-    evidence: Evidence = EmulatorEvidence(emulator) if emulator else ListedEvidence(_claude(outputs["ApiKeySecret"], clock))
+    evidence: Evidence = EmulatorEvidence(emulator) if emulator else ListedEvidence(_claude(outputs, clock))
     audit_job = AuditJob(
         objects=S3Objects(s3, outputs["Bucket"]),
         ledger=ledger,
@@ -87,15 +79,22 @@ def _outputs(stack: str) -> dict[str, str]:
         raise CannotAudit(f"There is no stack {stack} in {region}. Check --stack, AWS_DEFAULT_REGION and AWS_PROFILE.") from error
     outputs = {one["OutputKey"]: one["OutputValue"] for one in described if "OutputKey" in one and "OutputValue" in one}
     missing = [name for name in _OUTPUTS if name not in outputs]
+    if not missing and not {_KEY_OUTPUT, _WORKSPACE_OUTPUT} & set(outputs):
+        missing = [_KEY_OUTPUT]
     if missing:
         raise CannotAudit(f"The stack {stack} has no output {missing[0]}, so it is not a Batchdrop stack. Check --stack.")
     return outputs
 
 
-def _claude(secret: str, clock: SystemClock) -> AnthropicClaude:
+def _claude(outputs: Mapping[str, str], clock: SystemClock) -> AnthropicClaude:
+    elsewhere = os.environ.get("ANTHROPIC_BASE_URL", "").rstrip("/")
+    if workspace := outputs.get(_WORKSPACE_OUTPUT):
+        # No key of anybody sees its batches; the operator's own role may be allowed to.
+        minted = minted_access(workspace, elsewhere or platform_url())
+        return AnthropicClaude(minted.key, minted.url, clock, workspace=minted.workspace)
     given = os.environ.get("ANTHROPIC_API_KEY", "").strip()
-    key = _GivenKey(given) if given else SecretKey(boto3.client("secretsmanager"), secret, clock)
-    return AnthropicClaude(key, os.environ.get("ANTHROPIC_BASE_URL", "").rstrip("/") or _ANTHROPIC_URL, clock)
+    key = OneKey(given) if given else SecretKey(boto3.client("secretsmanager"), outputs[_KEY_OUTPUT], clock)
+    return AnthropicClaude(key, elsewhere or _ANTHROPIC_URL, clock)
 
 
 def _count_versions(s3: S3Client, bucket: str, key: str) -> int:

@@ -13,7 +13,10 @@ import anthropic
 import httpx2
 import msgspec
 
+from batchdrop.adapters.claude import WORKSPACE_HEADER
 from batchdrop.domain.call_headers import LONG_OUTPUT, CallHeaders
+from batchdrop.domain.errors import BatchdropError
+from batchdrop_cli.calling.account import Access, unsafe
 
 _PATH = "/v1/messages"
 _COUNT_PATH = "/v1/messages/count_tokens"
@@ -60,9 +63,8 @@ class _Error(msgspec.Struct):
     error: _Trouble
 
 
-class Api(msgspec.Struct, frozen=True, kw_only=True):
-    key: str
-    base_url: str | None = None
+class Api(msgspec.Struct, frozen=True):
+    access: Access
 
     def ask(
         self, requests: Sequence[bytes], headers: CallHeaders, done: Callable[[Reply], None], *, at_once: int = _AT_ONCE
@@ -80,6 +82,8 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     async def _ask_all(
         self, path: str, requests: Sequence[bytes], headers: CallHeaders, done: Callable[[Reply], None], at_once: int
     ) -> list[Reply]:
+        if why := unsafe(self.access.url):
+            raise CannotAsk(why)
         few = asyncio.Semaphore(at_once)
 
         async def ask(params: bytes) -> Reply:
@@ -88,7 +92,10 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
             done(reply)
             return reply
 
-        async with anthropic.AsyncAnthropic(api_key=self.key, base_url=self.base_url, max_retries=0) as client:
+        workspace = {WORKSPACE_HEADER: self.access.workspace} if self.access.workspace else {}
+        async with anthropic.AsyncAnthropic(
+            api_key=self._key(), base_url=self.access.url, max_retries=0, default_headers=workspace
+        ) as client:
             try:
                 async with asyncio.TaskGroup() as group:
                     tasks = [group.create_task(ask(params)) for params in requests]
@@ -106,19 +113,30 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
                 break
             await asyncio.sleep(wait)
         trouble = _trouble_of(response)
-        said = (trouble.message or trouble.type if trouble else "").replace(self.key, "<key>")[:_MAX_MESSAGE_CHARS]
+        said = (trouble.message or trouble.type if trouble else "").replace(self._key(), "<key>")[:_MAX_MESSAGE_CHARS]
         if response.status_code in _OF_A_ROW and trouble is not None:
             return Reply(None, trouble.type, f"The API refused the request: {said}")
-        raise CannotAsk(_sentence(response.status_code, said))
+        raise CannotAsk(_sentence(response.status_code, said, minted=bool(self.access.workspace)))
+
+    def _key(self) -> str:
+        """As of now: a minted one is another every few minutes."""
+        try:
+            return self.access.key.get()
+        except BatchdropError as error:
+            raise CannotAsk(f"There is no API key: {error}. Sign in to AWS (aws sso login), or set AWS_PROFILE.") from None
 
     async def _post(self, client: anthropic.AsyncAnthropic, path: str, params: bytes, headers: CallHeaders) -> httpx2.Response:
         betas = tuple(beta for beta in headers.betas if beta != LONG_OUTPUT)
         options: Any = {
             "headers": {"Content-Type": "application/json", **msgspec.structs.replace(headers, betas=betas).as_sent()},
             "timeout": httpx2.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
+            # It would take the key to an address that nobody chose.
+            "follow_redirects": False,
         }
         try:
-            return await client.post(path, cast_to=httpx2.Response, content=params, options=options)
+            return await client.with_options(api_key=self._key()).post(
+                path, cast_to=httpx2.Response, content=params, options=options
+            )
         except anthropic.APIStatusError as error:
             return error.response
         except anthropic.APITimeoutError as error:
@@ -163,6 +181,10 @@ def _unreachable(client: anthropic.AsyncAnthropic) -> str:
     return f"The API at {client.base_url.host} cannot be reached. Look at the network, and at ANTHROPIC_BASE_URL if it is set."
 
 
+_OF_THE_ROLE = (
+    "AWS does not let you call the workspace ({}). "
+    "Look at ANTHROPIC_AWS_WORKSPACE_ID, and at the permissions of your AWS profile."
+)
 _SENTENCES = {
     401: "The API does not accept the key (401). Put a valid one into ANTHROPIC_API_KEY.",
     402: "The account has no credit (402). Add some in the Console.",
@@ -173,8 +195,9 @@ _SENTENCES = {
 }
 
 
-def _sentence(status: int, said: str) -> str:
-    sentence = _SENTENCES.get(status, f"The API answered with {status}. Try again in a few minutes.")
+def _sentence(status: int, said: str, *, minted: bool) -> str:
+    usual = _SENTENCES.get(status, f"The API answered with {status}. Try again in a few minutes.")
+    sentence = _OF_THE_ROLE.format(status) if minted and status in {401, 403} else usual
     return f"{sentence} It says: {said}" if said else sentence
 
 

@@ -17,11 +17,12 @@ from batchdrop.domain.errors import Ambiguous, ApiError, Refused
 from batchdrop.formats.input_line import Row
 from batchdrop.money.price_list import PriceList
 from batchdrop_cli.amounts_said import number
+from batchdrop_cli.calling.account import Access
 from batchdrop_cli.calling.realtime import Api, CannotAsk, Reply
 from batchdrop_cli.comparing.answers_counted import AnswersCounted
 from batchdrop_cli.comparing.comparison import Comparison, KeptFile, Progress
 from batchdrop_cli.comparing.ends import Ends
-from batchdrop_cli.comparing.sent_batch import OneKey, SentBatch, TooLate
+from batchdrop_cli.comparing.sent_batch import SentBatch, TooLate
 from batchdrop_cli.comparing.shown_comparison import amount
 from batchdrop_cli.exit_codes import FAILED, STOPPED, TIMED_OUT
 from batchdrop_cli.opening.local_prices import real_time
@@ -35,8 +36,7 @@ _RESULTS_WITHIN = 120.0
 class BothWays(msgspec.Struct, frozen=True, kw_only=True):
     kept: KeptFile
     prices: PriceList
-    key: str
-    url: str
+    access: Access
     within: float
     """Seconds to wait for the batch."""
     again: str
@@ -72,7 +72,7 @@ class BothWays(msgspec.Struct, frozen=True, kw_only=True):
                 step()
 
             try:
-                Api(key=self.key, base_url=self.url).ask([row.params for row in rows], headers, done, at_once=1)
+                Api(self.access).ask([row.params for row in rows], headers, done, at_once=1)
             except CannotAsk as problem:
                 self.kept.remove()
                 raise Ends(f"{problem} No batch was sent. {_paid(so_far())}", FAILED) from None
@@ -154,7 +154,8 @@ class BothWays(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def _batches(self) -> SentBatch:
-        return SentBatch(AnthropicClaude(OneKey(self.key), self.url, SystemClock()))
+        key, url, workspace = self.access.key, self.access.url, self.access.workspace
+        return SentBatch(AnthropicClaude(key, url, SystemClock(), workspace=workspace))
 
     def _keep(self, comparison: Comparison) -> None:
         try:

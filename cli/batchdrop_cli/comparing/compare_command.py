@@ -64,9 +64,10 @@ def compare(
     price of real time, once at that of a batch. It says first what that costs at most, and asks; without a terminal it goes on
     with --approve-up-to only. What tools of the API cost, such as web searches, comes on top.
 
-    The key is in ANTHROPIC_API_KEY; ANTHROPIC_BASE_URL names another API. On the emulator of this project
-    (`python -m local.claude`) neither a key nor a yes is needed. The figures are also kept in a file, which holds no row and no
-    answer. Ctrl-C cancels the batch, and says what was paid.
+    The key is in ANTHROPIC_API_KEY; ANTHROPIC_BASE_URL names another API. With ANTHROPIC_AWS_WORKSPACE_ID instead of a key,
+    Claude Platform on AWS is called with your AWS credentials. On the emulator of this project (`python -m local.claude`) neither
+    a key nor a yes is needed. The figures are also kept in a file, which holds no row and no answer. Ctrl-C cancels the batch,
+    and says what was paid.
 
     Exits with 0 when every row has an answer both ways, 1 when the file, the recipe or the API could not be used, 2 when
     something is missing from the command (a recipe, the key, a price), 3 when some row has no answer, 4 when it was stopped, 5

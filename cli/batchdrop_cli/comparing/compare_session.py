@@ -24,7 +24,7 @@ from batchdrop.money.price_file import PriceFault
 from batchdrop.money.price_list import PriceList
 from batchdrop.reports import sentences
 from batchdrop_cli.amounts_said import number
-from batchdrop_cli.calling.account import EMULATORS_KEY, NO_KEY, api_key, base_url, is_emulator
+from batchdrop_cli.calling.account import NO_KEY, Access, access, base_url, is_emulator, unsafe
 from batchdrop_cli.comparing.comparison import Comparison, KeptFile, Progress, encode
 from batchdrop_cli.comparing.ends import Ends
 from batchdrop_cli.comparing.most_it_costs import NoPrice, most_it_costs
@@ -91,9 +91,11 @@ class CompareSession(msgspec.Struct, kw_only=True):
         with opened(self.file, self.recipe or recipe_for(self.file, Path.home())) as found:
             picked = self._pick(found)
         url = base_url()
+        if why := unsafe(url):
+            raise Ends(why, USAGE)
         emulated = is_emulator(url)
-        key = api_key() or (EMULATORS_KEY if emulated else "")
-        if not key:
+        called = access(url, emulated=emulated)
+        if called is None:
             raise Ends(NO_KEY, USAGE)
         at_most = self._at_most(picked, prices, now, emulated=emulated)
         if not emulated:
@@ -111,7 +113,7 @@ class CompareSession(msgspec.Struct, kw_only=True):
             started_at=now,
         )
         self._kept.begin(begun)
-        return self._told(self._both_ways(prices, key, url).asked(begun, picked.rows, picked.headers))
+        return self._told(self._both_ways(prices, called).asked(begun, picked.rows, picked.headers))
 
     def _check_free(self) -> None:
         path = self._kept.path
@@ -178,19 +180,21 @@ class CompareSession(msgspec.Struct, kw_only=True):
         if sent.progress is not Progress.sent:
             raise Ends(f"There is nothing to fetch for {path}: it says {sent.progress}.", USAGE)
         url = base_url()
-        key = api_key() or (EMULATORS_KEY if is_emulator(url) else "")
-        if not key:
+        if why := unsafe(url):
+            raise Ends(why, USAGE)
+        called = access(url, emulated=is_emulator(url))
+        if called is None:
             raise Ends(NO_KEY, USAGE)
         prices = local_prices(self.prices, SystemClock().now())
-        return self._told(self._both_ways(prices, key, url).resumed(sent))
+        return self._told(self._both_ways(prices, called).resumed(sent))
 
     # ------------------------------------------------------------ what came of it
 
-    def _both_ways(self, prices: PriceList, key: str, url: str) -> BothWays:
+    def _both_ways(self, prices: PriceList, called: Access) -> BothWays:
         # The SDK takes most of a second to load: what is wrong with file, recipe and key is said before.
         from batchdrop_cli.comparing.both_ways import BothWays  # noqa: PLC0415
 
-        return BothWays(kept=self._kept, prices=prices, key=key, url=url, within=self.minutes * 60, again=self._again())
+        return BothWays(kept=self._kept, prices=prices, access=called, within=self.minutes * 60, again=self._again())
 
     def _told(self, done: Comparison) -> int:
         out(encode(done).rstrip() if self.as_json else described(done, _width()))

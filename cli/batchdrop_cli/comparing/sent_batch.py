@@ -30,18 +30,6 @@ class TooLate(Exception):
     """The time to wait is over, and the batch goes on."""
 
 
-class OneKey:
-    """The key of the person at the terminal."""
-
-    def __init__(self, key: str) -> None:
-        self._key = key
-
-    def get(self) -> str:
-        return self._key
-
-    refresh = get
-
-
 class SentBatch:
     """`sleep` and `clock` (seconds that only go forward) are the machine's, unless a test has its own."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from datetime import datetime
@@ -95,16 +94,17 @@ class EstimateSession(msgspec.Struct, kw_only=True):
     def _learned(self, found: OpenedFile, planned: PlannedFile, prices: PriceList, now: datetime) -> Learned:
         """By rows that are sent to be counted. Raises NotCounted."""
         # The SDK takes most of a second to load: what is wrong with file and recipe is said before.
-        from batchdrop_cli.calling.account import NO_KEY, api_key, base_url, is_emulator  # noqa: PLC0415
+        from batchdrop_cli.calling.account import NO_KEY, access, base_url, is_emulator  # noqa: PLC0415
         from batchdrop_cli.calling.realtime import Api, CannotAsk  # noqa: PLC0415
         from batchdrop_cli.estimating.token_sample import MOST_ROWS, learned_by_counting  # noqa: PLC0415
 
-        key = api_key() or ("emulator" if is_emulator(base_url()) else "")
-        if not key:
+        url = base_url()
+        called = access(url, emulated=is_emulator(url))
+        if called is None:
             raise NotCounted(f"{NO_KEY} Without --count the estimate needs none.", USAGE)
         places = frozenset(spread(planned.rows, MOST_ROWS))
         rows = [row for place, (_, row) in enumerate(found.rows.planned()) if place in places and isinstance(row, Row)]
-        api = Api(key=key, base_url=os.environ.get("ANTHROPIC_BASE_URL") or None)
+        api = Api(called)
         with waiting(f"counting {len(rows)}", len(rows)) as done:
             try:
                 learned = learned_by_counting(rows, api, found.headers, prices, now, done)

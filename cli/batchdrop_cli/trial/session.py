@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from batchdrop.domain.keys import RECIPES
 from batchdrop.domain.records import RowStatus
 from batchdrop.formats.invalid_line import shown
 from batchdrop.reports import sentences
+from batchdrop_cli.calling.account import NO_KEY, access, base_url, has_key
 from batchdrop_cli.exit_codes import ANSWERED, FAILED, INCOMPLETE, USAGE
 from batchdrop_cli.opening.guarded import RECIPE_NAMED, guarded, without_recipe
 from batchdrop_cli.opening.local_recipe import recipe_for
@@ -23,7 +23,7 @@ from batchdrop_cli.opening.spread import spread
 from batchdrop_cli.terminal import on_terminal, out, plain, say, waiting
 from batchdrop_cli.trial.shown_rows import as_json, described, request_as_json, request_described
 
-_NO_KEY = "There is no API key. Put one into ANTHROPIC_API_KEY, or look at the requests with --dry-run."
+_NO_KEY = f"{NO_KEY} Or look at the requests with --dry-run."
 _NEXT = "[Enter] {rows} more   [e] edit {recipe}   [q] quit"
 
 
@@ -40,7 +40,7 @@ class Session(msgspec.Struct, kw_only=True):
         """The exit code."""
         if self.file.name in RECIPES:
             return say(RECIPE_NAMED.format(plain(self.file.name)), USAGE)
-        if not self.dry_run and not os.environ.get("ANTHROPIC_API_KEY", "").strip():
+        if not self.dry_run and not has_key():
             return say(_NO_KEY, USAGE)
         self.recipe = self.recipe or recipe_for(self.file, Path.home())
         code = guarded(self._round)
@@ -109,7 +109,10 @@ class Session(msgspec.Struct, kw_only=True):
         from batchdrop_cli.calling.realtime import Api, CannotAsk  # noqa: PLC0415
         from batchdrop_cli.trial.outcome import Judge, never_sent  # noqa: PLC0415
 
-        api = Api(key=os.environ["ANTHROPIC_API_KEY"].strip(), base_url=os.environ.get("ANTHROPIC_BASE_URL") or None)
+        called = access(base_url(), emulated=False)
+        if called is None:
+            return say(_NO_KEY, USAGE)
+        api = Api(called)
         asked = [row for row in picked if row.invalid is None]
         began = time.monotonic()
         with waiting(f"asking about {len(asked)}", len(asked)) as done:

@@ -31,7 +31,8 @@ def try_prompt(file: Path, recipe: Path | None, rows: int, dry_run: bool, as_jso
     or your home folder; outside both, beside FILE only. Without one you are asked for the prompt, and a recipe.yaml is written
     beside FILE.
 
-    The key is in ANTHROPIC_API_KEY; ANTHROPIC_BASE_URL names another API. Answers go to stdout, everything else to stderr.
+    The key is in ANTHROPIC_API_KEY; ANTHROPIC_BASE_URL names another API. With ANTHROPIC_AWS_WORKSPACE_ID instead of a key,
+    Claude Platform on AWS is called with your AWS credentials. Answers go to stdout, everything else to stderr.
 
     Exits with 0 when every row has an answer, 1 when the file, the recipe or the API could not be used, 2 when something is
     missing from the command (a recipe, the key), and 3 when some row has no answer that can be used.

@@ -17,7 +17,7 @@ from botocore.config import Config
 
 from batchdrop.adapters.clock import SystemClock
 from batchdrop.adapters.dynamodb import DynamoLedger
-from batchdrop.adapters.s3 import S3Objects
+from batchdrop.adapters.s3 import S3Objects, of_owner
 from batchdrop.adapters.sqs import SqsQueues
 from batchdrop.domain.admission import AdmissionLimits
 from batchdrop.domain.call_headers import AllowedHeaders
@@ -31,6 +31,7 @@ from batchdrop.ports import Claude, Clock, Ledger, Metrics, Notices, Objects, Qu
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from batchdrop.adapters.claude import Key
     from batchdrop.domain.records import Job, ObjectRef
     from batchdrop.jobs.admit import Admit
     from batchdrop.jobs.budget import Budget
@@ -90,7 +91,7 @@ class RealPorts:
 
     @cached_property
     def objects(self) -> Objects:
-        return S3Objects(boto3.client("s3", config=_AWS), self._settings["bucket"])
+        return S3Objects(of_owner(boto3.client("s3", config=_AWS), self._settings["account"]), self._settings["bucket"])
 
     @cached_property
     def _dynamodb(self) -> DynamoDBClient:
@@ -116,10 +117,19 @@ class RealPorts:
     @cached_property
     def claude(self) -> Claude:
         from batchdrop.adapters.claude import AnthropicClaude
+
+        workspace = self._settings["workspace"]
+        return AnthropicClaude(self._key, self._settings["anthropic_base_url"], self.clock, workspace=workspace)
+
+    @cached_property
+    def _key(self) -> Key:
+        if self._settings["workspace"]:
+            from batchdrop.adapters.minted import MintedKey
+
+            return MintedKey(self.clock)
         from batchdrop.adapters.secrets import SecretKey
 
-        key = SecretKey(boto3.client("secretsmanager", config=_AWS), self._settings["api_key_secret"], self.clock)
-        return AnthropicClaude(key, self._settings["anthropic_base_url"], self.clock)
+        return SecretKey(boto3.client("secretsmanager", config=_AWS), self._settings["api_key_secret"], self.clock)
 
     @cached_property
     def notices(self) -> Notices:
@@ -135,6 +145,7 @@ class RealPorts:
 
 
 def plan(settings: PlanSettings, ports: Ports | None = None) -> Plan:
+    from batchdrop.domain.high_priority import HighPriority
     from batchdrop.stages.plan.batches import CutFile
     from batchdrop.stages.plan.cutter import Limits
     from batchdrop.stages.plan.find_recipe import FindRecipe
@@ -184,6 +195,9 @@ def plan(settings: PlanSettings, ports: Ports | None = None) -> Plan:
         headers=_headers(settings),
         bucket=settings.bucket,
         max_input_bytes=settings.max_input_bytes,
+        separate_teams=settings.separate_teams,
+        high_priority=HighPriority.of(settings.high_priority_folders),
+        open_jobs=settings.open_jobs_per_folder,
     )
 
 
@@ -244,6 +258,7 @@ def submit(settings: SubmitSettings, ports: Ports | None = None) -> Submit:
 def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
     from batchdrop.stages.poll.fetch_models import FetchModels
     from batchdrop.stages.poll.held import WakeHeld
+    from batchdrop.stages.poll.measure import Measure
     from batchdrop.stages.poll.paused import LetGo
     from batchdrop.stages.poll.repair import Repair
     from batchdrop.stages.poll.settle import Settle
@@ -254,6 +269,14 @@ def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
     ports = ports or RealPorts(settings)
     commit, cancel_batch = _commit(ports), _cancel_batch(ports)
     budget = _budget(ports, settings)
+    let_go = LetGo(
+        ledger=ports.ledger,
+        clock=ports.clock,
+        commit=commit,
+        budget=budget,
+        pause=_pause(ports, budget),
+        publish=_publish(ports),
+    )
     return Poll(
         ledger=ports.ledger,
         switch=ports.switch,
@@ -265,7 +288,6 @@ def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
             ledger=ports.ledger,
             claude=ports.claude,
             clock=ports.clock,
-            metrics=ports.metrics,
             commit=commit,
             cancel_batch=cancel_batch,
             grace=timedelta(seconds=settings.grace_seconds),
@@ -280,15 +302,9 @@ def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
         admit=_admit(ports, settings, budget),
         cancel_batch=cancel_batch,
         cancel_job=_cancel_job(ports, cancel_batch),
-        wake_held=WakeHeld(ports.ledger, ports.clock, commit),
-        let_go=LetGo(
-            ledger=ports.ledger,
-            clock=ports.clock,
-            commit=commit,
-            budget=budget,
-            pause=_pause(ports, budget),
-            publish=_publish(ports),
-        ),
+        wake_held=WakeHeld(ports.ledger, ports.clock, commit, settings.open_jobs_per_folder),
+        let_go=let_go,
+        measure=Measure(ledger=ports.ledger, clock=ports.clock, metrics=ports.metrics, budget=budget, let_go=let_go),
         publish=_publish(ports),
         sweep=Sweep(ports.objects, ports.ledger, ports.clock),
         fetch_models=FetchModels(ledger=ports.ledger, claude=ports.claude, clock=ports.clock, official=settings.official),
@@ -330,6 +346,7 @@ def control(settings: ControlSettings, ports: Ports | None = None) -> Control:
         cancel_job=_cancel_job(ports, _cancel_batch(ports)),
         drop_again=DropAgain(objects=ports.objects),
         approve_all=ApproveAll(ledger=ports.ledger, clock=ports.clock, commit=_commit(ports), publish=_publish(ports)),
+        separate_teams=settings.separate_teams,
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from aws_lambda_powertools import Logger
@@ -17,7 +17,7 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from batchdrop.domain.errors import Leased
+from batchdrop.domain.errors import ForeignEvent, Leased
 from batchdrop.domain.messages import Dropped, Message, ResumePlanning, RetryJob, Upload
 from batchdrop.domain.redelivery import Delivery
 from batchdrop.jobs.deliver import Deliver
@@ -36,6 +36,17 @@ def logger() -> Logger:
     return log
 
 
+class Home(NamedTuple):
+    """Where the events of this stack come from."""
+
+    bucket: str
+    account: str
+
+
+class _Bucket(msgspec.Struct, frozen=True):
+    name: str
+
+
 class _S3Object(msgspec.Struct, frozen=True):
     key: str
     """As stored: EventBridge does not URL-encode keys."""
@@ -45,6 +56,7 @@ class _S3Object(msgspec.Struct, frozen=True):
 
 
 class _Detail(msgspec.Struct, frozen=True):
+    bucket: _Bucket
     object: _S3Object
     source_ip: str = msgspec.field(default="", name="source-ip-address")
 
@@ -56,6 +68,7 @@ class _Body(msgspec.Struct, frozen=True):
     """
 
     job_id: str | None = None
+    account: str = ""
     time: str = ""
     detail: _Detail | None = None
 
@@ -63,21 +76,21 @@ class _Body(msgspec.Struct, frozen=True):
 _decode = msgspec.json.Decoder(_Body).decode
 
 
-def plan_message(body: bytes) -> Upload | ResumePlanning:
-    """Raises msgspec.ValidationError, or ValueError for a time that is none, if the body is neither."""
+def plan_message(body: bytes, home: Home) -> Upload | ResumePlanning:
+    """Raises ForeignEvent; msgspec.ValidationError, or ValueError for a time that is none, if the body is neither."""
     message = _decode(body)
     if message.job_id is not None:
         return ResumePlanning(job_id=message.job_id)
-    created, at = _created(message), datetime.fromisoformat(message.time)
+    created, at = _created(message, home), datetime.fromisoformat(message.time)
     return Upload(key=created.key, version_id=created.version_id, etag=created.etag, size=created.size, at=at)
 
 
-def control_message(body: bytes) -> Dropped | RetryJob:
-    """An object under `control/`, or the rest of a retry. Raises msgspec.ValidationError if the body is neither."""
+def control_message(body: bytes, home: Home) -> Dropped | RetryJob:
+    """An object under `control/`, or the rest of a retry. Raises ForeignEvent; msgspec.ValidationError if the body is neither."""
     message = _decode(body)
     if message.job_id is not None:
         return RetryJob(job_id=message.job_id)
-    created = _created(message)
+    created = _created(message, home)
     at = None
     with suppress(ValueError):
         at = datetime.fromisoformat(message.time)
@@ -85,17 +98,18 @@ def control_message(body: bytes) -> Dropped | RetryJob:
     return Dropped(key=created.key, version_id=created.version_id, at=at, source_ip=source_ip)
 
 
-def _created(message: _Body) -> _S3Object:
+def _created(message: _Body, home: Home) -> _S3Object:
     if message.detail is None:
         raise msgspec.ValidationError("not an event of S3")
+    if (message.detail.bucket.name, message.account) != home:
+        raise ForeignEvent("an event that no rule of this stack has sent")
     return message.detail.object
 
 
 def process[M: Message | Upload | Dropped](
     event: dict[str, Any],
     context: LambdaContext,
-    parts: Callable[[], tuple[Deliver, Callable[..., None]]],
-    read: Callable[[bytes], M],
+    parts: Callable[[], tuple[Deliver, Callable[[bytes], M], Callable[..., None]]],
     *more: object,
 ) -> PartialItemFailureResponse:
     """Brings each message to its stage: `stage(read(body), *more)`. A message that fails is reported as failed and comes back.
@@ -107,11 +121,14 @@ def process[M: Message | Upload | Dropped](
     def handle(record: SQSRecord) -> None:  # Powertools passes it by this name
         delivery = Delivery(record.receipt_handle, int(record.attributes.approximate_receive_count))
         try:
-            deliver, stage = parts()
+            deliver, read, stage = parts()
             deliver(delivery, lambda: read(record.raw_event["body"].encode()), lambda message: stage(message, *more))
         except Leased as lease:
             log.info("another invocation is at work", extra={"message_id": record.message_id, "until": lease.until})
             raise
+        except ForeignEvent:
+            # Another try would change nothing: it is taken, and that is all.
+            log.warning("a foreign event", extra={"message_id": record.message_id, "sender": record.attributes.sender_id})
         except Exception:
             log.exception("message failed", extra={"message_id": record.message_id, "receives": delivery.receives})
             raise

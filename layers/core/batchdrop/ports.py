@@ -178,6 +178,9 @@ class Ledger(Protocol):
     def get_purses(self, names: Sequence[str]) -> list[Purse]:
         """In the order of the names, at most 100 of them. Strongly consistent; nothing is used of one that is not there yet."""
 
+    def has_open_work(self) -> bool:
+        """Whether any job or batch is open work: one read, eventually consistent."""
+
     def list_batches(self, job_id: str) -> Iterator[Batch]:
         """All batches of a job in order of name, strongly consistent, a page at a time."""
 
@@ -248,12 +251,16 @@ class Claude(Protocol):
     """The Message Batches API. Nothing here retries a create; reads are retried a few times within a bound."""
 
     def key(self, *, fresh: bool = False) -> str:
-        """A fingerprint of the API key that the next create is sent with; `fresh` reads the secret again. Raises Refused."""
+        """A fingerprint of the API key that the next create is sent with; `fresh` reads the secret again. Raises Refused.
+
+        Of keys that are minted for a workspace, it is that of the workspace.
+        """
 
     def create(self, body: Path, headers: CallHeaders = DEFAULT_HEADERS, *, within: float = 600.0) -> ApiBatch:
         """POSTs a ready-made body once, streamed from disk with its length. Raises Refused or Ambiguous, nothing else.
 
-        It is sent with the key that `key` named last. `within`: seconds after which no answer counts as one that will not come.
+        It is sent with the key that `key` named last; a minted one that is refused because it has ended is replaced once.
+        `within`: seconds after which no answer counts as one that will not come.
         """
 
     def models(self) -> tuple[ListedModel, ...]:

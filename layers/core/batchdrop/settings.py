@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Self
@@ -20,6 +21,8 @@ def _variable(field: str) -> str:
 
 
 _ANTHROPIC = "https://api.anthropic.com"
+# Claude Platform on AWS, "Authentication".
+_ON_AWS = re.compile(r"https://aws-external-anthropic\.[a-z0-9-]+\.api\.aws")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
@@ -35,6 +38,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
 
 
 class _Ledger(Settings, frozen=True, kw_only=True):
+    account: str
+    """The stack's, and so that of its bucket."""
     bucket: str
     table: str
 
@@ -50,14 +55,25 @@ class _Spending(_Ledger, frozen=True, kw_only=True):
 class _Calling(_Ledger, frozen=True, kw_only=True):
     """What talks to the API."""
 
-    api_key_secret: str
-    """Name or ARN of the secret."""
+    api_key_secret: str = ""
+    """Name or ARN of the secret; empty: a key is minted from the function's role."""
+    workspace: str = ""
+    """Of Claude Platform on AWS, for which keys are minted; empty: that of the key."""
     anthropic_base_url: str = _ANTHROPIC
+
+    def __post_init__(self) -> None:
+        _check_access(self.api_key_secret, self.workspace)
+
+
+def _check_access(secret: str, workspace: str) -> None:
+    if not (secret or workspace):
+        raise ValueError("BATCHDROP_API_KEY_SECRET or BATCHDROP_WORKSPACE must be set")
 
 
 class _Admitting(_Spending, frozen=True, kw_only=True):
     queued_requests_limit: int
     creates_per_tick: int
+    open_jobs_per_folder: int
     ask_above_usd: str = ""
     """Dollars, as the limits below. Empty: nobody is asked, and nothing is limited."""
     daily_limit_usd: str = ""
@@ -83,8 +99,11 @@ class PlanSettings(_Admitting, frozen=True, kw_only=True):
     allowed_api_versions: str = ""
     """Separated by commas, as `allowed_betas`: see `domain.call_headers`."""
     allowed_betas: str = ""
+    high_priority_folders: str = ""
+    """Separated by commas: see `domain.high_priority`."""
     allowed_tools: str = ""
     """Separated by commas: what reaches beyond the model and a recipe may use all the same."""
+    separate_teams: bool = False
 
 
 class SubmitSettings(_Calling, frozen=True, kw_only=True):
@@ -95,7 +114,8 @@ class SubmitSettings(_Calling, frozen=True, kw_only=True):
 
 class PollSettings(_Admitting, frozen=True, kw_only=True):
     # A struct has one base with fields: what `_Calling` holds is repeated here.
-    api_key_secret: str
+    api_key_secret: str = ""
+    workspace: str = ""
     anthropic_base_url: str = _ANTHROPIC
     plan_queue: str
     collect_queue: str
@@ -103,10 +123,14 @@ class PollSettings(_Admitting, frozen=True, kw_only=True):
     grace_seconds: int
     visibility_seconds: int
 
+    def __post_init__(self) -> None:
+        _check_access(self.api_key_secret, self.workspace)
+
     @property
     def official(self) -> bool:
-        """The API is at Anthropic's own address."""
-        return self.anthropic_base_url.rstrip("/") == _ANTHROPIC
+        """The API is at Anthropic's own address, or at AWS's."""
+        url = self.anthropic_base_url.rstrip("/")
+        return url == _ANTHROPIC or _ON_AWS.fullmatch(url) is not None
 
 
 class CollectSettings(_Calling, frozen=True, kw_only=True):
@@ -124,3 +148,4 @@ class FinishSettings(_Ledger, frozen=True, kw_only=True):
 class ControlSettings(_Calling, frozen=True, kw_only=True):
     collect_queue: str
     control_queue: str
+    separate_teams: bool = False

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from urllib.parse import quote
@@ -21,9 +22,10 @@ from urllib.parse import quote
 import msgspec
 
 from batchdrop.domain.call_headers import CallHeaders
-from batchdrop.domain.errors import Ambiguous, BatchdropError, Incomplete, NotFound, Refused, Unavailable
+from batchdrop.domain.errors import Ambiguous, BatchdropError, ConfigurationError, Incomplete, NotFound, Refused, Unavailable
 from batchdrop.domain.model_list import ListedModel
 from batchdrop.domain.records import ApiCounts
+from batchdrop.domain.refusals import KEY_MISSING, ROLE_REFUSED
 from batchdrop.ports import DEFAULT_HEADERS, ApiBatch, ApiPage, Clock
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ _MODELS_PATH = "/v1/models"
 _MOST_MODELS = 1000
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 60.0
+_CREATE_SECONDS = 600.0
+LONGEST_CREATE = timedelta(seconds=CONNECT_SECONDS + _CREATE_SECONDS)
 LONGEST_WAIT = 20.0
 """Seconds that a read waits between two tries. An API that asks for more is left alone until the next tick."""
 _READ_TRIES = 3
@@ -49,6 +53,10 @@ _LONGEST_MESSAGE = 300
 _DEFINITE = frozenset({400, 401, 402, 403, 404, 413, 422, 429, 529})
 _WORTH_ANOTHER_TRY = frozenset({408, 409, 425, 429})
 _KEY_REFUSED = frozenset({401, 403})
+WORKSPACE_HEADER = "anthropic-workspace-id"
+# How IAM begins its refusals, and what an account without that federation is answered (Claude Platform on AWS, "Enable outbound
+# web identity federation").
+_OF_THE_ROLE = re.compile(r"user: \S+ is not authorized to perform|outbound web identity federation", re.IGNORECASE)
 # After these, another key may do (Anthropic, "Errors"). A create is sent again by the stage, with an intent of its own.
 _READ_WITH_ANOTHER_KEY = frozenset({401, 402, 403})
 
@@ -141,6 +149,14 @@ class _Error(msgspec.Struct, tag_field="type", tag="error"):
     error: _Trouble
 
 
+class _AwsError(msgspec.Struct, rename={"kind": "__type", "capital": "Message"}):
+    """As AWS's own services say it, in one case or the other."""
+
+    kind: str = ""
+    message: str = ""
+    capital: str = ""
+
+
 class _NoAnswer(Exception):
     """The exchange broke off. `sent`: something may have reached the API."""
 
@@ -157,6 +173,7 @@ def fingerprint(key: str) -> str:
 class AnthropicClaude:
     """`create_seconds` bounds a create: one half for sending the body, the other for the answer, besides connecting.
 
+    `workspace`: of Claude Platform on AWS; named with every call, its keys are minted and end soon. Left out, the key has one.
     `transport` takes the network's place in tests.
     """
 
@@ -166,13 +183,15 @@ class AnthropicClaude:
         base_url: str,
         clock: Clock,
         *,
-        create_seconds: float = 600.0,
+        workspace: str = "",
+        create_seconds: float = _CREATE_SECONDS,
         read_seconds: float = READ_SECONDS,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
         self._key = key
         self._base_url = base_url
         self._clock = clock
+        self._workspace = workspace
         self._create_seconds = create_seconds
         self._read_seconds = read_seconds
         self._transport = transport
@@ -182,14 +201,21 @@ class AnthropicClaude:
         try:
             key = self._key.refresh() if fresh else self._key.get()
         except BatchdropError as error:
-            raise Refused(f"there is no API key to send: {error}", status=None, kind="no_api_key") from error
+            # What is configured wrongly does not pass by itself.
+            code = self._code_of_the_key if isinstance(error, ConfigurationError) else ""
+            raise Refused(f"there is no API key to send: {error}", status=None, kind="no_api_key", code=code) from error
         self._use(key)
-        return fingerprint(key)
+        return self._fingerprint
 
     def create(self, body: Path, headers: CallHeaders = DEFAULT_HEADERS, *, within: float = 600.0) -> ApiBatch:
         if self._client is None:
             self.key()
-        response = self._post_once(body, headers, min(within, self._create_seconds) / 2)
+        seconds = min(within, self._create_seconds)
+        end = time.monotonic() + seconds
+        response = self._post_once(body, headers, seconds / 2)
+        if self._has_expired(response) and (left := end - time.monotonic()) > seconds / 2 and self._key_has_changed():
+            # A definite no, and the next key is of the same workspace: an answer that is lost is looked for in the right place.
+            response = self._post_once(body, headers, left / 2)
         if not response.is_success:
             raise self._error_of(response)
         try:
@@ -218,7 +244,7 @@ class AnthropicClaude:
         return ApiPage(
             batches=tuple(one.to_batch() for one in found.data),
             next=found.last_id if found.has_more else None,
-            key=fingerprint(self._key_in_use),
+            key=self._fingerprint,
         )
 
     def retrieve(self, api_id: str) -> ApiBatch:
@@ -258,7 +284,6 @@ class AnthropicClaude:
                     content=_until(time.monotonic() + CONNECT_SECONDS + half, file),
                     headers={"Content-Length": str(size), "Content-Type": "application/json", **headers.as_sent()},
                     timeout=half,
-                    follow_redirects=False,
                 )
             except _NoAnswer as error:
                 if error.sent:
@@ -267,7 +292,7 @@ class AnthropicClaude:
 
     def _error_of(self, response: httpx2.Response) -> Refused | Ambiguous:
         status = response.status_code
-        trouble = _trouble_of(response)
+        trouble = self._trouble_of(response)
         if status in _DEFINITE and trouble is not None:
             return self._refusal(response, trouble)
         if status == 413:
@@ -276,6 +301,8 @@ class AnthropicClaude:
 
     def _refusal(self, response: httpx2.Response, trouble: _Trouble) -> Refused:
         code = trouble.details.get("error_code", "") if isinstance(trouble.details, dict) else ""
+        if self._workspace and (response.status_code == 401 or _OF_THE_ROLE.match(trouble.message)):
+            code = ROLE_REFUSED
         return Refused(
             self._presentable(trouble.message or trouble.type),
             status=response.status_code,
@@ -319,7 +346,7 @@ class AnthropicClaude:
     def _failed_read(self, response: httpx2.Response) -> Unavailable:
         """Raises what is more definite than Unavailable."""
         status = response.status_code
-        trouble = _trouble_of(response)
+        trouble = self._trouble_of(response)
         if status in _KEY_REFUSED and trouble is not None:
             raise self._refusal(response, trouble)
         kind = trouble.type if trouble else ""
@@ -339,7 +366,6 @@ class AnthropicClaude:
         headers: Mapping[str, str] | None = None,
         content: Iterator[bytes] | None = None,
         stream: bool = False,
-        follow_redirects: bool = True,
     ) -> httpx2.Response:
         """One exchange. Returns whatever was answered; raises _NoAnswer."""
         import anthropic  # noqa: PLC0415 - the import costs 0.9 s; only functions that call the API pay it
@@ -349,7 +375,8 @@ class AnthropicClaude:
             "headers": headers or {},
             "params": params or {},
             "timeout": httpx2.Timeout(timeout, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS),
-            "follow_redirects": follow_redirects,
+            # A redirect would repeat a create, and take the key to an address that nobody chose.
+            "follow_redirects": False,
             "max_retries": 0,
         }
         client = self._client
@@ -379,6 +406,15 @@ class AnthropicClaude:
     def _key_in_use(self) -> str:
         return (self._client and self._client.api_key) or ""
 
+    @property
+    def _fingerprint(self) -> str:
+        """Of minted keys, each of which is another, that of their workspace: all of them see the same batches."""
+        return fingerprint(self._workspace or self._key_in_use)
+
+    @property
+    def _code_of_the_key(self) -> str:
+        return ROLE_REFUSED if self._workspace else KEY_MISSING
+
     def _new_client(self, key: str) -> anthropic.Anthropic:
         import anthropic  # noqa: PLC0415 - see _send
         import httpx2  # noqa: PLC0415 - see _send
@@ -389,8 +425,28 @@ class AnthropicClaude:
         network: dict[str, Any] = {} if self._transport is None else {"transport": self._transport}
         http_client = anthropic.DefaultHttpxClient(base_url=self._base_url, limits=limits, **network)
         return anthropic.Anthropic(
-            api_key=key, base_url=self._base_url, max_retries=0, http_client=http_client, open_telemetry=False
+            api_key=key,
+            base_url=self._base_url,
+            max_retries=0,
+            default_headers={WORKSPACE_HEADER: self._workspace} if self._workspace else {},
+            http_client=http_client,
+            open_telemetry=False,
         )
+
+    def _has_expired(self, response: httpx2.Response) -> bool:
+        """Whether a minted key may have ended before its time, with the credentials that it was minted from."""
+        trouble = self._trouble_of(response) if self._workspace and response.status_code in _KEY_REFUSED else None
+        return trouble is not None and (response.status_code == 401 or trouble.type.startswith("Expired"))
+
+    def _trouble_of(self, response: httpx2.Response) -> _Trouble | None:
+        """The API's error, or None when the answer is not one: an edge in between speaks HTML.
+
+        On Claude Platform on AWS, AWS checks a key before anything reaches Anthropic, and may say no in words of its own.
+        """
+        try:
+            return msgspec.json.decode(response.content, type=_Error).error
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return _aws_trouble_of(response) if self._workspace and response.status_code in _KEY_REFUSED else None
 
     def _key_has_changed(self) -> bool:
         """Whether the secret holds another key by now, which is then used."""
@@ -440,12 +496,15 @@ def _decode[T](response: httpx2.Response, kind: type[T]) -> T:
         raise Unavailable("the API's answer could not be understood", status=response.status_code, kind="unreadable") from None
 
 
-def _trouble_of(response: httpx2.Response) -> _Trouble | None:
-    """The API's error, or None when the answer is not one: an edge in between speaks HTML."""
+def _aws_trouble_of(response: httpx2.Response) -> _Trouble | None:
     try:
-        return msgspec.json.decode(response.content, type=_Error).error
+        error = msgspec.json.decode(response.content, type=_AwsError)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
+    # Header and field may carry a namespace before the name and an address after it (Smithy, "AWS restJson1 protocol").
+    kind = (response.headers.get("x-amzn-errortype") or error.kind).split(":")[0].rpartition("#")[2]
+    message = error.message or error.capital
+    return _Trouble(type=kind or "aws_error", message=message) if kind or message else None
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import random
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -33,9 +35,10 @@ from batchdrop.adapters.items import (
     record_of,
 )
 from batchdrop.adapters.transaction import Transaction
+from batchdrop.adapters.version_0_1_0 import OF_JOBS_WRITTEN_BY_BOTH, its_partition, partition
 from batchdrop.domain.errors import AlreadyExists, LostRace, Throttled
 from batchdrop.domain.model_list import ModelList
-from batchdrop.domain.open_work import OpenWork, waiting_in
+from batchdrop.domain.open_work import OpenWork, place_of_job, waiting_in
 from batchdrop.domain.record import Record
 from batchdrop.domain.records import Admission, Arrivals, Batch, Group, Job, Purse
 from batchdrop.domain.transitions import Move
@@ -51,6 +54,8 @@ _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
 # Items of one query. DynamoDB ends a page at 1 MB anyway, which is about as many; fewer would only be more calls.
 _PAGE = 1000
+# Of Lambda ("Lambda quotas", function timeout).
+_LONGEST_INVOCATION = timedelta(minutes=15)
 
 
 class DynamoLedger:
@@ -60,6 +65,7 @@ class DynamoLedger:
         self._client = client
         self._table = table
         self._clock = clock
+        self._empty_until: dict[str, datetime] = {}
 
     # ---------------------------------------------------------------- reads
 
@@ -84,6 +90,12 @@ class DynamoLedger:
     def get_purses(self, names: Sequence[str]) -> list[Purse]:
         return [self._purse(name) for name in names]
 
+    def has_open_work(self) -> bool:
+        # The index is sparse, so its first entry answers for all kinds of open work. A page can be empty and not the last one.
+        with throttling():
+            page = self._client.scan(TableName=self._table, IndexName=INDEX, Limit=1)
+        return bool(page["Items"]) or "LastEvaluatedKey" in page
+
     def list_batches(self, job_id: str) -> Iterator[Batch]:
         question: QueryInputTypeDef = {
             "TableName": self._table,
@@ -94,13 +106,16 @@ class DynamoLedger:
         return self._query(question, Batch, None)
 
     def list_open_batches(self, work: OpenWork, *, limit: int | None = None) -> Iterator[Batch]:
-        return self._list_open(work, Batch, limit)
+        return islice(chain(self._list_open(partition(work), Batch, limit), self._of_0_1_0(its_partition(work), Batch)), limit)
 
     def list_waiting_batches(self, job_id: str, *, limit: int) -> Iterator[Batch]:
         return self._list_open(waiting_in(job_id), Batch, limit)
 
     def list_open_jobs(self, work: OpenWork, *, behind: str = "", limit: int | None = None) -> Iterator[Job]:
-        return self._list_open(work, Job, limit, behind)
+        """What 0.1.0 has written comes last."""
+        written_by_it = chain(self._of_0_1_0(its_partition(work), Job), self._of_0_1_0(OF_JOBS_WRITTEN_BY_BOTH, Job))
+        those = (job for job in written_by_it if (place := place_of_job(job)) and place.shelf == work and place.due > behind)
+        return islice(chain(self._list_open(partition(work), Job, limit, behind), those), limit)
 
     def owner_of(self, api_id: str) -> tuple[str, str] | None:
         claim = self._item(claim_key(api_id))
@@ -166,6 +181,17 @@ class DynamoLedger:
     def _item(self, key: Item) -> Mapping[str, Any] | None:
         with throttling():
             return self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
+
+    def _of_0_1_0[R: Record](self, shelf: str | None, kind: type[R]) -> Iterator[R]:
+        """Once it is empty it stays so, unless an invocation of that version is still at work: no need to read it each time."""
+        now = self._clock.now()
+        if shelf is None or now < self._empty_until.get(shelf, now):
+            return
+        if (first := next(found := self._list_open(shelf, kind, None), None)) is None:
+            self._empty_until[shelf] = now + _LONGEST_INVOCATION
+            return
+        yield first
+        yield from found
 
     def _list_open[R: Record](self, shelf: str, kind: type[R], limit: int | None, behind: str = "") -> Iterator[R]:
         question: QueryInputTypeDef = {

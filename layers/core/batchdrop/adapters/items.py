@@ -10,8 +10,9 @@ RECIPES#<team> RECIPES        how many recipes have arrived in a team
 MONEY#<purse>  MONEY          what was used of money there
 GROUP#<key>    GROUP          what was approved for the files of a folder with one recipe
 
-Fields keep their names; the counts of a job are fields of the job itself. None is left out; times are texts of a fixed width;
-there are no fractions. Open work also has `shelf` and `due`, the keys of the sparse index `open`.
+Fields keep their names, all but the `state` of a job or batch, which is stored as `phase` (`version_0_1_0` says why); the counts
+of a job are fields of the job itself. None is left out; times are texts of a fixed width; there are no fractions. Open work also
+has `shelf` and `due`, the keys of the sparse index `open`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from batchdrop.adapters.version_0_1_0 import PHASE, partition, states_to_store, with_state
 from batchdrop.domain.model_list import ModelList
 from batchdrop.domain.open_work import Place, instant, place_of_batch, place_of_job
 from batchdrop.domain.record import Record
@@ -108,19 +110,21 @@ def arrivals_item(arrivals: Arrivals) -> Item:
 
 def open_work_keys(place: Place | None) -> Item:
     """Of the sparse index; none for what is no open work."""
-    return {} if place is None else {"shelf": {"S": str(place.shelf)}, "due": {"S": place.due}}
+    return {} if place is None else {"shelf": {"S": partition(place.shelf)}, "due": {"S": place.due}}
 
 
 def fields_of(record: Record) -> Item:
     fields = msgspec.to_builtins(record, builtin_types=(datetime,))
     if isinstance(record, Job):
         fields |= fields.pop("counts")
+    if isinstance(record, Job | Batch):
+        fields |= states_to_store(record)
     return _values(fields)
 
 
 def record_of[R: Record](item: Mapping[str, Any], kind: type[R]) -> R:
     """The keys of the table and of the index are no fields, and msgspec passes over them."""
-    fields = {name: from_value(value) for name, value in item.items()}
+    fields = with_state({name: from_value(value) for name, value in item.items()})
     if kind is Job:
         fields["counts"] = {name: fields[name] for name in Counts.__struct_fields__ if name in fields}
     return msgspec.convert(fields, kind)
@@ -129,7 +133,7 @@ def record_of[R: Record](item: Mapping[str, Any], kind: type[R]) -> R:
 def fields_in_item(kind: type[Record]) -> tuple[str, ...]:
     """The names under which the fields of a record are stored."""
     names = kind.__struct_encode_fields__
-    return (*(name for name in names if name != "counts"), *Counts.__struct_fields__) if kind is Job else names
+    return (*(name for name in names if name != "counts"), PHASE, *Counts.__struct_fields__) if kind is Job else names
 
 
 def counted(counters: Counters) -> dict[str, int]:

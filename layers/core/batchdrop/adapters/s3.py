@@ -22,6 +22,7 @@ from batchdrop.domain.records import ObjectRef
 from batchdrop.ports import ObjectInfo
 
 if TYPE_CHECKING:
+    from botocore.model import OperationModel
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef, GetObjectOutputTypeDef, ObjectIdentifierTypeDef
 
@@ -54,9 +55,22 @@ _NOT_OF_THE_OBJECT = frozenset(
         "TokenRefreshRequired",
     }
 )
+# Whose bucket a call is about, and whose it copies from.
+_OWNERS = ("ExpectedBucketOwner", "ExpectedSourceBucketOwner")
 _NOT_THE_OBJECT = frozenset({"NoSuchBucket", "NoSuchUpload"})
 # One algorithm throughout: S3 refuses parts whose checksum differs in kind from what the upload announced.
 _CHECKSUM: dict[str, Any] = {"ChecksumAlgorithm": "CRC32"}
+
+
+def of_owner(client: S3Client, account: str) -> S3Client:
+    """The client, whose calls S3 refuses for a bucket of another account: the name of one that is deleted is free again."""
+
+    def name_owner(params: dict[str, Any], model: OperationModel, **_: object) -> None:
+        members = model.input_shape.members if model.input_shape else {}
+        params |= {name: account for name in _OWNERS if name in members}
+
+    client.meta.events.register("provide-client-params.s3", name_owner)
+    return client
 
 
 class S3Objects:

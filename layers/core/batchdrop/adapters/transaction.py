@@ -31,6 +31,7 @@ from batchdrop.adapters.items import (
     open_work_keys,
     purse_key,
 )
+from batchdrop.adapters.version_0_1_0 import PHASE
 from batchdrop.domain.open_work import place_of_job_behind
 from batchdrop.domain.purses import Charge, merged
 from batchdrop.domain.records import Admission, Arrivals, Batch, Group, Job, JobState
@@ -197,12 +198,18 @@ def _has_room(change: Change, counter: str, room: int) -> str:
 
 def _job_guards(change: Change, guard: Guard) -> Iterator[str]:
     if guard.job_state is not None:
-        in_that_state = change.equals("state", guard.job_state)
+        in_that_state = _is_in(change, guard.job_state)
         not_asked_to_cancel = change.equals("cancel_requested", False)
         yield from (in_that_state, not_asked_to_cancel)
-    if guard.progress is not None:
-        no_batch_came_between = (change.equals(name, value) for name, value in guard.progress._asdict().items())
-        yield from no_batch_came_between
+    if (progress := guard.progress) is not None:
+        still_in_that_state = _is_in(change, progress.state)
+        no_batch_came_between = (change.equals(name, getattr(progress, name)) for name in ("batches_total", "batches_collected"))
+        yield from (still_in_that_state, *no_batch_came_between)
+
+
+def _is_in(change: Change, state: JobState) -> str:
+    as_0_1_0_stored_it = f"{change.lacks(PHASE)} and {change.equals('state', state)}"
+    return f"({change.equals(PHASE, state)} or ({as_0_1_0_stored_it}))"
 
 
 def _nobody_changed_it(change: Change, revision: int) -> str:

@@ -1,9 +1,9 @@
-"""Which waiting batches may go to the API, and in which order.
+"""Which waiting batches may go to the API, and in which order those of one team.
 
-The order is start-time fair queueing: a job's batches queue up one after the other in its own virtual time. The first batch of
-a job is tagged with the time the job was dropped, the next one later by the time its predecessors are expected to keep the API
-busy. So a small job dropped after a huge one goes before the huge one's later batches, and nobody waits for ever: tags only grow
-with time.
+A job's batches queue up one after the other in its own virtual time. The first batch of a job is tagged with the time the job
+was dropped, the next one later by the time its predecessors are expected to keep the API busy. So a small job dropped after a
+huge one goes before the huge one's later batches, and nobody waits for ever: tags only grow with time. Between teams,
+`fair_order` decides.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ BatchdropError
 ├── LostRace          somebody else changed the item first; carries nothing, the loser reads again or stops
 │   └── AlreadyExists   the record to be created is there
 ├── Rejected          the dropped object can never become a job's work; the sentence goes to its owner
+├── ForeignEvent      a message is about an object of another bucket, or comes from another account
 ├── Leased            another invocation is at work on the same job until a known moment
 ├── Waits             the dropped object becomes work once there is a recipe that fits; the sentence goes to its owner
 ├── ObjectGone        the object (or that version of it) no longer exists
@@ -42,6 +43,10 @@ class AlreadyExists(LostRace):
 
 class Rejected(BatchdropError):
     """The object cannot become a job. The message is one plain sentence for the person who dropped it."""
+
+
+class ForeignEvent(BatchdropError):
+    """An event is about another bucket, or comes from another account: no rule of this stack has sent it."""
 
 
 class Leased(BatchdropError):

@@ -3,7 +3,7 @@
 inbox/<path>/<name>                                the user's; its first folder is the team
 inbox/<path>/recipe.yaml                           the user's, for the files of its folder and below
 outbox/<path>/<name>/<job id>/<file>               the user's answers
-control/<command>/<job id>                         the user's commands
+control/<command>/<path>/<job id>                  the user's commands; the path may be left out unless teams are kept apart
 config/prices.json, config/limits.json             the operators'
 work/<job id>/...                                  ours, until the job has ended
 """
@@ -141,6 +141,16 @@ def table_header(job_id: str, name: str) -> str:
 def form(job_id: str) -> str:
     """What the stages behind `plan` need to know of a job with a recipe."""
     return f"{WORK}{job_id}/form.json"
+
+
+def command_key(command: str, input_key: str, last: str) -> str:
+    """The command of that name about a file's job, or about `all-` of its folder. `last`: what it ends in, a code with it.
+
+    The folder stands in it, because IAM keeps teams apart by prefixes; it is left out only where S3 would not take the key.
+    """
+    short = f"{CONTROL}{command}/{last}"
+    long = "/".join(filter(None, (f"{CONTROL}{command}", folder_of(input_key), last)))
+    return long if len(long.encode()) <= MAX_KEY_BYTES else short
 
 
 class Command(NamedTuple):

@@ -13,10 +13,11 @@ from typing import NamedTuple
 from batchdrop.domain.keys import team_of
 from batchdrop.domain.records import Batch, BatchState, Job, JobState
 
-APPROVAL, LIMIT, PRICE = "approval", "limit", "price"
+APPROVAL, LIMIT, PRICE, PLACE = "approval", "limit", "price", "place"
 """What a held job may need besides a recipe (`Job.needs`)."""
 _TEAM_BYTES = 500
 _AFTER_SLASH = chr(ord("/") + 1)
+_IN_LINE, _BEHIND_LINE = "!", "0"  # the first sorts before all digits, the second before what begins with digits
 
 
 class OpenWork(StrEnum):
@@ -25,7 +26,8 @@ class OpenWork(StrEnum):
     planning = "planning"
     """jobs, by lease_until (else updated_at)"""
     held = "held"
-    """jobs, by team, then arrivals, then held_at (else updated_at): of a team, who has seen the fewest recipes comes first"""
+    """jobs, by team. First those of a team that wait in line because too many of it are open, by created_at, then id. Behind them
+    those that wait for a recipe, by arrivals, then held_at (else updated_at): who has seen the fewest recipes comes first"""
     asking = "asking"
     """held jobs that ask whether they may cost what they will cost, by team, then group, then held_at, then id"""
     limited = "limited"
@@ -78,6 +80,11 @@ def behind_team(team: str) -> str:
     return f"{_short(team)}{_AFTER_SLASH}"
 
 
+def behind_line(team: str) -> str:
+    """Sorts behind those of a team that wait in line, and before the others of it that are held."""
+    return f"{before_team(team)}{_BEHIND_LINE}"
+
+
 def before_group(team: str, group: str) -> str:
     """Sorts right before those of a team that ask together, and among all that ask behind any other before them."""
     return f"{before_team(team)}{group}/"
@@ -117,6 +124,8 @@ def _place_of_held(job: Job) -> Place:
         return Place(OpenWork.asking, f"{before_group(team, job.question.group if job.question else '')}{since}|{job.id}")
     if job.needs in (LIMIT, PRICE):
         return Place(OpenWork.limited, f"{since}|{job.id}")
+    if job.needs == PLACE:
+        return Place(OpenWork.held, f"{before_team(team)}{_IN_LINE}{instant(job.created_at)}|{job.id}")
     return Place(OpenWork.held, f"{before_team(team)}{job.arrivals:012d}/{since}")
 
 

@@ -1,4 +1,5 @@
-"""Where money is counted: one purse for each scope and span of time that may have a limit.
+"""Where money is counted: one purse for each scope and span of time that may have a limit. Turns and open jobs of teams are
+counted alike.
 
 A batch is charged in the transaction that admits it, and settled in the one that collects it, in the same purses: the day and the
 month are those of its admission, UTC.
@@ -63,6 +64,16 @@ def unasked(team: str, now: datetime) -> str:
 def agreed(group: str, code: str) -> str:
     """What later files of a group may use by an earlier approval, the one with that code."""
     return f"agreed {code} {group}"
+
+
+def open_jobs(team: str) -> str:
+    """How many jobs a team has open that count against its limit."""
+    return f"open {team}"
+
+
+def turn(team: str) -> str:
+    """What a team has sent: its own virtual time (`domain.fair_order`)."""
+    return f"turn {team}"
 
 
 def charges(purses: tuple[str, ...], used: int, spent: int = 0) -> tuple[Charge, ...]:

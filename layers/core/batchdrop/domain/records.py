@@ -301,7 +301,8 @@ class Streak(Record, frozen=True, kw_only=True):
 
 PRIORITY = "batchdrop-priority"
 """The user metadata of an object that asks for one."""
-PRIORITIES = {"high": 1, "normal": 5, "low": 9}
+NORMAL = 5
+PRIORITIES = {"high": 1, "normal": NORMAL, "low": 9}
 """Of a job, by the words that people use."""
 
 
@@ -335,7 +336,7 @@ class Job(Record, frozen=True, kw_only=True):
     kind: str = ""
     """Of the rows of a job with a recipe: `jsonl`, `csv` or `xlsx`."""
     needs: str = ""
-    """While held, what it waits for: `recipe`."""
+    """While held, what it waits for: `recipe`, `approval`, `limit`, `price` or `place`."""
     held_at: datetime | None = None
     """When it was last held. It is kept while the job is planned again, until another recipe is found."""
     arrivals: int = 0
@@ -413,6 +414,11 @@ class Job(Record, frozen=True, kw_only=True):
     raised_to: int = 0
     """Micro-dollars that its batches may use in all whatever limits there are: an operator has lifted them for it alone."""
     question: Question | None = None
+    place: str = ""
+    """While it is open: the purse (`domain.purses.open_jobs`) that counts it. Empty while it waits in line, and if an earlier
+    version opened it."""
+    waits_from: int = 0
+    """The stack's virtual time (`Admission.virtual_time`) when its batches began to wait for admission."""
     group_key: str = ""
     """Of the Group that it belongs to; empty without a recipe."""
     group: GroupQuestion | None = None
@@ -545,6 +551,10 @@ class Batch(Record, frozen=True, kw_only=True):
     reserved: int = 0
     """Micro-dollars that it has reserved in `purses` and has not settled."""
     purses: tuple[str, ...] = ()
+    turn: str = ""
+    """While it is admitted: the purse (`domain.purses.turn`) in which that counts. Empty if an earlier version admitted it."""
+    turn_cost: int = 0
+    """What it counts for there."""
     bill: Bill | None = None
     """Of a collected batch: what its answers cost."""
     revision: int = 0
@@ -556,7 +566,10 @@ class Batch(Record, frozen=True, kw_only=True):
 
 
 class Purse(Record, frozen=True, kw_only=True):
-    """What was used of money in one scope and one span of time, such as the stack's month. Amounts are micro-dollars."""
+    """What was used of money in one scope and one span of time, such as the stack's month. Amounts are micro-dollars.
+
+    What a team has sent is counted in the same way: `used` are requests then, and `spent` are batches.
+    """
 
     name: str
     """As `domain.purses` writes it."""
@@ -580,6 +593,8 @@ class Admission(Record, frozen=True, kw_only=True):
 
     queued: int = 0
     """Requests admitted and not ended: changed by atomic additions with the batch moves."""
+    virtual_time: int = 0
+    """How far the teams have come that wait: whoever begins to wait starts here. See `domain.fair_order`."""
     throttled_until: datetime | None = None
     throttles: int = 0
     """429 answers in a row."""

@@ -26,12 +26,19 @@ class Cause(StrEnum):
     spend_limit = "spend_limit"
     contract = "contract"
     hold = "hold"
+    role = "role"
+    """Of the functions: AWS takes no key that is minted from it."""
 
 
 _CAUSE_BY_STATUS = {401: Cause.key, 402: Cause.credit, 403: Cause.permission, 404: Cause.address}
 # `error.details.error_code` (Anthropic, "Errors"). The two 429s have no `retry-after`: no waiting cures them. A third one,
 # `ramp_limit_exceeded`, has one and passes by itself.
+KEY_MISSING = "key_missing"
+ROLE_REFUSED = "role_refused"
 _CAUSE_BY_CODE = {
+    # These two are our own: what the adapter knows about the key.
+    KEY_MISSING: Cause.key,
+    ROLE_REFUSED: Cause.role,
     "organization_on_hold": Cause.hold,
     "enforced_spend_limit_reached": Cause.spend_limit,
     "contract_spend_limit_reached": Cause.contract,

@@ -17,12 +17,13 @@ from msgspec.structs import replace
 
 from batchdrop.domain.answer_counts import AnswerCounts
 from batchdrop.domain.deadlines import due_at
+from batchdrop.domain.fair_order import given_back as turn_given_back
 from batchdrop.domain.ids import prefixes_of
 from batchdrop.domain.keys import team_of
 from batchdrop.domain.messages import CollectBatch, FinishJob, Message, ResumePlanning, RetryJob, SubmitBatch
 from batchdrop.domain.money import Bill, Learned, Sizes, micro_up, rest_of
-from batchdrop.domain.open_work import PRICE
-from batchdrop.domain.purses import Charge, charges
+from batchdrop.domain.open_work import PLACE, PRICE
+from batchdrop.domain.purses import Charge, charges, open_jobs
 from batchdrop.domain.record import Record
 from batchdrop.domain.records import (
     UNCHANGED,
@@ -178,8 +179,32 @@ def lease(now: datetime, seconds: float) -> datetime:
 
 
 @_job_edge(to=(JobState.planning,))
-def opened(job: Job) -> Move[Job]:
-    return Move(None, job)
+def opened(job: Job, *, limit: int | None = None) -> Move[Job]:
+    """`limit`: no more jobs of its team are open then, this one included."""
+    return _in_place(Move(None, job), limit)
+
+
+@_job_edge(to=(JobState.held,))
+def lined_up(job: Job, reason: str, *, now: datetime) -> Move[Job]:
+    """Too many jobs of its team are open: nothing of it is read before others have ended."""
+    return Move(None, replace(job, state=JobState.held, needs=PLACE, reason=reason, held_at=now, lease_until=None, tries=0))
+
+
+@_job_edge(JobState.held, to=(JobState.planning,))
+def called(job: Job, *, limit: int, now: datetime) -> Move[Job]:
+    """Its turn in the line has come. Whoever was asked to cancel it does not call it. `limit`: as in `opened`."""
+    return _in_place(woken(replace(job, held_at=None), now=now), limit, before=job)
+
+
+def _in_place(move: Move[Job], limit: int | None, before: Job | None = None) -> Move[Job]:
+    place = open_jobs(team_of(move.after.input.key))
+    return replace(
+        move, before=before, after=replace(move.after, place=place), charges=(Charge(purse=place, used=1, limit=limit),)
+    )
+
+
+def _place_given_back(job: Job) -> tuple[Charge, ...]:
+    return (Charge(purse=job.place, used=-1),) if job.place else ()
 
 
 @_job_edge(JobState.planning)
@@ -206,7 +231,7 @@ def sourced(job: Job, source: ObjectRef, broken: Unsent | None, wishes: Wishes |
             betas=tuple(dict.fromkeys((*job.betas, *wishes.betas))),
             limits=wishes.limits,
             deadline=wishes.deadline,
-            note=wishes.warnings or job.note,
+            note=" ".join(part for part in (job.note, wishes.warnings) if part) if wishes.warnings not in job.note else job.note,
         )
     return Move(job, after)
 
@@ -274,11 +299,13 @@ def planned(
     mate: str = "",
     spare: Batch | None = None,
     group_key: str = "",
+    virtual_time: int = 0,
 ) -> Move[Job]:
     """All its batches are stored. `unsendable`: those without a request, which can be collected at once. `repeated`: as in Job.
 
     `rejection`: why the job will end as rejected. `cancel`: its batches are not to be sent. `reason`: why, if that is new.
     `pilot`: it goes before the others. `cover`: an earlier approval that holds for it. `mate`, `spare`, `group_key`: as in Job.
+    `virtual_time`: of the stack, now that they begin to wait.
     """
     after = replace(
         job,
@@ -290,6 +317,7 @@ def planned(
         repeated=repeated,
         reason=reason or job.reason,
         expected=expected,
+        waits_from=virtual_time,
     )
     if rejection:
         after = replace(after, outcome=JobState.rejected, reason=rejection)
@@ -326,7 +354,9 @@ def rejected(job: Job, reason: str, *, now: datetime) -> Move[Job]:
             updated_at=now,
             finished_at=now,
             lease_until=None,
+            place="",
         ),
+        charges=_place_given_back(job),
     )
 
 
@@ -374,9 +404,11 @@ def asked_anew(job: Job, hold: Hold, *, now: datetime) -> Move[Job]:
 
 
 @_job_edge(JobState.held, to=(JobState.held, JobState.running))
-def tries_itself(job: Job, pilot: Batch, *, now: datetime, hold: Hold | None, cover: Cover | None) -> Move[Job]:
+def tries_itself(
+    job: Job, pilot: Batch, *, now: datetime, virtual_time: int, hold: Hold | None, cover: Cover | None
+) -> Move[Job]:
     """The one whose rows were to tell its price has told nothing. `hold`, `cover`: as in `planned`, of the pilot."""
-    after = replace(job, trying=True, tried=pilot.requests, mate="", spare=None)
+    after = replace(job, trying=True, tried=pilot.requests, mate="", spare=None, waits_from=virtual_time)
     if hold is not None:
         after = _held(after, hold, now)
     else:
@@ -390,12 +422,13 @@ def let_go(
     job: Job,
     *,
     now: datetime,
+    virtual_time: int,
     cover: Cover | None = None,
     raised: Approval | None = None,
     expected: Expected | None = None,
     agreed: Move[Group] | None = None,
 ) -> Move[Job]:
-    """Its batches may be sent again. Whoever was asked to cancel it does not let it go.
+    """Its batches may be sent again, and queue anew. Whoever was asked to cancel it does not let it go.
 
     `raised`: no limit holds for it until it has used that amount. `agreed`: what the approval means for later files.
     """
@@ -413,6 +446,7 @@ def let_go(
         held_at=None,
         updated_at=now,
         expected=expected or job.expected,
+        waits_from=virtual_time,
     )
     if raised is not None:
         after = replace(after, raised_to=job.used + raised.amount, approvals=(*job.approvals, raised))
@@ -528,8 +562,16 @@ def canceled_unread(job: Job, *, now: datetime) -> Move[Job]:
     return Move(
         job,
         replace(
-            job, state=JobState.canceled, outcome=JobState.canceled, needs="", updated_at=now, finished_at=now, lease_until=None
+            job,
+            state=JobState.canceled,
+            outcome=JobState.canceled,
+            needs="",
+            updated_at=now,
+            finished_at=now,
+            lease_until=None,
+            place="",
         ),
+        charges=_place_given_back(job),
     )
 
 
@@ -613,8 +655,8 @@ def finished(job: Job, *, now: datetime, note: str = "", taught: Move[Group] | N
     """Its manifest is written. `note`: what there is to say of the output files. `taught`: what it tells later ones, once."""
     outcome = job.outcome or (JobState.canceled if job.cancel_requested else JobState.done)
     told = " ".join(part for part in (job.note, note) if part)
-    after = replace(job, state=outcome, outcome=outcome, updated_at=now, finished_at=now, note=told)
-    return Move(job, after, also=() if taught is None else (taught,))
+    after = replace(job, state=outcome, outcome=outcome, updated_at=now, finished_at=now, note=told, place="")
+    return Move(job, after, charges=_place_given_back(job), also=() if taught is None else (taught,))
 
 
 @_job_edge(JobState.planning, JobState.finishing)
@@ -674,9 +716,19 @@ NOTHING = Reserve()
 
 @_batch_edge(BatchState.ready)
 def admitted(
-    batch: Batch, *, now: datetime, queue_limit: int, reserve: Reserve = NOTHING, tried: Move[Job] | None = None
+    batch: Batch,
+    *,
+    now: datetime,
+    queue_limit: int,
+    reserve: Reserve = NOTHING,
+    turn: Charge | None = None,
+    turn_cost: int = 0,
+    tried: Move[Job] | None = None,
 ) -> Move[Batch]:
-    """Takes capacity and money, and goes to `submit`. `tried`: the move of a job that waits, of which no other batch goes now."""
+    """Takes capacity, money and a turn of its team, and goes to `submit`.
+
+    `tried`: the move of a job that waits, of which no other batch goes now.
+    """
     purses = tuple(charge.purse for charge in reserve.charges)
     return Move(
         batch,
@@ -689,10 +741,12 @@ def admitted(
             errors=0,
             reserved=reserve.amount,
             purses=purses,
+            turn="" if turn is None else turn.purse,
+            turn_cost=turn_cost,
         ),
         counters=Counters(queued=batch.requests, batches_waiting=-int(batch.waiting), used=reserve.amount),
         guard=Guard(job_state=JobState.running, queue_limit=queue_limit, may_use=reserve.may_use),
-        charges=reserve.charges,
+        charges=reserve.charges if turn is None else (*reserve.charges, turn),
         also=() if tried is None else (tried,),
         messages=(_submit(batch),),
     )
@@ -703,7 +757,7 @@ def put_back(batch: Batch) -> Move[Batch]:
     """Admitted, but by now it may not be sent: it waits again."""
     return Move(
         batch,
-        replace(batch, waiting=True, admitted_at=None, message_sent_at=None, reserved=0, purses=()),
+        replace(batch, waiting=True, admitted_at=None, message_sent_at=None, reserved=0, purses=(), turn="", turn_cost=0),
         counters=Counters(queued=-batch.requests, batches_waiting=1, used=-batch.reserved),
         charges=_given_back(batch),
     )
@@ -844,7 +898,8 @@ def split(batch: Batch, half: Half, sizes: Sizes, refused_as: tuple[RefusedAs, .
 def unsent(batch: Batch, why: Unsent, *, now: datetime) -> Move[Batch]:
     """Every row of it ends so, without a result from the API. What may have been sent keeps what it has reserved."""
     took_capacity = batch.state is BatchState.submitting or batch.admitted_at is not None
-    given_back = batch.reserved if why.status is not RowStatus.missing else 0
+    sent = why.status is RowStatus.missing
+    given_back = 0 if sent else batch.reserved
     return Move(
         batch,
         replace(
@@ -859,6 +914,8 @@ def unsent(batch: Batch, why: Unsent, *, now: datetime) -> Move[Batch]:
             errors=0,
             reserved=batch.reserved - given_back,
             purses=() if given_back else batch.purses,
+            turn=batch.turn if sent else "",
+            turn_cost=batch.turn_cost if sent else 0,
         ),
         counters=Counters(
             batches_ended=1,
@@ -866,7 +923,7 @@ def unsent(batch: Batch, why: Unsent, *, now: datetime) -> Move[Batch]:
             queued=-batch.requests if took_capacity else 0,
             used=-given_back,
         ),
-        charges=charges(batch.purses, -given_back),
+        charges=charges(batch.purses, -given_back) if sent else _given_back(batch),
         messages=(_collect(batch),),
     )
 
@@ -1180,12 +1237,14 @@ def _waiting(batch: Batch) -> Batch:
         no_trace_at=(),
         reserved=0,
         purses=(),
+        turn="",
+        turn_cost=0,
     )
 
 
 def _given_back(batch: Batch) -> tuple[Charge, ...]:
-    """All that it has reserved."""
-    return charges(batch.purses, -batch.reserved)
+    """All that it has reserved, and the turn that its team has had for nothing."""
+    return (*charges(batch.purses, -batch.reserved), *turn_given_back(batch))
 
 
 def _incomplete(batch: Batch) -> int:
@@ -1251,6 +1310,12 @@ def proven(admission: Admission, proof: Proof) -> Move[Admission]:
     """A batch was accepted under a key. It takes the place of an earlier one."""
     others = tuple(one for one in admission.proofs if one.key != proof.key)
     return Move(admission, replace(admission, proofs=(*others, proof)[-_PROOFS:]))
+
+
+@_admission_edge
+def advanced(admission: Admission, virtual_time: int) -> Move[Admission]:
+    """The teams that wait have come further."""
+    return Move(admission, replace(admission, virtual_time=virtual_time))
 
 
 @_admission_edge

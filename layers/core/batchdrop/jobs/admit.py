@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
 from itertools import islice
@@ -14,16 +13,26 @@ from batchdrop.domain import refusals, transitions
 from batchdrop.domain.admission import AdmissionLimits, Capacity, Fit, for_a_probe, is_due, is_waiting
 from batchdrop.domain.deadlines import is_overdue
 from batchdrop.domain.errors import LostRace
-from batchdrop.domain.records import Batch, Job, JobState
+from batchdrop.domain.fair_order import FairOrder, least_cost
+from batchdrop.domain.keys import team_of
+from batchdrop.domain.records import Admission, Batch, Job, JobState
 from batchdrop.domain.transitions import Move
 from batchdrop.jobs.budget import Budget, Over
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.pause import Pause
-from batchdrop.jobs.waiting import waiting_batches
+from batchdrop.jobs.waiting import JobQueue, job_queues, waiting_teams
 from batchdrop.ports import Clock, Ledger, Switch, SwitchState
 
-# How many waiting batches one tick looks at. Those beyond wait for the next tick; it bounds time.
-_LOOK_AT = 5000
+# What one tick looks at of all that waits. The rest waits for the next tick; it bounds time and memory (about 5 KB for a job).
+_JOBS = 10_000
+_TEAMS = 1_000
+_BATCHES = 5_000
+# What a planner looks at, before it leaves its job to the tick.
+_JOBS_BESIDE = 1_000
+_TEAMS_BESIDE = 100
+# A busy stack moves on its virtual time in steps, so that small files write no item which all jobs have in common.
+_STEPS = 100
+_TRIES = 3
 
 
 class _Chosen(NamedTuple):
@@ -41,28 +50,47 @@ class Admit(msgspec.Struct, frozen=True, kw_only=True):
     pause: Pause
 
     def __call__(self, job: Job | None = None) -> int:
-        """Admits what fits of all that waits, or only of a job just planned, unless others have waited longer.
+        """Admits what fits of all that waits, or only of a job just planned, unless others come before it.
 
         Returns the number of batches.
         """
-        if job is None:
-            return self._admit(islice(waiting_batches(self.ledger), _LOOK_AT))
-        first = next((batch for batch in waiting_batches(self.ledger) if batch.job_id != job.id), None)
-        if first is not None and (first.priority, first.start_tag) < (job.priority, job.created_at):
-            return 0
-        # Not from the index: what has just been stored may not be in it yet.
-        return self._admit(filter(is_waiting, self.ledger.list_batches(job.id)))
-
-    def _admit(self, waiting: Iterable[Batch]) -> int:
-        now = self.clock.now()
         if self.switch.state() is not SwitchState.run:
             return 0
+        # Before the admission record is read: only a batch admitted after a block counts as its probe.
+        now = self.clock.now()
         admission = self.ledger.get_admission()
         capacity = Capacity(admission, self.limits, now)
+        if capacity.used_up:
+            return 0
+        if job is None:
+            everything = self._order(job_queues(self.ledger, _JOBS), _TEAMS, admission)
+            return self._admit(everything, admission, capacity, now)
+        order = self._order_beside(job, admission, capacity)
+        return 0 if order is None else self._admit(order, admission, capacity, now, only=job.id)
+
+    def _order(self, queues: list[JobQueue], teams: int, admission: Admission) -> FairOrder:
+        room, calls = self.limits.queued_requests, self.limits.per_tick
+        waiting = waiting_teams(self.ledger, queues, teams)
+        return FairOrder(waiting, admission.virtual_time, room=room, least_cost=least_cost(room, calls))
+
+    def _order_beside(self, job: Job, admission: Admission, capacity: Capacity) -> FairOrder | None:
+        """None: it is left to the tick."""
+        # Not from the index: what has just been stored may not be in it yet.
+        own = sorted(filter(is_waiting, self.ledger.list_batches(job.id)), key=lambda batch: batch.start_tag)
+        if not own or capacity.judge(own[0]) is not Fit.goes:
+            return None
+        others = job_queues(self.ledger, _JOBS_BESIDE, without=job.id)
+        if len(others) >= _JOBS_BESIDE or len({team_of(queue.job.input.key) for queue in others}) >= _TEAMS_BESIDE:
+            return None
+        return self._order([*others, JobQueue(job, own[0].start_tag, iter(own))], _TEAMS, admission)
+
+    def _admit(self, order: FairOrder, admission: Admission, capacity: Capacity, now: datetime, *, only: str = "") -> int:
+        """`only`: the id of a job; the first batch of another one is the end."""
         jobs: dict[str, Job | None] = {}
         admitted: list[Batch] = []
-        for first in for_a_probe(waiting, admission) if admission.blocked else waiting:
-            if capacity.used_up:
+        in_order = islice(iter(order.next, None), _BATCHES)
+        for first in for_a_probe(in_order, admission) if admission.blocked else in_order:
+            if capacity.used_up or (only and first.job_id != only):
                 break
             job = self._running(first.job_id, jobs, now)
             if job is None or not is_due(first, now) or (job.trying and not first.tries):
@@ -73,14 +101,27 @@ class Admit(msgspec.Struct, frozen=True, kw_only=True):
             if chosen is None:
                 continue
             fit = capacity.judge(chosen.batch)
-            if fit is Fit.holds:
-                break
-            if fit is Fit.goes and self._take(job, chosen, capacity, now, jobs):
+            if fit is not Fit.goes:
+                order.does_not_fit(chosen.batch, holds=fit is Fit.holds)
+            elif self._take(job, chosen, order, capacity, now, jobs):
                 admitted.append(chosen.batch)
         if admitted and admission.blocked:
             with suppress(LostRace):  # the probe was answered meanwhile, or another poller sent one too
                 self.commit(transitions.probed(admission, admitted[0].job_id, next_at=now + refusals.PROBE_EVERY))
+        elif admitted:
+            self._advance(admission, order.virtual_time)
         return len(admitted)
+
+    def _advance(self, admission: Admission, virtual_time: int) -> None:
+        """What is lost here, another admission makes good: it only tells those that begin to wait where to start."""
+        step = self.limits.queued_requests // _STEPS
+        for _ in range(_TRIES):
+            if virtual_time - admission.virtual_time <= step:
+                return
+            with suppress(LostRace):  # a batch was accepted, or the API has asked to slow down
+                self.commit(transitions.advanced(admission, virtual_time))
+                return
+            admission = self.ledger.get_admission()
 
     def _chosen(self, job: Job, first: Batch, now: datetime, *, blocked: bool) -> _Chosen | None:
         """Of a job that waits one batch is tried, and not before its time unless the whole stack is blocked."""
@@ -97,19 +138,24 @@ class Admit(msgspec.Struct, frozen=True, kw_only=True):
             one for one in batches if is_waiting(one) and is_due(one, now) and (one.tries or not job.trying)
         )
 
-    def _take(self, job: Job, chosen: _Chosen, capacity: Capacity, now: datetime, jobs: dict[str, Job | None]) -> bool:
-        """`now` is before the admission record was read: only a batch admitted after a block counts as its probe."""
+    def _take(
+        self, job: Job, chosen: _Chosen, order: FairOrder, capacity: Capacity, now: datetime, jobs: dict[str, Job | None]
+    ) -> bool:
         batch, tried = chosen
         reserve = self.budget.reserve(job, batch, now)
         if isinstance(reserve, Over):
             jobs[job.id] = None
             self.pause(job, reserve)
             return False
-        queue_limit = capacity.queue_limit(batch)
+        queue_limit, turn = capacity.queue_limit(batch), order.charge(team_of(job.input.key), batch)
+        move = transitions.admitted(
+            batch, now=now, queue_limit=queue_limit, reserve=reserve, turn=turn, turn_cost=order.cost_of(batch), tried=tried
+        )
         try:
-            self.commit(transitions.admitted(batch, now=now, queue_limit=queue_limit, reserve=reserve, tried=tried))
+            self.commit(move)
         except LostRace:
             return False
+        order.admitted(turn)
         capacity.take(batch)
         return True
 

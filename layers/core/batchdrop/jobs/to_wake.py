@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from batchdrop.domain.keys import team_of
-from batchdrop.domain.open_work import OpenWork, before_team
+from batchdrop.domain.open_work import OpenWork, before_team, behind_line
 from batchdrop.domain.records import Arrivals, Job
 from batchdrop.domain.retries import RECIPE_AWAITED
 from batchdrop.ports import Ledger
@@ -26,7 +26,7 @@ def to_wake(ledger: Ledger, arrivals: Arrivals, now: datetime, *, limit: int) ->
     In the index those that have seen the fewest arrivals come first, and of these the longest held. So the first that is not to
     be woken is the last that is looked at, however many wait.
     """
-    for job in ledger.list_open_jobs(OpenWork.held, behind=before_team(arrivals.team), limit=limit):
+    for job in ledger.list_open_jobs(OpenWork.held, behind=behind_line(arrivals.team), limit=limit):
         if team_of(job.input.key) != arrivals.team or not is_due(job, arrivals, now):
             return
         yield job

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from batchdrop.domain.call_headers import VERSION, NotAllowed
 from batchdrop.domain.errors import Refused
-from batchdrop.domain.keys import INBOX, folder_of, name_of
+from batchdrop.domain.keys import INBOX, command_key, name_of
 from batchdrop.domain.money import MOST_CLASSES, OTHERS
 from batchdrop.domain.purses import Scope
 from batchdrop.domain.records import Expected, GroupQuestion, Job, JobState, Question, Streak, Unsent
@@ -77,7 +77,7 @@ def _held(job: Job) -> str:
     if group.leader != job.id:
         return f"{job.reason} Other files of its folder wait with it: one answer for all of them stands with job {group.leader}."
     files, rows = len(group.covers), _plural(group.rows, "row")
-    key = "/".join(filter(None, ("control/approve", folder_of(job.input.key), f"all-{group.code}")))
+    key = command_key("approve", job.input.key, f"all-{group.code}")
     return (
         f"{files:,} files of this folder wait with the same recipe: their {rows} will cost {_range(group)}. To let all of them "
         f"go, create the folder {key}. This file: {job.reason}"
@@ -299,7 +299,25 @@ def no_valid_rows(job: Job) -> str:
     return f"None of the {rows:,} rows can be sent; {where} gives the reason for each."
 
 
+def too_many_batches(most: int, rows: int) -> str:
+    """`rows`: in as many batches as there may be."""
+    makes = f"The file makes more than {most:,} batches, the most that a job may have: its first {rows:,} rows make as many."
+    return f"{makes} {_SPLIT_IT}"
+
+
 # ---------------------------------------------------------------- what a file waits for
+
+NOT_HIGH = (
+    "It asks for high priority, which the stack's parameter HighPriorityFolders does not allow for its folder; it runs as normal."
+)
+
+
+def waits_in_line(team: str, most: int) -> str:
+    where = f"of the folder {shown(team)}" if team else "in no folder"
+    return (
+        f"Waiting in line: {_plural(most, 'file')} {where} may be open at a time, and as many are. It goes on by itself when "
+        "others have ended, and need not be uploaded again."
+    )
 
 
 def waits_for_recipe(input_key: str, columns: Sequence[str] = ()) -> str:
@@ -391,7 +409,7 @@ def no_recipe_came(why: str) -> str:
 def asks(job: Job, question: Question, *, overrun: bool = False) -> str:
     """`overrun`: what its answers took so far tells what the others will."""
     rows, cost = _plural(question.rows, "row"), _range(question)
-    yes = f"To go on, create the folder control/approve/{job.id}-{question.code}."
+    yes = f"To go on, create the folder {command_key('approve', job.input.key, f'{job.id}-{question.code}')}."
     if question.for_pilot:
         return f"Waiting for approval: to see what the file will cost, {rows} of it are tried first, for {cost}. {yes}"
     if overrun:
@@ -448,7 +466,7 @@ def _were(number: int) -> str:
 def limited(job: Job, scope: Scope, left: int, question: Question, beyond: int) -> str:
     """Micro-dollars: `left` of the limit of the scope; `beyond` what is reserved may what is at the API cost at worst."""
     rows = _plural(question.rows, "row")
-    key = f"control/raise/{job.id}-{question.code}"
+    key = command_key("raise", job.input.key, f"{job.id}-{question.code}")
     when = f"They go on by themselves on {scope.renews_at:%Y-%m-%d}, or when" if scope.renews_at else "They go on when"
     return (
         f"{scope.words[:1].upper()}{scope.words[1:]}, {dollars(scope.limit or 0)}, has {dollars(left)} left; {rows} that are not "
@@ -530,13 +548,19 @@ _ADVICE = {
     Cause.spend_limit: "raise the workspace's spend limit, or wait until it resets",
     Cause.contract: "ask Anthropic to raise the spend limit of the contract",
     Cause.hold: "ask Anthropic's support why the organization is on hold",
+    Cause.role: (
+        "enable outbound web identity federation in the account, and see that nothing denies the roles of the functions what the "
+        "template allows them on the workspace that AwsWorkspaceId names"
+    ),
 }
 
 
 def blocked(refusal: Refused, cause: Cause) -> str:
     """Every job shows it, so it has none of the API's own words: they may quote the one request that was refused."""
+    who = "Claude Platform on AWS" if cause is Cause.role else "Anthropic"
+    said = "there is no API key to send" if refusal.status is None else f"{who} answered {refusal.status} {refusal.kind}"
     return (
-        f"Nothing is being submitted: Anthropic answered {refusal.status} {refusal.kind}. "
+        f"Nothing is being submitted: {said}. "
         f"To fix it, {_ADVICE[cause]}; submission then resumes automatically within a few minutes."
     )
 
@@ -545,7 +569,9 @@ def blocked(refusal: Refused, cause: Cause) -> str:
 
 CANCEL_REQUESTED = "Canceled by request."
 CANCEL_TOO_LATE = "The cancel command came too late: the job had already ended."
+NO_TEAM = "Nothing was sent: this stack keeps teams apart, and the file lies in the folder of none. Upload it to inbox/<team>/."
 RETRY_TOO_EARLY = "A job can be retried only after it has ended."
+RETRY_NOT_BEGUN = "A retry could not be carried on: nothing of it is stored. Give the command again."
 NOTHING_TO_RETRY = "There is nothing to retry: no row was canceled or failed for a temporary reason."
 
 

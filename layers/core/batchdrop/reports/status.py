@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from batchdrop.domain.keys import folder_of
+from batchdrop.domain.keys import command_key
 from batchdrop.domain.open_work import LIMIT
 from batchdrop.domain.records import Job, JobState
 from batchdrop.money.amounts import usd
@@ -95,7 +95,7 @@ def _question(job: Job) -> dict[str, object] | None:
         "rows": question.rows,
         "low_usd": usd_of_micro(question.low),
         "high_usd": usd_of_micro(question.high),
-        "answer": f"control/{command}/{job.id}-{question.code}",
+        "answer": command_key(command, job.input.key, f"{job.id}-{question.code}"),
     }
     group = job.group
     if group is None or group.leader != job.id:
@@ -106,7 +106,7 @@ def _question(job: Job) -> dict[str, object] | None:
         "rows": group.rows,
         "low_usd": usd_of_micro(group.low),
         "high_usd": usd_of_micro(group.high),
-        "answer": "/".join(filter(None, ("control/approve", folder_of(job.input.key), f"all-{group.code}"))),
+        "answer": command_key("approve", job.input.key, f"all-{group.code}"),
     }
     return asked | {"together": together}
 

@@ -322,7 +322,7 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
                 extra={"job_id": batch.job_id, "batch": batch.name, "rows": rows.rows_lost},
             )
         if rows.rows_lost:
-            self.metrics.count("LostRows", rows.rows_lost)
+            self.metrics.count("AnswersAtRisk", rows.rows_lost)
 
     def _discard(self, rows: Collected, keep: Batch | None = None) -> None:
         """Removes the parts of this run, unless they are the ones that the batch to `keep` names: the answer was lost then."""

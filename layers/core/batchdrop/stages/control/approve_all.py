@@ -81,8 +81,10 @@ class ApproveAll(msgspec.Struct, frozen=True, kw_only=True):
             job = self.ledger.get_job(job_id)
             question = job.question if job is not None and _asks(job) else None
             if job is not None and question is not None and question.code == code:
+                now, virtual_time = self.clock.now(), self.ledger.get_admission().virtual_time
+                covered = Cover(yes, question.may_use(job.used))
                 with suppress(LostRace):  # the next tick does it
-                    self.commit(transitions.let_go(job, now=self.clock.now(), cover=Cover(yes, question.may_use(job.used))))
+                    self.commit(transitions.let_go(job, now=now, virtual_time=virtual_time, cover=covered))
                 self.publish(job_id)
 
 

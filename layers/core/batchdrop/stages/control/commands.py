@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from batchdrop.domain import keys, transitions
-from batchdrop.domain.errors import LostRace
+from batchdrop.domain.errors import Forbidden, LostRace, ObjectGone
 from batchdrop.domain.keys import Command
 from batchdrop.domain.messages import Dropped, RetryJob
 from batchdrop.domain.open_work import APPROVAL, LIMIT
@@ -38,14 +38,19 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
     publish: Publish
     drop_again: DropAgain
     approve_all: ApproveAll
+    separate_teams: bool
+    """Only a command that names the folder of a team counts: that is what IAM can tell apart."""
 
     def __call__(self, message: Dropped | RetryJob, deadline: Deadline) -> None:
         """An object was created under `control/`, or a long retry goes on.
 
         Whoever may write there may write anything. A key that is no command, or that names no job, is therefore only logged and
-        counted, and no text of a key is put where others read it.
+        counted, and no text of a key is put where others read it. Nor does a message count whose object S3 does not know: it
+        shows that somebody may send to the queue, not that they may write there.
         """
         command = Command("retry", message.job_id) if isinstance(message, RetryJob) else keys.command_of(message.key)
+        if command is not None and isinstance(message, Dropped) and not self._counts(command, message):
+            command = None
         if command is not None and not command.job_id and isinstance(message, Dropped):
             if not self.approve_all(command, self._approval(command.code, 0, message)):
                 self._ignore(message)
@@ -60,6 +65,15 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
             self._change(job.id, lambda job: None if job.note == note else transitions.noted(job, note))
         self.publish(job.id)
 
+    def _counts(self, command: Command, message: Dropped) -> bool:
+        if self.separate_teams and not command.folder:
+            return False
+        try:
+            self.objects.head(message.key, message.version_id)
+        except (ObjectGone, Forbidden):
+            return False
+        return True
+
     def _ignore(self, message: Dropped | RetryJob) -> None:
         log.warning("not a command", extra={"key": message})
         self.metrics.count("IgnoredCommands")
@@ -70,7 +84,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
         """What carries a command out, and says what became of it."""
         answers: dict[str, Callable[[Job], str | None]] = {
             "cancel": self._cancel_job,
-            "retry": lambda job: self._retry(job, go_on),
+            "retry": lambda job: self._retry(job, go_on, begun=isinstance(message, RetryJob)),
         }
         if isinstance(message, Dropped):
             answers["approve"] = lambda job: self._approve(job, command.code, message)
@@ -134,7 +148,8 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
                 return sentences.ANOTHER_QUESTION
             yes = self._approval(question.code, question.high, said)
             try:
-                self.commit(transitions.let_go(job, now=self.clock.now(), raised=yes))
+                virtual_time = self.ledger.get_admission().virtual_time
+                self.commit(transitions.let_go(job, now=self.clock.now(), virtual_time=virtual_time, raised=yes))
             except LostRace:
                 job = self.ledger.get_job(job.id) or job
                 continue
@@ -150,7 +165,8 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
         now = self.clock.now()
         may_use = question.may_use(job.used)
         agreed = None if question.for_pilot else for_later_files(self.ledger.get_group(question.group), yes, may_use, now)
-        return transitions.let_go(job, now=now, cover=Cover(yes, may_use), agreed=agreed)
+        virtual_time = self.ledger.get_admission().virtual_time
+        return transitions.let_go(job, now=now, virtual_time=virtual_time, cover=Cover(yes, may_use), agreed=agreed)
 
     def _approval(self, code: str, amount: int, said: Dropped) -> Approval:
         return Approval(
@@ -162,11 +178,11 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
             source_ip=said.source_ip,
         )
 
-    def _retry(self, job: Job, go_on: Callable[[], bool]) -> str | None:
+    def _retry(self, job: Job, go_on: Callable[[], bool], *, begun: bool) -> str | None:
         """None: it goes on in another invocation, and the job's note says how far it is."""
         if job.state not in TERMINAL_JOB_STATES:
             return sentences.RETRY_TOO_EARLY
-        outcome = self.drop_again(job, go_on)
+        outcome = self.drop_again(job, go_on, begun=begun)
         if isinstance(outcome, str):
             return outcome
         note = sentences.retrying(outcome.offset, outcome.failed.size)

@@ -26,8 +26,11 @@ from batchdrop.reports import sentences
 class DropAgain(msgspec.Struct, frozen=True, kw_only=True):
     objects: Objects
 
-    def __call__(self, job: Job, go_on: Callable[[], bool]) -> RetryCheckpoint | str:
-        """A sentence on what became of it, or how far it came before time ran out."""
+    def __call__(self, job: Job, go_on: Callable[[], bool], *, begun: bool) -> RetryCheckpoint | str:
+        """A sentence on what became of it, or how far it came before time ran out.
+
+        `begun`: an earlier invocation began it. Where nothing shows that, nobody asked for it.
+        """
         key = keys.retried_input(job.input.key, job.id)
         try:
             failed = self.objects.head(keys.outbox_folder(job.input.key, job.id) + "failed.jsonl").ref
@@ -36,7 +39,13 @@ class DropAgain(msgspec.Struct, frozen=True, kw_only=True):
         with self.objects.resume(key, metadata=_asked_by(job)) as out:
             if out.complete:
                 return sentences.already_retried(key)
-            start, rest = self._checkpoint(job, out.stored) or (RetryCheckpoint(failed=failed), b"")
+            checkpoint = self._checkpoint(job)
+            if begun and checkpoint is None and not out.stored:
+                out.abort()
+                return sentences.RETRY_NOT_BEGUN
+            # Without the upload that the checkpoint belongs to, at the start.
+            goes_on = checkpoint is not None and checkpoint[0].written <= out.stored
+            start, rest = checkpoint if checkpoint and goes_on else (RetryCheckpoint(failed=failed), b"")
             rows = Behind(out, start.written)
             rows.write(rest)
             reached = self._filter(start, rows, go_on)
@@ -50,13 +59,11 @@ class DropAgain(msgspec.Struct, frozen=True, kw_only=True):
                 return sentences.NOTHING_TO_RETRY
         return sentences.retried(reached.rows, key)
 
-    def _checkpoint(self, job: Job, stored: int) -> tuple[RetryCheckpoint, bytes] | None:
-        """Where to go on. None: at the start, also if the upload that the checkpoint belongs to is gone."""
+    def _checkpoint(self, job: Job) -> tuple[RetryCheckpoint, bytes] | None:
         try:
-            checkpoint, rest = decode_retry_checkpoint(self.objects.get(keys.retry_checkpoint(job.id)))
+            return decode_retry_checkpoint(self.objects.get(keys.retry_checkpoint(job.id)))
         except ObjectGone:
             return None
-        return (checkpoint, rest) if checkpoint.written <= stored else None
 
     def _filter(self, start: RetryCheckpoint, out: Behind, go_on: Callable[[], bool]) -> RetryCheckpoint:
         offset, rows = start.offset, start.rows

@@ -127,7 +127,7 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
             # Parts that were joined with the deleted pieces in mind do not fit the file any more.
             self.objects.abandon(keys.outbox_folder(job.input.key, job.id))
         if lost:
-            self.metrics.count("LostRows", lost)
+            self.metrics.count("AnswersAtRisk", lost)
         return gone
 
     def _exists(self, key: str) -> bool:

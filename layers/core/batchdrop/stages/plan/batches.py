@@ -17,7 +17,7 @@ import msgspec
 from batchdrop.domain import keys, transitions
 from batchdrop.domain.admission import start_tag
 from batchdrop.domain.call_headers import headers_of
-from batchdrop.domain.errors import AlreadyExists, LostRace, ObjectGone
+from batchdrop.domain.errors import AlreadyExists, LostRace, ObjectGone, Rejected
 from batchdrop.domain.records import Batch, BatchState, Checkpoint, Job, ObjectRef, Span
 from batchdrop.formats.input_line import Row
 from batchdrop.formats.invalid_line import InvalidLine, invalid_line
@@ -29,11 +29,14 @@ from batchdrop.jobs.scratch import scratch
 from batchdrop.money.price_list import PriceList
 from batchdrop.money.sizing import Sizer
 from batchdrop.ports import Clock, Ledger, Objects, ObjectWriter
+from batchdrop.reports import sentences
 from batchdrop.stages.plan.check import Checked, RowCheck, checked, in_chunks
 from batchdrop.stages.plan.cutter import Cut, Cutter, Limits
 from batchdrop.stages.plan.pilot_draw import PilotDraw
 from batchdrop.stages.plan.seen_ids import IdSet
 
+MAX_BATCHES = 10_000
+"""Of a job, as it is planned: some steps hold all of its batches in memory, about 2 KB each."""
 _START = Checkpoint(offset=0, line=1)
 
 
@@ -49,7 +52,7 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
     def __call__(self, job: Job, source: ObjectRef, go_on: Callable[[], bool]) -> Checkpoint:
         """Stores the job's batches. Returns how far it came before time ran out; at the end that is the source's size.
 
-        With it, the rows so far that would be tried first. Raises ObjectGone, OutOfDisk, LostRace.
+        With it, the rows so far that would be tried first. Raises ObjectGone, OutOfDisk, LostRace, Rejected.
         """
         stored = self._stored(job)
         now = self.clock.now()
@@ -58,7 +61,7 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
             path = folder / "ids"
             start = self._fetch_ids(job, path)
             with closing(IdSet(path)) as seen:
-                batches = _Batches(self.objects, self.ledger, self.commit, job, source, cutter, stored.requests)
+                batches = _Batches(self.objects, self.ledger, self.commit, job, source, cutter, stored)
                 try:
                     reached = self._read(job, source, start, stored.end, seen, batches, go_on)
                 finally:
@@ -102,11 +105,13 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
         return check_rendered if job.recipe else RowCheck(headers_of(job), self.ledger.get_models(), self.clock.now())
 
     def _stored(self, job: Job) -> _Stored:
-        end = requests = 0
+        end = requests = rows = number = 0
         for batch in self.ledger.list_batches(job.id):
             end = batch.span.end
             requests += batch.requests
-        return _Stored(end, requests)
+            rows += batch.requests + batch.invalid
+            number += 1
+        return _Stored(end, requests, rows, number)
 
     def _fetch_ids(self, job: Job, path: Path) -> Checkpoint:
         """Where reading begins. The custom ids of all lines before it are then at `path`."""
@@ -123,6 +128,8 @@ class _Stored(NamedTuple):
     end: int
     """Offset behind the last line of the last batch."""
     requests: int
+    rows: int
+    number: int
 
 
 class _Batches:
@@ -136,7 +143,7 @@ class _Batches:
         job: Job,
         source: ObjectRef,
         cutter: Cutter,
-        requests_before: int,
+        stored: _Stored,
     ) -> None:
         self._objects = objects
         self._ledger = ledger
@@ -144,7 +151,9 @@ class _Batches:
         self._job = job
         self._source = source
         self._cutter = cutter
-        self._requests = requests_before
+        self._requests = stored.requests
+        self._rows = stored.rows
+        self._number = stored.number
         self._first_line: int | None = None
         self._faults_key = ""
         self._faults: ObjectWriter | None = None
@@ -176,7 +185,9 @@ class _Batches:
         self._faults.write(invalid_line(row))
 
     def _store(self, cut: Cut) -> None:
-        """Faults first: a stored batch can rely on them."""
+        """Faults first: a stored batch can rely on them. Raises Rejected."""
+        if self._number >= MAX_BATCHES:
+            raise Rejected(sentences.too_many_batches(MAX_BATCHES, self._rows))
         if self._faults is not None:
             self._faults.close()
             self._faults = None
@@ -199,6 +210,8 @@ class _Batches:
         )
         self._add(batch)
         self._requests += cut.requests
+        self._rows += cut.requests + cut.invalid
+        self._number += 1
         self._first_line = None
 
     def _add(self, batch: Batch) -> None:

@@ -92,7 +92,7 @@ class Improve(msgspec.Struct, frozen=True, kw_only=True):
                 recipe=found,
                 kind=job.kind,
                 arrivals=arrivals,
-                note=sentences.takes_the_place_of(job),
+                note=" ".join(filter(None, (newer.note, sentences.takes_the_place_of(job)))),
             )
             self.check(replace(newer, text=job.text), found)
         except (Waits, Rejected) as why:

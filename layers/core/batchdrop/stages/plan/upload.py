@@ -17,10 +17,11 @@ from msgspec.structs import replace
 from batchdrop.domain import ids, keys, transitions
 from batchdrop.domain.admission import is_waiting
 from batchdrop.domain.call_headers import AllowedHeaders, headers_of
-from batchdrop.domain.errors import AlreadyExists, Forbidden, Leased, LostRace, ObjectGone, OutOfDisk, Rejected, Waits
+from batchdrop.domain.errors import AlreadyExists, Forbidden, Incomplete, Leased, LostRace, ObjectGone, OutOfDisk, Rejected, Waits
+from batchdrop.domain.high_priority import HighPriority
 from batchdrop.domain.messages import ResumePlanning, Upload
 from batchdrop.domain.open_work import APPROVAL, PRICE
-from batchdrop.domain.records import PRIORITIES, PRIORITY, Checkpoint, Job, JobState, ObjectRef, Sample
+from batchdrop.domain.records import NORMAL, PRIORITIES, PRIORITY, Checkpoint, Job, JobState, ObjectRef, Sample, Wishes
 from batchdrop.domain.retries import given_up
 from batchdrop.domain.transitions import Hold, Move
 from batchdrop.jobs.admit import Admit
@@ -69,6 +70,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Makes lines of the rows of a job with a recipe, of a file that is packed or not. May raise Waits and Rejected."""
     bucket: str
     max_input_bytes: int
+    separate_teams: bool
+    high_priority: HighPriority
+    open_jobs: int
+    """Of one team, at a time."""
 
     def __call__(self, message: Upload | ResumePlanning, deadline: Deadline) -> None:
         """A file was dropped, a long file is carried on, a planner that died is replaced, or a recipe may have been improved."""
@@ -96,28 +101,43 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         except Forbidden as refusal:
             self._reject_unopened(upload, sentences.unreadable(refusal.code))
             return
-        opened = transitions.opened(self._new_job(info, deadline))
-        try:
-            job = self.commit(opened)
-        except AlreadyExists:
-            stored = self.ledger.get_job(opened.after.id)
-            leased = self._take_over(stored, deadline) if stored is not None else None
-            if leased is None:
-                return
-            job = leased
-        self._work(job, deadline)
+        job = self._opened(self._new_job(info, deadline), deadline)
+        if job is not None:
+            self._work(job, deadline)
 
     # ------------------------------------------------------------ opening
+
+    def _opened(self, job: Job, deadline: Deadline) -> Job | None:
+        """The job, if this invocation holds its lease. None: it waits in line, or another invocation has opened it."""
+        try:
+            return self.commit(transitions.opened(job, limit=self.open_jobs))
+        except AlreadyExists:
+            return self._opened_before(job.id, deadline)
+        except LostRace:  # as many are open as may be
+            reason = sentences.waits_in_line(keys.team_of(job.input.key), self.open_jobs)
+        try:
+            self.commit(transitions.lined_up(job, reason, now=self.clock.now()))
+        except AlreadyExists:
+            return self._opened_before(job.id, deadline)
+        self.publish(job.id)
+        return None
+
+    def _opened_before(self, job_id: str, deadline: Deadline) -> Job | None:
+        stored = self.ledger.get_job(job_id)
+        return self._take_over(stored, deadline) if stored is not None else None
 
     def _new_job(self, info: ObjectInfo, deadline: Deadline) -> Job:
         now = self.clock.now()
         headers = self.headers.asked(info.metadata)
+        priority = PRIORITIES.get(info.metadata.get(PRIORITY, "").lower(), NORMAL)
+        refused = self.high_priority.refuses(priority, info.ref.key)
         return Job(
             id=ids.job_id(info.ref, info.written_at),
             token=ids.job_token(info.ref),
             input=info.ref,
             state=JobState.planning,
-            priority=PRIORITIES.get(info.metadata.get(PRIORITY, "").lower(), PRIORITIES["normal"]),
+            priority=NORMAL if refused else priority,
+            note=sentences.NOT_HIGH if refused else "",
             api_version=headers.api_version,
             betas=headers.betas,
             may_use=0,
@@ -233,6 +253,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         """
         if job.source is not None:
             return job, job.source
+        if self.separate_teams and not keys.team_of(job.input.key):
+            raise Rejected(sentences.NO_TEAM)
         if (refused := self.headers.refused(headers_of(job))) is not None:
             raise Rejected(sentences.not_allowed(refused))
         start = self.look_at(job)
@@ -246,16 +268,33 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             made = self.render(pinned, pinned.recipe, start.packed, go_on)
         match made:
             case Source():
-                changed = self._change(job.id, lambda job: transitions.sourced(job, made.object, made.broken, made.wishes))
-                return (changed, made.object) if changed is not None else None
+                wishes, lines = self._granted(job, made.wishes), self._as_written(job, made.object)
+                changed = self._change(job.id, lambda job: transitions.sourced(job, lines, made.broken, wishes))
+                return (changed, lines) if changed is not None else None
             case Text():
-                handed_over = self._change(job.id, lambda job: transitions.unpacked(job, made.object, now=self.clock.now()))
+                text = self._as_written(job, made.object)
+                handed_over = self._change(job.id, lambda job: transitions.unpacked(job, text, now=self.clock.now()))
             case Unpacking():
                 handed_over = self._made_in_part(job, made)
         self.publish(job.id)
         if handed_over is not None and handed_over.cancel_requested:
             self._end_unread(handed_over)
         return None
+
+    def _granted(self, job: Job, wishes: Wishes | None) -> Wishes | None:
+        if wishes is None or wishes.priority is None or not self.high_priority.refuses(wishes.priority, job.input.key):
+            return wishes
+        warnings = " ".join(part for part in (wishes.warnings, sentences.NOT_HIGH) if part)
+        return replace(wishes, priority=NORMAL, warnings=warnings)
+
+    def _as_written(self, job: Job, lines: ObjectRef) -> ObjectRef:
+        """With its version, so that nobody puts other rows in the place of those that were checked."""
+        if lines.key == job.input.key:
+            return lines
+        found = self.objects.head(lines.key).ref
+        if found.size != lines.size:
+            raise Incomplete(f"{lines.key} has {found.size} bytes where {lines.size} were written")
+        return found
 
     def _unless_canceled(self, job_id: str, go_on: Callable[[], bool]) -> Callable[[], bool]:
         """Making lines of a file may take hours, and nothing of them is of use once the job is to be canceled."""
@@ -389,6 +428,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
                 group_key=self.pause.group_key(job, now),
                 pilot=pilot,
                 expected=expected,
+                virtual_time=self.ledger.get_admission().virtual_time,
             )
 
         job = self._change(job_id, edge)

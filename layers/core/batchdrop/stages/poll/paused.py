@@ -156,7 +156,8 @@ class LetGo(msgspec.Struct, kw_only=True):
             hold = self.pause.why(job, over, batches, now)
             self.month_is_full |= over.scope.purse == purses.stack_month(now)
         if hold is None:
-            self.commit(transitions.let_go(job, now=now, expected=expected, cover=cover))
+            virtual_time = self.ledger.get_admission().virtual_time
+            self.commit(transitions.let_go(job, now=now, virtual_time=virtual_time, expected=expected, cover=cover))
             self.publish(job.id)
         else:
             self.pause.hold(job, hold, now)
@@ -169,7 +170,8 @@ class LetGo(msgspec.Struct, kw_only=True):
             self.commit(transitions.asked_anew(replace(job, mate=mates[0].id), waits, now=now))
         else:
             hold, _, cover = self.pause.verdict(replace(job, trying=True), [pilot], now)
-            self.commit(transitions.tries_itself(job, pilot, now=now, hold=hold, cover=cover))
+            virtual_time = self.ledger.get_admission().virtual_time
+            self.commit(transitions.tries_itself(job, pilot, now=now, virtual_time=virtual_time, hold=hold, cover=cover))
         self.publish(job.id)
 
     def _next_groups(self) -> list[Job]:
@@ -215,7 +217,7 @@ class LetGo(msgspec.Struct, kw_only=True):
         cover = self.pause.cover(job, job.question, now) if job.question is not None else None
         if cover is None:
             return False
-        self.commit(transitions.let_go(job, now=now, cover=cover))
+        self.commit(transitions.let_go(job, now=now, virtual_time=self.ledger.get_admission().virtual_time, cover=cover))
         self.publish(job.id)
         return True
 

@@ -1,7 +1,7 @@
 """Set going again what has stopped: a message lost on its way, an invocation that died.
 
-Every step of the pipeline is safe to run twice, so repair is: send the message again. It waits longer each time, and it is
-counted, so that an alarm tells an operator long before anything is lost.
+Every step of the pipeline is safe to run twice, so repair is: send the message again. It waits longer each time. The first one
+is no matter for a person; a second one for the same step is (`stalled.py`).
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from batchdrop.formats.api_result import first_custom_id
 from batchdrop.jobs.cancel import CancelBatch
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.doubt import tell_doubt
-from batchdrop.ports import Claude, Clock, Ledger, Metrics
+from batchdrop.ports import Claude, Clock, Ledger
 from batchdrop.reports import sentences
 from batchdrop.stages.poll.apart import apart
 
@@ -47,7 +47,6 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True):
     ledger: Ledger
     claude: Claude
     clock: Clock
-    metrics: Metrics
     commit: Commit
     cancel_batch: CancelBatch
     grace: timedelta
@@ -150,8 +149,6 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True):
             "no trace at the API: the batch can be sent again",
             extra={"job_id": batch.job_id, "batch": batch.name, "releases": released.releases, "not_before": now + pause},
         )
-        # The highest of any batch: an alarm tells a create that never gets an answer from one that lost it once.
-        self.metrics.count("UnansweredCreates", released.releases)
         job = self.ledger.get_job(batch.job_id)
         if job is not None:
             tell_doubt(self.commit, job, sentences.sent_without_answer(job.releases, released.not_before))

@@ -6,18 +6,17 @@ Each step stands alone: an API that is down stops no repair, a stuck batch stops
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import chain, islice
 
 import msgspec
 
-from batchdrop.domain import ids, transitions
+from batchdrop.domain import transitions
 from batchdrop.domain.admission import is_throttled
 from batchdrop.domain.deadlines import is_overdue
 from batchdrop.domain.errors import ApiError, LostRace
-from batchdrop.domain.money import MICRO
 from batchdrop.domain.open_work import OpenWork
 from batchdrop.domain.records import Admission, BatchState, Job
 from batchdrop.jobs.admit import Admit
@@ -30,6 +29,7 @@ from batchdrop.reports import sentences
 from batchdrop.stages.poll.apart import apart
 from batchdrop.stages.poll.fetch_models import FetchModels
 from batchdrop.stages.poll.held import WakeHeld
+from batchdrop.stages.poll.measure import Measure
 from batchdrop.stages.poll.paused import LetGo
 from batchdrop.stages.poll.repair import Repair
 from batchdrop.stages.poll.settle import Settle
@@ -47,14 +47,8 @@ _CANCELING = 100
 _TOLD = 200
 # A message that calls a planner is given this time to be taken.
 _TAKEN_WITHIN = timedelta(minutes=5)
-# What an open job shows in the index: the job itself, or those of its batches that have not been collected.
-_OF_JOBS = (
-    *(OpenWork.planning, OpenWork.held, OpenWork.asking, OpenWork.limited),
-    *(OpenWork.running, OpenWork.canceling, OpenWork.finishing),
-)
 # Those that were let go, and may be held again. All of them are read: admission does so too.
-_MAY_BE_DUE = frozenset({OpenWork.running, OpenWork.asking, OpenWork.limited})
-_OF_BATCHES = (OpenWork.waiting, OpenWork.admitted, OpenWork.submitting, OpenWork.watched, OpenWork.ended, OpenWork.incomplete)
+_MAY_BE_DUE = (OpenWork.running, OpenWork.asking, OpenWork.limited)
 
 
 class Poll(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +65,7 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
     cancel_job: CancelJob
     wake_held: WakeHeld
     let_go: LetGo
+    measure: Measure
     publish: Publish
     sweep: Sweep
     fetch_models: FetchModels
@@ -78,7 +73,25 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
     def __call__(self) -> None:
         """Runs every step, then raises the first error that is not just an API that did not answer."""
         failures: list[Exception] = []
-        for step in (
+        for step in self._steps(failures):
+            try:
+                step()
+            except Exception as error:  # whatever it is: the other steps serve everybody
+                log.exception("one step of this tick failed")
+                failures.append(error)
+        unexpected = [error for error in failures if not isinstance(error, ApiError)]
+        if unexpected:
+            raise unexpected[0]
+
+    def _steps(self, failures: list[Exception]) -> tuple[Callable[[], None], ...]:
+        """With nothing open a tick is one read: there are 43,200 of them in a month."""
+        try:
+            if not self.ledger.has_open_work():
+                return (self.measure.at_rest, self.sweep, self.fetch_models)
+        except Exception as error:  # whatever it is: there may be open work
+            log.exception("one step of this tick failed")
+            failures.append(error)
+        return (
             self._look,
             self._stop,
             self._cancel_asked,
@@ -87,19 +100,11 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
             self._mend,
             self._admit_waiting,
             self._tell,
-            self._look_over_jobs,
+            self._end_overdue,
+            self.measure,
             self.sweep,
             self.fetch_models,
-        ):
-            try:
-                step()
-            except Exception as error:  # whatever it is: the other steps serve everybody
-                log.exception("one step of this tick failed")
-                failures.append(error)
-        self.metrics.count("Heartbeat")
-        unexpected = [error for error in failures if not isinstance(error, ApiError)]
-        if unexpected:
-            raise unexpected[0]
+        )
 
     def _look(self) -> None:
         """One look at the API: which batches have ended, and what became of those sent without an answer."""
@@ -109,12 +114,6 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
         }
         submitting = list(self.ledger.list_open_batches(OpenWork.submitting, limit=_SUBMITTING))
         look_back_to = self.settle.look_back_to(submitting, at)
-        # Every batch ends within 24 hours of its creation: an alarm watches for one that does not.
-        oldest = min((batch.created_at for batch in watched.values() if batch.created_at), default=at)
-        self.metrics.count("OldestOpenHours", (at - oldest).total_seconds() / 3600)
-        # A create without an answer is settled within an hour, unless several batches have to be told apart: an alarm watches.
-        in_doubt = min((batch.intent_at for batch in submitting if batch.intent_at), default=at)
-        self.metrics.count("OldestInDoubtHours", (at - in_doubt).total_seconds() / 3600)
         self.metrics.count("OpenBatches", len(watched) + len(submitting))
         troubles: list[Exception] = []
         look, changed = self.watch(watched, look_back_to, at, troubles)
@@ -153,29 +152,14 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
 
     def _mend(self) -> None:
         self.repair()
-        incomplete = list(self.ledger.list_open_batches(OpenWork.incomplete, limit=_TOLD))
-        self.repair.resume(incomplete)
-        ended = [*self.ledger.list_open_batches(OpenWork.ended, limit=_TOLD), *incomplete]
-        # Results are kept 29 days (Anthropic, "Batch processing"): an alarm watches this long before.
-        self.metrics.count("UncollectedAgeHours", self._hours_since(batch.created_at for batch in ended))
-        self.metrics.count("IncompleteResultsHours", self._hours_since(batch.incomplete_since for batch in ended))
+        self.repair.resume(self.ledger.list_open_batches(OpenWork.incomplete, limit=_TOLD))
 
-    def _hours_since(self, moments: Iterable[datetime | None]) -> float:
-        """Since the earliest of them; 0 if there is none."""
-        now = self.clock.now()
-        return (now - min(filter(None, moments), default=now)).total_seconds() / 3600
-
-    def _look_over_jobs(self) -> None:
-        """Ends jobs that are past their deadlines, and measures the others. The index is read once for both."""
+    def _end_overdue(self) -> None:
+        """Jobs that are past their deadlines."""
         troubles: list[Exception] = []
-        open_jobs: list[str] = []
-        for work in _OF_JOBS:
-            for job in self.ledger.list_open_jobs(work, limit=None if work in _MAY_BE_DUE else _TOLD):
-                open_jobs.append(job.id)
-                if work in _MAY_BE_DUE:
-                    with apart(job, troubles), suppress(LostRace):  # the index is late, or it moves on: the next tick looks again
-                        self._end_if_overdue(job)
-        self._measure(open_jobs)
+        for job in chain.from_iterable(map(self.ledger.list_open_jobs, _MAY_BE_DUE)):
+            with apart(job, troubles), suppress(LostRace):  # the index is late, or it moves on: the next tick looks again
+                self._end_if_overdue(job)
         if troubles:
             raise troubles[0]
 
@@ -186,21 +170,6 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
         overdue = self.commit(transitions.overdue(job, sentences.deadline_passed(job)))
         self.cancel_job(overdue)
         self.publish(job.id)
-
-    def _measure(self, open_jobs: list[str]) -> None:
-        """How long ago the oldest open job was uploaded. A job's id begins with that time, so the first id is the oldest's."""
-        of_batches = (batch.job_id for work in _OF_BATCHES for batch in self.ledger.list_open_batches(work, limit=_TOLD))
-        oldest = min(chain(open_jobs, of_batches), default=None)
-        self.metrics.count("OldestJobHours", self._hours_since([ids.uploaded_at(oldest)] if oldest else []))
-        if oldest is not None:
-            self._measure_money()
-
-    def _measure_money(self) -> None:
-        """While something is open, and then only."""
-        month = self.let_go.month(self.clock.now())
-        self.metrics.count("ReservedUsd", month.reserved / MICRO)
-        if month.percent is not None:
-            self.metrics.count("MonthUsedPercent", month.percent)
 
     def _admit_waiting(self) -> None:
         self.admit()

@@ -182,6 +182,10 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
         """Without a key nothing is sent, so there is no intent either."""
         log.warning("no API key", extra=_names(batch))
         self.commit(transitions.put_back(batch))
+        cause = refusals.cause_of(refusal)
+        if cause is not None:
+            self._block(batch, refusal, cause)
+            return
         admission = self.ledger.get_admission()
         until = self.clock.now() + refusals.waiting_time(refusal, admission.throttles)
         self._tell(transitions.throttled(admission, until=until))

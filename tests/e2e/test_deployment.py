@@ -1,0 +1,138 @@
+"""From a clone to a stack that answers, without what developers set up: by `sam deploy --guided`, and by `create-stack`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local import deploy
+from tests.e2e import guided
+from tests.e2e.laptop import API_KEY, ROOT, Laptop
+from tests.stack import rows
+
+RELEASES = "releases"
+
+
+class Clone:
+    """A checkout that nothing was set up in, on a machine with Python 3.13, make and SAM CLI."""
+
+    def __init__(self, folder: Path, laptop: Laptop) -> None:
+        self.folder = folder / "clone"
+        tools = folder / "tools"
+        tools.mkdir()
+        (tools / "sam").symlink_to(Path(sys.executable).parent / "sam")
+        (tools / "python3.13").symlink_to(Path(sys.base_prefix, "bin", "python3.13"))
+        files = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True
+        ).stdout
+        for name in filter(None, files.decode().split("\0")):
+            if (ROOT / name).is_file():
+                target = self.folder / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes((ROOT / name).read_bytes())
+                target.chmod((ROOT / name).stat().st_mode)
+        aws = {name: value for name, value in laptop.env.items() if name.startswith("AWS_")}
+        path = os.pathsep.join([str(tools), "/usr/bin", "/bin"])
+        self.environment = {**os.environ, **aws, "PATH": path, "SAM_CLI_TELEMETRY": "0", "AWS_MAX_ATTEMPTS": "2"}
+
+    def run(self, *command: str) -> str:
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-3000:]
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def clone(laptop: Laptop, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    return Clone(tmp_path_factory.mktemp("deployment"), laptop)
+
+
+@pytest.fixture(scope="module")
+def packaged(laptop: Laptop, clone: Clone) -> str:
+    """The address of the template of a release."""
+    laptop.s3.create_bucket(Bucket=RELEASES)
+    said = clone.run("make", "package", f"BUCKET={RELEASES}", f"ARCHITECTURE={deploy.architecture()}")
+    assert ".aws-sam/packaged.yaml" in said
+    assert not (clone.folder / ".venv").exists()
+    laptop.s3.upload_file(str(clone.folder / ".aws-sam" / "packaged.yaml"), RELEASES, "batchdrop.yaml")
+    return f"{laptop.env['AWS_ENDPOINT_URL']}/{RELEASES}/batchdrop.yaml"
+
+
+def test_a_guided_deployment_from_a_clone(laptop: Laptop, clone: Clone) -> None:
+    clone.run("sam", "build", "--parameter-overrides", f"Architecture={deploy.architecture()}")
+    assert not (clone.folder / ".venv").exists()
+    code, said = guided.run(
+        ["sam", "deploy", "--guided"],
+        clone.folder,
+        clone.environment,
+        {
+            "Stack Name": "batchdrop-guided",
+            "Parameter Architecture": deploy.architecture(),
+            "Parameter ApiBaseUrl": laptop.claude.base_url,
+            "Parameter RequireTls": "false",
+            "Deploy this changeset?": "y",
+        },
+    )
+    assert code == 0, said[-3000:]
+    assert "Successfully created/updated stack - batchdrop-guided" in said
+    _answers(laptop, "batchdrop-guided")
+
+
+def test_a_release_is_deployed_by_create_stack_alone(laptop: Laptop, packaged: str) -> None:
+    with pytest.raises(ClientError, match="CAPABILITY_AUTO_EXPAND"):
+        _create(laptop, packaged, "CAPABILITY_IAM")
+    _create(laptop, packaged, "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND")
+    _answers(laptop, "batchdrop-created")
+
+
+def _create(laptop: Laptop, template: str, *capabilities: str, **parameters: str) -> None:
+    chosen = {
+        "Architecture": deploy.architecture(),
+        "ApiBaseUrl": laptop.claude.base_url,
+        "RequireTls": "false",
+        **parameters,
+    }
+    cloudformation = laptop.client("cloudformation")
+    cloudformation.create_stack(
+        StackName="batchdrop-created",
+        TemplateURL=template,
+        Capabilities=list(capabilities),
+        Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in chosen.items()],
+    )
+    cloudformation.get_waiter("stack_create_complete").wait(StackName="batchdrop-created", WaiterConfig={"Delay": 1})
+
+
+def _answers(laptop: Laptop, stack: str) -> None:
+    """A file that is dropped into the stack is answered."""
+    with _taken(laptop, stack) as deployed, deployed.ticking():
+        assert deployed.drop("inbox/first.jsonl", rows(3)).wait().manifest()["counts"]["succeeded"] == 3
+
+
+@contextmanager
+def _taken(laptop: Laptop, stack: str) -> Iterator[Laptop]:
+    """A stack that was deployed by other means, with a key. It is deleted at the end: its schedule would go on."""
+    cloudformation = laptop.client("cloudformation")
+    found: dict[str, Any] = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
+    outputs = {one["OutputKey"]: one["OutputValue"] for one in found["Outputs"]}
+    laptop.client("secretsmanager").put_secret_value(SecretId=outputs["ApiKeySecret"], SecretString=API_KEY)
+    named = {"BATCHDROP_STACK": stack, "BATCHDROP_BUCKET": outputs["Bucket"], "BATCHDROP_TABLE": outputs["Table"]}
+    try:
+        yield Laptop({**laptop.env, **named}, laptop.claude, laptop.home)
+    finally:
+        cloudformation.delete_stack(StackName=stack)

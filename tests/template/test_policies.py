@@ -1,0 +1,110 @@
+"""The example policies: each lets its people do their part, and keeps the teams apart."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.policies import FOLDER, NAMES, policy
+from tests.template.conftest import Template
+from tests.template.evaluator import ACCOUNT, REGION, STACK, Decision, Deployed
+from tests.template.test_walls import OPERATOR, OPERATORS, STRANGER, by
+
+RED, BLUE = "red", "blue"
+
+
+@pytest.fixture
+def stack(translated: Template) -> Deployed:
+    return Deployed(translated, OperatorRoleArns=OPERATORS, SeparateTeams="true")
+
+
+def _may(stack: Deployed, name: str, action: str, key: str, who: str = STRANGER) -> bool:
+    """`key`: empty for the bucket."""
+    bucket = stack.arn("Bucket")
+    places = {"bucket": bucket.removeprefix("arn:aws:s3:::"), "team": RED, "stack": STACK, "account": ACCOUNT, "region": REGION}
+    context = {"s3_prefix": key} if action == "s3:ListBucket" else {}
+    resource = bucket if action == "s3:ListBucket" else f"{bucket}/{key}"
+    return by(stack, who, action, resource, [policy(name, **places)], **context) is Decision.allow
+
+
+_OWN = {
+    "dropper": [
+        ("s3:PutObject", "inbox/red/eu/a.csv"),
+        ("s3:PutObject", "inbox/red/recipe.yaml"),
+        ("s3:PutObject", "control/cancel/red/job"),
+        ("s3:PutObject", "control/retry/red/job"),
+        ("s3:GetObject", "outbox/red/a/job/results.csv"),
+        ("s3:ListBucket", "outbox/red/"),
+    ],
+    "approver": [
+        ("s3:PutObject", "control/approve/red/job-code"),
+        ("s3:PutObject", "control/approve/red/eu/all-code"),
+        ("s3:GetObject", "outbox/red/a/job/status.json"),
+        ("s3:ListBucket", "outbox/red/"),
+    ],
+}
+_EVERYTHING = [
+    *(("s3:PutObject", f"{prefix}/{{team}}/a") for prefix in ("inbox", "outbox", "work", "config")),
+    *(("s3:PutObject", f"control/{command}/{{team}}/job") for command in ("cancel", "retry", "approve", "raise")),
+    *((action, f"{prefix}/{{team}}/a") for prefix in ("inbox", "outbox") for action in ("s3:GetObject", "s3:DeleteObject")),
+    *(("s3:ListBucket", f"{prefix}/{{team}}/") for prefix in ("inbox", "outbox", "control/approve")),
+]
+
+
+@pytest.mark.parametrize("name", _OWN)
+def test_everybody_can_do_their_part(stack: Deployed, name: str) -> None:
+    assert [one for one in _OWN[name] if not _may(stack, name, *one)] == []
+
+
+@pytest.mark.parametrize("name", _OWN)
+def test_nobody_reaches_into_another_team(stack: Deployed, name: str) -> None:
+    for team in (BLUE, "redder", "Red", ".", ""):
+        assert [one for action, key in _EVERYTHING if _may(stack, name, *(one := (action, key.format(team=team))))] == []
+
+
+@pytest.mark.parametrize(("name", "keys"), [("dropper", "control/approve/red/job"), ("approver", "inbox/red/a.csv")])
+def test_who_drops_does_not_approve_and_who_approves_does_not_drop(stack: Deployed, name: str, keys: str) -> None:
+    assert not _may(stack, name, "s3:PutObject", keys)
+
+
+@pytest.mark.parametrize("name", _OWN)
+def test_nobody_but_operators_lifts_limits_or_deletes(stack: Deployed, name: str) -> None:
+    keys = [("s3:PutObject", "control/raise/red/job-code"), *(("s3:DeleteObject", f"{one}/red/a") for one in ("inbox", "outbox"))]
+    assert [one for one in keys if _may(stack, name, *one)] == []
+
+
+def test_operators_can_do_all_that_a_wall_leaves_to_them(stack: Deployed) -> None:
+    allowed = [
+        *(("s3:PutObject", key) for key in ("config/limits.json", "control/raise/red/job-code", "control/approve/blue/job-code")),
+        *(
+            (action, f"{one}/red/a")
+            for one in ("inbox", "outbox", "work")
+            for action in ("s3:DeleteObject", "s3:DeleteObjectVersion")
+        ),
+        ("s3:GetObject", "outbox/red/a"),
+    ]
+    assert [one for one in allowed if not _may(stack, "operator", *one, who=OPERATOR)] == []
+    assert [one for one in allowed if _may(stack, "operator", *one, who=STRANGER) and "config/" in one[1]] == []
+
+
+@pytest.mark.parametrize(("items", "allowed"), [(("SWITCH",), True), (("ADMISSION",), False), (("SWITCH", "JOB#1"), False)])
+def test_operators_write_no_item_but_the_switch(stack: Deployed, items: tuple[str, ...], allowed: bool) -> None:
+    filled = policy("operator", bucket="any", stack=STACK, account=ACCOUNT, region=REGION)
+    decision = by(stack, OPERATOR, "dynamodb:PutItem", stack.arn("Table"), [filled], dynamodb_LeadingKeys=items)
+    assert (decision is Decision.allow) is allowed
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_example_says_what_each_statement_is_for(name: str) -> None:
+    filled = policy(name)
+    assert all(statement["Sid"] for statement in filled["Statement"])
+    assert len(str(filled)) < 6144, "a managed policy has at most 6,144 characters (IAM and AWS STS quotas)"
+    assert set(re.findall(r"\b[A-Z]{4,}\b", (FOLDER / f"{name}.json").read_text())) <= {
+        "BUCKET",
+        "TEAM",
+        "STACK",
+        "ACCOUNT",
+        "REGION",
+        "SWITCH",
+    }
