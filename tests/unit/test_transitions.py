@@ -492,8 +492,8 @@ def test_a_deadline_counts_from_the_first_time_that_all_rows_may_go() -> None:
     assert transitions.planned(planning, now=LATER, lines=1).after.due_at == three_hours
     held = transitions.planned(planning, now=LATER, lines=1, hold=HOLD).after
     assert held.due_at is None
-    assert transitions.let_go(held, now=LATER).after.due_at == three_hours
-    assert transitions.let_go(replace(held, trying=True), now=LATER).after.due_at is None
-    again = transitions.let_go(replace(held, due_at=START), now=LATER).after
+    assert transitions.let_go(held, now=LATER, virtual_time=0).after.due_at == three_hours
+    assert transitions.let_go(replace(held, trying=True), now=LATER, virtual_time=0).after.due_at is None
+    again = transitions.let_go(replace(held, due_at=START), now=LATER, virtual_time=0).after
     assert again.due_at == START
     assert transitions.planned(planning, now=LATER, lines=1, pilot=PILOT_BATCH).after.due_at is None
