@@ -168,7 +168,7 @@ _ROWS = (
     ("invocations at a time", f"{deployed.ACCOUNT_CONCURRENCY:,} in all; 10 in a new account"),
     ("the longest that a message waits for an invocation", "-"),
     ("the slowest tick", f"{TICK} s, then two are at work"),
-    ("AWS, with no free tier", "-"),
+    ("AWS, with no free tier and without what Claude costs", "-"),
 )
 """Each with its limit."""
 
