@@ -10,7 +10,7 @@ from tests.scale.load import FULL, SMALL
 
 def main() -> None:
     found = Found(simulated(FULL), simulated(SMALL), crowded())
-    FIGURES.write_bytes(msgspec.json.format(msgspec.json.encode(found._asdict()), indent=1) + b"\n")
+    FIGURES.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
     PAGE.write_text(written(PAGE.read_text(), found))
     print(shown(found))
 

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from itertools import chain, pairwise
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
 
 import msgspec
 
@@ -29,7 +28,7 @@ TICK = 60
 _SHOWN = re.compile(r"(<!-- figures: `make scale` writes them -->\n).*?(<!-- end -->\n)", re.DOTALL)
 
 
-class Figures(NamedTuple):
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
     jobs: int
     """Most that were open at a time."""
     rows: int
@@ -124,7 +123,7 @@ def times() -> Times:
     return measured(json.loads((ROOT / "bench" / "results.json").read_text()))
 
 
-class Found(NamedTuple):
+class Found(msgspec.Struct, frozen=True):
     """As it stands in `figures.json`."""
 
     whole: Figures
