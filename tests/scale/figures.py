@@ -36,6 +36,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """Until the last file had its manifest."""
     bound_hours: float
     """What the batches need if the room at the API is always full: rows times the seconds of their batches, over the room."""
+    used: float
+    """The share of the room that is in use, on average till nine tenths of the rows were sent: the end is told by `hours`."""
     refused: int
     """Creates beyond the room."""
     most_queued: int
@@ -88,6 +90,7 @@ def figures(run: Run) -> Figures:
         rows=run.load.rows,
         hours=(max(run.ended.values()) - run.start) / 3600,
         bound_hours=run.api.area / QUEUED_REQUESTS / 3600,
+        used=_used(run),
         refused=run.api.refused,
         most_queued=run.api.most_queued,
         most_calls=run.api.most_calls,
@@ -157,6 +160,7 @@ _ROWS = (
     ("hours until all is done", "-"),
     ("hours if the room at the API were full at every moment", "-"),
     ("more than that", "5 %, our aim"),
+    ("the room in use, on average till nine tenths of the rows were sent", "100 %"),
     ("most rows in the room at the API", f"{QUEUED_REQUESTS:,}"),
     ("creates that were refused", "-"),
     ("calls of the API within a minute", f"{CALLS_A_MINUTE:,}"),
@@ -180,6 +184,7 @@ def _cells(found: Figures) -> tuple[str, ...]:
         f"{found.hours:.1f}",
         f"{found.bound_hours:.1f}",
         f"{100 * found.beyond:.1f} %",
+        f"{100 * found.used:.1f} %",
         f"{found.most_queued:,}",
         str(found.refused),
         str(found.most_calls),
@@ -196,6 +201,16 @@ def _cells(found: Figures) -> tuple[str, ...]:
 
 def _time(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def _used(run: Run) -> float:
+    left, until = 0.9 * sum(rows for _, _, rows, _ in run.api.creates), run.start
+    for at, _, rows, _ in run.api.creates:
+        left, until = left - rows, at
+        if left <= 0:
+            break
+    area = sum(rows * max(0.0, min(seconds, until - at)) for at, _, rows, seconds in run.api.creates)
+    return area / QUEUED_REQUESTS / (until - run.start)
 
 
 def _unequal(run: Run) -> float:

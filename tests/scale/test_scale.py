@@ -28,6 +28,8 @@ def test_a_small_load_takes_as_long_as_in_the_last_run() -> None:
     assert (found.jobs, found.rows, found.refused) == (SMALL.jobs, SMALL.rows, 0)
     assert found.most_queued == before.most_queued
     assert found.hours == pytest.approx(before.hours, rel=0.05)
+    assert found.used == pytest.approx(before.used, rel=0.02)
+    assert found.unequal == pytest.approx(before.unequal, rel=0.1)
     assert found.bound_hours == pytest.approx(before.bound_hours, rel=0.05)
     assert found.slowest_tick == pytest.approx(before.slowest_tick, rel=0.25)
     assert max(found.writes.values()) <= 2 * max(before.writes.values())
