@@ -899,13 +899,6 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/scale/test_scale.py::test_a_small_load_takes_as_long_as_in_the_last_run",
     ),
     Mutant(
-        "A team's turn costs as much as its batch is large",
-        _FAIR,
-        "return max(self._least_cost, batch.requests)",
-        "return 1",
-        "tests/scale/test_scale.py::test_a_small_load_takes_as_long_as_in_the_last_run",
-    ),
-    Mutant(
         "A team that was away is lifted once",
         _FAIR,
         "limit=start + cost if lifted else None,",
