@@ -17,6 +17,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+from batchdrop.domain.call_headers import CallHeaders
 from batchdrop.formats.input_line import Row
 from batchdrop.formats.lines import read_lines
 from batchdrop.money.price_file import built_in
@@ -70,7 +71,7 @@ def plan(data: bytes, *, sized: bool) -> float:
     prices = built_in()
     draw = PilotDraw("job") if sized else None
     cutter = Cutter(_LIMITS, (Sizer if sized else _NoSizer)(prices, _NOW))
-    check = RowCheck("2023-06-01", None, _NOW)
+    check = RowCheck(CallHeaders(api_version="2023-06-01"), None, _NOW)
     with tempfile.TemporaryDirectory() as folder, closing(IdSet(Path(folder) / "ids")) as seen:
         gc.collect()
         began = cpu_seconds()

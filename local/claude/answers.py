@@ -45,14 +45,15 @@ def compose(params: Params, length: int = 0, mark: str | None = None) -> Answer:
     """The answer to a request; with ``length`` it is that many bytes of filler, whatever was asked and allowed.
 
     Filler is for measurements: making it costs next to nothing, so that the emulator is not what is measured. ``mark`` is how the
-    answer fails its purpose (`markers.Marks.answer`).
+    answer fails its purpose, or that it is long (`markers.Marks.answer`).
     """
     if length:
         return Answer(_filler(length), "end_turn", -(-length // _CHARACTERS_PER_TOKEN))
     thought = thinking_tokens(params)
     if thought >= params.max_tokens:
         return Answer("", "max_tokens", params.max_tokens, thinking=_THOUGHT, thinking_tokens=params.max_tokens)
-    answer = _failing(mark, params) if mark else _answer(params, params.max_tokens - thought)
+    left = params.max_tokens - thought
+    answer = _marked(mark, params, left) if mark else _answer(params, left)
     if thought:
         answer.thinking, answer.thinking_tokens = _THOUGHT, thought
         answer.output_tokens += thought
@@ -73,7 +74,7 @@ def _answer(params: Params, most: int) -> Answer:
     return _stopped(_text(params, system, prompt), params, most)
 
 
-def _failing(mark: str, params: Params) -> Answer:
+def _marked(mark: str, params: Params, most: int) -> Answer:
     match mark:
         case "refuse":
             return Answer("", "refusal", 1)
@@ -83,6 +84,8 @@ def _failing(mark: str, params: Params) -> Answer:
             return Answer("", "pause_turn", 1)
         case "garble":
             return Answer(_GARBLED, "end_turn", of_text(_GARBLED))
+        case "long":
+            return Answer(_filler(most * _CHARACTERS_PER_TOKEN), "end_turn", most)
         case _:
             whole = _text(params, text_of(params.system), _last_user_text(params))
             text = whole[: len(whole) // 2]

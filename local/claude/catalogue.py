@@ -14,7 +14,7 @@ import msgspec
 
 _DATED = re.compile(r"-\d{8}$")
 
-# The real maximum differs by model and is not what the emulator is for: these two are the documented extremes.
+# The real maximum differs by model, and the emulator has one for all; the beta is of some models (`Traits.long_output`).
 MAX_OUTPUT_TOKENS = 128_000
 LONG_OUTPUT_BETA = "output-300k-2026-03-24"
 LONG_OUTPUT_TOKENS = 300_000
@@ -37,15 +37,23 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     """Values of temperature, top_p and top_k that it takes under API version 2023-06-01."""
     forced_tools: bool = True
     prefill: bool = False
+    long_output: bool = False
+    """It writes LONG_OUTPUT_TOKENS in a batch under LONG_OUTPUT_BETA."""
     retires_at: str | None = None
 
 
 _NEW = frozenset({"enabled", "between_tools"})
 _ALWAYS = Traits(thinks="always", refused=_NEW | {"disabled"})
 _NO_FORCED = msgspec.structs.replace(_ALWAYS, forced_tools=False)
-_ON = Traits(thinks="unless off", refused=_NEW)
-_OFF = Traits(thinks="if asked", refused=_NEW)
-_4_6 = Traits(thinks="if asked", refused=frozenset({"between_tools"}), efforts=("low", "medium", "high", "max"), sampling="any")
+_ON = Traits(thinks="unless off", refused=_NEW, long_output=True)
+_OFF = Traits(thinks="if asked", refused=_NEW, long_output=True)
+_4_6 = Traits(
+    thinks="if asked",
+    refused=frozenset({"between_tools"}),
+    efforts=("low", "medium", "high", "max"),
+    sampling="any",
+    long_output=True,
+)
 _4_5 = Traits(
     thinks="if asked",
     refused=frozenset({"adaptive", "between_tools"}),
@@ -60,9 +68,11 @@ _MODELS: dict[str, Traits] = {
     "claude-fable-5-2": _NO_FORCED,
     "claude-mythos-5-2": _NO_FORCED,
     "claude-haiku-5-5": msgspec.structs.replace(_ON, effort="medium", sampling="default"),
-    "claude-sonnet-5-5": Traits(thinks="unless off", refused=frozenset({"enabled", "disabled"}), forced_tools=False),
+    "claude-sonnet-5-5": Traits(
+        thinks="unless off", refused=frozenset({"enabled", "disabled"}), forced_tools=False, long_output=True
+    ),
     "claude-fable-5-1": _NO_FORCED,
-    "claude-opus-5-5": msgspec.structs.replace(_NO_FORCED, effort="medium"),
+    "claude-opus-5-5": msgspec.structs.replace(_NO_FORCED, effort="medium", long_output=True),
     "claude-mythos-5-1": _NO_FORCED,
     "claude-sonnet-5": _ON,
     "claude-fable-5": _ALWAYS,

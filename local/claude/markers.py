@@ -10,6 +10,7 @@
 ``[[empty]]``                           the answer has no text
 ``[[pause]]``                           the turn is paused, without a text
 ``[[garble]]``                          the answer is text, whatever was asked for
+``[[long]]``                            the answer is filler, as long as ``max_tokens`` allows
 ======================================  ==========================================================
 
 A number at the end (``[[error:api_error:1]]``, ``[[expire:2]]``) limits a marker to that many attempts with exactly these
@@ -24,10 +25,10 @@ import re
 import msgspec
 
 _MARKER = re.compile(
-    rb"\[\[(error|expire|missing|duplicate|refuse|truncate|empty|pause|garble)(?::([a-z_]+))?(?::(\d{1,6}))?\]\]"
+    rb"\[\[(error|expire|missing|duplicate|refuse|truncate|empty|pause|garble|long)(?::([a-z_]+))?(?::(\d{1,6}))?\]\]"
 )
 OPENING = b"[["
-_ANSWERS = frozenset({b"refuse", b"truncate", b"empty", b"pause", b"garble"})
+_ANSWERS = frozenset({b"refuse", b"truncate", b"empty", b"pause", b"garble", b"long"})
 
 
 class Marks(msgspec.Struct, frozen=True):
@@ -38,7 +39,7 @@ class Marks(msgspec.Struct, frozen=True):
     missing: bool = False
     duplicate: bool = False
     answer: str | None = None
-    """How the answer fails its purpose: refuse, truncate, empty, pause or garble."""
+    """How the answer fails its purpose: refuse, truncate, empty, pause or garble; or long."""
     category: str | None = None
     """Of a refusal."""
 

@@ -122,7 +122,8 @@ def read(raw: bytes | Raw, *, version: str, betas: frozenset[str], batch: bool) 
     ``batch`` adds what only a batch refuses. Raises InvalidParams.
     """
     params = _decode(_DECODER, raw)
-    longest = catalogue.LONG_OUTPUT_TOKENS if catalogue.LONG_OUTPUT_BETA in betas else catalogue.MAX_OUTPUT_TOKENS
+    long_output = batch and catalogue.LONG_OUTPUT_BETA in betas and _traits(params).long_output
+    longest = catalogue.LONG_OUTPUT_TOKENS if long_output else catalogue.MAX_OUTPUT_TOKENS
     least = 1 if batch else 0
     if params.max_tokens < least:
         raise InvalidParams(f"max_tokens: must be greater than or equal to {least}")

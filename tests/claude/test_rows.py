@@ -91,12 +91,29 @@ def test_what_is_taken(api: Api, fields: dict[str, Any]) -> None:
     assert api.result(**fields)["type"] == "succeeded"
 
 
-def test_long_outputs_need_their_beta(api: Api) -> None:
-    rows = [{"custom_id": "a", "params": params(max_tokens=300_000)}]
+BETA = {"anthropic-beta": "x,output-300k-2026-03-24"}
+
+
+@pytest.mark.parametrize(
+    ("model", "has_it"), [("claude-opus-4-6", True), ("claude-fable-5-2", False), ("claude-haiku-4-5", False)]
+)
+def test_long_outputs_need_their_beta_and_a_model_that_has_it(api: Api, model: str, has_it: bool) -> None:
+    rows = [{"custom_id": "a", "params": params("[[long]]", max_tokens=300_000, model=model)}]
     assert api.run(rows=rows)["a"]["type"] == "errored"
-    answer = api.post({"requests": rows}, headers={"anthropic-beta": "x,output-300k-2026-03-24"})
+    answer = api.post({"requests": rows}, headers=BETA)
     api.control.advance(10)
-    assert api.lines(answer.json()["id"])[0]["result"]["type"] == "succeeded"
+    result = api.lines(answer.json()["id"])[0]["result"]
+    assert (result["type"] == "succeeded") == has_it
+    if has_it:
+        assert result["message"]["usage"]["output_tokens"] == 300_000
+        assert len(result["message"]["content"][-1]["text"]) > 1_000_000
+    else:
+        assert "max_tokens: 300000 > 128000" in errors_of(result)[1]
+
+
+def test_long_outputs_are_for_batches_only(api: Api) -> None:
+    long = params(max_tokens=128_001, model="claude-opus-4-6")
+    assert api.http.post("/v1/messages", json=long, headers=BETA).status_code == 400
 
 
 def test_markers_force_the_outcome_of_their_row(api: Api, control: Control) -> None:

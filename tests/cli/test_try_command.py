@@ -195,6 +195,15 @@ def test_headers_of_the_recipe_are_sent(claude: Control, tmp_path: Path) -> None
     assert "2023-06-01" in json.dumps(call)
 
 
+def test_long_output_is_tried_as_far_as_real_time_has_it(claude: Control, tmp_path: Path) -> None:
+    recipe = "model: claude-haiku-5-5\nmax_tokens: 300000\nlong_output: true\nprompt: 'Say {{ text }}'\n"
+    result = tried(laid(tmp_path, recipe=recipe), "--rows", 1)
+    assert result.exit_code == 0
+    assert "in real time answers end at 128,000 tokens" in result.stderr
+    (call,) = claude.log("messages")
+    assert (call["status"], call["betas"]) == (200, [])
+
+
 # ---------------------------------------------------------------- the same words as in the cloud
 
 

@@ -108,6 +108,23 @@ def test_a_corrected_table_of_failures_is_dropped_again(laptop: Laptop) -> None:
     assert columns(again, "id", "text", "batchdrop_status") == [["2", "Awful", "succeeded"]]
 
 
+def test_an_answer_above_what_a_model_writes_otherwise(laptop: Laptop) -> None:
+    """One row has to be sent again: the API sees the beta on both creates."""
+    creates = laptop.claude.count("create")
+    recipe = (
+        "model: claude-haiku-5-5\nlong_output: true\nmax_tokens: 200000\nthinking: off\n"
+        "limits: {ask_above_usd: 100}\nprompt: Write about {{ text }}\n"
+    )
+    put(laptop, "inbox/novel/recipe.yaml", recipe)
+    rows = b"id,text\n1,the sea [[long]]\n2,the wind [[error:api_error:1]]\n"
+    job = laptop.drop("inbox/novel/chapters.csv", rows).wait().wait_for("done")
+    assert job.manifest()["counts"]["succeeded"] == 2
+    assert len(job.lines("results.jsonl")[0]["output"]["answer"]) == 800_000
+    assert job.manifest()["usage"]["claude-haiku-5-5"]["output_tokens"] > 200_000
+    assert [call["betas"] for call in laptop.claude.log("create")[creates:]] == [["output-300k-2026-03-24"]] * 2
+    assert job.audit() == []
+
+
 @pytest.mark.parametrize(
     ("model", "successor"),
     [("claude-sonnet-4-20250514", "claude-sonnet-5-5"), ("claude-haiku-3-5-20241022", "claude-haiku-5-5")],

@@ -1517,6 +1517,27 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/stages/test_call_headers_of_jobs.py::test_every_batch_and_every_later_attempt_has_the_headers",
     ),
     Mutant(
+        "Long output goes with every create of its job",
+        f"{_CORE}/stages/plan/open_rows.py",
+        "(LONG_OUTPUT,) if recipe.long_output else ()",
+        "()",
+        "tests/stages/test_long_output.py::test_a_long_answer_comes_after_a_second_attempt_and_both_creates_have_the_beta",
+    ),
+    Mutant(
+        "Long output is refused before sending for a model that has none",
+        f"{_CORE}/recipes/models.py",
+        "if long_output and model not in LONG_OUTPUT_MODELS:",
+        "if False:",
+        "tests/stages/test_long_output.py::test_a_model_without_it_waits_for_another_recipe",
+    ),
+    Mutant(
+        "A request that asks for more than its model writes is not sent",
+        f"{_CORE}/stages/plan/check.py",
+        "if row.max_tokens <= model.most:",
+        "if True:",
+        "tests/stages/test_long_output.py::test_a_request_that_asks_for_more_than_its_model_writes_is_invalid",
+    ),
+    Mutant(
         "A retry keeps the headers of its job",
         f"{_CORE}/stages/control/retry.py",
         "return {**headers_of(job).as_sent(), PRIORITY: word}",
@@ -1526,8 +1547,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A row with a retired model is not sent",
         f"{_CORE}/stages/plan/check.py",
-        "        if fault is None:\n            return row\n        return InvalidLine",
-        "        if True:\n            return row\n        return InvalidLine",
+        "if model.fault is not None:",
+        "if False:",
         "tests/stages/test_models_of_rows.py::test_the_models_of_the_course",
     ),
     Mutant(

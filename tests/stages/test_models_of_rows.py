@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from batchdrop.domain.call_headers import CallHeaders
 from batchdrop.domain.model_list import ListedModel, ModelList
 from batchdrop.formats.input_line import Row
 from batchdrop.formats.invalid_line import InvalidLine
@@ -68,7 +69,7 @@ def listed(**changes: Any) -> ModelList:
     ],
 )
 def test_only_a_fresh_list_of_anthropic_refuses_what_is_not_on_it(models: ModelList | None, refused: bool) -> None:
-    decide = RowCheck("2026-10-21", models, START)
+    decide = RowCheck(CallHeaders(), models, START)
     data = asking("claude-sonet-5-5")
     decided = decide(Line(3, 0, len(data), data, cut=False))
     assert isinstance(decided, InvalidLine) == refused
@@ -82,7 +83,7 @@ def test_a_model_is_looked_up_once_and_the_memory_of_it_is_bounded(monkeypatch: 
     asked: list[str] = []
     monkeypatch.setattr(check, "model_fault", lambda model, *_: asked.append(model))
     monkeypatch.setattr(check, "_REMEMBERED_MODELS", 2)
-    decide = RowCheck("2026-10-21", None, START)
+    decide = RowCheck(CallHeaders(), None, START)
     for model in ("a", "a", "x" * 101, "b", "x" * 101, "c", "a", "c"):
         data = asking(model)
         assert isinstance(decide(Line(1, 0, len(data), data, cut=False)), Row)

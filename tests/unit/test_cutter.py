@@ -114,6 +114,13 @@ def test_a_row_that_is_too_large_alone_is_a_batch_of_one(limits: Limits) -> None
     assert [cut.requests for cut in cut_all(lines_of(*[row_text(10, 5)] * 3), limits)] == [1, 1, 1]
 
 
+def test_the_longest_answers_make_smaller_batches() -> None:
+    """1 GB of answers, as the worst case: 277 of 300,000 tokens."""
+    limits = Limits.of_a_stack(max_requests=100_000, max_body_bytes=10**9, spool_bytes=250_000_000)
+    lines = lines_of(*[row_text(10, 300_000)] * 300)
+    assert [cut.requests for cut in cut_all(lines, limits)] == [277, 23]
+
+
 def test_invalid_lines_cost_no_request() -> None:
     (cut,) = cut_all(lines_of("x", row_text(1, 1), "y", "z"), WIDE._replace(max_requests=1))
     assert (cut.first_line, cut.last_line, cut.requests, cut.invalid) == (1, 4, 1, 3)

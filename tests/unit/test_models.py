@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from batchdrop.domain.model_list import ListedModel, ModelList
-from batchdrop.domain.model_names import KNOWN
+from batchdrop.domain.model_names import KNOWN, LONG_OUTPUT_MODELS
 from batchdrop.recipes.faults import RecipeFault
 from batchdrop.recipes.models import WISHES, Thinking, check_model, facts_of, sampling_fault, thinking_params
 
@@ -213,6 +213,22 @@ def test_what_the_list_says_counts() -> None:
     assert fault("claude-new-6", listed=listed, max_tokens=8_001).field == ("max_tokens",)
     assert fault("claude-new-6", listed=listed, structured=True).field == ("output",)
     assert check("claude-new-6", listed=listed, max_tokens=300_000, betas=("output-300k-2026-03-24",)) == ()
+
+
+def test_long_output_is_for_the_models_that_have_it() -> None:
+    beta = ("output-300k-2026-03-24",)
+    most = listing(*(ListedModel(id=model, max_tokens=128_000) for model in KNOWN))
+    for model in KNOWN:
+        given: dict[str, Any] = {"listed": most, "long_output": True, "betas": beta}
+        if model in LONG_OUTPUT_MODELS:
+            check(model, max_tokens=300_000, **given)
+            assert fault(model, max_tokens=300_001, **given).field == ("max_tokens",)
+            assert "`long_output: true`" in fault(model, max_tokens=128_001, listed=most).message
+        else:
+            assert fault(model, **given).field == ("long_output",)
+            found = fault(model, max_tokens=128_001, listed=most, betas=beta)
+            assert found.field == ("max_tokens",)
+            assert "long_output" not in found.message
 
 
 def test_the_list_corrects_the_table() -> None:

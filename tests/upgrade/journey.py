@@ -26,10 +26,12 @@ PARAMETERS = (
 )
 # A message that nobody has acted on is sent again after five quarters of the visibility timeout.
 _PATIENCE = 900.0
-# The first is longer than an update takes.
-_SLOW, _QUICK = 90.0, 1.0
+_QUICK = 1.0
 _DURING_SECONDS = 3.0
-_LIMITS = b'{"folders": {"limited": {"day_usd": 0.000001}}}'
+# A function takes the position of the switch for so long as it has read it, and ends what it has begun.
+_CACHED_SECONDS = 8.0
+_LIMITS = b'{"default": {"ask_above_usd": 1000}, "folders": {"asks": {"ask_above_usd": 1}, "tries": {"ask_above_usd": 1}}}'
+_LOW_LIMITS = _LIMITS.replace(b"}}}", b'}, "limited": {"day_usd": 0.000001}}}')
 # A long answer costs $0.0375 as a batch: 20 rows fit into the dollar that nobody is asked about, and few more.
 _ANSWER_BYTES = 12_000
 _RECIPE = b'model: claude-opus-5\nmax_tokens: 3500\nprompt: "Tell a long story: {{ text }}"\n'
@@ -46,6 +48,10 @@ class Journey:
         self.earlier = earlier
         self.say = say
         self.every_state = every_state
+        # `stop` also cancels what the other states are about.
+        self._position = "pause" if every_state else "stop"
+        # Longer than an update takes.
+        self._slow = 90.0 if every_state else 45.0
         self.jobs: dict[str, Job] = {}
         self.wrong: list[str] = []
         self._stopped: list[str] = []
@@ -66,10 +72,10 @@ class Journey:
     def _open_in_earlier_version(self) -> None:
         laptop = self.laptop
         # It takes up to a minute to take effect, and that version does not know it.
-        laptop.s3.put_object(Bucket=laptop.bucket, Key="config/limits.json", Body=_LIMITS)
+        laptop.s3.put_object(Bucket=laptop.bucket, Key="config/limits.json", Body=_LOW_LIMITS)
         self._drop("ended", rows(3)).wait()
         self._open_behind_stopped_stages()
-        laptop.claude.settings(seconds=_SLOW, cancel_seconds=_SLOW)
+        laptop.claude.settings(seconds=self._slow, cancel_seconds=self._slow)
         canceled = self._drop("canceled", rows(30))
         self._wait_for(canceled, BatchState.in_progress, 2)
         laptop.s3.put_object(Bucket=laptop.bucket, Key=f"control/cancel/{canceled.id}", Body=b"")
@@ -81,7 +87,8 @@ class Journey:
         if self.every_state:
             self._drop_dead("dead letter")
         # As that version's manual says. Nothing is sent until somebody sets it to `run`.
-        self._parameter("pause")
+        self._parameter(self._position)
+        time.sleep(_CACHED_SECONDS)
 
     def _open_behind_stopped_stages(self) -> None:
         """Each goes on only once its stage does."""
@@ -107,7 +114,7 @@ class Journey:
         self.laptop.claude.settings(seconds=_QUICK, cancel_seconds=_QUICK)
         self.laptop.tick()
         if (sent := self.laptop.claude.count("create") - creates) != 0:
-            self.wrong.append(f"{sent} batches were sent although the switch was set to pause")
+            self.wrong.append(f"{sent} batches were sent although the switch was set to {self._position}")
         for name, state in before.items():
             self.say(f"  {name:12} {state}")
         self.say(f"  {len(set(self.jobs) - known)} files were dropped meanwhile")
@@ -126,7 +133,7 @@ class Journey:
         asks.asked()
         laptop.wait(lambda: limited.status().get("needs") == "limit", "a job to wait for a limit")
         self._drop("nowhere/no recipe", _table(8), ending=".csv").wait_for("held")
-        laptop.claude.settings(seconds=_SLOW)
+        laptop.claude.settings(seconds=self._slow)
         tries = self._drop("tries/tries", _table(60), ending=".csv")
         self._wait_for(tries, BatchState.in_progress, 1)
         self._drop_lost("lost again", 9)
@@ -156,7 +163,7 @@ class Journey:
         for name, state in self._shown().items():
             self.say(f"  {name:16} {state}")
         self._start(*self._stopped)
-        laptop.claude.settings(seconds=_QUICK, answer_bytes=0)
+        laptop.claude.settings(seconds=_QUICK)
         laptop.s3.put_object(Bucket=laptop.bucket, Key=f"control/cancel/{self.jobs['waiting'].id}", Body=b"")
         self._drop("opened by the earlier version", rows(8)).wait()
         laptop.wait(lambda: "Canceled" in self.jobs["waiting"].status()["message"], "the command to be answered")
@@ -176,13 +183,10 @@ class Journey:
     def _update_again(self) -> None:
         laptop = self.laptop
         self._deploy(self.checkout.put_this, "updated again")
-        asks = self.jobs["asks/asks"]
-        laptop.create_folder(f"control/approve/asks/{asks.id}-{asks.asked()['question']['code']}")
-        for name in ("tries/tries",):
-            code = self.jobs[name].asked()["question"]["code"]
-            laptop.create_folder(f"control/approve/tries/{self.jobs[name].id}-{code}")
+        for job in (self.jobs["asks/asks"], self.jobs["tries/tries"]):
+            laptop.create_folder(f"control/approve/{job.id}-{job.asked()['question']['code']}")
         laptop.s3.put_object(Bucket=laptop.bucket, Key="inbox/nowhere/recipe.yaml", Body=_RECIPE)
-        laptop.s3.delete_object(Bucket=laptop.bucket, Key="config/limits.json")
+        laptop.s3.put_object(Bucket=laptop.bucket, Key="config/limits.json", Body=_LIMITS)
 
     # ---------------------------------------------------------------- the end of both
 

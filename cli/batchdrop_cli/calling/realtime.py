@@ -1,4 +1,7 @@
-"""Send requests to the Messages API, each as it is, byte for byte; or have their tokens counted there."""
+"""Send requests to the Messages API, each as it is, byte for byte; or have their tokens counted there.
+
+Long output is for batches alone: without its beta, such requests ask for what the API writes in real time.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import httpx2
 import msgspec
 
 from batchdrop.adapters.claude import WORKSPACE_HEADER
-from batchdrop.domain.call_headers import CallHeaders
+from batchdrop.domain.call_headers import LONG_OUTPUT, CallHeaders
 from batchdrop.domain.errors import BatchdropError
 from batchdrop_cli.calling.account import Access, unsafe
 
@@ -20,6 +23,8 @@ _COUNT_PATH = "/v1/messages/count_tokens"
 _AT_ONCE = 4
 # What is counted (SDK 2.12.0, `messages.count_tokens`); other params are errors there, `max_tokens` among them.
 _COUNTED = ("model", "messages", "system", "tools", "tool_choice", "thinking", "output_config", "cache_control")
+MOST_TOKENS = 128_000
+"""The largest `max_tokens` of a model that has long output in batches (Anthropic, "Models overview")."""
 _TRIES = 3
 _FIRST_WAIT = 1.0
 _LONGEST_WAIT = 20.0
@@ -65,6 +70,8 @@ class Api(msgspec.Struct, frozen=True):
         self, requests: Sequence[bytes], headers: CallHeaders, done: Callable[[Reply], None], *, at_once: int = _AT_ONCE
     ) -> list[Reply]:
         """The answers, in order. `done` is called with each as it comes. Raises CannotAsk."""
+        if LONG_OUTPUT in headers.betas:
+            requests = [_lowered(params) for params in requests]
         return asyncio.run(self._ask_all(_PATH, requests, headers, done, at_once))
 
     def count(self, requests: Sequence[bytes], headers: CallHeaders, done: Callable[[Reply], None]) -> list[int | None]:
@@ -119,8 +126,9 @@ class Api(msgspec.Struct, frozen=True):
             raise CannotAsk(f"There is no API key: {error}. Sign in to AWS (aws sso login), or set AWS_PROFILE.") from None
 
     async def _post(self, client: anthropic.AsyncAnthropic, path: str, params: bytes, headers: CallHeaders) -> httpx2.Response:
+        betas = tuple(beta for beta in headers.betas if beta != LONG_OUTPUT)
         options: Any = {
-            "headers": {"Content-Type": "application/json", **headers.as_sent()},
+            "headers": {"Content-Type": "application/json", **msgspec.structs.replace(headers, betas=betas).as_sent()},
             "timeout": httpx2.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
             # It would take the key to an address that nobody chose.
             "follow_redirects": False,
@@ -137,6 +145,17 @@ class Api(msgspec.Struct, frozen=True):
             raise CannotAsk(f"No answer came within {_ANSWER_SECONDS:.0f} seconds. Lower `max_tokens` or `thinking`.") from None
         except anthropic.APIConnectionError:
             raise CannotAsk(_unreachable(client)) from None
+
+
+class _MaxTokens(msgspec.Struct):
+    max_tokens: int = 0
+
+
+def _lowered(params: bytes) -> bytes:
+    if msgspec.json.decode(params, type=_MaxTokens).max_tokens <= MOST_TOKENS:
+        return params
+    fields = msgspec.json.decode(params, type=dict[str, msgspec.Raw])
+    return msgspec.json.encode(fields | {"max_tokens": MOST_TOKENS})
 
 
 def _to_count(params: bytes) -> bytes:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from batchdrop.adapters.clock import SystemClock
-from batchdrop.domain.call_headers import CallHeaders
+from batchdrop.domain.call_headers import CallHeaders, headers_of
 from batchdrop.domain.errors import Rejected, Waits
 from batchdrop.domain.records import Job, JobState, ObjectRef
 from batchdrop.formats.cells import text_of
@@ -83,7 +83,7 @@ def opened(file: Path, recipe: Path | None) -> Iterator[OpenedFile]:
     kind = kind_of(start, ref.key)
     with _unpacked(ref, start) as source:
         if kind is None:
-            yield OpenedFile(_RequestRows(source, RowCheck(job.api_version, None, now)))
+            yield OpenedFile(_RequestRows(source, RowCheck(headers_of(job), None, now)))
             return
         if source.broken is not None:
             raise Rejected(sentences.broken_table(source.broken.message))

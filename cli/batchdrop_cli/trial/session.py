@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from batchdrop.domain.call_headers import LONG_OUTPUT
 from batchdrop.domain.keys import RECIPES
 from batchdrop.domain.records import RowStatus
 from batchdrop.formats.invalid_line import shown
@@ -95,6 +96,8 @@ class Session(msgspec.Struct, kw_only=True):
         click.echo(f"file     {total:,} {what}", err=True)
         if found.warnings:
             click.echo(plain(found.warnings), err=True)
+        if LONG_OUTPUT in found.headers.betas:
+            click.echo("Long output is for batches: in real time answers end at 128,000 tokens.", err=True)
 
     def _show_requests(self, picked: list[Asked]) -> int:
         for asked in picked:

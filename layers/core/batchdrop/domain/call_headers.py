@@ -18,6 +18,8 @@ BETA = "anthropic-beta"
 """The same; several are separated by commas."""
 SAMPLING = frozenset({"temperature", "top_p", "top_k"})
 SAMPLING_GONE_IN = "2026-10-21"
+LONG_OUTPUT = "output-300k-2026-03-24"
+"""The beta of answers beyond what a model writes otherwise, in batches only (Anthropic, "Batch processing")."""
 
 
 class CallHeaders(Record, frozen=True, kw_only=True):

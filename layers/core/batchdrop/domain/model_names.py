@@ -1,15 +1,18 @@
-"""What a request's model alone tells, cheaply: is it there at all. For every row, with a recipe or without one.
+"""What a request's model alone tells, cheaply: is it there at all, and how much it writes. For every row.
 
-Facts: Anthropic, "Model deprecations" and "Models overview", 2026-10-08. The API's own list, where there is one, knows better.
+Facts: Anthropic, "Model deprecations", "Models overview" and "Batch processing", 2026-10-08. The API's own list, where there is
+one, knows better.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from datetime import datetime
 from difflib import get_close_matches
 from typing import NamedTuple
 
+from batchdrop.domain.call_headers import LONG_OUTPUT
 from batchdrop.domain.model_list import ListedModel, ModelList
 
 NEWEST = {
@@ -27,6 +30,12 @@ KNOWN = (
     *("claude-opus-4-5", "claude-opus-4-5-20251101", "claude-sonnet-4-5", "claude-sonnet-4-5-20250929"),
 )
 """Newest first. Ids without a date are pinned from 4.6 on; only the 4.5 line has aliases."""
+LONG_OUTPUT_MODELS = (
+    *("claude-haiku-5-5", "claude-sonnet-5-5", "claude-sonnet-5", "claude-sonnet-4-6"),
+    *("claude-opus-5-5", "claude-opus-5", "claude-opus-4-8", "claude-opus-4-7", "claude-opus-4-6"),
+)
+"""Those that write LONG_OUTPUT_TOKENS under the beta LONG_OUTPUT."""
+LONG_OUTPUT_TOKENS = 300_000
 # Everything before 4.5: Claude 1 to 3 in every spelling, and the first of 4.
 _RETIRED = re.compile(
     r"claude-(?:instant|v?[12]\b|3\b|(?:haiku|sonnet|opus)-3\b|(?:sonnet|opus)-4-0$|(?:sonnet|opus)-4-20250514$|opus-4-1\b)"
@@ -71,6 +80,17 @@ def meant_by(model: str, listed: ModelList | None) -> str | None:
         return None
     words = re.sub("[ ._]+", "-", model.lower().removeprefix("claude").strip(" ._-"))
     return full if (full := f"claude-{words}") in KNOWN else successor(model)
+
+
+def most_output(model: str, listed: ModelList | None, betas: Collection[str]) -> int | None:
+    """The largest `max_tokens` that a request in a batch may have; None if nobody said. Depends on nothing else.
+
+    A model that came out since may have the beta: then the API decides.
+    """
+    entry = listed.find(model) if listed is not None else None
+    if LONG_OUTPUT in betas and (model in LONG_OUTPUT_MODELS or model not in KNOWN):
+        return LONG_OUTPUT_TOKENS
+    return entry.max_tokens if entry is not None else None
 
 
 def line_of(model: str) -> str | None:

@@ -53,7 +53,7 @@ _ID_FRAME = len(b'"custom_id":,')
 _NOTE_FRAME = len(b'"_batchdrop":,')
 _SHORTEST_REPEAT = len(b',"params":0')
 # No model generates that many, and the sum over a batch stays within 64 bits.
-_MAX_MAX_TOKENS = 999_999_999
+MAX_MAX_TOKENS = 999_999_999
 # Far beyond any request, and little to hold: decoded, a member takes some 200 bytes and an empty message 50, so that a line of
 # nothing else would take up to 0.9 GB.
 _MOST_FIELDS = 100
@@ -220,7 +220,7 @@ def _quick(line: Line, refused: Set[str] = _REFUSED.keys()) -> Row | None:
         if (
             not model
             or len(params) > _MOST_PARAMS
-            or not 1 <= max_tokens <= _MAX_MAX_TOKENS
+            or not 1 <= max_tokens <= MAX_MAX_TOKENS
             or not rawjson.surely_unique(params, len(found.params))
             or not (_is_plain(messages) or (0 < len(_objects(messages)) <= _MOST_MESSAGES and _is_sound(bytes(messages))))
             or (len(params) > len(_REQUIRED) and not _are_sound(params, refused))
@@ -432,7 +432,7 @@ def _max_tokens(value: bytes) -> int:
         count = _whole(value)
     except msgspec.ValidationError:
         count = 0
-    if not 1 <= count <= _MAX_MAX_TOKENS:
+    if not 1 <= count <= MAX_MAX_TOKENS:
         shown = value.decode() if value[:1] not in b'"[{' and len(value) <= 20 else _kind(value)
         raise _Fault("invalid_max_tokens", f"params.max_tokens is {shown}; it must be a whole number, 1 or more, without quotes.")
     return count

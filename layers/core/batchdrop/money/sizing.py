@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from batchdrop.domain.model_names import LONG_OUTPUT_TOKENS
 from batchdrop.domain.money import MOST_CLASSES, OTHERS, Size, Sizes
 from batchdrop.formats.input_line import Row
 from batchdrop.money.price_list import PriceList
 from batchdrop.money.token_guess import Look, guess_together, look, most_of
 
-MAX_ANSWER_TOKENS = 300_000
-"""The longest answer of any model, with the header `output-300k-2026-03-24` (Anthropic, "Models overview"): a `max_tokens` beyond
-it is refused or never reached."""
+MAX_ANSWER_TOKENS = LONG_OUTPUT_TOKENS
+"""The longest answer of any model: a `max_tokens` beyond it is refused or never reached."""
 _NO_PROMPT_IS_LONGER = 10**18
 # A file names few models. Those of one that names many are looked up each time.
 _MOST_REMEMBERED = 200

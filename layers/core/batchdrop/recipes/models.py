@@ -13,9 +13,18 @@ from typing import Any
 
 import msgspec
 
-from batchdrop.domain.call_headers import SAMPLING, gone_in
+from batchdrop.domain.call_headers import LONG_OUTPUT, SAMPLING, gone_in
 from batchdrop.domain.model_list import ListedModel, ModelList
-from batchdrop.domain.model_names import KNOWN, meant_by, model_fault, successor, without_date
+from batchdrop.domain.model_names import (
+    KNOWN,
+    LONG_OUTPUT_MODELS,
+    LONG_OUTPUT_TOKENS,
+    meant_by,
+    model_fault,
+    most_output,
+    successor,
+    without_date,
+)
 from batchdrop.formats.invalid_line import shown
 from batchdrop.recipes.faults import RecipeFault
 
@@ -29,9 +38,6 @@ _LEAST_BUDGET = 1_024
 _OFF = ("disabled", "between_tools")
 _UP_TO_HIGH = ("low", "medium", "high")
 _WITHOUT_XHIGH = ("low", "medium", "high", "max")
-# Anthropic, "Batch processing": a beta for longer answers, in batches only.
-_LONG_OUTPUT = "output-300k-2026-03-24"
-_LONG_OUTPUT_TOKENS = 300_000
 _VERSION_WITH_SAMPLING = "2023-06-01"
 
 
@@ -56,8 +62,6 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     """A `tool_choice` of `any` or `tool` is taken."""
     prefill: bool = False
     """The last message may be the assistant's."""
-    max_tokens: int | None = None
-    """The most that a request may ask for, if the API said so."""
     structured_outputs: bool | None = None
 
     @property
@@ -120,7 +124,6 @@ def facts_of(model: str, listed: ModelList | None) -> ModelFacts | None:
         thinking=Thinking.on if known.thinking is Thinking.always and _can_be_off(entry.thinking or ()) else known.thinking,
         types=known.types if entry.thinking is None else frozenset(entry.thinking),
         efforts=known.efforts if entry.efforts is None else entry.efforts,
-        max_tokens=entry.max_tokens,
         structured_outputs=entry.structured_outputs,
     )
 
@@ -156,6 +159,7 @@ def check_model(
     params: Mapping[str, object] | None = None,
     prefill: bool = False,
     structured: bool = False,
+    long_output: bool = False,
     listed: ModelList | None = None,
     now: datetime,
     api_version: str,
@@ -165,7 +169,7 @@ def check_model(
 
     `tool_choice` and `sampling` (`temperature`, `top_p`, `top_k`) are as in the recipe. `params` is what stands below `params`
     there and is sent so; its faults have a field that begins with `params`. `prefill`: the last message is the assistant's.
-    `structured`: an output format is sent.
+    `structured`: an output format is sent. `long_output`: the recipe asks for the beta of that name, which is then in `betas`.
     """
     raw = params or {}
     if meant := meant_by(model, listed):
@@ -177,11 +181,14 @@ def check_model(
     thinking_params(model, thinking, max_tokens=max_tokens, listed=listed)
     facts = facts_of(model, listed)
     warnings = _about_the_model(model, listed, now)
+    if long_output and model not in LONG_OUTPUT_MODELS:
+        raise _fault("long_output", _no_long_output(model))
+    _check_most(model, max_tokens, listed, betas)
     if facts is None:
         return warnings
     _check_request(model, facts, tool_choice, prefill, structured)
     _check_raw(model, facts, thinking, raw)
-    return (*warnings, *_check_room(model, facts, thinking or _wish(raw), max_tokens, betas))
+    return (*warnings, *_check_room(model, facts, thinking or _wish(raw), max_tokens))
 
 
 def sampling_fault(given: Mapping[str, object], model: str, api_version: str) -> str | None:
@@ -240,14 +247,11 @@ def _efforts(facts: ModelFacts) -> str:
     return f"it takes {', '.join(facts.efforts)}"
 
 
-def _check_room(model: str, facts: ModelFacts, wish: str | None, max_tokens: int, betas: Collection[str]) -> tuple[str, ...]:
+def _check_room(model: str, facts: ModelFacts, wish: str | None, max_tokens: int) -> tuple[str, ...]:
     """Thinking counts towards `max_tokens`: without room, rows come back cut off, without any text, and billed.
 
     Who asks for thinking where it could be off has decided so, and is warned; who says nothing decides with one line.
     """
-    most = facts.max_tokens if _LONG_OUTPUT not in betas else _LONG_OUTPUT_TOKENS
-    if most is not None and max_tokens > most:
-        raise _fault("max_tokens", f"{model} writes {most:,} tokens at most: lower `max_tokens`.")
     thinks = facts.thinking is not Thinking.off if wish is None else wish != "off"
     if not thinks or max_tokens >= LEAST_FOR_THINKING:
         return ()
@@ -257,6 +261,26 @@ def _check_room(model: str, facts: ModelFacts, wish: str | None, max_tokens: int
     if wish is None:
         raise _fault("max_tokens", f"{what}. Raise it to 2,000, or write `thinking: off`.")
     return (f"{what}: raise it to 2,000, or write `thinking: off`.",)
+
+
+def _check_most(model: str, max_tokens: int, listed: ModelList | None, betas: Collection[str]) -> None:
+    most = most_output(model, listed, betas)
+    if most is None or max_tokens <= most:
+        return
+    longer = model in LONG_OUTPUT_MODELS and LONG_OUTPUT not in betas
+    or_write = f", or write `long_output: true`, which allows {LONG_OUTPUT_TOKENS:,}" if longer else ""
+    raise _fault("max_tokens", f"{model} writes {most:,} tokens at most: lower `max_tokens`{or_write}.")
+
+
+def _no_long_output(model: str) -> str:
+    """What to do about a model without the beta, or one that is not known to have it."""
+    models = ", ".join(LONG_OUTPUT_MODELS)
+    if model in KNOWN:
+        return f"{model} has no long output: leave `long_output` out and lower `max_tokens`, or take one of {models}."
+    return (
+        f"Whether `{shown(model)}` has long output is not known here: take one of {models}, or write "
+        f"`betas: [{LONG_OUTPUT}]` in its place if it has."
+    )
 
 
 def _check_raw(model: str, facts: ModelFacts, wish: str | None, raw: Mapping[str, object]) -> None:

@@ -59,6 +59,13 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         int,
         Meta(ge=1, description="The longest answer in tokens, thinking included. An answer that needs more is cut off."),
     ] = DEFAULT_MAX_TOKENS
+    long_output: Annotated[
+        bool,
+        Meta(
+            description="Answers of up to 300,000 tokens, for models that have them (the beta output-300k-2026-03-24). "
+            "Set max_tokens too."
+        ),
+    ] = False
     output: Annotated[
         Any,
         Meta(

@@ -16,6 +16,7 @@ import msgspec
 
 from batchdrop.domain import keys, transitions
 from batchdrop.domain.admission import start_tag
+from batchdrop.domain.call_headers import headers_of
 from batchdrop.domain.errors import AlreadyExists, LostRace, ObjectGone, Rejected
 from batchdrop.domain.records import Batch, BatchState, Checkpoint, Job, ObjectRef, Span
 from batchdrop.formats.input_line import Row
@@ -101,7 +102,7 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
 
     def _check_of(self, job: Job) -> Callable[[Line], Row | InvalidLine]:
         """Lines that a recipe made were looked at with the recipe."""
-        return check_rendered if job.recipe else RowCheck(job.api_version, self.ledger.get_models(), self.clock.now())
+        return check_rendered if job.recipe else RowCheck(headers_of(job), self.ledger.get_models(), self.clock.now())
 
     def _stored(self, job: Job) -> _Stored:
         end = requests = rows = number = 0

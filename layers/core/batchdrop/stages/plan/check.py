@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import NamedTuple
 
-from batchdrop.domain.call_headers import gone_in
+from batchdrop.domain.call_headers import BETA, LONG_OUTPUT, CallHeaders, gone_in
 from batchdrop.domain.model_list import ModelList
-from batchdrop.domain.model_names import ModelFault, model_fault
-from batchdrop.formats.input_line import REQUESTS, RequestReader, Row, custom_id_digest
+from batchdrop.domain.model_names import LONG_OUTPUT_MODELS, ModelFault, model_fault, most_output
+from batchdrop.formats.input_line import MAX_MAX_TOKENS, REQUESTS, RequestReader, Row, custom_id_digest
 from batchdrop.formats.invalid_line import InvalidLine, shown
 from batchdrop.formats.lines import Line
 from batchdrop.stages.plan.seen_ids import IdSet
@@ -22,29 +22,44 @@ _REMEMBERED_MODELS = 1_000
 _REMEMBERED_CHARS = 100
 
 
-class RowCheck:
-    """Decides about the lines of one job: under its API version, and with the models that there are `now`."""
+class _Model(NamedTuple):
+    fault: ModelFault | None
+    most: int
+    """The largest `max_tokens` that it takes."""
 
-    def __init__(self, api_version: str, listed: ModelList | None, now: datetime) -> None:
-        self._check = RequestReader(gone_in(api_version)).check
+
+class RowCheck:
+    """Decides about the lines of one job: under its headers, and with the models that there are `now`."""
+
+    def __init__(self, headers: CallHeaders, listed: ModelList | None, now: datetime) -> None:
+        self._check = RequestReader(gone_in(headers.api_version)).check
+        self._betas = headers.betas
         self._listed = listed
         self._now = now
-        self._faults: dict[str, ModelFault | None] = {}
+        self._models: dict[str, _Model] = {}
 
     def __call__(self, line: Line) -> Row | InvalidLine:
         row = self._check(line)
         if isinstance(row, InvalidLine):
             return row
-        fault = self._faults[row.model] if row.model in self._faults else self._look_up(row.model)
-        if fault is None:
+        model = self._models.get(row.model) or self._look_up(row.model)
+        if model.fault is not None:
+            return InvalidLine(line=row.line, type=model.fault.type, message=f"params.model: {model.fault.message}")
+        if row.max_tokens <= model.most:
             return row
-        return InvalidLine(line=row.line, type=fault.type, message=f"params.model: {fault.message}")
+        return InvalidLine(line=row.line, type="invalid_max_tokens", message=self._too_many(row, model.most))
 
-    def _look_up(self, model: str) -> ModelFault | None:
-        fault = model_fault(model, self._listed, self._now)
-        if len(model) <= _REMEMBERED_CHARS and len(self._faults) < _REMEMBERED_MODELS:
-            self._faults[model] = fault
-        return fault
+    def _too_many(self, row: Row, most: int) -> str:
+        longer = row.model in LONG_OUTPUT_MODELS and LONG_OUTPUT not in self._betas
+        or_upload = f", or upload the file with the metadata {BETA}={LONG_OUTPUT}" if longer else ""
+        return f"params.max_tokens is {row.max_tokens}; {shown(row.model)} writes {most} tokens at most. Lower it{or_upload}."
+
+    def _look_up(self, name: str) -> _Model:
+        most = most_output(name, self._listed, self._betas)
+        model = _Model(model_fault(name, self._listed, self._now), MAX_MAX_TOKENS if most is None else most)
+        if len(name) <= _REMEMBERED_CHARS and len(self._models) < _REMEMBERED_MODELS:
+            self._models[name] = model
+        return model
 
 
 def in_chunks(lines: Iterator[Line]) -> Iterator[list[Line]]:

@@ -17,7 +17,7 @@ import msgspec
 from msgspec.structs import replace
 
 from batchdrop.domain import keys
-from batchdrop.domain.call_headers import VERSION, AllowedHeaders, CallHeaders
+from batchdrop.domain.call_headers import LONG_OUTPUT, VERSION, AllowedHeaders, CallHeaders, NotAllowed
 from batchdrop.domain.errors import ObjectGone, Rejected, Waits
 from batchdrop.domain.model_list import ModelList
 from batchdrop.domain.money import micro_up
@@ -84,8 +84,10 @@ class OpenRows(msgspec.Struct, frozen=True, kw_only=True):
             raise Rejected(sentences.unfit_table(name, fault.message)) from fault
 
     def _open(self, job: Job, ref: ObjectRef, recipe: Recipe, text: ObjectRef, kind: Kind, folder: Path) -> OpenedRows:
+        long_output = (LONG_OUTPUT,) if recipe.long_output else ()
         headers = CallHeaders(
-            api_version=recipe.anthropic_version or job.api_version, betas=tuple(dict.fromkeys((*job.betas, *recipe.betas)))
+            api_version=recipe.anthropic_version or job.api_version,
+            betas=tuple(dict.fromkeys((*job.betas, *recipe.betas, *long_output))),
         )
         self._check_allowed(recipe, headers)
         output = compile_output(recipe.output)
@@ -120,8 +122,7 @@ class OpenRows(msgspec.Struct, frozen=True, kw_only=True):
         if self.headers is None:
             return
         if (refused := self.headers.refused(headers)) is not None:
-            field = "anthropic_version" if refused.name == VERSION else "betas"
-            raise RecipeFault(sentences.recipe_header_not_allowed(refused), field=(field,))
+            raise RecipeFault(sentences.recipe_header_not_allowed(refused), field=(_field_of(recipe, refused),))
         if tools := sorted(powers(recipe) - self.tools):
             raise RecipeFault(sentences.power_not_allowed(tools[0]), field=("tools",) if recipe.tools else ("params",))
 
@@ -137,6 +138,7 @@ class OpenRows(msgspec.Struct, frozen=True, kw_only=True):
             params=recipe.params,
             prefill=last is not None and last.role == "assistant",
             structured=structured,
+            long_output=recipe.long_output,
             listed=listed,
             now=self.clock.now(),
             api_version=headers.api_version,
@@ -186,6 +188,12 @@ class OpenRows(msgspec.Struct, frozen=True, kw_only=True):
         if not (faulty and columns):
             raise Rejected(sentences.NO_ROWS)
         return columns, None
+
+
+def _field_of(recipe: Recipe, refused: NotAllowed) -> str:
+    if refused.name == VERSION:
+        return "anthropic_version"
+    return "betas" if refused.value in recipe.betas else "long_output"
 
 
 def _limits(recipe: Recipe) -> JobLimits | None:
