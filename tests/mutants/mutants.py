@@ -892,6 +892,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/stages/test_fairness.py::test_a_batch_that_needs_all_the_room_has_its_turn_among_small_ones_of_other_teams",
     ),
     Mutant(
+        "Smaller batches of other teams use the room that one is too large for",
+        _FAIR,
+        "        if self._passed == _PASSED:\n",
+        "        if self._passed:\n",
+        "tests/scale/test_scale.py::test_a_small_load_takes_as_long_as_in_the_last_run",
+    ),
+    Mutant(
         "A team that was away is lifted once",
         _FAIR,
         "limit=start + cost if lifted else None,",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from tests.scale.figures import PAGE, simulated, table, written
-from tests.scale.load import FULL
+import msgspec
+
+from tests.scale.figures import FIGURES, PAGE, Found, crowded, shown, simulated, written
+from tests.scale.load import FULL, SMALL
 
 
 def main() -> None:
-    found = simulated(FULL)
+    found = Found(simulated(FULL), simulated(SMALL), crowded())
+    FIGURES.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
     PAGE.write_text(written(PAGE.read_text(), found))
-    print(table(found))
+    print(shown(found))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from heapq import heappop, heappush
 from typing import Any
 
 from batchdrop.domain.errors import Refused
-from batchdrop.domain.records import ApiCounts
 from batchdrop.ports import ApiBatch
 from tests.fakes.claude import FakeClaude, _Held, greet
 from tests.fakes.clock import ManualClock
@@ -42,7 +41,7 @@ class TierApi(FakeClaude):
         self._queue: list[tuple[float, int]] = []
         self._queued = 0
         self._calls: deque[float] = deque()
-        self._known: dict[str, ApiCounts] = {}
+        self._ended: dict[str, ApiBatch] = {}
 
     def call(self) -> None:
         """One of the endpoint's, whatever it asks."""
@@ -77,8 +76,11 @@ class TierApi(FakeClaude):
             return {"type": "errored", "error": {"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}}
         return greet(custom_id, params)
 
-    def _counts(self, held: _Held) -> ApiCounts:
-        """They do not change after the end."""
-        if held.id not in self._known:
-            self._known[held.id] = super()._counts(held)
-        return self._known[held.id]
+    def _view(self, held: _Held) -> ApiBatch:
+        """What has ended changes no more."""
+        if held.id in self._ended:
+            return self._ended[held.id]
+        view = super()._view(held)
+        if view.status == "ended":
+            self._ended[held.id] = view
+        return view

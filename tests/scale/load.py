@@ -21,7 +21,7 @@ class Load(NamedTuple):
     minutes: float
     """In which all of them are dropped."""
     late: int
-    """Of the files, those that teams with few files drop later, one every two hours. Each has 5,000 rows."""
+    """Of the files, those that come later, one every two hours, each of 5,000 rows and from a team that has nothing else."""
 
     @property
     def jobs(self) -> int:
@@ -39,9 +39,11 @@ class Dropped(NamedTuple):
 FULL = Load(teams=100, files=2_000, rows=100_000_000, held=8_000, minutes=60, late=40)
 CROWD = Load(teams=100, files=10_000, rows=10_000_000, held=0, minutes=10, late=0)
 """Ten thousand small files, all of which wait for the API."""
-SMALL = Load(teams=20, files=100, rows=5_000_000, held=400, minutes=10, late=4)
+SMALL = Load(teams=20, files=100, rows=5_000_000, held=400, minutes=10, late=2)
+"""A twentieth of it: within the six hours that it takes, two come later."""
 LATE_ROWS = 5_000
-_LATE_EVERY = 2 * 3600.0
+LATE_EVERY = 2 * 3600.0
+"""Seconds."""
 _MOST = 600
 """Thousands of rows of one file."""
 
@@ -53,7 +55,6 @@ def is_large(team: int) -> bool:
 def drops(load: Load, seed: int = 0) -> list[Dropped]:
     draw = random.Random(f"load {seed}")
     early = load.files - load.late
-    few = [team for team in range(load.teams) if not is_large(team)]
     weights = [10 if is_large(team) else 1 for team in range(load.teams)]
     # Every team drops one at least.
     of_files = [*range(load.teams), *draw.choices(range(load.teams), weights, k=early - load.teams)]
@@ -67,9 +68,7 @@ def drops(load: Load, seed: int = 0) -> list[Dropped]:
         for number in range(load.held)
     ]
     found += [
-        Dropped(
-            (number + 1) * _LATE_EVERY, f"inbox/team-{few[number % len(few)]:03d}/late-{number:05d}.jsonl", LATE_ROWS, late=True
-        )
+        Dropped((number + 1) * LATE_EVERY, f"inbox/new-{number:03d}/late.jsonl", LATE_ROWS, late=True)
         for number in range(load.late)
     ]
     return sorted(found)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from heapq import heappop, heappush
 from itertools import count
+from math import inf
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
@@ -47,9 +48,12 @@ class Tick(NamedTuple):
 
 
 class Run:
-    """Afterwards `invoked`, `ticks`, `stack.ledger.written`, `stack.claude` and `calls` tell what happened."""
+    """To the end of all files, or of so many `minutes`.
 
-    def __init__(self, load: Load, times: Times, *, seed: int = 0, weight: int = WEIGHT) -> None:
+    Afterwards `invoked`, `ticks`, `stack.ledger.written`, `stack.claude` and `calls` tell what happened.
+    """
+
+    def __init__(self, load: Load, times: Times, *, seed: int = 0, weight: int = WEIGHT, minutes: float = inf) -> None:
         self.load = load
         self.times = times
         self.weight = weight
@@ -77,17 +81,16 @@ class Run:
         self._due: defaultdict[Queue, list[tuple[float, int, Any, int]]] = defaultdict(list)
         self._at_work: Counter[Queue] = Counter()
         self._left = 0
-        self._rows: dict[str, int] = {}
         self._seed = seed
+        self._until = self.start + 60 * minutes
         self._stage = ""
-        self._waits_to_end: dict[str, str] = {}
 
     def __call__(self) -> Run:
         with patch.object(admission, "SLOT_REQUESTS", 100_000 // self.weight):
             self._drop_all()
             self._at(60.0, self._tick)
             self.stack.hooks.before = self._before
-            while self._left and self._events:
+            while self._left and self._events and self._events[0][0] < self._until:
                 at, _, event = heappop(self._events)
                 self._set(at)
                 event()

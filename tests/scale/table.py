@@ -50,6 +50,8 @@ class ManyLedger(FakeLedger):
         self._shelves: defaultdict[str, list[tuple[str, object]]] = defaultdict(list)
         self._names: defaultdict[str, list[str]] = defaultdict(list)
         self._sizes: dict[object, int] = {}
+        self._copies: dict[object, tuple[Place | None, Place | None]] = {}
+        """Where records were in the index before the commit that is under way, and where they are."""
         self.writer = 0
         self.written: list[Written] = []
         self.units: Counter[str] = Counter()
@@ -126,41 +128,40 @@ class ManyLedger(FakeLedger):
         if place is not None:
             self._places[key] = place
             insort(self._shelves[place.shelf], (place.due, key))
-        self._moved = before is not None and place is not None and before != place
+        self._copies[key] = (before, place)
 
     def _pay(self, key: dict[str, Any]) -> None:
-        name, item, shelf = self._item(key["pk"], key["sk"])
-        size = _size(item) if item is not None else _SMALL
-        units = _UNITS_OF_A_TRANSACTION * math.ceil(size / _UNIT_BYTES)
-        self._note(name, units)
-        self.units["table"] += units
-        if shelf:
-            # Its copy in the index is written once more, without the transaction: an entry that moves is deleted there and put.
-            copies = math.ceil(size / _UNIT_BYTES) * 2
-            self._note(f"index {shelf}", copies)
-            self.units["index"] += copies
+        name, item, record = self._item(key["pk"], key["sk"])
+        size = math.ceil((_size(item) if item is not None else _SMALL) / _UNIT_BYTES)
+        self._note(name, _UNITS_OF_A_TRANSACTION * size)
+        self.units["table"] += _UNITS_OF_A_TRANSACTION * size
+        # Without the transaction: a copy that gets another key is deleted where it was and put where it belongs.
+        before, after = self._copies.pop(record, (None, self._places.get(record)))
+        for place in filter(None, {before, after}):
+            self._note(f"index {place.shelf}", size)
+            self.units["index"] += size
 
-    def _item(self, partition: str, sort: str) -> tuple[str, Any, str]:
-        """Its name for people, itself, and its partition of the index."""
+    def _item(self, partition: str, sort: str) -> tuple[str, Any, object]:
+        """Its name for people, itself, and the key of its record if that can be in the index."""
         kind, _, rest = partition.partition("#")
         match kind, sort.partition("#")[0]:
             case "JOB", "JOB":
                 self._sizes[rest] = _size(item := job_item(self.jobs[rest]))
-                return f"job {rest}", item, item.get("shelf", {}).get("S", "")
+                return f"job {rest}", item, rest
             case "JOB", _:
                 key = (rest, sort.partition("#")[2])
                 self._sizes[key] = _size(item := batch_item(self.stored[key]))
-                return f"batch {key}", item, item.get("shelf", {}).get("S", "")
+                return f"batch {key}", item, key
             case "ADMISSION", _:
-                return "admission", admission_item(self._admission), ""
+                return "admission", admission_item(self._admission), None
             case "RECIPES", _:
-                return f"recipes {rest}", arrivals_item(self.arrivals.get(rest, Arrivals(team=rest))), ""
+                return f"recipes {rest}", arrivals_item(self.arrivals.get(rest, Arrivals(team=rest))), None
             case "GROUP", _:
-                return f"group {rest}", group_item(self.groups.get(rest, Group(key=rest))), ""
+                return f"group {rest}", group_item(self.groups.get(rest, Group(key=rest))), None
             case "MONEY", _:
-                return f"purse {rest}", None, ""
+                return f"purse {rest}", None, None
             case _:
-                return kind, None, ""
+                return kind, None, None
 
     def _note(self, name: str, units: int) -> None:
         self.written.append(Written(self._clock.now().timestamp(), name, units, self.writer))

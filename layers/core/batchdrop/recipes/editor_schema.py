@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from batchdrop.recipes.recipe import Recipe
 from batchdrop.recipes.starter import SCHEMA
 
 
+@cache
 def editor_schema() -> str:
     """The schema of the types, without `null`: a field that is not needed is left out."""
     (top,), definitions = msgspec.json.schema_components([Recipe], ref_template="#/$defs/{name}")
