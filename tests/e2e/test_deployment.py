@@ -121,7 +121,11 @@ def _create(laptop: Laptop, template: str, *capabilities: str, **parameters: str
 def _answers(laptop: Laptop, stack: str) -> None:
     """A file that is dropped into the stack is answered."""
     with _taken(laptop, stack) as deployed, deployed.ticking():
-        assert deployed.drop("inbox/first.jsonl", rows(3)).wait().manifest()["counts"]["succeeded"] == 3
+        job = deployed.drop("inbox/first.jsonl", rows(3)).wait().wait_for("done")
+        assert job.manifest()["counts"]["succeeded"] == 3
+        # The last that finish does: a function that is at work while its role is deleted logs an error.
+        work = {"Bucket": deployed.bucket, "Prefix": f"work/{job.id}/"}
+        deployed.wait(lambda: not deployed.s3.list_objects_v2(**work)["KeyCount"], "finish to end")
 
 
 @contextmanager
