@@ -117,8 +117,9 @@ def test_the_policy_of_a_deploy_role_suffices(laptop: Laptop, clone: Clone) -> N
     clone.build()
     # SAM CLI's own bucket refuses clear text, and that is how the emulator is reached here. Only root it lets in all the same.
     clone.run("sam", "package", "--resolve-s3", "--output-template-file", os.devnull)
-    (bucket,) = [one for one in _buckets(laptop) if one.startswith("aws-sam-cli-managed-default-samclisourcebucket-")]
-    laptop.s3.delete_bucket_policy(Bucket=bucket)
+    for bucket in laptop.s3.list_buckets()["Buckets"]:
+        if bucket["Name"].startswith("aws-sam-cli-managed-default-"):
+            laptop.s3.delete_bucket_policy(Bucket=bucket["Name"])
     clone.deploy_guided(stack, laptop.claude.base_url, release.variables(), PermissionsBoundaryArn=boundary)
     roles = [one for one in _resources(laptop, stack) if one.startswith(f"{stack}-") and "Role" in one]
     assert len(roles) == 7
@@ -149,10 +150,6 @@ def _refuses_what_is_not_the_stacks(release: Role, laptop: Laptop, stack: str) -
         with pytest.raises(ClientError, match=r"not authorized|AccessDenied") as error:
             call()
         assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] in {400, 403}, what
-
-
-def _buckets(laptop: Laptop) -> list[str]:
-    return [one["Name"] for one in laptop.s3.list_buckets()["Buckets"]]
 
 
 def _resources(laptop: Laptop, stack: str) -> list[str]:
