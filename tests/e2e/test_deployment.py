@@ -109,10 +109,9 @@ def test_a_guided_deployment_from_a_clone(laptop: Laptop, clone: Clone) -> None:
 def test_the_policy_of_a_deploy_role_suffices(laptop: Laptop, clone: Clone) -> None:
     """The emulator checks what SAM CLI calls; what CloudFormation calls then is in tests/template."""
     stack = "batchdrop-released"
-    places = {"stack": stack, "account": ACCOUNT, "region": laptop.env["AWS_DEFAULT_REGION"]}
-    release = laptop.assume("release", policy("deploy-role", **places))
+    release = laptop.assume("release", _filled("deploy-role", laptop, stack))
     iam = laptop.client("iam")
-    document = json.dumps(policy("boundary", **places))
+    document = json.dumps(_filled("boundary", laptop, stack))
     boundary = iam.create_policy(PolicyName=f"{stack}-boundary", PolicyDocument=document)["Policy"]["Arn"]
     clone.build()
     # SAM CLI's own bucket refuses clear text, and that is how the emulator is reached here. Only root it lets in all the same.
@@ -131,6 +130,12 @@ def test_the_policy_of_a_deploy_role_suffices(laptop: Laptop, clone: Clone) -> N
     assert "Successfully created/updated stack" in said
     _refuses_what_is_not_the_stacks(release, laptop, stack)
     _answers(laptop, stack, release)
+
+
+def _filled(name: str, laptop: Laptop, stack: str) -> dict[str, Any]:
+    text = json.dumps(policy(name, stack=stack, account=ACCOUNT, region=laptop.env["AWS_DEFAULT_REGION"]))
+    # The emulator names a secret after its stack, CloudFormation does not.
+    return dict(json.loads(text.replace(":secret:ApiKey-", f":secret:{stack}-ApiKey-")))
 
 
 def _refuses_what_is_not_the_stacks(release: Role, laptop: Laptop, stack: str) -> None:

@@ -21,6 +21,7 @@ _PSEUDO = {
     "AWS::Partition": "aws",
     "AWS::Region": REGION,
     "AWS::StackName": STACK,
+    "AWS::URLSuffix": "amazonaws.com",
 }
 _NO_VALUE = object()
 
@@ -196,7 +197,7 @@ def _statements(policy: Policy) -> Iterator[Mapping[str, Any]]:
 def _names(principal: Any, who: Mapping[str, str]) -> bool:
     if principal == "*":
         return True
-    return any(name in as_list(principal.get(kind, [])) for kind, name in who.items())
+    return any({name, "*"} & set(as_list(principal.get(kind, []))) for kind, name in who.items())
 
 
 def _is_about(statement: Mapping[str, Any], request: Request) -> bool:

@@ -53,7 +53,7 @@ UNUSED: Mapping[str, tuple[str, ...]] = {
         *("dynamodb:UpdateKinesisStreamingDestination", "kinesis:DescribeStream", "kinesis:PutRecords"),
         *("dynamodb:UpdateTimeToLive", "dynamodb:UpdateContributorInsights"),
         *("dynamodb:PutResourcePolicy", "dynamodb:DeleteResourcePolicy"),
-        # a key of one's own
+        # a key of one's own, whose policy says who may use it
         *("kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:ListAliases", "kms:RevokeGrant"),
     ),
     "AWS::Events::Rule": ("iam:PassRole",),  # for targets that have a role
@@ -84,7 +84,6 @@ UNUSED: Mapping[str, tuple[str, ...]] = {
         ),
         *("logs:PutIndexPolicy", "logs:DeleteIndexPolicy", "logs:CreateLogDelivery", "s3:REST.PUT.OBJECT"),
         *("firehose:TagDeliveryStream", "logs:PutBearerTokenAuthentication", "logs:PutLogGroupDeletionProtection"),
-        *("logs:AssociateKmsKey", "logs:DisassociateKmsKey"),
     ),
     "AWS::S3::Bucket": (
         # what the bucket does not have
@@ -292,27 +291,36 @@ def test_it_changes_no_managed_policy_and_reads_no_answer_and_no_key(stack: Depl
 
 # ---------------------------------------------------------------- the boundary
 
+_ACCESS: tuple[dict[str, str], ...] = ({}, {"ApiAccess": "aws", "AwsWorkspaceId": "wrkspc_1"})
+_KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/9a1a0f52-53c4-4f3c-8d5c-0e5f1c9d7b0e"
+
 
 @pytest.mark.parametrize("role", ROLES)
-@pytest.mark.parametrize("access", [{}, {"ApiAccess": "aws", "AwsWorkspaceId": "wrkspc_1"}], ids=["a key", "no key"])
+@pytest.mark.parametrize("access", _ACCESS, ids=["an API key", "none"])
 def test_the_boundary_takes_nothing_from_a_role(translated: Template, role: str, access: dict[str, str]) -> None:
-    stack = Deployed(translated, PermissionsBoundaryArn=BOUNDARY, **access)
+    stack = Deployed(translated, PermissionsBoundaryArn=BOUNDARY, KmsKeyArn=_KEY, **access)
     boundary = policy("boundary", **_PLACES)
     granted = [
-        (action, resource.replace("/*", "/any/key"))
+        (action, resource.replace("/*", "/any/key"), service)
         for document in stack.identity(role)
         for statement in document["Statement"]
         for action in as_list(statement["Action"])
         for resource in as_list(statement["Resource"])
+        for service in statement.get("Condition", {}).get("StringEquals", {}).get("kms:ViaService", [""])
     ]
     assert granted
-    assert [one for one in granted if by(stack, stack.arn(role), *one, [boundary]) is not Decision.allow] == []
+    taken = [
+        (action, resource, service)
+        for action, resource, service in granted
+        if by(stack, stack.arn(role), action, resource, [boundary], kms_ViaService=service) is not Decision.allow
+    ]
+    assert taken == []
 
 
 def test_the_boundary_has_no_action_that_no_role_has(translated: Template) -> None:
     had = set()
-    for access in ({}, {"ApiAccess": "aws", "AwsWorkspaceId": "wrkspc_1"}):
-        stack = Deployed(translated, **access)
+    for access in _ACCESS:
+        stack = Deployed(translated, KmsKeyArn=_KEY, **access)
         documents = [document for role in ROLES for document in stack.identity(role)]
         had |= {action for one in documents for statement in one["Statement"] for action in as_list(statement["Action"])}
     bound = {action for statement in policy("boundary")["Statement"] for action in as_list(statement["Action"])}
