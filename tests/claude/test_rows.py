@@ -238,7 +238,9 @@ def test_max_tokens_and_stop_sequences_end_an_answer(api: Api) -> None:
     assert "STOP" not in stopped["content"][0]["text"]
 
 
-SYSTEM = [{"type": "text", "text": "You label reviews. " * 1000, "cache_control": {"type": "ephemeral", "ttl": "1h"}}]
+SYSTEM: list[dict[str, Any]] = [
+    {"type": "text", "text": "You label reviews. " * 1000, "cache_control": {"type": "ephemeral", "ttl": "1h"}}
+]
 TOGETHER = 100
 """Rows of a batch that start at once."""
 
