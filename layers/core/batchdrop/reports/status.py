@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -36,8 +36,8 @@ def expected_end(job: Job, now: datetime) -> datetime | None:
     return next((start + time for time in (USUAL_TIME, LONGEST_TIME) if now < start + time), None)
 
 
-def status(job: Job, now: datetime, notice: str = "", *, region: str = "", samples: Sequence[Mapping[str, object]] = ()) -> bytes:
-    """`samples`: rows that were tried, as they came back. `region`: of the bucket."""
+def status(job: Job, now: datetime, notice: str = "", *, region: str = "") -> bytes:
+    """`region`: of the bucket."""
     return pretty(
         {
             "job_id": job.id,
@@ -49,7 +49,6 @@ def status(job: Job, now: datetime, notice: str = "", *, region: str = "", sampl
             "cost": {"usd": usd_of_micro(job.spent), "reserved_usd": usd_of_micro(job.used - job.spent)},
             "estimate": estimate_of(job),
             "question": _question(job),
-            "samples": samples,
             "batches": {
                 "open": job.batches_total - job.batches_ended,
                 "ended": job.batches_ended,
