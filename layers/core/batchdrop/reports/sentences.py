@@ -358,7 +358,7 @@ def no_valid_rows(job: Job) -> str:
 
 def too_many_batches(most: int, rows: int) -> str:
     """`rows`: in as many batches as there may be."""
-    makes = f"The file has to be cut into more than {most:,} parts, the most that a job may have: its first {rows:,} rows make as many."
+    makes = f"The file makes more than {most:,} parts, the most that a job may have: its first {rows:,} rows make as many."
     return f"{makes} {_SPLIT_IT}"
 
 
