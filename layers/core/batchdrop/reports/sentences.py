@@ -146,9 +146,10 @@ def _minute(moment: datetime) -> str:
 
 
 def done(job: Job) -> str:
+    parts = [_done(job), _copied(job)]
     if job.overdue and job.counts.canceled:
-        return f"{_done(job)} {_deadline(job)} passed before {_plural(job.counts.canceled, 'row')} had an answer."
-    return _done(job)
+        parts.append(f"{_deadline(job)} passed before {_plural(job.counts.canceled, 'row')} had an answer.")
+    return " ".join(filter(None, parts))
 
 
 def _done(job: Job) -> str:
@@ -164,6 +165,13 @@ def _done(job: Job) -> str:
     else:
         others = "the other one is" if failed == 1 else f"the other {failed:,} are"
     return f"{start}; {others} in {failed_file(job)} with the reason."
+
+
+def _copied(job: Job) -> str:
+    if not job.rows_copied:
+        return ""
+    others = "has the same request as another one" if job.rows_copied == 1 else "have the same request as another one"
+    return f"{_plural(job.rows_copied, 'row')} {others}: sent once, and paid once."
 
 
 def failed_file(job: Job) -> str:
@@ -191,7 +199,8 @@ def canceled(job: Job) -> str:
     start = f"Canceled: {job.counts.succeeded:,} of {_plural(job.counts.total, 'row')} succeeded"
     if job.rows_lost:
         return f"{start}; others are in {failed_file(job)}. {_lost(job.rows_lost)}"
-    return f"{start}." if job.counts.succeeded == job.counts.total else f"{start}; the rest are in {failed_file(job)}."
+    rest = "" if job.counts.succeeded == job.counts.total else f"; the rest are in {failed_file(job)}"
+    return " ".join(filter(None, (f"{start}{rest}.", _copied(job))))
 
 
 def subject(job: Job, outcome: JobState) -> str:
