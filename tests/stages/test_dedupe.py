@@ -346,3 +346,112 @@ def test_tried_rows_that_failed_fail_their_equals() -> None:
         if text.startswith("cut"):
             assert notes[number]["answer"] == "cu"
             assert notes[number]["result"]["message"]["stop_reason"] == "max_tokens"
+
+
+# ---------------------------------------------------------------- what else may happen to a batch
+
+
+@pytest.mark.parametrize("spool_bytes", [500, 700, 1_500, 10_000])
+def test_answers_that_do_not_fit_the_disk_at_once_reach_their_copies(spool_bytes: int) -> None:
+    stack = Stack(spool_bytes=spool_bytes)
+    prompts = "abcdefghij" + "jihgfedcba" + "aaaabbbb"
+    dropped(stack, lines_of(*prompts))
+    lines = stack.lines("results.jsonl")
+    assert [line.get("copied_from", line["line"]) for line in lines] == [prompts.index(prompt) + 1 for prompt in prompts]
+    assert [line["result"]["message"]["id"] for line in lines] == [f"msg_{prompts.index(prompt) + 1}" for prompt in prompts]
+
+
+def test_an_answer_that_is_late_is_waited_for_by_all_its_rows() -> None:
+    stack = Stack()
+    stack.claude.line_lag = lambda custom_id: 600 if custom_id.endswith("-1") else 0
+    dropped(stack, lines_of("slow", "fast", "slow", "fast"))
+    assert Counter(sent(stack)) == {1: 1, 2: 1}
+    assert [line.get("copied_from") for line in stack.lines("results.jsonl")] == [None, None, 1, 2]
+
+
+def test_an_answer_that_never_comes_is_reserved_once() -> None:
+    stack = stack_with({"lost": (Withheld("succeeded"),)}, ask_above="1")
+    stack.drop("inbox/team/file.jsonl", lines_of("lost", "ok", "lost", "lost", max_tokens=1_000), DEDUPE)
+    most = stack.job().used
+    stack.run(60 * 24 * 8)
+    job = stack.job()
+    assert job.state is JobState.done
+    assert failures(stack) == {
+        1: ("missing", "answer_not_delivered", 1, None),
+        3: ("missing", "answer_not_delivered", 1, 1),
+        4: ("missing", "answer_not_delivered", 1, 1),
+    }
+    notes = {line["_batchdrop"]["line"]: line["_batchdrop"] for line in stack.lines("failed.jsonl")}
+    assert [notes[line].get("cost_usd", 0) for line in (1, 3, 4)] == [None, 0, 0]
+    assert most / 2 < job.spent <= most
+    assert stack.audit() == []
+
+
+def test_a_canceled_job_delivers_what_has_finished_with_its_copies() -> None:
+    stack = Stack(max_requests=4, queue_limit=4)
+    stack.claude.seconds = 300
+    stack.drop("inbox/team/file.jsonl", lines_of(*"aabbccddeeffgghhiijjkkll"), DEDUPE)
+    while not stack.job().batches_collected:
+        stack.step()
+    stack.command("cancel", stack.job().id)
+    stack.run()
+    job = stack.job()
+    assert job.state is JobState.canceled
+    assert job.counts.succeeded + job.counts.canceled == 24
+    assert job.counts.succeeded >= 4
+    # Rows of a batch that was never sent are no copies: nothing of it was paid.
+    unsent = [batch for batch in stack.batches() if batch.api_id is None]
+    copied = [line.get("copied_from") for line in stack.lines("results.jsonl")]
+    assert unsent
+    assert (
+        sum(source is not None for source in copied) + sum(end[3] is not None for end in failures(stack).values())
+        == job.rows_copied
+    )
+    assert not any(failures(stack)[line][3] for batch in unsent for line in range(batch.first_line, batch.last_line + 1))
+    assert stack.audit() == []
+
+
+def test_without_its_input_every_answer_is_kept_and_every_row_counted() -> None:
+    stack = Stack()
+    stack.claude.seconds = 300
+    stack.drop("inbox/team/file.jsonl", lines_of("a", "b", "a", "b", "a"), DEDUPE)
+    stack.step()
+    stack.objects.purge("inbox/team/file.jsonl")
+    stack.run()
+    job = stack.job()
+    assert job.state is JobState.done
+    assert (job.counts.succeeded, job.counts.missing, job.counts.total) == (2, 3, 5)
+    assert [line["line"] for line in stack.lines("results.jsonl")] == [1, 2]
+
+
+def test_rows_with_one_custom_id_and_rows_that_are_none_stay_invalid() -> None:
+    stack = Stack()
+    lines = [row("x", "a"), row("x", "a"), b"nothing", row("y", "a"), b"", row("z", "a")]
+    dropped(stack, b"\n".join(lines))
+    assert sent(stack) == [1]
+    assert {line: end[1] for line, end in failures(stack).items()} == {2: "duplicate_custom_id", 3: "not_json"}
+    assert [line.get("copied_from") for line in stack.lines("results.jsonl")] == [None, 1, 1]
+
+
+def test_requests_are_equal_byte_for_byte_only() -> None:
+    stack = Stack()
+    one = b'{"model": "claude-haiku-4-5", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]}'
+    lines = [b'{"params": %b}' % params for params in (one, one.replace(b": 9", b":9"), one, one.replace(b"9", b"10"))]
+    dropped(stack, b"\n".join(lines))
+    assert sent(stack) == [1, 2, 4]
+
+
+def test_a_long_file_is_deduped_alike_however_often_planning_begins_again() -> None:
+    prompts = [f"prompt {number % 7}" for number in range(9_000)]
+    whole = Stack(max_requests=2_500, max_body_bytes=100_000_000)
+    dropped(whole, lines_of(*prompts))
+    stack = Stack(max_requests=2_500, max_body_bytes=100_000_000, timeout=0.5)
+    stack.hooks.before = lambda _: stack.clock.advance(0.05)
+    stack.drop("inbox/team/file.jsonl", lines_of(*prompts), DEDUPE)
+    stack.run()
+    assert stack.job().state is JobState.done
+    assert stack.audit() == []
+    for batch in stack.batches():
+        assert batch.requests == 7
+    assert len(stack.batches()) >= len(whole.batches())
+    assert stack.job().rows_copied == 9_000 - 7 * len(stack.batches())
