@@ -9,6 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from batchdrop.domain.messages import Upload
 from batchdrop.domain.records import Job, JobState
@@ -455,3 +457,62 @@ def test_a_long_file_is_deduped_alike_however_often_planning_begins_again() -> N
         assert batch.requests == 7
     assert len(stack.batches()) >= len(whole.batches())
     assert stack.job().rows_copied == 9_000 - 7 * len(stack.batches())
+
+
+_STATUSES = {"bad": "errored", "late": "expired", "busy": "succeeded", "poison": "errored"}
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    prompts=st.lists(
+        st.sampled_from(["a", "b", "c", "bad", "late", "busy", "busy 2", "poison", "not json", ""]), min_size=1, max_size=40
+    ),
+    max_requests=st.integers(1, 12),
+    spool_bytes=st.sampled_from([500, 900, 100_000]),
+    asks=st.booleans(),
+)
+def test_whatever_is_equal_every_row_has_its_own_end_and_each_batch_pays_it_once(
+    prompts: list[str], max_requests: int, spool_bytes: int, asks: bool
+) -> None:
+    fates = {"bad": (BAD,), "late": (EXPIRED,), "busy": (OVERLOADED, {}), "busy 2": (EXPIRED, {})}
+    stack = stack_with(
+        fates, max_requests=max_requests, spool_bytes=spool_bytes, max_attempts=2, ask_above="0.0001" if asks else ""
+    )
+    poison(stack, b"poison")
+    # So that something of the file is always accepted.
+    lines = [row("ok", "fine"), row("fine", "also")]
+    lines += [
+        text.encode() if text in ("", "not json") else row(f"row {number}", text, max_tokens=20)
+        for number, text in enumerate(prompts, 3)
+    ]
+    stack.drop("inbox/team/file.jsonl", b"\n".join(lines), DEDUPE)
+    for minute in range(400):
+        # A row that is refused alone may wait for days until it is known to be at fault.
+        stack.clock.advance(3_000 if minute > 100 else 0)
+        stack.step()
+        job = stack.job()
+        if job.state is JobState.held and job.question is not None:
+            approve(stack, job)
+        elif job.finished_at:
+            break
+    job = stack.job()
+    assert job.state is JobState.done, (job.state, job.reason)
+    assert stack.audit() == []
+    assert list(purses_kept(stack.ledger)) == []
+    texts = dict(enumerate(["fine", "also", *prompts], 1))
+    ends = {line["line"]: ("succeeded", line.get("copied_from")) for line in stack.lines("results.jsonl")}
+    ends |= {line: (end[0], end[3]) for line, end in failures(stack).items()}
+    assert set(ends) == {line for line, text in texts.items() if text}
+    for line, (status, source) in ends.items():
+        expected = "invalid" if texts[line] == "not json" else _STATUSES.get(texts[line], "succeeded")
+        assert (line, status) == (line, expected)
+        assert source is None or texts[source] == texts[line] != "not json"
+    for line in stack.lines("results.jsonl"):
+        assert line["result"]["message"]["id"] == f"msg_{line.get('copied_from', line['line'])}"
+        assert (line["cost_usd"] == 0) == ("copied_from" in line)
+    for body in stack.claude.bodies:
+        asked_for = [prompt_of(request["params"]) for request in json.loads(body)["requests"]]
+        assert len(asked_for) == len(set(asked_for))
+    assert Decimal(str(stack.document("manifest.json")["cost"]["usd"])) == billed(stack)
+    answered = Counter(line for line in sent(stack) if texts[line] not in ("busy", "busy 2", "late"))
+    assert set(answered.values()) == {1}
