@@ -38,6 +38,21 @@ _COMMANDS = f"{_CORE}/stages/control/commands.py"
 _COUNTERS = "tests/unit/test_transitions.py::test_the_counters_add_up_after_every_edge"
 
 MUTANTS: tuple[Mutant, ...] = (
+    # What people read.
+    Mutant(
+        "No good word covers a job without an answer",
+        f"{_CORE}/reports/sentences.py",
+        "if job.state is JobState.done and not job.counts.succeeded:",
+        "if False:",
+        "tests/unit/test_sentences.py::test_no_good_word_covers_a_job_without_an_answer",
+    ),
+    Mutant(
+        "A command that is proposed is quoted",
+        f"{_CORE}/reports/next_step.py",
+        "--key {shlex.quote(key)}",
+        "--key {key}",
+        "tests/unit/test_next_step.py::test_every_state_has_a_next_step_without_data_in_its_words",
+    ),
     # One upload is one job.
     Mutant(
         "The same version of an object is the same job, however late its event",

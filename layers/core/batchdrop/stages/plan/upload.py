@@ -20,7 +20,7 @@ from batchdrop.domain.call_headers import AllowedHeaders, headers_of
 from batchdrop.domain.errors import AlreadyExists, Forbidden, Incomplete, Leased, LostRace, ObjectGone, OutOfDisk, Rejected, Waits
 from batchdrop.domain.high_priority import HighPriority
 from batchdrop.domain.messages import ResumePlanning, Upload
-from batchdrop.domain.open_work import APPROVAL, PRICE
+from batchdrop.domain.open_work import APPROVAL, PRICE, RECIPE
 from batchdrop.domain.records import DEDUPE, NORMAL, PRIORITIES, PRIORITY, Checkpoint, Job, JobState, ObjectRef, Sample, Wishes
 from batchdrop.domain.retries import given_up
 from batchdrop.domain.transitions import Hold, Move
@@ -30,7 +30,7 @@ from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.pause import Pause
 from batchdrop.jobs.publish import Publish
 from batchdrop.jobs.time_left import time_left
-from batchdrop.jobs.to_wake import RECIPE, waited_long
+from batchdrop.jobs.to_wake import waited_long
 from batchdrop.ports import Clock, Deadline, Ledger, ObjectInfo, Objects
 from batchdrop.recipes.form import Kind
 from batchdrop.reports import sentences
