@@ -27,6 +27,9 @@ OVERLOADED = {"type": "errored", "error": {"type": "error", "error": {"type": "o
 BAD = {"type": "errored", "error": {"type": "error", "error": {"type": "invalid_request_error", "message": "no"}}}
 
 
+type Fates = Mapping[str, tuple[Mapping[str, object] | Withheld, ...]]
+
+
 def lines_of(*prompts: str, **params: Any) -> bytes:
     return b"\n".join(row(f"row {number}", prompt, **params) for number, prompt in enumerate(prompts, 1))
 
@@ -99,7 +102,7 @@ def test_batches_do_not_share_answers_and_have_no_more_rows() -> None:
     assert [line.get("copied_from") for line in stack.lines("results.jsonl")] == [None, 1, None, None, 4, 4]
 
 
-def by_prompt(fates: Mapping[str, tuple[Mapping[str, object] | Withheld, ...]], stack: list[Stack]) -> Any:
+def by_prompt(fates: Fates, stack: list[Stack]) -> Any:
     """By the prompt, attempt after attempt; the last one holds for all later attempts."""
 
     def answer(custom_id: str, params: dict[str, Any]) -> Mapping[str, object] | Withheld:
@@ -111,7 +114,7 @@ def by_prompt(fates: Mapping[str, tuple[Mapping[str, object] | Withheld, ...]], 
     return answer
 
 
-def stack_with(fates: Mapping[str, tuple[Mapping[str, object] | Withheld, ...]], **more: Any) -> Stack:
+def stack_with(fates: Fates, **more: Any) -> Stack:
     held: list[Stack] = []
     stack = Stack(api=lambda clock, hooks: FakeClaude(clock, hooks, answer=by_prompt(fates, held)), **more)
     held.append(stack)
@@ -389,6 +392,18 @@ def test_an_answer_that_never_comes_is_reserved_once() -> None:
     assert stack.audit() == []
 
 
+def test_rows_that_go_again_and_are_refused_then_have_been_sent_as_their_originals() -> None:
+    stack = stack_with({"busy": (OVERLOADED,)})
+    stack.drop("inbox/team/file.jsonl", lines_of("busy", "ok", "busy"), DEDUPE)
+    poison(stack, b'busy"', 413)
+    stack.claude._check, refuses = FakeClaude._check.__get__(stack.claude), stack.claude._check  # type: ignore[method-assign]
+    stack.step()
+    stack.claude._check = refuses  # type: ignore[method-assign]
+    stack.run()
+    assert failures(stack) == {1: ("errored", "invalid_request_error", 1, None), 3: ("errored", "invalid_request_error", 1, 1)}
+    assert stack.audit() == []
+
+
 def test_a_canceled_job_delivers_what_has_finished_with_its_copies() -> None:
     stack = Stack(max_requests=4, queue_limit=4)
     stack.claude.seconds = 300
@@ -474,7 +489,12 @@ _STATUSES = {"bad": "errored", "late": "expired", "busy": "succeeded", "poison":
 def test_whatever_is_equal_every_row_has_its_own_end_and_each_batch_pays_it_once(
     prompts: list[str], max_requests: int, spool_bytes: int, asks: bool
 ) -> None:
-    fates = {"bad": (BAD,), "late": (EXPIRED,), "busy": (OVERLOADED, {}), "busy 2": (EXPIRED, {})}
+    fates: Fates = {
+        "bad": (BAD,),
+        "late": (EXPIRED,),
+        "busy": (OVERLOADED, {}),
+        "busy 2": (EXPIRED, {}),
+    }
     stack = stack_with(
         fates, max_requests=max_requests, spool_bytes=spool_bytes, max_attempts=2, ask_above="0.0001" if asks else ""
     )

@@ -18,8 +18,8 @@ def is_listed(batch: Batch) -> bool:
 
 
 def is_sent(batch: Batch) -> bool:
-    """Whether its requests have, or may have, reached the API."""
-    return batch.unsent is None or batch.unsent.status is RowStatus.missing
+    """Whether its rows have, or may have, reached the API, at this attempt or before."""
+    return batch.attempt > 1 or batch.unsent is None or batch.unsent.status is RowStatus.missing
 
 
 class Copies:
