@@ -286,5 +286,5 @@ def test_batches_that_an_earlier_invocation_has_stored_count_too(monkeypatch: py
     stack.hooks.clear()
     stack.run()
     assert stack.job().state == "rejected"
-    assert "more than 3 batches" in stack.job().reason
+    assert "more than 3 parts" in stack.job().reason
     assert len(stack.batches()) == 3
