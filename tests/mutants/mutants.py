@@ -1043,7 +1043,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "What a batch records covers each of its rows",
         _COLLECT,
-        "if covered != expected:",
+        "if covered != batch.rows:",
         "if False:",
         "tests/stages/test_bad_input.py::test_a_read_that_leaves_rows_out_is_repeated",
     ),
@@ -1281,7 +1281,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "A batch that is cut from a file is counted with its rows",
         _TRANSITIONS,
         (
-            "            rows=Counts() if batch.tries else Counts(total=batch.requests + batch.invalid),\n"
+            "            rows=Counts() if batch.tries else Counts(total=batch.rows),\n"
             "            batches_total=1,\n"
         ),
         "",
@@ -1639,8 +1639,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A retry keeps the headers of its job",
         f"{_CORE}/stages/control/retry.py",
-        "return {**headers_of(job).as_sent(), PRIORITY: word}",
-        "return {PRIORITY: word}",
+        "return {**headers_of(job).as_sent(), PRIORITY: word, ",
+        "return {PRIORITY: word, ",
         "tests/stages/test_call_headers_of_jobs.py::test_a_retried_file_asks_for_the_same",
     ),
     Mutant(
@@ -2062,7 +2062,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "Rows whose results are lost keep their share as spent",
         _ROUTE,
-        "            self.unaccounted += is_missing\n",
+        "            self.unaccounted += own and is_missing\n",
         "",
         "tests/stages/test_reserves.py::test_results_that_were_deleted_before_anybody_read_them_cost_what_was_reserved",
     ),
