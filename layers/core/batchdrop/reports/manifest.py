@@ -15,7 +15,7 @@ from batchdrop.domain.records import Approval, Batch, Job, JobState, ObjectRef, 
 from batchdrop.money.amounts import usd
 from batchdrop.money.price_list import for_batch
 from batchdrop.reports import sentences
-from batchdrop.reports.status import about_deadline, estimate_of, pretty, stamp, usd_of_micro
+from batchdrop.reports.status import about_copies, about_deadline, estimate_of, pretty, stamp, usd_of_micro
 
 
 class OutputFile(Record, frozen=True):
@@ -96,6 +96,7 @@ def manifest(
             },
             "counts": job.counts,
             **({} if job.recipe is None else _about_recipe(job, job.recipe, answers)),
+            **about_copies(job),
             **about_deadline(job),
             "usage": usage,
             **_about_cache(usage, bill),
