@@ -1280,10 +1280,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A batch that is cut from a file is counted with its rows",
         _TRANSITIONS,
-        (
-            "            rows=Counts() if batch.tries else Counts(total=batch.rows),\n"
-            "            batches_total=1,\n"
-        ),
+        ("            rows=Counts() if batch.tries else Counts(total=batch.rows),\n            batches_total=1,\n"),
         "",
         _COUNTERS,
     ),
@@ -2286,6 +2283,35 @@ MUTANTS: tuple[Mutant, ...] = (
         'return bool(page["Items"]) or "LastEvaluatedKey" in page',
         "return False",
         "tests/adapters/test_ledger.py::test_an_open_job_or_batch_is_open_work_and_nothing_else_is",
+    ),
+    # Who deploys, and whose key encrypts.
+    Mutant(
+        "A deploy role may do all that CloudFormation does for it",
+        "docs/policies/deploy-role.json",
+        '        "secretsmanager:PutResourcePolicy",\n',
+        "",
+        "tests/template/test_deploy_role.py::test_all_that_a_deployment_calls_is_allowed_on_the_resources_of_the_stack",
+    ),
+    Mutant(
+        "A deploy role makes no role without the boundary",
+        "docs/policies/deploy-role.json",
+        '        "iam:DeleteRole",\n',
+        '        "iam:DeleteRole",\n        "iam:CreateRole",\n',
+        "tests/template/test_deploy_role.py::test_no_role_is_made_or_widened_without_the_boundary",
+    ),
+    Mutant(
+        "Events reach queues that a key of one's own encrypts",
+        "docs/policies/key.json",
+        '["cloudwatch.amazonaws.com", "events.amazonaws.com"]',
+        '["cloudwatch.amazonaws.com"]',
+        "tests/template/test_key.py::test_events_reach_encrypted_queues_and_alarms_an_encrypted_topic",
+    ),
+    Mutant(
+        "The table is encrypted with the key that the parameter names",
+        "template.yaml",
+        "      SSESpecification: !If [HasKey, {SSEEnabled: true, SSEType: KMS, KMSMasterKeyId: !Ref KmsKeyArn}, !Ref AWS::NoValue]\n",
+        "",
+        "tests/template/test_key.py::test_everything_that_holds_data_is_encrypted_with_the_key",
     ),
     Mutant(
         "Rows with the same request are no requests of a batch",
