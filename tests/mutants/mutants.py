@@ -2309,8 +2309,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "The table is encrypted with the key that the parameter names",
         "template.yaml",
-        "      SSESpecification: !If [HasKey, {SSEEnabled: true, SSEType: KMS, KMSMasterKeyId: !Ref KmsKeyArn}, !Ref AWS::NoValue]\n",
-        "",
+        "SSESpecification: !If [HasKey, ",
+        "SSESpecification: !If [HasMonthlyLimit, ",
         "tests/template/test_key.py::test_everything_that_holds_data_is_encrypted_with_the_key",
     ),
     Mutant(
