@@ -388,6 +388,31 @@ def test_answers_of_tried_rows_wait_for_the_file_that_tells_who_shares_them() ->
     assert [line["custom_id"] for line in stack.lines("results.jsonl")] == [f"row {number}" for number in range(1, 61)]
 
 
+@pytest.mark.parametrize("place", [0, 3, 9])
+def test_a_batch_with_tried_rows_is_cut_between_them_and_their_equals(place: int) -> None:
+    stack = dear_stack(max_requests=100)
+    job = until_asked(stack)
+    tried = {PROMPTS[line - 1] for line in sent(stack)}
+    at_fault = [prompt for prompt in dict.fromkeys(PROMPTS) if prompt not in tried][place]
+    poison(stack, f'"{at_fault}"'.encode())
+    approve(stack, job)
+    for _ in range(10 * 60):
+        stack.step()
+        job = stack.job()
+        if job.state is JobState.held and job.question is not None:
+            approve(stack, job)  # halves may hold the same request, and cost more than one
+    assert job.state is JobState.done, (job.state, job.reason)
+    assert stack.audit() == []
+    assert list(purses_kept(stack.ledger)) == []
+    assert {PROMPTS[line - 1] for line in failures(stack)} == {at_fault}
+    for line in stack.lines("results.jsonl"):
+        source = line.get("copied_from", line["line"])
+        assert PROMPTS[source - 1] == PROMPTS[line["line"] - 1]
+        assert line["result"]["message"]["id"] == f"msg_{source}"
+    assert Decimal(str(stack.document("manifest.json")["cost"]["usd"])) == billed(stack)
+    assert set(Counter(sent(stack)).values()) == {1}
+
+
 # ---------------------------------------------------------------- what else may happen to a batch
 
 
