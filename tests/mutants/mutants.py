@@ -1280,10 +1280,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A batch that is cut from a file is counted with its rows",
         _TRANSITIONS,
-        (
-            "            rows=Counts() if batch.tries else Counts(total=batch.rows),\n"
-            "            batches_total=1,\n"
-        ),
+        ("            rows=Counts() if batch.tries else Counts(total=batch.rows),\n            batches_total=1,\n"),
         "",
         _COUNTERS,
     ),
