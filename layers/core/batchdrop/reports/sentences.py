@@ -700,6 +700,9 @@ INPUT_UNREADABLE = "This stack was no longer allowed to read the input, so this 
 CANCELED = "This row was canceled before Anthropic processed it."
 EXPIRED = "Anthropic did not process this row within its 24 hours."
 MISSING = "The API returned no result for this request."
+MISSING_OR_COPY = (
+    "The API returned no result for this request, or it was sent as another row's: which one, nobody can tell without the input."
+)
 TRIED_ANSWER_LOST = (
     "The request of this row was tried before the others and paid for, and objects under work/ with its end were deleted. It was "
     "not sent again; to send it anyway, upload failed.jsonl."
