@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from batchdrop.domain.answer_counts import Agreement, AnswerCounts
+from batchdrop.domain.call_headers import headers_of
 from batchdrop.domain.money import Bill
 from batchdrop.domain.record import Record
 from batchdrop.domain.records import Approval, Batch, Job, JobState, ObjectRef, Part, Usage
@@ -60,6 +61,11 @@ def manifest(
     now: datetime,
 ) -> bytes:
     """Memory: one entry per batch of the job (about 200 bytes)."""
+    return pretty(outcome(job, batches, files, now))
+
+
+def outcome(job: Job, batches: Iterable[Batch], files: Mapping[str, OutputFile], now: datetime) -> dict[str, object]:
+    """The same as a document, for those who have more to tell."""
     usage: dict[str, Usage] = {}
     bill = Bill()
     answers = AnswerCounts()
@@ -80,35 +86,34 @@ def manifest(
                     "ended_at": stamp(batch.ended_at),
                 }
             )
-    return pretty(
-        {
-            "job_id": job.id,
-            "state": job.outcome or job.state,
-            "message": _message(job, files),
-            "input": {
-                "bucket": job.input.bucket,
-                "key": job.input.key,
-                "version_id": job.input.version_id,
-                "etag": job.input.etag,
-                "size": job.input.size,
-                "lines": job.lines,
-            },
-            "counts": job.counts,
-            **({} if job.recipe is None else _about_recipe(job, job.recipe, answers)),
-            **about_deadline(job),
-            "usage": usage,
-            "cost": _cost(bill, job),
-            "approvals": [_approval(one) for one in job.approvals],
-            "batches": listed,
-            "timings": {
-                "created_at": stamp(job.created_at),
-                "planned_at": stamp(job.planned_at),
-                "finished_at": stamp(now),
-                "seconds": round((now - job.created_at).total_seconds()),
-            },
-            "files": dict(files),
-        }
-    )
+    return {
+        "job_id": job.id,
+        "state": job.outcome or job.state,
+        "message": _message(job, files),
+        "input": {
+            "bucket": job.input.bucket,
+            "key": job.input.key,
+            "version_id": job.input.version_id,
+            "etag": job.input.etag,
+            "size": job.input.size,
+            "lines": job.lines,
+        },
+        "headers": headers_of(job).as_sent(),
+        "counts": job.counts,
+        **({} if job.recipe is None else _about_recipe(job, job.recipe, answers)),
+        **about_deadline(job),
+        "usage": usage,
+        "cost": _cost(bill, job),
+        "approvals": [_approval(one) for one in job.approvals],
+        "batches": listed,
+        "timings": {
+            "created_at": stamp(job.created_at),
+            "planned_at": stamp(job.planned_at),
+            "finished_at": stamp(now),
+            "seconds": round((now - job.created_at).total_seconds()),
+        },
+        "files": dict(files),
+    }
 
 
 def _bill_of(batch: Batch) -> Bill:

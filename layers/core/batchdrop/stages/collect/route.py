@@ -11,6 +11,7 @@ from batchdrop.domain.retries import retryable
 from batchdrop.domain.transitions import Collected
 from batchdrop.formats.api_result import ApiResult, parse_result
 from batchdrop.formats.batch_body import FRAME_BYTES, SEPARATOR_BYTES, request_bytes
+from batchdrop.formats.failed_line import NO_RESULT
 from batchdrop.formats.input_line import REQUESTS, Row
 from batchdrop.formats.invalid_line import InvalidLine
 from batchdrop.formats.lines import Line
@@ -149,7 +150,7 @@ class Router:
             self.unaccounted += 1
             self._fail(line, RowStatus.missing, "answer_not_delivered", sentences.ANSWER_NOT_DELIVERED, None)
         else:
-            self._unanswered(line, RowStatus.missing, "missing_result", sentences.MISSING, paid)
+            self._unanswered(line, RowStatus.missing, NO_RESULT, sentences.MISSING, paid)
 
     def _answered(self, line: Line, answer: ApiResult, paid: int | None) -> None:
         match answer.type:
