@@ -161,8 +161,8 @@ class ManyRows:
             for line in alike:
                 self._keeping.not_asked(line)
             self._stop(
-                f"{len(alike)} rows were refused in the same words and none was accepted, so it is hardly about the rows. Nothing "
-                f"was paid. The API says: {answer.error}"
+                f"{len(alike)} rows were refused in the same words and none was accepted, so it is hardly about the rows. "
+                f"Nothing was paid. The API says: {answer.error}"
             )
 
     def _later(self, began: float, retry_after: float, why: str) -> bool:

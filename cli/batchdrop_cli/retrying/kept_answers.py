@@ -79,6 +79,9 @@ class Run(Record, frozen=True, kw_only=True):
     maybe_paid: int
     """Of those that can be asked again, those that may have been answered and paid in the job."""
     finished_at: datetime | None = None
+    """When the last row that can be asked was."""
+    placed: bool = False
+    """Its answers are in the outbox: it is over."""
 
 
 class KeptAnswers:
@@ -135,9 +138,8 @@ class KeptAnswers:
         with self._writing():
             free = shutil.disk_usage(self._path.parent).free
         if free < ROOM_BYTES:
-            raise CannotKeep(
-                f"The disk of {plain(str(self._path.parent))} has {free // 1_000_000} MB left, too little for more answers. Make room."
-            )
+            folder = plain(str(self._path.parent))
+            raise CannotKeep(f"The disk of {folder} has {free // 1_000_000} MB left, too little for more answers. Make room.")
         self._put(line, End.asked)
 
     def not_asked(self, line: int) -> None:

@@ -43,6 +43,10 @@ from batchdrop_cli.terminal import on_terminal, out, plain, say
 
 _SHOWN_ROWS = 10
 _AGAIN = "Run the same command again to go on: what has an answer is not asked again."
+_NOT_PLACED = (
+    "They are not in the bucket: only the stack and its operators may write below outbox/. An operator who has this folder runs "
+    "the same command to put them there."
+)
 
 
 class _Toll(NamedTuple):
@@ -86,26 +90,25 @@ class RealTime(msgspec.Struct, kw_only=True):
         prices = real_time(local_prices(self.prices, now))
         if kept.run() is None and (before := asked_before(self.bucket, self.job)):
             raise CannotUse(
-                f"These rows were asked again before, {plain(before)}. Nothing was sent. What has no answer there is asked again by "
-                "that id.",
+                f"These rows were asked again before, {plain(before)}. Nothing was sent. What has no answer there is asked again "
+                "by that id.",
                 USAGE,
             )
         run = fetched(self.bucket, self.job, state, kept, now)
         rest = taken(state, run, kept, may_pay_twice=self.may_pay_twice)
         if not rest.chosen:
-            raise CannotUse(_nothing(run), ANSWERED)
+            raise CannotUse(_nothing(run), INCOMPLETE)
         with rest.opened() as found:
-            if run.finished_at is None:
-                self._ask(run, rest, found, kept, prices)
+            if not run.placed and (self._ask(run, rest, found, kept, prices) or run.finished_at is None):
                 run = replace(run, finished_at=SystemClock().now())
                 kept.keep_run(run)
             written = write(rest, run, kept, found, prices, self._folder)
-        return self._delivered(run, written)
+        return self._delivered(run, kept, written)
 
     # ------------------------------------------------------------ before and while it is asked
 
-    def _ask(self, run: Run, rest: Rest, found: OpenedFile, kept: KeptAnswers, prices: PriceList) -> None:
-        """Returns when every row has been asked. Raises CannotUse, CannotKeep."""
+    def _ask(self, run: Run, rest: Rest, found: OpenedFile, kept: KeptAnswers, prices: PriceList) -> bool:
+        """Returns when every row has been asked: whether any was now. Raises CannotUse, CannotKeep."""
         url = base_url()
         if why := unsafe(url):
             raise CannotUse(why, USAGE)
@@ -113,7 +116,7 @@ class RealTime(msgspec.Struct, kw_only=True):
         toll = self._toll(rest, found, kept, prices, run)
         self._introduce(run, rest, found, kept)
         if not toll.rows:
-            return
+            return False
         called = access(url, emulated=emulated)
         if called is None:
             raise CannotUse(NO_KEY, USAGE)
@@ -128,6 +131,7 @@ class RealTime(msgspec.Struct, kw_only=True):
                 f"{plain(str(self._folder))}. {_AGAIN}",
                 FAILED if stopped.why else STOPPED,
             )
+        return True
 
     def _introduce(self, run: Run, rest: Rest, found: OpenedFile, kept: KeptAnswers) -> None:
         counts = kept.counts()
@@ -138,16 +142,11 @@ class RealTime(msgspec.Struct, kw_only=True):
             say(f"so far   {done:,} asked by an earlier run", ANSWERED)
         unknown = kept.lines(End.asked, at_most=_SHOWN_ROWS)
         if unknown and not self.may_pay_twice:
-            say(
-                f"unknown  {number(counts[End.asked], 'row')} that an earlier run has sent may have been paid, and are not sent again "
-                f"without --may-pay-twice: {_rows(unknown, counts[End.asked])}",
-                ANSWERED,
-            )
+            which = _rows(unknown, counts[End.asked])
+            say(f"unknown  sent by an earlier run, may have been paid, not sent without --may-pay-twice: {which}", ANSWERED)
         if run.maybe_paid and not self.may_pay_twice:
-            say(
-                f"unknown  {number(run.maybe_paid, 'row')} may have been paid in the job, and are not sent without --may-pay-twice",
-                ANSWERED,
-            )
+            rows = number(run.maybe_paid, "row")
+            say(f"unknown  {rows} of the job may have been paid, not sent without --may-pay-twice", ANSWERED)
         if LONG_OUTPUT in found.headers.betas:
             say("Long output is for batches: in real time answers end at 128,000 tokens.", ANSWERED)
 
@@ -175,9 +174,10 @@ class RealTime(msgspec.Struct, kw_only=True):
             names = ", ".join(map(shown, models))
             raise CannotUse(f"No price is known of {names}. Nothing was sent. Give its prices with --prices.", USAGE)
         cost = estimate(toll.sizes, prices, run.started_at, None)
+        amounts = f"{said(cost.low, cost.high)}, {dollars(cost.worst)} at most"
         asks = (
-            f"{number(toll.rows, 'row')} in real time, with your key: {said(cost.low, cost.high)}, {dollars(cost.worst)} at most. That "
-            "is twice the price of a batch, and no limit of the stack counts it."
+            f"{number(toll.rows, 'row')} in real time, with your key: {amounts}. "
+            "That is twice the price of a batch, and no limit of the stack counts it."
         )
         if self.approve_up_to is not None:
             if cost.worst > self.approve_up_to * MICRO:
@@ -219,16 +219,12 @@ class RealTime(msgspec.Struct, kw_only=True):
                 FAILED,
             )
         if unknown := kept.lines(End.asked, at_most=_SHOWN_ROWS):
-            total = kept.counts()[End.asked]
-            say(
-                f"{number(total, 'row')} {'was' if total == 1 else 'were'} sent and may have been paid, and nobody knows what became of "
-                f"{'it' if total == 1 else 'them'}: {_rows(unknown, total)}. They are not sent again without --may-pay-twice.",
-                INCOMPLETE,
-            )
+            which = _rows(unknown, kept.counts()[End.asked])
+            say(f"Sent without an answer, may have been paid: {which}. Only --may-pay-twice sends them again.", INCOMPLETE)
 
     # ------------------------------------------------------------ the answers
 
-    def _delivered(self, run: Run, written: Written) -> int:
+    def _delivered(self, run: Run, kept: KeptAnswers, written: Written) -> int:
         here = plain(str(self._folder))
         folder = folder_of(run)
         say(f"{_sentence(written)} The answers are in {here}.", ANSWERED)
@@ -239,17 +235,11 @@ class RealTime(msgspec.Struct, kw_only=True):
             say(f"They are not in the bucket. {problem} {_AGAIN}", FAILED)
             return FAILED
         where = f"s3://{self.bucket.name}/{folder}" if placed else str(self._folder)
-        if not placed:
-            say(
-                "They are not in the bucket: only the stack and its operators may write below outbox/. An operator who has this folder "
-                "runs the same command to put them there.",
-                ANSWERED,
-            )
-        out(
-            msgspec.json.encode(msgspec.json.decode(written.manifest, type=dict[str, msgspec.Raw]))
-            if self.as_json
-            else plain(where)
-        )
+        if placed:
+            kept.keep_run(replace(run, placed=True))
+        else:
+            say(_NOT_PLACED, ANSWERED)
+        out(msgspec.json.format(written.manifest, indent=-1) if self.as_json else plain(where))
         return ANSWERED if written.counts.succeeded == written.counts.total else INCOMPLETE
 
     def _uploaded(self, folder: str, written: Written) -> bool:
@@ -293,16 +283,15 @@ def _sentence(written: Written) -> str:
     why = Counter({name: getattr(counts, name) for name in ("errored", "expired", "canceled", "invalid", "missing")})
     reasons = ", ".join(f"{many:,} {name}" for name, many in why.items() if many)
     without = f"; {rest:,} still {'has' if rest == 1 else 'have'} none ({reasons}): see failed.jsonl" if rest else ""
-    return f"{counts.succeeded:,} of {number(counts.total, 'row')} {'has' if counts.succeeded == 1 else 'have'} an answer now{without}."
+    have = "has" if counts.succeeded == 1 else "have"
+    return f"{counts.succeeded:,} of {number(counts.total, 'row')} {have} an answer now{without}."
 
 
 def _nothing(run: Run) -> str:
     if run.maybe_paid:
-        return (
-            f"Nothing is sent: {number(run.maybe_paid, 'row')} without an answer may have been paid for, and the others failed for good. "
-            "With --may-pay-twice they are asked again."
-        )
-    return "There is nothing to ask again: every row has an answer, or failed for a reason that does not pass. See failed.jsonl."
+        rows = number(run.maybe_paid, "row")
+        return f"Nothing is sent: {rows} may have been answered and paid for, and are asked again with --may-pay-twice only."
+    return f"There is nothing to ask again: {number(run.lines, 'row')} failed for a reason that does not pass. See failed.jsonl."
 
 
 def _rows(lines: list[int], total: int) -> str:

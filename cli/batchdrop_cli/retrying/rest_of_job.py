@@ -1,7 +1,7 @@
 """The rows of a job that have no answer, on this machine: which of them are asked again, and their lines in the job's file.
 
-`state/failed.jsonl` is the job's own. Each run makes two files of it: `rows.jsonl`, as a retry would be dropped, is opened with the
-job's recipe; `left.jsonl` has the lines of all others.
+`state/failed.jsonl` is the job's own. Each run makes two files of it: `rows.jsonl`, as a retry would be dropped, is opened with
+the job's recipe; `left.jsonl` has the lines of all others.
 """
 
 from __future__ import annotations

@@ -17,9 +17,7 @@ _MOST_AT_ONCE = 64
 @click.command(short_help="Ask again about the rows of a job that have no answer.")
 @click.argument("job")
 @click.option("--bucket", envvar="BATCHDROP_BUCKET", help="The bucket, if BATCHDROP_BUCKET does not name it.")
-@click.option(
-    "--folder", default="", help="Where to look for the job, below outbox/: a team that sees its own folder alone names it."
-)
+@click.option("--folder", default="", help="Where to look below outbox/, for those who see the folder of their team alone.")
 @click.option("--real-time", is_flag=True, help="Ask from here, through the Messages API, with your key and at its prices.")
 @click.option("--approve-up-to", type=Dollars(), help="In real time: do not ask if it costs no more than so many dollars.")
 @click.option("--prices", type=_FILE, help="In real time: prices of yours, as in config/prices.json, over those of this version.")
@@ -30,7 +28,7 @@ _MOST_AT_ONCE = 64
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help="In real time: where answers are kept, instead of retry-JOB here.",
+    help="In real time: where answers go, instead of retry-JOB here.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The outcome as one JSON object.")
 def retry(
@@ -50,10 +48,10 @@ def retry(
     JOB is a job id, the end of one, or the address of its folder under outbox/. All that is needed is the bucket, with rights on
     the job's folder. Without --real-time the stack does it: the rows become a job of their own, as a batch at half the price.
 
-    With --real-time this command asks them itself, now. It says first what that costs, and asks; without a terminal it goes on with
-    --approve-up-to only. The key is yours, in ANTHROPIC_API_KEY; that of the stack is never read, and no limit of the stack counts
-    what is paid. Answers are on disk as they come. After Ctrl-C or a kill the same command goes on: what has an answer is not
-    asked again, and neither is a row that was sent and may have been paid, unless you say --may-pay-twice.
+    With --real-time this command asks them itself, now. It says first what that costs, and asks; without a terminal it goes on
+    with --approve-up-to only. The key is yours, in ANTHROPIC_API_KEY; that of the stack is never read, and no limit of the stack
+    counts what is paid. Answers are on disk as they come. After Ctrl-C or a kill the same command goes on: what has an answer is
+    not asked again, and neither is a row that was sent and may have been paid, unless you say --may-pay-twice.
 
     In the end results.jsonl, results.csv for a job with a recipe, failed.jsonl and manifest.json are in that folder, and in the
     outbox where the answers of a retry would be, if your AWS rights allow to write there. Lines and rows are counted as in the

@@ -38,8 +38,8 @@ _ERRORED = b'{"custom_id":"-","result":{"type":"errored","error":{"type":"error"
 _MAYBE_PAID = Unsent(
     status=RowStatus.missing,
     error_type="answer_unknown",
-    message="The row was sent in real time, and no answer came or could be kept. It may have been answered and paid for, so it was "
-    "not sent again.",
+    message="The row was sent in real time, and no answer came or could be kept. It may have been answered and paid for, so it "
+    "was not sent again.",
 )
 _BUFFER = 1 << 20
 
@@ -154,7 +154,7 @@ def _placed(path: Path, parts: list[bytes | Part]) -> OutputFile:
     with path.open("wb") as out:
         for part in parts:
             if isinstance(part, bytes):
-                lines, size = lines, size + len(part)
+                size += len(part)
                 digest.update(part)
                 out.write(part)
                 continue
