@@ -45,6 +45,7 @@ def claude(emulator: Control, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.setenv("ANTHROPIC_API_KEY", "test-key")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(pace, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(pace, "LONGEST_WAIT", 0.05)
     yield emulator
     emulator.clear_faults()
     emulator.reset()

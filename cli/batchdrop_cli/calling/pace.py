@@ -54,7 +54,7 @@ class Pace:
             self.width = max(1, self.width // 2)
             self._wait = min(max(FIRST_WAIT, self._wait * 2), LONGEST_WAIT)
             self._slowed_at = _now()
-        self._until = max(self._until, _now() + max(retry_after, self._wait))
+        self._until = max(self._until, _now() + (retry_after or self._wait))
         self.over()
 
     def over(self) -> None:
