@@ -21,8 +21,9 @@ from batchdrop.money.billing import Biller
 from batchdrop.money.price_list import PriceList
 from batchdrop.money.sizing import Sizer
 from batchdrop.recipes.form import Form, results_columns
-from batchdrop.reports.manifest import OutputFile, outcome
-from batchdrop.reports.status import pretty, status
+from batchdrop.reports import sentences
+from batchdrop.reports.manifest import OutputFile, manifest
+from batchdrop.reports.status import status
 from batchdrop.stages.collect.pieces import part_writer
 from batchdrop.stages.collect.route import Router
 from batchdrop.stages.collect.row_lines import RecipeLines, RequestLines
@@ -52,21 +53,21 @@ class Written(NamedTuple):
     """Names in the folder, the manifest and the status aside."""
 
 
-def write(rest: Rest, run: Run, kept: KeptAnswers, found: OpenedFile, prices: PriceList, folder: Path) -> Written:
+def write(rest: Rest, run: Run, kept: KeptAnswers, rows: OpenedFile, prices: PriceList, folder: Path) -> Written:
     """Writes them into the folder. `prices`: of real time. Raises CannotUse, OSError, and what reading the rows raises."""
     now = run.finished_at or run.started_at
     with scratch() as pieces:
-        batch, form = _collected(rest, run, kept, found, prices, pieces)
+        batch, form = _collected(rest, run, kept, rows, prices, pieces)
         files = {name: _placed(folder / name, parts) for name, parts in _files(form, batch).items()}
     counts = batch.counts or Counts()
     job = _job(run, counts, form, now)
-    document = outcome(job, [batch], files, now)
-    about = {"of": run.of, "job": run.job, "file": run.file, "asked": rest.chosen}
-    document |= {"message": f"{document['message']} Asked in real time, at its prices.", "real_time": about}
-    found_status = status(job, now)
-    manifest = pretty(document)
-    (folder / "manifest.json").write_bytes(manifest)
-    return Written(counts, manifest, found_status, tuple(files))
+    more = {
+        "message": f"{sentences.done(job)} Asked in real time, at its prices.",
+        "real_time": {"of": run.of, "job": run.job, "file": run.file, "asked": rest.chosen},
+    }
+    found = manifest(job, [batch], files, now, more)
+    (folder / "manifest.json").write_bytes(found)
+    return Written(counts, found, status(job, now), tuple(files))
 
 
 def _collected(

@@ -14,8 +14,9 @@ from batchdrop.domain.money import Bill
 from batchdrop.domain.record import Record
 from batchdrop.domain.records import Approval, Batch, Job, JobState, ObjectRef, Part, Usage
 from batchdrop.money.amounts import usd
+from batchdrop.money.price_list import for_batch
 from batchdrop.reports import sentences
-from batchdrop.reports.status import about_deadline, estimate_of, pretty, stamp, usd_of_micro
+from batchdrop.reports.status import about_copies, about_deadline, estimate_of, pretty, stamp, usd_of_micro
 
 
 class OutputFile(Record, frozen=True):
@@ -59,13 +60,9 @@ def manifest(
     batches: Iterable[Batch],
     files: Mapping[str, OutputFile],
     now: datetime,
+    more: Mapping[str, object] | None = None,
 ) -> bytes:
-    """Memory: one entry per batch of the job (about 200 bytes)."""
-    return pretty(outcome(job, batches, files, now))
-
-
-def outcome(job: Job, batches: Iterable[Batch], files: Mapping[str, OutputFile], now: datetime) -> dict[str, object]:
-    """The same as a document, for those who have more to tell."""
+    """Memory: one entry per batch of the job (about 200 bytes). `more`: what else there is to tell, or to tell otherwise."""
     usage: dict[str, Usage] = {}
     bill = Bill()
     answers = AnswerCounts()
@@ -86,34 +83,39 @@ def outcome(job: Job, batches: Iterable[Batch], files: Mapping[str, OutputFile],
                     "ended_at": stamp(batch.ended_at),
                 }
             )
-    return {
-        "job_id": job.id,
-        "state": job.outcome or job.state,
-        "message": _message(job, files),
-        "input": {
-            "bucket": job.input.bucket,
-            "key": job.input.key,
-            "version_id": job.input.version_id,
-            "etag": job.input.etag,
-            "size": job.input.size,
-            "lines": job.lines,
-        },
-        "headers": headers_of(job).as_sent(),
-        "counts": job.counts,
-        **({} if job.recipe is None else _about_recipe(job, job.recipe, answers)),
-        **about_deadline(job),
-        "usage": usage,
-        "cost": _cost(bill, job),
-        "approvals": [_approval(one) for one in job.approvals],
-        "batches": listed,
-        "timings": {
-            "created_at": stamp(job.created_at),
-            "planned_at": stamp(job.planned_at),
-            "finished_at": stamp(now),
-            "seconds": round((now - job.created_at).total_seconds()),
-        },
-        "files": dict(files),
-    }
+    return pretty(
+        {
+            "job_id": job.id,
+            "state": job.outcome or job.state,
+            "message": _message(job, files),
+            "input": {
+                "bucket": job.input.bucket,
+                "key": job.input.key,
+                "version_id": job.input.version_id,
+                "etag": job.input.etag,
+                "size": job.input.size,
+                "lines": job.lines,
+            },
+            "headers": headers_of(job).as_sent(),
+            "counts": job.counts,
+            **({} if job.recipe is None else _about_recipe(job, job.recipe, answers)),
+            **about_copies(job),
+            **about_deadline(job),
+            "usage": usage,
+            **_about_cache(usage, bill),
+            "cost": _cost(bill, job),
+            "approvals": [_approval(one) for one in job.approvals],
+            "batches": listed,
+            "timings": {
+                "created_at": stamp(job.created_at),
+                "planned_at": stamp(job.planned_at),
+                "finished_at": stamp(now),
+                "seconds": round((now - job.created_at).total_seconds()),
+            },
+            "files": dict(files),
+            **(more or {}),
+        }
+    )
 
 
 def _bill_of(batch: Batch) -> Bill:
@@ -145,6 +147,25 @@ def _cost(bill: Bill, job: Job) -> dict[str, object]:
         "unpriced": bill.unpriced,
         "unmetered": bill.unmetered,
         "prices": bill.prices,
+    }
+
+
+def _about_cache(usage: Mapping[str, Usage], bill: Bill) -> dict[str, object]:
+    """Nothing where no prompt was cached. Of what was marked, `hit_share` was read; `saved_usd` is negative if caching cost more
+    than it saved, and null where nobody knows.
+    """
+    written = sum(of.cache_write_tokens for of in usage.values())
+    read = sum(of.cache_read_tokens for of in usage.values())
+    if not written + read:
+        return {}
+    saved = for_batch(int((bill.uncached_usd - bill.real_time_usd).scaleb(_FEMTO_DIGITS)))
+    return {
+        "cache": {
+            "hit_share": round(read / (written + read), 4),
+            "written_tokens": written,
+            "read_tokens": read,
+            "saved_usd": None if bill.unpriced or bill.unmetered else _number(saved),
+        }
     }
 
 
