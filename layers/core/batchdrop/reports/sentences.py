@@ -463,6 +463,18 @@ def power_not_allowed(power: str) -> str:
     )
 
 
+def prefix_too_short(model: str, tokens: int, shortest: int) -> str:
+    return (
+        f"All prompts begin with the same {tokens:,} tokens or so, and {model} caches from {shortest:,} on: nothing would be "
+        "kept. Leave `cache` out, or put more of what is the same for all rows before the rows' own text."
+    )
+
+
+def prefix_perhaps_too_short(model: str, tokens: int, shortest: int | None) -> str:
+    from_on = f"{model} caches from {shortest:,} on" if shortest else f"from how many on {model} caches is not known"
+    return f"All prompts begin with the same {tokens:,} tokens or so, and {from_on}: the manifest will tell what was cached."
+
+
 def uses_powers(powers: Sequence[str]) -> str:
     return f"The recipe reaches beyond the model: it uses {', '.join(map(shown, powers))}."
 
