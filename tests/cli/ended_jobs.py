@@ -13,9 +13,15 @@ from tests.stack import Stack, row
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-EXPIRED = {"type": "expired"}
-OVERLOADED = {"type": "errored", "error": {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}}
-BAD = {"type": "errored", "error": {"type": "error", "error": {"type": "invalid_request_error", "message": "Too long"}}}
+EXPIRED: Mapping[str, object] = {"type": "expired"}
+OVERLOADED: Mapping[str, object] = {
+    "type": "errored",
+    "error": {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}},
+}
+BAD: Mapping[str, object] = {
+    "type": "errored",
+    "error": {"type": "error", "error": {"type": "invalid_request_error", "message": "Too long"}},
+}
 RECIPE = b"""\
 model: claude-haiku-4-5
 prompt: |
@@ -47,7 +53,7 @@ def requests_job(number: int = 6, ends: Mapping[int, Mapping[str, object] | With
 def table_job() -> Stack:
     """Of five rows, those in lines 3 and 5 of the spreadsheet have no answer."""
     stack = Stack(max_attempts=1)
-    ends = {3: EXPIRED, 5: OVERLOADED}
+    ends: Mapping[int, Mapping[str, object]] = {3: EXPIRED, 5: OVERLOADED}
     stack.claude.answer = lambda custom_id, params: ends.get(int(custom_id.rpartition("-")[2])) or _answer(custom_id, params)
     stack.drop("inbox/marketing/recipe.yaml", RECIPE)
     texts = ["What a great lamp", "=1+1 Bad. It broke", "It is a lamp", "I love it, a great bed", "It is a bed"]

@@ -432,7 +432,7 @@ def test_a_full_disk_is_seen_before_a_row_is_paid(claude: Control, s3: S3Client,
     in_s3(stack, s3, BUCKET)
     with monkeypatch.context() as patched:
         full = shutil.disk_usage("/")._replace(free=1_000_000)
-        patched.setattr(kept_answers.shutil, "disk_usage", lambda _: full)
+        patched.setattr(shutil, "disk_usage", lambda _: full)
         result = in_real_time(stack.job().id)
     assert result.exit_code == 1
     assert "has 1 MB left" in result.stderr
