@@ -67,6 +67,7 @@ class Command:
             **os.environ,
             **ENVIRONMENT,
             "ANTHROPIC_BASE_URL": claude.base_url,
+            "ANTHROPIC_API_KEY": "test-key",
             "AWS_ENDPOINT_URL": address,
             "AWS_ACCESS_KEY_ID": "testing",
             "AWS_SECRET_ACCESS_KEY": "testing",
@@ -76,7 +77,18 @@ class Command:
 
     def begin(self, job: str, *arguments: str, most_kib: int | None = None) -> subprocess.Popen[str]:
         limited = ["bash", "-c", f'ulimit -f {most_kib} && exec "$@"', "limited"] if most_kib else []
-        command = [*limited, sys.executable, "-m", "batchdrop_cli", "retry", job, "--real-time", *arguments]
+        command = [
+            *limited,
+            sys.executable,
+            "-m",
+            "batchdrop_cli",
+            "retry",
+            job,
+            "--real-time",
+            "--approve-up-to",
+            "9",
+            *arguments,
+        ]
         return subprocess.Popen(
             command, cwd=self._folder, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -122,6 +134,7 @@ def test_a_killed_run_goes_on_where_it_was(command: Command, claude: Control, s3
     process.communicate(timeout=PATIENCE)
     claude.clear_faults()
     code, out, err = command.run(job)
+    assert out, err
     found = answers(out, s3)
     lost = sorted(set(range(1, ROWS + 1)) - set(found))
     # The one that was under way, unless its answer was kept in the last moment.
