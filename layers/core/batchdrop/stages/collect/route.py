@@ -182,7 +182,10 @@ class Router:
             cost = None if own else paid
             self._fail(line, RowStatus.missing, "answer_not_delivered", sentences.ANSWER_NOT_DELIVERED, cost)
         else:
-            self._unanswered(line, RowStatus.missing, NO_RESULT, sentences.MISSING, paid)
+            # A line that could not be read has no bytes.
+            unknown = self._batch.copies and not line.end
+            message = sentences.MISSING_OR_COPY if unknown else sentences.MISSING
+            self._unanswered(line, RowStatus.missing, NO_RESULT, message, paid)
 
     def _answered(self, line: Line, answer: ApiResult, paid: int | None) -> None:
         match answer.type:
