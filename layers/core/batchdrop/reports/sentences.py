@@ -76,6 +76,8 @@ def state_of(job: Job, notice: str = "") -> str:
 def _running(job: Job) -> str:
     if job.cancel_requested:
         return job.reason if job.overdue else "Stopping: answers that Anthropic has given are still delivered."
+    if job.warming:
+        return "One row is sent first, so that the others find cached what all of them begin with."
     if job.trying:
         return (
             f"Some of the {_plural(job.counts.total, 'row')} are tried first, to see the answers and what the others will cost."
