@@ -1573,7 +1573,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A deadline counts from the release",
         f"{_CORE}/domain/transitions.py",
-        " or job.state is not JobState.running or job.trying:",
+        " or job.state is not JobState.running or job.trying or job.warming:",
         ":",
         "tests/stages/test_deadlines.py::test_it_counts_from_the_release_and_not_while_somebody_is_asked",
     ),
