@@ -429,6 +429,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
                 pilot=pilot,
                 expected=expected,
                 virtual_time=self.ledger.get_admission().virtual_time,
+                tries_all=pilot is not None and pilot.requests == sum(batch.requests for batch in ready),
             )
 
         job = self._change(job_id, edge)

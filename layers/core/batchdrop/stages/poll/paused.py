@@ -171,7 +171,12 @@ class LetGo(msgspec.Struct, kw_only=True):
         else:
             hold, _, cover = self.pause.verdict(replace(job, trying=True), [pilot], now)
             virtual_time = self.ledger.get_admission().virtual_time
-            self.commit(transitions.tries_itself(job, pilot, now=now, virtual_time=virtual_time, hold=hold, cover=cover))
+            tries_all = pilot.requests == sum(batch.requests for batch in self.ledger.list_batches(job.id))
+            self.commit(
+                transitions.tries_itself(
+                    job, pilot, now=now, virtual_time=virtual_time, hold=hold, cover=cover, tries_all=tries_all
+                )
+            )
         self.publish(job.id)
 
     def _next_groups(self) -> list[Job]:
