@@ -231,6 +231,8 @@ def sourced(job: Job, source: ObjectRef, broken: Unsent | None, wishes: Wishes |
             betas=tuple(dict.fromkeys((*job.betas, *wishes.betas))),
             limits=wishes.limits,
             deadline=wishes.deadline,
+            dedupe=wishes.dedupe,
+            cache=wishes.cache,
             note=" ".join(part for part in (job.note, wishes.warnings) if part) if wishes.warnings not in job.note else job.note,
         )
     return Move(job, after)
@@ -295,6 +297,7 @@ def planned(
     reason: str = "",
     hold: Hold | None = None,
     pilot: Batch | None = None,
+    warm_up: Batch | None = None,
     expected: Expected | None = None,
     cover: Cover | None = None,
     mate: str = "",
@@ -306,8 +309,9 @@ def planned(
     """All its batches are stored. `unsendable`: those without a request, which can be collected at once. `repeated`: as in Job.
 
     `rejection`: why the job will end as rejected. `cancel`: its batches are not to be sent. `reason`: why, if that is new.
-    `pilot`: it goes before the others. `cover`: an earlier approval that holds for it. `mate`, `spare`, `group_key`,
-    `tries_all`: as in Job. `virtual_time`: of the stack, now that they begin to wait.
+    `warm_up`: it goes before all others. `pilot`: it goes before the rest. `cover`: an earlier approval that holds for it.
+    `mate`, `spare`, `group_key`, `tries_all`: as in Job.
+    `virtual_time`: of the stack, now that they begin to wait.
     """
     after = replace(
         job,
@@ -332,8 +336,9 @@ def planned(
     after = replace(
         after,
         cancel_requested=job.cancel_requested or cancel,
+        warming=warm_up is not None,
         trying=pilot is not None,
-        tried=0 if pilot is None else pilot.requests,
+        tried=0 if pilot is None else pilot.requests + (warm_up is not None),
         tries_all=tries_all,
         group_key=group_key,
     )
@@ -341,7 +346,7 @@ def planned(
         job,
         _released(after, now),
         charges=() if cover is None else cover.charges,
-        also=() if pilot is None else (added(pilot),),
+        also=tuple(added(batch) for batch in (warm_up, pilot) if batch is not None),
         messages=tuple(_collect(batch) for batch in unsendable),
     )
 
@@ -413,7 +418,15 @@ def tries_itself(
     job: Job, pilot: Batch, *, now: datetime, virtual_time: int, hold: Hold | None, cover: Cover | None, tries_all: bool = False
 ) -> Move[Job]:
     """The one whose rows were to tell its price has told nothing. `hold`, `cover`: as in `planned`, of the pilot."""
-    after = replace(job, trying=True, tried=pilot.requests, tries_all=tries_all, mate="", spare=None, waits_from=virtual_time)
+    after = replace(
+        job,
+        trying=True,
+        tried=pilot.requests + job.warming + job.warmed,
+        tries_all=tries_all,
+        mate="",
+        spare=None,
+        waits_from=virtual_time,
+    )
     if hold is not None:
         after = _held(after, hold, now)
     else:
@@ -503,7 +516,7 @@ def pilot_ended(job: Job, rows: Collected, reason: str, *, now: datetime, note: 
 
     `note`: why nothing was tried. A yes to the pilot was one to the pilot alone.
     """
-    after = replace(job, trying=False, tried=len(rows.settled), learned=rows.learned or job.learned, updated_at=now)
+    after = replace(job, trying=False, tried=job.warmed + len(rows.settled), learned=rows.learned or job.learned, updated_at=now)
     if job.may_use:
         after = replace(after, may_use=0)
     if job.cancel_requested:
@@ -511,6 +524,12 @@ def pilot_ended(job: Job, rows: Collected, reason: str, *, now: datetime, note: 
     if note:
         after = replace(after, note=note)
     return Move(job, _held(after, Hold(PRICE, reason, None), now))
+
+
+@_job_edge(JobState.running, JobState.held)
+def warmed(job: Job, rows: Collected, *, now: datetime) -> Move[Job]:
+    """Only as a part of `warm_up_collected`. Whatever became of its row, the others go: they may find the cache written."""
+    return Move(job, _released(replace(job, warming=False, warmed=len(rows.settled), updated_at=now), now))
 
 
 @_job_edge(JobState.held)
@@ -521,7 +540,7 @@ def grouped(job: Job, group: GroupQuestion | None) -> Move[Job]:
 
 def _released(job: Job, now: datetime) -> Job:
     """Its deadline counts from the first time that all of its rows may be sent."""
-    lets_all_go = job.state is JobState.running and (job.tries_all or not job.trying)
+    lets_all_go = job.state is JobState.running and not job.warming and (job.tries_all or not job.trying)
     if not job.deadline or job.due_at is not None or not lets_all_go:
         return job
     return replace(job, due_at=due_at(job.deadline, now))
@@ -701,7 +720,7 @@ def added(batch: Batch) -> Move[Batch]:
         None,
         replace(batch, waiting=waits),
         counters=Counters(
-            rows=Counts() if batch.tries else Counts(total=batch.requests + batch.invalid),
+            rows=Counts() if batch.tries else Counts(total=batch.rows),
             batches_total=1,
             batches_waiting=int(waits),
             batches_ended=int(not waits),
@@ -882,33 +901,44 @@ class Half(NamedTuple):
     """Size of a body of the second piece alone."""
 
 
+class Piece(NamedTuple):
+    """What is in one of two pieces of a batch. The sizes are those of its requests."""
+
+    requests: int
+    copies: int
+    invalid: int
+    body_bytes: int
+    sizes: Sizes
+
+
 @_batch_edge(BatchState.submitting, to=(BatchState.ready,))
-def split(batch: Batch, half: Half, sizes: Sizes, refused_as: tuple[RefusedAs, ...]) -> Move[Batch]:
+def split(
+    batch: Batch, half: Half, sizes: Sizes, refused_as: tuple[RefusedAs, ...], *, anew: tuple[Piece, Piece] | None = None
+) -> Move[Batch]:
     """Refused as a whole: the batch keeps its first piece, and a new one gets the rest. Neither was refused itself so far.
 
-    `sizes`: what the requests of the first piece are expected to take.
+    `sizes`: what the requests of the first piece are expected to take. `anew`: both pieces of a batch with rows of the same
+    request, as they are counted each for itself: a request may be in both of them then.
     """
+    first_piece, rest_piece = anew or (
+        Piece(half.requests, 0, half.invalid, half.body_bytes, sizes),
+        Piece(batch.requests - half.requests, 0, batch.invalid - half.invalid, half.rest_body_bytes, rest_of(batch.sizes, sizes)),
+    )
     waiting = replace(_waiting(batch), refusals=0, refused_as=tuple(replace(one, whole=False) for one in refused_as))
     first = replace(
         waiting,
         span=replace(batch.span, end=half.next_start),
         last_line=half.next_line - 1,
-        requests=half.requests,
-        invalid=half.invalid,
-        body_bytes=half.body_bytes,
-        sizes=sizes,
         settled=tuple(row for row in batch.settled if row.line < half.next_line),
+        **first_piece._asdict(),
     )
     rest = replace(
         waiting,
         first_line=half.next_line,
         span=replace(batch.span, start=half.next_start, first_line=half.next_line),
-        requests=batch.requests - half.requests,
-        invalid=batch.invalid - half.invalid,
-        body_bytes=half.rest_body_bytes,
-        sizes=rest_of(batch.sizes, sizes),
         settled=tuple(row for row in batch.settled if row.line >= half.next_line),
         revision=0,
+        **rest_piece._asdict(),
     )
     return Move(
         batch,
@@ -1061,6 +1091,8 @@ class Collected(Record, frozen=True, kw_only=True):
     failed: Part | None
     retry: Part | None
     """Rows that go again."""
+    retry_copies: int = 0
+    """Of these, rows that have the request of another one."""
     retry_body_bytes: int
     """Size of the request body that holds them."""
     retry_sizes: Sizes = msgspec.field(default_factory=dict)
@@ -1068,6 +1100,8 @@ class Collected(Record, frozen=True, kw_only=True):
     table: Part | None = None
     failed_table: Part | None = None
     answer_counts: AnswerCounts | None = None
+    rows_copied: int = 0
+    """Rows that have ended as another one with the same request."""
     unaccounted: int = 0
     """Rows whose results are lost: they may have been billed."""
     settled: tuple[Settled, ...] = ()
@@ -1142,15 +1176,26 @@ def pilot_collected(
     return replace(_recorded(batch, rows, now), guard=Guard(progress=Progress.of(job)), also=(ended, *settled))
 
 
+@_batch_edge(BatchState.ended, to=(BatchState.collected,))
+def warm_up_collected(batch: Batch, job: Job, rows: Collected, holders: tuple[Holder, ...], *, now: datetime) -> Move[Batch]:
+    """Its row is in a piece, and the batch that it lies in does not send it again, as in `pilot_collected`."""
+    strict = job.limits is not None and job.limits.strict
+    settled = tuple(pilot_settled(one.batch, one.rows, one.sizes, now=now, strict=strict) for one in holders)
+    move = replace(_recorded(batch, rows, now), guard=Guard(progress=Progress.of(job)))
+    return replace(move, also=(warmed(job, rows, now=now), *settled))
+
+
 @_batch_edge(BatchState.ready, to=(BatchState.ready, BatchState.ended))
 def pilot_settled(batch: Batch, rows: tuple[Settled, ...], sizes: Sizes, *, now: datetime, strict: bool = False) -> Move[Batch]:
-    """Only as a part of `pilot_collected`. Without another request there is nothing to send.
+    """Only as a part of `pilot_collected` and `warm_up_collected`. Without another request there is nothing to send.
 
-    `sizes`: what its requests are expected to take shrinks by these; `strict`: not at all, since each is only a guess.
+    `sizes`: what its requests are expected to take shrinks by these; `strict`: not at all, since each is only a guess. No two of
+    them have the same request, and whatever row of it would have been sent for one of them is a copy of it now.
     """
     requests = batch.requests - len(rows)
     sizes = batch.sizes if strict and requests else rest_of(batch.sizes, sizes)
-    after = replace(batch, settled=rows, requests=requests, sizes=sizes)
+    settled = tuple(sorted((*batch.settled, *rows), key=lambda row: row.line))
+    after = replace(batch, settled=settled, requests=requests, sizes=sizes)
     if requests:
         return Move(batch, after)
     return Move(
@@ -1185,7 +1230,13 @@ def _recorded(batch: Batch, rows: Collected, now: datetime) -> Move[Batch]:
             answer_counts=rows.answer_counts,
             reserved=0,
         ),
-        counters=Counters(batches_collected=1, batches_incomplete=-_incomplete(batch), used=spent - batch.reserved, spent=spent),
+        counters=Counters(
+            batches_collected=1,
+            batches_incomplete=-_incomplete(batch),
+            rows_copied=rows.rows_copied,
+            used=spent - batch.reserved,
+            spent=spent,
+        ),
         charges=charges(batch.purses, spent - batch.reserved, spent),
     )
 
@@ -1240,7 +1291,8 @@ def _follow_up(batch: Batch, job: Job, retry: Part, rows: Collected) -> Batch:
         attempt=batch.attempt + 1,
         state=BatchState.ready,
         span=Span(object=source, start=0, end=retry.size, first_line=batch.first_line, numbered=True),
-        requests=retry.lines,
+        requests=retry.lines - rows.retry_copies,
+        copies=rows.retry_copies,
         prefixes=(),
         body_bytes=rows.retry_body_bytes,
         waiting=True,

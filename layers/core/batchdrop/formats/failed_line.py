@@ -16,6 +16,8 @@ from batchdrop.formats.rendered_line import own_fields
 # How much is kept of a line that is not JSON, and of an error message.
 MAX_RAW_CHARS = 1_000
 MAX_MESSAGE_CHARS = 2_000
+NO_RESULT = "missing_result"
+"""The API returned no result for a row, and counts it as not billed."""
 NOTHING = b"0"
 """The cost of a row that was not billed."""
 # The line and its note are two levels around it.
@@ -33,6 +35,12 @@ class Failure(msgspec.Struct, frozen=True):
     status: RowStatus
     error: _Error
     attempts: int
+    copied_from: int | None = None
+
+    @property
+    def may_be_paid(self) -> bool:
+        """The row may have been answered, and was paid for then: no answer came, and the API does not say that there is none."""
+        return self.status is RowStatus.missing and self.error.type != NO_RESULT
 
 
 class FailedRow(NamedTuple):
@@ -46,6 +54,36 @@ class FailedRow(NamedTuple):
     """The text of an answer that was paid for and cannot be used."""
     cost_usd: bytes
     """A number, or null."""
+
+
+class RowEnd(NamedTuple):
+    """How a row has ended, for another one that ends so too."""
+
+    status: RowStatus
+    error_type: str
+    message: str
+    attempts: int
+    answer: str
+    """As in FailedRow."""
+    result: bytes | None
+    """The API's, if there is such an answer."""
+
+
+class _FullError(msgspec.Struct, frozen=True):
+    type: str
+    message: str = ""
+
+
+class _EndNote(msgspec.Struct, frozen=True):
+    status: RowStatus
+    error: _FullError
+    attempts: int
+    answer: str = ""
+    result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _NotedEnd(msgspec.Struct, frozen=True, rename={"note": NOTE}):
+    note: _EndNote
 
 
 class _RowError(msgspec.Struct, frozen=True):
@@ -78,6 +116,7 @@ class _NumberedNote(msgspec.Struct, frozen=True, rename={"note": NOTE}):
 
 _failed = msgspec.json.Decoder(_Failed).decode
 _fields = msgspec.json.Decoder(dict[str, object]).decode
+_noted_end = msgspec.json.Decoder(_NotedEnd).decode
 _noted_row = msgspec.json.Decoder(_NotedRow).decode
 _numbered = msgspec.json.Decoder(_NumberedNote).decode
 
@@ -91,12 +130,14 @@ def failed_line(
     message: str,
     attempts: int,
     cost_usd: bytes = NOTHING,
+    copied_from: int | None = None,
 ) -> bytes:
     """`custom_id` is the user's own if the row is valid and has one; such a line is mostly not parsed again.
 
     The `_batchdrop` field of an earlier run is replaced. A missing custom_id becomes `line-<n>`, so that the answers of a second
     run can still be joined. A line that is not a JSON object is kept as text in `_batchdrop.raw`, up to 1,000 characters.
-    `cost_usd`: a number, or null; it is told of rows that are not known to have cost nothing.
+    `cost_usd`: a number, or null; it is told of rows that are not known to have cost nothing. `copied_from`: the line of the row
+    whose request it has, and whose end.
     """
     data = line.data
     note: dict[str, object] = {
@@ -104,6 +145,7 @@ def failed_line(
         "status": status.value,
         "error": {"type": error_type, "message": _printable(message[:MAX_MESSAGE_CHARS])},
         "attempts": attempts,
+        **_copied(copied_from),
     }
     if cost_usd != NOTHING:
         note["cost_usd"] = msgspec.Raw(cost_usd)
@@ -133,6 +175,7 @@ def failed_row_line(
     cost_usd: bytes = NOTHING,
     result: bytes | None = None,
     answer: str = "",
+    copied_from: int | None = None,
 ) -> bytes:
     """The same for a job with a recipe: the row's own fields instead of `custom_id` and `params`.
 
@@ -146,6 +189,7 @@ def failed_row_line(
         "status": status.value,
         "error": {"type": error_type, "message": _printable(message[:MAX_MESSAGE_CHARS])},
         "attempts": attempts,
+        **_copied(copied_from),
     }
     if cost_usd != NOTHING or result is not None:
         note["cost_usd"] = msgspec.Raw(cost_usd)
@@ -163,6 +207,12 @@ def read_failure(data: bytes) -> Failure:
     return _failed(data).failure
 
 
+def read_end(data: bytes) -> RowEnd:
+    note = _noted_end(data).note
+    result = None if note.result is msgspec.UNSET else bytes(note.result)
+    return RowEnd(note.status, note.error.type, note.error.message, note.attempts, note.answer, result)
+
+
 def read_failed_row(data: bytes) -> FailedRow:
     note = _noted_row(data).note
     row = _fields(data)
@@ -174,6 +224,10 @@ def read_failed_row(data: bytes) -> FailedRow:
 def number_of_failed(data: bytes) -> int:
     """The line number alone."""
     return _numbered(data).note.line
+
+
+def _copied(source: int | None) -> dict[str, object]:
+    return {} if source is None else {"copied_from": source}
 
 
 def _raw_text(data: bytes) -> str:

@@ -76,6 +76,8 @@ def state_of(job: Job, notice: str = "") -> str:
 def _running(job: Job) -> str:
     if job.cancel_requested:
         return job.reason if job.overdue else "Stopping: answers that Anthropic has given are still delivered."
+    if job.warming:
+        return "One row is sent first, so that the others find cached what all of them begin with."
     if job.trying:
         return (
             f"Some of the {_plural(job.counts.total, 'row')} are tried first, to see the answers and what the others will cost."
@@ -170,9 +172,10 @@ def _minute(moment: datetime) -> str:
 
 
 def done(job: Job) -> str:
+    parts = [_done(job), _copied(job)]
     if job.overdue and job.counts.canceled:
-        return f"{_done(job)} {_deadline(job)} passed before {_plural(job.counts.canceled, 'row')} had an answer."
-    return _done(job)
+        parts.append(f"{_deadline(job)} passed before {_plural(job.counts.canceled, 'row')} had an answer.")
+    return " ".join(filter(None, parts))
 
 
 def _done(job: Job) -> str:
@@ -220,6 +223,16 @@ def _do(number: int) -> str:
     return "does" if number == 1 else "do"
 
 
+_SHARED = "ask for the same as another row, share its answer and cost"
+
+
+def _copied(job: Job) -> str:
+    if not job.rows_copied:
+        return ""
+    ask = "asks for the same as another row, shares its answer and costs" if job.rows_copied == 1 else _SHARED
+    return f"{_plural(job.rows_copied, 'row')} {ask} nothing."
+
+
 def failed_file(job: Job) -> str:
     """Where its rows without an answer are, for people: who dropped a table looks for one."""
     return "failed.csv" if job.kind in ("csv", "xlsx") else "failed.jsonl"
@@ -248,7 +261,8 @@ def canceled(job: Job) -> str:
     if job.rows_lost:
         return f"{start}; others are in {failed_file(job)}. {_lost(job.rows_lost)}{paid}"
     rest = total - answered
-    return f"{start}{f'; the other {rest:,} {_do(rest)} not: see {failed_file(job)}' if rest else ''}.{paid}"
+    others = f"; the other {rest:,} {_do(rest)} not: see {failed_file(job)}" if rest else ""
+    return " ".join(filter(None, (f"{start}{others}.{paid}", _copied(job))))
 
 
 def subject(job: Job, outcome: JobState) -> str:
@@ -451,6 +465,18 @@ def power_not_allowed(power: str) -> str:
     )
 
 
+def prefix_too_short(model: str, tokens: int, shortest: int) -> str:
+    return (
+        f"All prompts begin with the same {tokens:,} tokens or so, and {model} caches from {shortest:,} on: nothing would be "
+        "kept. Leave `cache` out, or put more of what is the same for all rows before the rows' own text."
+    )
+
+
+def prefix_perhaps_too_short(model: str, tokens: int, shortest: int | None) -> str:
+    from_on = f"{model} caches from {shortest:,} on" if shortest else f"from how many on {model} caches is not known"
+    return f"All prompts begin with the same {tokens:,} tokens or so, and {from_on}: the manifest will tell what was cached."
+
+
 def uses_powers(powers: Sequence[str]) -> str:
     return f"The recipe reaches beyond the model: it uses {', '.join(map(shown, powers))}."
 
@@ -476,6 +502,8 @@ def asks(job: Job, question: Question, *, overrun: bool = False) -> str:
         return f"Waiting for approval: the {rows} that are not sent yet will cost {cost}. {yes}"
     tried = f"{job.tried:,} of {_plural(job.counts.total, 'row')} {_were(job.tried)} tried for {dollars(job.spent)}"
     others = f"{question.rows:,} that are not sent yet" if job.used > job.spent else f"other {question.rows:,}"
+    if job.dedupe:
+        others = f"{question.rows:,} different ones that are not sent yet"
     return f"{tried}. The {others} will cost {cost}. Look at {tried_file(job)}. {yes}"
 
 
@@ -674,9 +702,12 @@ INPUT_UNREADABLE = "This stack was no longer allowed to read the input, so this 
 CANCELED = "This row was canceled before Anthropic processed it."
 EXPIRED = "Anthropic did not process this row within its 24 hours."
 MISSING = "The API returned no result for this request."
+MISSING_OR_COPY = (
+    "The API returned no result for this request, or it was sent as another row's: which one, nobody can tell without the input."
+)
 TRIED_ANSWER_LOST = (
-    "This row was tried before the others and paid for, and objects under work/ with its end were deleted. It was not sent "
-    "again; to send it anyway, upload failed.jsonl."
+    "The request of this row was tried before the others and paid for, and objects under work/ with its end were deleted. It was "
+    "not sent again; to send it anyway, upload failed.jsonl."
 )
 UNKNOWN_OUTCOME = (
     "This row was sent, Anthropic's response was lost, and for 29 days nothing showed whether it was accepted. "
