@@ -1,6 +1,6 @@
 """A stack with a KMS key of its own.
 
-The emulator encrypts nothing, asks no key's policy, and passes over how bucket and table are encrypted: tests/template judges these.
+The emulator encrypts nothing, asks no key's policy, and passes over how bucket and table are encrypted: tests/template has that.
 """
 
 from __future__ import annotations
