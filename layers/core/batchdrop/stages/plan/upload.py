@@ -452,6 +452,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
                 cache=_not_cached(rows) if auto and warm_up is None else None,
                 expected=expected,
                 virtual_time=self.ledger.get_admission().virtual_time,
+                tries_all=pilot is not None and pilot.requests + aside == rows,
             )
 
         job = self._change(job_id, edge)
