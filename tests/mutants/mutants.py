@@ -2148,6 +2148,27 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/stages/test_cache.py::test_a_cache_that_is_only_written_to_has_cost_more_than_it_saved",
     ),
     Mutant(
+        "Rows are cached where more are read than has to be for it to pay",
+        f"{_CORE}/stages/collect/tried_rows.py",
+        "share is not None and pays is not None and share > pays",
+        "share is not None and pays is not None",
+        "tests/stages/test_cache_auto.py::test_the_others_are_not_cached_where_too_few_were_read",
+    ),
+    Mutant(
+        "What is not to be cached is sent without a mark",
+        f"{_CORE}/stages/submit/post.py",
+        "unmark=job.cached is False",
+        "unmark=False",
+        "tests/stages/test_cache_auto.py::test_the_others_are_not_cached_where_too_few_were_read",
+    ),
+    Mutant(
+        "Rows that will not be cached are expected to cost what they cost without",
+        f"{_CORE}/stages/collect/tried_rows.py",
+        "tried = self.tried if cache is None or cache.cached else self._uncached",
+        "tried = self.tried",
+        "tests/stages/test_cache_auto.py::test_the_others_are_not_cached_where_too_few_were_read",
+    ),
+    Mutant(
         "A batch that waits no more when its pilot is back keeps its rows",
         f"{_CORE}/stages/collect/tried_rows.py",
         "if rows and is_waiting(batch):",
