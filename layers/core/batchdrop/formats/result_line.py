@@ -1,6 +1,7 @@
 """A line of `results.jsonl`: `{"custom_id":...,"line":12,"attempts":1,"cost_usd":0.000123,"result":{...}}`.
 
 With a recipe the row's own fields (`row`) and its answer columns (`output`) stand before `cost_usd`, which is null if unknown.
+Behind `attempts` stands `"of":{"job_id","line"}`, if the job completes the table of an earlier one and the row is one of that job's.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import msgspec
 from batchdrop.domain.record import Record
 from batchdrop.formats import rawjson
 from batchdrop.formats.input_line import own_custom_id
+from batchdrop.formats.named_row import NamedRow, of_member
 
 UNKNOWN_COST = msgspec.Raw(b"null")
 
@@ -52,30 +54,45 @@ _head = re.compile(rb'\{"custom_id":("(?:[^"\\]++|\\.)*+"),"line":([0-9]++),"att
 _REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def result_line(custom_id: bytes | None, line: int, attempts: int, cost_usd: bytes, result: bytes) -> bytes:
+def result_line(
+    custom_id: bytes | None, line: int, attempts: int, cost_usd: bytes, result: bytes, named: NamedRow | None = None
+) -> bytes:
     """`custom_id` is the user's own, `result` the API's, both as written; `cost_usd` a number or null."""
-    return b'{"custom_id":%b,"line":%d,"attempts":%d,"cost_usd":%b,"result":%b}\n' % (
+    return b'{"custom_id":%b,"line":%d,"attempts":%d,%b"cost_usd":%b,"result":%b}\n' % (
         own_custom_id(line) if custom_id is None else custom_id,
         line,
         attempts,
+        _of(named),
         cost_usd,
         result,
     )
 
 
 def answered_row_line(
-    custom_id: bytes | None, line: int, attempts: int, row: bytes, output: bytes, cost_usd: bytes, result: bytes
+    custom_id: bytes | None,
+    line: int,
+    attempts: int,
+    row: bytes,
+    output: bytes,
+    cost_usd: bytes,
+    result: bytes,
+    named: NamedRow | None = None,
 ) -> bytes:
     """The same for a job with a recipe: `row` holds the own fields, `output` the answer columns, both JSON objects."""
-    return b'{"custom_id":%b,"line":%d,"attempts":%d,"row":%b,"output":%b,"cost_usd":%b,"result":%b}\n' % (
+    return b'{"custom_id":%b,"line":%d,"attempts":%d,%b"row":%b,"output":%b,"cost_usd":%b,"result":%b}\n' % (
         own_custom_id(line) if custom_id is None else custom_id,
         line,
         attempts,
+        _of(named),
         row,
         output,
         cost_usd,
         result,
     )
+
+
+def _of(named: NamedRow | None) -> bytes:
+    return b"" if named is None else of_member(named) + b","
 
 
 def read_result_line(data: bytes) -> ResultLine:

@@ -21,7 +21,7 @@ from batchdrop.domain.errors import AlreadyExists, Forbidden, Incomplete, Leased
 from batchdrop.domain.high_priority import HighPriority
 from batchdrop.domain.messages import ResumePlanning, Upload
 from batchdrop.domain.open_work import APPROVAL, PRICE
-from batchdrop.domain.records import NORMAL, PRIORITIES, PRIORITY, Checkpoint, Job, JobState, ObjectRef, Sample, Wishes
+from batchdrop.domain.records import NORMAL, PRIORITIES, PRIORITY, Checkpoint, Job, JobState, Names, ObjectRef, Sample, Wishes
 from batchdrop.domain.retries import given_up
 from batchdrop.domain.transitions import Hold, Move
 from batchdrop.jobs.admit import Admit
@@ -41,6 +41,7 @@ from batchdrop.stages.plan.kinds import LookAt, kind_of
 from batchdrop.stages.plan.prepare import Made, Source, Text, Unpacking, prepare
 from batchdrop.stages.plan.try_first import TryFirst
 from batchdrop.stages.plan.wake import Wake
+from batchdrop.stages.plan.whole_table import whole_table
 
 log = logging.getLogger(__name__)
 
@@ -380,7 +381,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         rejection = ""
         if job is not None and not any(batch.requests for batch in self.ledger.list_batches(job_id)):
             rejection = sentences.no_valid_rows(job)
-        self._run(job_id, reached.line - 1, rejection, repeated=reached.repeated, drawn=reached.pilot)
+        self._run(job_id, reached.line - 1, rejection, repeated=reached.repeated, drawn=reached.pilot, names=reached.names)
 
     def _run(
         self,
@@ -391,6 +392,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         cancel: bool = False,
         repeated: int = 0,
         drawn: tuple[Sample, ...] = (),
+        names: Names = Names(),
     ) -> None:
         """planning -> running, or held for want of money, and what can go, goes. `drawn`: rows to try before anybody is asked."""
         batches = list(self.ledger.list_batches(job_id))
@@ -399,9 +401,18 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
         def edge(job: Job) -> Move[Job]:
             now = self.clock.now()
+            completes, no_table = whole_table(self.ledger, job, names)
             if cancel or rejection or job.cancel_requested:
                 return transitions.planned(
-                    job, now=now, lines=lines, repeated=repeated, unsendable=unsendable, rejection=rejection, cancel=cancel
+                    job,
+                    now=now,
+                    lines=lines,
+                    repeated=repeated,
+                    unsendable=unsendable,
+                    rejection=rejection,
+                    cancel=cancel,
+                    completes=completes,
+                    note=no_table,
                 )
             job = self.pause.learned_before(job, now)
             hold, expected, cover = self.pause.verdict(job, ready, now)
@@ -429,6 +440,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
                 pilot=pilot,
                 expected=expected,
                 virtual_time=self.ledger.get_admission().virtual_time,
+                completes=completes,
+                note=no_table,
             )
 
         job = self._change(job_id, edge)

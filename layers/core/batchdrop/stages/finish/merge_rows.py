@@ -1,0 +1,123 @@
+"""`complete.jsonl`: the table as it was, merged with the rows of the job that completes it. Both are in order: one pass.
+
+A checkpoint follows each part of the upload that S3 has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from batchdrop.domain import keys
+from batchdrop.domain.records import Job, ObjectRef
+from batchdrop.formats.lines import MAX_OUTPUT_LINE_BYTES, Line, read_lines
+from batchdrop.formats.whole_checkpoint import WholeCheckpoint, encode_checkpoint
+from batchdrop.formats.whole_line import has_answer
+from batchdrop.ports import Objects
+from batchdrop.stages.finish.growing import Growing
+from batchdrop.stages.finish.sort_rows import SortedRows
+
+_BLOCK_BYTES = 1 << 18
+
+
+class Kept(NamedTuple):
+    """How a file of the table as it was is read."""
+
+    number: Callable[[bytes], int]
+    text: Callable[[bytes], bytes]
+    """The line of `complete.jsonl`."""
+
+
+class MergeRows(msgspec.Struct, frozen=True, kw_only=True):
+    objects: Objects
+
+    def __call__(
+        self, job: Job, key: str, start: WholeCheckpoint, rest: bytes, kept: tuple[Kept, ...], go_on: Callable[[], bool]
+    ) -> WholeCheckpoint:
+        """How far it has come. `rest`: as `start` was stored with. `kept`: one for each file of its base. Raises ObjectGone."""
+        with ExitStack() as stack, self.objects.resume(key) as out:
+            base = [
+                _Kept(self.objects, ref, offset, how, stack) for ref, offset, how in zip(start.base, start.at, kept, strict=False)
+            ]
+            own = SortedRows(self.objects, start.runs, start.at[len(base) :], stack)
+            growing = Growing(out, start.file, rest)
+            tally = _Tally(start)
+            for block in _blocks(base, own, tally):
+                stored = growing.write(block)
+                time_is_up = not go_on()
+                if stored or time_is_up:
+                    grown, rest = growing.suspend() if time_is_up else growing.mark()
+                    at = (*(one.offset for one in base), *own.at)
+                    reached = replace(start, file=grown, at=at, **tally.counts())
+                    self._store(job, reached, rest)
+                    if time_is_up:
+                        return reached
+        reached = replace(start, file=growing.grown, complete=True, **tally.counts())
+        self._store(job, reached, b"")
+        return reached
+
+    def _store(self, job: Job, checkpoint: WholeCheckpoint, rest: bytes) -> None:
+        self.objects.put(keys.whole_checkpoint(job.id), encode_checkpoint(checkpoint, rest))
+
+
+class _Tally:
+    def __init__(self, start: WholeCheckpoint) -> None:
+        self.rows, self.answered, self.repeated = start.rows, start.answered, start.repeated
+
+    def counts(self) -> dict[str, int]:
+        return {"rows": self.rows, "answered": self.answered, "repeated": self.repeated}
+
+
+class _Kept:
+    """The next row of a file of the table as it was."""
+
+    def __init__(self, objects: Objects, ref: ObjectRef, offset: int, how: Kept, stack: ExitStack) -> None:
+        stream = stack.enter_context(objects.read(ref, offset))
+        self._lines = read_lines(stream, start=offset, max_line=MAX_OUTPUT_LINE_BYTES)
+        self._how = how
+        self.offset = offset
+        """Where to go on, once all rows that were taken are dealt with."""
+        self._line: Line | None = None
+        self.row: int | None = None
+        self._next()
+
+    def take(self) -> bytes:
+        assert self._line is not None
+        text = self._how.text(self._line.data)
+        self.offset = self._line.end
+        self._next()
+        return text
+
+    def _next(self) -> None:
+        self._line = next(self._lines, None)
+        self.row = None if self._line is None else self._how.number(self._line.data)
+
+
+def _blocks(base: list[_Kept], own: SortedRows, tally: _Tally) -> Iterator[bytes]:
+    block: list[bytes] = []
+    size = 0
+    while (rows := [one.row for one in (*base, own) if one.row is not None]) != []:
+        row = min(rows)
+        text = b""
+        for one in base:
+            if one.row == row:
+                text = one.take()
+        if own.row == row:
+            new, times = own.take()
+            tally.repeated += times > 1
+            # An answer that is there is worth more than none.
+            if not text or has_answer(new) or not has_answer(text):
+                text = new
+        tally.rows += 1
+        tally.answered += has_answer(text)
+        block.append(text)
+        size += len(text)
+        if size >= _BLOCK_BYTES:
+            yield b"".join(block)
+            block, size = [], 0
+    if block:
+        yield b"".join(block)
