@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, NamedTuple
 
 import pytest
+from msgspec.structs import replace
 
 from batchdrop.domain import keys
+from batchdrop.domain.errors import Incomplete
 from batchdrop.domain.records import Job, JobState
 from batchdrop.reports import sentences
-from tests.stack import Stack, row
+from batchdrop.stages.finish.complete_table import Completed, CompleteTable, Completing, NotYet
+from tests.faults.scenarios import EXPIRED
+from tests.stack import Killed, Stack, row
 from tests.stages.row_jobs import RECIPE, prompt_of, said, stack_of, table
 
 FOLDER = "inbox/marketing/"
 HEADER = ["id", "text", "label", "explanation", "batchdrop_row", "batchdrop_status", "batchdrop_error", "batchdrop_usd"]
+_POSITIVE = said('{"label": "positive", "explanation": "x"}')
+_NEGATIVE = said('{"label": "negative", "explanation": "x"}')
 
 
 def picky(_: str, params: dict[str, Any]) -> Mapping[str, object]:
@@ -131,8 +138,9 @@ class TestACorrectedTable:
         body = header + line.replace(b"bad one", b"good") + line.replace(b"bad one", b"poor")
         again = dropped(stack, "failed.csv", body)
         assert labels(stack, again) == {"1": "negative", "2": "negative"}
-        assert "1 row of the earlier job is in the file more than once: the last counts." in (
-            stack.document("manifest.json", again)["complete"]["note"]
+        assert (
+            "1 row of the earlier job is in the file more than once: the last counts."
+            in (stack.document("manifest.json", again)["complete"]["note"])
         )
         assert again.counts.total == 2
 
@@ -145,14 +153,14 @@ class TestACorrectedTable:
         assert labels(stack, again) == {"1": "positive", "2": "positive"}
 
     def test_of_another_recipe_has_the_columns_of_both(self) -> None:
-        stack = stack_of(lambda _, params: said('{"label": "positive", "explanation": "x"}') if "bad" not in prompt_of(params) else said(""))
+        stack = stack_of(picky)
         job = first(stack, rows_of("good", "bad"))
         stack.claude.answer = lambda _, params: said('{"label": "negative", "topic": "price"}')
         stack.drop(f"{FOLDER}recipe.yaml", RECIPE.replace(b"explanation: string", b"topic: string"))
         again = dropped(stack, "failed.csv", stack.output("failed.csv", job))
         assert [cells[:6] for cells in whole(stack, again)] == [
             ["id", "text", "label", "explanation", "topic", "batchdrop_row"],
-            ["1", "good", "positive", "x", "", "2"],
+            ["1", "good", "positive", "good", "", "2"],
             ["2", "bad", "negative", "", "price", "3"],
         ]
 
@@ -177,26 +185,39 @@ def retried_as_jsonl(stack: Stack, job: Job) -> Job:
 
 class TestARetry:
     def test_of_a_table(self) -> None:
-        stack = stack_of(lambda _, params: said('{"label": "positive", "explanation": "x"}') if "one" in prompt_of(params) else {"type": "expired"}, max_attempts=1)
+        stack = stack_of(
+            lambda _, params: (
+                said('{"label": "positive", "explanation": "x"}') if "one" in prompt_of(params) else {"type": "expired"}
+            ),
+            max_attempts=1,
+        )
         job = first(stack, rows_of("one", "two", "three"))
-        stack.claude.answer = lambda *_: said('{"label": "negative", "explanation": "x"}')
+        stack.claude.answer = lambda *_: _NEGATIVE
         again = retried(stack, job)
         assert labels(stack, again) == {"1": "positive", "2": "negative", "3": "negative"}
         assert stack.document("manifest.json", again)["complete"]["answered"] == 3
 
     def test_of_requests(self) -> None:
         stack = Stack(max_attempts=1)
-        stack.claude.answer = lambda _, params: {"type": "expired"} if "late" in prompt_of(params) else said("yes")
-        stack.drop("inbox/a.jsonl", b"\n".join([row("a", "now"), row(None, "late"), b"broken", row("d", "late"), row("e", "now")]))
+        stack.claude.answer = lambda _, params: EXPIRED if "late" in prompt_of(params) else said("yes")
+        stack.drop(
+            "inbox/a.jsonl", b"\n".join([row("a", "now"), row(None, "late"), b"broken", row("d", "late"), row("e", "now")])
+        )
         stack.run()
         job = stack.job()
-        stack.claude.answer = lambda _, params: {"type": "expired"} if "d" in prompt_of(params) else said("at last")
+        stack.claude.answer = lambda *_: said("at last")
         again = retried(stack, job)
         lines = stack.lines("complete.jsonl", again)
         assert [(line.get("custom_id"), line["line"]) for line in lines] == [
             ("a", 1), ("line-2", 2), (None, 3), ("d", 4), ("e", 5),
         ]  # fmt: skip
-        assert [line.get("status", "succeeded") for line in lines] == ["succeeded", "succeeded", "invalid", "succeeded", "succeeded"]
+        assert [line.get("status", "succeeded") for line in lines] == [
+            "succeeded",
+            "succeeded",
+            "invalid",
+            "succeeded",
+            "succeeded",
+        ]
         assert lines[2]["raw"] == "broken"
         assert "complete.csv" not in names(stack, again)
         assert stack.document("manifest.json", again)["complete"] | {"note": ""} == {
@@ -327,9 +348,168 @@ class TestNoWholeTable:
         ]  # fmt: skip
 
 
-def limited(stack: Stack, **changes: Any) -> None:
-    from msgspec.structs import replace
+class _Hurried(NamedTuple):
+    """Every invocation is out of time as soon as it has done anything."""
 
+    table: CompleteTable
+
+    def __call__(self, job: Job, go_on: Callable[[], bool]) -> Completed | Completing:
+        return self.table(job, lambda: False)
+
+
+def _long(stack: Stack, rows: int = 600) -> tuple[Job, bytes]:
+    """A job with answers of 2 KB, a third of which can be corrected, and the rows to do it."""
+    stack.claude.answer = lambda _, params: said("" if "bad" in prompt_of(params) else prompt_of(params) + 2_000 * "x")
+    texts = [f"bad {number}" if number % 3 == 0 else f"good {number}" for number in range(rows)]
+    job = first(stack, rows_of(*texts), recipe=b"model: claude-haiku-4-5\nprompt: '{{ text }}'\n")
+    header, *lines = corrected(stack, job, ("bad", "better")).splitlines(keepends=True)
+    # In an order that no run has by itself.
+    return job, header + b"".join(lines[::2] + lines[-1 - len(lines) % 2 :: -2])
+
+
+def _long_stack(*, hurried: bool = False) -> tuple[Stack, Job, bytes]:
+    stack = stack_of(picky)
+    stack.objects.part_bytes = 100_000
+    job, body = _long(stack)
+    limited(stack, run_rows=70)
+    if hurried:
+        stack.finish = replace(stack.finish, complete_table=_Hurried(stack.finish.complete_table))  # type: ignore[arg-type]
+    return stack, job, body
+
+
+class TestALongTable:
+    def test_of_many_runs_is_that_of_one(self) -> None:
+        stack, _, body = _long_stack()
+        again = dropped(stack, "failed.csv", body)
+        lines = stack.lines("complete.jsonl", again)
+        assert [line["line"] for line in lines] == list(range(2, 602))
+        assert [line["output"]["answer"].split("x")[0] for line in lines] == [
+            f"better {number}" if number % 3 == 0 else f"good {number}" for number in range(600)
+        ]
+        assert [cells[2][:8] for cells in whole(stack, again)[1:]] == [line["output"]["answer"][:8] for line in lines]
+
+    def test_takes_many_invocations_if_it_must(self) -> None:
+        stack, _, body = _long_stack(hurried=True)
+        before = stack.invocations
+        again = dropped(stack, "failed.csv", body)
+        assert stack.invocations - before > 20
+        assert len(whole(stack, again)) == 601
+        plain, _, body = _long_stack()
+        same = dropped(plain, "failed.csv", body)
+        for name in ("complete.csv", "complete.jsonl"):
+            assert stack.output(name, again) == plain.output(name, same)
+
+    @pytest.mark.parametrize("hurried", [False, True])
+    @pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.7, 0.9, 0.97])
+    def test_is_the_same_after_a_kill(self, share: float, hurried: bool) -> None:
+        """After a kill nothing is written twice, and no more than a part is made again."""
+        stack, _, body = _long_stack(hurried=hurried)
+        stack.drop(f"{FOLDER}failed.csv", body)
+        calls = _calls_of_finish(hurried=hurried)
+        kill = Killing(stack, round(share * calls))
+        again = ended(stack, {stack.jobs()[0].id})
+        assert kill.done
+        assert len(whole(stack, again)) == 601
+        assert [line["line"] for line in stack.lines("complete.jsonl", again)] == list(range(2, 602))
+
+    def test_goes_on_behind_the_parts_that_s3_has(self) -> None:
+        stack, _, body = _long_stack()
+        stack.drop(f"{FOLDER}failed.csv", body)
+        kill = Killing(stack, 7, call="objects.add_part")
+        ended(stack, {stack.jobs()[0].id})
+        assert kill.done
+        # Of each file each part went to S3 once, and the one whose invocation was killed before it was there.
+        assert kill.made == kill.kept
+
+
+class Killing:
+    """Kills `finish` of the second job before its call of that number; a process that was killed does nothing any more."""
+
+    def __init__(self, stack: Stack, number: int, call: str = "") -> None:
+        self._stack, self._number, self._call = stack, number, call
+        self._dead: int | None = None
+        self.seen = 0
+        self.done = False
+        stack.hooks.before = self._before
+
+    @property
+    def made(self) -> int:
+        return self.seen - 1
+
+    @property
+    def kept(self) -> int:
+        sizes = [len(self._stack.objects.body(key)) for key in self._stack.objects.keys("outbox/") if "/complete." in key]
+        return sum(-(-size // self._stack.objects.part_bytes) for size in sizes)
+
+    def _before(self, name: str) -> None:
+        if self._stack.at_work != "finish":
+            return
+        if self._dead == self._stack.invocations:
+            raise Killed
+        if self._call in ("", name):
+            self.seen += 1
+            if self.seen == self._number:
+                self.done, self._dead = True, self._stack.invocations
+                raise Killed
+
+
+@cache
+def _calls_of_finish(*, hurried: bool) -> int:
+    stack, _, body = _long_stack(hurried=hurried)
+    kill = Killing(stack, 0)
+    dropped(stack, "failed.csv", body)
+    return kill.seen
+
+
+class TestTwoRetriesAtOnce:
+    def _two(self, stack: Stack) -> tuple[Job, Job]:
+        job = first(stack, rows_of("good", "bad one", "bad two"))
+        header, one, two = stack.output("failed.csv", job).splitlines(keepends=True)
+        stack.drop(f"{FOLDER}one.csv", header + one.replace(b"bad one", b"good"))
+        stack.drop(f"{FOLDER}two.csv", header + two.replace(b"bad two", b"poor"))
+        stack.run()
+        assert stack.audit() == []
+        _, *both = stack.jobs()
+        last = next(each for each in both if stack.ledger.jobs[job.id].completed_by == each.id)
+        other = next(each for each in both if each != last)
+        return other, last
+
+    def test_lose_no_answer(self) -> None:
+        stack = stack_of(picky)
+        _, last = self._two(stack)
+        assert labels(stack, last) == {"1": "positive", "2": "positive", "3": "negative"}
+
+    def test_the_second_waits_for_the_table_of_the_first(self) -> None:
+        stack = stack_of(picky)
+        slow = _Slow(stack)
+        other, last = self._two(stack)
+        assert (slow.first, slow.waited) == (other.id, True)
+        assert labels(stack, last) == {"1": "positive", "2": "positive", "3": "negative"}
+        assert {type(error) for _, error in stack.failures} == {NotYet, Incomplete}
+
+
+class _Slow:
+    """Whoever comes first takes its place in the chain, and has no table until somebody else has waited for it."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._table = stack.finish.complete_table
+        self.first = ""
+        self.waited = False
+        stack.finish = replace(stack.finish, complete_table=self)  # type: ignore[arg-type]
+
+    def __call__(self, job: Job, go_on: Callable[[], bool]) -> Completed | Completing:
+        self.first = self.first or job.id
+        if job.id == self.first and not self.waited:
+            self._table._based(job)
+            raise Incomplete("slow")
+        try:
+            return self._table(job, go_on)
+        except NotYet:
+            self.waited = True
+            raise
+
+
+def limited(stack: Stack, **changes: Any) -> None:
     table = stack.finish.complete_table
     sort = {name: changes.pop(name) for name in ("run_bytes", "run_rows") if name in changes}
     changes |= {"sort_rows": replace(table.sort_rows, **sort)} if sort else {}

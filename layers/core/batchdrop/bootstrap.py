@@ -327,9 +327,9 @@ def collect(settings: CollectSettings, ports: Ports | None = None) -> Collect:
 
 
 def finish(settings: FinishSettings, ports: Ports | None = None) -> Finish:
-    from batchdrop.stages.finish.outputs import Finish
     from batchdrop.stages.finish.complete_table import CompleteTable
     from batchdrop.stages.finish.merge_rows import MergeRows
+    from batchdrop.stages.finish.outputs import Finish
     from batchdrop.stages.finish.sort_rows import SortRows
     from batchdrop.stages.finish.table_pieces import TablePieces
 

@@ -307,7 +307,7 @@ def planned(
 
     `rejection`: why the job will end as rejected. `cancel`: its batches are not to be sent. `reason`: why, if that is new.
     `pilot`: it goes before the others. `cover`: an earlier approval that holds for it. `mate`, `spare`, `group_key`: as in Job.
-    `virtual_time`: of the stack, now that they begin to wait. `completes`: as in Job. `note`: what else there is to say of its rows.
+    `virtual_time`: of the stack, now that they begin to wait. `completes`: as in Job. `note`: what else there is to say of them.
     """
     after = replace(
         job,

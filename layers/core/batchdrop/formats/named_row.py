@@ -71,7 +71,9 @@ def named_by_note(line: bytes) -> NamedRow | None:
 def named_by_cells(job: str, row: str) -> NamedRow | None:
     """By the cells `batchdrop_job` and `batchdrop_row`."""
     number = row.strip()
-    return _named(job.strip(), int(number)) if number.isascii() and number.isdigit() and len(number) <= len(str(_MAX_ROW)) else None
+    return (
+        _named(job.strip(), int(number)) if number.isascii() and number.isdigit() and len(number) <= len(str(_MAX_ROW)) else None
+    )
 
 
 def named_by_rendered(line: bytes) -> NamedRow | None:

@@ -4,7 +4,8 @@
 that of its row in the file it came from, as the spreadsheet or the editor counts it; where that has no row (a header, an empty
 line), the line is blank. To whoever reads requests such a line is one: it has `custom_id` and `params` where they belong.
 
-A row that names one of an earlier job (`named_row`) begins with that: `{"of":{"job_id","line"},...`. A row that is asked again may have other params, and `"refused":true` if the model has refused it before.
+A row that names one of an earlier job (`named_row`) begins with that: `{"of":{"job_id","line"},...`. A row that is asked again
+may have other params, and `"refused":true` if the model has refused it before.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A line of `results.jsonl`: `{"custom_id":...,"line":12,"attempts":1,"cost_usd":0.000123,"result":{...}}`.
 
 With a recipe the row's own fields (`row`) and its answer columns (`output`) stand before `cost_usd`, which is null if unknown.
-Behind `attempts` stands `"of":{"job_id","line"}`, if the job completes the table of an earlier one and the row is one of that job's.
+Behind `attempts` stands `"of":{"job_id","line"}`, if the job completes the table of an earlier one and the row is one of those.
 """
 
 from __future__ import annotations

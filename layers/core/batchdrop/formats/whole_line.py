@@ -1,8 +1,8 @@
 """A line of `complete.jsonl`: a row of a table that retries have completed, by the number that it has in the first job's file.
 
-One with an answer is its line of `results.jsonl`; one without begins with its number, `{"line":12,"status":...,"error":...}`, and
-has what `failed.jsonl` says of it, with a recipe also `row` and `"output":null`. `job_id` names the job that its end is from, if that
-is not the first.
+One with an answer is its line of `results.jsonl`; one without begins with its number, `{"line":12,"status":...,"error":...}`,
+and has what `failed.jsonl` says of it, with a recipe also `row` and `"output":null`. `job_id` names the job that its end is from,
+if that is not the first.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class RequestLines:
         message: str,
         attempts: int,
         cost: int | None,
-        unusable: Unusable | None = None,  # noqa: ARG004 - a request has no such answer
+        unusable: Unusable | None = None,  # noqa: ARG002 - a request has no such answer
     ) -> bytes:
         custom_id = REQUESTS.custom_id(line.data) if is_request else None
         return failed_line(

@@ -175,7 +175,7 @@ class CompleteTable(msgspec.Struct, frozen=True, kw_only=True):
             if isinstance(table, Completing):
                 return table
             files |= table
-        notes = [sentences.completed(reached.rows, reached.answered, job.completes)]
+        notes = [sentences.completed(reached.rows, reached.answered, job.completes, table="complete.csv" in files)]
         notes += [sentences.rows_named_twice(reached.repeated)] if reached.repeated else []
         whole = Whole(jobs=reached.jobs, rows=reached.rows, answered=reached.answered, note=" ".join(notes))
         return Completed(whole, files)
@@ -196,7 +196,7 @@ class CompleteTable(msgspec.Struct, frozen=True, kw_only=True):
         return reached
 
     def _table(self, job: Job, reached: WholeCheckpoint, go_on: Callable[[], bool]) -> dict[str, OutputFile] | Completing:
-        """None where nobody knows the columns: somebody has deleted what `plan` wrote of them."""
+        """No file where nobody knows the columns: somebody has deleted what `plan` wrote of them."""
         # A job without a recipe loads none of it.
         from batchdrop.stages.finish.write_table import WriteTable  # noqa: PLC0415
 

@@ -73,7 +73,7 @@ class _Tally:
 
 
 class _Kept:
-    """The next row of a file of the table as it was."""
+    """A file of the table as it was, row by row."""
 
     def __init__(self, objects: Objects, ref: ObjectRef, offset: int, how: Kept, stack: ExitStack) -> None:
         stream = stack.enter_context(objects.read(ref, offset))
@@ -81,31 +81,32 @@ class _Kept:
         self._how = how
         self.offset = offset
         """Where to go on, once all rows that were taken are dealt with."""
-        self._line: Line | None = None
-        self.row: int | None = None
-        self._next()
+        self._next: tuple[int, Line] | None = self._read()
 
-    def take(self) -> bytes:
-        assert self._line is not None
-        text = self._how.text(self._line.data)
-        self.offset = self._line.end
-        self._next()
-        return text
+    @property
+    def row(self) -> int | None:
+        """The number of the next row; None at the end."""
+        return None if self._next is None else self._next[0]
 
-    def _next(self) -> None:
-        self._line = next(self._lines, None)
-        self.row = None if self._line is None else self._how.number(self._line.data)
+    def take(self, row: int) -> bytes:
+        """Its line; empty if that row is not the next."""
+        if self._next is None or self._next[0] != row:
+            return b""
+        line = self._next[1]
+        self.offset, self._next = line.end, self._read()
+        return self._how.text(line.data)
+
+    def _read(self) -> tuple[int, Line] | None:
+        line = next(self._lines, None)
+        return None if line is None else (self._how.number(line.data), line)
 
 
 def _blocks(base: list[_Kept], own: SortedRows, tally: _Tally) -> Iterator[bytes]:
     block: list[bytes] = []
     size = 0
-    while (rows := [one.row for one in (*base, own) if one.row is not None]) != []:
+    while rows := [row for row in (own.row, *(one.row for one in base)) if row is not None]:
         row = min(rows)
-        text = b""
-        for one in base:
-            if one.row == row:
-                text = one.take()
+        text = next(filter(None, [one.take(row) for one in base]), b"")
         if own.row == row:
             new, times = own.take()
             tally.repeated += times > 1

@@ -51,9 +51,9 @@ class SortRows(msgspec.Struct, frozen=True, kw_only=True):
         """Stores the run that begins with byte `start` of the sources, one after the other. Raises NoPlace, ObjectGone."""
         rows: list[PlacedRow] = []
         size, end = 0, start
-        for row, end in _rows(self.objects, sources, start):
+        for row, behind in _rows(self.objects, sources, start):
             rows.append(row)
-            size += len(row.text)
+            size, end = size + len(row.text), behind
             if size >= self.run_bytes or len(rows) >= self.run_rows:
                 break
         rows.sort(key=_in_order)

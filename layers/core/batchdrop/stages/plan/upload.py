@@ -47,6 +47,7 @@ log = logging.getLogger(__name__)
 
 # A file is rejected after so many invocations in a row that could not unpack any further: one may have met a slow network.
 _MAX_FRUITLESS = 3
+_NO_NAMES = Names()
 # How long a cancel goes unnoticed while lines are made of a file.
 _LOOK_EVERY = timedelta(seconds=15)
 
@@ -392,7 +393,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         cancel: bool = False,
         repeated: int = 0,
         drawn: tuple[Sample, ...] = (),
-        names: Names = Names(),
+        names: Names = _NO_NAMES,
     ) -> None:
         """planning -> running, or held for want of money, and what can go, goes. `drawn`: rows to try before anybody is asked."""
         batches = list(self.ledger.list_batches(job_id))
