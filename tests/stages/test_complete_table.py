@@ -373,7 +373,7 @@ def _long_stack(*, hurried: bool = False) -> tuple[Stack, Job, bytes]:
     job, body = _long(stack)
     limited(stack, run_rows=70)
     if hurried:
-        stack.finish = replace(stack.finish, complete_table=_Hurried(stack.finish.complete_table))  # type: ignore[arg-type]
+        stack.finish = replace(stack.finish, complete_table=_Hurried(stack.finish.complete_table))
     return stack, job, body
 
 
@@ -495,7 +495,7 @@ class _Slow:
         self._table = stack.finish.complete_table
         self.first = ""
         self.waited = False
-        stack.finish = replace(stack.finish, complete_table=self)  # type: ignore[arg-type]
+        stack.finish = replace(stack.finish, complete_table=self)
 
     def __call__(self, job: Job, go_on: Callable[[], bool]) -> Completed | Completing:
         self.first = self.first or job.id

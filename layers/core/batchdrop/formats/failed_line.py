@@ -41,6 +41,7 @@ class Failure(msgspec.Struct, frozen=True):
     attempts: int
     of: _Of | None = None
     """The row of an earlier job that it is, if its job completes the table of that one."""
+    copied_from: int | None = None
 
 
 class FailedRow(NamedTuple):
@@ -56,6 +57,36 @@ class FailedRow(NamedTuple):
     """A number, or null."""
     named: NamedRow | None = None
     """The row of an earlier job that it is, if its job completes the table of that one."""
+
+
+class RowEnd(NamedTuple):
+    """How a row has ended, for another one that ends so too."""
+
+    status: RowStatus
+    error_type: str
+    message: str
+    attempts: int
+    answer: str
+    """As in FailedRow."""
+    result: bytes | None
+    """The API's, if there is such an answer."""
+
+
+class _FullError(msgspec.Struct, frozen=True):
+    type: str
+    message: str = ""
+
+
+class _EndNote(msgspec.Struct, frozen=True):
+    status: RowStatus
+    error: _FullError
+    attempts: int
+    answer: str = ""
+    result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _NotedEnd(msgspec.Struct, frozen=True, rename={"note": NOTE}):
+    note: _EndNote
 
 
 class _RowError(msgspec.Struct, frozen=True):
@@ -89,6 +120,7 @@ class _NumberedNote(msgspec.Struct, frozen=True, rename={"note": NOTE}):
 
 _failed = msgspec.json.Decoder(_Failed).decode
 _fields = msgspec.json.Decoder(dict[str, object]).decode
+_noted_end = msgspec.json.Decoder(_NotedEnd).decode
 _noted_row = msgspec.json.Decoder(_NotedRow).decode
 _numbered = msgspec.json.Decoder(_NumberedNote).decode
 
@@ -104,17 +136,18 @@ def failed_line(
     attempts: int,
     cost_usd: bytes = NOTHING,
     named: NamedRow | None = None,
+    copied_from: int | None = None,
 ) -> bytes:
     """`custom_id` is the user's own if the row is valid and has one; such a line is mostly not parsed again.
 
     The `_batchdrop` field of an earlier run is replaced. A missing custom_id becomes `line-<n>`, so that the answers of a second
     run can still be joined. A line that is not a JSON object is kept as text in `_batchdrop.raw`, up to 1,000 characters.
     `cost_usd`: a number, or null; it is told of rows that are not known to have cost nothing. `named`: the row of an earlier job
-    that it is, if the job completes the table of that one.
+    that it is, if the job completes the table of that one. `copied_from`: the line of the row whose request and end it has.
     """
     data = line.data
     # By a `job` it would be taken for a row of a job with a recipe.
-    note = {"job_id": job_id} | _note(line, status, error_type, message, attempts, named)
+    note = {"job_id": job_id} | _note(line, status, error_type, message, attempts, named, copied_from)
     if cost_usd != NOTHING:
         note["cost_usd"] = msgspec.Raw(cost_usd)
     if custom_id is not None and b"_batchdrop" not in data and b"\\u" not in data:
@@ -144,6 +177,7 @@ def failed_row_line(
     result: bytes | None = None,
     answer: str = "",
     named: NamedRow | None = None,
+    copied_from: int | None = None,
 ) -> bytes:
     """The same for a job with a recipe: the row's own fields instead of `custom_id` and `params`.
 
@@ -151,7 +185,7 @@ def failed_row_line(
     stumble over is kept as a text, so that the line can be dropped again.
     """
     row, raw = own_fields(line.data)
-    note = {"job": job_id} | _note(line, status, error_type, message, attempts, named)
+    note = {"job": job_id} | _note(line, status, error_type, message, attempts, named, copied_from)
     if cost_usd != NOTHING or result is not None:
         note["cost_usd"] = msgspec.Raw(cost_usd)
     if raw is not None:
@@ -165,7 +199,13 @@ def failed_row_line(
 
 
 def _note(
-    line: Line, status: RowStatus, error_type: str, message: str, attempts: int, named: NamedRow | None
+    line: Line,
+    status: RowStatus,
+    error_type: str,
+    message: str,
+    attempts: int,
+    named: NamedRow | None,
+    copied_from: int | None,
 ) -> dict[str, object]:
     return {
         "line": line.number,
@@ -173,11 +213,18 @@ def _note(
         "status": status.value,
         "error": {"type": error_type, "message": _printable(message[:MAX_MESSAGE_CHARS])},
         "attempts": attempts,
+        **_copied(copied_from),
     }
 
 
 def read_failure(data: bytes) -> Failure:
     return _failed(data).failure
+
+
+def read_end(data: bytes) -> RowEnd:
+    note = _noted_end(data).note
+    result = None if note.result is msgspec.UNSET else bytes(note.result)
+    return RowEnd(note.status, note.error.type, note.error.message, note.attempts, note.answer, result)
 
 
 def read_failed_row(data: bytes) -> FailedRow:
@@ -192,6 +239,10 @@ def read_failed_row(data: bytes) -> FailedRow:
 def number_of_failed(data: bytes) -> int:
     """The line number alone."""
     return _numbered(data).note.line
+
+
+def _copied(source: int | None) -> dict[str, object]:
+    return {} if source is None else {"copied_from": source}
 
 
 def _raw_text(data: bytes) -> str:

@@ -2,6 +2,7 @@
 
 With a recipe the row's own fields (`row`) and its answer columns (`output`) stand before `cost_usd`, which is null if unknown.
 Behind `attempts` stands `"of":{"job_id","line"}`, if the job completes the table of an earlier one and the row is one of those.
+A row that has the answer of another one with the same request names its line behind `attempts`: `"copied_from":3`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class ResultLine(msgspec.Struct, frozen=True):
     line: int
     attempts: int
     result: _Result
+    copied_from: int | None = None
 
 
 class AnsweredRow(msgspec.Struct, frozen=True, gc=False):
@@ -50,19 +52,28 @@ _answered_row = msgspec.json.Decoder(AnsweredRow).decode
 _numbered = msgspec.json.Decoder(_Numbered).decode
 _fields = msgspec.json.Decoder(dict[str, object]).decode
 # As both functions below begin a line. What follows holds the API's result, which need not be JSON that msgspec takes.
-_head = re.compile(rb'\{"custom_id":("(?:[^"\\]++|\\.)*+"),"line":([0-9]++),"attempts":([0-9]++),').match
+_head = re.compile(
+    rb'\{"custom_id":("(?:[^"\\]++|\\.)*+"),"line":([0-9]++),"attempts":([0-9]++),(?:"copied_from":([0-9]++),)?'
+).match
 _REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def result_line(
-    custom_id: bytes | None, line: int, attempts: int, cost_usd: bytes, result: bytes, named: NamedRow | None = None
+    custom_id: bytes | None,
+    line: int,
+    attempts: int,
+    cost_usd: bytes,
+    result: bytes,
+    named: NamedRow | None = None,
+    copied_from: int | None = None,
 ) -> bytes:
     """`custom_id` is the user's own, `result` the API's, both as written; `cost_usd` a number or null."""
-    return b'{"custom_id":%b,"line":%d,"attempts":%d,%b"cost_usd":%b,"result":%b}\n' % (
+    return b'{"custom_id":%b,"line":%d,"attempts":%d,%b%b"cost_usd":%b,"result":%b}\n' % (
         own_custom_id(line) if custom_id is None else custom_id,
         line,
         attempts,
         _of(named),
+        _copied(copied_from),
         cost_usd,
         result,
     )
@@ -77,13 +88,15 @@ def answered_row_line(
     cost_usd: bytes,
     result: bytes,
     named: NamedRow | None = None,
+    copied_from: int | None = None,
 ) -> bytes:
     """The same for a job with a recipe: `row` holds the own fields, `output` the answer columns, both JSON objects."""
-    return b'{"custom_id":%b,"line":%d,"attempts":%d,%b"row":%b,"output":%b,"cost_usd":%b,"result":%b}\n' % (
+    return b'{"custom_id":%b,"line":%d,"attempts":%d,%b%b"row":%b,"output":%b,"cost_usd":%b,"result":%b}\n' % (
         own_custom_id(line) if custom_id is None else custom_id,
         line,
         attempts,
         _of(named),
+        _copied(copied_from),
         row,
         output,
         cost_usd,
@@ -104,7 +117,12 @@ def read_result_line(data: bytes) -> ResultLine:
         if head is None:
             raise
     kind = msgspec.json.decode(rawjson.values(rawjson.values(data)["result"])["type"], type=str)
-    return ResultLine(msgspec.Raw(head[1]), int(head[2]), int(head[3]), _Result(kind))
+    return ResultLine(msgspec.Raw(head[1]), int(head[2]), int(head[3]), _Result(kind), int(head[4]) if head[4] else None)
+
+
+def api_result_in(data: bytes) -> bytes:
+    """The API's result as it was written."""
+    return rawjson.values(data)["result"]
 
 
 def read_answered_rows(lines: bytes) -> list[AnsweredRow]:
@@ -119,6 +137,10 @@ def number_of_result(data: bytes) -> int:
     """The line number alone."""
     head = _head(data)
     return int(head[2]) if head else _numbered(data).line
+
+
+def _copied(source: int | None) -> bytes:
+    return b"" if source is None else b'"copied_from":%d,' % source
 
 
 def _read_answered_row(line: bytes) -> AnsweredRow:

@@ -23,9 +23,11 @@ _STRING = rb'"(?:[^"\\]++|\\.)*+"'
 # As `result_line` begins a line of a job that completes a table.
 _placed = re.compile(
     rb'\{"custom_id":(' + _STRING + rb'),"line":([0-9]++),"attempts":([0-9]++),"of":\{"job_id":"[^"\\]*+","line":([0-9]++)\},'
+    rb'(?:"copied_from":[0-9]++,)?'
 ).match
 _number = re.compile(rb'\{(?:"custom_id":' + _STRING + rb',)?"line":([0-9]++)').match
-_OURS = frozenset({"job", "job_id", "line", "of"})
+# Of the job's own file: lines of another one say nothing in the whole table.
+_OURS = frozenset({"job", "job_id", "line", "of", "copied_from"})
 
 
 class PlacedRow(NamedTuple):

@@ -31,8 +31,11 @@ class Unusable(NamedTuple):
 class RowLines(Protocol):
     """Writes the lines of `results.jsonl` and `failed.jsonl`."""
 
-    def answered(self, line: Line, attempt: int, answer: ApiResult, cost: int | None) -> bytes | Unusable:
-        """The line of an answer, unless it cannot be used. `cost`: of all attempts at its row."""
+    def answered(
+        self, line: Line, attempt: int, answer: ApiResult, cost: int | None, *, copied_from: int | None = None
+    ) -> bytes | Unusable:
+        """The line of an answer, unless it cannot be used. `cost`: of all attempts at its row. `copied_from`: the line of another
+        row, which has it too."""
 
     def failed(
         self,
@@ -45,6 +48,7 @@ class RowLines(Protocol):
         attempts: int,
         cost: int | None,
         unusable: Unusable | None = None,
+        copied_from: int | None = None,
     ) -> bytes:
         """`is_request`: the line is known to be one that can be sent. `cost`: of all attempts, in femto-dollars."""
 
@@ -60,9 +64,9 @@ class RequestLines:
         self._job_id = job_id
         self._named = named_by_note if completes else _not_named
 
-    def answered(self, line: Line, attempt: int, answer: ApiResult, cost: int | None) -> bytes:
-        named = self._named(line.data)
-        return result_line(REQUESTS.custom_id(line.data), line.number, attempt, _usd(cost), answer.result, named)
+    def answered(self, line: Line, attempt: int, answer: ApiResult, cost: int | None, *, copied_from: int | None = None) -> bytes:
+        custom_id, named = REQUESTS.custom_id(line.data), self._named(line.data)
+        return result_line(custom_id, line.number, attempt, _usd(cost), answer.result, named, copied_from)
 
     def failed(
         self,
@@ -75,6 +79,7 @@ class RequestLines:
         attempts: int,
         cost: int | None,
         unusable: Unusable | None = None,  # noqa: ARG002 - a request has no such answer
+        copied_from: int | None = None,
     ) -> bytes:
         custom_id = REQUESTS.custom_id(line.data) if is_request else None
         return failed_line(
@@ -87,6 +92,7 @@ class RequestLines:
             attempts=attempts,
             cost_usd=_usd(cost),
             named=self._named(line.data),
+            copied_from=copied_from,
         )
 
     @staticmethod
@@ -106,15 +112,20 @@ class RecipeLines:
         self._read = Answers(form.answer).read
         self._expected = _Expected(form) if form.expected and form.expected_field else None
 
-    def answered(self, line: Line, attempt: int, answer: ApiResult, cost: int | None) -> bytes | Unusable:
+    def answered(
+        self, line: Line, attempt: int, answer: ApiResult, cost: int | None, *, copied_from: int | None = None
+    ) -> bytes | Unusable:
         read = self._read(answer.result)
         if read.output is None:
             return Unusable(read.error_type, read.message, read.text, answer.result)
         custom_id, row = answered_fields(line.data)
         if self._expected is not None:
             self._expected.add(row, read.output)
-        named = self._named(line.data)
-        return answered_row_line(custom_id, line.number, attempt, row, read.output, _usd(cost), answer.result, named)
+        return answered_row_line(
+            *(custom_id, line.number, attempt, row, read.output, _usd(cost), answer.result),
+            named=self._named(line.data),
+            copied_from=copied_from,
+        )
 
     def failed(
         self,
@@ -127,6 +138,7 @@ class RecipeLines:
         attempts: int,
         cost: int | None,
         unusable: Unusable | None = None,
+        copied_from: int | None = None,
     ) -> bytes:
         if self._expected is not None:
             self._expected.add(own_fields(line.data)[0], None)
@@ -141,6 +153,7 @@ class RecipeLines:
             result=unusable.result if unusable else None,
             answer=unusable.text if unusable else "",
             named=self._named(line.data),
+            copied_from=copied_from,
         )
 
     def counts(self, reasons: dict[str, int]) -> AnswerCounts:

@@ -25,6 +25,7 @@ from batchdrop.formats.invalid_line import InvalidLine, invalid_line
 from batchdrop.formats.lines import Line, read_lines
 from batchdrop.formats.named_row import named_by_note, named_by_rendered, noticed
 from batchdrop.formats.rendered_line import check_rendered
+from batchdrop.formats.same_request import request_digest
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.config_files import ConfigObject
 from batchdrop.jobs.scratch import scratch
@@ -58,7 +59,7 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
         """
         stored = self._stored(job)
         now = self.clock.now()
-        cutter = Cutter(self.limits, Sizer(self.prices.current(now).value, now))
+        cutter = Cutter(self.limits, Sizer(self.prices.current(now).value, now), dedupe=job.dedupe)
         with scratch() as folder:
             path = folder / "ids"
             start = self._fetch_ids(job, path)
@@ -92,7 +93,7 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
                 end = chunk[-1].end
                 broken = _broken_line(job, chunk[-1]) if end >= source.size else None
                 found = checked(chunk, seen, broken, check)
-                _take_all(found, batches, draw, stored_end, unique=job.recipe is None)
+                _take_all(found, batches, draw, stored_end, unique=job.recipe is None, dedupe=job.dedupe)
                 repeated = reached.repeated + len(found.repeated)
                 names = reduce(noticed, (named_by(line.data) for line, _ in found.rows), reached.names)
                 reached = Checkpoint(offset=end, line=chunk[-1].number + 1, repeated=repeated, pilot=draw.drawn, names=names)
@@ -113,7 +114,7 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
         for batch in self.ledger.list_batches(job.id):
             end = batch.span.end
             requests += batch.requests
-            rows += batch.requests + batch.invalid
+            rows += batch.rows
             number += 1
         return _Stored(end, requests, rows, number)
 
@@ -203,6 +204,7 @@ class _Batches:
             state=BatchState.ended if ended else BatchState.ready,
             span=Span(object=self._source, start=cut.start, end=cut.end, first_line=cut.first_line),
             requests=cut.requests,
+            copies=cut.copies,
             invalid=cut.invalid,
             invalid_key=self._faults_key if cut.invalid else None,
             prefixes=(),
@@ -214,7 +216,7 @@ class _Batches:
         )
         self._add(batch)
         self._requests += cut.requests
-        self._rows += cut.requests + cut.invalid
+        self._rows += batch.rows
         self._number += 1
         self._first_line = None
 
@@ -228,13 +230,15 @@ class _Batches:
                 raise LostRace(f"{batch.name} was cut by another invocation") from None
 
 
-def _take_all(found: Checked, batches: _Batches, draw: PilotDraw, stored_end: int, *, unique: bool) -> None:
+def _take_all(found: Checked, batches: _Batches, draw: PilotDraw, stored_end: int, *, unique: bool, dedupe: bool) -> None:
     """Hands on the rows of a chunk that no batch has yet. The draw is of all rows, those of stored batches too.
 
     Not `unique`: an id column of a table need not be. Its rows have their numbers, and how many repeat one is told.
     """
     for line, row in found.unique() if unique else found.rows:
-        if isinstance(row, Row):
+        if isinstance(row, Row) and dedupe:
+            draw.add_request(line, request_digest(row.params))
+        elif isinstance(row, Row):
             draw.add(line)
         if line.start >= stored_end:
             batches.take(line, row)
