@@ -244,6 +244,16 @@ class TestARetry:
         last = dropped(stack, "others.csv", header + two.replace(b"bad two", b"poor"))
         assert labels(stack, last) == {"1": "positive", "2": "positive", "3": "negative"}
 
+    def test_of_a_retry_without_a_recipe_in_its_folder_has_the_recipe_of_the_retry(self) -> None:
+        stack = stack_of(picky)
+        job = first(stack, rows_of("good", "bad one", "bad two"))
+        stack.drop(f"{FOLDER}recipe.yaml", RECIPE.replace(b"Label", b"Judge"))
+        second = dropped(stack, "failed.csv", corrected(stack, job, ("bad one", "good")))
+        stack.objects.delete(f"{FOLDER}recipe.yaml")
+        third = dropped(stack, "failed.csv", corrected(stack, second, ("bad two", "poor")))
+        assert b"Judge" in stack.output("recipe.yaml", third)
+        assert labels(stack, third) == {"1": "positive", "2": "positive", "3": "negative"}
+
     def test_of_rows_that_were_canceled(self) -> None:
         stack = stack_of(picky)
         stack.drop(f"{FOLDER}recipe.yaml", RECIPE)
