@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from batchdrop.domain import keys
 from batchdrop.domain.errors import Incomplete
-from batchdrop.domain.records import Job, JobState
+from batchdrop.domain.records import Job, JobState, ObjectRef
 from batchdrop.reports import sentences
 from batchdrop.stages.finish.complete_table import Completed, CompleteTable, Completing, NotYet
 from tests.faults.scenarios import EXPIRED
@@ -422,6 +422,16 @@ class TestALongTable:
         assert len(whole(stack, again)) == 601
         assert [line["line"] for line in stack.lines("complete.jsonl", again)] == list(range(2, 602))
 
+    def test_little_is_made_again_after_a_kill(self) -> None:
+        """Once half of the table is there, the next invocation reads less than three quarters of what it is made of."""
+        stack, _, body = _long_stack()
+        stack.drop(f"{FOLDER}failed.csv", body)
+        Killing(stack, 10, call="objects.add_part")
+        reads = _Offsets(stack, "/results.jsonl")
+        ended(stack, {stack.jobs()[0].id})
+        assert len(reads.begun) == 2
+        assert reads.begun[1] > 300_000
+
     def test_goes_on_behind_the_parts_that_s3_has(self) -> None:
         stack, _, body = _long_stack()
         stack.drop(f"{FOLDER}failed.csv", body)
@@ -430,6 +440,21 @@ class TestALongTable:
         assert kill.done
         # Of each file each part went to S3 once, and the one whose invocation was killed before it was there.
         assert kill.made == kill.kept
+
+
+class _Offsets:
+    """Where reading of the first job's file begins, each time that the table as it was is read."""
+
+    def __init__(self, stack: Stack, name: str) -> None:
+        self.begun: list[int] = []
+        read, folder = stack.objects.read, keys.outbox_folder(stack.jobs()[0].input.key, stack.jobs()[0].id)
+
+        def watched(ref: ObjectRef, start: int = 0, end: int | None = None) -> Any:
+            if ref.key == folder.removesuffix("/") + name and stack.at_work == "finish":
+                self.begun.append(start)
+            return read(ref, start, end)
+
+        stack.objects.read = watched
 
 
 class Killing:
