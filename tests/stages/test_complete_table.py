@@ -454,7 +454,7 @@ class _Offsets:
                 self.begun.append(start)
             return read(ref, start, end)
 
-        stack.objects.read = watched
+        stack.objects.read = watched  # type: ignore[method-assign]
 
 
 class Killing:
