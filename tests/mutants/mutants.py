@@ -130,7 +130,7 @@ MUTANTS: tuple[Mutant, ...] = (
         f"{_CORE}/stages/finish/growing.py",
         "self._behind = Behind(out, grown.stored)",
         "self._behind = Behind(out, out.stored)",
-        f"{_WHOLE}::TestALongTable::test_is_the_same_after_a_kill",
+        f"{_WHOLE}::TestALongTable::test_is_the_same_after_a_kill[0.7-False]",
     ),
     Mutant(
         "The rest of a part goes on with the next invocation",

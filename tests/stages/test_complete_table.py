@@ -128,7 +128,7 @@ class TestACorrectedTable:
         job = first(stack, rows_of(*(f"bad {number}" for number in range(9)), "good"))
         header, *lines = corrected(stack, job, ("bad", "good")).splitlines(keepends=True)
         again = dropped(stack, "failed.csv", header + b"".join(sorted(lines, reverse=True)))
-        assert list(labels(stack, again)) == [str(number) for number in range(1, 11)]
+        assert [cells[0] for cells in whole(stack, again)[1:]] == [str(number) for number in range(1, 11)]
         assert set(labels(stack, again).values()) == {"positive"}
 
     def test_a_row_that_is_named_twice_counts_as_it_came_last(self) -> None:
@@ -410,7 +410,7 @@ class TestALongTable:
             assert stack.output(name, again) == plain.output(name, same)
 
     @pytest.mark.parametrize("hurried", [False, True])
-    @pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.7, 0.9, 0.97])
+    @pytest.mark.parametrize("share", [0.3, 0.7, 0.95])
     def test_is_the_same_after_a_kill(self, share: float, hurried: bool) -> None:
         """After a kill nothing is written twice, and no more than a part is made again."""
         stack, _, body = _long_stack(hurried=hurried)

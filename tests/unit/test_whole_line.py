@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,7 +21,7 @@ from tests.input_lines import line
 
 FIRST, SECOND = "20261122T003115Z-2y5hpcy5adeaers7", "20261122T003715Z-zchqsz573lrj3chg"
 NAMED = NamedRow(FIRST, 12)
-WHY = {"status": RowStatus.errored, "error_type": "truncated", "message": "cut off", "attempts": 2}
+WHY: dict[str, Any] = {"status": RowStatus.errored, "error_type": "truncated", "message": "cut off", "attempts": 2}
 ODD = b'{"type":"succeeded","message":{"n":1e999,"line":5}}'
 
 
