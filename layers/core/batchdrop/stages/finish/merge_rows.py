@@ -45,18 +45,18 @@ class MergeRows(msgspec.Struct, frozen=True, kw_only=True):
             ]
             own = SortedRows(self.objects, start.runs, start.at[len(base) :], stack)
             growing = Growing(out, start.file, rest)
-            tally = _Tally(start)
-            for block in _blocks(base, own, tally):
+            totals = _Totals(start)
+            for block in _blocks(base, own, totals):
                 stored = growing.write(block)
                 time_is_up = not go_on()
                 if stored or time_is_up:
                     grown, rest = growing.suspend() if time_is_up else growing.mark()
                     at = (*(one.offset for one in base), *own.at)
-                    reached = replace(start, file=grown, at=at, **tally.counts())
+                    reached = replace(start, file=grown, at=at, **totals.counts())
                     self._store(job, reached, rest)
                     if time_is_up:
                         return reached
-        reached = replace(start, file=growing.grown, complete=True, **tally.counts())
+        reached = replace(start, file=growing.grown, complete=True, **totals.counts())
         self._store(job, reached, b"")
         return reached
 
@@ -64,7 +64,7 @@ class MergeRows(msgspec.Struct, frozen=True, kw_only=True):
         self.objects.put(keys.whole_checkpoint(job.id), encode_checkpoint(checkpoint, rest))
 
 
-class _Tally:
+class _Totals:
     def __init__(self, start: WholeCheckpoint) -> None:
         self.rows, self.answered, self.repeated = start.rows, start.answered, start.repeated
 
@@ -101,7 +101,7 @@ class _Kept:
         return None if line is None else (self._how.number(line.data), line)
 
 
-def _blocks(base: list[_Kept], own: SortedRows, tally: _Tally) -> Iterator[bytes]:
+def _blocks(base: list[_Kept], own: SortedRows, totals: _Totals) -> Iterator[bytes]:
     block: list[bytes] = []
     size = 0
     while rows := [row for row in (own.row, *(one.row for one in base)) if row is not None]:
@@ -109,12 +109,12 @@ def _blocks(base: list[_Kept], own: SortedRows, tally: _Tally) -> Iterator[bytes
         text = next(filter(None, [one.take(row) for one in base]), b"")
         if own.row == row:
             new, times = own.take()
-            tally.repeated += times > 1
+            totals.repeated += times > 1
             # An answer that is there is worth more than none.
             if not text or has_answer(new) or not has_answer(text):
                 text = new
-        tally.rows += 1
-        tally.answered += has_answer(text)
+        totals.rows += 1
+        totals.answered += has_answer(text)
         block.append(text)
         size += len(text)
         if size >= _BLOCK_BYTES:
