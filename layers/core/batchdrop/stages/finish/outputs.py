@@ -191,7 +191,7 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
     def _write_manifest(self, job: Job, batches: list[Batch], files: dict[str, OutputFile], whole: Whole | None) -> None:
         now = self.clock.now()
         finished = transitions.finished(job, now=now).after
-        self.objects.put(self._key(job, "manifest.json"), manifest(finished, batches, files, now, whole), once=True)
+        self.objects.put(self._key(job, "manifest.json"), manifest(finished, batches, files, now, whole=whole), once=True)
 
     def _notify(self, job: Job) -> None:
         """The manifest is written: subscribers are told, at least once."""
