@@ -174,7 +174,7 @@ _OF_THE_FILE = ("line", "of", "custom_id", "cost_usd")
 
 
 def test_what_a_batch_would_write_of_the_same_answers_is_written(claude: Control, s3: S3Client) -> None:
-    """The same lines as of a retry by the stack, but for the numbers of lines, their places in the whole table, and the answers."""
+    """The same lines as of a retry by the stack, but for numbers of lines, places in the whole table, and answers."""
     stack = table_job()
     in_s3(stack, s3, BUCKET)
     folder = in_real_time(stack.job().id).stdout.strip().removeprefix(f"s3://{BUCKET}/")
