@@ -52,7 +52,8 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
     def __call__(self, job: Job, source: ObjectRef, go_on: Callable[[], bool]) -> Checkpoint:
         """Stores the job's batches. Returns how far it came before time ran out; at the end that is the source's size.
 
-        With it, the rows so far that would be tried first. Raises ObjectGone, OutOfDisk, LostRace, Rejected.
+        With it, the rows so far that would be tried first. Raises ObjectGone, OutOfDisk, LostRace, Rejected, and NamesFiles
+        before a batch is stored.
         """
         stored = self._stored(job)
         now = self.clock.now()
@@ -83,7 +84,7 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
         """Reads on until the end, or until time runs out. Lines before `stored_end` are in batches already."""
         reached = start
         draw = PilotDraw(job.id, start.pilot)
-        check = self._check_of(job)
+        check = self._check_of(job, source, batches)
         with self.objects.read(source, start.offset) as stream:
             for chunk in in_chunks(read_lines(stream, start=start.offset, first_line=start.line)):
                 end = chunk[-1].end
@@ -100,9 +101,13 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
         batches.finish()
         return reached
 
-    def _check_of(self, job: Job) -> Callable[[Line], Row | InvalidLine]:
+    def _check_of(self, job: Job, source: ObjectRef, batches: _Batches) -> Callable[[Line], Row | InvalidLine]:
         """Lines that a recipe made were looked at with the recipe."""
-        return check_rendered if job.recipe else RowCheck(headers_of(job), self.ledger.get_models(), self.clock.now())
+        if job.recipe:
+            return check_rendered
+        filled = source.key == keys.with_files(job.id)
+        listed, now = self.ledger.get_models(), self.clock.now()
+        return RowCheck(headers_of(job), listed, now, filled=filled, late=lambda: batches.number > 0)
 
     def _stored(self, job: Job) -> _Stored:
         end = requests = rows = number = 0
@@ -153,7 +158,7 @@ class _Batches:
         self._cutter = cutter
         self._requests = stored.requests
         self._rows = stored.rows
-        self._number = stored.number
+        self.number = stored.number
         self._first_line: int | None = None
         self._faults_key = ""
         self._faults: ObjectWriter | None = None
@@ -186,7 +191,7 @@ class _Batches:
 
     def _store(self, cut: Cut) -> None:
         """Faults first: a stored batch can rely on them. Raises Rejected."""
-        if self._number >= MAX_BATCHES:
+        if self.number >= MAX_BATCHES:
             raise Rejected(sentences.too_many_batches(MAX_BATCHES, self._rows))
         if self._faults is not None:
             self._faults.close()
@@ -211,7 +216,7 @@ class _Batches:
         self._add(batch)
         self._requests += cut.requests
         self._rows += cut.requests + cut.invalid
-        self._number += 1
+        self.number += 1
         self._first_line = None
 
     def _add(self, batch: Batch) -> None:

@@ -25,13 +25,16 @@ from batchdrop.domain.records import Admission, Batch, BatchState, Job, JobState
 from batchdrop.domain.retries import UNREADABLE_AT_MOST
 from batchdrop.domain.transitions import Half, Move
 from batchdrop.formats.batch_body import BodyWriter
+from batchdrop.formats.file_source import may_name_files, pinned_in
 from batchdrop.formats.input_line import REQUESTS, Row
+from batchdrop.formats.lines import Line
 from batchdrop.formats.rendered_line import check_rendered
-from batchdrop.jobs.batch_rows import SETTLED, UNLISTED, LineBlock, batch_rows_of, line_blocks_of
+from batchdrop.jobs.batch_rows import FILE_GONE, SETTLED, UNLISTED, LineBlock, batch_rows_of, line_blocks_of
 from batchdrop.jobs.cancel import CancelBatch, unsent_of
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.config_files import ConfigObject
 from batchdrop.jobs.doubt import tell_doubt
+from batchdrop.jobs.file_bytes import with_files
 from batchdrop.jobs.publish import Publish
 from batchdrop.jobs.scratch import scratch
 from batchdrop.money.price_list import PriceList
@@ -50,6 +53,10 @@ _LOOKS = 5
 # How old the batch may be by which a key proves its workspace: what lies at the API may be deleted there.
 _PROOF_LASTS = timedelta(days=1)
 
+# The table holds their numbers. Of a batch that lacks more of them nothing is sent.
+_MOST_LEFT_OUT = 1_000
+_WITHOUT_FILES = Unsent(status=RowStatus.invalid, error_type=FILE_GONE, message=sentences.FILE_GONE)
+
 # A pilot is refused so often before its rows go untried: once may be an incident.
 _PILOT_REFUSALS = 2
 
@@ -59,6 +66,9 @@ class _Body(NamedTuple):
 
     path: Path
     half: Half | None
+    size: int
+    gone: tuple[int, ...] = ()
+    """Lines of rows that it lacks, since a file that they name is gone."""
 
 
 class Submit(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,8 +113,11 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
     def _submit(self, batch: Batch, job: Job, deadline: Deadline) -> None:
         prefix = ids.new_prefix()
         with scratch() as folder:
+            now = self.clock.now()
+            # Batches of a job that waits are put back and admitted anew: for them a day never passes, but the streak does.
+            given_up = not batch.admitted_at or now >= batch.admitted_at + UNREADABLE_AT_MOST or refusals.is_over(job.streak, now)
             try:
-                body = self._render(batch, job, prefix, folder / "body.json")
+                body = self._render(batch, job, prefix, folder / "body.json", given_up=given_up)
             except ObjectGone:
                 self._unsent(batch, "input_deleted", sentences.INPUT_DELETED)
                 return
@@ -113,12 +126,15 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
                 self.commit(transitions.unsent(batch, UNLISTED, now=self.clock.now()))
                 return
             except Forbidden:
-                now = self.clock.now()
-                # Batches of a job that waits are put back and admitted anew: for them a day never passes, but the streak does.
-                if batch.admitted_at and now < batch.admitted_at + UNREADABLE_AT_MOST and not refusals.is_over(job.streak, now):
+                if not given_up:
                     raise
                 self._unsent(batch, "input_unreadable", sentences.INPUT_UNREADABLE)
                 return
+            if body.gone:
+                if len(body.gone) == batch.requests or len(body.gone) + len(batch.left_out) > _MOST_LEFT_OUT:
+                    self.commit(transitions.unsent(batch, _WITHOUT_FILES, now=self.clock.now()))
+                    return
+                batch = self.commit(transitions.left_out(batch, body.gone, body_bytes=body.size))
             try:
                 key = self.claude.key()
             except Refused as refusal:
@@ -297,28 +313,44 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
 
     # ------------------------------------------------------------ the body
 
-    def _render(self, batch: Batch, job: Job, prefix: str, path: Path) -> _Body:
-        """Splices the `params` of every valid row, byte for byte, into a request body on disk."""
+    def _render(self, batch: Batch, job: Job, prefix: str, path: Path, *, given_up: bool) -> _Body:
+        """Splices the `params` of every valid row, byte for byte, into a request body on disk, with the files that they name.
+
+        `given_up`: files that have been closed to this function for long are gone.
+        """
+        gone: list[int] = []
+        lost = (ObjectGone, Forbidden) if given_up else (ObjectGone,)
+
+        def add(line: Line, params: msgspec.Raw) -> None:
+            try:
+                body.add_in_pieces(line, with_files(self.objects, bytes(params)))
+            except lost:
+                gone.append(line.number)
+                body.leave_out()
+
         with path.open("wb", buffering=_WRITE_BYTES) as out, line_blocks_of(self.objects, batch) as blocks:
             # Of a job that waits, a refusal cuts off one row: it tells soonest whether all of them are refused.
             waits = job.streak is not None and job.streak.waits
             body = BodyWriter(out, prefix, middle=1 if waits else batch.requests // 2)
             for block in blocks:
-                _add(body, block)
+                _add(body, block, add)
             body.close()
-        if body.requests != batch.requests:
+        if body.requests + len(gone) != batch.requests:
             raise Incomplete(f"{body.requests} of {batch.requests} requests read from {batch.span.object.key}")
-        return _Body(path, body.half())
+        return _Body(path, body.half(), body.size, tuple(gone))
 
 
-def _add(body: BodyWriter, block: LineBlock) -> None:
+def _add(body: BodyWriter, block: LineBlock, add_with_files: Callable[[Line, msgspec.Raw], None]) -> None:
     """Adds the rows of a block that are sent, all at once where that is possible."""
-    params = block.params() if body.may_add_all(block.block.lines) else None
+    files = may_name_files(block.block.data)
+    params = block.params() if not files and body.may_add_all(block.block.lines) else None
     if params is not None:
         body.add_all(block.block.number, params)
         return
     for line, invalid, _ in block.rows():
-        if invalid is None:
+        if invalid is None and files and pinned_in(bytes(REQUESTS.params(line.data))):
+            add_with_files(line, REQUESTS.params(line.data))
+        elif invalid is None:
             body.add(line, REQUESTS.params(line.data))
         elif invalid.type != SETTLED:
             body.leave_out()
