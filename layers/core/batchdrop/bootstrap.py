@@ -247,9 +247,9 @@ def _fill_requests(settings: PlanSettings, ports: Ports) -> Callable[[Job, Objec
         # Only a job that names files.
         from batchdrop.stages.plan.fill_requests import FillRequests
 
-        return FillRequests(
-            objects=ports.objects, name_files=_name_files(settings, ports), max_bytes=settings.max_input_bytes
-        )(job, lines, go_on)
+        return FillRequests(objects=ports.objects, name_files=_name_files(settings, ports), max_bytes=settings.max_input_bytes)(
+            job, lines, go_on
+        )
 
     return fill
 

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from batchdrop.domain.file_facts import FileFacts
-from batchdrop.formats.file_look import UNREADABLE
+from batchdrop.domain.file_facts import UNREADABLE, FileFacts
 
 _SECONDS = 20.0
 """For one file. A PDF of 600 pages takes some milliseconds, and the first file the start of the process."""
@@ -59,5 +58,9 @@ class ChildInspector:
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
         return subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-m", _PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+            [sys.executable, "-m", _PROGRAM],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
         )

@@ -19,3 +19,6 @@ class FileFacts(Record, frozen=True, kw_only=True):
     """Why it cannot be sent, as an error type; the rest says nothing then."""
     message: str = ""
     """A sentence that begins with a verb: what the file is, and what to do."""
+
+
+UNREADABLE = FileFacts(fault="unreadable_file", message="cannot be read, or takes too long to: it may be damaged. Save it anew.")

@@ -1,7 +1,7 @@
 """What a file is and holds, by its content. Whoever wrote the file may have meant harm.
 
-As a program (`python -m batchdrop.formats.file_look`) it reads a path a line and writes what it found as JSON, a line each, within
-bounds on its memory: the parsers then run in a process of their own, that has no credentials and whose end harms nobody.
+As a program (`python -m batchdrop.formats.file_look`) it reads a path a line, and writes what it found as JSON, within bounds on
+its memory: the parsers then run in a process of their own, which has no credentials and whose end harms nobody.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from batchdrop.domain.file_facts import FileFacts
+from batchdrop.domain.file_facts import UNREADABLE, FileFacts
 from batchdrop.formats.file_source import PDF, TEXT
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 MEMORY_BYTES = 1 << 29
 """Of the process, its libraries included: a PDF of 600 pages takes a tenth of it."""
-UNREADABLE = FileFacts(fault="unreadable_file", message="cannot be read, or takes too long to: it may be damaged. Save it anew.")
 _CHUNK = 1 << 20
 # The header of a PDF may stand anywhere in its first kilobyte (Adobe, "PDF Reference", implementation note 13).
 _HEAD = 1024
@@ -84,7 +83,7 @@ def _image(path: Path, media_type: str) -> FileFacts:
 
     try:
         width, height = imagesize.get(path)
-    except Exception:  # noqa: BLE001 - whatever it stumbles over in a damaged file
+    except Exception:
         return UNREADABLE
     if not (isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0):
         return UNREADABLE

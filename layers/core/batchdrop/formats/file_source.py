@@ -1,8 +1,8 @@
 """Files that a request names: `"source": "s3://bucket/key"` in a document or image block, and what stands there once it is known.
 
-`plan` looks at each file and puts in the place of its name what the API will get of it: which version, how many bytes, and how many
-pages or pixels (`Pinned`), or why it cannot be sent (`Faulty`). `submit` puts the bytes there. Both find the places by the same
-walk, and every place that it finds in a line of ours was written by `plan`: nobody can name a version, or a file that was not
+`plan` looks at each file and puts in the place of its name what the API will get of it: which version, how many bytes, how many
+pages or pixels (`Pinned`); or why it cannot be sent (`Faulty`). `submit` puts the bytes there. Both find the places by the same
+walk, and what stands in them in a line of ours was written by `plan`: nobody else can name a version, or a file that was not
 looked at.
 """
 
@@ -71,7 +71,7 @@ class Place(NamedTuple):
 
 type Told = Pinned | Faulty
 
-_told = msgspec.json.Decoder(Told).decode
+_told = msgspec.json.Decoder[Told](Told).decode
 _text = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.Encoder().encode
 

@@ -78,8 +78,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     documents: Annotated[
         list[_Name],
         Meta(
-            description="PDFs and texts that go with each row: their names, such as {{ path }}. A name is s3://bucket/key, or a path "
-            "from the folder of the file on."
+            description="PDFs and texts that go with each row: their names, such as {{ path }}. A name is s3://bucket/key, or a "
+            "path from the folder of the file on."
         ),
     ] = msgspec.field(default_factory=list)
     images: Annotated[

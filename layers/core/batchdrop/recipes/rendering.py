@@ -225,7 +225,7 @@ class Renderer:
         return made
 
     def _file_blocks(self) -> list[object]:
-        """A place for all of them, before the text that asks about them (Anthropic, "PDF support" and "Vision", best practices)."""
+        """A place for all of them, before the text about them (Anthropic, "PDF support" and "Vision", best practices)."""
         named: list[tuple[str, Callable[[Row], str], Template]] = []
         for field, kind in (("documents", "document"), ("images", "image")):
             for index, name in enumerate(getattr(self._recipe, field)):

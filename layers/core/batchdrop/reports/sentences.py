@@ -612,8 +612,8 @@ def nothing_to_approve(job: Job) -> str:
 CANCELED_UNSENT = "The job was canceled before this row was sent."
 INPUT_DELETED = "The input was deleted before this row could be sent."
 FILE_GONE = (
-    "A file that this row names was deleted, replaced or closed to this stack after the row was planned, so it was not sent. Upload the "
-    "row again once the file is there."
+    "A file that this row names was deleted, replaced or closed to this stack after the row was planned, so it was not sent. "
+    "Upload the row again once the file is there."
 )
 INPUT_UNREADABLE = "This stack was no longer allowed to read the input, so this row was not sent."
 CANCELED = "The batch was canceled before this request was processed."

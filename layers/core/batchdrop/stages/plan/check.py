@@ -35,8 +35,8 @@ class NamesFiles(BatchdropError):
 
 
 _NAMED_LATE = (
-    "The row names a file, and the rows at the start of the input name none. Upload rows that name files as an input of their own, or "
-    "put the first of them at its start."
+    "The row names a file, and the rows at the start of the input name none. Upload rows that name files as an input of their "
+    "own, or put the first of them at its start."
 )
 
 

@@ -33,6 +33,7 @@ from batchdrop.formats.file_source import (
     source_frame,
     told_at,
 )
+from batchdrop.formats.invalid_line import shown
 from batchdrop.formats.lines import MAX_LINE_BYTES
 from batchdrop.jobs.config_files import ConfigObject
 from batchdrop.jobs.scratch import scratch
@@ -53,8 +54,8 @@ _MOST_FILE_BYTES = MOST_REQUEST_BYTES * 3 // 4
 _REMEMBERED = 1_000
 _READ_BYTES = 1 << 20
 _NOT_THERE = (
-    "is not there, or rows of this folder may not name it. They may name files below inbox/{team} of this stack's bucket, and what "
-    "config/sources.json gives to the folder."
+    "is not there, or rows of this folder may not name it. They may name files below inbox/{team} of this stack's bucket, and "
+    "what config/sources.json gives to the folder."
 )
 
 
@@ -133,8 +134,8 @@ class JobFiles:
         except NameFault:
             raise _Fault(
                 "invalid_file_name",
-                "is named in a way that cannot be read. Write s3://bucket/key, or the path of the file from this folder on, without "
-                "`..`, `%`, `?` or a version.",
+                "is named in a way that cannot be read. Write s3://bucket/key, or the path of the file from this folder on, "
+                "without `..`, `%`, `?` or a version.",
             ) from None
         if not may_name(file, self._input_key, of.bucket, of.sources.current(of.clock.now()).value):
             raise self._not_there()
@@ -154,7 +155,9 @@ class JobFiles:
         try:
             ref = self._of.objects.head(file.key, bucket=file.bucket).ref
             if ref.size > _MOST_FILE_BYTES:
-                return _Fault("file_too_large", f"has {ref.size:,} bytes; a request holds {_MOST_FILE_BYTES:,} at most. Split it.")
+                return _Fault(
+                    "file_too_large", f"has {ref.size:,} bytes; a request holds {_MOST_FILE_BYTES:,} at most. Split it."
+                )
             with self._of.objects.read(ref) as stream, self._path.open("wb") as out:
                 while chunk := stream.read(_READ_BYTES):
                     out.write(chunk)
@@ -186,7 +189,9 @@ def _pinned(name: msgspec.Raw, block: str, found: _Looked) -> Pinned:
         raise _Fault("wrong_kind_of_file", "is no PNG, JPEG, GIF or WebP. Name it among the documents, or convert it.")
     if block == "image":
         if ref.size > _MOST_IMAGE_BYTES:
-            raise _Fault("file_too_large", f"has {ref.size:,} bytes; the API takes images of up to {_MOST_IMAGE_BYTES:,}. Scale it down.")
+            raise _Fault(
+                "file_too_large", f"has {ref.size:,} bytes; the API takes images of up to {_MOST_IMAGE_BYTES:,}. Scale it down."
+            )
         if max(facts.width, facts.height) > _MOST_PIXELS:
             raise _Fault(
                 "image_too_large",
@@ -214,17 +219,19 @@ def _check_request(params: bytes, model: str) -> None:
     images = [file for file in files if file.width]
     pages, most = sum(file.pages for file in files), most_pages(model)
     if pages > most:
-        raise _Fault("too_many_pages", f"The documents of this row have {pages:,} pages; {model} takes {most} in a request. Split them.")
+        taken = f"{shown(model)} takes {most} in a request"
+        raise _Fault("too_many_pages", f"The documents of this row have {pages:,} pages; {taken}. Split them.")
     if len(images) > most:
-        raise _Fault("too_many_images", f"This row names {len(images):,} images; {model} takes {most} in a request. Name fewer.")
+        taken = f"{shown(model)} takes {most} in a request"
+        raise _Fault("too_many_images", f"This row names {len(images):,} images; {taken}. Name fewer.")
     if len(images) > _MANY_IMAGES and any(max(image.width, image.height) > _MOST_PIXELS_OF_MANY for image in images):
         raise _Fault(
             "image_too_large",
-            f"This row names more than {_MANY_IMAGES} images, and then each may have {_MOST_PIXELS_OF_MANY:,} pixels a side at most. "
-            "Scale them down, or name fewer.",
+            f"This row names more than {_MANY_IMAGES} images, and then each may have {_MOST_PIXELS_OF_MANY:,} pixels a side at "
+            "most. Scale them down, or name fewer.",
         )
     if (size := sent_bytes(params)) > MOST_REQUEST_BYTES:
         raise _Fault(
             "request_too_large",
-            f"With its files in base64 the request has {size:,} bytes; the API takes {MOST_REQUEST_BYTES:,}. Split or shrink the files.",
+            f"With its files in base64 the request has {size:,} bytes; the API takes {MOST_REQUEST_BYTES:,}. Shrink the files.",
         )

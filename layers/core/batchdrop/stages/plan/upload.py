@@ -224,9 +224,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             if sourced is None:
                 return
             job, source = sourced
-            reached = self.cut_file(job, source, go_on)
-        except NamesFiles:
-            self._change(job.id, lambda job: transitions.names_files(job, now=self.clock.now()))
+            reached = self._cut(job, source, go_on)
         except Rejected as reason:
             self._reject(job.id, str(reason))
         except Waits as reason:
@@ -238,10 +236,22 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         except OutOfDisk:
             self._reject(job.id, sentences.TOO_MANY_CUSTOM_IDS)
         else:
-            if reached.offset < source.size:
-                self._change(job.id, lambda job: transitions.handed_over(job, reached, now=self.clock.now()))
-            else:
-                self._conclude(job.id, reached)
+            self._go_on_from(job, source, reached)
+
+    def _go_on_from(self, job: Job, source: ObjectRef, reached: Checkpoint | None) -> None:
+        if reached is None:
+            self._change(job.id, lambda job: transitions.names_files(job, now=self.clock.now()))
+        elif reached.offset < source.size:
+            self._change(job.id, lambda job: transitions.handed_over(job, reached, now=self.clock.now()))
+        else:
+            self._conclude(job.id, reached)
+
+    def _cut(self, job: Job, source: ObjectRef, go_on: Callable[[], bool]) -> Checkpoint | None:
+        """None: what is known of files that its rows name has to be put into its lines before that."""
+        try:
+            return self.cut_file(job, source, go_on)
+        except NamesFiles:
+            return None
 
     def _why_unreadable(self, job: Job, refusal: Forbidden) -> str:
         try:

@@ -113,28 +113,10 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
     def _submit(self, batch: Batch, job: Job, deadline: Deadline) -> None:
         prefix = ids.new_prefix()
         with scratch() as folder:
-            now = self.clock.now()
-            # Batches of a job that waits are put back and admitted anew: for them a day never passes, but the streak does.
-            given_up = not batch.admitted_at or now >= batch.admitted_at + UNREADABLE_AT_MOST or refusals.is_over(job.streak, now)
-            try:
-                body = self._render(batch, job, prefix, folder / "body.json", given_up=given_up)
-            except ObjectGone:
-                self._unsent(batch, "input_deleted", sentences.INPUT_DELETED)
+            rendered = self._rendered(batch, job, prefix, folder / "body.json")
+            if rendered is None:
                 return
-            except UnreadableList:
-                log.exception("the list of invalid rows cannot be read", extra=_names(batch))
-                self.commit(transitions.unsent(batch, UNLISTED, now=self.clock.now()))
-                return
-            except Forbidden:
-                if not given_up:
-                    raise
-                self._unsent(batch, "input_unreadable", sentences.INPUT_UNREADABLE)
-                return
-            if body.gone:
-                if len(body.gone) == batch.requests or len(body.gone) + len(batch.left_out) > _MOST_LEFT_OUT:
-                    self.commit(transitions.unsent(batch, _WITHOUT_FILES, now=self.clock.now()))
-                    return
-                batch = self.commit(transitions.left_out(batch, body.gone, body_bytes=body.size))
+            batch, body = rendered
             try:
                 key = self.claude.key()
             except Refused as refusal:
@@ -150,6 +132,43 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
                 self.commit(transitions.unanswered(intended, now=self.clock.now()))
             else:
                 self._accepted(intended, answer)
+
+    def _rendered(self, batch: Batch, job: Job, prefix: str, path: Path) -> tuple[Batch, _Body] | None:
+        """The body on disk, and the batch without the rows whose files are gone. None: the batch has ended without a request."""
+        given_up = self._given_up(batch, job)
+        try:
+            body = self._render(batch, job, prefix, path, given_up=given_up)
+        except ObjectGone:
+            self._unsent(batch, "input_deleted", sentences.INPUT_DELETED)
+            return None
+        except UnreadableList:
+            log.exception("the list of invalid rows cannot be read", extra=_names(batch))
+            self.commit(transitions.unsent(batch, UNLISTED, now=self.clock.now()))
+            return None
+        except Forbidden:
+            if not given_up:
+                raise
+            self._unsent(batch, "input_unreadable", sentences.INPUT_UNREADABLE)
+            return None
+        if not body.gone:
+            return batch, body
+        if self._nothing_left(batch, body):
+            self.commit(transitions.unsent(batch, _WITHOUT_FILES, now=self.clock.now()))
+            return None
+        return self.commit(transitions.left_out(batch, body.gone, body_bytes=body.size)), body
+
+    def _given_up(self, batch: Batch, job: Job) -> bool:
+        """Whether what is closed to this function has been so for long.
+
+        Batches of a job that waits are put back and admitted anew: for them a day never passes, but the streak does.
+        """
+        now = self.clock.now()
+        waited = batch.admitted_at is None or now >= batch.admitted_at + UNREADABLE_AT_MOST
+        return waited or refusals.is_over(job.streak, now)
+
+    @staticmethod
+    def _nothing_left(batch: Batch, body: _Body) -> bool:
+        return len(body.gone) == batch.requests or len(body.gone) + len(batch.left_out) > _MOST_LEFT_OUT
 
     def _intend(self, batch: Batch, prefix: str, key: str, deadline: Deadline) -> Batch:
         now = self.clock.now()
