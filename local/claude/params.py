@@ -53,7 +53,7 @@ class Block(Struct):
     cache_control: CacheControl | None = None
     source: Source | None = None
     content: str | list[Block] | None = None
-    tokens: int = msgspec.field(default=0, name="\0tokens")
+    tokens: int = msgspec.field(default=0, name="(tokens)")
     """Of a file that was looked at: nothing that a request says."""
 
 

@@ -242,8 +242,8 @@ def test_what_is_missing_forbidden_or_not_for_this_folder_gets_the_same_sentence
     (row,) = failed(stack)
     assert row["_batchdrop"]["error"]["type"] == "file_not_found"
     assert row["_batchdrop"]["error"]["message"] == (
-        "The document of this row is not there, or rows of this folder may not name it. They may name files below inbox/bills/ "
-        "of this stack's bucket, and what config/sources.json gives to the folder."
+        "The document of this row is not there, or rows of this folder may not name it. They may name files of their team's "
+        "folder in the inbox, and what config/sources.json gives to the folder."
     )
 
 
@@ -404,7 +404,7 @@ def test_rows_that_name_files_behind_many_that_name_none_are_told_to_come_first(
     named = request(url("inbox/bills/a.pdf"))
     stack.drop("inbox/bills/x.jsonl", plain * 4_500 + named)
     done(stack)
-    assert errors(stack) == ["file_named_late"]
+    assert errors(stack) == ["file_not_looked_at"]
 
 
 def test_a_failed_row_can_be_dropped_again_as_it_is(api: Api) -> None:

@@ -71,7 +71,7 @@ class Place(NamedTuple):
 
 type Told = Pinned | Faulty
 
-_told = msgspec.json.Decoder[Told](Told).decode
+_told = msgspec.json.Decoder(Told).decode
 _text = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -110,9 +110,10 @@ def name_at(place: Place) -> str:
 def told_at(place: Place) -> Told | None:
     """What `plan` has put there. None: nothing yet."""
     try:
-        return _told(place.value)
+        told: Told = _told(place.value)
     except msgspec.DecodeError:
         return None
+    return told
 
 
 def filled(params: bytes, of: Callable[[Place], Told]) -> bytes:

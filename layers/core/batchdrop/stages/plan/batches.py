@@ -30,7 +30,7 @@ from batchdrop.money.price_list import PriceList
 from batchdrop.money.sizing import Sizer
 from batchdrop.ports import Clock, Ledger, Objects, ObjectWriter
 from batchdrop.reports import sentences
-from batchdrop.stages.plan.check import Checked, RowCheck, checked, in_chunks
+from batchdrop.stages.plan.check import NAMED_LATE, Checked, RowCheck, checked, in_chunks
 from batchdrop.stages.plan.cutter import Cut, Cutter, Limits
 from batchdrop.stages.plan.pilot_draw import PilotDraw
 from batchdrop.stages.plan.seen_ids import IdSet
@@ -107,7 +107,7 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
             return check_rendered
         filled = source.key == keys.with_files(job.id)
         listed, now = self.ledger.get_models(), self.clock.now()
-        return RowCheck(headers_of(job), listed, now, filled=filled, late=lambda: batches.number > 0)
+        return RowCheck(headers_of(job), listed, now, filled=filled, unfillable=lambda: NAMED_LATE if batches.number else "")
 
     def _stored(self, job: Job) -> _Stored:
         end = requests = rows = number = 0

@@ -34,7 +34,7 @@ class NamesFiles(BatchdropError):
     """A row names files, and what is known of them has still to be put into the lines."""
 
 
-_NAMED_LATE = (
+NAMED_LATE = (
     "The row names a file, and the rows at the start of the input name none. Upload rows that name files as an input of their "
     "own, or put the first of them at its start."
 )
@@ -43,7 +43,7 @@ _NAMED_LATE = (
 class RowCheck:
     """Decides about the lines of one job: under its headers, and with the models that there are `now`.
 
-    `filled`: what is known of the files that rows name is in the lines. `late`: whether it is too late to put it there.
+    `filled`: what is known of the files that rows name is in the lines. `unfillable`: why it cannot be put there, or empty.
     """
 
     def __init__(
@@ -53,10 +53,10 @@ class RowCheck:
         now: datetime,
         *,
         filled: bool = False,
-        late: Callable[[], bool] = lambda: False,
+        unfillable: Callable[[], str] = lambda: "",
     ) -> None:
         self._filled = filled
-        self._late = late
+        self._unfillable = unfillable
         self._check = RequestReader(gone_in(headers.api_version)).check
         self._betas = headers.betas
         self._listed = listed
@@ -81,9 +81,9 @@ class RowCheck:
             return row if faulty is None else InvalidLine(line=row.line, type=faulty.fault, message=faulty.message)
         if not places(row.params):
             return row
-        if not self._late():
-            raise NamesFiles
-        return InvalidLine(line=row.line, type="file_named_late", message=_NAMED_LATE)
+        if why := self._unfillable():
+            return InvalidLine(line=row.line, type="file_not_looked_at", message=why)
+        raise NamesFiles
 
     def _too_many(self, row: Row, most: int) -> str:
         longer = row.model in LONG_OUTPUT_MODELS and LONG_OUTPUT not in self._betas

@@ -53,9 +53,14 @@ _MOST_FILE_BYTES = MOST_REQUEST_BYTES * 3 // 4
 # Files are remembered so that those that many rows name are read once: a few hundred bytes each.
 _REMEMBERED = 1_000
 _READ_BYTES = 1 << 20
+# The same for what is missing, closed and another team's: nobody learns what there is.
 _NOT_THERE = (
-    "is not there, or rows of this folder may not name it. They may name files below inbox/{team} of this stack's bucket, and "
-    "what config/sources.json gives to the folder."
+    "is not there, or rows of this folder may not name it. They may name files of their team's folder in the inbox, and what "
+    "config/sources.json gives to the folder."
+)
+_BAD_NAME = (
+    "is named in a way that cannot be read. Write s3://bucket/key, or the path of the file from this folder on, without `..`, "
+    "`%`, `?` or a version."
 )
 
 
@@ -63,7 +68,9 @@ class TimeIsUp(BatchdropError):
     """There is no time to look at another file."""
 
 
-class _Fault(Exception):
+class FileFault(Exception):
+    """Why a file cannot be sent: an error type, and a sentence that begins with a verb."""
+
     def __init__(self, type: str, message: str) -> None:  # noqa: A002 - the word used for every error of a row
         super().__init__(message)
         self.type = type
@@ -87,21 +94,33 @@ class NameFiles(msgspec.Struct, frozen=True, kw_only=True):
     def __call__(self, job: Job, go_on: Callable[[], bool]) -> Iterator[JobFiles]:
         with scratch() as folder:
             try:
-                yield JobFiles(self, job.input.key, folder / "file", go_on)
+                yield JobFiles(self.objects, self.inspect, lambda name: self._find(job, name), folder / "file", go_on)
             finally:
                 self.inspect.close()
 
+    def _find(self, job: Job, name: str) -> Located:
+        """Raises FileFault."""
+        try:
+            file = located(name, job.input.key, self.bucket)
+        except NameFault:
+            raise FileFault("invalid_file_name", _BAD_NAME) from None
+        if not may_name(file, job.input.key, self.bucket, self.sources.current(self.clock.now()).value):
+            raise FileFault("file_not_found", _NOT_THERE)
+        return file
+
 
 class JobFiles:
-    """Fills the requests of one job. `looked_at`: how many files so far."""
+    """Fills the requests of one job. `find`: the object that a name stands for; raises FileFault. `path`: for one file at a time."""
 
-    def __init__(self, of: NameFiles, input_key: str, path: Path, go_on: Callable[[], bool]) -> None:
-        self._of = of
-        self._input_key = input_key
+    def __init__(
+        self, objects: Objects, inspect: Inspector, find: Callable[[str], Located], path: Path, go_on: Callable[[], bool]
+    ) -> None:
+        self._objects = objects
+        self._inspect = inspect
+        self._find = find
         self._path = path
         self._go_on = go_on
-        self._known: dict[Located, _Looked | _Fault] = {}
-        self.looked_at = 0
+        self._known: dict[Located, _Looked | FileFault] = {}
 
     def __call__(self, params: bytes, model: str) -> bytes:
         """`params` with a `Pinned` or a `Faulty` for each file that they name. Raises TimeIsUp, and what reading raises."""
@@ -115,66 +134,51 @@ class JobFiles:
             try:
                 found = self._file(name_at(place))
                 return _pinned(name, place.block, found)
-            except _Fault as fault:
+            except FileFault as fault:
                 which = f"{place.block.capitalize()} {numbers[place.start]} of" if len(named) > 1 else f"The {place.block} of"
                 return Faulty(name=name, fault=fault.type, message=f"{which} this row {fault.message}")
 
         full = filled(params, told)
         try:
             _check_request(full, model)
-        except _Fault as fault:
+        except FileFault as fault:
             why = fault
             return filled(params, lambda place: Faulty(name=msgspec.Raw(_as_written(place)), fault=why.type, message=why.message))
         return full
 
     def _file(self, name: str) -> _Looked:
-        of = self._of
-        try:
-            file = located(name, self._input_key, of.bucket)
-        except NameFault:
-            raise _Fault(
-                "invalid_file_name",
-                "is named in a way that cannot be read. Write s3://bucket/key, or the path of the file from this folder on, "
-                "without `..`, `%`, `?` or a version.",
-            ) from None
-        if not may_name(file, self._input_key, of.bucket, of.sources.current(of.clock.now()).value):
-            raise self._not_there()
+        file = self._find(name)
         found = self._known.get(file)
         if found is None:
             found = self._known[file] = self._look(file)
             if len(self._known) > _REMEMBERED:
                 del self._known[next(iter(self._known))]
-        if isinstance(found, _Fault):
+        if isinstance(found, FileFault):
             raise found
         return found
 
-    def _look(self, file: Located) -> _Looked | _Fault:
+    def _look(self, file: Located) -> _Looked | FileFault:
         if not self._go_on():
             raise TimeIsUp
-        self.looked_at += 1
         try:
-            ref = self._of.objects.head(file.key, bucket=file.bucket).ref
+            ref = self._objects.head(file.key, bucket=file.bucket).ref
             if ref.size > _MOST_FILE_BYTES:
-                return _Fault(
+                return FileFault(
                     "file_too_large", f"has {ref.size:,} bytes; a request holds {_MOST_FILE_BYTES:,} at most. Split it."
                 )
-            with self._of.objects.read(ref) as stream, self._path.open("wb") as out:
+            with self._objects.read(ref) as stream, self._path.open("wb") as out:
                 while chunk := stream.read(_READ_BYTES):
                     out.write(chunk)
-            facts = self._of.inspect(self._path)
+            facts = self._inspect(self._path)
         except (ObjectGone, Forbidden):
-            return self._not_there()
+            return FileFault("file_not_found", _NOT_THERE)
         if facts.fault:
-            return _Fault(facts.fault, facts.message)
+            return FileFault(facts.fault, facts.message)
         return _Looked(ref, facts, self._tokens() if facts.escaped else 0)
 
     def _tokens(self) -> int:
         with self._path.open("rb") as file:
             return sum(guess_text(chunk) for chunk in iter(lambda: file.read(_READ_BYTES), b""))
-
-    def _not_there(self) -> _Fault:
-        team = self._input_key.split("/")[1:-1][:1]
-        return _Fault("file_not_found", _NOT_THERE.format(team=f"{team[0]}/" if team else ""))
 
 
 def _as_written(place: Place) -> bytes:
@@ -184,16 +188,16 @@ def _as_written(place: Place) -> bytes:
 def _pinned(name: msgspec.Raw, block: str, found: _Looked) -> Pinned:
     facts, ref = found.facts, found.ref
     if block == "document" and facts.media_type not in DOCUMENTS:
-        raise _Fault("wrong_kind_of_file", "is an image. Name it among the images, in a block of type image.")
+        raise FileFault("wrong_kind_of_file", "is an image. Name it among the images, in a block of type image.")
     if block == "image" and facts.media_type not in IMAGES:
-        raise _Fault("wrong_kind_of_file", "is no PNG, JPEG, GIF or WebP. Name it among the documents, or convert it.")
+        raise FileFault("wrong_kind_of_file", "is no PNG, JPEG, GIF or WebP. Name it among the documents, or convert it.")
     if block == "image":
         if ref.size > _MOST_IMAGE_BYTES:
-            raise _Fault(
+            raise FileFault(
                 "file_too_large", f"has {ref.size:,} bytes; the API takes images of up to {_MOST_IMAGE_BYTES:,}. Scale it down."
             )
         if max(facts.width, facts.height) > _MOST_PIXELS:
-            raise _Fault(
+            raise FileFault(
                 "image_too_large",
                 f"has {facts.width:,} x {facts.height:,} pixels; the API takes up to {_MOST_PIXELS:,} a side. Scale it down.",
             )
@@ -220,18 +224,18 @@ def _check_request(params: bytes, model: str) -> None:
     pages, most = sum(file.pages for file in files), most_pages(model)
     if pages > most:
         taken = f"{shown(model)} takes {most} in a request"
-        raise _Fault("too_many_pages", f"The documents of this row have {pages:,} pages; {taken}. Split them.")
+        raise FileFault("too_many_pages", f"The documents of this row have {pages:,} pages; {taken}. Split them.")
     if len(images) > most:
         taken = f"{shown(model)} takes {most} in a request"
-        raise _Fault("too_many_images", f"This row names {len(images):,} images; {taken}. Name fewer.")
+        raise FileFault("too_many_images", f"This row names {len(images):,} images; {taken}. Name fewer.")
     if len(images) > _MANY_IMAGES and any(max(image.width, image.height) > _MOST_PIXELS_OF_MANY for image in images):
-        raise _Fault(
+        raise FileFault(
             "image_too_large",
             f"This row names more than {_MANY_IMAGES} images, and then each may have {_MOST_PIXELS_OF_MANY:,} pixels a side at "
             "most. Scale them down, or name fewer.",
         )
     if (size := sent_bytes(params)) > MOST_REQUEST_BYTES:
-        raise _Fault(
+        raise FileFault(
             "request_too_large",
             f"With its files in base64 the request has {size:,} bytes; the API takes {MOST_REQUEST_BYTES:,}. Shrink the files.",
         )
