@@ -296,7 +296,7 @@ _OF_FILES = b'model: claude-haiku-4-5\ndocuments: ["{{ path }}"]\nprompt: What i
 
 
 def _request_about(key: str) -> bytes:
-    blocks = [{"type": "document", "source": f"s3://bucket/{key}"}, {"type": "text", "text": "What is it?"}]
+    blocks = [{"type": "document", "source": f"s3://bucket/{key}"}, {"type": "text", "text": "What does it say?"}]
     return row(f"about {key}", messages=[{"role": "user", "content": blocks}]) + b"\n"
 
 

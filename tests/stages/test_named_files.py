@@ -11,7 +11,7 @@ import pytest
 from batchdrop.domain.records import Job, JobState
 from tests.fakes.claude import FakeClaude
 from tests.named_files import gif, jpeg, pdf, png, webp
-from tests.stack import Stack
+from tests.stack import Killed, Stack
 from tests.stages.row_jobs import said, table
 
 RECIPE = b"""\
@@ -418,3 +418,30 @@ def test_a_failed_row_can_be_dropped_again_as_it_is(api: Api) -> None:
     stack.drop("inbox/bills/again.jsonl", body)
     stack.run()
     assert len(api.sent) == 2
+
+
+def test_a_file_that_is_replaced_while_a_killed_planner_is_replaced(api: Api) -> None:
+    """The first planner has written more than it knew of when it was killed, and with other files than the second one finds."""
+    stack = stack_of(api)
+    stack.objects.part_bytes = 600
+    for number in range(30):
+        stack.objects.drop(f"inbox/bills/{number}.pdf", pdf(1 + number % 9))
+    stack.drop("inbox/bills/recipe.yaml", RECIPE)
+    looks = 0
+
+    def kill(name: str) -> None:
+        nonlocal looks
+        looks += name.startswith("inspector")
+        if looks == 25:
+            looks = 100
+            raise Killed
+
+    stack.hooks.before = kill
+    body = b"path\n" + b"".join(b"%d.pdf\n" % number for number in range(30))
+    stack.drop("inbox/bills/x.csv", body)
+    stack.hooks.before = lambda name: None
+    for number in range(30):
+        stack.objects.drop(f"inbox/bills/{number}.pdf", b"x" * number + pdf(3) + b"\n" * (30 - number))
+    done(stack)
+    assert len(stack.lines("results.jsonl")) == 30
+    assert api.files == {b"x" * number + pdf(3) + b"\n" * (30 - number) for number in range(30)}

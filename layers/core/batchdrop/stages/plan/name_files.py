@@ -110,7 +110,7 @@ class NameFiles(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobFiles:
-    """Fills the requests of one job. `find`: the object that a name stands for; raises FileFault. `path`: for one file at a time."""
+    """Fills the requests of one job. `find`: the object that a name stands for; may raise FileFault. `path`: for one file."""
 
     def __init__(
         self, objects: Objects, inspect: Inspector, find: Callable[[str], Located], path: Path, go_on: Callable[[], bool]
