@@ -12,12 +12,13 @@ import re
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import formatdate
 from html import unescape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
@@ -41,6 +42,8 @@ class Stored(NamedTuple):
     pieces: tuple[Piece, ...]
     etag: str
     written_at: str
+    metadata: Mapping[str, str] = MappingProxyType({})
+    """Headers, as they came."""
 
     @property
     def size(self) -> int:
@@ -59,6 +62,7 @@ class Stored(NamedTuple):
 class Upload(NamedTuple):
     key: str
     begun_at: str
+    metadata: Mapping[str, str]
     parts: dict[int, Stored]
 
 
@@ -94,9 +98,9 @@ class Store:
             self._newest[key] = stored.etag
             return True
 
-    def begin(self, key: str) -> str:
+    def begin(self, key: str, metadata: Mapping[str, str]) -> str:
         upload = f"upload-{self.number():08d}"
-        self._uploads[upload] = Upload(key, datetime.now(UTC).isoformat(), {})
+        self._uploads[upload] = Upload(key, datetime.now(UTC).isoformat(), metadata, {})
         return upload
 
     def uploads(self, prefix: str) -> list[tuple[str, Upload]]:
@@ -107,7 +111,8 @@ class Store:
         return self._uploads.get(name)
 
     def join(self, upload: Upload, numbers: Iterable[int]) -> Stored:
-        return self.stored(piece for number in numbers for piece in upload.parts[number].pieces)
+        joined = self.stored(piece for number in numbers for piece in upload.parts[number].pieces)
+        return joined._replace(metadata=upload.metadata)
 
     def drop(self, upload: str) -> None:
         self._uploads.pop(upload, None)
@@ -237,7 +242,7 @@ class Handler(BaseHTTPRequestHandler):
                 return
             upload.parts[int(query["partNumber"])] = stored
             self._answer_part(stored, is_copy="x-amz-copy-source" in self.headers)
-        elif self.server.store.keep(key, stored, once=self._once()):
+        elif self.server.store.keep(key, stored._replace(metadata=self._metadata()), once=self._once()):
             self._answer(200, {"ETag": f'"{stored.etag}"', "x-amz-version-id": stored.etag, "Content-Length": "0"})
         else:
             self._refuse(412, "PreconditionFailed")
@@ -285,7 +290,7 @@ class Handler(BaseHTTPRequestHandler):
         key, query = self._target()
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if "uploads" in query:
-            name = self.server.store.begin(key)
+            name = self.server.store.begin(key, self._metadata())
             self._answer_xml(f"<InitiateMultipartUploadResult><UploadId>{name}</UploadId></InitiateMultipartUploadResult>")
             return
         if "delete" in query:
@@ -310,6 +315,9 @@ class Handler(BaseHTTPRequestHandler):
         place = urlsplit(self.path)
         key = unquote(place.path.lstrip("/").partition("/")[2])
         return key, {name: values[0] for name, values in parse_qs(place.query, keep_blank_values=True).items()}
+
+    def _metadata(self) -> dict[str, str]:
+        return {name: value for name, value in self.headers.items() if name.lower().startswith("x-amz-meta-")}
 
     def _once(self) -> bool:
         return self.headers.get("If-None-Match") == "*"
@@ -353,6 +361,7 @@ def _described(stored: Stored) -> dict[str, str]:
         "Last-Modified": stored.written_at,
         "x-amz-version-id": stored.etag,
         "Accept-Ranges": "bytes",
+        **stored.metadata,
     }
 
 

@@ -8,8 +8,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from batchdrop.domain import keys
-from batchdrop.domain.open_work import APPROVAL, LIMIT
-from batchdrop.jobs.to_wake import RECIPE
+from batchdrop.domain.open_work import APPROVAL, LIMIT, RECIPE
 
 _CENT = Decimal("0.01")
 # What a job waits for by itself while it is held passes with a tick or two; a price that nobody knows does not.

@@ -110,6 +110,7 @@ class Stack:
         parts: Parts = _fakes,
         api: Callable[[ManualClock, Hooks], FakeClaude] = FakeClaude,
     ) -> None:
+        self.region = "us-east-1"
         self.hooks = Hooks()
         self.clock = ManualClock()
         self.timeout = timeout

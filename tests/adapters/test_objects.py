@@ -225,9 +225,7 @@ def test_a_resumed_write_arrives_whole(objects: Objects, size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [1, MIN_PART_BYTES + 1])
-def test_a_resumed_write_carries_its_metadata(objects: Objects, size: int, request: pytest.FixtureRequest) -> None:
-    if "bench_s3" in request.node.callspec.id:
-        pytest.skip("nothing that is measured reads metadata")
+def test_a_resumed_write_carries_its_metadata(objects: Objects, size: int) -> None:
     metadata = {"anthropic-beta": "one,two", "anthropic-version": "2023-06-01"}
     objects = _with_parts(objects)
     with objects.resume("key", metadata=metadata) as out:

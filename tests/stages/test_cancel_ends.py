@@ -51,7 +51,7 @@ def test_planning_of_a_file_that_kills_whoever_reads_it() -> None:
     stack.drop("inbox/a.jsonl", rows(4))
     assert stack.job().state is JobState.planning
     canceled_within(stack, hours=2)
-    assert stack.document("status.json")["message"] == "Canceled before a row of the file was read; nothing was sent."
+    assert stack.document("status.json")["message"] == "Stopped before a row of the file was read; nothing was sent."
     assert stack.claude.bodies == []
     minutes(stack, 60)
     assert stack.job().state is JobState.canceled, "a message that comes late plans nothing"

@@ -377,7 +377,8 @@ def test_where_teams_are_apart_the_answer_that_is_shown_works() -> None:
     stack = _asking()
     shown = stack.document("status.json")
     assert shown["question"]["answer"].startswith("control/approve/red/eu/")
-    assert shown["question"]["answer"] in shown["message"]
+    assert shown["question"]["code"] in shown["message"]
+    assert shown["question"]["answer"] in shown["next"]["command"]
     stack._control(shown["question"]["answer"])
     assert stack.job().state is JobState.running
 

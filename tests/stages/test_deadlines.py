@@ -49,7 +49,7 @@ def test_what_is_not_answered_by_then_is_canceled_and_the_rest_is_kept() -> None
     minutes(stack, 170)
     running = stack.document("status.json")
     assert running["state"] == "running"
-    assert running["message"].endswith("What is not answered by 2026-11-22 03:31 UTC is canceled.")
+    assert running["message"].endswith("What has no answer by 2026-11-22 03:31 UTC is given up.")
     assert running["deadline"] == {"recipe": "3h", "at": "2026-11-22T03:31:15Z", "not_answered": 0}
     minutes(stack, 20)
     job = stack.job()
@@ -59,7 +59,7 @@ def test_what_is_not_answered_by_then_is_canceled_and_the_rest_is_kept() -> None
     for name in ("status.json", "manifest.json"):
         document = stack.document(name)
         assert document["state"] == "done"
-        assert document["message"] == (f"Done: 5 of 10 rows succeeded; the other 5 are in failed.csv with the reason. {said}")
+        assert document["message"] == f"5 of 10 rows have an answer; 5 do not: see failed.csv. 3 hours, $0.000088. {said}"
         assert document["deadline"] == {"recipe": "3h", "at": "2026-11-22T03:31:15Z", "not_answered": 5}
     assert {row["error"]["type"] for row in failed(stack).values()} == {"deadline_passed"}
     assert {row["status"] for row in failed(stack).values()} == {"canceled"}
@@ -87,7 +87,7 @@ def test_a_job_that_is_answered_in_time_says_nothing_of_it() -> None:
     stack = started(stack_of())
     stack.run()
     assert stack.job().state is JobState.done
-    assert stack.document("status.json")["message"] == "Done: 10 of 10 rows succeeded."
+    assert stack.document("status.json")["message"].startswith("All 10 rows have an answer. ")
     minutes(stack, 200)
     assert not stack.job().overdue
 
@@ -101,7 +101,7 @@ def test_what_was_answered_is_collected_although_the_deadline_has_passed() -> No
     stack.run()
     job = stack.job()
     assert (job.state, job.counts.succeeded) == (JobState.done, 10)
-    assert stack.document("manifest.json")["message"] == "Done: 10 of 10 rows succeeded."
+    assert stack.document("manifest.json")["message"].startswith("All 10 rows have an answer. ")
 
 
 def test_a_time_of_day() -> None:

@@ -123,7 +123,8 @@ def test_three_files_ask_one_question_and_one_of_them_is_tried() -> None:
     assert len(stack.claude.custom_ids()) == 20
     assert leader.group.high == sum(job.question.high for job in asking(stack) if job.question)
     status = stack.document("status.json", leader)
-    assert f"control/approve/marketing/eu/all-{leader.group.code}" in status["message"]
+    assert f"The code {leader.group.code} lets all of them go." in status["message"]
+    assert f"control/approve/marketing/eu/all-{leader.group.code}" in status["next"]["command"]
     assert (status["question"]["together"]["files"], status["question"]["together"]["rows"]) == (3, 100)
     other = next(job for job in stack.jobs() if job.id != leader.id)
     assert leader.id in stack.document("status.json", other)["message"]

@@ -403,7 +403,7 @@ def test_a_recipe_whose_event_was_lost_counts_at_the_last_look() -> None:
 def canceled(stack: Stack) -> None:
     assert stack.job().state is JobState.canceled
     assert stack.document("manifest.json")["state"] == "canceled"
-    assert stack.document("status.json")["message"] == "Canceled before a row of the file was read; nothing was sent."
+    assert stack.document("status.json")["message"] == "Stopped before a row of the file was read; nothing was sent."
     stack.drop(RECIPE, GOOD)
     minutes(stack, 3)
     assert stack.job().state is JobState.canceled

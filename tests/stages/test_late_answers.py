@@ -51,7 +51,7 @@ def test_a_batch_that_waits_says_so_and_is_seen() -> None:
     play(stack, days=1.1)
     (batch,) = stack.batches()
     assert batch.state is BatchState.ended
-    assert "not yet delivered every answer that it counts in 1 batch" in stack.document("status.json")["message"]
+    assert "not yet delivered every answer to rows of this file that it counts" in stack.document("status.json")["message"]
     assert [one.name for one in stack.ledger.list_open_batches(OpenWork.incomplete)] == [batch.name]
     stack.metrics.totals.clear()
     stack.tick()

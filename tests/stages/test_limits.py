@@ -73,7 +73,8 @@ def test_nothing_is_admitted_beyond_a_day_and_the_rest_goes_on_the_next(where: s
     assert "6 rows that are not sent yet will cost" in status["message"]
     assert "go on by themselves on 2026-11-23" in status["message"]
     assert job.question is not None
-    assert f"-{job.question.code}" in status["message"]
+    assert f"the code {job.question.code} lifts it" in status["message"]
+    assert f"-{job.question.code}" in status["next"]["command"]
     to(stack, datetime(2026, 11, 22, 23, 58, tzinfo=UTC))
     stack.step()
     assert sent(stack) == 2

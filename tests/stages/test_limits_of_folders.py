@@ -263,7 +263,7 @@ def test_a_file_that_makes_too_many_batches_is_rejected_with_the_number(monkeypa
     assert right.state == "done"
     assert large.state == "rejected"
     assert large.reason == (
-        "The file makes more than 3 batches, the most that a job may have: its first 30 rows make as many. Nothing was sent; "
+        "The file makes more than 3 parts, the most that a job may have: its first 30 rows make as many. Nothing was sent; "
         "split it and upload the parts."
     )
     assert len(stack.claude.custom_ids()) == 30
@@ -286,5 +286,5 @@ def test_batches_that_an_earlier_invocation_has_stored_count_too(monkeypatch: py
     stack.hooks.clear()
     stack.run()
     assert stack.job().state == "rejected"
-    assert "more than 3 batches" in stack.job().reason
+    assert "more than 3 parts" in stack.job().reason
     assert len(stack.batches()) == 3

@@ -445,3 +445,30 @@ def test_a_file_that_is_replaced_while_a_killed_planner_is_replaced(api: Api) ->
     done(stack)
     assert len(stack.lines("results.jsonl")) == 30
     assert api.files == {b"x" * number + pdf(3) + b"\n" * (30 - number) for number in range(30)}
+
+
+def test_rows_that_ask_for_the_same_go_with_their_file(api: Api) -> None:
+    stack = stack_of(api)
+    for number in range(3):
+        stack.objects.drop(f"inbox/bills/{number}.pdf", pdf(1 + number))
+    stack.switch.text = "pause"
+    lines = b"".join(request(url(f"inbox/bills/{number}.pdf")) for number in (0, 1, 0, 1, 2, 1))
+    stack.drop("inbox/bills/x.jsonl", lines, {"batchdrop-dedupe": "true"})
+    stack.run()
+    stack.objects.purge("inbox/bills/1.pdf")
+    stack.switch.text = "run"
+    job = done(stack)
+    assert (job.counts.succeeded, job.counts.invalid) == (3, 3)
+    assert len(api.sent) == 2
+    assert stack.ledger.get_admission().queued == 0
+
+
+def test_the_same_name_is_not_the_same_request_once_its_file_was_replaced(api: Api) -> None:
+    """What stands for a request is what will be sent of it."""
+    stack = stack_of(api)
+    stack.drop("inbox/bills/recipe.yaml", RECIPE + b"dedupe: true\n")
+    for name, body in (("a", pdf(1)), ("b", pdf(1))):
+        stack.objects.drop(f"inbox/bills/{name}.pdf", body)
+    stack.drop("inbox/bills/x.csv", b"path\na.pdf\nb.pdf\na.pdf\n")
+    done(stack)
+    assert len(api.sent) == 2

@@ -70,7 +70,7 @@ def test_one_job_that_is_refused_altogether_waits_alone_and_says_so() -> None:
     minutes(stack, 60)
     assert stack.ledger.get_admission().blocked == ""
     message = stack.document("status.json")["message"]
-    assert f"has refused every batch of this file that was sent: 403 permission_error ({SECRET})." in message
+    assert f"has refused everything of this file that was sent: 403 permission_error ({SECRET})." in message
     stack.drop("inbox/b.jsonl", rows(2))
     minutes(stack, 10)
     # Another job was accepted: so it is about the rows.

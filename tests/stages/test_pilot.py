@@ -58,7 +58,7 @@ def sent(stack: Stack) -> Counter[int]:
 
 def approve(stack: Stack, job: Job, suffix: str = "") -> None:
     assert job.question is not None
-    stack._control(f"control/approve/{job.id}-{job.question.code}{suffix}")
+    stack._control(f"control/approve/team/{job.id}-{job.question.code}{suffix}")
 
 
 def test_twenty_rows_go_first_and_then_somebody_is_asked() -> None:
@@ -69,7 +69,8 @@ def test_twenty_rows_go_first_and_then_somebody_is_asked() -> None:
     status = stack.document("status.json")
     assert (status["state"], status["needs"]) == ("held", "approval")
     assert "20 of 60 rows were tried" in status["message"]
-    assert f"{job.id}-{job.question.code}" in status["message"]
+    assert status["message"].endswith(f"approve with the code {job.question.code}.")
+    assert status["next"]["command"].endswith(f" --key control/approve/team/{job.id}-{job.question.code}")
     tried = stack.lines("tried.jsonl")
     assert len(tried) == 20
     assert [line["line"] for line in tried] == sorted(sent(stack))
@@ -184,7 +185,9 @@ def test_what_a_job_waited_for_is_not_said_when_it_is_done() -> None:
     stack.run()
     assert stack.job().state is JobState.done
     assert (
-        stack.document("manifest.json")["message"] == stack.document("status.json")["message"] == "Done: 7 of 7 rows succeeded."
+        stack.document("manifest.json")["message"]
+        == stack.document("status.json")["message"]
+        == "All 7 rows have an answer. 3 minutes, $0.061."
     )
 
 

@@ -159,7 +159,7 @@ def test_a_yes_that_is_late_says_so() -> None:
     stack.run(minutes=30)
     assert stack.job().state is JobState.canceled
     say(stack, "approve", job)
-    assert "There is nothing to approve: the job is canceled, not held." in message(stack)
+    assert "There is nothing to approve: the job asks nothing now; it is stopped." in message(stack)
     assert sent(stack) == 20
     assert stack.job().approvals == ()
     assert list(purses_kept(stack.ledger)) == []

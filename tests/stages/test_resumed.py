@@ -179,7 +179,7 @@ def test_the_status_says_how_far_the_output_files_are() -> None:
     stack.hooks.after = listen
     _drop_rows(stack)
     stack.run()
-    start = "All batches have ended; the output files are being put together: "
+    start = "Every row has come to its end; the files are being put together: "
     assert len(said) >= 2
     assert all(re.fullmatch(start + r"[\d,]+ bytes of [\d,]+ bytes so far\.", message) for message in said)
 

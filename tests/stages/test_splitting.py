@@ -138,8 +138,8 @@ def test_a_job_of_which_everything_is_refused_waits_and_says_so() -> None:
     assert stack.job().state is JobState.running
     assert stack.lines("failed.jsonl") == []
     message = stack.document("status.json")["message"]
-    assert "has refused every batch of this file that was sent: 400 invalid_request_error (Something new)." in message
-    assert "One batch at a time is tried until one is accepted." in message
+    assert "has refused everything of this file that was sent: 400 invalid_request_error (Something new)." in message
+    assert "Some of its rows at a time are tried until they are accepted." in message
     # Of 31 batches that were admitted together 29 come back unsent. 16 tries within minutes, then after 5, 10, 20 ... minutes.
     assert posts(stack) <= 16 + 7
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -11,16 +14,17 @@ from batchdrop.domain.records import Counts, JobState
 from batchdrop.domain.refusals import Cause
 from batchdrop.reports import sentences
 from tests.adapters.records import job
+from tests.fakes.clock import START
 
 
 @pytest.mark.parametrize(
     ("total", "succeeded", "sentence"),
     [
-        (1, 1, "Done: 1 of 1 row succeeded."),
-        (1, 0, "Done: 0 of 1 row succeeded; it is in failed.jsonl with the reason."),
-        (4, 0, "Done: 0 of 4 rows succeeded; all are in failed.jsonl with the reason."),
-        (4, 3, "Done: 3 of 4 rows succeeded; the other one is in failed.jsonl with the reason."),
-        (60_000, 5, "Done: 5 of 60,000 rows succeeded; the other 59,995 are in failed.jsonl with the reason."),
+        (1, 1, "The row has an answer."),
+        (1, 0, "The row has no answer: see failed.jsonl for the reason."),
+        (4, 0, "None of the 4 rows has an answer: see failed.jsonl for the reason."),
+        (4, 3, "3 of 4 rows have an answer; 1 does not: see failed.jsonl."),
+        (60_000, 5, "5 of 60,000 rows have an answer; 59,995 do not: see failed.jsonl."),
     ],
 )
 def test_a_job_that_is_done(total: int, succeeded: int, sentence: str) -> None:
@@ -30,8 +34,8 @@ def test_a_job_that_is_done(total: int, succeeded: int, sentence: str) -> None:
 @pytest.mark.parametrize(
     ("total", "succeeded", "sentence"),
     [
-        (1, 1, "Canceled: 1 of 1 row succeeded."),
-        (2, 1, "Canceled: 1 of 2 rows succeeded; the rest are in failed.jsonl."),
+        (1, 1, "Stopped: 1 of 1 row has an answer."),
+        (2, 1, "Stopped: 1 of 2 rows has an answer; the other 1 does not: see failed.jsonl."),
     ],
 )
 def test_a_job_that_was_canceled(total: int, succeeded: int, sentence: str) -> None:
@@ -41,12 +45,12 @@ def test_a_job_that_was_canceled(total: int, succeeded: int, sentence: str) -> N
 @pytest.mark.parametrize(
     ("total", "lost", "start"),
     [
-        (3, 1, "Done: 2 of 3 rows succeeded. 1 row is in no file and counts as missing: "),
-        (4, 1, "Done: 2 of 4 rows succeeded; 1 is in failed.jsonl with the reason. 1 row is in no file and counts as missing: "),
+        (3, 1, "2 of 3 rows have an answer. 1 row is in no file and counts as missing: "),
+        (4, 1, "2 of 4 rows have an answer; 1 does not: see failed.jsonl. 1 row is in no file and counts as missing: "),
         (
             6,
             2,
-            "Done: 2 of 6 rows succeeded; 2 are in failed.jsonl with the reason. 2 rows are in no file and count as missing: ",
+            "2 of 6 rows have an answer; 2 do not: see failed.jsonl. 2 rows are in no file and count as missing: ",
         ),
     ],
 )
@@ -117,4 +121,54 @@ def test_what_is_said_about_recipes_is_short_however_long_the_key() -> None:
 
 def test_a_job_that_waits_has_nothing_to_approve() -> None:
     assert sentences.nothing_to_approve(job(state=JobState.held, needs="recipe")).endswith("the job waits for a recipe.")
-    assert sentences.nothing_to_approve(job(state=JobState.running)).endswith("the job is running, not held.")
+    assert sentences.nothing_to_approve(job(state=JobState.running)).endswith("asks nothing now; it is running.")
+
+
+# Words of the machine: people read of rows, answers, and of what waits, runs, is done or stopped.
+MACHINE_WORDS = re.compile(r"\b(batch(es)?|collect(ed)?|held|errored|custom_id)\b")
+ALLOWED = ("Message Batches API", "custom_id values")
+
+
+def spoken() -> list[str]:
+    """Every text of the module but its docstrings."""
+    tree = ast.parse(Path(sentences.__file__).read_text(encoding="utf-8"))
+    documented = {
+        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    texts = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in documented)
+    return [node.value for node in texts if isinstance(node.value, str)]
+
+
+def test_people_are_told_in_their_own_words() -> None:
+    texts = [text for text in spoken() if " " in text]
+    assert len(texts) > 200
+    for text in texts:
+        for allowed in ALLOWED:
+            text = text.replace(allowed, "")  # noqa: PLW2901 - what is left of it
+        assert not MACHINE_WORDS.search(text), text
+
+
+def test_no_good_word_covers_a_job_without_an_answer() -> None:
+    nothing = job(state=JobState.done, counts=Counts(total=9, errored=9))
+    assert sentences.word_of(nothing) == "no answers"
+    assert sentences.word_of(job(state=JobState.done, counts=Counts(total=9, succeeded=1, errored=8))) == "done"
+    assert sentences.state_of(nothing) == "None of the 9 rows has an answer: see failed.jsonl for the reason."
+
+
+@pytest.mark.parametrize(
+    ("needs", "word"),
+    [("recipe", "waiting for you"), ("approval", "waiting for you"), ("limit", "waiting"), ("place", "waiting")],
+)
+def test_only_what_asks_a_person_waits_for_one(needs: str, word: str) -> None:
+    assert sentences.word_of(job(state=JobState.held, needs=needs)) == word
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(29, "less than a minute"), (60, "1 minute"), (3_060, "51 minutes"), (7_200, "2 hours"), (200_000, "2 days")],
+)
+def test_how_long_it_took(seconds: int, said: str) -> None:
+    ended = job(
+        state=JobState.done, counts=Counts(total=2, succeeded=2), finished_at=START + timedelta(seconds=seconds), spent=1_840_000
+    )
+    assert sentences.state_of(ended) == f"All 2 rows have an answer. {said[0].upper()}{said[1:]}, $1.84."

@@ -6,6 +6,7 @@ function that never calls Claude never loads its SDK.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import cached_property
@@ -63,6 +64,8 @@ class Ports(Protocol):
     """What a stage reaches the outside through. Only those that it uses are ever asked for."""
 
     @property
+    def region(self) -> str: ...
+    @property
     def clock(self) -> Clock: ...
     @property
     def objects(self) -> Objects: ...
@@ -87,6 +90,10 @@ class RealPorts:
 
     def __init__(self, settings: Settings) -> None:
         self._settings: Mapping[str, Any] = msgspec.structs.asdict(settings)
+
+    @property
+    def region(self) -> str:
+        return os.environ.get("AWS_REGION", "")
 
     @cached_property
     def clock(self) -> Clock:
@@ -419,7 +426,7 @@ def _commit(ports: Ports) -> Commit:
 
 
 def _publish(ports: Ports) -> Publish:
-    return Publish(objects=ports.objects, ledger=ports.ledger, clock=ports.clock)
+    return Publish(objects=ports.objects, ledger=ports.ledger, clock=ports.clock, region=ports.region)
 
 
 def _cancel_batch(ports: Ports) -> CancelBatch:

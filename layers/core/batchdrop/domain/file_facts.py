@@ -18,7 +18,7 @@ class FileFacts(Record, frozen=True, kw_only=True):
     fault: str = ""
     """Why it cannot be sent, as an error type; the rest says nothing then."""
     message: str = ""
-    """A sentence that begins with a verb: what the file is, and what to do."""
+    """The rest of a sentence about the file: what is wrong with it, and what to do."""
 
 
 UNREADABLE = FileFacts(fault="unreadable_file", message="cannot be read, or takes too long to: it may be damaged. Save it anew.")

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from batchdrop.domain.keys import team_of
 from batchdrop.domain.records import Batch, BatchState, Job, JobState
 
-APPROVAL, LIMIT, PRICE, PLACE = "approval", "limit", "price", "place"
-"""What a held job may need besides a recipe (`Job.needs`)."""
+RECIPE, APPROVAL, LIMIT, PRICE, PLACE = "recipe", "approval", "limit", "price", "place"
+"""What a held job may need (`Job.needs`)."""
 _TEAM_BYTES = 500
 _AFTER_SLASH = chr(ord("/") + 1)
 _IN_LINE, _BEHIND_LINE = "!", "0"  # the first sorts before all digits, the second before what begins with digits

@@ -132,7 +132,7 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
         if over.scope.asks:
             asks = sentences.asks(job, question, overrun=learned is not None)
             return Hold(APPROVAL, asks, question, expected, learned)
-        limited = sentences.limited(job, over.scope, over.left, question, self._beyond(job, batches, now))
+        limited = sentences.limited(over.scope, over.left, question, self._beyond(job, batches, now))
         return Hold(LIMIT, limited, question, expected, learned)
 
     def question(self, job: Job, rest: Iterable[Batch], now: datetime) -> Question:

@@ -18,6 +18,8 @@ class Publish(msgspec.Struct, frozen=True, kw_only=True):
     objects: Objects
     ledger: Ledger
     clock: Clock
+    region: str = ""
+    """Of the bucket; empty where nobody knows."""
 
     def __call__(self, job_id: str) -> Job | None:
         """Writes the status of a job as the table has it now, and returns the job."""
@@ -26,7 +28,7 @@ class Publish(msgspec.Struct, frozen=True, kw_only=True):
             if job is None:
                 return None
             notice = self.ledger.get_admission().notice
-            self.objects.put(self.key(job), status(job, self.clock.now(), notice))
+            self.objects.put(self.key(job), status(job, self.clock.now(), notice, region=self.region))
             again = self.ledger.get_job(job_id)
             if again == job:
                 return job
@@ -36,7 +38,7 @@ class Publish(msgspec.Struct, frozen=True, kw_only=True):
     def end_without_rows(self, job: Job) -> None:
         """Status and manifest of a job that ends without a batch, before its end is recorded: who dies there does it again."""
         now = self.clock.now()
-        self.objects.put(self.key(job), status(job, now))
+        self.objects.put(self.key(job), status(job, now, region=self.region))
         manifest_key = keys.outbox_folder(job.input.key, job.id) + "manifest.json"
         self.objects.put(manifest_key, manifest(job, (), {}, now), once=True)
 

@@ -9,13 +9,11 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from batchdrop.domain.keys import team_of
-from batchdrop.domain.open_work import OpenWork, before_team, behind_line
+from batchdrop.domain.open_work import RECIPE, OpenWork, before_team, behind_line
 from batchdrop.domain.records import Arrivals, Job
 from batchdrop.domain.retries import RECIPE_AWAITED
 from batchdrop.ports import Ledger
 
-RECIPE = "recipe"
-"""`Job.needs` of a job that waits for one."""
 # A message that was lost is sent again after this.
 _TOLD_AGAIN = timedelta(minutes=3)
 

@@ -7,12 +7,13 @@ and, for a repeated custom id, the check of the plan stage.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from batchdrop.domain.call_headers import VERSION, NotAllowed
 from batchdrop.domain.errors import Refused
-from batchdrop.domain.keys import INBOX, command_key, name_of
+from batchdrop.domain.keys import INBOX, name_of
 from batchdrop.domain.money import MOST_CLASSES, OTHERS
+from batchdrop.domain.open_work import APPROVAL, RECIPE
 from batchdrop.domain.purses import Scope
 from batchdrop.domain.records import Expected, GroupQuestion, Job, JobState, Question, Streak, Unsent
 from batchdrop.domain.redelivery import TELL_CUT_OFF, cut_off
@@ -24,6 +25,25 @@ from batchdrop.money.amounts import dollars
 _LOG_OF = "An operator finds the reason in the log of the function {}."
 
 # ---------------------------------------------------------------- where a job stands
+
+_WORDS = {
+    JobState.planning: "reading",
+    JobState.held: "waiting for you",
+    JobState.running: "running",
+    JobState.finishing: "running",
+    JobState.done: "done",
+    JobState.rejected: "rejected",
+    JobState.canceled: "stopped",
+}
+
+
+def word_of(job: Job) -> str:
+    """The state in the word that people use. A job that is done without an answer is not called done."""
+    if job.state is JobState.held and job.needs not in (RECIPE, APPROVAL):
+        return "waiting"
+    if job.state is JobState.done and not job.counts.succeeded:
+        return "no answers"
+    return _WORDS[job.state]
 
 
 def state_of(job: Job, notice: str = "") -> str:
@@ -55,12 +75,17 @@ def state_of(job: Job, notice: str = "") -> str:
 
 def _running(job: Job) -> str:
     if job.cancel_requested:
-        return job.reason if job.overdue else "Canceling: every row that has finished is still collected."
-    until = f" What is not answered by {_minute(job.due_at)} is canceled." if job.due_at is not None else ""
-    return (
-        f"{_plural(job.counts.total, 'row')} in {_plural(job.batches_total, 'batch')}: "
-        f"{job.batches_ended:,} ended, {job.batches_collected:,} collected.{until}"
-    )
+        return job.reason if job.overdue else "Stopping: answers that Anthropic has given are still delivered."
+    if job.trying:
+        return (
+            f"Some of the {_plural(job.counts.total, 'row')} are tried first, to see the answers and what the others will cost."
+        )
+    answered, without = job.counts.succeeded, job.counts.finished - job.counts.succeeded
+    lost = f", {without:,} will have none" if without else ""
+    usual = "" if job.counts.finished else "; most files are done within an hour"
+    spent = f", for {dollars(job.spent)}" if job.spent else ""
+    until = f" What has no answer by {_minute(job.due_at)} is given up." if job.due_at is not None else ""
+    return f"{answered:,} of {_plural(job.counts.total, 'row')} {_have(answered)} an answer so far{lost}{spent}{usual}.{until}"
 
 
 def _saved(job: Job) -> str:
@@ -77,28 +102,27 @@ def _held(job: Job) -> str:
     if group.leader != job.id:
         return f"{job.reason} Other files of its folder wait with it: one answer for all of them stands with job {group.leader}."
     files, rows = len(group.covers), _plural(group.rows, "row")
-    key = command_key("approve", job.input.key, f"all-{group.code}")
     return (
-        f"{files:,} files of this folder wait with the same recipe: their {rows} will cost {_range(group)}. To let all of them "
-        f"go, create the folder {key}. This file: {job.reason}"
+        f"{files:,} files of this folder wait with the same recipe: their {rows} will cost {_range(group)}. The code "
+        f"{group.code} lets all of them go. This file: {job.reason}"
     )
 
 
 def refused_so_far(streak: Streak) -> str:
     answer = f"{streak.status} {streak.error_type} ({streak.message})"
     if not streak.waits:
-        return f"Anthropic refused a batch of this file: {answer}."
+        return f"Anthropic refused rows of this file: {answer}."
     return (
-        f"Since {streak.since:%Y-%m-%d %H:%M} UTC Anthropic has refused every batch of this file that was sent: {answer}. "
-        "One batch at a time is tried until one is accepted. "
-        f"Rows that are still refused on {ends_at(streak):%Y-%m-%d} end as errored and are not billed."
+        f"Since {streak.since:%Y-%m-%d %H:%M} UTC Anthropic has refused everything of this file that was sent: {answer}. "
+        "Some of its rows at a time are tried until they are accepted. "
+        f"Rows that are still refused on {ends_at(streak):%Y-%m-%d} end without an answer and are not billed."
     )
 
 
 def _incomplete(job: Job) -> str:
     days = (ANSWERS_AWAITED_AFTER_CANCEL if job.cancel_requested else ANSWERS_AWAITED).days
     return (
-        f"Anthropic has not yet delivered every answer that it counts in {_plural(job.batches_incomplete, 'batch')}: Batchdrop "
+        "Anthropic has not yet delivered every answer to rows of this file that it counts: Batchdrop "
         f"looks again for up to {_plural(days, 'day')}, and sends none of the rows without an answer again meanwhile."
     )
 
@@ -122,11 +146,11 @@ def _cut_off(job: Job) -> str:
 
 def _finishing(job: Job) -> str:
     so_far = f": {_size(job.bytes_done)} of {_size(job.bytes_total)} so far" if job.bytes_done else ""
-    return f"All batches have ended; the output files are being put together{so_far}."
+    return f"Every row has come to its end; the files are being put together{so_far}."
 
 
 def deadline_passed(job: Job) -> str:
-    return f"{_deadline(job)} has passed: what was not answered by then is canceled, and what was is still collected."
+    return f"{_deadline(job)} has passed: what has no answer by then is given up, and what was answered is delivered."
 
 
 def not_sent_by_deadline(job: Job) -> str:
@@ -146,24 +170,65 @@ def _minute(moment: datetime) -> str:
 
 
 def done(job: Job) -> str:
+    parts = [_done(job), _copied(job)]
     if job.overdue and job.counts.canceled:
-        return f"{_done(job)} {_deadline(job)} passed before {_plural(job.counts.canceled, 'row')} had an answer."
-    return _done(job)
+        parts.append(f"{_deadline(job)} passed before {_plural(job.counts.canceled, 'row')} had an answer.")
+    return " ".join(filter(None, parts))
 
 
 def _done(job: Job) -> str:
-    failed = job.counts.total - job.counts.succeeded - job.rows_lost
-    start = f"Done: {job.counts.succeeded:,} of {_plural(job.counts.total, 'row')} succeeded"
+    total, answered = job.counts.total, job.counts.succeeded
+    failed = total - answered - job.rows_lost
+    took = f" {_took(job)}"
     if job.rows_lost:
-        others = f"; {failed:,} {'is' if failed == 1 else 'are'} in {failed_file(job)} with the reason" if failed else ""
-        return f"{start}{others}. {_lost(job.rows_lost)}"
+        others = f"; {failed:,} {_do(failed)} not: see {failed_file(job)}" if failed else ""
+        return (
+            f"{answered:,} of {_plural(total, 'row')} {_have(answered)} an answer{others}. {_lost(job.rows_lost)}{took}".rstrip()
+        )
     if not failed:
-        return f"{start}."
-    if not job.counts.succeeded:
-        others = "it is" if failed == 1 else "all are"
-    else:
-        others = "the other one is" if failed == 1 else f"the other {failed:,} are"
-    return f"{start}; {others} in {failed_file(job)} with the reason."
+        all_of = "The row has" if total == 1 else f"All {total:,} rows have"
+        return f"{all_of} an answer.{took}".rstrip()
+    if not answered:
+        none = "The row has no answer" if total == 1 else f"None of the {total:,} rows has an answer"
+        return f"{none}: see {failed_file(job)} for the reason.{took}".rstrip()
+    return (
+        f"{answered:,} of {total:,} rows {_have(answered)} an answer; {failed:,} {_do(failed)} not: see {failed_file(job)}.{took}"
+    ).rstrip()
+
+
+def _took(job: Job) -> str:
+    """Time and money, as far as they are known."""
+    took = span(job.finished_at - job.created_at) if job.finished_at else ""
+    said = ", ".join(filter(None, (took, dollars(job.spent) if job.spent else "")))
+    return f"{said[:1].upper()}{said[1:]}." if said else ""
+
+
+def span(time: timedelta) -> str:
+    """How long something took, for people."""
+    minutes = round(time.total_seconds() / 60)
+    if minutes < 1:
+        return "less than a minute"
+    if minutes < 120:
+        return _plural(minutes, "minute")
+    return _plural(round(minutes / 60), "hour") if minutes < 48 * 60 else _plural(round(minutes / 60 / 24), "day")
+
+
+def _have(number: int) -> str:
+    return "has" if number == 1 else "have"
+
+
+def _do(number: int) -> str:
+    return "does" if number == 1 else "do"
+
+
+_SHARED = "ask for the same as another row, share its answer and cost"
+
+
+def _copied(job: Job) -> str:
+    if not job.rows_copied:
+        return ""
+    ask = "asks for the same as another row, shares its answer and costs" if job.rows_copied == 1 else _SHARED
+    return f"{_plural(job.rows_copied, 'row')} {ask} nothing."
 
 
 def failed_file(job: Job) -> str:
@@ -175,7 +240,7 @@ def _lost(rows: int) -> str:
     are = "is in no file and counts" if rows == 1 else "are in no file and count"
     return (
         f"{_plural(rows, 'row')} {are} as missing: objects under work/ were deleted before the job had ended. "
-        "Anthropic keeps results for 29 days: an operator can download those of the batches in manifest.json."
+        "Anthropic keeps answers for 29 days: an operator can download them by the ids in manifest.json."
     )
 
 
@@ -186,12 +251,16 @@ NO_TABLES = (
 
 
 def canceled(job: Job) -> str:
-    if not job.counts.total:
-        return "Canceled before a row of the file was read; nothing was sent."
-    start = f"Canceled: {job.counts.succeeded:,} of {_plural(job.counts.total, 'row')} succeeded"
+    total, answered = job.counts.total, job.counts.succeeded
+    if not total:
+        return "Stopped before a row of the file was read; nothing was sent."
+    start = f"Stopped: {answered:,} of {_plural(total, 'row')} {_have(answered)} an answer"
+    paid = f" {dollars(job.spent)}." if job.spent else ""
     if job.rows_lost:
-        return f"{start}; others are in {failed_file(job)}. {_lost(job.rows_lost)}"
-    return f"{start}." if job.counts.succeeded == job.counts.total else f"{start}; the rest are in {failed_file(job)}."
+        return f"{start}; others are in {failed_file(job)}. {_lost(job.rows_lost)}{paid}"
+    rest = total - answered
+    others = f"; the other {rest:,} {_do(rest)} not: see {failed_file(job)}" if rest else ""
+    return " ".join(filter(None, (f"{start}{others}.{paid}", _copied(job))))
 
 
 def subject(job: Job, outcome: JobState) -> str:
@@ -202,10 +271,10 @@ def subject(job: Job, outcome: JobState) -> str:
 # ---------------------------------------------------------------- what is not known of a batch that was sent
 
 SENT_WITH_ANOTHER_KEY = (
-    "A batch was sent with an API key that has been replaced since, and Anthropic's response was lost. "
-    "The new key may belong to another workspace, which does not show the batch, so the batch is not sent again. "
+    "Rows were sent with an API key that has been replaced since, and Anthropic's response was lost. "
+    "The new key may belong to another workspace, which does not show them, so they are not sent again. "
     "To fix it, an operator puts a key of the former workspace into the stack's secret until this message is gone. "
-    "Otherwise its rows end as missing 29 days after it was sent."
+    "Otherwise these rows end as missing 29 days after they were sent."
 )
 
 
@@ -213,7 +282,7 @@ def sent_without_answer(times: int, next_at: datetime | None) -> str:
     """`times`: how often a batch of the job was sent and left no trace."""
     when = f" from {next_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC on" if next_at else ""
     return (
-        f"A batch was sent {_times(times)} without a response, and Anthropic does not list it; it is sent again{when}. "
+        f"Rows were sent {_times(times)} without a response, and Anthropic does not list them; they are sent again{when}. "
         "If this goes on, see whether Anthropic reports an incident, have an operator read the log of submit, or cancel the job."
     )
 
@@ -301,7 +370,7 @@ def no_valid_rows(job: Job) -> str:
 
 def too_many_batches(most: int, rows: int) -> str:
     """`rows`: in as many batches as there may be."""
-    makes = f"The file makes more than {most:,} batches, the most that a job may have: its first {rows:,} rows make as many."
+    makes = f"The file makes more than {most:,} parts, the most that a job may have: its first {rows:,} rows make as many."
     return f"{makes} {_SPLIT_IT}"
 
 
@@ -394,6 +463,18 @@ def power_not_allowed(power: str) -> str:
     )
 
 
+def prefix_too_short(model: str, tokens: int, shortest: int) -> str:
+    return (
+        f"All prompts begin with the same {tokens:,} tokens or so, and {model} caches from {shortest:,} on: nothing would be "
+        "kept. Leave `cache` out, or put more of what is the same for all rows before the rows' own text."
+    )
+
+
+def prefix_perhaps_too_short(model: str, tokens: int, shortest: int | None) -> str:
+    from_on = f"{model} caches from {shortest:,} on" if shortest else f"from how many on {model} caches is not known"
+    return f"All prompts begin with the same {tokens:,} tokens or so, and {from_on}: the manifest will tell what was cached."
+
+
 def uses_powers(powers: Sequence[str]) -> str:
     return f"The recipe reaches beyond the model: it uses {', '.join(map(shown, powers))}."
 
@@ -409,7 +490,7 @@ def no_recipe_came(why: str) -> str:
 def asks(job: Job, question: Question, *, overrun: bool = False) -> str:
     """`overrun`: what its answers took so far tells what the others will."""
     rows, cost = _plural(question.rows, "row"), _range(question)
-    yes = f"To go on, create the folder {command_key('approve', job.input.key, f'{job.id}-{question.code}')}."
+    yes = f"To go on, approve with the code {question.code}."
     if question.for_pilot:
         return f"Waiting for approval: to see what the file will cost, {rows} of it are tried first, for {cost}. {yes}"
     if overrun:
@@ -463,14 +544,14 @@ def _were(number: int) -> str:
     return "was" if number == 1 else "were"
 
 
-def limited(job: Job, scope: Scope, left: int, question: Question, beyond: int) -> str:
+def limited(scope: Scope, left: int, question: Question, beyond: int) -> str:
     """Micro-dollars: `left` of the limit of the scope; `beyond` what is reserved may what is at the API cost at worst."""
     rows = _plural(question.rows, "row")
-    key = command_key("raise", job.input.key, f"{job.id}-{question.code}")
     when = f"They go on by themselves on {scope.renews_at:%Y-%m-%d}, or when" if scope.renews_at else "They go on when"
     return (
         f"{scope.words[:1].upper()}{scope.words[1:]}, {dollars(scope.limit or 0)}, has {dollars(left)} left; {rows} that are not "
-        f"sent yet will cost {_range(question)}. {when} an operator raises it; for this job alone with the folder {key}."
+        f"sent yet will cost {_range(question)}. {when} an operator raises it; the code {question.code} lifts it for this job "
+        "alone."
     ) + (f" Its rows at the API may cost up to {dollars(beyond)} more than is reserved for them." if beyond else "")
 
 
@@ -536,8 +617,10 @@ def was_superseded_before(newer: Job) -> str:
 
 # Also what an unknown value means, and a parameter that cannot be read.
 PAUSED = "Submission is paused: nothing is submitted until an operator sets the switch to 'run'."
-STOPPED = "The switch is set to 'stop': open batches are canceled and nothing is submitted until an operator sets it to 'run'."
-THROTTLED = "Anthropic asked this stack to slow down; waiting batches will be submitted in a few minutes."
+STOPPED = (
+    "The switch is set to 'stop': what is open at Anthropic is canceled, and nothing is sent until an operator sets it to 'run'."
+)
+THROTTLED = "Anthropic asked this stack to slow down; what waits is sent in a few minutes."
 
 _ADVICE = {
     Cause.key: "put a valid key into the stack's secret",
@@ -604,7 +687,7 @@ def nothing_to_approve(job: Job) -> str:
         return "There is nothing to approve: the job is being canceled."
     if job.needs:
         return f"There is nothing to approve: the job waits for a {job.needs}."
-    return f"There is nothing to approve: the job is {job.state}, not held."
+    return f"There is nothing to approve: the job asks nothing now; it is {word_of(job)}."
 
 
 # ---------------------------------------------------------------- why a row has no answer
@@ -616,26 +699,26 @@ FILE_GONE = (
     "Upload the row again once the file is there."
 )
 INPUT_UNREADABLE = "This stack was no longer allowed to read the input, so this row was not sent."
-CANCELED = "The batch was canceled before this request was processed."
-EXPIRED = "The batch expired before this request was processed."
+CANCELED = "This row was canceled before Anthropic processed it."
+EXPIRED = "Anthropic did not process this row within its 24 hours."
 MISSING = "The API returned no result for this request."
 TRIED_ANSWER_LOST = (
-    "This row was tried before the others and paid for, and objects under work/ that held its end were deleted. It was not sent "
+    "This row was tried before the others and paid for, and objects under work/ with its end were deleted. It was not sent "
     "again; to send it anyway, upload failed.jsonl."
 )
 UNKNOWN_OUTCOME = (
-    "The batch of this row was sent, Anthropic's response was lost, and for 29 days nothing showed whether it was accepted. "
-    "The row may have been answered and paid for, so it was not sent again; to send it anyway, upload failed.jsonl."
+    "This row was sent, Anthropic's response was lost, and for 29 days nothing showed whether it was accepted. "
+    "It may have been answered and paid for, so it was not sent again; to send it anyway, upload failed.jsonl."
 )
 UNLISTED = (
     "Batchdrop's own list of the invalid rows in this part of the file can no longer be read, so this row could not be told from "
     "an invalid one. It has no answer; to have it checked and sent again, upload failed.jsonl."
 )
 ANSWER_NOT_DELIVERED = (
-    "Anthropic counts more answers in this batch than it has delivered, even after days, and none for this row. It may have been "
+    "Anthropic counts more answers than it has delivered, even after days, and none for this row. It may have been "
     "answered and paid for, so it was not sent again. To send it again all the same, upload failed.jsonl."
 )
-RESULTS_DELETED = "Anthropic deleted the results of this batch, 29 days after its creation, before they were collected."
+RESULTS_DELETED = "Anthropic deleted the answer of this row, 29 days after it was sent, before it was fetched."
 
 
 def refused(refusal: Refused) -> str:

@@ -12,6 +12,7 @@ from batchdrop.domain.open_work import LIMIT
 from batchdrop.domain.records import Job, JobState
 from batchdrop.money.amounts import usd
 from batchdrop.reports import sentences
+from batchdrop.reports.next_step import next_step
 
 # "Most batches finish in less than 1 hour" and "expire after 24 hours" (Anthropic, "Batch processing").
 USUAL_TIME = timedelta(hours=1)
@@ -35,13 +36,15 @@ def expected_end(job: Job, now: datetime) -> datetime | None:
     return next((start + time for time in (USUAL_TIME, LONGEST_TIME) if now < start + time), None)
 
 
-def status(job: Job, now: datetime, notice: str = "") -> bytes:
+def status(job: Job, now: datetime, notice: str = "", *, region: str = "") -> bytes:
+    """`region`: of the bucket."""
     return pretty(
         {
             "job_id": job.id,
             "state": job.state,
             "needs": job.needs or None,
             "message": sentences.state_of(job, notice),
+            "next": next_step(job, region),
             "counts": job.counts,
             "cost": {"usd": usd_of_micro(job.spent), "reserved_usd": usd_of_micro(job.used - job.spent)},
             "estimate": estimate_of(job),
@@ -53,11 +56,17 @@ def status(job: Job, now: datetime, notice: str = "") -> bytes:
                 "total": job.batches_total,
             },
             "input": {"bucket": job.input.bucket, "key": job.input.key, "version_id": job.input.version_id},
+            **about_copies(job),
             **about_deadline(job),
             "updated_at": stamp(now),
             "expected_end": stamp(expected_end(job, now)),
         }
     )
+
+
+def about_copies(job: Job) -> dict[str, object]:
+    """Rows that cost nothing, as another one has the same request. Nothing of a job that sends every row."""
+    return {"rows_copied": job.rows_copied} if job.dedupe else {}
 
 
 def about_deadline(job: Job) -> dict[str, object]:

@@ -31,8 +31,11 @@ class Unusable(NamedTuple):
 class RowLines(Protocol):
     """Writes the lines of `results.jsonl` and `failed.jsonl`."""
 
-    def answered(self, line: Line, attempt: int, answer: ApiResult, cost: int | None) -> bytes | Unusable:
-        """The line of an answer, unless it cannot be used. `cost`: of all attempts at its row."""
+    def answered(
+        self, line: Line, attempt: int, answer: ApiResult, cost: int | None, *, copied_from: int | None = None
+    ) -> bytes | Unusable:
+        """The line of an answer, unless it cannot be used. `cost`: of all attempts at its row. `copied_from`: the line of another
+        row, which has it too."""
 
     def failed(
         self,
@@ -45,6 +48,7 @@ class RowLines(Protocol):
         attempts: int,
         cost: int | None,
         unusable: Unusable | None = None,
+        copied_from: int | None = None,
     ) -> bytes:
         """`is_request`: the line is known to be one that can be sent. `cost`: of all attempts, in femto-dollars."""
 
@@ -56,8 +60,8 @@ class RequestLines:
     """Of a file of requests. Every answer is as good as another."""
 
     @staticmethod
-    def answered(line: Line, attempt: int, answer: ApiResult, cost: int | None) -> bytes:
-        return result_line(REQUESTS.custom_id(line.data), line.number, attempt, _usd(cost), answer.result)
+    def answered(line: Line, attempt: int, answer: ApiResult, cost: int | None, *, copied_from: int | None = None) -> bytes:
+        return result_line(REQUESTS.custom_id(line.data), line.number, attempt, _usd(cost), answer.result, copied_from)
 
     @staticmethod
     def failed(
@@ -70,6 +74,7 @@ class RequestLines:
         attempts: int,
         cost: int | None,
         unusable: Unusable | None = None,  # noqa: ARG004 - a request has no such answer
+        copied_from: int | None = None,
     ) -> bytes:
         custom_id = REQUESTS.custom_id(line.data) if is_request else None
         if (written := as_written(line.data)) is not line.data:
@@ -82,6 +87,7 @@ class RequestLines:
             message=message,
             attempts=attempts,
             cost_usd=_usd(cost),
+            copied_from=copied_from,
         )
 
     @staticmethod
@@ -100,14 +106,16 @@ class RecipeLines:
         self._read = Answers(form.answer).read
         self._expected = _Expected(form) if form.expected and form.expected_field else None
 
-    def answered(self, line: Line, attempt: int, answer: ApiResult, cost: int | None) -> bytes | Unusable:
+    def answered(
+        self, line: Line, attempt: int, answer: ApiResult, cost: int | None, *, copied_from: int | None = None
+    ) -> bytes | Unusable:
         read = self._read(answer.result)
         if read.output is None:
             return Unusable(read.error_type, read.message, read.text, answer.result)
         custom_id, row = answered_fields(line.data)
         if self._expected is not None:
             self._expected.add(row, read.output)
-        return answered_row_line(custom_id, line.number, attempt, row, read.output, _usd(cost), answer.result)
+        return answered_row_line(custom_id, line.number, attempt, row, read.output, _usd(cost), answer.result, copied_from)
 
     def failed(
         self,
@@ -120,6 +128,7 @@ class RecipeLines:
         attempts: int,
         cost: int | None,
         unusable: Unusable | None = None,
+        copied_from: int | None = None,
     ) -> bytes:
         if self._expected is not None:
             self._expected.add(own_fields(line.data)[0], None)
@@ -133,6 +142,7 @@ class RecipeLines:
             cost_usd=_usd(cost),
             result=unusable.result if unusable else None,
             answer=unusable.text if unusable else "",
+            copied_from=copied_from,
         )
 
     def counts(self, reasons: dict[str, int]) -> AnswerCounts:

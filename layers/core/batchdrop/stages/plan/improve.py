@@ -15,10 +15,10 @@ from msgspec.structs import replace
 from batchdrop.domain import ids, transitions
 from batchdrop.domain.errors import Forbidden, LostRace, ObjectGone, Rejected, Waits
 from batchdrop.domain.keys import team_of
+from batchdrop.domain.open_work import RECIPE
 from batchdrop.domain.records import Batch, Job, JobState, ObjectRef
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.publish import Publish
-from batchdrop.jobs.to_wake import RECIPE
 from batchdrop.ports import Ledger, ObjectInfo, Objects
 from batchdrop.reports import sentences
 from batchdrop.stages.plan.find_recipe import FindRecipe

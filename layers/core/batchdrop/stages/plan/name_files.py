@@ -69,7 +69,7 @@ class TimeIsUp(BatchdropError):
 
 
 class FileFault(Exception):
-    """Why a file cannot be sent: an error type, and a sentence that begins with a verb."""
+    """Why a file cannot be sent: an error type, and the rest of a sentence about it."""
 
     def __init__(self, type: str, message: str) -> None:  # noqa: A002 - the word used for every error of a row
         super().__init__(message)

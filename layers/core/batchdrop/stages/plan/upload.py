@@ -20,8 +20,8 @@ from batchdrop.domain.call_headers import AllowedHeaders, headers_of
 from batchdrop.domain.errors import AlreadyExists, Forbidden, Incomplete, Leased, LostRace, ObjectGone, OutOfDisk, Rejected, Waits
 from batchdrop.domain.high_priority import HighPriority
 from batchdrop.domain.messages import ResumePlanning, Upload
-from batchdrop.domain.open_work import APPROVAL, PRICE
-from batchdrop.domain.records import NORMAL, PRIORITIES, PRIORITY, Checkpoint, Job, JobState, ObjectRef, Sample, Wishes
+from batchdrop.domain.open_work import APPROVAL, PRICE, RECIPE
+from batchdrop.domain.records import DEDUPE, NORMAL, PRIORITIES, PRIORITY, Checkpoint, Job, JobState, ObjectRef, Sample, Wishes
 from batchdrop.domain.retries import given_up
 from batchdrop.domain.transitions import Hold, Move
 from batchdrop.jobs.admit import Admit
@@ -30,7 +30,7 @@ from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.pause import Pause
 from batchdrop.jobs.publish import Publish
 from batchdrop.jobs.time_left import time_left
-from batchdrop.jobs.to_wake import RECIPE, waited_long
+from batchdrop.jobs.to_wake import waited_long
 from batchdrop.ports import Clock, Deadline, Ledger, ObjectInfo, Objects
 from batchdrop.recipes.form import Kind
 from batchdrop.reports import sentences
@@ -143,6 +143,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             note=sentences.NOT_HIGH if refused else "",
             api_version=headers.api_version,
             betas=headers.betas,
+            dedupe=info.metadata.get(DEDUPE, "").strip().lower() == "true",
             may_use=0,
             created_at=now,
             updated_at=now,

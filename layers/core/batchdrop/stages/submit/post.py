@@ -19,16 +19,26 @@ from batchdrop.domain import ids, refusals, transitions
 from batchdrop.domain.admission import may_be_sent
 from batchdrop.domain.call_headers import headers_of
 from batchdrop.domain.deadlines import is_overdue
-from batchdrop.domain.errors import Ambiguous, Forbidden, Incomplete, LostRace, ObjectGone, Refused, UnreadableList
+from batchdrop.domain.errors import (
+    Ambiguous,
+    BatchdropError,
+    Forbidden,
+    Incomplete,
+    LostRace,
+    ObjectGone,
+    Refused,
+    UnreadableList,
+)
 from batchdrop.domain.messages import SubmitBatch
 from batchdrop.domain.records import Admission, Batch, BatchState, Job, JobState, Proof, RefusedAs, RowStatus, Unsent
 from batchdrop.domain.retries import UNREADABLE_AT_MOST
-from batchdrop.domain.transitions import Half, Move
-from batchdrop.formats.batch_body import BodyWriter
-from batchdrop.formats.file_source import may_name_files, pinned_in
+from batchdrop.domain.transitions import Half, Move, Piece
+from batchdrop.formats.batch_body import FRAME_BYTES, SEPARATOR_BYTES, BodyWriter, request_bytes
+from batchdrop.formats.file_source import may_name_files, pinned_in, sent_bytes
 from batchdrop.formats.input_line import REQUESTS, Row
 from batchdrop.formats.lines import Line
 from batchdrop.formats.rendered_line import check_rendered
+from batchdrop.formats.same_request import SameRequests
 from batchdrop.jobs.batch_rows import FILE_GONE, SETTLED, UNLISTED, LineBlock, batch_rows_of, line_blocks_of
 from batchdrop.jobs.cancel import CancelBatch, unsent_of
 from batchdrop.jobs.commit import Commit
@@ -69,6 +79,8 @@ class _Body(NamedTuple):
     size: int
     gone: tuple[int, ...] = ()
     """Lines of rows that it lacks, since a file that they name is gone."""
+    gone_copies: int = 0
+    """How many of these were to get the answer of another one of them."""
 
 
 class Submit(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,7 +167,7 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
         if self._nothing_left(batch, body):
             self.commit(transitions.unsent(batch, _WITHOUT_FILES, now=self.clock.now()))
             return None
-        return self.commit(transitions.left_out(batch, body.gone, body_bytes=body.size)), body
+        return self.commit(transitions.left_out(batch, body.gone, copies=body.gone_copies, body_bytes=body.size)), body
 
     def _given_up(self, batch: Batch, job: Job) -> bool:
         """Whether what is closed to this function has been so for long.
@@ -168,7 +180,7 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
 
     @staticmethod
     def _nothing_left(batch: Batch, body: _Body) -> bool:
-        return len(body.gone) == batch.requests or len(body.gone) + len(batch.left_out) > _MOST_LEFT_OUT
+        return len(body.gone) - body.gone_copies == batch.requests or len(body.gone) + len(batch.left_out) > _MOST_LEFT_OUT
 
     def _intend(self, batch: Batch, prefix: str, key: str, deadline: Deadline) -> Batch:
         now = self.clock.now()
@@ -289,19 +301,38 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
 
     def _cut(self, batch: Batch, job: Job, half: Half, refused_as: tuple[RefusedAs, ...]) -> Move[Batch]:
         """By the sizes of its rows. Once they cannot be read, it goes again as it is, and its next rendering says why."""
-        now = self.clock.now()
-        sizer = Sizer(self.prices.current(now).value, now)
-        check = check_rendered if job.recipe else REQUESTS.check
+        before = tuple(row for row in batch.settled if row.line < half.next_line)
+        behind = replace(batch.span, start=half.next_start, first_line=half.next_line)
         try:
-            with batch_rows_of(self.objects, replace(batch, span=replace(batch.span, end=half.next_start))) as rows:
-                for line, invalid, _ in rows:
-                    row = check(line) if invalid is None else invalid
-                    if isinstance(row, Row):
-                        sizer.add(row)
+            first = self._piece(replace(batch, span=replace(batch.span, end=half.next_start), settled=before), job)
+            if not batch.copies:
+                return transitions.split(batch, half, first.sizes, refused_as)
+            rest = self._piece(replace(batch, span=behind, settled=batch.settled[len(before) :]), job)
         except (ObjectGone, Forbidden, UnreadableList):
             log.warning("rows cannot be read again", extra=_names(batch))
             return transitions.refused(batch, refused_as=refused_as)
-        return transitions.split(batch, half, sizer.take(), refused_as)
+        return transitions.split(batch, half, first.sizes, refused_as, anew=(first, rest))
+
+    def _piece(self, batch: Batch, job: Job) -> Piece:
+        """What there is to send in the span of a batch, by itself. Raises ObjectGone, Forbidden, UnreadableList."""
+        now = self.clock.now()
+        sizer = Sizer(self.prices.current(now).value, now)
+        check = check_rendered if job.recipe else REQUESTS.check
+        same = SameRequests(batch.settled) if batch.copies else None
+        requests = copies = not_sent = 0
+        body_bytes = FRAME_BYTES - SEPARATOR_BYTES
+        with batch_rows_of(self.objects, batch) as rows:
+            for line, invalid, _ in rows:
+                row = check(line) if invalid is None else invalid
+                if not isinstance(row, Row):
+                    not_sent += row.type != SETTLED
+                elif same is not None and same.answered_by(row.line, row.params) is not None:
+                    copies += 1
+                else:
+                    requests += 1
+                    body_bytes += SEPARATOR_BYTES + request_bytes(sent_bytes(row.params), row.line)
+                    sizer.add(row)
+        return Piece(requests, copies, not_sent, body_bytes, sizer.take())
 
     def _change(self, job_id: str, edge: Callable[[Job], Move[Job] | None]) -> Job | None:
         """The job after that, or as it is if the edge leads nowhere; whoever changes it meanwhile goes first."""
@@ -337,42 +368,66 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
 
         `given_up`: files that have been closed to this function for long are gone.
         """
-        gone: list[int] = []
         lost = (ObjectGone, Forbidden) if given_up else (ObjectGone,)
-
-        def add(line: Line, params: msgspec.Raw) -> None:
-            try:
-                body.add_in_pieces(line, with_files(self.objects, bytes(params)))
-            except lost:
-                gone.append(line.number)
-                body.leave_out()
-
         with path.open("wb", buffering=_WRITE_BYTES) as out, line_blocks_of(self.objects, batch) as blocks:
             # Of a job that waits, a refusal cuts off one row: it tells soonest whether all of them are refused.
             waits = job.streak is not None and job.streak.waits
             body = BodyWriter(out, prefix, middle=1 if waits else batch.requests // 2)
+            same = SameRequests(batch.settled) if batch.copies else None
+            rows = _Rows(body, same, self.objects, lost)
             for block in blocks:
-                _add(body, block, add)
+                rows.add(block)
             body.close()
-        if body.requests + len(gone) != batch.requests:
+        if body.requests + len(rows.gone) - rows.gone_copies != batch.requests:
             raise Incomplete(f"{body.requests} of {batch.requests} requests read from {batch.span.object.key}")
-        return _Body(path, body.half(), body.size, tuple(gone))
+        return _Body(path, body.half(), body.size, tuple(rows.gone), rows.gone_copies)
 
 
-def _add(body: BodyWriter, block: LineBlock, add_with_files: Callable[[Line, msgspec.Raw], None]) -> None:
-    """Adds the rows of a block that are sent, all at once where that is possible."""
-    files = may_name_files(block.block.data)
-    params = block.params() if not files and body.may_add_all(block.block.lines) else None
-    if params is not None:
-        body.add_all(block.block.number, params)
-        return
-    for line, invalid, _ in block.rows():
-        if invalid is None and files and pinned_in(bytes(REQUESTS.params(line.data))):
-            add_with_files(line, REQUESTS.params(line.data))
-        elif invalid is None:
-            body.add(line, REQUESTS.params(line.data))
-        elif invalid.type != SETTLED:
-            body.leave_out()
+class _Rows:
+    """Adds rows to a body. `same`: if equal ones are sent once. `lost`: what says that a file is gone."""
+
+    def __init__(
+        self, body: BodyWriter, same: SameRequests | None, objects: Objects, lost: tuple[type[BatchdropError], ...]
+    ) -> None:
+        self._body = body
+        self._same = same
+        self._objects = objects
+        self._lost = lost
+        self.gone: list[int] = []
+        """Lines of rows that are not sent since a file that they name is gone, those that ask for the same included."""
+        self.gone_copies = 0
+
+    def add(self, block: LineBlock) -> None:
+        """Adds the rows of a block that are sent, all at once where that is possible."""
+        files = may_name_files(block.block.data)
+        all_at_once = not files and self._same is None and self._body.may_add_all(block.block.lines)
+        params = block.params() if all_at_once else None
+        if params is not None:
+            self._body.add_all(block.block.number, params)
+            return
+        for line, invalid, _ in block.rows():
+            if invalid is None:
+                self._add_row(line, REQUESTS.params(line.data), files=files)
+            elif invalid.type != SETTLED:
+                self._body.leave_out()
+
+    def _add_row(self, line: Line, params: msgspec.Raw, *, files: bool) -> None:
+        source = None if self._same is None else self._same.answered_by(line.number, params)
+        if source is not None:
+            if source in self.gone:
+                self.gone_copies += 1
+                self._leave_out(line)
+        elif files and pinned_in(bytes(params)):
+            try:
+                self._body.add_in_pieces(line, with_files(self._objects, bytes(params)))
+            except self._lost:
+                self._leave_out(line)
+        else:
+            self._body.add(line, params)
+
+    def _leave_out(self, line: Line) -> None:
+        self.gone.append(line.number)
+        self._body.leave_out()
 
 
 def _names(batch: Batch) -> dict[str, object]:
