@@ -21,6 +21,8 @@ _STRIDES = {
     "overdue": 211,
     "sent once": 127,
     "sent once, tried": 307,
+    "warmed up": 307,
+    "warmed up, tried": 409,
 }
 
 

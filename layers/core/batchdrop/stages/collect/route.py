@@ -11,6 +11,7 @@ from batchdrop.domain.retries import retryable
 from batchdrop.domain.transitions import Collected
 from batchdrop.formats.api_result import ApiResult, parse_result
 from batchdrop.formats.batch_body import FRAME_BYTES, SEPARATOR_BYTES, request_bytes
+from batchdrop.formats.file_source import sent_bytes
 from batchdrop.formats.input_line import REQUESTS, Row
 from batchdrop.formats.invalid_line import InvalidLine
 from batchdrop.formats.lines import Line
@@ -173,7 +174,7 @@ class Router:
             # One that is missing may have been accepted; any other never was.
             is_missing = unsent.status is RowStatus.missing
             self.unaccounted += own and is_missing
-            attempts = self._batch.attempt - (not is_missing)
+            attempts = self._batch.times_sent - (not is_missing)
             cost = None if own and is_missing else paid
             self._fail(line, unsent.status, unsent.error_type, unsent.message, cost, attempts=attempts)
         elif self._lost:
@@ -181,7 +182,10 @@ class Router:
             cost = None if own else paid
             self._fail(line, RowStatus.missing, "answer_not_delivered", sentences.ANSWER_NOT_DELIVERED, cost)
         else:
-            self._unanswered(line, RowStatus.missing, "missing_result", sentences.MISSING, paid)
+            # A line that could not be read has no bytes.
+            unknown = self._batch.copies and not line.end
+            message = sentences.MISSING_OR_COPY if unknown else sentences.MISSING
+            self._unanswered(line, RowStatus.missing, "missing_result", message, paid)
 
     def _answered(self, line: Line, answer: ApiResult, paid: int | None) -> None:
         match answer.type:
@@ -202,7 +206,7 @@ class Router:
             cost = self._biller.bill(answer)
         if paid != 0:
             cost = None if paid is None or cost is None else paid + cost
-        data = self._lines.answered(line, self._batch.attempt, answer, cost, copied_from=self._copied_from)
+        data = self._lines.answered(line, self._batch.times_sent, answer, cost, copied_from=self._copied_from)
         if isinstance(data, Unusable):
             self._unusable(line, data, cost)
         else:
@@ -246,7 +250,7 @@ class Router:
             self._retry_copies += 1
             return
         self._retry_body_bytes += SEPARATOR_BYTES if self._retry_body_bytes else FRAME_BYTES
-        self._retry_body_bytes += request_bytes(len(params), line.number)
+        self._retry_body_bytes += request_bytes(sent_bytes(bytes(params)), line.number)
         row = self._check(line)
         if isinstance(row, Row):
             self._sizer.add(row)
@@ -269,7 +273,7 @@ class Router:
             status=status,
             error_type=error_type,
             message=message,
-            attempts=self._batch.attempt if attempts is None else attempts,
+            attempts=self._batch.times_sent if attempts is None else attempts,
             cost=cost,
             unusable=unusable,
             copied_from=self._copied_from,
