@@ -22,6 +22,7 @@ from batchdrop.formats.rendered_line import BLANK, check_rendered
 from batchdrop.formats.table_fault import TableFault
 from batchdrop.jobs.file_bytes import with_files
 from batchdrop.jobs.scratch import scratch
+from batchdrop.recipes.caching import AUTO
 from batchdrop.recipes.faults import RecipeFault, RowFault
 from batchdrop.recipes.form import AnswerForm, Form
 from batchdrop.reports import sentences
@@ -101,7 +102,7 @@ def opened(file: Path, recipe: Path | None) -> Iterator[OpenedFile]:
                 _RecipeRows(rows, files),
                 CallHeaders(api_version=rows.wishes.api_version or job.api_version, betas=rows.wishes.betas),
                 rows.form.answer,
-                rows.wishes.warnings,
+                " ".join(part for part in (rows.wishes.warnings, _about_cache(rows)) if part),
             )
 
 
@@ -114,6 +115,10 @@ def _files_of(rows: OpenedRows, file: Path) -> Iterator[JobFiles | None]:
 
     with named_files(file.parent) as files:
         yield files
+
+
+def _about_cache(rows: OpenedRows) -> str:
+    return rows.wishes.about_cache or (sentences.DECIDED_BY_TRIED if rows.wishes.cache == AUTO else "")
 
 
 def check_recipe(file: Path, text: bytes) -> None:

@@ -33,7 +33,7 @@ from batchdrop.domain.messages import SubmitBatch
 from batchdrop.domain.records import Admission, Batch, BatchState, Job, JobState, Proof, RefusedAs, RowStatus, Unsent
 from batchdrop.domain.retries import UNREADABLE_AT_MOST
 from batchdrop.domain.transitions import Half, Move, Piece
-from batchdrop.formats.batch_body import FRAME_BYTES, SEPARATOR_BYTES, BodyWriter, request_bytes
+from batchdrop.formats.batch_body import FRAME_BYTES, SEPARATOR_BYTES, BodyWriter, request_bytes, unmarked
 from batchdrop.formats.file_source import may_name_files, pinned_in, sent_bytes
 from batchdrop.formats.input_line import REQUESTS, Row
 from batchdrop.formats.lines import Line
@@ -374,7 +374,7 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
             waits = job.streak is not None and job.streak.waits
             body = BodyWriter(out, prefix, middle=1 if waits else batch.requests // 2)
             same = SameRequests(batch.settled) if batch.copies else None
-            rows = _Rows(body, same, self.objects, lost)
+            rows = _Rows(body, same, self.objects, lost, unmark=job.cached is False)
             for block in blocks:
                 rows.add(block)
             body.close()
@@ -384,11 +384,21 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Rows:
-    """Adds rows to a body. `same`: if equal ones are sent once. `lost`: what says that a file is gone."""
+    """Adds rows to a body. `same`: if equal ones are sent once. `lost`: what says that a file is gone.
+
+    `unmark`: without the cache that their recipe has asked for if it pays.
+    """
 
     def __init__(
-        self, body: BodyWriter, same: SameRequests | None, objects: Objects, lost: tuple[type[BatchdropError], ...]
+        self,
+        body: BodyWriter,
+        same: SameRequests | None,
+        objects: Objects,
+        lost: tuple[type[BatchdropError], ...],
+        *,
+        unmark: bool,
     ) -> None:
+        self._unmark = unmark
         self._body = body
         self._same = same
         self._objects = objects
@@ -403,7 +413,7 @@ class _Rows:
         all_at_once = not files and self._same is None and self._body.may_add_all(block.block.lines)
         params = block.params() if all_at_once else None
         if params is not None:
-            self._body.add_all(block.block.number, params)
+            self._body.add_all(block.block.number, [*map(unmarked, params)] if self._unmark else params)
             return
         for line, invalid, _ in block.rows():
             if invalid is None:
@@ -417,7 +427,10 @@ class _Rows:
             if source in self.gone:
                 self.gone_copies += 1
                 self._leave_out(line)
-        elif files and pinned_in(bytes(params)):
+            return
+        if self._unmark:
+            params = unmarked(params)
+        if files and pinned_in(bytes(params)):
             try:
                 self._body.add_in_pieces(line, with_files(self._objects, bytes(params)))
             except self._lost:
