@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -71,7 +70,7 @@ class Files(FakeObjects):
     def writer(self, key: str, *, content_type: str = "", once: bool = False) -> Any:  # noqa: ANN401, ARG002 - a file
         return self.path(key).open("wb")
 
-    def resume(self, key: str, *, content_type: str = "", metadata: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401, ARG002
+    def resume(self, key: str, **_: object) -> Any:  # type: ignore[override]  # noqa: ANN401 - a file
         return _Written(self.path(key))
 
 

@@ -10,6 +10,7 @@ from batchdrop.domain.answer_counts import AnswerCounts
 from batchdrop.domain.records import RowStatus
 from batchdrop.formats.api_result import ApiResult
 from batchdrop.formats.failed_line import failed_line, failed_row_line
+from batchdrop.formats.file_source import as_written
 from batchdrop.formats.input_line import REQUESTS
 from batchdrop.formats.lines import Line
 from batchdrop.formats.named_row import named_by_note, named_by_rendered
@@ -82,6 +83,8 @@ class RequestLines:
         copied_from: int | None = None,
     ) -> bytes:
         custom_id = REQUESTS.custom_id(line.data) if is_request else None
+        if (written := as_written(line.data)) is not line.data:
+            line = line._replace(data=written)
         return failed_line(
             line,
             job_id=self._job_id,
