@@ -46,7 +46,7 @@ class Files(FakeObjects):
     def path(self, key: str) -> Path:
         return self._folder / key.replace("/", "|")
 
-    def head(self, key: str, version_id: str | None = None) -> ObjectInfo:  # noqa: ARG002 - there is one
+    def head(self, key: str, version_id: str | None = None, *, bucket: str | None = None) -> ObjectInfo:  # noqa: ARG002 - one
         if not self.path(key).exists():
             raise ObjectGone(key)
         ref = ObjectRef(bucket=self.bucket, key=key, size=self.path(key).stat().st_size)
