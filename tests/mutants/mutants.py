@@ -2742,4 +2742,11 @@ MUTANTS: tuple[Mutant, ...] = (
         "if False and (before := asked_before(self.bucket, self.job)):",
         "tests/cli/test_retry_command.py::test_a_run_that_is_over_is_not_asked_again",
     ),
+    Mutant(
+        "From the command line a yes is to one question",
+        "cli/batchdrop_cli/following/told.py",
+        "    if code and code != question.code:",
+        "    if False:",
+        "tests/cli/test_job_commands.py::test_a_code_of_another_question_approves_nothing",
+    ),
 )
