@@ -70,7 +70,7 @@ class Files(FakeObjects):
     def writer(self, key: str, *, content_type: str = "", once: bool = False) -> Any:  # noqa: ANN401, ARG002 - a file
         return self.path(key).open("wb")
 
-    def resume(self, key: str, **_: object) -> Any:  # type: ignore[override]  # noqa: ANN401 - a file
+    def resume(self, key: str, **_: object) -> Any:  # noqa: ANN401 - a file
         return _Written(self.path(key))
 
 
