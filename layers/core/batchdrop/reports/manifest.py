@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from batchdrop.domain.answer_counts import Agreement, AnswerCounts
+from batchdrop.domain.answer_counts import Agreement, AnswerCounts, Failures
 from batchdrop.domain.money import Bill
 from batchdrop.domain.record import Record
 from batchdrop.domain.records import Approval, Batch, Job, JobState, ObjectRef, Part, Usage
@@ -96,6 +96,8 @@ def manifest(
             "counts": job.counts,
             **({} if job.recipe is None else _about_recipe(job, job.recipe, answers)),
             **about_deadline(job),
+            "answers": {"values": answers.values, "lengths": answers.lengths},
+            "failures": [_failures(kind, rows) for kind, rows in answers.failures.items()],
             "usage": usage,
             "cost": _cost(bill, job),
             "approvals": [_approval(one) for one in job.approvals],
@@ -109,6 +111,12 @@ def manifest(
             "files": dict(files),
         }
     )
+
+
+def _failures(kind: str, rows: Failures) -> dict[str, object]:
+    """Rows without an answer for one reason; `lines`: the first of them."""
+    status, _, error = kind.partition(" ")
+    return {"status": status, "error": error, "message": rows.message, "rows": rows.rows, "lines": rows.lines}
 
 
 def _bill_of(batch: Batch) -> Bill:
