@@ -135,13 +135,17 @@ def _css() -> str:
     return (_HERE / "report.css").read_text(encoding="utf-8")
 
 
-def _seen(value: Any) -> Any:
-    """Every text with its hidden characters as signs."""
+def _seen(context: Mapping[str, object]) -> dict[str, object]:
+    """With the hidden characters of every text as signs."""
+    return {name: _seen_value(value) for name, value in context.items()}
+
+
+def _seen_value(value: object) -> object:
     if isinstance(value, str):
         return _HIDDEN.sub(lambda found: _sign(ord(found[0])), value)
     if isinstance(value, Mapping):
-        return {name: _seen(each) for name, each in value.items()}
-    return [_seen(each) for each in value] if isinstance(value, list) else value
+        return _seen(value)
+    return [_seen_value(each) for each in value] if isinstance(value, list) else value
 
 
 def _sign(code: int) -> str:

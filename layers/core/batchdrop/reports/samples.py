@@ -1,4 +1,4 @@
-"""A few rows as they came back, for whoever decides by looking at them: cells are cut, and nothing is decoded that cannot be shown."""
+"""A few rows as they came back, for whoever decides by looking at them. Cells are cut."""
 
 from __future__ import annotations
 
