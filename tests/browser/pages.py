@@ -158,7 +158,7 @@ def pages() -> dict[str, bytes]:
             _job(
                 JobState.rejected,
                 Counts(),
-                reason="Nothing was sent and nothing was paid: reviews-q3.xlsx is encrypted. Save it without a password and put it in again.",
+                reason="Nothing was sent or paid: reviews-q3.xlsx is encrypted. Save it without a password and put it in again.",
                 spent=0,
                 finished_at=START,
             ),
@@ -183,6 +183,5 @@ def _hostile() -> tuple[Job, Details]:
     ]
     recipe = ObjectRef(bucket="example-bucket", key=f"inbox/{EVIL}/recipe.yaml", version_id="v")
     key = f"inbox/{EVIL}/{BIDI}{'a' * 400}{EVIL}.csv"
-    return _job(JobState.done, Counts(total=10**12, succeeded=1), key=key, recipe=recipe, **_DONE), Details(
-        rows, read_outcome(outcome)
-    )
+    counts = Counts(total=10**12, succeeded=1)
+    return _job(JobState.done, counts, key=key, recipe=recipe, **_DONE), Details(rows, read_outcome(outcome))

@@ -33,6 +33,8 @@ _NAME = "report.html"
 _MOST_VALUES = 10
 _MOST_BATCHES = 20
 _NAME_CHARS = 80
+# Of fewer rows nobody knows what 1,000 would cost.
+_ENOUGH = 100
 _TONES = {"done": "ok", "no answers": "bad", "rejected": "bad", "stopped": "warn", "waiting": "warn", "waiting for you": "warn"}
 _WHAT = {
     "results.csv": "every row of your table with the answers",
@@ -210,7 +212,7 @@ def _progress(job: Job) -> dict[str, Any]:
 
 
 def _agreement(expected: _Expected) -> dict[str, Any]:
-    right = "" if expected.accuracy is None else f"{expected.accuracy:.1%} as expected"
+    right = "" if expected.accuracy is None else f"{expected.accuracy * 100:.3g} % as expected"
     labels = list(expected.confusion)[:_MOST_VALUES]
     given = list(dict.fromkeys([*labels, *(label for row in expected.confusion.values() for label in row)]))[: _MOST_VALUES + 2]
     return {
@@ -248,17 +250,21 @@ def _share(rows: int, total: int) -> dict[str, Any]:
 def _samples(samples: Sequence[Sample], total: int) -> dict[str, Any]:
     answers = list(dict.fromkeys(name for one in samples for name in one.output)) or (["answer"] if samples else [])
     own = list(dict.fromkeys(name for one in samples for name in one.row))[:6]
-    rows = [
-        {
-            "line": f"{one.line:,}",
-            "answers": [one.output.get(name, "") if one.output else (f"none: {one.error}" if not place else "")
-                        for place, name in enumerate(answers)],
-            "own": [one.row.get(name, "") for name in own],
-        }
-        for one in samples
-    ]  # fmt: skip
+    rows = [{"line": f"{one.line:,}", "cells": [*_answer_cells(one, answers), *_own_cells(one, own)]} for one in samples]
     what = "The row as it" if len(rows) == total == 1 else f"{len(rows)} of the rows, as they"
     return {"title": f"{what} came back", "columns": [*answers, *own], "rows": rows}
+
+
+def _answer_cells(sample: Sample, columns: Sequence[str]) -> list[dict[str, object]]:
+    """They come first, and so are seen on a phone."""
+    texts = [sample.output.get(name, "") for name in columns]
+    if not sample.output:
+        texts[0] = f"none: {sample.error}"
+    return [{"column": name, "text": text, "answer": True} for name, text in zip(columns, texts, strict=True)]
+
+
+def _own_cells(sample: Sample, columns: Sequence[str]) -> list[dict[str, object]]:
+    return [{"column": name, "text": sample.row.get(name, ""), "answer": False} for name in columns]
 
 
 def _failure(failures: _Failures, job: Job) -> dict[str, Any]:
@@ -279,7 +285,7 @@ def _cost(job: Job, outcome: Outcome | None) -> list[dict[str, str]]:
     real_time = None if outcome is None or outcome.cost.real_time_usd is None else round(outcome.cost.real_time_usd * 10**6)
     if not paid and expected is None:
         return []
-    rows = [("all rows", 1, 1), ("1,000 rows", 1_000, job.counts.total)]
+    rows = [("all rows", 1, 1), *([("1,000 rows", 1_000, job.counts.total)] if job.counts.total >= _ENOUGH else [])]
     return [
         {
             "name": name,
@@ -288,7 +294,6 @@ def _cost(job: Job, outcome: Outcome | None) -> list[dict[str, str]]:
             "real_time": "unknown yet" if real_time is None else dollars(real_time * times // of),
         }
         for name, times, of in rows
-        if of
     ]
 
 

@@ -476,7 +476,7 @@ def asks(job: Job, question: Question, *, overrun: bool = False) -> str:
         return f"Waiting for approval: the {rows} that are not sent yet will cost {cost}. {yes}"
     tried = f"{job.tried:,} of {_plural(job.counts.total, 'row')} {_were(job.tried)} tried for {dollars(job.spent)}"
     others = f"{question.rows:,} that are not sent yet" if job.used > job.spent else f"other {question.rows:,}"
-    return f"{tried}. The {others} will cost {cost}. Look at {tried_file(job)}. {yes}"
+    return f"{tried}. The {others} will cost {cost}. Look at report.html. {yes}"
 
 
 def known_by(job: Job, expected: Expected) -> str:
@@ -500,11 +500,6 @@ TOLD_BY_OTHERS = "rows of other files with its recipe tell enough."
 
 def untried(why: Unsent) -> str:
     return f"No row was tried before the others: {why.message}"
-
-
-def tried_file(job: Job) -> str:
-    """The file with the rows that were tried."""
-    return "tried.csv" if job.kind in ("csv", "xlsx") else "tried.jsonl"
 
 
 def waits_for(mate: Job) -> str:
