@@ -3,9 +3,12 @@
 python look.py CHROMIUM PAGES SHOTS
 """
 
+from __future__ import annotations
+
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
@@ -14,17 +17,24 @@ WAYS = {"desk": (900, "light"), "phone": (390, "dark")}
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
-def look(browser, file: Path, way: str, shots: Path) -> dict[str, object]:
+def look(browser: Any, file: Path, way: str, shots: Path) -> dict[str, object]:
     width, scheme = WAYS[way]
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme, device_scale_factor=1)
-    requests, messages, dialogs = [], [], []
+    requests: list[str] = []
+    messages: list[str] = []
+    dialogs: list[str] = []
+
+    def dismissed(dialog: Any) -> None:
+        dialogs.append(dialog.message)
+        dialog.dismiss()
+
     page.on("request", lambda request: requests.append(request.url))
     page.on("console", lambda message: messages.append(message.text))
     page.on("pageerror", lambda error: messages.append(str(error)))
-    page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    page.on("dialog", dismissed)
     page.goto(file.as_uri())
     page.screenshot(path=shots / f"{file.stem}.{way}.png", full_page=True)
-    found = {
+    found: dict[str, object] = {
         "text": page.inner_text("main"),
         "title": page.title(),
         "requests": requests[1:],
