@@ -43,7 +43,10 @@ def writes(calls: list[str]) -> int:
 
 
 def test_a_job_of_a_batch_makes_as_many_calls_for_3000_rows_as_for_3() -> None:
-    assert calls_of_a_job(3_000) == calls_of_a_job(3)
+    many, few = calls_of_a_job(3_000), calls_of_a_job(3)
+    # Of a long file the report shows rows from five places.
+    assert many.pop("objects.read") == few.pop("objects.read") + 4
+    assert many == few
 
 
 def test_a_job_of_a_batch_makes_few_calls() -> None:

@@ -88,15 +88,21 @@ def test_a_table_gets_a_starter_with_its_columns(laptop: Laptop) -> None:
     assert all(answer for (answer,) in columns(job, "answer"))
 
 
-def test_a_workbook_comes_back_as_csv(laptop: Laptop) -> None:
-    put(laptop, "inbox/desk/recipe.yaml", RECIPE)
-    body = workbook(sheet_row(1, "id", "text"), sheet_row(2, 17, "The zipper broke"), sheet_row(3, 18, "Great"))
+def test_a_workbook_comes_back_as_csv_and_what_it_asks_twice_is_paid_once(laptop: Laptop) -> None:
+    put(laptop, "inbox/desk/recipe.yaml", RECIPE + "dedupe: true\n")
+    cells = ((17, "The zipper broke"), (18, "Great"), (19, "The zipper broke"))
+    body = workbook(sheet_row(1, "id", "text"), *(sheet_row(number, *row) for number, row in enumerate(cells, 2)))
     job = laptop.drop("inbox/desk/tickets.xlsx", body).wait().wait_for("done")
     assert columns(job, "id", "text", "batchdrop_status") == [
         ["17", "The zipper broke", "succeeded"],
         ["18", "Great", "succeeded"],
+        ["19", "The zipper broke", "succeeded"],
     ]
     assert job.folder.startswith("outbox/desk/tickets/")
+    assert [cost != "0" for (cost,) in columns(job, "batchdrop_usd")] == [True, True, False]
+    assert [batch["requests"] for batch in job.manifest()["batches"]] == [2]
+    assert job.manifest()["rows_copied"] == job.status()["rows_copied"] == 1
+    assert job.audit() == []
 
 
 def test_a_corrected_table_of_failures_is_dropped_again(laptop: Laptop) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+from batchdrop.domain.errors import Refused
 from batchdrop.domain.records import JobState
 from tests.fakes.claude import Answer, Withheld, greet
 from tests.faults.api import SlowApi
@@ -181,8 +182,8 @@ _ALONE = timedelta(minutes=5)
 class _Answered(Stack):
     """Whatever a job asks is approved within the minute, or refused: then it is canceled."""
 
-    def __init__(self, *, says: str, ask_above: str) -> None:
-        super().__init__(max_requests=3, api=SlowApi, ask_above=ask_above)
+    def __init__(self, *, says: str, ask_above: str, max_requests: int = 3) -> None:
+        super().__init__(max_requests=max_requests, api=SlowApi, ask_above=ask_above)
         self._says = says
 
     def step(self, seconds: float = TICK) -> None:
@@ -284,6 +285,47 @@ def _overdue(stack: Stack) -> None:
         stack.deliver(upload)
 
 
+_DEDUPE = {"batchdrop-dedupe": "true"}
+
+
+class _Refusing(SlowApi):
+    """It takes no batch with this word in it."""
+
+    def _check(self, body: bytes) -> None:
+        super()._check(body)
+        if b"poison" in body:
+            raise Refused("something in it", status=400, kind="invalid_request_error")
+
+
+def _sent_once() -> Stack:
+    return Stack(max_requests=9, api=_Refusing)
+
+
+def _same(stack: Stack) -> None:
+    """Rows with the same request, side by side, so that no cut goes through them; one is refused, and some go again."""
+    texts = ("ok", "ok", "poison", "poison", "busy", "busy", "ok 2", "ok 2", "ok 2")
+    others = ("expires", "expires", "expires", "hopeless", "hopeless", "silent", "silent", "bad", "bad")
+    lines = [row(f"row {i}", f"of {i // 9} {text}") for i, text in enumerate((*texts, *others), 1)]
+    lines[9:9] = [b"not json", b"", row("row 1", "of 0 ok")]
+    stack.deliver(stack.drop("inbox/team/same.jsonl", b"\n".join(lines), _DEDUPE))
+
+
+def _same_rows(stack: Stack) -> None:
+    """Some are tried first, and answer the others of their batch; what cannot be used goes again, or does not."""
+    words = ("ok", "busy", "bad", "cut", "expires", "refuses", "silent", "ok 2", "ok 3", "hopeless", "ok 4", "lost not")
+    texts = [f"{number // 6} {words[(number // 2) % 12]}" for number in range(48)]
+    uploads = [
+        stack.drop("inbox/team/recipe.yaml", _TERSE + b"dedupe: true\n", deliver=False),
+        stack.drop("inbox/team/rows.csv", b"text\n" + b"".join(f"{text}\n".encode() for text in texts), deliver=False),
+    ]
+    for upload in uploads:
+        stack.deliver(upload)
+
+
+def _six_at_a_time() -> Stack:
+    return _Answered(says="approve", ask_above=_HALF, max_requests=6)
+
+
 def _rejected(stack: Stack) -> None:
     empty = stack.drop("inbox/empty.jsonl", b"\n\n", deliver=False)
     hopeless = stack.drop("inbox/hopeless.jsonl", b"nothing\nof use\n", deliver=False)
@@ -304,6 +346,8 @@ SCENARIOS = {
         Scenario("waiting", _small_batches, _waiting),
         Scenario("asked again", _small_batches, _asked_again),
         Scenario("overdue", _little_room, _overdue, same_outputs=False),
+        Scenario("sent once", _sent_once, _same),
+        Scenario("sent once, tried", _six_at_a_time, _same_rows),
         Scenario("rejected", _small_batches, _rejected),
         Scenario("approved", _approving, _dear),
         Scenario("refused", _refusing, _dear, same_outputs=False),

@@ -1043,7 +1043,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "What a batch records covers each of its rows",
         _COLLECT,
-        "if covered != expected:",
+        "if covered != batch.rows:",
         "if False:",
         "tests/stages/test_bad_input.py::test_a_read_that_leaves_rows_out_is_repeated",
     ),
@@ -1280,10 +1280,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A batch that is cut from a file is counted with its rows",
         _TRANSITIONS,
-        (
-            "            rows=Counts() if batch.tries else Counts(total=batch.requests + batch.invalid),\n"
-            "            batches_total=1,\n"
-        ),
+        ("            rows=Counts() if batch.tries else Counts(total=batch.rows),\n            batches_total=1,\n"),
         "",
         _COUNTERS,
     ),
@@ -1639,8 +1636,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A retry keeps the headers of its job",
         f"{_CORE}/stages/control/retry.py",
-        "return {**headers_of(job).as_sent(), PRIORITY: word}",
-        "return {PRIORITY: word}",
+        "return {**headers_of(job).as_sent(), PRIORITY: word, ",
+        "return {PRIORITY: word, ",
         "tests/stages/test_call_headers_of_jobs.py::test_a_retried_file_asks_for_the_same",
     ),
     Mutant(
@@ -2062,7 +2059,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "Rows whose results are lost keep their share as spent",
         _ROUTE,
-        "            self.unaccounted += is_missing\n",
+        "            self.unaccounted += own and is_missing\n",
         "",
         "tests/stages/test_reserves.py::test_results_that_were_deleted_before_anybody_read_them_cost_what_was_reserved",
     ),
@@ -2090,7 +2087,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A piece of a batch that is cut in two is sized by its own rows",
         f"{_CORE}/stages/submit/post.py",
-        "transitions.split(batch, half, sizer.take(), refused_as)",
+        "transitions.split(batch, half, first.sizes, refused_as)",
         "transitions.split(batch, half, {}, refused_as)",
         "tests/stages/test_reserves.py::test_a_strict_limit_holds_where_a_batch_is_cut_in_two",
     ),
@@ -2286,6 +2283,97 @@ MUTANTS: tuple[Mutant, ...] = (
         'return bool(page["Items"]) or "LastEvaluatedKey" in page',
         "return False",
         "tests/adapters/test_ledger.py::test_an_open_job_or_batch_is_open_work_and_nothing_else_is",
+    ),
+    Mutant(
+        "Rows with the same request are no requests of a batch",
+        f"{_CORE}/stages/plan/cutter.py",
+        "SameRequests() if dedupe else None",
+        "None",
+        "tests/stages/test_dedupe.py::test_equal_requests_are_sent_once_and_all_have_the_answer",
+    ),
+    Mutant(
+        "Equal requests are sent once",
+        _POST,
+        "            same = SameRequests(batch.settled) if batch.copies else None\n            for block",
+        "            same = None\n            for block",
+        "tests/stages/test_dedupe.py::test_equal_requests_are_sent_once_and_all_have_the_answer",
+    ),
+    Mutant(
+        "Rows that were tried are not sent again for their equals",
+        _POST,
+        "            same = SameRequests(batch.settled) if batch.copies else None\n            for block",
+        "            same = SameRequests() if batch.copies else None\n            for block",
+        "tests/stages/test_dedupe.py::test_rows_that_were_tried_answer_their_equals",
+    ),
+    Mutant(
+        "Rows that were tried answer their equals",
+        f"{_CORE}/stages/collect/copies.py",
+        "SameRequests(batch.settled)",
+        "SameRequests()",
+        "tests/stages/test_dedupe.py::test_rows_that_were_tried_answer_their_equals",
+    ),
+    Mutant(
+        "Of equal requests one is tried",
+        f"{_CORE}/stages/plan/pilot_draw.py",
+        ' or sample.digest == kept.digest != ""',
+        "",
+        "tests/stages/test_dedupe.py::test_rows_that_were_tried_answer_their_equals",
+    ),
+    Mutant(
+        "Both halves of a batch are counted anew",
+        _POST,
+        ", anew=(first, rest))",
+        ")",
+        "tests/stages/test_dedupe.py::test_a_row_at_fault_fails_its_copies_and_no_others",
+    ),
+    Mutant(
+        "A copy costs nothing",
+        _ROUTE,
+        "        if self._copied_from is None:\n            self.succeeded += 1",
+        "        if True:\n            self.succeeded += 1",
+        "tests/stages/test_dedupe.py::test_equal_requests_are_sent_once_and_all_have_the_answer",
+    ),
+    Mutant(
+        "An answer that cannot be used counts once",
+        _ROUTE,
+        "        if self._copied_from is None:\n            self._reasons",
+        "        if True:\n            self._reasons",
+        "tests/stages/test_dedupe.py::test_an_answer_that_cannot_be_used_is_paid_once_and_counted_once",
+    ),
+    Mutant(
+        "A copy that is sent again counts as one",
+        _ROUTE,
+        "SameRequests() if batch.copies else None",
+        "None",
+        "tests/stages/test_dedupe.py::test_what_goes_again_is_answered_once_for_all",
+    ),
+    Mutant(
+        "An answer reaches its copies in a later window",
+        _DOWNLOAD,
+        ", self._copies.sources_before(first, last))",
+        ")",
+        "tests/stages/test_dedupe.py::test_answers_that_do_not_fit_the_disk_at_once_reach_their_copies",
+    ),
+    Mutant(
+        "An answer that is lost has cost one request",
+        _ROUTE,
+        "            self.unaccounted += own\n",
+        "            self.unaccounted += 1\n",
+        "tests/stages/test_dedupe.py::test_an_answer_that_never_comes_is_reserved_once",
+    ),
+    Mutant(
+        "A retry asks for equal requests to be sent once too",
+        f"{_CORE}/stages/control/retry.py",
+        '({DEDUPE: "true"} if job.dedupe else {})',
+        "{}",
+        "tests/stages/test_dedupe.py::test_failed_rows_are_dropped_again_each_and_sent_once_again",
+    ),
+    Mutant(
+        "Equal requests are sent each unless somebody asks",
+        _PLAN,
+        '.strip().lower() == "true"',
+        '.strip().lower() in ("true", "")',
+        "tests/stages/test_dedupe.py::test_it_is_off_by_default",
     ),
     Mutant(
         "In a new account one place is left for each function",

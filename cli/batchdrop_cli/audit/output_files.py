@@ -36,6 +36,8 @@ class _End(NamedTuple):
     status: str
     attempts: int
     custom_id: bytes | None
+    copied_from: int | None
+    """The line of the row whose request it has, and whose end it got."""
 
 
 class OutputFiles:
@@ -51,6 +53,7 @@ class OutputFiles:
         self._count_versions = count_versions
         self._folder = keys.outbox_folder(job.input.key, job.id)
         self._counted: Counter[str] = Counter()
+        self._copied = 0
 
     def check(self, *, has_batches: bool) -> Iterator[Finding]:
         try:
@@ -144,6 +147,9 @@ class OutputFiles:
             if self._counted[status] != number:
                 sentence = f"{self._counted[status]} rows are {status} in the files; the table says {number}"
                 yield self._finding("counter", sentence)
+        if self._copied != self._job.rows_copied and not self._job.rows_lost:
+            sentence = f"{self._copied} rows have the end of another one in the files; the table says {self._job.rows_copied}"
+            yield self._finding("counter", sentence)
 
     def _row(self, line: Line, results: _Ends, failed: _Ends) -> Iterator[Finding]:
         ends = [(source, end) for source in (results, failed) for end in source.up_to(line.number)]
@@ -156,6 +162,7 @@ class OutputFiles:
                 yield self._finding("row_invented", f"{source.name} has a row that the input does not have", line=end.line)
             else:
                 yield from self._end(line, source, end)
+            self._copied += end.copied_from is not None
         here = sum(end.line == line.number for _, end in ends)
         if line.data and not here:
             yield self._finding("row_lost", "the row is in neither output file", line=line.number)
@@ -164,8 +171,13 @@ class OutputFiles:
 
     def _end(self, line: Line, source: _Ends, end: _End) -> Iterator[Finding]:
         # Whether the last attempt of a missing row was accepted may be what nobody could find out.
-        if not self._sent.agrees(line.number, end.attempts, exactly=end.status != RowStatus.missing):
-            sent = self._sent.attempts(line.number)
+        asked = line.number
+        if end.copied_from is not None:
+            asked = end.copied_from
+            if self._sent.attempts(line.number):
+                yield self._finding("copy_sent", f"{source.name} has it as a copy, and it was sent", line=line.number)
+        if not self._sent.agrees(asked, end.attempts, exactly=end.status != RowStatus.missing):
+            sent = self._sent.attempts(asked)
             kind = "sent_after_success" if end.status == "succeeded" and len(sent) > end.attempts else "attempts"
             yield self._finding(kind, f"{source.name} says {end.attempts} attempts; the API accepted {sent}", line=line.number)
         if end.custom_id is not None and end.custom_id != (REQUESTS.custom_id(line.data) or own_custom_id(line.number)):
@@ -175,6 +187,7 @@ class OutputFiles:
         for source in (results, failed):
             for end in source.up_to(None):
                 self._counted[end.status] += 1
+                self._copied += end.copied_from is not None
                 yield source, end
 
     @contextmanager
@@ -210,9 +223,9 @@ class _Ends:
 
 def _result_end(data: bytes) -> _End:
     result = read_result_line(data)
-    return _End(result.line, result.result.type, result.attempts, bytes(result.custom_id))
+    return _End(result.line, result.result.type, result.attempts, bytes(result.custom_id), result.copied_from)
 
 
 def _failed_end(data: bytes) -> _End:
     failure = read_failure(data)
-    return _End(failure.line, failure.status, failure.attempts, None)
+    return _End(failure.line, failure.status, failure.attempts, None, failure.copied_from)

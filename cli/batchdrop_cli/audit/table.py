@@ -53,7 +53,7 @@ def _counters(job: Job, batches: Sequence[Batch]) -> Iterator[tuple[str, str]]:
     collected = [batch.counts for batch in of_rows if batch.state is BatchState.collected and batch.counts is not None]
     rows = sum(collected, Counts())
     expected = {
-        **asdict(replace(rows, total=sum(map(_rows_of, (batch for batch in of_rows if batch.attempt == 1))))),
+        **asdict(replace(rows, total=sum(batch.rows for batch in of_rows if batch.attempt == 1))),
         "batches_total": len(batches),
         "batches_waiting": sum(batch.waiting for batch in batches),
         "batches_ended": sum(batch.state in (BatchState.ended, BatchState.collected) for batch in batches),
@@ -66,10 +66,6 @@ def _counters(job: Job, batches: Sequence[Batch]) -> Iterator[tuple[str, str]]:
             yield "counter", f"the job's counter {name} is {stored[name]}; its batches say {number}"
     if job.state in TERMINAL_JOB_STATES and job.counts.finished != job.counts.total:
         yield "counter", f"the job has ended with {job.counts.total} rows, and {job.counts.finished} are accounted for"
-
-
-def _rows_of(batch: Batch) -> int:
-    return batch.requests + batch.invalid + len(batch.settled)
 
 
 def _spans(batches: Sequence[Batch]) -> Iterator[tuple[str, str, Batch]]:
@@ -85,7 +81,7 @@ def _attempts(batches: Sequence[Batch]) -> Iterator[tuple[str, str, Batch]]:
     for batch in batches:
         follow_up = known.get((batch.first_line, batch.attempt + 1))
         again = batch.retry.lines if batch.retry is not None else 0
-        if again != (follow_up.requests if follow_up is not None else 0):
+        if again != (follow_up.rows if follow_up is not None else 0):
             yield "follow_up", f"{again} rows are to be tried again; the follow-up batch does not hold them", batch
         if batch.attempt > 1 and (batch.first_line, batch.attempt - 1) not in known:
             yield "follow_up", "a later attempt without an earlier one", batch
@@ -102,7 +98,7 @@ def _states(job: Job, batches: Sequence[Batch]) -> Iterator[tuple[str, str, Batc
             yield "state", f"the batch is {batch.state} and has no id at the API", batch
         if batch.state is BatchState.submitting and batch.lease_until is None:
             yield "state", "the batch is being submitted without a lease, so nothing would ever settle it", batch
-        if batch.counts is not None and not batch.tries and _ended_or_again(batch) != _rows_of(batch):
+        if batch.counts is not None and not batch.tries and _ended_or_again(batch) != batch.rows:
             yield "counter", "the rows that ended and those tried again are not the rows of the batch", batch
         if batch.api_id is not None and batch.api_id in api_ids:
             yield "claim", f"another batch of this job has the same id at the API, {batch.api_id}", batch

@@ -127,6 +127,7 @@ class Counters(Record, frozen=True, kw_only=True):
     releases: int = 0
     batches_incomplete: int = 0
     rows_lost: int = 0
+    rows_copied: int = 0
     used: int = 0
     spent: int = 0
     queued: int = 0
@@ -176,6 +177,8 @@ class Sample(Record, frozen=True, kw_only=True):
     start: int
     """Bytes [start, end) of the job's source, newline included."""
     end: int
+    digest: str = ""
+    """Of its request, in hex (`formats.same_request`), if its job sends equal ones once."""
 
 
 class Checkpoint(Record, frozen=True, kw_only=True):
@@ -196,6 +199,8 @@ class Settled(Record, frozen=True, kw_only=True):
 
     line: int
     status: RowStatus
+    digest: str = ""
+    """As in Sample: rows of its batch with the same request get its end."""
 
 
 class Question(Record, frozen=True, kw_only=True):
@@ -301,6 +306,8 @@ class Streak(Record, frozen=True, kw_only=True):
 
 PRIORITY = "batchdrop-priority"
 """The user metadata of an object that asks for one."""
+DEDUPE = "batchdrop-dedupe"
+"""The user metadata of a file of requests that has equal ones sent once: `true`."""
 NORMAL = 5
 PRIORITIES = {"high": 1, "normal": NORMAL, "low": 9}
 """Of a job, by the words that people use."""
@@ -314,6 +321,8 @@ class Wishes(Record, frozen=True, kw_only=True):
     betas: tuple[str, ...] = ()
     limits: JobLimits | None = None
     deadline: str = ""
+    """As in Job."""
+    dedupe: bool = False
     """As in Job."""
     warnings: str = ""
     """What its author should know, in whole sentences."""
@@ -357,6 +366,8 @@ class Job(Record, frozen=True, kw_only=True):
     api_version: str = DEFAULT_API_VERSION
     """The header of every create call of this job, as `betas`: what the file asks for, allowed or not."""
     betas: tuple[str, ...] = ()
+    dedupe: bool = False
+    """Equal requests of a batch are sent once, and every row with such a request gets the answer."""
     cancel_requested: bool = False
     deadline: str = ""
     """As its recipe says it (`domain.deadlines`): what is not answered by then is canceled."""
@@ -447,6 +458,8 @@ class Job(Record, frozen=True, kw_only=True):
     """Ended batches whose results lack answers that the API counts: they are collected later."""
     rows_lost: int = 0
     """Rows that are in no output file, because pieces of the files were deleted. They count as missing."""
+    rows_copied: int = 0
+    """Rows that have the end of another one with the same request, and cost nothing."""
     used: int = 0
     """Micro-dollars that its batches have reserved or spent."""
     spent: int = 0
@@ -466,7 +479,9 @@ class Batch(Record, frozen=True, kw_only=True):
     span: Span
     last_line: int
     requests: int
-    """Rows to send: valid ones only."""
+    """Rows to send: valid ones only, and of those with the same request one."""
+    copies: int = 0
+    """Rows that are not sent, because another one of the batch has the same request: they get its end. 0: none are looked for."""
     invalid: int = 0
     """Rows in the span that are never sent."""
     invalid_key: str | None = None
@@ -563,6 +578,11 @@ class Batch(Record, frozen=True, kw_only=True):
     def name(self) -> str:
         """`<first line, 12 digits>.<attempt, 2 digits>`: sorts in input order."""
         return batch_name(self.first_line, self.attempt)
+
+    @property
+    def rows(self) -> int:
+        """All rows of its span that come to their end with it, or go again after it."""
+        return self.requests + self.copies + self.invalid + len(self.settled)
 
 
 class Purse(Record, frozen=True, kw_only=True):

@@ -231,6 +231,7 @@ def sourced(job: Job, source: ObjectRef, broken: Unsent | None, wishes: Wishes |
             betas=tuple(dict.fromkeys((*job.betas, *wishes.betas))),
             limits=wishes.limits,
             deadline=wishes.deadline,
+            dedupe=wishes.dedupe,
             note=" ".join(part for part in (job.note, wishes.warnings) if part) if wishes.warnings not in job.note else job.note,
         )
     return Move(job, after)
@@ -695,7 +696,7 @@ def added(batch: Batch) -> Move[Batch]:
         None,
         replace(batch, waiting=waits),
         counters=Counters(
-            rows=Counts() if batch.tries else Counts(total=batch.requests + batch.invalid),
+            rows=Counts() if batch.tries else Counts(total=batch.rows),
             batches_total=1,
             batches_waiting=int(waits),
             batches_ended=int(not waits),
@@ -856,33 +857,44 @@ class Half(NamedTuple):
     """Size of a body of the second piece alone."""
 
 
+class Piece(NamedTuple):
+    """What is in one of two pieces of a batch. The sizes are those of its requests."""
+
+    requests: int
+    copies: int
+    invalid: int
+    body_bytes: int
+    sizes: Sizes
+
+
 @_batch_edge(BatchState.submitting, to=(BatchState.ready,))
-def split(batch: Batch, half: Half, sizes: Sizes, refused_as: tuple[RefusedAs, ...]) -> Move[Batch]:
+def split(
+    batch: Batch, half: Half, sizes: Sizes, refused_as: tuple[RefusedAs, ...], *, anew: tuple[Piece, Piece] | None = None
+) -> Move[Batch]:
     """Refused as a whole: the batch keeps its first piece, and a new one gets the rest. Neither was refused itself so far.
 
-    `sizes`: what the requests of the first piece are expected to take.
+    `sizes`: what the requests of the first piece are expected to take. `anew`: both pieces of a batch with rows of the same
+    request, as they are counted each for itself: a request may be in both of them then.
     """
+    first_piece, rest_piece = anew or (
+        Piece(half.requests, 0, half.invalid, half.body_bytes, sizes),
+        Piece(batch.requests - half.requests, 0, batch.invalid - half.invalid, half.rest_body_bytes, rest_of(batch.sizes, sizes)),
+    )
     waiting = replace(_waiting(batch), refusals=0, refused_as=tuple(replace(one, whole=False) for one in refused_as))
     first = replace(
         waiting,
         span=replace(batch.span, end=half.next_start),
         last_line=half.next_line - 1,
-        requests=half.requests,
-        invalid=half.invalid,
-        body_bytes=half.body_bytes,
-        sizes=sizes,
         settled=tuple(row for row in batch.settled if row.line < half.next_line),
+        **first_piece._asdict(),
     )
     rest = replace(
         waiting,
         first_line=half.next_line,
         span=replace(batch.span, start=half.next_start, first_line=half.next_line),
-        requests=batch.requests - half.requests,
-        invalid=batch.invalid - half.invalid,
-        body_bytes=half.rest_body_bytes,
-        sizes=rest_of(batch.sizes, sizes),
         settled=tuple(row for row in batch.settled if row.line >= half.next_line),
         revision=0,
+        **rest_piece._asdict(),
     )
     return Move(
         batch,
@@ -1033,6 +1045,8 @@ class Collected(Record, frozen=True, kw_only=True):
     failed: Part | None
     retry: Part | None
     """Rows that go again."""
+    retry_copies: int = 0
+    """Of these, rows that have the request of another one."""
     retry_body_bytes: int
     """Size of the request body that holds them."""
     retry_sizes: Sizes = msgspec.field(default_factory=dict)
@@ -1040,6 +1054,8 @@ class Collected(Record, frozen=True, kw_only=True):
     table: Part | None = None
     failed_table: Part | None = None
     answer_counts: AnswerCounts | None = None
+    rows_copied: int = 0
+    """Rows that have ended as another one with the same request."""
     unaccounted: int = 0
     """Rows whose results are lost: they may have been billed."""
     settled: tuple[Settled, ...] = ()
@@ -1118,7 +1134,8 @@ def pilot_collected(
 def pilot_settled(batch: Batch, rows: tuple[Settled, ...], sizes: Sizes, *, now: datetime, strict: bool = False) -> Move[Batch]:
     """Only as a part of `pilot_collected`. Without another request there is nothing to send.
 
-    `sizes`: what its requests are expected to take shrinks by these; `strict`: not at all, since each is only a guess.
+    `sizes`: what its requests are expected to take shrinks by these; `strict`: not at all, since each is only a guess. No two of
+    them have the same request, and whatever row of it would have been sent for one of them is a copy of it now.
     """
     requests = batch.requests - len(rows)
     sizes = batch.sizes if strict and requests else rest_of(batch.sizes, sizes)
@@ -1157,7 +1174,13 @@ def _recorded(batch: Batch, rows: Collected, now: datetime) -> Move[Batch]:
             answer_counts=rows.answer_counts,
             reserved=0,
         ),
-        counters=Counters(batches_collected=1, batches_incomplete=-_incomplete(batch), used=spent - batch.reserved, spent=spent),
+        counters=Counters(
+            batches_collected=1,
+            batches_incomplete=-_incomplete(batch),
+            rows_copied=rows.rows_copied,
+            used=spent - batch.reserved,
+            spent=spent,
+        ),
         charges=charges(batch.purses, spent - batch.reserved, spent),
     )
 
@@ -1212,7 +1235,8 @@ def _follow_up(batch: Batch, job: Job, retry: Part, rows: Collected) -> Batch:
         attempt=batch.attempt + 1,
         state=BatchState.ready,
         span=Span(object=source, start=0, end=retry.size, first_line=batch.first_line, numbered=True),
-        requests=retry.lines,
+        requests=retry.lines - rows.retry_copies,
+        copies=rows.retry_copies,
         prefixes=(),
         body_bytes=rows.retry_body_bytes,
         waiting=True,

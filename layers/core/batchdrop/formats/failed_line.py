@@ -33,6 +33,7 @@ class Failure(msgspec.Struct, frozen=True):
     status: RowStatus
     error: _Error
     attempts: int
+    copied_from: int | None = None
 
 
 class FailedRow(NamedTuple):
@@ -46,6 +47,36 @@ class FailedRow(NamedTuple):
     """The text of an answer that was paid for and cannot be used."""
     cost_usd: bytes
     """A number, or null."""
+
+
+class RowEnd(NamedTuple):
+    """How a row has ended, for another one that ends so too."""
+
+    status: RowStatus
+    error_type: str
+    message: str
+    attempts: int
+    answer: str
+    """As in FailedRow."""
+    result: bytes | None
+    """The API's, if there is such an answer."""
+
+
+class _FullError(msgspec.Struct, frozen=True):
+    type: str
+    message: str = ""
+
+
+class _EndNote(msgspec.Struct, frozen=True):
+    status: RowStatus
+    error: _FullError
+    attempts: int
+    answer: str = ""
+    result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _NotedEnd(msgspec.Struct, frozen=True, rename={"note": NOTE}):
+    note: _EndNote
 
 
 class _RowError(msgspec.Struct, frozen=True):
@@ -78,6 +109,7 @@ class _NumberedNote(msgspec.Struct, frozen=True, rename={"note": NOTE}):
 
 _failed = msgspec.json.Decoder(_Failed).decode
 _fields = msgspec.json.Decoder(dict[str, object]).decode
+_noted_end = msgspec.json.Decoder(_NotedEnd).decode
 _noted_row = msgspec.json.Decoder(_NotedRow).decode
 _numbered = msgspec.json.Decoder(_NumberedNote).decode
 
@@ -91,12 +123,14 @@ def failed_line(
     message: str,
     attempts: int,
     cost_usd: bytes = NOTHING,
+    copied_from: int | None = None,
 ) -> bytes:
     """`custom_id` is the user's own if the row is valid and has one; such a line is mostly not parsed again.
 
     The `_batchdrop` field of an earlier run is replaced. A missing custom_id becomes `line-<n>`, so that the answers of a second
     run can still be joined. A line that is not a JSON object is kept as text in `_batchdrop.raw`, up to 1,000 characters.
-    `cost_usd`: a number, or null; it is told of rows that are not known to have cost nothing.
+    `cost_usd`: a number, or null; it is told of rows that are not known to have cost nothing. `copied_from`: the line of the row
+    whose request it has, and whose end.
     """
     data = line.data
     note: dict[str, object] = {
@@ -104,6 +138,7 @@ def failed_line(
         "status": status.value,
         "error": {"type": error_type, "message": _printable(message[:MAX_MESSAGE_CHARS])},
         "attempts": attempts,
+        **_copied(copied_from),
     }
     if cost_usd != NOTHING:
         note["cost_usd"] = msgspec.Raw(cost_usd)
@@ -133,6 +168,7 @@ def failed_row_line(
     cost_usd: bytes = NOTHING,
     result: bytes | None = None,
     answer: str = "",
+    copied_from: int | None = None,
 ) -> bytes:
     """The same for a job with a recipe: the row's own fields instead of `custom_id` and `params`.
 
@@ -146,6 +182,7 @@ def failed_row_line(
         "status": status.value,
         "error": {"type": error_type, "message": _printable(message[:MAX_MESSAGE_CHARS])},
         "attempts": attempts,
+        **_copied(copied_from),
     }
     if cost_usd != NOTHING or result is not None:
         note["cost_usd"] = msgspec.Raw(cost_usd)
@@ -163,6 +200,12 @@ def read_failure(data: bytes) -> Failure:
     return _failed(data).failure
 
 
+def read_end(data: bytes) -> RowEnd:
+    note = _noted_end(data).note
+    result = None if note.result is msgspec.UNSET else bytes(note.result)
+    return RowEnd(note.status, note.error.type, note.error.message, note.attempts, note.answer, result)
+
+
 def read_failed_row(data: bytes) -> FailedRow:
     note = _noted_row(data).note
     row = _fields(data)
@@ -174,6 +217,10 @@ def read_failed_row(data: bytes) -> FailedRow:
 def number_of_failed(data: bytes) -> int:
     """The line number alone."""
     return _numbered(data).note.line
+
+
+def _copied(source: int | None) -> dict[str, object]:
+    return {} if source is None else {"copied_from": source}
 
 
 def _raw_text(data: bytes) -> str:

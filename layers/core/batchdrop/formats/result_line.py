@@ -1,6 +1,7 @@
 """A line of `results.jsonl`: `{"custom_id":...,"line":12,"attempts":1,"cost_usd":0.000123,"result":{...}}`.
 
 With a recipe the row's own fields (`row`) and its answer columns (`output`) stand before `cost_usd`, which is null if unknown.
+A row that has the answer of another one with the same request names its line behind `attempts`: `"copied_from":3`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class ResultLine(msgspec.Struct, frozen=True):
     line: int
     attempts: int
     result: _Result
+    copied_from: int | None = None
 
 
 class AnsweredRow(msgspec.Struct, frozen=True, gc=False):
@@ -48,29 +50,42 @@ _answered_row = msgspec.json.Decoder(AnsweredRow).decode
 _numbered = msgspec.json.Decoder(_Numbered).decode
 _fields = msgspec.json.Decoder(dict[str, object]).decode
 # As both functions below begin a line. What follows holds the API's result, which need not be JSON that msgspec takes.
-_head = re.compile(rb'\{"custom_id":("(?:[^"\\]++|\\.)*+"),"line":([0-9]++),"attempts":([0-9]++),').match
+_head = re.compile(
+    rb'\{"custom_id":("(?:[^"\\]++|\\.)*+"),"line":([0-9]++),"attempts":([0-9]++),(?:"copied_from":([0-9]++),)?'
+).match
 _REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def result_line(custom_id: bytes | None, line: int, attempts: int, cost_usd: bytes, result: bytes) -> bytes:
+def result_line(
+    custom_id: bytes | None, line: int, attempts: int, cost_usd: bytes, result: bytes, copied_from: int | None = None
+) -> bytes:
     """`custom_id` is the user's own, `result` the API's, both as written; `cost_usd` a number or null."""
-    return b'{"custom_id":%b,"line":%d,"attempts":%d,"cost_usd":%b,"result":%b}\n' % (
+    return b'{"custom_id":%b,"line":%d,"attempts":%d,%b"cost_usd":%b,"result":%b}\n' % (
         own_custom_id(line) if custom_id is None else custom_id,
         line,
         attempts,
+        _copied(copied_from),
         cost_usd,
         result,
     )
 
 
 def answered_row_line(
-    custom_id: bytes | None, line: int, attempts: int, row: bytes, output: bytes, cost_usd: bytes, result: bytes
+    custom_id: bytes | None,
+    line: int,
+    attempts: int,
+    row: bytes,
+    output: bytes,
+    cost_usd: bytes,
+    result: bytes,
+    copied_from: int | None = None,
 ) -> bytes:
     """The same for a job with a recipe: `row` holds the own fields, `output` the answer columns, both JSON objects."""
-    return b'{"custom_id":%b,"line":%d,"attempts":%d,"row":%b,"output":%b,"cost_usd":%b,"result":%b}\n' % (
+    return b'{"custom_id":%b,"line":%d,"attempts":%d,%b"row":%b,"output":%b,"cost_usd":%b,"result":%b}\n' % (
         own_custom_id(line) if custom_id is None else custom_id,
         line,
         attempts,
+        _copied(copied_from),
         row,
         output,
         cost_usd,
@@ -87,7 +102,12 @@ def read_result_line(data: bytes) -> ResultLine:
         if head is None:
             raise
     kind = msgspec.json.decode(rawjson.values(rawjson.values(data)["result"])["type"], type=str)
-    return ResultLine(msgspec.Raw(head[1]), int(head[2]), int(head[3]), _Result(kind))
+    return ResultLine(msgspec.Raw(head[1]), int(head[2]), int(head[3]), _Result(kind), int(head[4]) if head[4] else None)
+
+
+def api_result_in(data: bytes) -> bytes:
+    """The API's result as it was written."""
+    return rawjson.values(data)["result"]
 
 
 def read_answered_rows(lines: bytes) -> list[AnsweredRow]:
@@ -102,6 +122,10 @@ def number_of_result(data: bytes) -> int:
     """The line number alone."""
     head = _head(data)
     return int(head[2]) if head else _numbered(data).line
+
+
+def _copied(source: int | None) -> bytes:
+    return b"" if source is None else b'"copied_from":%d,' % source
 
 
 def _read_answered_row(line: bytes) -> AnsweredRow:

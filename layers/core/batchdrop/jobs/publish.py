@@ -50,9 +50,10 @@ class Publish(msgspec.Struct, frozen=True, kw_only=True):
             self.objects.put(self.key(job), status(job, now, notice, region=self.region))
             return
         details = self.report.details(job)
-        samples = details.samples if job.finished_at is None else ()
+        samples = details.samples if details is not None and job.finished_at is None else ()
         self.objects.put(self.key(job), status(job, now, notice, region=self.region, samples=samples))
-        self.report(job, details, notice)
+        if details is not None:
+            self.report(job, details, notice)
 
     @staticmethod
     def key(job: Job) -> str:

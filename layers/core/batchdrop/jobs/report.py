@@ -32,14 +32,18 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Metrics
     region: str
 
-    def details(self, job: Job) -> Details:
-        """What the bucket and the job's pilot tell about its rows; nothing where it cannot be read."""
+    def details(self, job: Job) -> Details | None:
+        """What the bucket and the job's pilot tell about its rows; nothing where it cannot be read.
+
+        None: the job has ended with a manifest that this function may not read, and another function tells its end.
+        """
         # Most publications are of a job that runs, and show nothing of its rows.
         from batchdrop.reports.page import NOTHING_MORE, Details  # noqa: PLC0415
 
         try:
             if job.finished_at is not None and job.batches_total:
-                return Details(self._samples(job, "results.jsonl"), self._outcome(job))
+                outcome = self._outcome(job)
+                return None if outcome is None else Details(self._samples(job, "results.jsonl"), outcome)
             if job.state is JobState.held and job.tried:
                 return Details(self._samples(job, "tried.jsonl"), self._tried(job))
         except Exception:  # whatever it is: the sentence can be told without it

@@ -120,6 +120,10 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             "is canceled."
         ),
     ] = None
+    dedupe: Annotated[
+        bool,
+        Meta(description="Rows of a batch that ask for exactly the same are sent once, and each of them gets the answer."),
+    ] = False
     limits: Annotated[Limits | None, Meta(description="What a job with this recipe may cost.")] = None
     id: Annotated[_Name | None, Meta(description="The column that holds a name of your own for each row.")] = None
     expected: Annotated[

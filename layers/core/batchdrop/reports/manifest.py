@@ -14,7 +14,7 @@ from batchdrop.domain.record import Record
 from batchdrop.domain.records import Approval, Batch, Job, JobState, ObjectRef, Part, Usage
 from batchdrop.money.amounts import usd
 from batchdrop.reports import sentences
-from batchdrop.reports.status import about_deadline, estimate_of, pretty, stamp, usd_of_micro
+from batchdrop.reports.status import about_copies, about_deadline, estimate_of, pretty, stamp, usd_of_micro
 
 
 class OutputFile(Record, frozen=True):
@@ -95,6 +95,7 @@ def manifest(
             },
             "counts": job.counts,
             **({} if job.recipe is None else _about_recipe(job, job.recipe, answers)),
+            **about_copies(job),
             **about_deadline(job),
             "answers": {"values": answers.values, "lengths": answers.lengths},
             "failures": [_failures(kind, rows) for kind, rows in answers.failures.items()],

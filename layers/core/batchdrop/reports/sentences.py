@@ -170,9 +170,10 @@ def _minute(moment: datetime) -> str:
 
 
 def done(job: Job) -> str:
+    parts = [_done(job), _copied(job)]
     if job.overdue and job.counts.canceled:
-        return f"{_done(job)} {_deadline(job)} passed before {_plural(job.counts.canceled, 'row')} had an answer."
-    return _done(job)
+        parts.append(f"{_deadline(job)} passed before {_plural(job.counts.canceled, 'row')} had an answer.")
+    return " ".join(filter(None, parts))
 
 
 def _done(job: Job) -> str:
@@ -220,6 +221,16 @@ def _do(number: int) -> str:
     return "does" if number == 1 else "do"
 
 
+_SHARED = "ask for the same as another row, share its answer and cost"
+
+
+def _copied(job: Job) -> str:
+    if not job.rows_copied:
+        return ""
+    ask = "asks for the same as another row, shares its answer and costs" if job.rows_copied == 1 else _SHARED
+    return f"{_plural(job.rows_copied, 'row')} {ask} nothing."
+
+
 def failed_file(job: Job) -> str:
     """Where its rows without an answer are, for people: who dropped a table looks for one."""
     return "failed.csv" if job.kind in ("csv", "xlsx") else "failed.jsonl"
@@ -248,7 +259,8 @@ def canceled(job: Job) -> str:
     if job.rows_lost:
         return f"{start}; others are in {failed_file(job)}. {_lost(job.rows_lost)}{paid}"
     rest = total - answered
-    return f"{start}{f'; the other {rest:,} {_do(rest)} not: see {failed_file(job)}' if rest else ''}.{paid}"
+    others = f"; the other {rest:,} {_do(rest)} not: see {failed_file(job)}" if rest else ""
+    return " ".join(filter(None, (f"{start}{others}.{paid}", _copied(job))))
 
 
 def subject(job: Job, outcome: JobState) -> str:

@@ -58,11 +58,17 @@ def status(job: Job, now: datetime, notice: str = "", *, region: str = "", sampl
                 "total": job.batches_total,
             },
             "input": {"bucket": job.input.bucket, "key": job.input.key, "version_id": job.input.version_id},
+            **about_copies(job),
             **about_deadline(job),
             "updated_at": stamp(now),
             "expected_end": stamp(expected_end(job, now)),
         }
     )
+
+
+def about_copies(job: Job) -> dict[str, object]:
+    """Rows that cost nothing, as another one has the same request. Nothing of a job that sends every row."""
+    return {"rows_copied": job.rows_copied} if job.dedupe else {}
 
 
 def about_deadline(job: Job) -> dict[str, object]:

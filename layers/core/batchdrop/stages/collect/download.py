@@ -11,6 +11,7 @@ from batchdrop.domain.ids import prefixes_of
 from batchdrop.domain.records import Batch
 from batchdrop.formats.api_result import line_number_reader, peek_custom_id, result_lines
 from batchdrop.ports import Claude, Clock
+from batchdrop.stages.collect.copies import Copies
 from batchdrop.stages.collect.spool import Spool
 
 log = logging.getLogger(__name__)
@@ -30,10 +31,11 @@ class Results:
     Results that do not fit `budget` bytes of disk are downloaded once for each half (quarter, ...) of the lines instead.
     """
 
-    def __init__(self, claude: Claude, clock: Clock, batch: Batch, path: Path, budget: int) -> None:
+    def __init__(self, claude: Claude, clock: Clock, batch: Batch, path: Path, budget: int, copies: Copies) -> None:
         self._claude = claude
         self._clock = clock
         self._batch = batch
+        self._copies = copies
         self._spool = Spool(path, budget)
         self._number_of = line_number_reader(prefixes_of(batch))
         self._width = batch.last_line - batch.first_line + 1
@@ -53,6 +55,15 @@ class Results:
             self._load(number)
         return self._spool.get(number)
 
+    def get_for_copy(self, number: int) -> bytes | None:
+        """The same of the row whose request this one has. Raises as `get` does."""
+        source = self._copies.source_of(number)
+        if source is None or self._batch.api_id is None:
+            return None
+        if number > self._spool.last:
+            self._load(number)
+        return self._spool.get(source)
+
     def count(self) -> int:
         """How many of the batch's lines have a result. Raises as `get` does."""
         self.get(self._batch.first_line)
@@ -69,7 +80,7 @@ class Results:
 
     def _fill(self, first: int, last: int) -> bool:
         """Downloads the lines of one window. False: they do not fit."""
-        self._spool.open_window(first, last)
+        self._spool.open_window(first, last, self._copies.sources_before(first, last))
         cut: Incomplete | None = None
         for attempt in range(_DOWNLOADS):
             if attempt:

@@ -35,11 +35,13 @@ from batchdrop.money.sizing import Sizer
 from batchdrop.ports import Claude, Clock, Ledger, Metrics, Objects
 from batchdrop.recipes.form import AnswerForm, Form, Kind, Table, decode_form
 from batchdrop.reports import sentences
+from batchdrop.stages.collect.copies import Copies, copies_of, is_listed
 from batchdrop.stages.collect.download import NotOurs, Results
-from batchdrop.stages.collect.earlier import earlier_attempts, of_pilot
-from batchdrop.stages.collect.pieces import part_writer
-from batchdrop.stages.collect.route import Router, is_listed
+from batchdrop.stages.collect.earlier import Earlier, earlier_attempts, of_pilot
+from batchdrop.stages.collect.pieces import EarlierGone, part_writer
+from batchdrop.stages.collect.route import Router
 from batchdrop.stages.collect.row_lines import RecipeLines, RequestLines
+from batchdrop.stages.collect.settled_ends import SettledEnd, settled_ends
 from batchdrop.stages.collect.tried_files import write_tried
 from batchdrop.stages.collect.tried_rows import TriedRows, holders_of, sizes_of
 
@@ -124,8 +126,9 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
         with scratch() as folder:
             path = folder / "results"
             try:
-                with self._download(batch, path) as results, batch_rows_of(self.objects, batch) as rows:
-                    return self._write(batch, job, rows, results, lost=lost, may_retry=self._may_retry(batch, job))
+                copies = copies_of(self.objects, batch)
+                with self._download(batch, path, copies) as results, batch_rows_of(self.objects, batch) as rows:
+                    return self._write(batch, job, rows, results, copies, lost=lost, may_retry=self._may_retry(batch, job))
             except ObjectGone:
                 log.warning("the input is gone: rows are collected without their custom ids", extra={"batch": batch.name})
             except Forbidden:
@@ -134,19 +137,19 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
                 if wait and self.clock.now() < (batch.ended_at or batch.start_tag) + UNREADABLE_AT_MOST:
                     raise
                 log.warning("the input is refused: rows are collected without their custom ids", extra={"batch": batch.name})
-            with self._download(batch, path) as results:
+            copies = Copies(batch)
+            with self._download(batch, path, copies) as results:
                 rows = self._without_source(batch, results)
-                return self._write(batch, job, rows, results, lost=lost, may_retry=False)
+                return self._write(batch, job, rows, results, copies, lost=lost, may_retry=False)
 
-    def _download(self, batch: Batch, path: Path) -> Results:
-        return Results(self.claude, self.clock, batch, path, self.spool_bytes)
+    def _download(self, batch: Batch, path: Path, copies: Copies) -> Results:
+        return Results(self.claude, self.clock, batch, path, self.spool_bytes, copies)
 
     def _write(
-        self, batch: Batch, job: Job, rows: Iterator[BatchRow], results: Results, *, lost: bool, may_retry: bool
+        self, batch: Batch, job: Job, rows: Iterator[BatchRow], results: Results, copies: Copies, *, lost: bool, may_retry: bool
     ) -> Collected:
         find = of_pilot if batch.settled else earlier_attempts
         earlier = find(self.objects, self.ledger, batch)
-        settled = {row.line: row.status for row in batch.settled}
         run = secrets.token_hex(_RUN_BYTES)
         form = self._form(job)
         now = self.clock.now()
@@ -192,21 +195,14 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
                     rendered=form is not None,
                     again=again,
                 )
-            for line, invalid, paid in rows:
-                if invalid is not None and invalid.type == SETTLED:
-                    router.settled(line, None if earlier.gone else settled[line.number])
-                elif invalid is not None:
-                    router.invalid(line, invalid)
-                else:
-                    router.row(line, results.get(line.number), paid)
+            self._feed(router, batch, rows, results, copies, earlier)
             unsent = 0 if is_listed(batch) else batch.invalid
             if batch.api_id is not None and router.without_line > unsent and not lost:
                 self._check_unbilled(batch, router.succeeded, some=router.without_line < batch.requests + unsent)
             collected = replace(router.close(), losses=earlier.losses)
             covered = collected.counts.total + collected.left + (collected.retry.lines if collected.retry else 0)
-            expected = batch.requests + batch.invalid + len(batch.settled)
-            if covered != expected:
-                raise Incomplete(f"{covered} of {expected} rows read from {batch.span.object.key}")
+            if covered != batch.rows:
+                raise Incomplete(f"{covered} of {batch.rows} rows read from {batch.span.object.key}")
         if form is not None and form.table.columns and collected.retry is None:
             # A function that collects requests only loads none of it.
             from batchdrop.stages.collect.tables import write_tables  # noqa: PLC0415
@@ -217,6 +213,31 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
         if batch.tries:
             self._show_tried(job, collected)
         return collected
+
+    def _feed(
+        self, router: Router, batch: Batch, rows: Iterator[BatchRow], results: Results, copies: Copies, earlier: Earlier
+    ) -> None:
+        settled = {row.line: row.status for row in batch.settled}
+        ends = self._settled_ends(batch, earlier)
+        for line, invalid, paid in rows:
+            if invalid is not None and invalid.type == SETTLED:
+                router.settled(line, None if earlier.gone else settled[line.number])
+            elif invalid is not None:
+                router.invalid(line, invalid)
+            elif (source := copies.source_of(line.number)) is None:
+                router.row(line, results.get(line.number), paid)
+            elif source in settled:
+                router.same_as_settled(line, source, ends.get(source))
+            else:
+                router.copy(line, source, results.get_for_copy(line.number), paid)
+
+    def _settled_ends(self, batch: Batch, earlier: Earlier) -> dict[int, SettledEnd]:
+        if not (batch.copies and batch.settled):
+            return {}
+        try:
+            return settled_ends(self.objects, batch.span.object.bucket, earlier, {row.line for row in batch.settled})
+        except ObjectGone as error:
+            raise EarlierGone("the pieces of the pilot were deleted") from error
 
     def _show_tried(self, job: Job, rows: Collected) -> None:
         try:
@@ -250,7 +271,8 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
     def _without_source(self, batch: Batch, results: Results) -> Iterator[BatchRow]:
         """The rows as far as they can be told without the input: by the invalid lines, by the results, then by counting."""
         paid = None if batch.span.numbered else 0
-        unseen = batch.requests - results.count() + (0 if is_listed(batch) else batch.invalid)
+        # Nobody can tell any more which answer a copy shares.
+        unseen = batch.requests - results.count() + batch.copies + (0 if is_listed(batch) else batch.invalid)
         with invalid_lines_of(self.objects, batch) as listed:
             invalid = next(listed, None)
             for number in [row.line for row in batch.tries] or range(batch.first_line, batch.last_line + 1):

@@ -19,20 +19,18 @@ from batchdrop.formats.invalid_line import InvalidLine
 from batchdrop.formats.lines import Line
 from batchdrop.formats.rendered_line import asked_again, check_rendered
 from batchdrop.formats.retry_line import retry_line
+from batchdrop.formats.same_request import SameRequests
 from batchdrop.money.billing import Biller
 from batchdrop.money.sizing import Sizer
 from batchdrop.reports import sentences
+from batchdrop.stages.collect.copies import is_listed
 from batchdrop.stages.collect.pieces import PartWriter
 from batchdrop.stages.collect.row_lines import RowLines, Unusable
+from batchdrop.stages.collect.settled_ends import SettledEnd
 
 ERRORED, REFUSED = "errored", "refused"
 """Reasons for which a recipe may have rows asked again, besides its unusable answers: the API's own error, and one of these."""
 log = logging.getLogger(__name__)
-
-
-def is_listed(batch: Batch) -> bool:
-    """Whether it is known which rows of the batch are invalid."""
-    return not batch.invalid or batch.invalid_key is not None
 
 
 class Router:
@@ -81,6 +79,11 @@ class Router:
         """Rows that may have been billed, and nobody knows what."""
         self._ends: Counter[RowStatus] = Counter()
         self._retry_body_bytes = 0
+        self._retry_copies = 0
+        self._same_again = SameRequests() if batch.copies else None
+        self._copied_from: int | None = None
+        """Of the row at hand: the line of the one whose request it has, and whose end it gets."""
+        self._copied = 0
         self._reasons: Counter[str] = Counter()
         self._failures = FailureCounter()
         self._lengths = [0] * MAX_LENGTHS
@@ -102,16 +105,40 @@ class Router:
 
     def settled(self, line: Line, status: RowStatus | None) -> None:
         """A row that the pilot has settled: its line is among those taken over. `status`: None if that is gone."""
+        self._copied_from = None
         if status is None:
             self._fail(line, RowStatus.missing, "tried_answer_lost", sentences.TRIED_ANSWER_LOST, 0)
         else:
             self._ends[status] += 1
+
+    def same_as_settled(self, line: Line, source: int, end: SettledEnd | None) -> None:
+        """A row with the request of one that the pilot has settled, in this line. `end`: None if that is gone."""
+        self._copied_from = source
+        if end is None:
+            self._fail(line, RowStatus.missing, "tried_answer_lost", sentences.TRIED_ANSWER_LOST, 0)
+        elif end.answer is None:
+            self._fail(line, end.status, end.error_type, end.message, 0, attempts=end.attempts, unusable=end.unusable)
+        else:
+            data = self._lines.answered(line, end.attempts, end.answer, 0, copied_from=source)
+            if isinstance(data, Unusable):
+                self._fail(line, RowStatus.errored, data.error_type, data.message, 0, unusable=data)
+            else:
+                self._succeeded(line, data)
+
+    def copy(self, line: Line, source: int, data: bytes | None, paid: int | None) -> None:
+        """A row with the request of the one in the line `source`, and the result line of that one. `paid`: as in `row`."""
+        self._copied_from = source
+        self._take(line, data, paid)
 
     def row(self, line: Line, data: bytes | None, paid: int | None = 0) -> None:
         """A row that is not known to be invalid, with its result line, if the API returned one.
 
         `paid`: femto-dollars for earlier attempts at it, None if nobody knows.
         """
+        self._copied_from = None
+        self._take(line, data, paid)
+
+    def _take(self, line: Line, data: bytes | None, paid: int | None) -> None:
         answer = self._parsed(data) if data is not None else None
         if answer is not None:
             self._answered(line, answer, paid)
@@ -135,9 +162,12 @@ class Router:
             results=self._results.close(),
             failed=self._failed.close(),
             retry=self._retry.close(),
+            retry_copies=self._retry_copies,
             retry_body_bytes=self._retry_body_bytes,
             retry_sizes=self._sizer.take(),
-            unaccounted=self.unaccounted,
+            rows_copied=self._copied,
+            # Where the input is gone, a row without a line may have been the copy of another one.
+            unaccounted=min(self.unaccounted, self._batch.requests),
             answer_counts=replace(
                 self._lines.counts(dict(self._reasons)), lengths=self._classes(), failures=self._failures.found()
             ),
@@ -149,18 +179,20 @@ class Router:
         return tuple(self._lengths[:longest])
 
     def _without_line(self, line: Line, paid: int | None) -> None:
-        self.without_line += 1
+        own = self._copied_from is None
+        self.without_line += own
         unsent = self._batch.unsent
         if unsent is not None:
             # One that is missing may have been accepted; any other never was.
             is_missing = unsent.status is RowStatus.missing
-            self.unaccounted += is_missing
+            self.unaccounted += own and is_missing
             attempts = self._batch.attempt - (not is_missing)
-            cost = None if is_missing else paid
+            cost = None if own and is_missing else paid
             self._fail(line, unsent.status, unsent.error_type, unsent.message, cost, attempts=attempts)
         elif self._lost:
-            self.unaccounted += 1
-            self._fail(line, RowStatus.missing, "answer_not_delivered", sentences.ANSWER_NOT_DELIVERED, None)
+            self.unaccounted += own
+            cost = None if own else paid
+            self._fail(line, RowStatus.missing, "answer_not_delivered", sentences.ANSWER_NOT_DELIVERED, cost)
         else:
             self._unanswered(line, RowStatus.missing, "missing_result", sentences.MISSING, paid)
 
@@ -177,21 +209,31 @@ class Router:
                 self._unanswered(line, RowStatus.errored, answer.error_type, answer.error_message, paid)
 
     def _succeed(self, line: Line, answer: ApiResult, paid: int | None) -> None:
-        self.succeeded += 1
-        self._lengths[min(answer.output_tokens.bit_length(), MAX_LENGTHS - 1)] += 1
-        cost = self._biller.bill(answer)
+        cost: int | None = 0
+        if self._copied_from is None:
+            self.succeeded += 1
+            self._lengths[min(answer.output_tokens.bit_length(), MAX_LENGTHS - 1)] += 1
+            cost = self._biller.bill(answer)
         if paid != 0:
             cost = None if paid is None or cost is None else paid + cost
-        data = self._lines.answered(line, self._batch.attempt, answer, cost)
+        data = self._lines.answered(line, self._batch.attempt, answer, cost, copied_from=self._copied_from)
         if isinstance(data, Unusable):
             self._unusable(line, data, cost)
         else:
-            self._ends[RowStatus.succeeded] += 1
-            self._results.write(line.number, data)
+            self._succeeded(line, data)
+
+    def _succeeded(self, line: Line, data: bytes) -> None:
+        self._end(RowStatus.succeeded)
+        self._results.write(line.number, data)
+
+    def _end(self, status: RowStatus) -> None:
+        self._ends[status] += 1
+        self._copied += self._copied_from is not None
 
     def _unusable(self, line: Line, answer: Unusable, cost: int | None) -> None:
         """It was paid for; it goes again only if the recipe says so."""
-        self._reasons[answer.error_type] += 1
+        if self._copied_from is None:
+            self._reasons[answer.error_type] += 1
         if not self._asked_again(line, answer.error_type, cost):
             self._fail(line, RowStatus.errored, answer.error_type, answer.message, cost, unusable=answer)
 
@@ -213,8 +255,12 @@ class Router:
 
     def _send_again(self, line: Line, paid: int | None) -> None:
         self._retry.write(line.number, retry_line(line, paid))
+        params = REQUESTS.params(line.data)
+        if self._same_again is not None and self._same_again.answered_by(line.number, params) is not None:
+            self._retry_copies += 1
+            return
         self._retry_body_bytes += SEPARATOR_BYTES if self._retry_body_bytes else FRAME_BYTES
-        self._retry_body_bytes += request_bytes(len(REQUESTS.params(line.data)), line.number)
+        self._retry_body_bytes += request_bytes(len(params), line.number)
         row = self._check(line)
         if isinstance(row, Row):
             self._sizer.add(row)
@@ -230,7 +276,7 @@ class Router:
         attempts: int | None = None,
         unusable: Unusable | None = None,
     ) -> None:
-        self._ends[status] += 1
+        self._end(status)
         self._failures.add(line.number, status, error_type, message)
         data = self._lines.failed(
             line,
@@ -241,5 +287,6 @@ class Router:
             attempts=self._batch.attempt if attempts is None else attempts,
             cost=cost,
             unusable=unusable,
+            copied_from=self._copied_from,
         )
         self._failed.write(line.number, data)

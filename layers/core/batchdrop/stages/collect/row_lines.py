@@ -35,8 +35,11 @@ class Unusable(NamedTuple):
 class RowLines(Protocol):
     """Writes the lines of `results.jsonl` and `failed.jsonl`."""
 
-    def answered(self, line: Line, attempt: int, answer: ApiResult, cost: int | None) -> bytes | Unusable:
-        """The line of an answer, unless it cannot be used. `cost`: of all attempts at its row."""
+    def answered(
+        self, line: Line, attempt: int, answer: ApiResult, cost: int | None, *, copied_from: int | None = None
+    ) -> bytes | Unusable:
+        """The line of an answer, unless it cannot be used. `cost`: of all attempts at its row. `copied_from`: the line of another
+        row, which has it too."""
 
     def failed(
         self,
@@ -49,6 +52,7 @@ class RowLines(Protocol):
         attempts: int,
         cost: int | None,
         unusable: Unusable | None = None,
+        copied_from: int | None = None,
     ) -> bytes:
         """`is_request`: the line is known to be one that can be sent. `cost`: of all attempts, in femto-dollars."""
 
@@ -60,8 +64,8 @@ class RequestLines:
     """Of a file of requests. Every answer is as good as another."""
 
     @staticmethod
-    def answered(line: Line, attempt: int, answer: ApiResult, cost: int | None) -> bytes:
-        return result_line(REQUESTS.custom_id(line.data), line.number, attempt, _usd(cost), answer.result)
+    def answered(line: Line, attempt: int, answer: ApiResult, cost: int | None, *, copied_from: int | None = None) -> bytes:
+        return result_line(REQUESTS.custom_id(line.data), line.number, attempt, _usd(cost), answer.result, copied_from)
 
     @staticmethod
     def failed(
@@ -74,6 +78,7 @@ class RequestLines:
         attempts: int,
         cost: int | None,
         unusable: Unusable | None = None,  # noqa: ARG004 - a request has no such answer
+        copied_from: int | None = None,
     ) -> bytes:
         custom_id = REQUESTS.custom_id(line.data) if is_request else None
         return failed_line(
@@ -84,6 +89,7 @@ class RequestLines:
             message=message,
             attempts=attempts,
             cost_usd=_usd(cost),
+            copied_from=copied_from,
         )
 
     @staticmethod
@@ -103,7 +109,9 @@ class RecipeLines:
         self._values = _Values(form.answer.columns)
         self._expected = _Expected(form) if form.expected and form.expected_field else None
 
-    def answered(self, line: Line, attempt: int, answer: ApiResult, cost: int | None) -> bytes | Unusable:
+    def answered(
+        self, line: Line, attempt: int, answer: ApiResult, cost: int | None, *, copied_from: int | None = None
+    ) -> bytes | Unusable:
         read = self._read(answer.result)
         if read.output is None:
             return Unusable(read.error_type, read.message, read.text, answer.result)
@@ -111,7 +119,7 @@ class RecipeLines:
         if self._expected is not None:
             self._expected.add(row, read.output)
         self._values.add(read.output)
-        return answered_row_line(custom_id, line.number, attempt, row, read.output, _usd(cost), answer.result)
+        return answered_row_line(custom_id, line.number, attempt, row, read.output, _usd(cost), answer.result, copied_from)
 
     def failed(
         self,
@@ -124,6 +132,7 @@ class RecipeLines:
         attempts: int,
         cost: int | None,
         unusable: Unusable | None = None,
+        copied_from: int | None = None,
     ) -> bytes:
         if self._expected is not None:
             self._expected.add(own_fields(line.data)[0], None)
@@ -137,6 +146,7 @@ class RecipeLines:
             cost_usd=_usd(cost),
             result=unusable.result if unusable else None,
             answer=unusable.text if unusable else "",
+            copied_from=copied_from,
         )
 
     def counts(self, reasons: dict[str, int]) -> AnswerCounts:

@@ -52,6 +52,7 @@ class TriedRows(Router):
         self._prices = prices
         self._at = at
         self._others = others
+        self._digests = {row.line: row.digest for row in batch.tries}
         self.left = 0
         """Rows that are left to their batches."""
         self.settled_rows: list[Settled] = []
@@ -63,7 +64,7 @@ class TriedRows(Router):
         before = Counter(self._ends)
         super().row(line, data, paid)
         for status in self._ends - before:
-            self.settled_rows.append(Settled(line=line.number, status=status))
+            self.settled_rows.append(Settled(line=line.number, status=status, digest=self._digests.get(line.number, "")))
             row = self._check(line)
             if isinstance(row, Row):
                 sizer = Sizer(self._prices, self._at)

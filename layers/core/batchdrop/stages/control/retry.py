@@ -13,7 +13,7 @@ import msgspec
 from batchdrop.domain import keys
 from batchdrop.domain.call_headers import headers_of
 from batchdrop.domain.errors import ObjectGone
-from batchdrop.domain.records import PRIORITIES, PRIORITY, Job, RowStatus
+from batchdrop.domain.records import DEDUPE, PRIORITIES, PRIORITY, Job, RowStatus
 from batchdrop.domain.retries import retryable
 from batchdrop.formats.failed_line import read_failure
 from batchdrop.formats.lines import MAX_OUTPUT_LINE_BYTES, read_lines
@@ -83,4 +83,4 @@ class DropAgain(msgspec.Struct, frozen=True, kw_only=True):
 def _asked_by(job: Job) -> dict[str, str]:
     """The metadata of a file that asks for what the job asks for."""
     word = next(word for word, priority in PRIORITIES.items() if priority == job.priority)
-    return {**headers_of(job).as_sent(), PRIORITY: word}
+    return {**headers_of(job).as_sent(), PRIORITY: word, **({DEDUPE: "true"} if job.dedupe else {})}

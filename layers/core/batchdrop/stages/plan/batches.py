@@ -23,6 +23,7 @@ from batchdrop.formats.input_line import Row
 from batchdrop.formats.invalid_line import InvalidLine, invalid_line
 from batchdrop.formats.lines import Line, read_lines
 from batchdrop.formats.rendered_line import check_rendered
+from batchdrop.formats.same_request import request_digest
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.config_files import ConfigObject
 from batchdrop.jobs.scratch import scratch
@@ -56,7 +57,7 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
         """
         stored = self._stored(job)
         now = self.clock.now()
-        cutter = Cutter(self.limits, Sizer(self.prices.current(now).value, now))
+        cutter = Cutter(self.limits, Sizer(self.prices.current(now).value, now), dedupe=job.dedupe)
         with scratch() as folder:
             path = folder / "ids"
             start = self._fetch_ids(job, path)
@@ -89,7 +90,7 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
                 end = chunk[-1].end
                 broken = _broken_line(job, chunk[-1]) if end >= source.size else None
                 found = checked(chunk, seen, broken, check)
-                _take_all(found, batches, draw, stored_end, unique=job.recipe is None)
+                _take_all(found, batches, draw, stored_end, unique=job.recipe is None, dedupe=job.dedupe)
                 repeated = reached.repeated + len(found.repeated)
                 reached = Checkpoint(offset=end, line=chunk[-1].number + 1, repeated=repeated, pilot=draw.drawn)
                 # While the next chunk is read, this one is held no more.
@@ -109,7 +110,7 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
         for batch in self.ledger.list_batches(job.id):
             end = batch.span.end
             requests += batch.requests
-            rows += batch.requests + batch.invalid
+            rows += batch.rows
             number += 1
         return _Stored(end, requests, rows, number)
 
@@ -199,6 +200,7 @@ class _Batches:
             state=BatchState.ended if ended else BatchState.ready,
             span=Span(object=self._source, start=cut.start, end=cut.end, first_line=cut.first_line),
             requests=cut.requests,
+            copies=cut.copies,
             invalid=cut.invalid,
             invalid_key=self._faults_key if cut.invalid else None,
             prefixes=(),
@@ -210,7 +212,7 @@ class _Batches:
         )
         self._add(batch)
         self._requests += cut.requests
-        self._rows += cut.requests + cut.invalid
+        self._rows += batch.rows
         self._number += 1
         self._first_line = None
 
@@ -224,13 +226,15 @@ class _Batches:
                 raise LostRace(f"{batch.name} was cut by another invocation") from None
 
 
-def _take_all(found: Checked, batches: _Batches, draw: PilotDraw, stored_end: int, *, unique: bool) -> None:
+def _take_all(found: Checked, batches: _Batches, draw: PilotDraw, stored_end: int, *, unique: bool, dedupe: bool) -> None:
     """Hands on the rows of a chunk that no batch has yet. The draw is of all rows, those of stored batches too.
 
     Not `unique`: an id column of a table need not be. Its rows have their numbers, and how many repeat one is told.
     """
     for line, row in found.unique() if unique else found.rows:
-        if isinstance(row, Row):
+        if isinstance(row, Row) and dedupe:
+            draw.add_request(line, request_digest(row.params))
+        elif isinstance(row, Row):
             draw.add(line)
         if line.start >= stored_end:
             batches.take(line, row)

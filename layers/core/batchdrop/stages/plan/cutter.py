@@ -9,6 +9,7 @@ from batchdrop.formats.batch_body import FRAME_BYTES, SEPARATOR_BYTES, request_b
 from batchdrop.formats.input_line import Row
 from batchdrop.formats.invalid_line import InvalidLine
 from batchdrop.formats.lines import Line
+from batchdrop.formats.same_request import SameRequests
 from batchdrop.money.sizing import MAX_ANSWER_TOKENS, Sizer
 
 # What a token of `max_tokens` can take in a results stream. Prose has 4 to 5 bytes a token, code and tables of spaces more;
@@ -54,20 +55,27 @@ class Cut(NamedTuple):
     """Exact size of the request body; 0 without requests."""
     sizes: Sizes
     """What its requests are expected to take."""
+    copies: int = 0
+    """Rows that have the request of another one, and are not sent."""
 
 
 class Cutter:
     """Takes lines in order and gives a Cut whenever the next line does not fit any more.
 
     It sees every row of a file, so it counts in attributes instead of making a record of each step.
+
+    `dedupe`: rows with the request of another one of their batch are no requests of it. A batch has no more rows for that, as
+    each of them is to be written by the collector.
     """
 
-    def __init__(self, limits: Limits, sizer: Sizer) -> None:
+    def __init__(self, limits: Limits, sizer: Sizer, *, dedupe: bool = False) -> None:
         self._limits = limits
         self._sizer = sizer
+        self._dedupe = dedupe
+        self._same = SameRequests() if dedupe else None
         self._lines = 0
         self._start = self._end = self._first_line = self._last_line = 0
-        self._requests = self._invalid = self._body = self._answer = 0
+        self._requests = self._copies = self._invalid = self._body = self._answer = 0
 
     def take(self, line: Line, row: Row | InvalidLine) -> Cut | None:
         """Adds a line that is not blank. Returns the batch before it, if that is now finished."""
@@ -82,10 +90,13 @@ class Cutter:
         self._lines += 1
         self._end, self._last_line = line.end, line.number
         if isinstance(row, Row):
-            self._sizer.add(row)
-            self._body += body + (SEPARATOR_BYTES if self._requests else FRAME_BYTES)
             self._answer += answer
-            self._requests += 1
+            if self._same is not None and self._same.answered_by(row.line, row.params) is not None:
+                self._copies += 1
+            else:
+                self._sizer.add(row)
+                self._body += body + (SEPARATOR_BYTES if self._requests else FRAME_BYTES)
+                self._requests += 1
         else:
             self._invalid += 1
         return finished
@@ -103,8 +114,10 @@ class Cutter:
             self._invalid,
             self._body,
             self._sizer.take(),
+            self._copies,
         )
-        self._lines = self._requests = self._invalid = self._body = self._answer = 0
+        self._lines = self._requests = self._copies = self._invalid = self._body = self._answer = 0
+        self._same = SameRequests() if self._dedupe else None
         return finished
 
     def _fits(self, line: Line, body: int, answer: int) -> bool:
@@ -116,7 +129,7 @@ class Cutter:
             and (
                 not body
                 or (
-                    self._requests < limits.max_requests
+                    self._requests + self._copies < limits.max_requests
                     and self._body + body + (SEPARATOR_BYTES if self._requests else FRAME_BYTES) <= limits.max_body_bytes
                     and self._answer + answer <= limits.max_answer_bytes
                 )

@@ -120,6 +120,7 @@ class OpenRows(msgspec.Struct, frozen=True, kw_only=True):
             betas=headers.betas,
             limits=_limits(recipe),
             deadline=recipe.deadline or "",
+            dedupe=recipe.dedupe or job.dedupe,
             warnings=" ".join((*output.warnings, *about_model, *about_cells, *_about_powers(recipe))),
         )
         return OpenedRows(recipe, source, renderer, form, wishes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from hashlib import shake_256
+from hashlib import blake2b, shake_256
 from struct import Struct
 
 from batchdrop.domain.records import PILOT_ROWS, Sample
@@ -18,10 +18,12 @@ class PilotDraw:
     """Takes every row that can be sent, once or again, and keeps those with the smallest ranks.
 
     A rank depends on the job and the line alone: whoever writes a file cannot foresee it, as the job's id has its version in it.
+    Where equal requests are sent once, it depends on the request instead of the line, and of equal ones the first is drawn.
     """
 
     def __init__(self, job_id: str, drawn: tuple[Sample, ...] = ()) -> None:
         self._prefix = f"{job_id}:"
+        self._key = job_id.encode()
         self._drawn = list(drawn)
         self._bar = _bar(self._drawn)
         self._block = -1
@@ -40,12 +42,18 @@ class PilotDraw:
         if self._of_block and (number := self._of_block[line.number % _LINES]) < self._bar:
             self._keep(Sample(rank=number >> 1, line=line.number, start=line.start, end=line.end))
 
+    def add_request(self, line: Line, digest: bytes) -> None:
+        """Instead of `add`, where equal requests are sent once."""
+        rank = int.from_bytes(blake2b(digest, key=self._key, digest_size=8).digest()) >> 1
+        if 2 * rank < self._bar:
+            self._keep(Sample(rank=rank, line=line.number, start=line.start, end=line.end, digest=digest.hex()))
+
     def _begin(self, block: int) -> None:
         numbers = _numbers(shake_256(f"{self._prefix}{block}".encode()).digest(8 * _LINES))
         self._block, self._of_block = block, numbers if min(numbers) < self._bar else ()
 
     def _keep(self, sample: Sample) -> None:
-        if any(sample.line == kept.line for kept in self._drawn):
+        if any(sample.line == kept.line or sample.digest == kept.digest != "" for kept in self._drawn):
             return
         insort(self._drawn, sample, key=lambda kept: kept.rank)
         del self._drawn[PILOT_ROWS:]

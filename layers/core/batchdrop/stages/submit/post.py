@@ -23,10 +23,11 @@ from batchdrop.domain.errors import Ambiguous, Forbidden, Incomplete, LostRace, 
 from batchdrop.domain.messages import SubmitBatch
 from batchdrop.domain.records import Admission, Batch, BatchState, Job, JobState, Proof, RefusedAs, RowStatus, Unsent
 from batchdrop.domain.retries import UNREADABLE_AT_MOST
-from batchdrop.domain.transitions import Half, Move
-from batchdrop.formats.batch_body import BodyWriter
+from batchdrop.domain.transitions import Half, Move, Piece
+from batchdrop.formats.batch_body import FRAME_BYTES, SEPARATOR_BYTES, BodyWriter, request_bytes
 from batchdrop.formats.input_line import REQUESTS, Row
 from batchdrop.formats.rendered_line import check_rendered
+from batchdrop.formats.same_request import SameRequests
 from batchdrop.jobs.batch_rows import SETTLED, UNLISTED, LineBlock, batch_rows_of, line_blocks_of
 from batchdrop.jobs.cancel import CancelBatch, unsent_of
 from batchdrop.jobs.commit import Commit
@@ -254,19 +255,38 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
 
     def _cut(self, batch: Batch, job: Job, half: Half, refused_as: tuple[RefusedAs, ...]) -> Move[Batch]:
         """By the sizes of its rows. Once they cannot be read, it goes again as it is, and its next rendering says why."""
-        now = self.clock.now()
-        sizer = Sizer(self.prices.current(now).value, now)
-        check = check_rendered if job.recipe else REQUESTS.check
+        before = tuple(row for row in batch.settled if row.line < half.next_line)
+        behind = replace(batch.span, start=half.next_start, first_line=half.next_line)
         try:
-            with batch_rows_of(self.objects, replace(batch, span=replace(batch.span, end=half.next_start))) as rows:
-                for line, invalid, _ in rows:
-                    row = check(line) if invalid is None else invalid
-                    if isinstance(row, Row):
-                        sizer.add(row)
+            first = self._piece(replace(batch, span=replace(batch.span, end=half.next_start), settled=before), job)
+            if not batch.copies:
+                return transitions.split(batch, half, first.sizes, refused_as)
+            rest = self._piece(replace(batch, span=behind, settled=batch.settled[len(before) :]), job)
         except (ObjectGone, Forbidden, UnreadableList):
             log.warning("rows cannot be read again", extra=_names(batch))
             return transitions.refused(batch, refused_as=refused_as)
-        return transitions.split(batch, half, sizer.take(), refused_as)
+        return transitions.split(batch, half, first.sizes, refused_as, anew=(first, rest))
+
+    def _piece(self, batch: Batch, job: Job) -> Piece:
+        """What there is to send in the span of a batch, by itself. Raises ObjectGone, Forbidden, UnreadableList."""
+        now = self.clock.now()
+        sizer = Sizer(self.prices.current(now).value, now)
+        check = check_rendered if job.recipe else REQUESTS.check
+        same = SameRequests(batch.settled) if batch.copies else None
+        requests = copies = not_sent = 0
+        body_bytes = FRAME_BYTES - SEPARATOR_BYTES
+        with batch_rows_of(self.objects, batch) as rows:
+            for line, invalid, _ in rows:
+                row = check(line) if invalid is None else invalid
+                if not isinstance(row, Row):
+                    not_sent += row.type != SETTLED
+                elif same is not None and same.answered_by(row.line, row.params) is not None:
+                    copies += 1
+                else:
+                    requests += 1
+                    body_bytes += SEPARATOR_BYTES + request_bytes(len(row.params), row.line)
+                    sizer.add(row)
+        return Piece(requests, copies, not_sent, body_bytes, sizer.take())
 
     def _change(self, job_id: str, edge: Callable[[Job], Move[Job] | None]) -> Job | None:
         """The job after that, or as it is if the edge leads nowhere; whoever changes it meanwhile goes first."""
@@ -303,23 +323,26 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
             # Of a job that waits, a refusal cuts off one row: it tells soonest whether all of them are refused.
             waits = job.streak is not None and job.streak.waits
             body = BodyWriter(out, prefix, middle=1 if waits else batch.requests // 2)
+            same = SameRequests(batch.settled) if batch.copies else None
             for block in blocks:
-                _add(body, block)
+                _add(body, block, same)
             body.close()
         if body.requests != batch.requests:
             raise Incomplete(f"{body.requests} of {batch.requests} requests read from {batch.span.object.key}")
         return _Body(path, body.half())
 
 
-def _add(body: BodyWriter, block: LineBlock) -> None:
-    """Adds the rows of a block that are sent, all at once where that is possible."""
-    params = block.params() if body.may_add_all(block.block.lines) else None
+def _add(body: BodyWriter, block: LineBlock, same: SameRequests | None) -> None:
+    """Adds the rows of a block that are sent, all at once where that is possible. `same`: if equal ones are sent once."""
+    params = block.params() if same is None and body.may_add_all(block.block.lines) else None
     if params is not None:
         body.add_all(block.block.number, params)
         return
     for line, invalid, _ in block.rows():
         if invalid is None:
-            body.add(line, REQUESTS.params(line.data))
+            sent = REQUESTS.params(line.data)
+            if same is None or same.answered_by(line.number, sent) is None:
+                body.add(line, sent)
         elif invalid.type != SETTLED:
             body.leave_out()
 
