@@ -199,7 +199,7 @@ async def create_message(emulator: Emulator, call: Call) -> Reply:
         request = params.read(raw, version=call.version, betas=call.betas, batch=False)
     except params.InvalidParams as error:
         raise ApiError(STATUS_BY_TYPE[error.kind], error.message) from None
-    cache = Cache(emulator.batches.cache(call.workspace), emulator.clock.now(), emulator.settings.cache_minimum)
+    cache = Cache(emulator.batches.cache_of_messages(call.workspace), emulator.clock.now(), emulator.settings.cache_minimum)
     length = emulator.settings.answer_bytes
     message_id = emulator.identifiers.draw("msg")
     message = messages.build(request, message_id, cache, tier="standard", length=length, marks=marks)

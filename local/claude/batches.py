@@ -40,6 +40,7 @@ class Batches:
         self._queued: dict[str, int] = defaultdict(int)
         self._accepted: dict[str, int] = defaultdict(int)
         self._caches: dict[str, dict[str, float]] = defaultdict(dict)
+        self._caches_of_messages: dict[str, dict[str, float]] = defaultdict(dict)
         self._hidden: list[Batch] = []
         self._agenda: list[tuple[float, int, Batch]] = []
         self._agenda_size = 0
@@ -162,9 +163,9 @@ class Batches:
             raise not_found(f"Message batch {batch.id} was archived: its results are no longer available.")
         return batch.results_path
 
-    def cache(self, workspace: str) -> dict[str, float]:
-        """The prompt cache of a workspace: prefix -> when its entry dies."""
-        return self._caches[workspace]
+    def cache_of_messages(self, workspace: str) -> dict[str, float]:
+        """The prompt cache of a workspace: prefix -> when its entry dies. Batches have one of their own, and do not find it."""
+        return self._caches_of_messages[workspace]
 
     def queued(self, workspace: str) -> int:
         """Rows of this workspace in batches that have not ended."""
@@ -270,9 +271,11 @@ class Batches:
             finished=ending.finished,
             unfinished=ending.unfinished,
             attempts=batch.attempts,
+            created=batch.created,
             moment=ending.moment,
-            cache={prefix: dies for prefix, dies in cache.items() if dies > ending.moment},
+            cache={prefix: dies for prefix, dies in cache.items() if dies > batch.created},
             cache_minimum=settings.cache_minimum,
+            cache_hits=settings.cache_hits,
             answer_bytes=settings.answer_bytes,
             results_bytes=settings.results_bytes,
         )
@@ -306,6 +309,7 @@ class Batches:
             self._queued,
             self._accepted,
             self._caches,
+            self._caches_of_messages,
             self._hidden,
             self._agenda,
         ):

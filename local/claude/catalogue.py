@@ -90,6 +90,12 @@ _MODELS: dict[str, Traits] = {
     "claude-sonnet-4-5": _LAST_OF_4_5,
     "claude-sonnet-4-5-20250929": _LAST_OF_4_5,
 }
+# Source: Claude API documentation, "Prompt caching", 2026-10-08. All others: 512; of fable-5-2 nothing is documented.
+_SHORTEST_PREFIX = {
+    **dict.fromkeys(("claude-opus-4-8", "claude-sonnet-5", "claude-sonnet-4-6", "claude-sonnet-4-5"), 1024),
+    "claude-opus-4-7": 2048,
+    **dict.fromkeys(("claude-opus-4-6", "claude-opus-4-5", "claude-haiku-4-5"), 4096),
+}
 _RETIRED = (
     "claude-opus-4-1-20250805",
     "claude-opus-4-20250514",
@@ -155,6 +161,11 @@ def _capabilities(model: Traits) -> dict[str, object]:
 def traits(model: str) -> Traits | None:
     """What a request may ask of this model: an id of the catalogue, or one with a release date; None if it cannot be used."""
     return _MODELS.get(model) or _MODELS.get(_DATED.sub("", model))
+
+
+def shortest_prefix(model: str) -> int:
+    """Tokens of the shortest prefix that this model caches."""
+    return _SHORTEST_PREFIX.get(_DATED.sub("", model), 512)
 
 
 def exists(model: str) -> bool:

@@ -23,7 +23,8 @@ class Settings(Struct, kw_only=True, forbid_unknown_fields=True):
     answer_bytes: _Whole = 0
     results_bytes: _Whole = 0
     eager: bool = False
-    cache_minimum: _Whole = 0
+    cache_minimum: _Whole | None = None
+    cache_hits: Annotated[float, Meta(ge=0, le=1)] | None = None
     requests_per_minute: _Whole | None = None
     queued_requests: _Whole | None = None
 
@@ -152,9 +153,14 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--cache-minimum",
         type=int,
-        default=usual.cache_minimum,
         metavar="N",
-        help="tokens from which a prefix is cached",
+        help="tokens from which a prefix is cached (default: the model's own)",
+    )
+    add(
+        "--cache-hits",
+        type=float,
+        metavar="SHARE",
+        help="of the rows of a batch that could find a prefix, how many do (default: drawn from 0.30 to 0.98 for each batch)",
     )
     add("--requests-per-minute", type=int, metavar="N", help="answer 429 above this (default: no limit)")
     add(

@@ -6,6 +6,7 @@ In a batch this happens when the row is processed, not when the batch is created
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
@@ -17,6 +18,7 @@ from local.claude.jsontypes import Json
 
 SAMPLING_DROPPED_IN = "2026-10-21"  # the API version from which temperature and its kin are errors for every model
 
+MOST_MARKS = 4  # cache marks of a request
 
 ABSENT = Raw()  # a raw part that was not sent
 
@@ -31,7 +33,7 @@ class InvalidParams(Exception):
 
 
 class CacheControl(Struct):
-    """A cache breakpoint; ``ttl`` is how long the entry lives."""
+    """A cache mark; ``ttl`` is how long the entry lives."""
 
     type: Literal["ephemeral"]
     ttl: Literal["5m", "1h"] = "5m"
@@ -134,6 +136,7 @@ def read(raw: bytes | Raw, *, version: str, betas: frozenset[str], batch: bool) 
     _check_sampling(params, version)
     _check_output(params)
     _check_turns(params)
+    _check_marks(params)
     if batch:
         _refuse_what_batches_refuse(params)
     return params
@@ -186,6 +189,36 @@ def _check_turns(params: Params) -> None:
     choice = generic(params.tool_choice)
     if isinstance(choice, dict) and choice.get("type") in ("any", "tool") and not model.forced_tools:
         raise InvalidParams("tool_choice: forcing tool use is not supported for this model")
+
+
+def marks(params: Params) -> Iterator[str]:
+    """How long each cache mark keeps its prefix, in the order of the prompt."""
+    if bytes(params.tools):
+        yield from _marks_of_tools(params)
+    for content in (params.system, *(turn.content for turn in params.messages)):
+        if isinstance(content, list):
+            yield from (block.cache_control.ttl for block in content if block.cache_control is not None)
+    if params.cache_control is not None:
+        yield params.cache_control.ttl
+
+
+def tools_ttl(params: Params) -> str:
+    """Of the last mark in the tools, or empty."""
+    return next(reversed(_marks_of_tools(params)), "")
+
+
+def _marks_of_tools(params: Params) -> list[str]:
+    tools = generic(params.tools) if b'"cache_control"' in bytes(params.tools) else None
+    found = [tool.get("cache_control") for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
+    return [str(mark.get("ttl", "5m")) for mark in found if isinstance(mark, dict)]
+
+
+def _check_marks(params: Params) -> None:
+    found = list(marks(params))
+    if len(found) > MOST_MARKS:
+        raise InvalidParams(f"A maximum of {MOST_MARKS} blocks with cache_control may be provided. Found {len(found)}.")
+    if found != sorted(found):
+        raise InvalidParams("cache_control: a ttl of 1h must not come after a ttl of 5m")
 
 
 def answer_format(params: Params) -> dict[str, Json] | None:

@@ -18,6 +18,9 @@ from local.claude.tokens import Cache
 type Unfinished = Literal["canceled", "expired"]
 
 _WRITTEN_AT_ONCE = 1 << 20
+# Cache hits in a batch are best effort (source: Claude API documentation, "Batch processing"): this is the range reported.
+_HITS = (0.30, 0.98)
+_TOGETHER = 100  # rows of a batch that start at once
 
 
 class Counts(Struct):
@@ -33,8 +36,9 @@ class Order(Struct, kw_only=True):
     """What is to be rendered.
 
     ``finished`` rows were done when the batch ended, the others are ``unfinished``. ``attempts`` are those of marked rows
-    only. ``moment`` and the cache's entries are in emulated seconds since 1970; ``answer_bytes`` and ``results_bytes``
-    make answers, or the whole file, about that long.
+    only. ``created``, ``moment`` (of the end) and the cache's entries are in emulated seconds since 1970; ``answer_bytes`` and
+    ``results_bytes`` make answers, or the whole file, about that long. ``cache_hits``: the share of rows that find a prefix that
+    is there; None for one that is drawn.
     """
 
     batch_id: str
@@ -45,9 +49,11 @@ class Order(Struct, kw_only=True):
     finished: int
     unfinished: Unfinished
     attempts: dict[int, int]
+    created: float
     moment: float
     cache: dict[str, float]
-    cache_minimum: int
+    cache_minimum: int | None
+    cache_hits: float | None
     answer_bytes: int
     results_bytes: int
 
@@ -98,14 +104,24 @@ class _Renderer:
     def __init__(self, order: Order) -> None:
         self.order = order
         self.counts = Counts()
-        self.cache = Cache(order.cache, order.moment, order.cache_minimum)
+        drawn = random.Random(f"{order.batch_id} hits").uniform(*_HITS)
+        hits = drawn if order.cache_hits is None else order.cache_hits
+        self.cache = Cache(order.cache, order.created, order.cache_minimum, hits, order.batch_id)
+        self.cache.visible = dict(order.cache)
+
+    def _start(self, number: int, rows: int) -> None:
+        """Rows are worked on one after the other until the end, but for the first ones, which start together."""
+        self.cache.now = self.order.created + (self.order.moment - self.order.created) * number / rows
+        if number == _TOGETHER:
+            self.cache.visible = self.cache.entries
 
     def lines(self, rows: list[intake.Row]) -> Iterator[bytes]:
         places = list(range(len(rows)))
         random.Random(self.order.batch_id).shuffle(places)
         done = self._done(len(rows))
         length = self.order.answer_bytes or self.order.results_bytes // len(rows)
-        for place in places:
+        for number, place in enumerate(places):
+            self._start(number, len(rows))
             row = rows[place]
             raw = bytes(row.params)
             marks = markers.read(raw, self.order.attempts.get(place, 1))

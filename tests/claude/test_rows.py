@@ -238,32 +238,94 @@ def test_max_tokens_and_stop_sequences_end_an_answer(api: Api) -> None:
     assert "STOP" not in stopped["content"][0]["text"]
 
 
-SYSTEM = [{"type": "text", "text": "You label reviews. " * 50, "cache_control": {"type": "ephemeral", "ttl": "1h"}}]
+SYSTEM: list[dict[str, Any]] = [
+    {"type": "text", "text": "You label reviews. " * 1000, "cache_control": {"type": "ephemeral", "ttl": "1h"}}
+]
+TOGETHER = 100
+"""Rows of a batch that start at once."""
 
 
-def cached(count: int) -> list[dict[str, Any]]:
-    return [{"custom_id": f"c{place}", "params": params(f"Row {place}", system=SYSTEM)} for place in range(count)]
+def cached(count: int, system: Any = SYSTEM, **more: Any) -> list[dict[str, Any]]:
+    return [{"custom_id": f"c{place}", "params": params(f"Row {place}", system=system, **more)} for place in range(count)]
 
 
 def usage_of(results: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     return [result["message"]["usage"] for result in results.values()]
 
 
-def test_the_first_row_writes_the_cache_and_the_others_read_it(api: Api, control: Control) -> None:
-    usages = usage_of(api.run(rows=cached(5)))
+def hits(usages: list[dict[str, Any]]) -> int:
+    found = [usage for usage in usages if usage["cache_read_input_tokens"]]
+    assert not any(usage["cache_creation_input_tokens"] for usage in found)
+    return len(found)
+
+
+def test_rows_that_start_together_all_write_what_none_of_them_finds(api: Api, control: Control) -> None:
+    control.settings(cache_hits=1)
+    usages = usage_of(api.run(rows=cached(TOGETHER + 50)))
     written = [usage["cache_creation"]["ephemeral_1h_input_tokens"] for usage in usages]
-    read = [usage["cache_read_input_tokens"] for usage in usages]
-    assert sorted(written) == [0, 0, 0, 0, max(written)]
-    assert sorted(read) == [0] + [max(written)] * 4
-    assert {usage["cache_creation_input_tokens"] + usage["cache_read_input_tokens"] for usage in usages} == {max(written)}
-    assert all(usage["cache_read_input_tokens"] for usage in usage_of(api.run(rows=cached(2)))), "a warm prefix"
+    assert sorted(written) == [0] * 50 + [max(written)] * TOGETHER
+    assert hits(usages) == 50
+
+
+def test_a_batch_of_one_warms_the_next_for_an_hour_from_the_last_hit(api: Api, control: Control) -> None:
+    control.settings(cache_hits=1)
+    assert hits(usage_of(api.run(rows=cached(1)))) == 0
+    assert hits(usage_of(api.run(rows=cached(20)))) == 20
+    control.advance(3000)
+    assert hits(usage_of(api.run(rows=cached(1)))) == 1
+    control.advance(3000)
+    assert hits(usage_of(api.run(rows=cached(1)))) == 1, "the hit has kept it"
     control.advance(3601)
-    assert any(usage["cache_creation_input_tokens"] for usage in usage_of(api.run(rows=cached(1)))), "an hour later"
+    assert hits(usage_of(api.run(rows=cached(1)))) == 0
 
 
-def test_short_prefixes_are_not_cached_when_so_set(api: Api, control: Control) -> None:
-    control.settings(cache_minimum=100_000)
-    assert not any(usage["cache_creation_input_tokens"] for usage in usage_of(api.run(rows=cached(2))))
+def test_of_warm_rows_from_30_to_98_percent_hit(api: Api) -> None:
+    api.run(rows=cached(1))
+    shares = [hits(usage_of(api.run(rows=cached(400)))) / 400 for _ in range(6)]
+    assert min(shares) > 0.22
+    assert max(shares) < 1
+    assert max(shares) - min(shares) > 0.05, "each batch draws its own"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"system": [{**SYSTEM[0], "text": SYSTEM[0]["text"] + "!"}]},
+        {"system": [{**SYSTEM[0], "text": "You label reviews. " * 60}]},
+        {"model": "claude-sonnet-4-6"},
+        {"output_config": {"format": {"type": "json_schema", "schema": {"type": "object", "additionalProperties": False}}}},
+        {"thinking": {"type": "enabled", "budget_tokens": 1024}, "max_tokens": 2000},
+        {"tools": [{"name": "rate", "input_schema": {"type": "object"}}]},
+    ],
+    ids=["text", "too short", "model", "schema", "thinking", "tools"],
+)
+def test_another_prefix_finds_nothing(api: Api, control: Control, other: dict[str, Any]) -> None:
+    control.settings(cache_hits=1)
+    api.run(rows=cached(1))
+    assert hits(usage_of(api.run(rows=cached(1)))) == 1
+    assert hits(usage_of(api.run(rows=cached(1, **other)))) == 0
+
+
+def test_what_a_message_has_written_no_batch_finds(api: Api, control: Control) -> None:
+    control.settings(cache_hits=1)
+    message = params("Row", system=SYSTEM)
+    for _ in range(2):
+        usage = api.http.post("/v1/messages", json=message).json()["usage"]
+    assert usage["cache_read_input_tokens"], "messages find it"
+    assert hits(usage_of(api.run(rows=cached(1)))) == 0
+
+
+def test_shorter_prefixes_than_the_model_caches_are_silently_not_cached(api: Api) -> None:
+    short = [{**SYSTEM[0], "text": "You label reviews. " * 800}]
+    assert not any(usage["cache_creation_input_tokens"] for usage in usage_of(api.run(rows=cached(2, system=short))))
+
+
+@pytest.mark.parametrize("ttls", [["1h"] * 5, ["5m", "1h"]])
+def test_marks_that_the_api_refuses(api: Api, ttls: list[str]) -> None:
+    marked = [{"type": "text", "text": "Rules.", "cache_control": {"type": "ephemeral", "ttl": ttl}} for ttl in ttls]
+    (result,) = api.run(rows=cached(1, system=marked)).values()
+    assert result["error"]["error"]["type"] == "invalid_request_error"
+    assert "cache_control" in result["error"]["error"]["message"]
 
 
 def test_a_schema_gets_a_value_that_fits(api: Api) -> None:

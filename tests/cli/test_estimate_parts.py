@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from batchdrop.domain.money import Size, Sizes
 from batchdrop.formats.input_line import REQUESTS
 from batchdrop.formats.lines import Line
+from batchdrop.money.cache_rules import SHORTEST
 from batchdrop.money.estimate import estimate
 from batchdrop.money.learning import TriedRow, learn
 from batchdrop.money.price_file import built_in
@@ -24,7 +25,6 @@ from batchdrop.stages.plan.cutter import Limits
 from batchdrop_cli.amounts_said import duration, number, price, said
 from batchdrop_cli.columns import columns
 from batchdrop_cli.estimating.advice import advice
-from batchdrop_cli.estimating.cache_rules import SHORTEST
 from batchdrop_cli.estimating.estimated import Estimated, estimated
 from batchdrop_cli.estimating.four_ways import FourWays, Range, cachings, four_ways
 from batchdrop_cli.estimating.known import Known, known_by

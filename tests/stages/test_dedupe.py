@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -351,6 +352,65 @@ def test_tried_rows_that_failed_fail_their_equals() -> None:
         if text.startswith("cut"):
             assert notes[number]["answer"] == "cu"
             assert notes[number]["result"]["message"]["stop_reason"] == "max_tokens"
+
+
+def test_answers_of_tried_rows_that_are_gone_are_missing_to_all_who_share_them() -> None:
+    stack = dear_stack(max_requests=100)
+    job = until_asked(stack)
+    tried = sorted(sent(stack))
+    for key in stack.objects.keys(f"work/{job.id}/000000000000.01/"):
+        stack.objects.purge(key)
+    approve(stack, job)
+    stack.run()
+    job = stack.job()
+    assert job.state is JobState.done
+    lost = {line: end for line, end in failures(stack).items() if end[1] == "tried_answer_lost"}
+    assert {line: end[3] or line for line, end in lost.items()} == {
+        line: PROMPTS.index(prompt) + 1 for line, prompt in enumerate(PROMPTS, 1) if PROMPTS.index(prompt) + 1 in tried
+    }
+    assert (job.counts.missing, job.counts.succeeded) == (40, 20)
+    assert len(sent(stack)) == 30
+
+
+def test_answers_of_tried_rows_wait_for_the_file_that_tells_who_shares_them() -> None:
+    stack = dear_stack(ask_above="0.01", max_requests=100)
+    opens_at = stack.clock.now() + timedelta(hours=6)
+    job = until_asked(stack, lines_of(*("ab" * 30), max_tokens=4_000))
+
+    def shut() -> bool:
+        return stack.batches()[0].collected_at is not None and stack.clock.now() < opens_at
+
+    stack.objects.forbid("inbox/team/file.jsonl", when=shut)
+    approve(stack, job)
+    stack.run(9 * 60)
+    assert stack.job().state is JobState.done
+    assert stack.job().counts.succeeded == 60
+    assert [line["custom_id"] for line in stack.lines("results.jsonl")] == [f"row {number}" for number in range(1, 61)]
+
+
+@pytest.mark.parametrize("place", [0, 3, 9])
+def test_a_batch_with_tried_rows_is_cut_between_them_and_their_equals(place: int) -> None:
+    stack = dear_stack(max_requests=100)
+    job = until_asked(stack)
+    tried = {PROMPTS[line - 1] for line in sent(stack)}
+    at_fault = [prompt for prompt in dict.fromkeys(PROMPTS) if prompt not in tried][place]
+    poison(stack, f'"{at_fault}"'.encode())
+    approve(stack, job)
+    for _ in range(10 * 60):
+        stack.step()
+        job = stack.job()
+        if job.state is JobState.held and job.question is not None:
+            approve(stack, job)  # halves may hold the same request, and cost more than one
+    assert job.state is JobState.done, (job.state, job.reason)
+    assert stack.audit() == []
+    assert list(purses_kept(stack.ledger)) == []
+    assert {PROMPTS[line - 1] for line in failures(stack)} == {at_fault}
+    for line in stack.lines("results.jsonl"):
+        source = line.get("copied_from", line["line"])
+        assert PROMPTS[source - 1] == PROMPTS[line["line"] - 1]
+        assert line["result"]["message"]["id"] == f"msg_{source}"
+    assert Decimal(str(stack.document("manifest.json")["cost"]["usd"])) == billed(stack)
+    assert set(Counter(sent(stack)).values()) == {1}
 
 
 # ---------------------------------------------------------------- what else may happen to a batch

@@ -15,9 +15,9 @@ from typing import NamedTuple
 from batchdrop.domain.money import PriceClass, Size, Sizes
 from batchdrop.domain.record import Record
 from batchdrop.money.amounts import micro_down, micro_up
+from batchdrop.money.cache_rules import BEST_HITS, SHORTEST, WORST_HITS
 from batchdrop.money.estimate import estimate
 from batchdrop.money.price_list import PriceList, Rates
-from batchdrop_cli.estimating.cache_rules import BEST_HITS, SHORTEST, WORST_HITS
 from batchdrop_cli.estimating.known import Known
 
 

@@ -7,11 +7,11 @@ from fractions import Fraction
 
 from batchdrop.formats.invalid_line import shown
 from batchdrop.money.amounts import dollars
+from batchdrop.money.cache_rules import BEST_HITS, WORST_HITS
 from batchdrop.money.price_list import Rates
 from batchdrop_cli.amounts_said import number, price, said
 from batchdrop_cli.columns import columns, paragraph
 from batchdrop_cli.estimating.advice import advice
-from batchdrop_cli.estimating.cache_rules import BEST_HITS, WORST_HITS
 from batchdrop_cli.estimating.estimated import Estimated
 from batchdrop_cli.estimating.four_ways import Caching, Range
 from batchdrop_cli.terminal import plain

@@ -147,6 +147,10 @@ class Usage(Record, frozen=True, kw_only=True):
     cache_write_1h_tokens: int = 0
     cache_read_tokens: int = 0
 
+    @property
+    def cache_write_tokens(self) -> int:
+        return self.cache_write_5m_tokens + self.cache_write_1h_tokens
+
     def __add__(self, more: Usage) -> Usage:
         return Usage(**{name: getattr(self, name) + getattr(more, name) for name in self.__struct_fields__})
 

@@ -20,7 +20,7 @@ def request_digest(params: bytes | memoryview) -> bytes:
 
 
 class SameRequests:
-    """The requests of one batch. Memory: 16 bytes for each that differs, and its line; a batch has 100,000 at most."""
+    """The requests of one batch. Memory: 16 bytes for each that differs, and its line: with Python's own, 13 MB for 100,000."""
 
     def __init__(self, settled: Iterable[Settled] = ()) -> None:
         self._first = {bytes.fromhex(row.digest): row.line for row in settled if row.digest}

@@ -32,11 +32,13 @@ from batchdrop.formats.csv_table import separator_of
 from batchdrop.formats.invalid_line import shown
 from batchdrop.formats.table_fault import TableFault
 from batchdrop.formats.text_encoding import codec_of
+from batchdrop.recipes.caching import check_marks
 from batchdrop.recipes.faults import RecipeFault
 from batchdrop.recipes.recipe import (
     FIELDS,
     HEADERS,
     SENT,
+    Cache,
     Changes,
     Limits,
     Message,
@@ -69,6 +71,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "retry": get_args(Retryable.__value__),
     "role": ("user", "assistant", "system"),
     "csv": ("raw",),
+    "cache": get_args(Cache.__value__),
 }
 _KINDS = {
     "str": "text",
@@ -375,6 +378,7 @@ def _typed(found: dict[str, Any]) -> Recipe:
     _check_table(recipe)
     _check_prompt(recipe)
     _check_params(recipe)
+    check_marks(recipe)
     _check_retry(recipe)
     _check_deadline(recipe)
     return recipe

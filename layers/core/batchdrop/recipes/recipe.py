@@ -15,6 +15,7 @@ smaller, since the worst case of all answers of a batch is reserved."""
 
 type Thinking = Literal["off", "on", "low", "medium", "high", "xhigh", "max"]
 type Priority = Literal["high", "normal", "low"]
+type Cache = Literal["off", "5m", "1h"]
 _MOST_USD = 1_000_000_000
 type Retryable = Literal["truncated", "refused", "empty", "paused", "not_json", "off_schema", "errored"]
 type Block = dict[str, Any]
@@ -104,6 +105,13 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     inference_geo: Annotated[str | None, Meta(description="Where the model runs, such as us.")] = None
     tools: Annotated[list[Block] | None, Meta(description="As the Messages API has them.")] = None
     tool_choice: Annotated[Block | None, Meta(description="As the Messages API has it.")] = None
+    cache: Annotated[
+        Cache | None,
+        Meta(
+            description="How long the API keeps what all prompts begin with, so that most rows pay little for it. Left out: off, "
+            "nothing is kept."
+        ),
+    ] = None
     params: Annotated[
         dict[str, Any], Meta(description="Every other parameter of the Messages API, such as cache_control: sent as it stands.")
     ] = msgspec.field(default_factory=dict)

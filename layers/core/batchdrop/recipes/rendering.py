@@ -17,6 +17,7 @@ from batchdrop.formats.input_line import REQUESTS
 from batchdrop.formats.invalid_line import InvalidLine, shown
 from batchdrop.formats.lines import Line
 from batchdrop.recipes import templates
+from batchdrop.recipes.caching import head_of, mark_shared
 from batchdrop.recipes.faults import RecipeFault, RowFault
 from batchdrop.recipes.recipe import Recipe
 from batchdrop.recipes.templates import Path, Template, Use
@@ -48,6 +49,8 @@ class _Slot(NamedTuple):
     render: Callable[[Row], str]
     template: Template
     may_be_blank: bool
+    head: int = 0
+    """Characters at the beginning of its text that stand before it as a block of their own."""
 
 
 class _BadValue(Exception):
@@ -75,6 +78,8 @@ class Renderer:
         params = self._params(api_schema, extra or {})
         self.by_model = {name: _encode(params[name]) for name in BY_MODEL if name in params}
         """The JSON of each of BY_MODEL that is sent."""
+        self.shared = self._mark_shared(params)
+        """With a cache: JSON of a request of no more than what all rows share."""
         encoded = _encode(params)
         self._constant = encoded.split(b"\xff")
         self._free = {slot.template: _free(slot.template) for slot in self._slots}
@@ -88,8 +93,11 @@ class Renderer:
         size = 0
         for slot, after in zip(self._slots, self._constant[1:], strict=True):
             text = slot.render(row)
+            if slot.head:
+                text = text[slot.head :]
             if not slot.may_be_blank and (not text or text.isspace()):
-                raise RowFault("empty_prompt", f"{_where(slot.template)} comes out empty for this row. Complete the row.")
+                behind = " behind what all rows share" if slot.head else ""
+                raise RowFault("empty_prompt", f"{_where(slot.template)} comes out empty for this row{behind}. Complete the row.")
             try:
                 piece = _encode(text)
             except UnicodeEncodeError:
@@ -185,6 +193,24 @@ class Renderer:
             output_format = {"type": "json_schema", "schema": msgspec.Raw(api_schema)}
             params["output_config"] = _merged(params.get("output_config"), {"format": output_format})
         return params
+
+    def _mark_shared(self, params: dict[str, object]) -> bytes:
+        """Raises RecipeFault."""
+        ttl = self._recipe.cache
+        if ttl in (None, "off") or not self._slots:
+            return b""
+        first = self._slots[0]
+        head = head_of(first.template)
+        shared = mark_shared(params, ttl, _SLOT, head)
+        if shared is None:
+            raise RecipeFault(
+                f"`cache: {ttl}` has nothing to keep: every prompt begins with the row's own text. Put what is the same for all "
+                "rows first, such as in `system`.",
+                field=("cache",),
+            )
+        if head.strip():
+            self._slots[0] = first._replace(head=len(head), may_be_blank=False)
+        return _encode(shared)
 
     def _messages(self) -> list[dict[str, object]]:
         if self._recipe.prompt is not None:

@@ -13,6 +13,7 @@ from batchdrop.domain.money import Bill
 from batchdrop.domain.record import Record
 from batchdrop.domain.records import Approval, Batch, Job, JobState, ObjectRef, Part, Usage
 from batchdrop.money.amounts import usd
+from batchdrop.money.price_list import for_batch
 from batchdrop.reports import sentences
 from batchdrop.reports.status import about_copies, about_deadline, estimate_of, pretty, stamp, usd_of_micro
 
@@ -100,6 +101,7 @@ def manifest(
             "answers": {"values": answers.values, "lengths": answers.lengths},
             "failures": [_failures(kind, rows) for kind, rows in answers.failures.items()],
             "usage": usage,
+            **_about_cache(usage, bill),
             "cost": _cost(bill, job),
             "approvals": [_approval(one) for one in job.approvals],
             "batches": listed,
@@ -149,6 +151,25 @@ def _cost(bill: Bill, job: Job) -> dict[str, object]:
         "unpriced": bill.unpriced,
         "unmetered": bill.unmetered,
         "prices": bill.prices,
+    }
+
+
+def _about_cache(usage: Mapping[str, Usage], bill: Bill) -> dict[str, object]:
+    """Nothing where no prompt was cached. Of what was marked, `hit_share` was read; `saved_usd` is negative if caching cost more
+    than it saved, and null where nobody knows.
+    """
+    written = sum(of.cache_write_tokens for of in usage.values())
+    read = sum(of.cache_read_tokens for of in usage.values())
+    if not written + read:
+        return {}
+    saved = for_batch(int((bill.uncached_usd - bill.real_time_usd).scaleb(_FEMTO_DIGITS)))
+    return {
+        "cache": {
+            "hit_share": round(read / (written + read), 4),
+            "written_tokens": written,
+            "read_tokens": read,
+            "saved_usd": None if bill.unpriced or bill.unmetered else _number(saved),
+        }
     }
 
 

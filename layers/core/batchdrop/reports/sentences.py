@@ -463,6 +463,18 @@ def power_not_allowed(power: str) -> str:
     )
 
 
+def prefix_too_short(model: str, tokens: int, shortest: int) -> str:
+    return (
+        f"All prompts begin with the same {tokens:,} tokens or so, and {model} caches from {shortest:,} on: nothing would be "
+        "kept. Leave `cache` out, or put more of what is the same for all rows before the rows' own text."
+    )
+
+
+def prefix_perhaps_too_short(model: str, tokens: int, shortest: int | None) -> str:
+    from_on = f"{model} caches from {shortest:,} on" if shortest else f"from how many on {model} caches is not known"
+    return f"All prompts begin with the same {tokens:,} tokens or so, and {from_on}: the manifest will tell what was cached."
+
+
 def uses_powers(powers: Sequence[str]) -> str:
     return f"The recipe reaches beyond the model: it uses {', '.join(map(shown, powers))}."
 
@@ -488,6 +500,8 @@ def asks(job: Job, question: Question, *, overrun: bool = False) -> str:
         return f"Waiting for approval: the {rows} that are not sent yet will cost {cost}. {yes}"
     tried = f"{job.tried:,} of {_plural(job.counts.total, 'row')} {_were(job.tried)} tried for {dollars(job.spent)}"
     others = f"{question.rows:,} that are not sent yet" if job.used > job.spent else f"other {question.rows:,}"
+    if job.dedupe:
+        others = f"{question.rows:,} different ones that are not sent yet"
     return f"{tried}. The {others} will cost {cost}. Look at report.html. {yes}"
 
 
@@ -682,8 +696,8 @@ CANCELED = "This row was canceled before Anthropic processed it."
 EXPIRED = "Anthropic did not process this row within its 24 hours."
 MISSING = "The API returned no result for this request."
 TRIED_ANSWER_LOST = (
-    "This row was tried before the others and paid for, and objects under work/ with its end were deleted. It was not sent "
-    "again; to send it anyway, upload failed.jsonl."
+    "The request of this row was tried before the others and paid for, and objects under work/ with its end were deleted. It was "
+    "not sent again; to send it anyway, upload failed.jsonl."
 )
 UNKNOWN_OUTCOME = (
     "This row was sent, Anthropic's response was lost, and for 29 days nothing showed whether it was accepted. "

@@ -132,8 +132,10 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
             except ObjectGone:
                 log.warning("the input is gone: rows are collected without their custom ids", extra={"batch": batch.name})
             except Forbidden:
-                # Answers wait for their custom ids, unless somebody wants the job to end. Rows that were never sent have none.
-                wait = batch.api_id is not None and not job.cancel_requested
+                # Answers wait for their custom ids, and for the rows that share them, unless somebody wants the job to end. Rows
+                # that were never sent have none.
+                has_answers = batch.api_id is not None or (batch.copies and batch.settled)
+                wait = has_answers and not job.cancel_requested
                 if wait and self.clock.now() < (batch.ended_at or batch.start_tag) + UNREADABLE_AT_MOST:
                     raise
                 log.warning("the input is refused: rows are collected without their custom ids", extra={"batch": batch.name})

@@ -25,6 +25,7 @@ from batchdrop.domain.records import PRIORITIES, Job, JobLimits, ObjectRef, Wish
 from batchdrop.formats.csv_table import sniff
 from batchdrop.formats.table_fault import TableFault
 from batchdrop.jobs.scratch import scratch
+from batchdrop.money.cache_rules import Prefix
 from batchdrop.ports import Clock, Ledger, Objects
 from batchdrop.recipes.faults import RecipeFault
 from batchdrop.recipes.form import Form, Kind
@@ -99,6 +100,7 @@ class OpenRows(msgspec.Struct, frozen=True, kw_only=True):
         thinking = thinking_params(recipe.model, recipe.thinking, max_tokens=recipe.max_tokens, listed=listed)
         renderer = Renderer(recipe, columns, api_schema=output.api_schema, extra=thinking)
         renderer.check(first)
+        about_cache = _about_cache(recipe, renderer)
         again = {
             reason: self._differs(recipe, changed(recipe, changes), renderer, headers, listed, reason, output.api_schema)
             for reason, changes in changes_of(recipe).items()
@@ -121,7 +123,7 @@ class OpenRows(msgspec.Struct, frozen=True, kw_only=True):
             limits=_limits(recipe),
             deadline=recipe.deadline or "",
             dedupe=recipe.dedupe or job.dedupe,
-            warnings=" ".join((*output.warnings, *about_model, *about_cells, *_about_powers(recipe))),
+            warnings=" ".join((*output.warnings, *about_model, *about_cache, *about_cells, *_about_powers(recipe))),
         )
         return OpenedRows(recipe, source, renderer, form, wishes)
 
@@ -240,6 +242,16 @@ def _limits(recipe: Recipe) -> JobLimits | None:
 def _micro(usd: float | None) -> int | None:
     # As it was written: the shortest decimal that is this number.
     return None if usd is None else micro_up(Decimal(repr(usd)))
+
+
+def _about_cache(recipe: Recipe, renderer: Renderer) -> tuple[str, ...]:
+    """Raises RecipeFault: the API would silently cache nothing."""
+    if not renderer.shared:
+        return ()
+    prefix = Prefix(renderer.shared, recipe.model)
+    if prefix.fits == "no":
+        raise RecipeFault(sentences.prefix_too_short(recipe.model, prefix.tokens, prefix.shortest or 0), field=("cache",))
+    return () if prefix.fits == "yes" else (sentences.prefix_perhaps_too_short(recipe.model, prefix.tokens, prefix.shortest),)
 
 
 def _about_powers(recipe: Recipe) -> tuple[str, ...]:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Literal
+
+from batchdrop.domain.model_names import without_date
+from batchdrop.money.token_guess import GUESS_HIGH, guess_tokens
 
 _BY_TOKENS = {
     512: (
@@ -19,3 +23,23 @@ SHORTEST = {model: tokens for tokens, models in _BY_TOKENS.items() for model in 
 BEST_HITS = Fraction(98, 100)
 WORST_HITS = Fraction(30, 100)
 """Shares of a batch's requests that find the beginning cached: best effort, and this is the range."""
+
+
+class Prefix:
+    """What all prompts of a recipe begin with, against what its model caches."""
+
+    def __init__(self, request: bytes, model: str) -> None:
+        """`request`: JSON of the params of one that is nothing else."""
+        self.tokens = guess_tokens(request, model)
+        """Guessed."""
+        self.shortest = SHORTEST.get(model) or SHORTEST.get(without_date(model))
+        """Tokens from which on it is cached; None if nobody knows."""
+
+    @property
+    def fits(self) -> Literal["yes", "perhaps", "no"]:
+        """Whether it is long enough; `perhaps` if that hangs on the guess."""
+        if self.shortest is None:
+            return "perhaps"
+        if self.tokens >= self.shortest:
+            return "yes"
+        return "perhaps" if self.tokens * GUESS_HIGH >= self.shortest else "no"
