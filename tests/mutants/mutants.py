@@ -56,7 +56,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "What hides in a text is shown as signs",
         f"{_CORE}/reports/page.py",
-        "        return _HIDDEN.sub(lambda found: _sign(ord(found[0])), value)\n",
+        "        return visible(value)\n",
         "        return value\n",
         "tests/unit/test_page.py::test_data_is_escaped_and_cut",
     ),
@@ -73,6 +73,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "_EVERY = timedelta(minutes=5)",
         "_EVERY = timedelta(minutes=1)",
         "tests/stages/test_report.py::test_while_it_runs_it_is_written_every_five_minutes_at_most",
+    ),
+    Mutant(
+        "A mail makes no link of the name of a file",
+        f"{_CORE}/reports/visible.py",
+        'return _LINKS.sub(" ", " ".join(visible(text).split()))',
+        'return " ".join(visible(text).split())',
+        "tests/unit/test_notice.py::test_a_mail_has_no_link_but_ours_and_no_line_of_strangers",
     ),
     Mutant(
         "A command that is proposed is quoted",

@@ -7,7 +7,6 @@ own style and nothing else. Bounded: 20 rows, ten answers of a column and ten re
 
 from __future__ import annotations
 
-import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -27,6 +26,7 @@ from batchdrop.reports import sentences
 from batchdrop.reports.next_step import console_url, next_step
 from batchdrop.reports.remedies import remedy
 from batchdrop.reports.samples import Sample
+from batchdrop.reports.visible import visible
 
 _HERE = Path(__file__).parent
 _NAME = "report.html"
@@ -42,8 +42,6 @@ _WHAT = {
     "results.jsonl": "the answers as the API gave them, for programs",
     "failed.jsonl": "the rows without an answer and why, for programs",
 }
-# Control characters, and those that turn the direction of what follows them, are shown as signs.
-_HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
 class Outcome(msgspec.Struct):
@@ -144,16 +142,10 @@ def _seen(context: Mapping[str, object]) -> dict[str, object]:
 
 def _seen_value(value: object) -> object:
     if isinstance(value, str):
-        return _HIDDEN.sub(lambda found: _sign(ord(found[0])), value)
+        return visible(value)
     if isinstance(value, Mapping):
         return _seen(value)
     return [_seen_value(each) for each in value] if isinstance(value, list) else value
-
-
-def _sign(code: int) -> str:
-    if code < 0x20:
-        return chr(0x2400 + code)
-    return "\u2421" if code == 0x7F else f"[U+{code:04X}]"
 
 
 def _context(job: Job, now: datetime, notice: str, region: str, details: Details) -> dict[str, Any]:

@@ -263,11 +263,6 @@ def canceled(job: Job) -> str:
     return " ".join(filter(None, (f"{start}{others}.{paid}", _copied(job))))
 
 
-def subject(job: Job, outcome: JobState) -> str:
-    """Of the notification that the job has ended."""
-    return f"Batchdrop job {outcome}: {job.id}"
-
-
 # ---------------------------------------------------------------- what is not known of a batch that was sent
 
 SENT_WITH_ANOTHER_KEY = (
