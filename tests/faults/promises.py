@@ -70,7 +70,13 @@ def api_of(stack: Stack) -> SlowApi:
 
 
 def paid_once(stack: Stack, grace: timedelta) -> Iterator[str]:
-    """Each row succeeds at most once, over all batches that were ever accepted."""
+    """Each row succeeds at most once, over all batches that were ever accepted; rows of a batch that are equal, together."""
+    for trace in api_of(stack).traces.values():
+        prompts = Counter(prompt_of(request["params"]) for request in trace.held.requests if trace.ours)
+        yield from (f"{trace.held.id[-4:]} asks {prompt!r} {times} times" for prompt, times in prompts.items() if times > 1)
+    rows = Counter[str]()
+    for job in stack.jobs():
+        rows |= Counter(_prompts(stack, job))
     batches: dict[str, list[Trace]] = defaultdict(list)
     for prompt, trace in api_of(stack).paid():
         batches[text_of(prompt)].append(trace)
@@ -78,7 +84,7 @@ def paid_once(stack: Stack, grace: timedelta) -> Iterator[str]:
     for prompt, traces in batches.items():
         exempt = sum(any(one.holds(trace, grace) for one in UNAVOIDABLE) for trace in traces)
         times = len(traces) - min(exempt, len(traces) - 1) - asked_again[prompt]
-        if times > 1:
+        if times > max(1, rows[prompt]):
             yield f"row {prompt!r} was paid for {len(traces)} times: {', '.join(trace.held.id[-4:] for trace in traces)}"
 
 
@@ -208,6 +214,7 @@ class _Row(NamedTuple):
 
 def _expected(stack: Stack, job: Job, allowed: Allowed) -> Iterator[tuple[int, _Row]]:
     ids: set[str] = set()
+    prompts: set[str] = set()
     lines = _input_lines(stack, job)
     # Where an answer is lost, a row beside it that has none cannot be told from it.
     silent = {"missing"} if any(b" lost" in line for line in lines) else set()
@@ -222,6 +229,10 @@ def _expected(stack: Stack, job: Job, allowed: Allowed) -> Iterator[tuple[int, _
         ids.add(own)
         prompt = prompt_of(row["params"])
         statuses = _statuses(prompt, allowed)
+        if prompt in prompts and allowed.unnamed:
+            # Nobody can tell whose answer it has.
+            statuses = {*statuses, "missing"}
+        prompts.add(prompt)
         yield number, _Row(prompt, own, statuses | silent if "silent" in fate_of(prompt) else statuses)
 
 

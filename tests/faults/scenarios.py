@@ -326,6 +326,23 @@ def _six_at_a_time() -> Stack:
     return _Answered(says="approve", ask_above=_HALF, max_requests=6)
 
 
+def _cached(stack: Stack) -> None:
+    """One row writes the cache before any other goes, those that are tried among them."""
+    recipe = b"model: claude-haiku-5-5\nthinking: off\ncache: 1h\nsystem: %b\nprompt: '{{ text }}'\nmax_tokens: 6\n"
+    words = ("ok", "busy", "bad", "cut", "expires", "refuses", "silent", "hopeless")
+    texts = [f"{number} {words[number % 8]}" for number in range(1, 33)]
+    uploads = [
+        stack.drop("inbox/team/recipe.yaml", recipe % (b"Be brief. " * 400), deliver=False),
+        stack.drop("inbox/team/rows.csv", b"text\n" + b"".join(f"{text}\n".encode() for text in texts), deliver=False),
+    ]
+    for upload in uploads:
+        stack.deliver(upload)
+
+
+def _ten_at_a_time() -> Stack:
+    return Stack(max_requests=10, api=SlowApi)
+
+
 def _rejected(stack: Stack) -> None:
     empty = stack.drop("inbox/empty.jsonl", b"\n\n", deliver=False)
     hopeless = stack.drop("inbox/hopeless.jsonl", b"nothing\nof use\n", deliver=False)
@@ -348,6 +365,8 @@ SCENARIOS = {
         Scenario("overdue", _little_room, _overdue, same_outputs=False),
         Scenario("sent once", _sent_once, _same),
         Scenario("sent once, tried", _six_at_a_time, _same_rows),
+        Scenario("warmed up", _ten_at_a_time, _cached),
+        Scenario("warmed up, tried", _six_at_a_time, _cached),
         Scenario("rejected", _small_batches, _rejected),
         Scenario("approved", _approving, _dear),
         Scenario("refused", _refusing, _dear, same_outputs=False),

@@ -173,7 +173,8 @@ _ROW_FATES = [*_FATES, "cut", "refuses", "strays"]
 def _file(at: st.SearchStrategy[int], kind: str) -> st.SearchStrategy[File]:
     fates = st.lists(st.sampled_from(_FATES if kind == "requests" else _ROW_FATES), min_size=1, max_size=8)
     of_some = fates.map(lambda fates: ("ok", *fates))
-    return st.builds(File, of_some, at, st.sampled_from(["normal", "high", "low"]), st.booleans(), st.just(kind))
+    same = st.sampled_from([False, False, True]) if kind == "requests" else st.just(False)
+    return st.builds(File, of_some, at, st.sampled_from(["normal", "high", "low"]), st.booleans(), st.just(kind), same)
 
 
 def _some(at: st.SearchStrategy[int]) -> st.SearchStrategy[File]:

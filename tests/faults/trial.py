@@ -57,7 +57,8 @@ class Shown:
 class File(Shown):
     """`fates`: a word for each line, of `api.FATES`, or `garbage`, `twice` (a custom id that was there) or `blank`.
 
-    `kind`: lines with requests, a table with its recipe, or a table that waits until a happening brings one.
+    `kind`: lines with requests, a table with its recipe, or a table that waits until a happening brings one. `same`: of requests,
+    every other one is the one before it once more, and both are to be sent once.
     """
 
     fates: tuple[str, ...]
@@ -66,6 +67,7 @@ class File(Shown):
     priority: str = "normal"
     packed: bool = False
     kind: Literal["requests", "table", "table that waits"] = "requests"
+    same: bool = False
 
     def key(self, name: str) -> str:
         """Of a table: in a folder of its own, below that of its team."""
@@ -85,7 +87,10 @@ class File(Shown):
             case "twice":
                 return row("the same", f"{name} {number} ok")
             case _:
-                return row(None if number % 3 == 0 else f"{name} row {number}", f"{name} {number} {fate}")
+                place = number
+                if self.same and number % 2 == 0 and self.fates[number - 2] not in ("garbage", "blank", "twice"):
+                    place, fate = number - 1, self.fates[number - 2]
+                return row(None if number % 3 == 0 else f"{name} row {number}", f"{name} {place} {fate}")
 
 
 @dataclass(frozen=True, repr=False)
@@ -314,7 +319,8 @@ class Play:
             self.stack.deliver(self.bring(Recipe(f"{TEAM}{name}/recipe.yaml")))
         key = file.key(name)
         self.recipes_seen[key] = len(self.recipes)
-        self.uploads.append(self.stack.drop(key, file.body(name), {"batchdrop-priority": file.priority}, deliver=False))
+        metadata = {"batchdrop-priority": file.priority} | ({"batchdrop-dedupe": "true"} if file.same else {})
+        self.uploads.append(self.stack.drop(key, file.body(name), metadata, deliver=False))
         self.stack.deliver(self.uploads[-1])
 
     def _next_step(self) -> float:

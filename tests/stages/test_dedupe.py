@@ -413,6 +413,30 @@ def test_a_batch_with_tried_rows_is_cut_between_them_and_their_equals(place: int
     assert set(Counter(sent(stack)).values()) == {1}
 
 
+@pytest.mark.parametrize("max_requests", [100, 25])
+def test_without_a_yes_tried_rows_still_answer_their_equals(max_requests: int) -> None:
+    stack = dear_stack(max_requests=max_requests)
+    job = until_asked(stack)
+    tried = sent(stack)
+    stack.command("cancel", job.id)
+    stack.run()
+    job = stack.job()
+    assert job.state is JobState.canceled
+    assert len(sent(stack)) == 20
+    assert stack.audit() == []
+    of_batch = {
+        line: batch for batch in stack.batches() if not batch.tries for line in range(batch.first_line, batch.last_line + 1)
+    }
+    answered = {
+        line
+        for line, prompt in enumerate(PROMPTS, 1)
+        if any(PROMPTS[one - 1] == prompt and of_batch[one] is of_batch[line] for one in tried)
+    }
+    assert {line["line"] for line in stack.lines("results.jsonl")} == answered
+    assert job.rows_copied == len(answered) - 20
+    assert {end[3] for end in failures(stack).values()} == {None}
+
+
 # ---------------------------------------------------------------- what else may happen to a batch
 
 
@@ -499,6 +523,8 @@ def test_without_its_input_every_answer_is_kept_and_every_row_counted() -> None:
     assert job.state is JobState.done
     assert (job.counts.succeeded, job.counts.missing, job.counts.total) == (2, 3, 5)
     assert [line["line"] for line in stack.lines("results.jsonl")] == [1, 2]
+    (reason,) = {line["_batchdrop"]["error"]["message"] for line in stack.lines("failed.jsonl")}
+    assert "sent as another row's" in reason
 
 
 def test_rows_with_one_custom_id_and_rows_that_are_none_stay_invalid() -> None:

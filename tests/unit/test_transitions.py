@@ -85,6 +85,7 @@ JOBS: dict[str, Callable[[Job], Move[Job]]] = {
     "unpacked": lambda one: transitions.unpacked(one, one.input, now=LATER),
     "rejected": lambda one: transitions.rejected(one, "why", now=LATER),
     "pilot_ended": lambda one: transitions.pilot_ended(one, TRIED, "why", now=LATER),
+    "warmed": lambda one: transitions.warmed(one, TRIED, now=LATER),
     "canceled_unread": lambda one: transitions.canceled_unread(one, now=LATER),
     "pinned": lambda one: transitions.pinned(one, one.input, kind="csv", arrivals=2),
     "held": lambda one: transitions.held(one, "why", needs="recipe", arrivals=2, now=LATER),
@@ -135,6 +136,7 @@ BATCHES: dict[str, Callable[[Batch, Job], Move[Batch]]] = {
     "resumed": lambda one, _: transitions.resumed(one, now=LATER),
     "collected": lambda one, of: transitions.collected(one, of, rows_of(one, of), now=LATER),
     "pilot_collected": lambda one, of: transitions.pilot_collected(one, of, TRIED, (), reason="", note="", now=LATER),
+    "warm_up_collected": lambda one, of: transitions.warm_up_collected(one, of, TRIED, (), now=LATER),
     "pilot_settled": lambda one, _: transitions.pilot_settled(one, settled_of(one), {}, now=LATER),
     "pieces_lost": lambda one, _: transitions.pieces_lost(one, results=True, failed=False),
     "batch_message_repeated": lambda one, _: transitions.batch_message_repeated(one, now=LATER),
@@ -149,6 +151,7 @@ ASKS: dict[str, Callable[[Batch], bool]] = {
     "disowned": lambda one: one.api_id is not None,
     "pilot_settled": lambda one: one.waiting and not one.settled,
     "pilot_collected": lambda one: bool(one.tries),
+    "warm_up_collected": lambda one: bool(one.tries),
 }
 
 
@@ -431,7 +434,7 @@ def test_the_counters_add_up_after_every_edge() -> None:
             kinds.add(kind)
             taken |= set(edges_from(one))
             paths += [(*path, name) for name in edges_from(one)]
-    assert taken == set(BATCH_EDGES) - {"added", "pilot_collected"}
+    assert taken == set(BATCH_EDGES) - {"added", "pilot_collected", "warm_up_collected"}
 
 
 def test_counts_have_a_field_for_each_end_and_add_up() -> None:

@@ -77,7 +77,7 @@ def _spans(batches: Sequence[Batch]) -> Iterator[tuple[str, str, Batch]]:
 
 def _attempts(batches: Sequence[Batch]) -> Iterator[tuple[str, str, Batch]]:
     """Rows to try again, and the batch that tries them, are one for one."""
-    known = {(batch.first_line, batch.attempt): batch for batch in batches}
+    known = {(batch.first_line, batch.attempt): batch for batch in batches if not batch.tries}
     for batch in batches:
         follow_up = known.get((batch.first_line, batch.attempt + 1))
         again = batch.retry.lines if batch.retry is not None else 0

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from batchdrop.domain.records import Admission, Batch, BatchState
+from batchdrop.domain.records import WARM_UP, Admission, Batch, BatchState, Job
 
 # Most batches end within an hour (Anthropic, "Batch processing"): a full batch takes one slot of this length.
 SLOT = timedelta(hours=1)
@@ -32,6 +32,13 @@ def may_be_overtaken(tag: datetime, now: datetime) -> bool:
 
 def is_waiting(batch: Batch) -> bool:
     return batch.state is BatchState.ready and batch.admitted_at is None
+
+
+def is_its_turn(job: Job, batch: Batch) -> bool:
+    """Whether no other batch of the job comes first: its warm-up before its pilot, and that before all others."""
+    if job.warming and batch.name != WARM_UP:
+        return False
+    return bool(batch.tries) or not job.trying
 
 
 def is_due(batch: Batch, now: datetime) -> bool:

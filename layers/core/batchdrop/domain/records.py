@@ -328,6 +328,8 @@ class Wishes(Record, frozen=True, kw_only=True):
     """As in Job."""
     dedupe: bool = False
     """As in Job."""
+    cache: str = ""
+    """As in Job."""
     warnings: str = ""
     """What its author should know, in whole sentences."""
 
@@ -429,6 +431,12 @@ class Job(Record, frozen=True, kw_only=True):
     raised_to: int = 0
     """Micro-dollars that its batches may use in all whatever limits there are: an operator has lifted them for it alone."""
     question: Question | None = None
+    cache: str = ""
+    """How long the API keeps what its prompts begin with, as its recipe says it: `5m`, `1h`, or empty for not at all."""
+    warming: bool = False
+    """One row is sent before all others, those aside that are tried: it writes the cache that the others read."""
+    warmed: int = 0
+    """Rows of its warm-up that have come to their end."""
     place: str = ""
     """While it is open: the purse (`domain.purses.open_jobs`) that counts it. Empty while it waits in line, and if an earlier
     version opened it."""
@@ -584,6 +592,11 @@ class Batch(Record, frozen=True, kw_only=True):
         return batch_name(self.first_line, self.attempt)
 
     @property
+    def times_sent(self) -> int:
+        """How often its rows are sent, with this attempt."""
+        return max(1, self.attempt)
+
+    @property
     def rows(self) -> int:
         """All rows of its span that come to their end with it, or go again after it."""
         return self.requests + self.copies + self.invalid + len(self.settled)
@@ -683,8 +696,10 @@ class Group(Record, frozen=True, kw_only=True):
     revision: int = 0
 
 
+WARM_UP = "000000000000.00"
+"""The name of the batch of one row that writes the cache before others read it: no attempt has the number 0."""
 PILOT = "000000000000.01"
-"""The name of a job's pilot: its first line is 0, which no other batch has."""
+"""The name of a job's pilot: its first line is 0, which no other batch but its warm-up has."""
 
 
 PILOT_ROWS = 20

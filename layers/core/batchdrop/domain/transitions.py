@@ -232,6 +232,7 @@ def sourced(job: Job, source: ObjectRef, broken: Unsent | None, wishes: Wishes |
             limits=wishes.limits,
             deadline=wishes.deadline,
             dedupe=wishes.dedupe,
+            cache=wishes.cache,
             note=" ".join(part for part in (job.note, wishes.warnings) if part) if wishes.warnings not in job.note else job.note,
         )
     return Move(job, after)
@@ -295,6 +296,7 @@ def planned(
     reason: str = "",
     hold: Hold | None = None,
     pilot: Batch | None = None,
+    warm_up: Batch | None = None,
     expected: Expected | None = None,
     cover: Cover | None = None,
     mate: str = "",
@@ -305,7 +307,8 @@ def planned(
     """All its batches are stored. `unsendable`: those without a request, which can be collected at once. `repeated`: as in Job.
 
     `rejection`: why the job will end as rejected. `cancel`: its batches are not to be sent. `reason`: why, if that is new.
-    `pilot`: it goes before the others. `cover`: an earlier approval that holds for it. `mate`, `spare`, `group_key`: as in Job.
+    `warm_up`: it goes before all others. `pilot`: it goes before the rest. `cover`: an earlier approval that holds for it.
+    `mate`, `spare`, `group_key`: as in Job.
     `virtual_time`: of the stack, now that they begin to wait.
     """
     after = replace(
@@ -329,15 +332,16 @@ def planned(
     after = replace(
         after,
         cancel_requested=job.cancel_requested or cancel,
+        warming=warm_up is not None,
         trying=pilot is not None,
-        tried=0 if pilot is None else pilot.requests,
+        tried=0 if pilot is None else pilot.requests + (warm_up is not None),
         group_key=group_key,
     )
     return Move(
         job,
         _released(after, now),
         charges=() if cover is None else cover.charges,
-        also=() if pilot is None else (added(pilot),),
+        also=tuple(added(batch) for batch in (warm_up, pilot) if batch is not None),
         messages=tuple(_collect(batch) for batch in unsendable),
     )
 
@@ -409,7 +413,9 @@ def tries_itself(
     job: Job, pilot: Batch, *, now: datetime, virtual_time: int, hold: Hold | None, cover: Cover | None
 ) -> Move[Job]:
     """The one whose rows were to tell its price has told nothing. `hold`, `cover`: as in `planned`, of the pilot."""
-    after = replace(job, trying=True, tried=pilot.requests, mate="", spare=None, waits_from=virtual_time)
+    after = replace(
+        job, trying=True, tried=pilot.requests + job.warming + job.warmed, mate="", spare=None, waits_from=virtual_time
+    )
     if hold is not None:
         after = _held(after, hold, now)
     else:
@@ -499,7 +505,7 @@ def pilot_ended(job: Job, rows: Collected, reason: str, *, now: datetime, note: 
 
     `note`: why nothing was tried. A yes to the pilot was one to the pilot alone.
     """
-    after = replace(job, trying=False, tried=len(rows.settled), learned=rows.learned or job.learned, updated_at=now)
+    after = replace(job, trying=False, tried=job.warmed + len(rows.settled), learned=rows.learned or job.learned, updated_at=now)
     if job.may_use:
         after = replace(after, may_use=0)
     if job.cancel_requested:
@@ -507,6 +513,12 @@ def pilot_ended(job: Job, rows: Collected, reason: str, *, now: datetime, note: 
     if note:
         after = replace(after, note=note)
     return Move(job, _held(after, Hold(PRICE, reason, None), now))
+
+
+@_job_edge(JobState.running, JobState.held)
+def warmed(job: Job, rows: Collected, *, now: datetime) -> Move[Job]:
+    """Only as a part of `warm_up_collected`. Whatever became of its row, the others go: they may find the cache written."""
+    return Move(job, _released(replace(job, warming=False, warmed=len(rows.settled), updated_at=now), now))
 
 
 @_job_edge(JobState.held)
@@ -517,7 +529,7 @@ def grouped(job: Job, group: GroupQuestion | None) -> Move[Job]:
 
 def _released(job: Job, now: datetime) -> Job:
     """Its deadline counts from the first time that all of its rows may be sent."""
-    if not job.deadline or job.due_at is not None or job.state is not JobState.running or job.trying:
+    if not job.deadline or job.due_at is not None or job.state is not JobState.running or job.trying or job.warming:
         return job
     return replace(job, due_at=due_at(job.deadline, now))
 
@@ -1130,16 +1142,26 @@ def pilot_collected(
     return replace(_recorded(batch, rows, now), guard=Guard(progress=Progress.of(job)), also=(ended, *settled))
 
 
+@_batch_edge(BatchState.ended, to=(BatchState.collected,))
+def warm_up_collected(batch: Batch, job: Job, rows: Collected, holders: tuple[Holder, ...], *, now: datetime) -> Move[Batch]:
+    """Its row is in a piece, and the batch that it lies in does not send it again, as in `pilot_collected`."""
+    strict = job.limits is not None and job.limits.strict
+    settled = tuple(pilot_settled(one.batch, one.rows, one.sizes, now=now, strict=strict) for one in holders)
+    move = replace(_recorded(batch, rows, now), guard=Guard(progress=Progress.of(job)))
+    return replace(move, also=(warmed(job, rows, now=now), *settled))
+
+
 @_batch_edge(BatchState.ready, to=(BatchState.ready, BatchState.ended))
 def pilot_settled(batch: Batch, rows: tuple[Settled, ...], sizes: Sizes, *, now: datetime, strict: bool = False) -> Move[Batch]:
-    """Only as a part of `pilot_collected`. Without another request there is nothing to send.
+    """Only as a part of `pilot_collected` and `warm_up_collected`. Without another request there is nothing to send.
 
     `sizes`: what its requests are expected to take shrinks by these; `strict`: not at all, since each is only a guess. No two of
     them have the same request, and whatever row of it would have been sent for one of them is a copy of it now.
     """
     requests = batch.requests - len(rows)
     sizes = batch.sizes if strict and requests else rest_of(batch.sizes, sizes)
-    after = replace(batch, settled=rows, requests=requests, sizes=sizes)
+    settled = tuple(sorted((*batch.settled, *rows), key=lambda row: row.line))
+    after = replace(batch, settled=settled, requests=requests, sizes=sizes)
     if requests:
         return Move(batch, after)
     return Move(

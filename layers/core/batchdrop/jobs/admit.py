@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from batchdrop.domain import refusals, transitions
-from batchdrop.domain.admission import AdmissionLimits, Capacity, Fit, for_a_probe, is_due, is_waiting
+from batchdrop.domain.admission import AdmissionLimits, Capacity, Fit, for_a_probe, is_due, is_its_turn, is_waiting
 from batchdrop.domain.deadlines import is_overdue
 from batchdrop.domain.errors import LostRace
 from batchdrop.domain.fair_order import FairOrder, least_cost
@@ -93,7 +93,7 @@ class Admit(msgspec.Struct, frozen=True, kw_only=True):
             if capacity.used_up or (only and first.job_id != only):
                 break
             job = self._running(first.job_id, jobs, now)
-            if job is None or not is_due(first, now) or (job.trying and not first.tries):
+            if job is None or not is_due(first, now) or not is_its_turn(job, first):
                 continue
             chosen = self._chosen(job, first, now, blocked=bool(admission.blocked))
             if job.streak is not None and job.streak.waits:
@@ -134,9 +134,7 @@ class Admit(msgspec.Struct, frozen=True, kw_only=True):
 
     def _next_to_try(self, job: Job, now: datetime) -> Batch | None:
         batches = self.ledger.list_batches(job.id)
-        return refusals.next_to_try(
-            one for one in batches if is_waiting(one) and is_due(one, now) and (one.tries or not job.trying)
-        )
+        return refusals.next_to_try(one for one in batches if is_waiting(one) and is_due(one, now) and is_its_turn(job, one))
 
     def _take(
         self, job: Job, chosen: _Chosen, order: FairOrder, capacity: Capacity, now: datetime, jobs: dict[str, Job | None]

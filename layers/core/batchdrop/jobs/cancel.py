@@ -8,6 +8,7 @@ from contextlib import suppress
 import msgspec
 
 from batchdrop.domain import transitions
+from batchdrop.domain.admission import is_its_turn
 from batchdrop.domain.deadlines import DEADLINE_PASSED
 from batchdrop.domain.errors import ApiError, LostRace
 from batchdrop.domain.records import Batch, BatchState, Job, JobState, RowStatus, Unsent
@@ -81,8 +82,8 @@ class CancelJob(msgspec.Struct, frozen=True, kw_only=True):
         if job.state is JobState.planning and not self._end_planning(job):
             return
         for batch in self.ledger.list_batches(job.id):
-            # What the pilot has settled is no row of another batch: until that is known, no other one ends.
-            if batch.tries or not job.trying:
+            # What warm-up or pilot have settled is no row of another batch: until that is known, no other one ends.
+            if is_its_turn(job, batch):
                 self.cancel_batch(batch, unsent_of(job))
 
     def end_unread(self, job: Job) -> None:

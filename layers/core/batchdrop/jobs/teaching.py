@@ -24,7 +24,7 @@ def taught_by(batches: Sequence[Batch], at: datetime) -> Taught | None:
     first: list[Sizes] = []
     answered: list[int] = []
     for batch in batches:
-        if batch.attempt == 1:
+        if batch.attempt <= 1:
             first.append(batch.sizes)
             answered.append(0)
         answered[-1] += sum(of.requests for of in batch.usage.values())

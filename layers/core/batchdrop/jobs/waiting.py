@@ -39,8 +39,8 @@ def waiting_jobs(ledger: Ledger, limit: int | None = None) -> Iterator[Job]:
 def job_queues(ledger: Ledger, jobs: int, *, without: str = "") -> list[JobQueue]:
     """Those of the first `jobs` running jobs, but for the job `without`. A queue is read when its turn has come."""
     queues = [
-        # Before its pilot is back no other batch goes, and the pilot is the first.
-        JobQueue(job, job.created_at, _read_later(ledger, job.id, 1 if job.trying else _OF_A_JOB))
+        # Before its warm-up or its pilot is back no other batch goes, and these are the first.
+        JobQueue(job, job.created_at, _read_later(ledger, job.id, 1 if job.trying or job.warming else _OF_A_JOB))
         for job in waiting_jobs(ledger, jobs)
     ]
     return [queue for queue in (*_of_earlier_version(ledger), *queues) if queue.job.id != without]

@@ -74,7 +74,7 @@ def manifest(
                 {
                     "id": batch.api_id,
                     "requests": batch.requests,
-                    "attempt": batch.attempt,
+                    "attempt": batch.times_sent,
                     "first_line": batch.tries[0].line if batch.tries else batch.first_line,
                     "last_line": batch.last_line,
                     "created_at": stamp(batch.created_at),

@@ -16,7 +16,7 @@ from batchdrop.reports.next_step import console_url
 from batchdrop.reports.status import usd_of_micro
 from batchdrop.reports.visible import unlinked
 
-_NAME_CHARS = 40
+_NAME_CHARS = 32
 
 
 class Notice(Record, frozen=True, kw_only=True):

@@ -76,6 +76,8 @@ def state_of(job: Job, notice: str = "") -> str:
 def _running(job: Job) -> str:
     if job.cancel_requested:
         return job.reason if job.overdue else "Stopping: answers that Anthropic has given are still delivered."
+    if job.warming:
+        return "One row is sent first, so that the others find cached what all of them begin with."
     if job.trying:
         return (
             f"Some of the {_plural(job.counts.total, 'row')} are tried first, to see the answers and what the others will cost."
@@ -690,6 +692,9 @@ INPUT_UNREADABLE = "This stack was no longer allowed to read the input, so this 
 CANCELED = "This row was canceled before Anthropic processed it."
 EXPIRED = "Anthropic did not process this row within its 24 hours."
 MISSING = "The API returned no result for this request."
+MISSING_OR_COPY = (
+    "The API returned no result for this request, or it was sent as another row's: which one, nobody can tell without the input."
+)
 TRIED_ANSWER_LOST = (
     "The request of this row was tried before the others and paid for, and objects under work/ with its end were deleted. It was "
     "not sent again; to send it anyway, upload failed.jsonl."

@@ -18,7 +18,19 @@ from batchdrop.domain import keys, reconcile, transitions
 from batchdrop.domain.deadlines import DEADLINE_PASSED, is_overdue
 from batchdrop.domain.errors import BatchdropError, Forbidden, Incomplete, LostRace, NotFound, ObjectGone, UnreadableList
 from batchdrop.domain.messages import CollectBatch
-from batchdrop.domain.records import ApiCounts, Batch, BatchState, Job, JobState, ObjectRef, Part, RowStatus, Unsent
+from batchdrop.domain.records import (
+    PILOT,
+    WARM_UP,
+    ApiCounts,
+    Batch,
+    BatchState,
+    Job,
+    JobState,
+    ObjectRef,
+    Part,
+    RowStatus,
+    Unsent,
+)
 from batchdrop.domain.retries import ANSWERS_AWAITED, ANSWERS_AWAITED_AFTER_CANCEL, RESULTS_KEPT, UNREADABLE_AT_MOST, next_look
 from batchdrop.domain.transitions import Collected, Move
 from batchdrop.formats.failed_line import number_of_failed
@@ -212,7 +224,7 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
             pieces = (collected.results, collected.failed)
             tables = write_tables(self.objects, form, job.id, pieces, (part("table", "csv"), part("failed", "csv")))
             collected = replace(collected, table=tables.table, failed_table=tables.failed)
-        if batch.tries:
+        if batch.name == PILOT:
             self._show_tried(job, collected)
         return collected
 
@@ -243,7 +255,7 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
 
     def _show_tried(self, job: Job, rows: Collected) -> None:
         try:
-            write_tried(self.objects, job, rows)
+            write_tried(self.objects, job, rows, self.ledger.get_batch(job.id, WARM_UP))
         except ObjectGone:
             log.exception("the rows that were tried cannot be shown: objects under work/ are gone", extra={"job_id": job.id})
 
@@ -336,7 +348,9 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
         if not batch.tries:
             return transitions.collected(batch, job, rows, now=now)
         holders = holders_of(self.ledger.list_batches(job.id), rows)
-        reason, note = sentences.weighed(len(rows.settled)), sentences.untried(batch.unsent) if batch.unsent else ""
+        if batch.name == WARM_UP:
+            return transitions.warm_up_collected(batch, job, rows, holders, now=now)
+        reason, note = sentences.weighed(job.warmed + len(rows.settled)), sentences.untried(batch.unsent) if batch.unsent else ""
         return transitions.pilot_collected(batch, job, rows, holders, reason=reason, note=note, now=now)
 
     def _tell_losses(self, batch: Batch, rows: Collected) -> None:

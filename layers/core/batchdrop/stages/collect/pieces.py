@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from heapq import merge
 
 import msgspec
 
@@ -73,7 +74,7 @@ class PartWriter:
 def part_writer(
     objects: Objects,
     ref: ObjectRef,
-    earlier: Part | None = None,
+    earlier: Sequence[Part] = (),
     number_of: Callable[[bytes], int] | None = None,
     only: frozenset[int] | None = None,
 ) -> Iterator[PartWriter]:
@@ -86,11 +87,13 @@ def part_writer(
     writer = objects.writer(ref.key)
     part = PartWriter(ref.key, writer, iter(()))
     try:
-        if earlier is None or number_of is None:
+        if number_of is None:
             yield part
         else:
-            with closing(_earlier_lines(objects, msgspec.structs.replace(ref, key=earlier.key), number_of, only)) as lines:
-                part = PartWriter(ref.key, writer, lines)
+            with ExitStack() as stack:
+                sources = [msgspec.structs.replace(ref, key=piece.key) for piece in earlier]
+                pieces = [stack.enter_context(closing(_earlier_lines(objects, one, number_of, only))) for one in sources]
+                part = PartWriter(ref.key, writer, merge(*pieces))
                 yield part
     except BaseException:
         if part.closed:

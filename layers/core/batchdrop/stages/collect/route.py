@@ -186,7 +186,7 @@ class Router:
             # One that is missing may have been accepted; any other never was.
             is_missing = unsent.status is RowStatus.missing
             self.unaccounted += own and is_missing
-            attempts = self._batch.attempt - (not is_missing)
+            attempts = self._batch.times_sent - (not is_missing)
             cost = None if own and is_missing else paid
             self._fail(line, unsent.status, unsent.error_type, unsent.message, cost, attempts=attempts)
         elif self._lost:
@@ -194,7 +194,10 @@ class Router:
             cost = None if own else paid
             self._fail(line, RowStatus.missing, "answer_not_delivered", sentences.ANSWER_NOT_DELIVERED, cost)
         else:
-            self._unanswered(line, RowStatus.missing, "missing_result", sentences.MISSING, paid)
+            # A line that could not be read has no bytes.
+            unknown = self._batch.copies and not line.end
+            message = sentences.MISSING_OR_COPY if unknown else sentences.MISSING
+            self._unanswered(line, RowStatus.missing, "missing_result", message, paid)
 
     def _answered(self, line: Line, answer: ApiResult, paid: int | None) -> None:
         match answer.type:
@@ -216,7 +219,7 @@ class Router:
             cost = self._biller.bill(answer)
         if paid != 0:
             cost = None if paid is None or cost is None else paid + cost
-        data = self._lines.answered(line, self._batch.attempt, answer, cost, copied_from=self._copied_from)
+        data = self._lines.answered(line, self._batch.times_sent, answer, cost, copied_from=self._copied_from)
         if isinstance(data, Unusable):
             self._unusable(line, data, cost)
         else:
@@ -284,7 +287,7 @@ class Router:
             status=status,
             error_type=error_type,
             message=message,
-            attempts=self._batch.attempt if attempts is None else attempts,
+            attempts=self._batch.times_sent if attempts is None else attempts,
             cost=cost,
             unusable=unusable,
             copied_from=self._copied_from,

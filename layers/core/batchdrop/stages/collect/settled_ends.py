@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from batchdrop.domain.records import ObjectRef, Part, RowStatus
@@ -43,7 +43,7 @@ def settled_ends(objects: Objects, bucket: str, earlier: Earlier, wanted: Collec
     return ends
 
 
-def _lines(objects: Objects, bucket: str, piece: Part | None) -> Iterator[bytes]:
-    if piece is not None:
+def _lines(objects: Objects, bucket: str, pieces: Iterable[Part]) -> Iterator[bytes]:
+    for piece in pieces:
         with objects.read(ObjectRef(bucket=bucket, key=piece.key)) as stream:
             yield from (line.data for line in read_lines(stream, max_line=MAX_OUTPUT_LINE_BYTES))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from heapq import merge
 
 from batchdrop.domain import keys
-from batchdrop.domain.records import Job, ObjectRef, Part
+from batchdrop.domain.records import Batch, Job, ObjectRef, Part
 from batchdrop.domain.transitions import Collected
 from batchdrop.formats.failed_line import number_of_failed
 from batchdrop.formats.lines import MAX_OUTPUT_LINE_BYTES, read_lines
@@ -14,15 +14,21 @@ from batchdrop.formats.result_line import number_of_result
 from batchdrop.ports import Objects
 
 
-def write_tried(objects: Objects, job: Job, rows: Collected) -> None:
-    """By line, those without an answer too, each as it will stand in `results` or `failed`. Raises ObjectGone."""
+def write_tried(objects: Objects, job: Job, rows: Collected, warm_up: Batch | None) -> None:
+    """By line, those without an answer too, each as it will stand in `results` or `failed`. Raises ObjectGone.
+
+    `warm_up`: its row is one of them, and the first of the table.
+    """
     if not rows.settled:
         return
-    lines = merge(_numbered(objects, job, rows.results, number_of_result), _numbered(objects, job, rows.failed, number_of_failed))
-    _write(objects, job, "tried.jsonl", [line for _, line in lines])
+    of: list[Batch | Collected] = [rows] if warm_up is None else [warm_up, rows]
+    results = (_numbered(objects, job, one.results, number_of_result) for one in of)
+    failed = (_numbered(objects, job, one.failed, number_of_failed) for one in of)
+    _write(objects, job, "tried.jsonl", [line for _, line in merge(*results, *failed)])
     if rows.table is not None:
         header = objects.get(keys.table_header(job.id, "results.csv"))
-        _write(objects, job, "tried.csv", [header, objects.get(rows.table.key)])
+        tables = [objects.get(one.table.key) for one in of if one.table is not None]
+        _write(objects, job, "tried.csv", [header, *tables])
 
 
 def _numbered(objects: Objects, job: Job, piece: Part | None, number_of: Callable[[bytes], int]) -> list[tuple[int, bytes]]:

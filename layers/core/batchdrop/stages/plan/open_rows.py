@@ -123,6 +123,7 @@ class OpenRows(msgspec.Struct, frozen=True, kw_only=True):
             limits=_limits(recipe),
             deadline=recipe.deadline or "",
             dedupe=recipe.dedupe or job.dedupe,
+            cache="" if recipe.cache in (None, "off") else recipe.cache,
             warnings=" ".join((*output.warnings, *about_model, *about_cache, *about_cells, *_about_powers(recipe))),
         )
         return OpenedRows(recipe, source, renderer, form, wishes)

@@ -23,7 +23,7 @@ from batchdrop.ports import Objects
 
 MOST_BYTES = 64_000_000
 """Of the lines that are tried: a row may have 32 MB."""
-# Of a job's waiting batches the pilot comes first.
+# Of a job's waiting batches the warm-up comes first, and then the pilot.
 _BEFORE_ALL = timedelta(microseconds=1)
 
 
@@ -37,17 +37,22 @@ class TryFirst(msgspec.Struct, frozen=True, kw_only=True):
     objects: Objects
     budget: Budget
 
-    def __call__(self, job: Job, drawn: Iterable[Sample], now: datetime, mates: Sequence[Job]) -> Batch | None:
+    def warm_up(self, job: Job, drawn: Iterable[Sample], now: datetime) -> Batch | None:
+        """A batch of the first row that was drawn. Raises ObjectGone."""
+        rows = self._read(job, drawn, self.budget.prices.current(now).value, now)
+        return _batch(job, rows[:1], attempt=0) if rows else None
+
+    def __call__(self, job: Job, drawn: Iterable[Sample], now: datetime, mates: Sequence[Job], *, aside: int = 0) -> Batch | None:
         """A batch of the rows that were drawn. None: enough is known of files like it, or soon will be.
 
         As many as may be sent without asking. If those are too few, the job asks for the pilot, unless there are `mates`, whose
-        rows are being tried now. Raises ObjectGone.
+        rows are being tried now. `aside`: so many of the first that were drawn go before it. Raises ObjectGone.
         """
         learned = job.learned.rows if job.learned is not None else 0
         if learned + sum(mate.tried for mate in mates) >= PILOT_ROWS:
             return None
         prices = self.budget.prices.current(now).value
-        rows = self._read(job, drawn, prices, now)
+        rows = self._read(job, drawn, prices, now)[aside:]
         if not rows:
             return None
         left = self.budget.unasked_left(job, now)
@@ -56,23 +61,7 @@ class TryFirst(msgspec.Struct, frozen=True, kw_only=True):
             if mates:
                 return None
             affordable = len(rows)
-        taken = sorted(rows[:affordable], key=lambda row: row.sample.line)
-        samples = tuple(row.sample for row in taken)
-        first, last = samples[0], samples[-1]
-        return Batch(
-            job_id=job.id,
-            first_line=0,
-            last_line=last.line,
-            state=BatchState.ready,
-            span=Span(object=job.source or job.input, start=first.start, end=last.end, first_line=first.line),
-            requests=len(taken),
-            prefixes=(),
-            body_bytes=_body_bytes(taken),
-            priority=job.priority,
-            start_tag=job.created_at - _BEFORE_ALL,
-            sizes=reduce(added, (row.sizes for row in taken), {}),
-            tries=samples,
-        )
+        return _batch(job, rows[:affordable], attempt=1)
 
     def _read(self, job: Job, drawn: Iterable[Sample], prices: PriceList, now: datetime) -> list[_Tried]:
         """In the order in which they were drawn, as many as fit."""
@@ -92,6 +81,35 @@ class TryFirst(msgspec.Struct, frozen=True, kw_only=True):
                 sizer.add(row)
                 rows.append(_Tried(sample, len(row.params), sizer.take()))
         return rows
+
+
+def warms_up(job: Job, rows: int) -> bool:
+    """Whether one row goes first, and writes the cache. A file that is its own pilot is sent at once, as is one with a cache of
+    five minutes: it has gone by when the others are sent.
+    """
+    return job.cache == "1h" and rows > PILOT_ROWS
+
+
+def _batch(job: Job, rows: list[_Tried], *, attempt: int) -> Batch:
+    """Of rows all over the file."""
+    taken = sorted(rows, key=lambda row: row.sample.line)
+    samples = tuple(row.sample for row in taken)
+    first, last = samples[0], samples[-1]
+    return Batch(
+        job_id=job.id,
+        first_line=0,
+        last_line=last.line,
+        attempt=attempt,
+        state=BatchState.ready,
+        span=Span(object=job.source or job.input, start=first.start, end=last.end, first_line=first.line),
+        requests=len(taken),
+        prefixes=(),
+        body_bytes=_body_bytes(taken),
+        priority=job.priority,
+        start_tag=job.created_at - (2 - attempt) * _BEFORE_ALL,
+        sizes=reduce(added, (row.sizes for row in taken), {}),
+        tries=samples,
+    )
 
 
 def _affordable(rows: list[_Tried], prices: PriceList, now: datetime, left: int | None) -> int:

@@ -39,7 +39,7 @@ from batchdrop.stages.plan.find_recipe import FindRecipe
 from batchdrop.stages.plan.improve import Improve
 from batchdrop.stages.plan.kinds import LookAt, kind_of
 from batchdrop.stages.plan.prepare import Made, Source, Text, Unpacking, prepare
-from batchdrop.stages.plan.try_first import TryFirst
+from batchdrop.stages.plan.try_first import TryFirst, warms_up
 from batchdrop.stages.plan.wake import Wake
 
 log = logging.getLogger(__name__)
@@ -408,14 +408,18 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             hold, expected, cover = self.pause.verdict(job, ready, now)
             mates = self.pause.mates(job, now) if hold is not None and hold.needs == APPROVAL else []
             tries = hold is not None or (job.learned is None and self.pause.budget.never_fits(job, ready, now))
-            pilot = self.try_first(job, drawn, now, mates) if tries else None
+            rows = sum(batch.requests for batch in ready)
+            warm_up = self.try_first.warm_up(job, drawn, now) if warms_up(job, rows) else None
+            aside = 0 if warm_up is None else 1
+            pilot = self.try_first(job, drawn, now, mates, aside=aside) if tries else None
             mate = mates[0] if mates and pilot is None else None
             spare = None
             if mate is not None:
                 hold = Hold(PRICE, sentences.waits_for(mate), None)
-                spare = self.try_first(job, drawn, now, [])
+                spare = self.try_first(job, drawn, now, [], aside=aside)
             if pilot is not None and (hold is None or hold.needs != PRICE):
-                hold, _, cover = self.pause.verdict(replace(job, trying=True), [pilot], now)
+                first = [batch for batch in (warm_up, pilot) if batch is not None]
+                hold, _, cover = self.pause.verdict(replace(job, trying=True), first, now)
             return transitions.planned(
                 job,
                 now=now,
@@ -428,6 +432,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
                 spare=spare,
                 group_key=self.pause.group_key(job, now),
                 pilot=pilot,
+                warm_up=warm_up,
                 expected=expected,
                 virtual_time=self.ledger.get_admission().virtual_time,
             )

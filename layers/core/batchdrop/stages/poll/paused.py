@@ -22,6 +22,7 @@ from batchdrop.domain.open_work import LIMIT, PRICE, OpenWork, before_group, beh
 from batchdrop.domain.records import (
     FEWEST_TRIED,
     PILOT,
+    WARM_UP,
     Arrivals,
     Batch,
     BatchState,
@@ -169,7 +170,8 @@ class LetGo(msgspec.Struct, kw_only=True):
             waits = Hold(PRICE, sentences.waits_for(mates[0]), None)
             self.commit(transitions.asked_anew(replace(job, mate=mates[0].id), waits, now=now))
         else:
-            hold, _, cover = self.pause.verdict(replace(job, trying=True), [pilot], now)
+            before = [batch for batch in self.ledger.list_batches(job.id) if batch.name == WARM_UP and is_waiting(batch)]
+            hold, _, cover = self.pause.verdict(replace(job, trying=True), [*before, pilot], now)
             virtual_time = self.ledger.get_admission().virtual_time
             self.commit(transitions.tries_itself(job, pilot, now=now, virtual_time=virtual_time, hold=hold, cover=cover))
         self.publish(job.id)
