@@ -124,6 +124,9 @@ class Store:
         behind = (key.removeprefix(prefix) for key in self._newest if key.startswith(prefix) and key > after)
         return sorted({f"{prefix}{rest.split('/')[0]}/" for rest in behind if "/" in rest})[:limit]
 
+    def keys(self, prefix: str, after: str, limit: int) -> list[str]:
+        return sorted(key for key in self._newest if key.startswith(prefix) and key > after)[:limit]
+
     def versions(self, prefix: str, limit: int) -> list[tuple[str, str]]:
         return sorted(one for one in self._versions if one[0].startswith(prefix))[:limit]
 
@@ -174,12 +177,17 @@ class Handler(BaseHTTPRequestHandler):
             self._send(stored)
 
     def _list(self, query: dict[str, str]) -> None:
-        """All versions below a prefix, or the folders right below it: nothing else is asked for."""
-        store, prefix, limit = self.server.store, query["prefix"], int(query["max-keys"])
+        """All versions below a prefix, the folders right below it, or one page of its keys: nothing else is asked for."""
+        store, prefix, limit = self.server.store, query["prefix"], int(query.get("max-keys", _PAGE))
         if "versions" in query:
             found = store.versions(prefix, limit)
             text = "".join(f"<Version><Key>{quote(key)}</Key><VersionId>{id_}</VersionId></Version>" for key, id_ in found)
             self._answer_xml(f"<ListVersionsResult><EncodingType>url</EncodingType>{text}</ListVersionsResult>")
+            return
+        if "delimiter" not in query:
+            keys = store.keys(prefix, query.get("start-after", ""), limit)
+            text = "".join(f"<Contents><Key>{quote(key)}</Key></Contents>" for key in keys)
+            self._answer_xml(f"<ListBucketResult><EncodingType>url</EncodingType>{text}</ListBucketResult>")
             return
         names = store.folders(prefix, query.get("start-after", ""), limit)
         text = "".join(f"<CommonPrefixes><Prefix>{quote(name)}</Prefix></CommonPrefixes>" for name in names)

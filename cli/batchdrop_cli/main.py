@@ -9,6 +9,7 @@ import click
 from batchdrop_cli.audit.command import audit
 from batchdrop_cli.comparing.compare_command import compare
 from batchdrop_cli.estimating.estimate_command import estimate
+from batchdrop_cli.retrying.retry_command import retry
 from batchdrop_cli.trial.try_command import try_prompt
 
 
@@ -19,7 +20,7 @@ def _version() -> str:
         return "unknown (a checkout, not installed)"
 
 
-@click.group(name="batchdrop", commands=[audit, compare, estimate, try_prompt])
+@click.group(name="batchdrop", commands=[audit, compare, estimate, retry, try_prompt])
 @click.version_option(_version())
 def batchdrop() -> None:
     """Every answer from Claude for a file dropped into an S3 bucket, in order, at half price."""

@@ -6,7 +6,8 @@ Long output is for batches alone: without its beta, such requests ask for what t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import anthropic
@@ -42,6 +43,14 @@ class CannotAsk(Exception):
     """No row can be asked about. The message is a sentence for the person at the terminal."""
 
 
+class NotSent(CannotAsk):
+    """The request never left: nothing is paid."""
+
+
+class NoAnswer(CannotAsk):
+    """The request left, and no answer came: it may have been answered, and is paid then."""
+
+
 class Reply(NamedTuple):
     """`message`: the API's answer as it came, or None; then `error_type` and `error` say why, in the API's words."""
 
@@ -50,13 +59,35 @@ class Reply(NamedTuple):
     error: str = ""
 
 
+class Answer(NamedTuple):
+    """What the API said to one POST, as it came. Without `error_type` an error is not one of the API's own."""
+
+    status: int
+    body: bytes
+    error_type: str = ""
+    error: str = ""
+    code: str = ""
+    """`error.details.error_code`."""
+    retry_after: float = 0.0
+    """Seconds; 0 if it did not say."""
+
+
+type Send = Callable[[bytes, float], Awaitable[Answer]]
+"""POSTs a request once: its params, and after how many seconds no answer is one that will not come. Raises CannotAsk."""
+
+
 class _Count(msgspec.Struct):
     input_tokens: int
+
+
+class _Details(msgspec.Struct):
+    error_code: str = ""
 
 
 class _Trouble(msgspec.Struct):
     type: str
     message: str = ""
+    details: _Details | None = None
 
 
 class _Error(msgspec.Struct):
@@ -71,7 +102,7 @@ class Api(msgspec.Struct, frozen=True):
     ) -> list[Reply]:
         """The answers, in order. `done` is called with each as it comes. Raises CannotAsk."""
         if LONG_OUTPUT in headers.betas:
-            requests = [_lowered(params) for params in requests]
+            requests = [lowered(params) for params in requests]
         return asyncio.run(self._ask_all(_PATH, requests, headers, done, at_once))
 
     def count(self, requests: Sequence[bytes], headers: CallHeaders, done: Callable[[Reply], None]) -> list[int | None]:
@@ -82,8 +113,6 @@ class Api(msgspec.Struct, frozen=True):
     async def _ask_all(
         self, path: str, requests: Sequence[bytes], headers: CallHeaders, done: Callable[[Reply], None], at_once: int
     ) -> list[Reply]:
-        if why := unsafe(self.access.url):
-            raise CannotAsk(why)
         few = asyncio.Semaphore(at_once)
 
         async def ask(params: bytes) -> Reply:
@@ -92,16 +121,41 @@ class Api(msgspec.Struct, frozen=True):
             done(reply)
             return reply
 
-        workspace = {WORKSPACE_HEADER: self.access.workspace} if self.access.workspace else {}
-        async with anthropic.AsyncAnthropic(
-            api_key=self._key(), base_url=self.access.url, max_retries=0, default_headers=workspace
-        ) as client:
+        async with self._client() as client:
             try:
                 async with asyncio.TaskGroup() as group:
                     tasks = [group.create_task(ask(params)) for params in requests]
             except* CannotAsk as problems:
                 raise _first(problems) from None
         return [task.result() for task in tasks]
+
+    @asynccontextmanager
+    async def sending(self, headers: CallHeaders) -> AsyncIterator[Send]:
+        """Raises CannotAsk. What is sent is not sent again here, whatever the answer."""
+        async with self._client() as client:
+
+            async def send(params: bytes, within: float) -> Answer:
+                return self._read(await self._post(client, _PATH, params, headers, within))
+
+            yield send
+
+    def refused(self, answer: Answer) -> str:
+        """A sentence about what the API does not do for anybody with this key."""
+        return _sentence(answer.status, answer.error, minted=bool(self.access.workspace))
+
+    def _client(self) -> anthropic.AsyncAnthropic:
+        if why := unsafe(self.access.url):
+            raise CannotAsk(why)
+        workspace = {WORKSPACE_HEADER: self.access.workspace} if self.access.workspace else {}
+        return anthropic.AsyncAnthropic(api_key=self._key(), base_url=self.access.url, max_retries=0, default_headers=workspace)
+
+    def _read(self, response: httpx2.Response) -> Answer:
+        if response.is_success:
+            return Answer(response.status_code, response.content)
+        trouble = _trouble_of(response) or _Trouble("")
+        said = (trouble.message or trouble.type).replace(self._key(), "<key>")[:_MAX_MESSAGE_CHARS]
+        code = trouble.details.error_code if trouble.details else ""
+        return Answer(response.status_code, b"", trouble.type, said, code, _retry_after(response))
 
     async def _ask(self, client: anthropic.AsyncAnthropic, path: str, params: bytes, headers: CallHeaders) -> Reply:
         for attempt in range(1, _TRIES + 1):
@@ -112,11 +166,10 @@ class Api(msgspec.Struct, frozen=True):
             if response.status_code not in _AGAIN or attempt == _TRIES or wait > _LONGEST_WAIT:
                 break
             await asyncio.sleep(wait)
-        trouble = _trouble_of(response)
-        said = (trouble.message or trouble.type if trouble else "").replace(self._key(), "<key>")[:_MAX_MESSAGE_CHARS]
-        if response.status_code in _OF_A_ROW and trouble is not None:
-            return Reply(None, trouble.type, f"The API refused the request: {said}")
-        raise CannotAsk(_sentence(response.status_code, said, minted=bool(self.access.workspace)))
+        answer = self._read(response)
+        if answer.status in _OF_A_ROW and answer.error_type:
+            return Reply(None, answer.error_type, refused_row(answer))
+        raise CannotAsk(self.refused(answer))
 
     def _key(self) -> str:
         """As of now: a minted one is another every few minutes."""
@@ -125,11 +178,13 @@ class Api(msgspec.Struct, frozen=True):
         except BatchdropError as error:
             raise CannotAsk(f"There is no API key: {error}. Sign in to AWS (aws sso login), or set AWS_PROFILE.") from None
 
-    async def _post(self, client: anthropic.AsyncAnthropic, path: str, params: bytes, headers: CallHeaders) -> httpx2.Response:
+    async def _post(
+        self, client: anthropic.AsyncAnthropic, path: str, params: bytes, headers: CallHeaders, within: float = _ANSWER_SECONDS
+    ) -> httpx2.Response:
         betas = tuple(beta for beta in headers.betas if beta != LONG_OUTPUT)
         options: Any = {
             "headers": {"Content-Type": "application/json", **msgspec.structs.replace(headers, betas=betas).as_sent()},
-            "timeout": httpx2.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
+            "timeout": httpx2.Timeout(within, connect=_CONNECT_SECONDS),
             # It would take the key to an address that nobody chose.
             "follow_redirects": False,
         }
@@ -141,17 +196,23 @@ class Api(msgspec.Struct, frozen=True):
             return error.response
         except anthropic.APITimeoutError as error:
             if isinstance(error.__cause__, httpx2.ConnectTimeout):
-                raise CannotAsk(_unreachable(client)) from None
-            raise CannotAsk(f"No answer came within {_ANSWER_SECONDS:.0f} seconds. Lower `max_tokens` or `thinking`.") from None
-        except anthropic.APIConnectionError:
-            raise CannotAsk(_unreachable(client)) from None
+                raise NotSent(_unreachable(client)) from None
+            raise NoAnswer(f"No answer came within {within:.0f} seconds. Lower `max_tokens` or `thinking`.") from None
+        except anthropic.APIConnectionError as error:
+            kind = NotSent if isinstance(error.__cause__, httpx2.ConnectError) else NoAnswer
+            raise kind(_unreachable(client)) from None
+
+
+def refused_row(answer: Answer) -> str:
+    return f"The API refused the request: {answer.error}"
 
 
 class _MaxTokens(msgspec.Struct):
     max_tokens: int = 0
 
 
-def _lowered(params: bytes) -> bytes:
+def lowered(params: bytes) -> bytes:
+    """With no more `max_tokens` than a model writes in real time."""
     if msgspec.json.decode(params, type=_MaxTokens).max_tokens <= MOST_TOKENS:
         return params
     fields = msgspec.json.decode(params, type=dict[str, msgspec.Raw])

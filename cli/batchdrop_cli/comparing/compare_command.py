@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 import sys
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 
 import click
 
+from batchdrop_cli.amount_type import Dollars
+
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _MOST_ROWS = 200
 _A_DAY = 24 * 60
-
-
-class Dollars(click.ParamType):
-    name = "usd"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
-        if isinstance(value, Decimal):
-            return value
-        try:
-            amount = Decimal(str(value).removeprefix("$"))
-        except InvalidOperation:
-            self.fail(f"{value!r} is no amount in dollars, such as 2.50.", param, ctx)
-        if not amount.is_finite() or amount < 0:
-            self.fail(f"{value!r} is no amount in dollars, such as 2.50.", param, ctx)
-        return amount
 
 
 @click.command(name="compare", short_help="Ask some rows both ways: time and cost side by side.")

@@ -34,6 +34,12 @@ class _Files:
         with Path(key).open("wb") as file:
             yield _Copy(file)
 
+    def writer(self, key: str) -> _Copy:
+        return _Copy(Path(key).open("wb"))
+
+    def delete(self, key: str) -> None:
+        Path(key).unlink(missing_ok=True)
+
 
 class _Copy:
     """A file that is written at one go."""
@@ -52,6 +58,14 @@ class _Copy:
     def write(self, data: bytes) -> None:
         self._file.write(data)
 
+    def close(self) -> bool:
+        self._file.close()
+        return True
+
+    def abort(self) -> None:
+        self._file.close()
+        Path(self._file.name).unlink(missing_ok=True)
+
 
 class _NoTable:
     """What a machine without a stack knows of models: nothing but what this version knows by itself."""
@@ -60,6 +74,6 @@ class _NoTable:
         return None
 
 
-# Of each port this is the part that reads files; mypy holds nobody to more than that here.
+# Of each port this is the part that has to do with files here; mypy holds nobody to more than that here.
 LOCAL_FILES = cast("Objects", _Files())
 NO_TABLE = cast("Ledger", _NoTable())

@@ -21,7 +21,7 @@ from batchdrop.formats.rendered_line import BLANK, check_rendered
 from batchdrop.formats.table_fault import TableFault
 from batchdrop.jobs.scratch import scratch
 from batchdrop.recipes.faults import RecipeFault, RowFault
-from batchdrop.recipes.form import AnswerForm
+from batchdrop.recipes.form import AnswerForm, Form
 from batchdrop.reports import sentences
 from batchdrop.stages.plan.check import RowCheck, checked, in_chunks
 from batchdrop.stages.plan.first_look import FirstLook, first_look
@@ -142,6 +142,11 @@ class _RecipeRows:
         """Of JSONL: of the rows that were read so far."""
         return self._rows.source.table(raw=False).columns
 
+    def form(self) -> Form:
+        """By which answers are checked and tables written. Its columns: as above."""
+        raw = self._rows.recipe.csv == "raw"
+        return msgspec.structs.replace(self._rows.form, table=self._rows.source.table(raw=raw))
+
     def count(self) -> int:
         return sum(1 for _ in self._all())
 
@@ -213,6 +218,9 @@ class _RequestRows:
     def __init__(self, source: Source, check: RowCheck) -> None:
         self._source = source
         self._check = check
+
+    def form(self) -> None:
+        return None
 
     def count(self) -> int:
         return sum(1 for _ in self._all())

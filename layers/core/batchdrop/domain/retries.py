@@ -38,6 +38,11 @@ def retryable(type: str, error_type: str) -> bool:  # noqa: A002 - the API's wor
     return type in _RETRYABLE_TYPES or (type == "errored" and error_type in _RETRYABLE_ERRORS)
 
 
+def goes_again(status: str, error_type: str) -> bool:
+    """Whether somebody who asks for a retry wants the row: a canceled one was never answered and never billed."""
+    return status == "canceled" or retryable(status, error_type)
+
+
 def given_up(tries: int, errors: int) -> bool:
     """Whether planning is not begun again after so many tries, of which so many ended in handled errors."""
     return tries >= MAX_PLAN_TRIES or tries - errors >= MAX_PLAN_CUT_OFF

@@ -16,6 +16,8 @@ from batchdrop.formats.rendered_line import own_fields
 # How much is kept of a line that is not JSON, and of an error message.
 MAX_RAW_CHARS = 1_000
 MAX_MESSAGE_CHARS = 2_000
+NO_RESULT = "missing_result"
+"""The API returned no result for a row, and counts it as not billed."""
 NOTHING = b"0"
 """The cost of a row that was not billed."""
 # The line and its note are two levels around it.
@@ -34,6 +36,11 @@ class Failure(msgspec.Struct, frozen=True):
     error: _Error
     attempts: int
     copied_from: int | None = None
+
+    @property
+    def may_be_paid(self) -> bool:
+        """The row may have been answered, and was paid for then: no answer came, and the API does not say that there is none."""
+        return self.status is RowStatus.missing and self.error.type != NO_RESULT
 
 
 class FailedRow(NamedTuple):

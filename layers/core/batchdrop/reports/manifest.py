@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from batchdrop.domain.answer_counts import Agreement, AnswerCounts, Failures
+from batchdrop.domain.call_headers import headers_of
 from batchdrop.domain.money import Bill
 from batchdrop.domain.record import Record
 from batchdrop.domain.records import Approval, Batch, Job, JobState, ObjectRef, Part, Usage
@@ -59,8 +60,9 @@ def manifest(
     batches: Iterable[Batch],
     files: Mapping[str, OutputFile],
     now: datetime,
+    more: Mapping[str, object] | None = None,
 ) -> bytes:
-    """Memory: one entry per batch of the job (about 200 bytes)."""
+    """Memory: one entry per batch of the job (about 200 bytes). `more`: what else there is to tell, or to tell otherwise."""
     usage: dict[str, Usage] = {}
     bill = Bill()
     answers = AnswerCounts()
@@ -94,6 +96,7 @@ def manifest(
                 "size": job.input.size,
                 "lines": job.lines,
             },
+            "headers": headers_of(job).as_sent(),
             "counts": job.counts,
             **({} if job.recipe is None else _about_recipe(job, job.recipe, answers)),
             **about_copies(job),
@@ -112,6 +115,7 @@ def manifest(
                 "seconds": round((now - job.created_at).total_seconds()),
             },
             "files": dict(files),
+            **(more or {}),
         }
     )
 

@@ -14,6 +14,7 @@ from batchdrop.domain.retries import retryable
 from batchdrop.domain.transitions import Collected
 from batchdrop.formats.api_result import ApiResult, parse_result
 from batchdrop.formats.batch_body import FRAME_BYTES, SEPARATOR_BYTES, request_bytes
+from batchdrop.formats.failed_line import NO_RESULT
 from batchdrop.formats.input_line import REQUESTS, Row
 from batchdrop.formats.invalid_line import InvalidLine
 from batchdrop.formats.lines import Line
@@ -197,7 +198,7 @@ class Router:
             # A line that could not be read has no bytes.
             unknown = self._batch.copies and not line.end
             message = sentences.MISSING_OR_COPY if unknown else sentences.MISSING
-            self._unanswered(line, RowStatus.missing, "missing_result", message, paid)
+            self._unanswered(line, RowStatus.missing, NO_RESULT, message, paid)
 
     def _answered(self, line: Line, answer: ApiResult, paid: int | None) -> None:
         match answer.type:

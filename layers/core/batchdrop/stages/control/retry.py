@@ -13,8 +13,8 @@ import msgspec
 from batchdrop.domain import keys
 from batchdrop.domain.call_headers import headers_of
 from batchdrop.domain.errors import ObjectGone
-from batchdrop.domain.records import DEDUPE, PRIORITIES, PRIORITY, Job, RowStatus
-from batchdrop.domain.retries import retryable
+from batchdrop.domain.records import DEDUPE, PRIORITIES, PRIORITY, Job
+from batchdrop.domain.retries import goes_again
 from batchdrop.formats.failed_line import read_failure
 from batchdrop.formats.lines import MAX_OUTPUT_LINE_BYTES, read_lines
 from batchdrop.formats.retry_checkpoint import RetryCheckpoint, decode_retry_checkpoint, encode_retry_checkpoint
@@ -70,8 +70,7 @@ class DropAgain(msgspec.Struct, frozen=True, kw_only=True):
         with self.objects.read(start.failed, offset) as stream:
             for line in read_lines(stream, start=offset, max_line=MAX_OUTPUT_LINE_BYTES):
                 failure = read_failure(line.data)
-                # A canceled row was never answered and never billed; whoever asks for a retry wants it.
-                if failure.status is RowStatus.canceled or retryable(failure.status, failure.error.type):
+                if goes_again(failure.status, failure.error.type):
                     out.write(line.data + b"\n")
                     rows += 1
                 offset = line.end

@@ -1,0 +1,51 @@
+"""Find the folder of a job in the outbox: by its id, the end of its id, or its address."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+from batchdrop.domain import ids
+from batchdrop.domain.keys import OUTBOX
+from batchdrop_cli.bucket.opened_bucket import Bucket, CannotUse, aws_said
+from batchdrop_cli.exit_codes import USAGE
+from batchdrop_cli.terminal import plain
+
+_SHORTEST = 4
+_SHOWN = 5
+
+
+def job_folder(bucket: Bucket, job: str, folder: str = "") -> str:
+    """The key of the folder, slash included. `folder`: below `outbox/`, where to look. Raises CannotUse."""
+    named = job.strip().removeprefix(f"s3://{bucket.name}/").rstrip("/")
+    if named.startswith(OUTBOX) and ids.is_job_id(named.rsplit("/", 1)[-1]):
+        return f"{named}/"
+    if named.startswith("s3://"):
+        raise CannotUse(f"{plain(job)} is not in the bucket {plain(bucket.name)}.", USAGE)
+    if len(named) < _SHORTEST or "/" in named:
+        raise CannotUse(f"{plain(job)} is no job id. Give one, or at least its last {_SHORTEST} characters.", USAGE)
+    prefix = f"{OUTBOX}{folder.strip('/')}/" if folder.strip("/") else OUTBOX
+    found = list(islice(_folders(bucket, prefix, named), 1 if ids.is_job_id(named) else _SHOWN + 1))
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise CannotUse(
+            f"There is no job {plain(job)} below {plain(prefix)} of the bucket {plain(bucket.name)}. A job id is the name of the "
+            "last folder there.",
+            USAGE,
+        )
+    names = ", ".join(one.rstrip("/").rsplit("/", 1)[-1] for one in found[:_SHOWN])
+    raise CannotUse(
+        f"Several jobs end in {plain(named)}: {names}{' and others' if found[_SHOWN:] else ''}. Give more of the id.", USAGE
+    )
+
+
+def _folders(bucket: Bucket, prefix: str, end: str) -> Iterator[str]:
+    """Each job's folder once: every job has a status."""
+    with aws_said(bucket.name):
+        for page in bucket.client.get_paginator("list_objects_v2").paginate(Bucket=bucket.name, Prefix=prefix):
+            for one in page.get("Contents", []):
+                folder, _, name = one["Key"].rpartition("/")
+                job = folder.rsplit("/", 1)[-1]
+                if name == "status.json" and job.endswith(end) and ids.is_job_id(job):
+                    yield f"{folder}/"

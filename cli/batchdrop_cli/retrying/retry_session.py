@@ -1,0 +1,68 @@
+"""Find the job, and have its rest asked again: by the stack, or from here."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+
+from batchdrop.domain import keys
+from batchdrop_cli.bucket.ended_job import EndedJob, ended_job
+from batchdrop_cli.bucket.job_folder import job_folder
+from batchdrop_cli.bucket.opened_bucket import Bucket, CannotUse, aws_said, open_bucket
+from batchdrop_cli.exit_codes import ANSWERED, USAGE
+from batchdrop_cli.terminal import out, plain, say
+
+
+class RetrySession(msgspec.Struct, kw_only=True):
+    job: str
+    bucket: str | None
+    folder: str
+    real_time: bool
+    approve_up_to: Decimal | None
+    prices: Path | None
+    at_once: int
+    may_pay_twice: bool
+    out: Path | None
+    as_json: bool
+
+    def run(self) -> int:
+        """The exit code."""
+        try:
+            bucket = open_bucket(self.bucket)
+            job = ended_job(bucket, job_folder(bucket, self.job, self.folder))
+            if "failed.jsonl" not in job.names:
+                return say(
+                    f"There is nothing to ask again: every row of {job.id} has an answer, or none was ever sent.", ANSWERED
+                )
+            return self._in_real_time(bucket, job) if self.real_time else self._by_the_stack(bucket, job)
+        except CannotUse as problem:
+            return say(str(problem), problem.code)
+
+    def _by_the_stack(self, bucket: Bucket, job: EndedJob) -> int:
+        if job.real_time is not None:
+            raise CannotUse(
+                f"{job.id} was asked in real time, and the stack knows no such job. Drop its failed.jsonl, or use --real-time.",
+                USAGE,
+            )
+        key = keys.command_key("retry", job.file, job.id)
+        with aws_said(bucket.name):
+            bucket.objects.put(key, b"")
+        say(f"The stack was asked for it. {plain(job.folder)}status.json will tell what becomes of it.", ANSWERED)
+        out(msgspec.json.encode({"job_id": job.id, "command": key}) if self.as_json else plain(key))
+        return ANSWERED
+
+    def _in_real_time(self, bucket: Bucket, job: EndedJob) -> int:
+        from batchdrop_cli.retrying.real_time import RealTime  # noqa: PLC0415 - what asks and writes is not needed else
+
+        return RealTime(
+            bucket=bucket,
+            job=job,
+            out=self.out,
+            prices=self.prices,
+            approve_up_to=self.approve_up_to,
+            at_once=self.at_once,
+            may_pay_twice=self.may_pay_twice,
+            as_json=self.as_json,
+        ).run()
