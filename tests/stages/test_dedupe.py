@@ -19,8 +19,10 @@ from tests.fakes.claude import FakeClaude, Withheld, greet
 from tests.money import purses_kept
 from tests.stack import Stack, row
 from tests.stages.row_jobs import EXPIRED, priced_table, prompt_of, run, said, stack_of, table
+from tests.stages.test_cache import RECIPE as CACHED
 from tests.stages.test_pilot import approve, asked, long_answer
 from tests.stages.test_splitting import poison
+from tests.stages.test_warm_up import Prefixes
 
 DEDUPE = {"batchdrop-dedupe": "true"}
 RECIPE = b"model: claude-haiku-4-5\nprompt: '{{ text }}'\ndedupe: true\n"
@@ -435,6 +437,34 @@ def test_without_a_yes_tried_rows_still_answer_their_equals(max_requests: int) -
     assert {line["line"] for line in stack.lines("results.jsonl")} == answered
     assert job.rows_copied == len(answered) - 20
     assert {end[3] for end in failures(stack).values()} == {None}
+
+
+@pytest.mark.parametrize("ask_above", ["", "0.15"])
+def test_a_row_that_writes_the_cache_answers_its_equals(ask_above: str) -> None:
+    """The warm-up's row and those that are tried are different requests, and answer the others of their batch."""
+    stack = Stack(
+        max_requests=100,
+        ask_above=ask_above,
+        api=lambda clock, hooks: FakeClaude(clock, hooks, answer=Prefixes()),
+    )
+    texts = [f"Text {number % 40}" for number in range(80)]
+    body = b"text\n" + b"".join(f"{text}\n".encode() for text in texts)
+    recipe = CACHED.replace(b"max_tokens: 100", b"max_tokens: 20000") if ask_above else CACHED
+    stack.drop("inbox/team/recipe.yaml", recipe + b"dedupe: true\n")
+    stack.drop("inbox/team/rows.csv", body)
+    for _ in range(200):
+        stack.step()
+        job = stack.job()
+        if job.state is JobState.held and job.question is not None:
+            approve(stack, job)
+    assert job.state is JobState.done, job.reason
+    assert stack.audit() == []
+    assert list(purses_kept(stack.ledger)) == []
+    assert [len(json.loads(body)["requests"]) for body in stack.claude.bodies] == ([1, 19, 20] if ask_above else [1, 39])
+    assert set(Counter(sent(stack)).values()) == {1}
+    assert [row[1] for row in table(stack)[1:]] == [f"About {text}" for text in texts]
+    assert job.rows_copied == 40
+    assert Decimal(str(stack.document("manifest.json")["cost"]["usd"])) == billed(stack)
 
 
 # ---------------------------------------------------------------- what else may happen to a batch
