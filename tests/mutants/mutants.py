@@ -75,6 +75,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/stages/test_report.py::test_while_it_runs_it_is_written_every_five_minutes_at_most",
     ),
     Mutant(
+        "A program finds its job by its reference",
+        _PLAN,
+        'reference=info.metadata.get(REFERENCE, "")[:MAX_REFERENCE_CHARS],',
+        'reference="",',
+        "tests/stages/test_journey.py::test_a_program_finds_its_job_by_what_it_calls_it",
+    ),
+    Mutant(
         "A mail makes no link of the name of a file",
         f"{_CORE}/reports/visible.py",
         'return _LINKS.sub(" ", " ".join(visible(text).split()))',

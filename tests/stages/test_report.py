@@ -130,6 +130,17 @@ def test_details_that_cannot_be_read_leave_the_sentence(monkeypatch: pytest.Monk
     assert "All 3 rows have an answer." in shown(stack)
 
 
+def test_who_may_not_read_the_answers_leaves_the_page_to_others() -> None:
+    stack = Stack()
+    stack.drop("inbox/rows.jsonl", rows(3))
+    stack.run()
+    before = shown(stack)
+    stack.objects.forbid(key_of(stack).replace("report.html", "results.jsonl"), head=True)
+    stack.plan.publish(stack.job().id)
+    assert shown(stack) == before
+    assert stack.document("status.json")["state"] == "done"
+
+
 def test_a_bucket_that_is_throttled_for_a_moment_costs_no_page() -> None:
     stack = Stack()
     stack.drop("inbox/rows.jsonl", rows(3))

@@ -35,17 +35,18 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     def details(self, job: Job) -> Details | None:
         """What the bucket and the job's pilot tell about its rows; nothing where it cannot be read.
 
-        None: the job has ended with a manifest that this function may not read, and another function tells its end.
+        None: there is something that this function may not read, and another one writes the page.
         """
         # Most publications are of a job that runs, and show nothing of its rows.
         from batchdrop.reports.page import NOTHING_MORE, Details  # noqa: PLC0415
 
         try:
             if job.finished_at is not None and job.batches_total:
-                outcome = self._outcome(job)
-                return None if outcome is None else Details(self._samples(job, "results.jsonl"), outcome)
+                return Details(self._samples(job, "results.jsonl"), self._outcome(job))
             if job.state is JobState.held and job.tried:
                 return Details(self._samples(job, "tried.jsonl"), self._tried(job))
+        except Forbidden:
+            return None
         except Exception:  # whatever it is: the sentence can be told without it
             self._failed(job)
         return NOTHING_MORE
@@ -76,7 +77,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
         try:
             return read_outcome(self.objects.get(self._key(job, "manifest.json")))
-        except (ObjectGone, Forbidden):
+        except ObjectGone:
             return None
 
     def _tried(self, job: Job) -> Outcome | None:
@@ -91,7 +92,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             found = self.objects.head(self._key(job, name)).ref
             lines = self._lines(ObjectRef(bucket=found.bucket, key=found.key, etag=found.etag, size=found.size))
             return [sample for line in lines if (sample := read_sample(line)) is not None]
-        except (ObjectGone, Forbidden):
+        except ObjectGone:
             return []
 
     def _lines(self, file: ObjectRef) -> Iterator[bytes]:

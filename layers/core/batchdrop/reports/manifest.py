@@ -88,6 +88,7 @@ def manifest(
             "job_id": job.id,
             "state": job.outcome or job.state,
             "message": _message(job, files),
+            **({"reference": job.reference} if job.reference else {}),
             "input": {
                 "bucket": job.input.bucket,
                 "key": job.input.key,

@@ -43,6 +43,7 @@ def of_end(job: Job, region: str = "") -> Notice:
             "bucket": job.input.bucket,
             "folder": folder,
             "input": {"key": job.input.key, "version_id": job.input.version_id},
+            **({"reference": job.reference} if job.reference else {}),
             "recipe": job.recipe and job.recipe.key,
             "counts": msgspec.to_builtins(job.counts),
             "cost_usd": usd_of_micro(job.spent),

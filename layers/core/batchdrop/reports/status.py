@@ -57,6 +57,7 @@ def status(job: Job, now: datetime, notice: str = "", *, region: str = "", sampl
                 "collected": job.batches_collected,
                 "total": job.batches_total,
             },
+            **({"reference": job.reference} if job.reference else {}),
             "input": {"bucket": job.input.bucket, "key": job.input.key, "version_id": job.input.version_id},
             **about_copies(job),
             **about_deadline(job),

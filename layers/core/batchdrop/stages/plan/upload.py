@@ -21,7 +21,20 @@ from batchdrop.domain.errors import AlreadyExists, Forbidden, Incomplete, Leased
 from batchdrop.domain.high_priority import HighPriority
 from batchdrop.domain.messages import ResumePlanning, Upload
 from batchdrop.domain.open_work import APPROVAL, PRICE, RECIPE
-from batchdrop.domain.records import DEDUPE, NORMAL, PRIORITIES, PRIORITY, Checkpoint, Job, JobState, ObjectRef, Sample, Wishes
+from batchdrop.domain.records import (
+    DEDUPE,
+    MAX_REFERENCE_CHARS,
+    NORMAL,
+    PRIORITIES,
+    PRIORITY,
+    REFERENCE,
+    Checkpoint,
+    Job,
+    JobState,
+    ObjectRef,
+    Sample,
+    Wishes,
+)
 from batchdrop.domain.retries import given_up
 from batchdrop.domain.transitions import Hold, Move
 from batchdrop.jobs.admit import Admit
@@ -140,6 +153,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             note=sentences.NOT_HIGH if refused else "",
             api_version=headers.api_version,
             betas=headers.betas,
+            reference=info.metadata.get(REFERENCE, "")[:MAX_REFERENCE_CHARS],
             dedupe=info.metadata.get(DEDUPE, "").strip().lower() == "true",
             may_use=0,
             created_at=now,
