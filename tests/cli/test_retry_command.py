@@ -494,6 +494,7 @@ def test_a_run_that_is_over_is_not_asked_again(claude: Control, s3: S3Client) ->
     first = in_real_time(stack.job().id)
     again = in_real_time(stack.job().id)
     assert (again.exit_code, again.stdout) == (first.exit_code, first.stdout)
+    assert "This was done before." in in_real_time(stack.job().id, "--may-pay-twice").stderr
     assert prompts(claude) == 2
     elsewhere = in_real_time(stack.job().id, "--out", "elsewhere")
     assert elsewhere.exit_code == 2
@@ -540,6 +541,32 @@ def test_the_stack_is_asked_for_a_batch(s3: S3Client) -> None:
     assert result.exit_code == 0, result.stderr
     assert result.stdout == f"control/retry/marketing/{stack.job().id}\n"
     assert keys_below(s3, "control/") == [result.stdout.strip()]
+
+
+def test_the_stack_is_not_asked_for_what_was_asked_in_real_time(claude: Control, s3: S3Client) -> None:
+    stack = requests_job()
+    in_s3(stack, s3, BUCKET)
+    in_real_time(stack.job().id)
+    result = retried(stack.job().id)
+    assert result.exit_code == 2
+    assert "were asked again before" in result.stderr
+    assert keys_below(s3, "control/") == []
+
+
+def test_the_rest_of_the_rest_of_a_table(claude: Control, s3: S3Client) -> None:
+    """With the recipe as it was, whatever is in the inbox by now."""
+    stack = table_job()
+    in_s3(stack, s3, BUCKET)
+    claude.fault("accept-then-drop", "messages")
+    first = in_real_time(stack.job().id, "--at-once", 1)
+    assert first.exit_code == 3, first.stderr
+    s3.put_object(Bucket=BUCKET, Key="inbox/marketing/recipe.yaml", Body=b"nonsense")
+    second = in_real_time(first.stdout.strip(), "--may-pay-twice")
+    assert second.exit_code == 0, second.stderr
+    folder = second.stdout.strip().removeprefix(f"s3://{BUCKET}/")
+    (row_of,) = csv.DictReader(io.StringIO(body(s3, folder + "results.csv").decode("utf-8-sig")))
+    assert (row_of["batchdrop_row"], row_of["label"]) == ("3", "negative")
+    assert json.loads(body(s3, folder + "manifest.json"))["real_time"]["job"] == stack.job().id
 
 
 def test_what_was_asked_in_real_time_is_no_job_of_the_stack(claude: Control, s3: S3Client) -> None:

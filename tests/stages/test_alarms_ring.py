@@ -19,7 +19,7 @@ from batchdrop.domain.records import BatchState, JobState
 from batchdrop.domain.redelivery import MAX_RECEIVES
 from tests.cloudwatch import Alarm, CloudWatch, LoggedMetrics, Metric, evaluate
 from tests.money import dear_rows, say, stack_of
-from tests.stack import TICK, Stack, rows
+from tests.stack import TICK, Invocation, Stack, rows
 from tests.stages.harm import LOST, fail, refused
 from tests.template import facts
 from tests.template.facts import of_type, references
@@ -402,6 +402,44 @@ def test_a_batch_that_takes_a_day_rings_nothing() -> None:
     account.minutes(2 * _HOUR)
     assert account.stack.job().state is JobState.done
     assert account.ever == set()
+
+
+@pytest.mark.parametrize("stage", [Queue.plan, Queue.submit])
+def test_what_was_sent_again_until_it_was_taken_rings_no_more(stage: Queue) -> None:
+    """Its function was broken for hours. Since somebody has mended it, the batch is at the API, and that takes a day."""
+    account = _account()
+    stack = account.stack
+    stack.claude.seconds = 86_000.0
+    upload = stack.drop("inbox/a.jsonl", rows(2), deliver=False)
+    if stage is Queue.plan:
+        fail(stack, "objects.read", _BUSY)
+        stack.repeat(Invocation(0, "plan", stack.clock.now(), lambda: stack.plan(upload, stack.deadline())))
+    stack.hooks.after = _dropping(stack, stage, times=3)
+    if stage is Queue.submit:
+        stack.deliver(upload)
+    account.until(rings={"StalledAlarm"}, within=20 * _HOUR)
+    account.until(rings=set(), within=20 * _HOUR)
+    (batch,) = stack.batches()
+    assert batch.state is BatchState.in_progress
+    account.ever.clear()
+    account.minutes(6 * _HOUR)
+    assert account.ever == set()
+
+
+def test_many_jobs_for_which_all_is_well_hide_none_that_needs_a_person() -> None:
+    account = _account(Stack(max_requests=2))
+    stack = account.stack
+    stack.claude.seconds = 93_000.0
+    for number in range(200):
+        stack.drop(f"inbox/many/{number}.jsonl", rows(1))
+    account.minutes(2)
+    unknown = refused(400, "invalid_request_error", text="The moon is in the wrong phase.")
+    fail(stack, "claude.create", unknown, times=100_000)
+    stack.drop("inbox/other/a.jsonl", rows(60))
+    account.minutes(5)
+    assert len(stack.claude.bodies) >= 200
+    account.leap(_DAY)
+    account.until(rings={"StalledAlarm"}, within=_HOUR)
 
 
 def test_at_rest_no_metric_of_our_own_has_a_value() -> None:

@@ -211,6 +211,21 @@ def test_it_counts_from_the_release_and_not_while_somebody_is_asked() -> None:
     assert stack.audit() == []
 
 
+def test_it_counts_for_rows_that_are_tried_first_if_there_are_no_others() -> None:
+    """Nothing is asked after these, so their approval is the release."""
+    stack = Stack(ask_above="0.001", max_requests=20)
+    stack.claude.answer = dear
+    stack.claude.seconds = DAY
+    started(stack, more="max_tokens: 4000\n")
+    minutes(stack, 60)
+    assert (stack.job().state, stack.job().due_at) == (JobState.held, None)
+    approve(stack)
+    assert stack.job().due_at == stack.clock.now() + timedelta(hours=3)
+    minutes(stack, 190)
+    assert (stack.job().state, stack.job().counts.canceled) == (JobState.done, 10)
+    assert stack.audit() == []
+
+
 def test_a_limit_that_holds_the_job_does_not_stop_the_clock() -> None:
     stack = Stack(max_requests=2, daily_limit="0.05")
     stack.claude.answer = dear

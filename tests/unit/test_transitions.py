@@ -500,3 +500,6 @@ def test_a_deadline_counts_from_the_first_time_that_all_rows_may_go() -> None:
     again = transitions.let_go(replace(held, due_at=START), now=LATER, virtual_time=0).after
     assert again.due_at == START
     assert transitions.planned(planning, now=LATER, lines=1, pilot=PILOT_BATCH).after.due_at is None
+    assert transitions.planned(planning, now=LATER, lines=1, pilot=PILOT_BATCH, tries_all=True).after.due_at == three_hours
+    tries = transitions.tries_itself(held, PILOT_BATCH, now=LATER, virtual_time=0, hold=None, cover=None, tries_all=True)
+    assert tries.after.due_at == three_hours

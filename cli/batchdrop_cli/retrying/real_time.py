@@ -26,6 +26,7 @@ from batchdrop.money.estimate import estimate, unpriced
 from batchdrop.money.price_file import PriceFault
 from batchdrop.money.price_list import PriceList
 from batchdrop.money.sizing import Sizer
+from batchdrop.reports.manifest import Manifest
 from batchdrop_cli.amounts_said import number, said
 from batchdrop_cli.bucket.ended_job import EndedJob
 from batchdrop_cli.bucket.opened_bucket import Bucket, CannotUse, aws_said, is_denied
@@ -34,9 +35,9 @@ from batchdrop_cli.calling.keeping import SUCCEEDED, CannotKeep, Stopped, ToAsk
 from batchdrop_cli.exit_codes import ANSWERED, FAILED, INCOMPLETE, STOPPED, USAGE, WAITS
 from batchdrop_cli.opening.guarded import guarded
 from batchdrop_cli.opening.local_prices import local_prices, real_time
-from batchdrop_cli.opening.opened_file import OpenedFile
+from batchdrop_cli.opening.opened_file import NeedsRecipe, OpenedFile
 from batchdrop_cli.retrying.kept_answers import End, InUse, KeptAnswers, NotOurs, Run
-from batchdrop_cli.retrying.rest_of_job import Rest, asked_before, fetched, folder_of, taken
+from batchdrop_cli.retrying.rest_of_job import RECIPE, Rest, asked_before, fetched, folder_of, taken
 from batchdrop_cli.retrying.shown_progress import Step, progress
 from batchdrop_cli.retrying.written import Written, write
 from batchdrop_cli.terminal import on_terminal, out, plain, say
@@ -84,6 +85,8 @@ class RealTime(msgspec.Struct, kw_only=True):
             return say(f"{problem} {_AGAIN}", FAILED)
         except PriceFault as fault:
             return say(plain(str(fault)), FAILED)
+        except NeedsRecipe:
+            return say(f"The rows of {self.job.id} need its recipe, and there is none any more.", FAILED)
 
     def _run(self, state: Path, kept: KeptAnswers) -> int:
         now = SystemClock().now()
@@ -95,11 +98,13 @@ class RealTime(msgspec.Struct, kw_only=True):
                 USAGE,
             )
         run = fetched(self.bucket, self.job, state, kept, now)
+        if run.placed:
+            return self._over(run)
         rest = taken(state, run, kept, may_pay_twice=self.may_pay_twice)
         if not rest.chosen:
             raise CannotUse(_nothing(run), INCOMPLETE)
         with rest.opened() as found:
-            if not run.placed and (self._ask(run, rest, found, kept, prices) or run.finished_at is None):
+            if self._ask(run, rest, found, kept, prices) or run.finished_at is None:
                 run = replace(run, finished_at=SystemClock().now())
                 kept.keep_run(run)
             written = write(rest, run, kept, found, prices, self._folder)
@@ -242,10 +247,24 @@ class RealTime(msgspec.Struct, kw_only=True):
         out(msgspec.json.format(written.manifest, indent=-1) if self.as_json else plain(where))
         return ANSWERED if written.counts.succeeded == written.counts.total else INCOMPLETE
 
+    def _over(self, run: Run) -> int:
+        """Its answers are in the outbox, and nothing of them changes any more."""
+        folder = folder_of(run)
+        with aws_said(self.bucket.name):
+            manifest = self.bucket.objects.get(f"{folder}manifest.json")
+        counts = msgspec.json.decode(manifest, type=Manifest).counts
+        say(f"This was done before. What has no answer is asked again by the id {run.id}.", ANSWERED)
+        out(msgspec.json.format(manifest, indent=-1) if self.as_json else plain(f"s3://{self.bucket.name}/{folder}"))
+        return ANSWERED if counts["succeeded"] == counts["total"] else INCOMPLETE
+
     def _uploaded(self, folder: str, written: Written) -> bool:
         """False: the caller may not write there."""
         objects = self.bucket.objects
+        recipe = self._folder / "state" / RECIPE
         try:
+            if recipe.exists():
+                # For whoever asks the rest of these: the one in the inbox may be another by then.
+                objects.put_file(folder + RECIPE, recipe, content_type="application/yaml")
             for name in written.files:
                 kind = "text/csv; charset=utf-8" if name.endswith(".csv") else "application/jsonl"
                 objects.put_file(folder + name, self._folder / name, content_type=kind)

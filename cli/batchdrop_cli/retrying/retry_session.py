@@ -46,6 +46,10 @@ class RetrySession(msgspec.Struct, kw_only=True):
                 f"{job.id} was asked in real time, and the stack knows no such job. Drop its failed.jsonl, or use --real-time.",
                 USAGE,
             )
+        from batchdrop_cli.retrying.rest_of_job import asked_before  # noqa: PLC0415 - nothing of it is needed before
+
+        if before := asked_before(bucket, job):
+            raise CannotUse(f"These rows were asked again before, {plain(before)}. Nothing was asked of the stack.", USAGE)
         key = keys.command_key("retry", job.file, job.id)
         with aws_said(bucket.name):
             bucket.objects.put(key, b"")

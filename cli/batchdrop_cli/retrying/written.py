@@ -81,7 +81,7 @@ def _collected(
     left = Part(key=rest.left.as_posix(), lines=rest.left_by_status.total(), size=0, crc64nvme="")
     with ExitStack() as stack:
         results, again = (stack.enter_context(part_writer(LOCAL_FILES, _ref(folder / name))) for name in ("results", "retry"))
-        failed = stack.enter_context(part_writer(LOCAL_FILES, _ref(folder / "failed"), left, number_of_failed))
+        failed = stack.enter_context(part_writer(LOCAL_FILES, _ref(folder / "failed"), (left,), number_of_failed))
         router = Router(
             *(batch, lines, biller, results, failed, again),
             may_retry=False,

@@ -428,6 +428,8 @@ class Job(Record, frozen=True, kw_only=True):
     """Some of its rows are tried first, and until they have come back no others are sent."""
     tried: int = 0
     """Rows of these that have come to their end."""
+    tries_all: bool = False
+    """There are no others."""
     learned: Learned | None = None
     """What its rows take, by those that were tried, or by earlier jobs with its recipe."""
     may_use: int | None = None

@@ -241,26 +241,27 @@ def sourced(job: Job, source: ObjectRef, broken: Unsent | None, wishes: Wishes |
 @_job_edge(JobState.planning)
 def unpacked(job: Job, text: ObjectRef, *, now: datetime) -> Move[Job]:
     """A packed file of rows is unpacked: another invocation renders them."""
-    after = replace(
-        job, text=text, lease_until=now, message_sent_at=now, tries=0, errors=0, bytes_done=0, bytes_total=0, fruitless=0
-    )
+    after = replace(_next_invocation(job, now), text=text, bytes_done=0, bytes_total=0, fruitless=0)
     return Move(job, after, messages=(_next_step(job),))
 
 
 @_job_edge(JobState.planning)
 def handed_over(job: Job, checkpoint: Checkpoint, *, now: datetime) -> Move[Job]:
     """This invocation gives up its lease, and another one reads on."""
-    after = replace(job, checkpoint=checkpoint, lease_until=now, message_sent_at=now, tries=0, errors=0)
+    after = replace(_next_invocation(job, now), checkpoint=checkpoint)
     return Move(job, after, messages=(_next_step(job),))
 
 
 @_job_edge(JobState.planning)
 def unpacked_in_part(job: Job, *, now: datetime, done: int, total: int, fruitless: int) -> Move[Job]:
     """This invocation gives up its lease, and another one unpacks the rest of the file."""
-    after = replace(
-        job, lease_until=now, message_sent_at=now, tries=0, errors=0, bytes_done=done, bytes_total=total, fruitless=fruitless
-    )
+    after = replace(_next_invocation(job, now), bytes_done=done, bytes_total=total, fruitless=fruitless)
     return Move(job, after, messages=(_next_step(job),))
+
+
+def _next_invocation(job: Job, now: datetime) -> Job:
+    """Its planner has come further, so a message that was lost before is no matter any more."""
+    return replace(job, lease_until=now, message_sent_at=now, tries=0, errors=0, repairs=0)
 
 
 class Hold(NamedTuple):
@@ -303,12 +304,13 @@ def planned(
     spare: Batch | None = None,
     group_key: str = "",
     virtual_time: int = 0,
+    tries_all: bool = False,
 ) -> Move[Job]:
     """All its batches are stored. `unsendable`: those without a request, which can be collected at once. `repeated`: as in Job.
 
     `rejection`: why the job will end as rejected. `cancel`: its batches are not to be sent. `reason`: why, if that is new.
     `warm_up`: it goes before all others. `pilot`: it goes before the rest. `cover`: an earlier approval that holds for it.
-    `mate`, `spare`, `group_key`: as in Job.
+    `mate`, `spare`, `group_key`, `tries_all`: as in Job.
     `virtual_time`: of the stack, now that they begin to wait.
     """
     after = replace(
@@ -322,6 +324,8 @@ def planned(
         reason=reason or job.reason,
         expected=expected,
         waits_from=virtual_time,
+        repairs=0,
+        errors=0,
     )
     if rejection:
         after = replace(after, outcome=JobState.rejected, reason=rejection)
@@ -335,6 +339,7 @@ def planned(
         warming=warm_up is not None,
         trying=pilot is not None,
         tried=0 if pilot is None else pilot.requests + (warm_up is not None),
+        tries_all=tries_all,
         group_key=group_key,
     )
     return Move(
@@ -410,18 +415,24 @@ def asked_anew(job: Job, hold: Hold, *, now: datetime) -> Move[Job]:
 
 @_job_edge(JobState.held, to=(JobState.held, JobState.running))
 def tries_itself(
-    job: Job, pilot: Batch, *, now: datetime, virtual_time: int, hold: Hold | None, cover: Cover | None
+    job: Job, pilot: Batch, *, now: datetime, virtual_time: int, hold: Hold | None, cover: Cover | None, tries_all: bool = False
 ) -> Move[Job]:
     """The one whose rows were to tell its price has told nothing. `hold`, `cover`: as in `planned`, of the pilot."""
     after = replace(
-        job, trying=True, tried=pilot.requests + job.warming + job.warmed, mate="", spare=None, waits_from=virtual_time
+        job,
+        trying=True,
+        tried=pilot.requests + job.warming + job.warmed,
+        tries_all=tries_all,
+        mate="",
+        spare=None,
+        waits_from=virtual_time,
     )
     if hold is not None:
         after = _held(after, hold, now)
     else:
         after = replace(after, state=JobState.running, reason="", needs="", held_at=None, updated_at=now)
         after = after if cover is None else _covered(after, cover)
-    return Move(job, after, charges=() if cover is None else cover.charges, also=(added(pilot),))
+    return Move(job, _released(after, now), charges=() if cover is None else cover.charges, also=(added(pilot),))
 
 
 @_job_edge(JobState.held, to=(JobState.running,))
@@ -529,7 +540,8 @@ def grouped(job: Job, group: GroupQuestion | None) -> Move[Job]:
 
 def _released(job: Job, now: datetime) -> Job:
     """Its deadline counts from the first time that all of its rows may be sent."""
-    if not job.deadline or job.due_at is not None or job.state is not JobState.running or job.trying or job.warming:
+    lets_all_go = job.state is JobState.running and not job.warming and (job.tries_all or not job.trying)
+    if not job.deadline or job.due_at is not None or not lets_all_go:
         return job
     return replace(job, due_at=due_at(job.deadline, now))
 
@@ -770,7 +782,18 @@ def put_back(batch: Batch) -> Move[Batch]:
     """Admitted, but by now it may not be sent: it waits again."""
     return Move(
         batch,
-        replace(batch, waiting=True, admitted_at=None, message_sent_at=None, reserved=0, purses=(), turn="", turn_cost=0),
+        replace(
+            batch,
+            waiting=True,
+            admitted_at=None,
+            message_sent_at=None,
+            repairs=0,
+            errors=0,
+            reserved=0,
+            purses=(),
+            turn="",
+            turn_cost=0,
+        ),
         counters=Counters(queued=-batch.requests, batches_waiting=1, used=-batch.reserved),
         charges=_given_back(batch),
     )
@@ -783,7 +806,16 @@ def intended(batch: Batch, prefix: str, key: str, *, now: datetime, lease_until:
     `prefix`: what its custom ids begin with this time. `key`: the fingerprint of the one it is sent with.
     """
     prefixes = (*prefixes_of(batch), prefix)
-    after = replace(batch, state=BatchState.submitting, prefixes=prefixes, key=key, intent_at=now, lease_until=lease_until)
+    after = replace(
+        batch,
+        state=BatchState.submitting,
+        prefixes=prefixes,
+        key=key,
+        intent_at=now,
+        lease_until=lease_until,
+        repairs=0,
+        errors=0,
+    )
     return Move(batch, after)
 
 
@@ -1013,6 +1045,8 @@ def disowned(batch: Batch, *, not_ours: bool) -> Move[Batch]:
             created_at=None,
             ended_at=None,
             message_sent_at=None,
+            repairs=0,
+            errors=0,
             result_lines=0,
             api_counts=None,
             incomplete_since=None,

@@ -449,6 +449,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
                 warm_up=warm_up,
                 expected=expected,
                 virtual_time=self.ledger.get_admission().virtual_time,
+                tries_all=pilot is not None and pilot.requests + aside == rows,
             )
 
         job = self._change(job_id, edge)

@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 
 UNCOLLECTED_AFTER = timedelta(days=20)
 """The API deletes results 29 days after a batch was created (Anthropic, "Batch processing")."""
-# Of each kind of open work; the longest waiting come first.
+# Of each kind of open work, in its order, running jobs aside: those come by priority, so that any number of jobs for which all is
+# well would hide one that needs a person. Admission reads all of them too.
 _LOOK_AT = 200
 # Lines of the log that one tick writes about what stands still.
 _TOLD = 20
@@ -33,7 +34,7 @@ _TOLD = 20
 _CONFIG_AT_REST = timedelta(minutes=15)
 _OF_JOBS = (
     *(OpenWork.planning, OpenWork.held, OpenWork.asking, OpenWork.limited),
-    *(OpenWork.running, OpenWork.canceling, OpenWork.finishing),
+    *(OpenWork.canceling, OpenWork.finishing),
 )
 # What an open job shows in the index: the job itself, or those of its batches that have not been collected.
 _OF_BATCHES = (OpenWork.waiting, OpenWork.admitted, OpenWork.submitting, OpenWork.watched, OpenWork.ended, OpenWork.incomplete)
@@ -51,7 +52,8 @@ class Measure(msgspec.Struct, kw_only=True):
 
     def __call__(self) -> None:
         now = self.clock.now()
-        jobs = [job for work in _OF_JOBS for job in self.ledger.list_open_jobs(work, limit=_LOOK_AT)]
+        jobs = list(self.ledger.list_open_jobs(OpenWork.running))
+        jobs += [job for work in _OF_JOBS for job in self.ledger.list_open_jobs(work, limit=_LOOK_AT)]
         batches = [batch for work in _OF_BATCHES for batch in self.ledger.list_open_batches(work, limit=_LOOK_AT)]
         self._look_at_config(now, timedelta())
         self._blocked(now)

@@ -173,7 +173,13 @@ class LetGo(msgspec.Struct, kw_only=True):
             before = [batch for batch in self.ledger.list_batches(job.id) if batch.name == WARM_UP and is_waiting(batch)]
             hold, _, cover = self.pause.verdict(replace(job, trying=True), [*before, pilot], now)
             virtual_time = self.ledger.get_admission().virtual_time
-            self.commit(transitions.tries_itself(job, pilot, now=now, virtual_time=virtual_time, hold=hold, cover=cover))
+            rest = sum(batch.requests for batch in self.ledger.list_batches(job.id) if not batch.tries)
+            tries_all = pilot.requests + job.warming == rest
+            self.commit(
+                transitions.tries_itself(
+                    job, pilot, now=now, virtual_time=virtual_time, hold=hold, cover=cover, tries_all=tries_all
+                )
+            )
         self.publish(job.id)
 
     def _next_groups(self) -> list[Job]:
