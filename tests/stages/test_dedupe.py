@@ -557,6 +557,22 @@ def test_without_its_input_every_answer_is_kept_and_every_row_counted() -> None:
     assert "sent as another row's" in reason
 
 
+def test_without_the_list_of_invalid_rows_every_answer_is_kept_and_every_row_counted() -> None:
+    stack = Stack()
+    stack.claude.seconds = 300
+    stack.drop("inbox/team/file.jsonl", lines_of("a", "b", "a", "b", "a") + b"\nnot json", DEDUPE)
+    stack.step()
+    for key in stack.objects.keys(f"work/{stack.job().id}/invalid"):
+        stack.objects.purge(key)
+    stack.run()
+    job = stack.job()
+    assert job.state is JobState.done
+    assert (job.counts.succeeded, job.counts.invalid, job.counts.total) == (2, 4, 6)
+    assert [line["line"] for line in stack.lines("results.jsonl")] == [1, 2]
+    assert {end[1] for end in failures(stack).values()} == {"unlisted"}
+    assert stack.audit() == []
+
+
 def test_rows_with_one_custom_id_and_rows_that_are_none_stay_invalid() -> None:
     stack = Stack()
     lines = [row("x", "a"), row("x", "a"), b"nothing", row("y", "a"), b"", row("z", "a")]

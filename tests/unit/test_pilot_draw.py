@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from batchdrop.domain.records import PILOT_ROWS, Sample
 from batchdrop.formats.lines import Line
+from batchdrop.formats.same_request import request_digest
 from batchdrop.stages.plan.pilot_draw import PilotDraw
 
 JOB = "inbox~a.jsonl~Ab3"
@@ -66,3 +67,19 @@ def test_every_place_in_a_file_is_drawn_equally_often() -> None:
     assert sum(counts) == jobs * PILOT_ROWS
     # Four standard deviations of a share of a tenth.
     assert all(abs(count - expected) < 4 * sqrt(expected) for count in counts)
+
+
+def test_of_equal_requests_the_first_is_drawn_whatever_the_checkpoints() -> None:
+    requests = [request_digest(b"%d" % (number * number % 97)) for number in range(1_000)]
+    before: tuple[Sample, ...] = ()
+    for begin, end in ((0, 1_000), (0, 30), (20, 45), (45, 1_000)):
+        draw = PilotDraw(JOB, before if begin else ())
+        for number in range(begin, end):
+            draw.add_request(line(number + 1), requests[number])
+        before = draw.drawn
+        if (begin, end) == (0, 1_000):
+            whole = before
+    assert before == whole
+    assert len({sample.digest for sample in whole}) == PILOT_ROWS
+    assert [sample.line for sample in whole] == [requests.index(bytes.fromhex(sample.digest)) + 1 for sample in whole]
+    assert [sample.rank for sample in whole] == sorted(sample.rank for sample in whole)
