@@ -2190,6 +2190,27 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/stages/test_cache.py::test_a_cache_that_is_only_written_to_has_cost_more_than_it_saved",
     ),
     Mutant(
+        "Rows are cached where more are read than has to be for it to pay",
+        f"{_CORE}/stages/collect/tried_rows.py",
+        "share is not None and pays is not None and share > pays",
+        "share is not None and pays is not None",
+        "tests/stages/test_cache_auto.py::test_the_others_are_not_cached_where_too_few_were_read",
+    ),
+    Mutant(
+        "What is not to be cached is sent without a mark",
+        f"{_CORE}/stages/submit/post.py",
+        "unmark=job.cached is False",
+        "unmark=False",
+        "tests/stages/test_cache_auto.py::test_the_others_are_not_cached_where_too_few_were_read",
+    ),
+    Mutant(
+        "Rows that will not be cached are expected to cost what they cost without",
+        f"{_CORE}/stages/collect/tried_rows.py",
+        "tried = self.tried if cache is None or cache.cached else self._uncached",
+        "tried = self.tried",
+        "tests/stages/test_cache_auto.py::test_the_others_are_not_cached_where_too_few_were_read",
+    ),
+    Mutant(
         "A batch that waits no more when its pilot is back keeps its rows",
         f"{_CORE}/stages/collect/tried_rows.py",
         "if rows and is_waiting(batch):",
@@ -2402,6 +2423,35 @@ MUTANTS: tuple[Mutant, ...] = (
         'return bool(page["Items"]) or "LastEvaluatedKey" in page',
         "return False",
         "tests/adapters/test_ledger.py::test_an_open_job_or_batch_is_open_work_and_nothing_else_is",
+    ),
+    # Who deploys, and whose key encrypts.
+    Mutant(
+        "A deploy role may do all that CloudFormation does for it",
+        "docs/policies/deploy-role.json",
+        '        "secretsmanager:PutResourcePolicy",\n',
+        "",
+        "tests/template/test_deploy_role.py::test_all_that_a_deployment_calls_is_allowed_on_the_resources_of_the_stack",
+    ),
+    Mutant(
+        "A deploy role makes no role without the boundary",
+        "docs/policies/deploy-role.json",
+        '        "iam:DeleteRole",\n',
+        '        "iam:DeleteRole",\n        "iam:CreateRole",\n',
+        "tests/template/test_deploy_role.py::test_no_role_is_made_or_widened_without_the_boundary",
+    ),
+    Mutant(
+        "Events reach queues that a key of one's own encrypts",
+        "docs/policies/key.json",
+        '["cloudwatch.amazonaws.com", "events.amazonaws.com"]',
+        '["cloudwatch.amazonaws.com"]',
+        "tests/template/test_key.py::test_events_reach_encrypted_queues_and_alarms_an_encrypted_topic",
+    ),
+    Mutant(
+        "The table is encrypted with the key that the parameter names",
+        "template.yaml",
+        "SSESpecification: !If [HasKey, ",
+        "SSESpecification: !If [HasMonthlyLimit, ",
+        "tests/template/test_key.py::test_everything_that_holds_data_is_encrypted_with_the_key",
     ),
     Mutant(
         "Rows with the same request are no requests of a batch",

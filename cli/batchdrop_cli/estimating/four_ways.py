@@ -15,7 +15,7 @@ from typing import NamedTuple
 from batchdrop.domain.money import PriceClass, Size, Sizes
 from batchdrop.domain.record import Record
 from batchdrop.money.amounts import micro_down, micro_up
-from batchdrop.money.cache_rules import BEST_HITS, SHORTEST, WORST_HITS
+from batchdrop.money.cache_rules import BEST_HITS, SHORTEST, WORST_HITS, pays_above
 from batchdrop.money.estimate import estimate
 from batchdrop.money.price_list import PriceList, Rates
 from batchdrop_cli.estimating.known import Known
@@ -111,7 +111,6 @@ def cachings(sizes: Sizes, shared: Mapping[str, int], prices: PriceList, at: dat
 
 def _caching(model: str, requests: int, tokens: int, prices: PriceList, at: datetime, known: Known) -> Caching:
     rates = prices.rates(PriceClass(model), at)
-    dearer = rates.write_1h - rates.read if rates else 0
     return Caching(
         model=model,
         requests=requests,
@@ -120,7 +119,7 @@ def _caching(model: str, requests: int, tokens: int, prices: PriceList, at: date
         about=round(tokens * sqrt(known.input_low * known.input_high)),
         shared_high=ceil(tokens * known.input_high),
         shortest=SHORTEST.get(model),
-        pays_above=Fraction(rates.write_1h - rates.input, dearer) if rates and dearer > 0 else None,
+        pays_above=pays_above(rates) if rates else None,
     )
 
 

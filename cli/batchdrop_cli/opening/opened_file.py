@@ -20,6 +20,7 @@ from batchdrop.formats.lines import CUT_BYTES, MAX_LINE_BYTES, Line, read_lines
 from batchdrop.formats.rendered_line import BLANK, check_rendered
 from batchdrop.formats.table_fault import TableFault
 from batchdrop.jobs.scratch import scratch
+from batchdrop.recipes.caching import AUTO
 from batchdrop.recipes.faults import RecipeFault, RowFault
 from batchdrop.recipes.form import AnswerForm, Form
 from batchdrop.reports import sentences
@@ -95,8 +96,12 @@ def opened(file: Path, recipe: Path | None) -> Iterator[OpenedFile]:
                 _RecipeRows(rows),
                 CallHeaders(api_version=rows.wishes.api_version or job.api_version, betas=rows.wishes.betas),
                 rows.form.answer,
-                rows.wishes.warnings,
+                " ".join(part for part in (rows.wishes.warnings, _about_cache(rows)) if part),
             )
+
+
+def _about_cache(rows: OpenedRows) -> str:
+    return rows.wishes.about_cache or (sentences.DECIDED_BY_TRIED if rows.wishes.cache == AUTO else "")
 
 
 def check_recipe(file: Path, text: bytes) -> None:

@@ -66,6 +66,11 @@ def added(sizes: Sizes, more: Sizes) -> Sizes:
     return {name: sizes.get(name, Size()) + more.get(name, Size()) for name in {**sizes, **more}}
 
 
+def uncached(sizes: Sizes) -> Sizes:
+    """As if none of them asked for caching."""
+    return {name: msgspec.structs.replace(size, cache_tokens=0) for name, size in sizes.items()}
+
+
 def rest_of(sizes: Sizes, taken: Sizes) -> Sizes:
     """Without some requests, which were guessed anew and apart from the others: where none is left, nothing is."""
     rest = {name: size - taken.get(name, Size()) for name, size in sizes.items()}

@@ -333,6 +333,8 @@ class Wishes(Record, frozen=True, kw_only=True):
     """As in Job."""
     cache: str = ""
     """As in Job."""
+    about_cache: str = ""
+    """As in Job."""
     warnings: str = ""
     """What its author should know, in whole sentences."""
 
@@ -439,7 +441,11 @@ class Job(Record, frozen=True, kw_only=True):
     """Micro-dollars that its batches may use in all whatever limits there are: an operator has lifted them for it alone."""
     question: Question | None = None
     cache: str = ""
-    """How long the API keeps what its prompts begin with, as its recipe says it: `5m`, `1h`, or empty for not at all."""
+    """How long the API keeps what its prompts begin with, as its recipe says it: `5m`, `1h`, `auto`, or empty for not at all."""
+    cached: bool | None = None
+    """Of `auto`: whether its prompts are cached. None: that is not decided yet, and those that are sent are."""
+    about_cache: str = ""
+    """Of `auto`: why, in a sentence."""
     warming: bool = False
     """One row is sent before all others, those aside that are tried: it writes the cache that the others read."""
     warmed: int = 0

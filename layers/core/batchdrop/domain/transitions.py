@@ -233,6 +233,7 @@ def sourced(job: Job, source: ObjectRef, broken: Unsent | None, wishes: Wishes |
             deadline=wishes.deadline,
             dedupe=wishes.dedupe,
             cache=wishes.cache,
+            about_cache=wishes.about_cache,
             note=" ".join(part for part in (job.note, wishes.warnings) if part) if wishes.warnings not in job.note else job.note,
         )
     return Move(job, after)
@@ -275,6 +276,13 @@ class Hold(NamedTuple):
     learned: Learned | None = None
 
 
+class CacheVerdict(NamedTuple):
+    """As `cached` and `about_cache` in Job."""
+
+    cached: bool
+    why: str
+
+
 class Cover(NamedTuple):
     """An approval that lets a job go."""
 
@@ -298,6 +306,7 @@ def planned(
     hold: Hold | None = None,
     pilot: Batch | None = None,
     warm_up: Batch | None = None,
+    cache: CacheVerdict | None = None,
     expected: Expected | None = None,
     cover: Cover | None = None,
     mate: str = "",
@@ -309,8 +318,8 @@ def planned(
     """All its batches are stored. `unsendable`: those without a request, which can be collected at once. `repeated`: as in Job.
 
     `rejection`: why the job will end as rejected. `cancel`: its batches are not to be sent. `reason`: why, if that is new.
-    `warm_up`: it goes before all others. `pilot`: it goes before the rest. `cover`: an earlier approval that holds for it.
-    `mate`, `spare`, `group_key`, `tries_all`: as in Job.
+    `cache`: if that is decided. `warm_up`: it goes before all others. `pilot`: it goes before the rest. `cover`: an earlier
+    approval that holds for it. `mate`, `spare`, `group_key`, `tries_all`: as in Job.
     `virtual_time`: of the stack, now that they begin to wait.
     """
     after = replace(
@@ -334,7 +343,7 @@ def planned(
     elif cover is not None:
         after = _covered(after, cover)
     after = replace(
-        after,
+        _with_cache(after, cache),
         cancel_requested=job.cancel_requested or cancel,
         warming=warm_up is not None,
         trying=pilot is not None,
@@ -517,6 +526,7 @@ def pilot_ended(job: Job, rows: Collected, reason: str, *, now: datetime, note: 
     `note`: why nothing was tried. A yes to the pilot was one to the pilot alone.
     """
     after = replace(job, trying=False, tried=job.warmed + len(rows.settled), learned=rows.learned or job.learned, updated_at=now)
+    after = _with_cache(after, rows.cache)
     if job.may_use:
         after = replace(after, may_use=0)
     if job.cancel_requested:
@@ -544,6 +554,10 @@ def _released(job: Job, now: datetime) -> Job:
     if not job.deadline or job.due_at is not None or not lets_all_go:
         return job
     return replace(job, due_at=due_at(job.deadline, now))
+
+
+def _with_cache(job: Job, verdict: CacheVerdict | None) -> Job:
+    return job if verdict is None else replace(job, cached=verdict.cached, about_cache=verdict.why)
 
 
 def _covered(job: Job, cover: Cover) -> Job:
@@ -1112,6 +1126,8 @@ class Collected(Record, frozen=True, kw_only=True):
     """Of a pilot: rows that are left to the batches that they lie in."""
     learned: Learned | None = None
     """Of a pilot: what its rows teach about the others."""
+    cache: CacheVerdict | None = None
+    """Of a pilot: whether the others are cached, if that was left to it."""
     losses: tuple[Move[Batch], ...] = ()
     """`pieces_lost` of earlier attempts, whose rows it could not take over."""
 

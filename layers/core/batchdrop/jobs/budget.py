@@ -10,6 +10,7 @@ import msgspec
 
 from batchdrop.domain import purses
 from batchdrop.domain.keys import team_of
+from batchdrop.domain.money import uncached
 from batchdrop.domain.purses import Charge, Scope
 from batchdrop.domain.records import Batch, Job, Purse
 from batchdrop.domain.transitions import Reserve
@@ -49,7 +50,8 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
 
     def estimate(self, job: Job, batch: Batch, now: datetime) -> Estimate:
         """Of a batch whose rows that are settled already do not go."""
-        return estimate(batch.sizes, self.prices.current(now).value, now, job.learned)
+        sizes = uncached(batch.sizes) if job.cached is False else batch.sizes
+        return estimate(sizes, self.prices.current(now).value, now, job.learned)
 
     def reserve(self, job: Job, batch: Batch, now: datetime) -> Reserve | Over:
         """Judged by the purses as they are now: the transaction judges again."""

@@ -105,6 +105,15 @@ class Biller:
                     prompts += account.cost(account.rates) - output
         return prompts, answers
 
+    def saved(self) -> int:
+        """Femto-dollars that caching has saved in real time so far; negative if it has cost more."""
+        saved = 0
+        for tariff in self._tariffs.values():
+            for account in tariff.accounts:
+                if account.real_time is not None:
+                    saved += account.uncached_cost(account.real_time) - account.cost(account.real_time)
+        return saved
+
     def usage(self) -> dict[str, Usage]:
         """What was billed, by model."""
         found: dict[str, Usage] = {}

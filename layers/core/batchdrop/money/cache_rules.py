@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import Literal
 
 from batchdrop.domain.model_names import without_date
+from batchdrop.domain.records import Usage
+from batchdrop.money.price_list import Rates
 from batchdrop.money.token_guess import GUESS_HIGH, guess_tokens
 
 _BY_TOKENS = {
@@ -23,6 +26,19 @@ SHORTEST = {model: tokens for tokens, models in _BY_TOKENS.items() for model in 
 BEST_HITS = Fraction(98, 100)
 WORST_HITS = Fraction(30, 100)
 """Shares of a batch's requests that find the beginning cached: best effort, and this is the range."""
+
+
+def pays_above(rates: Rates) -> Fraction | None:
+    """The share of hits from which on an hour of caching is cheaper than none. None: at any share, or at none."""
+    dearer = rates.write_1h - rates.read
+    return Fraction(rates.write_1h - rates.input, dearer) if dearer > 0 else None
+
+
+def hit_share(usage: Iterable[Usage]) -> Fraction | None:
+    """Of the tokens that were marked, those that were read; None if none was either read or written."""
+    of = list(usage)
+    written, read = sum(one.cache_write_tokens for one in of), sum(one.cache_read_tokens for one in of)
+    return Fraction(read, written + read) if written + read else None
 
 
 class Prefix:

@@ -17,8 +17,12 @@ from batchdrop.recipes.templates import Template
 CONTROL = "cache_control"
 
 
+AUTO = "auto"
+_FOR_AN_HOUR = "1h"
+
+
 def mark(ttl: str) -> dict[str, str]:
-    return {"type": "ephemeral", "ttl": ttl}
+    return {"type": "ephemeral", "ttl": _FOR_AN_HOUR if ttl == AUTO else ttl}
 
 
 def is_marked(value: object) -> bool:

@@ -15,7 +15,7 @@ smaller, since the worst case of all answers of a batch is reserved."""
 
 type Thinking = Literal["off", "on", "low", "medium", "high", "xhigh", "max"]
 type Priority = Literal["high", "normal", "low"]
-type Cache = Literal["off", "5m", "1h"]
+type Cache = Literal["off", "5m", "1h", "auto"]
 _MOST_USD = 1_000_000_000
 type Retryable = Literal["truncated", "refused", "empty", "paused", "not_json", "off_schema", "errored"]
 type Block = dict[str, Any]
@@ -108,8 +108,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     cache: Annotated[
         Cache | None,
         Meta(
-            description="How long the API keeps what all prompts begin with, so that most rows pay little for it. Left out: off, "
-            "nothing is kept."
+            description="How long the API keeps what all prompts begin with, so that most rows pay little for it. auto: an hour, "
+            "if rows that are tried first show that it pays. Left out: off, nothing is kept."
         ),
     ] = None
     params: Annotated[

@@ -17,7 +17,7 @@ from batchdrop.formats.input_line import REQUESTS
 from batchdrop.formats.invalid_line import InvalidLine, shown
 from batchdrop.formats.lines import Line
 from batchdrop.recipes import templates
-from batchdrop.recipes.caching import head_of, mark_shared
+from batchdrop.recipes.caching import AUTO, head_of, mark_shared
 from batchdrop.recipes.faults import RecipeFault, RowFault
 from batchdrop.recipes.recipe import Recipe
 from batchdrop.recipes.templates import Path, Template, Use
@@ -202,6 +202,8 @@ class Renderer:
         first = self._slots[0]
         head = head_of(first.template)
         shared = mark_shared(params, ttl, _SLOT, head)
+        if shared is None and ttl == AUTO:
+            return b""
         if shared is None:
             raise RecipeFault(
                 f"`cache: {ttl}` has nothing to keep: every prompt begins with the row's own text. Put what is the same for all "

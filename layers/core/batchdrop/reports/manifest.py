@@ -105,7 +105,7 @@ def manifest(
             "answers": {"values": answers.values, "lengths": answers.lengths},
             "failures": [_failures(kind, rows) for kind, rows in answers.failures.items()],
             "usage": usage,
-            **_about_cache(usage, bill),
+            **_about_cache(usage, bill, job.about_cache),
             "cost": _cost(bill, job),
             "approvals": [_approval(one) for one in job.approvals],
             "batches": listed,
@@ -159,17 +159,19 @@ def _cost(bill: Bill, job: Job) -> dict[str, object]:
     }
 
 
-def _about_cache(usage: Mapping[str, Usage], bill: Bill) -> dict[str, object]:
-    """Nothing where no prompt was cached. Of what was marked, `hit_share` was read; `saved_usd` is negative if caching cost more
-    than it saved, and null where nobody knows.
+def _about_cache(usage: Mapping[str, Usage], bill: Bill, why: str) -> dict[str, object]:
+    """Nothing where no prompt was cached, and nobody has asked whether that pays. Of what was marked, `hit_share` was read;
+    `saved_usd` is negative if caching cost more than it saved, and null where nobody knows.
     """
     written = sum(of.cache_write_tokens for of in usage.values())
     read = sum(of.cache_read_tokens for of in usage.values())
+    decided = {"decision": why} if why else {}
     if not written + read:
-        return {}
+        return {"cache": decided} if decided else {}
     saved = for_batch(int((bill.uncached_usd - bill.real_time_usd).scaleb(_FEMTO_DIGITS)))
     return {
         "cache": {
+            **decided,
             "hit_share": round(read / (written + read), 4),
             "written_tokens": written,
             "read_tokens": read,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 
 from batchdrop.domain.call_headers import VERSION, NotAllowed
 from batchdrop.domain.errors import Refused
@@ -458,6 +459,37 @@ def power_not_allowed(power: str) -> str:
         f"`{shown(power)}` reaches beyond the model, and this stack does not allow it. Remove it, or ask the stack's operator to "
         "put it into the parameter AllowedTools."
     )
+
+
+NOTHING_SHARED = "Not cached: every prompt begins with the row's own text."
+
+
+def too_short_to_cache(model: str, tokens: int, shortest: int | None) -> str:
+    return f"Not cached: all prompts begin with the same {tokens:,} tokens or so, and {model} caches from {shortest or 0:,} on."
+
+
+def too_few_to_cache(rows: int) -> str:
+    return f"Not cached: {_plural(rows, 'row')} {'is' if rows == 1 else 'are'} too few."
+
+
+def not_tried_to_cache(rows: int) -> str:
+    return (
+        f"Not cached: with {_plural(rows, 'row')}, and nobody to be asked, none are tried first, so how often a cache would be "
+        "read is not known. `cache: 1h` caches all the same."
+    )
+
+
+def cache_weighed(share: Fraction | None, pays: Fraction | None, *, cached: bool) -> str:
+    """`share`: of what was marked, what was read; `pays`: above which that pays."""
+    if share is None:
+        return "Not cached: the rows that were tried neither wrote a cache nor read one."
+    found = f"of what the tried rows have in common, {float(share):.0%} was read from the cache"
+    if pays is None:
+        return f"Not cached: {found}, and from which share on that pays is not known."
+    return f"{'Cached' if cached else 'Not cached'}: {found}, and that pays above {float(pays):.0%}."
+
+
+DECIDED_BY_TRIED = "`cache: auto`: rows that are tried first decide whether prompts are cached."
 
 
 def prefix_too_short(model: str, tokens: int, shortest: int) -> str:

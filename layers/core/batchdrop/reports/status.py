@@ -61,6 +61,7 @@ def status(job: Job, now: datetime, notice: str = "", *, region: str = "", sampl
             "input": {"bucket": job.input.bucket, "key": job.input.key, "version_id": job.input.version_id},
             **about_copies(job),
             **about_deadline(job),
+            **({"cache": job.about_cache} if job.about_cache else {}),
             "updated_at": stamp(now),
             "expected_end": stamp(expected_end(job, now)),
         }

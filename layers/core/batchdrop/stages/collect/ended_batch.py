@@ -45,6 +45,7 @@ from batchdrop.money.billing import Biller
 from batchdrop.money.price_list import PriceList
 from batchdrop.money.sizing import Sizer
 from batchdrop.ports import Claude, Clock, Ledger, Metrics, Objects
+from batchdrop.recipes.caching import AUTO
 from batchdrop.recipes.form import AnswerForm, Form, Kind, Table, decode_form
 from batchdrop.reports import sentences
 from batchdrop.stages.collect.copies import Copies, copies_of, is_listed
@@ -195,6 +196,7 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
                     prices=prices,
                     at=at,
                     rendered=form is not None,
+                    decides=batch.name == PILOT and job.cache == AUTO,
                     others=sizes_of(one for one in self.ledger.list_batches(job.id) if not one.tries),
                 )
             else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import reduce
 
@@ -11,15 +11,17 @@ from msgspec.structs import replace
 
 from batchdrop.domain.admission import is_waiting
 from batchdrop.domain.money import Sizes, added, rest_of
-from batchdrop.domain.records import Batch, RowStatus, Settled
-from batchdrop.domain.transitions import Collected, Holder
+from batchdrop.domain.records import Batch, RowStatus, Settled, Usage
+from batchdrop.domain.transitions import CacheVerdict, Collected, Holder
 from batchdrop.formats.input_line import Row
 from batchdrop.formats.lines import Line
 from batchdrop.money.billing import Biller
+from batchdrop.money.cache_rules import hit_share, pays_above
 from batchdrop.money.estimate import guessed_cost
 from batchdrop.money.learning import OtherRows, TriedRow, learn
-from batchdrop.money.price_list import PriceList
+from batchdrop.money.price_list import PriceList, for_batch
 from batchdrop.money.sizing import Sizer
+from batchdrop.reports import sentences
 from batchdrop.stages.collect.pieces import PartWriter
 from batchdrop.stages.collect.route import Router
 from batchdrop.stages.collect.row_lines import RowLines, Unusable
@@ -45,13 +47,17 @@ class TriedRows(Router):
         at: datetime,
         rendered: bool,
         others: Sizes,
+        decides: bool,
     ) -> None:
-        """`others`: of the job's other batches, in which the rows that were tried are counted too."""
+        """`others`: of the job's other batches, in which the rows that were tried are counted too. `decides`: whether these are
+        to be cached.
+        """
         sizer = Sizer(prices, at)
         super().__init__(batch, lines, biller, results, failed, retry, may_retry=True, lost=lost, sizer=sizer, rendered=rendered)
         self._prices = prices
         self._at = at
         self._others = others
+        self._decides = decides
         self._digests = {row.line: row.digest for row in batch.tries}
         self.left = 0
         """Rows that are left to their batches."""
@@ -59,6 +65,8 @@ class TriedRows(Router):
         self.settled_sizes: dict[int, Sizes] = {}
         self.tried: list[TriedRow] = []
         """Of those that were settled, whose cost is known."""
+        self._uncached: list[TriedRow] = []
+        """The same, had they not been cached."""
 
     def row(self, line: Line, data: bytes | None, paid: int | None = 0) -> None:
         before = Counter(self._ends)
@@ -73,9 +81,13 @@ class TriedRows(Router):
                 self._learn(self.settled_sizes[line.number], data)
 
     def close(self) -> Collected:
-        learned = learn(self.tried, self._other_rows()) if self.tried else None
+        collected = super().close()
+        cache = self._weigh(collected.usage) if self._decides else None
+        tried = self.tried if cache is None or cache.cached else self._uncached
+        learned = learn(tried, self._other_rows()) if tried else None
         return replace(
-            super().close(),
+            collected,
+            cache=cache,
             settled=tuple(self.settled_rows),
             settled_sizes=self.settled_sizes,
             left=self.left,
@@ -96,6 +108,16 @@ class TriedRows(Router):
         guessed, most = guessed_cost(sizes, self._prices, self._at)
         prompt, output = biller.parts()
         self.tried.append(TriedRow(guessed_input=guessed, input=prompt, most_output=most, output=output))
+        saved = for_batch(biller.saved())
+        self._uncached.append(TriedRow(guessed_input=guessed, input=prompt + saved, most_output=most, output=output))
+
+    def _weigh(self, usage: Mapping[str, Usage]) -> CacheVerdict:
+        share = hit_share(usage.values())
+        of = self._prices.price_class(next(iter(usage), ""), self._at, prompt_tokens=0, geo=None)
+        rates = self._prices.rates(of, self._at)
+        pays = pays_above(rates) if rates is not None else None
+        cached = share is not None and pays is not None and share > pays
+        return CacheVerdict(cached, sentences.cache_weighed(share, pays, cached=cached))
 
     def _without_line(self, line: Line, paid: int | None) -> None:
         unsent = self._batch.unsent

@@ -27,6 +27,7 @@ from batchdrop.formats.table_fault import TableFault
 from batchdrop.jobs.scratch import scratch
 from batchdrop.money.cache_rules import Prefix
 from batchdrop.ports import Clock, Ledger, Objects
+from batchdrop.recipes.caching import AUTO
 from batchdrop.recipes.faults import RecipeFault
 from batchdrop.recipes.form import Form, Kind
 from batchdrop.recipes.models import check_model, thinking_params
@@ -99,6 +100,10 @@ class OpenRows(msgspec.Struct, frozen=True, kw_only=True):
         check_columns(output, columns, again=source.again)
         thinking = thinking_params(recipe.model, recipe.thinking, max_tokens=recipe.max_tokens, listed=listed)
         renderer = Renderer(recipe, columns, api_schema=output.api_schema, extra=thinking)
+        not_cached = _why_not_cached(recipe, renderer)
+        if not_cached:
+            recipe = replace(recipe, cache="off")
+            renderer = Renderer(recipe, columns, api_schema=output.api_schema, extra=thinking)
         renderer.check(first)
         about_cache = _about_cache(recipe, renderer)
         again = {
@@ -124,6 +129,7 @@ class OpenRows(msgspec.Struct, frozen=True, kw_only=True):
             deadline=recipe.deadline or "",
             dedupe=recipe.dedupe or job.dedupe,
             cache="" if recipe.cache in (None, "off") else recipe.cache,
+            about_cache=not_cached,
             warnings=" ".join((*output.warnings, *about_model, *about_cache, *about_cells, *_about_powers(recipe))),
         )
         return OpenedRows(recipe, source, renderer, form, wishes)
@@ -243,6 +249,16 @@ def _limits(recipe: Recipe) -> JobLimits | None:
 def _micro(usd: float | None) -> int | None:
     # As it was written: the shortest decimal that is this number.
     return None if usd is None else micro_up(Decimal(repr(usd)))
+
+
+def _why_not_cached(recipe: Recipe, renderer: Renderer) -> str:
+    """Of `auto`, where that shows without asking. Empty: it may pay."""
+    if recipe.cache != AUTO:
+        return ""
+    if not renderer.shared:
+        return sentences.NOTHING_SHARED
+    prefix = Prefix(renderer.shared, recipe.model)
+    return sentences.too_short_to_cache(recipe.model, prefix.tokens, prefix.shortest) if prefix.fits == "no" else ""
 
 
 def _about_cache(recipe: Recipe, renderer: Renderer) -> tuple[str, ...]:

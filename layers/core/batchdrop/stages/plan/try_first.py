@@ -20,6 +20,7 @@ from batchdrop.money.estimate import estimate, unpriced
 from batchdrop.money.price_list import PriceList
 from batchdrop.money.sizing import Sizer
 from batchdrop.ports import Objects
+from batchdrop.recipes.caching import AUTO
 
 MOST_BYTES = 64_000_000
 """Of the lines that are tried: a row may have 32 MB."""
@@ -31,6 +32,10 @@ class _Tried(NamedTuple):
     sample: Sample
     params_bytes: int
     sizes: Sizes
+
+
+ENOUGH_TO_CACHE = 1_000
+"""Rows from which on `cache: auto` tries some although nobody has to be asked: with fewer, the wait costs more than it saves."""
 
 
 class TryFirst(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +53,7 @@ class TryFirst(msgspec.Struct, frozen=True, kw_only=True):
         As many as may be sent without asking. If those are too few, the job asks for the pilot, unless there are `mates`, whose
         rows are being tried now. `aside`: so many of the first that were drawn go before it. Raises ObjectGone.
         """
-        learned = job.learned.rows if job.learned is not None else 0
+        learned = job.learned.rows if job.learned is not None and job.cache != AUTO else 0
         if learned + sum(mate.tried for mate in mates) >= PILOT_ROWS:
             return None
         prices = self.budget.prices.current(now).value
@@ -87,7 +92,7 @@ def warms_up(job: Job, rows: int) -> bool:
     """Whether one row goes first, and writes the cache. A file that is its own pilot is sent at once, as is one with a cache of
     five minutes: it has gone by when the others are sent.
     """
-    return job.cache == "1h" and rows > PILOT_ROWS
+    return job.cache in ("1h", AUTO) and rows > PILOT_ROWS
 
 
 def _batch(job: Job, rows: list[_Tried], *, attempt: int) -> Batch:

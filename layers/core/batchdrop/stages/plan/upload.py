@@ -25,6 +25,7 @@ from batchdrop.domain.records import (
     DEDUPE,
     MAX_REFERENCE_CHARS,
     NORMAL,
+    PILOT_ROWS,
     PRIORITIES,
     PRIORITY,
     REFERENCE,
@@ -36,7 +37,7 @@ from batchdrop.domain.records import (
     Wishes,
 )
 from batchdrop.domain.retries import given_up
-from batchdrop.domain.transitions import Hold, Move
+from batchdrop.domain.transitions import CacheVerdict, Hold, Move
 from batchdrop.jobs.admit import Admit
 from batchdrop.jobs.cancel import CancelJob, planners_failed
 from batchdrop.jobs.commit import Commit
@@ -45,6 +46,7 @@ from batchdrop.jobs.publish import Publish
 from batchdrop.jobs.time_left import time_left
 from batchdrop.jobs.to_wake import waited_long
 from batchdrop.ports import Clock, Deadline, Ledger, ObjectInfo, Objects
+from batchdrop.recipes.caching import AUTO
 from batchdrop.recipes.form import Kind
 from batchdrop.reports import sentences
 from batchdrop.stages.plan.batches import CutFile
@@ -52,7 +54,7 @@ from batchdrop.stages.plan.find_recipe import FindRecipe
 from batchdrop.stages.plan.improve import Improve
 from batchdrop.stages.plan.kinds import LookAt, kind_of
 from batchdrop.stages.plan.prepare import Made, Source, Text, Unpacking, prepare
-from batchdrop.stages.plan.try_first import TryFirst, warms_up
+from batchdrop.stages.plan.try_first import ENOUGH_TO_CACHE, TryFirst, warms_up
 from batchdrop.stages.plan.wake import Wake
 
 log = logging.getLogger(__name__)
@@ -420,10 +422,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
                 )
             job = self.pause.learned_before(job, now)
             hold, expected, cover = self.pause.verdict(job, ready, now)
-            mates = self.pause.mates(job, now) if hold is not None and hold.needs == APPROVAL else []
+            auto = job.cache == AUTO
+            # Their rows do not tell how often those of this job would be found cached.
+            mates = self.pause.mates(job, now) if hold is not None and hold.needs == APPROVAL and not auto else []
             tries = hold is not None or (job.learned is None and self.pause.budget.never_fits(job, ready, now))
             rows = sum(batch.requests for batch in ready)
-            warm_up = self.try_first.warm_up(job, drawn, now) if warms_up(job, rows) else None
+            tries |= auto and rows >= ENOUGH_TO_CACHE
+            warm_up = self.try_first.warm_up(job, drawn, now) if warms_up(job, rows) and (tries or not auto) else None
             aside = 0 if warm_up is None else 1
             pilot = self.try_first(job, drawn, now, mates, aside=aside) if tries else None
             mate = mates[0] if mates and pilot is None else None
@@ -447,6 +452,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
                 group_key=self.pause.group_key(job, now),
                 pilot=pilot,
                 warm_up=warm_up,
+                cache=_not_cached(rows) if auto and warm_up is None else None,
                 expected=expected,
                 virtual_time=self.ledger.get_admission().virtual_time,
                 tries_all=pilot is not None and pilot.requests + aside == rows,
@@ -476,3 +482,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         self.publish.end_without_rows(rejected.after)
         with suppress(LostRace):
             self.commit(rejected)
+
+
+def _not_cached(rows: int) -> CacheVerdict:
+    """Of `auto`, if no rows are tried to find out."""
+    few = rows <= PILOT_ROWS
+    return CacheVerdict(cached=False, why=sentences.too_few_to_cache(rows) if few else sentences.not_tried_to_cache(rows))

@@ -42,6 +42,7 @@ from batchdrop.jobs.publish import Publish
 from batchdrop.jobs.to_wake import may_be_outdated
 from batchdrop.money.learning import merge
 from batchdrop.ports import Clock, Ledger
+from batchdrop.recipes.caching import AUTO
 from batchdrop.reports import sentences
 from batchdrop.stages.poll.apart import apart
 
@@ -218,7 +219,7 @@ class LetGo(msgspec.Struct, kw_only=True):
         """It asks for its pilot, and by now rows of other files tell enough."""
         pilot = self.ledger.get_batch(job.id, PILOT)
         enough = _rows_learned(self.pause.learned_before(job, now)) >= FEWEST_TRIED
-        if enough and pilot is not None and pilot.state is BatchState.ready:
+        if enough and job.cache != AUTO and pilot is not None and pilot.state is BatchState.ready:
             self.commit(transitions.unsent(pilot, _TOLD_BY_OTHERS, now=now))
 
     def _was_answered(self, job: Job, now: datetime) -> bool:

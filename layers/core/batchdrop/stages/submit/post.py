@@ -24,7 +24,7 @@ from batchdrop.domain.messages import SubmitBatch
 from batchdrop.domain.records import Admission, Batch, BatchState, Job, JobState, Proof, RefusedAs, RowStatus, Unsent
 from batchdrop.domain.retries import UNREADABLE_AT_MOST
 from batchdrop.domain.transitions import Half, Move, Piece
-from batchdrop.formats.batch_body import FRAME_BYTES, SEPARATOR_BYTES, BodyWriter, request_bytes
+from batchdrop.formats.batch_body import FRAME_BYTES, SEPARATOR_BYTES, BodyWriter, request_bytes, unmarked
 from batchdrop.formats.input_line import REQUESTS, Row
 from batchdrop.formats.rendered_line import check_rendered
 from batchdrop.formats.same_request import SameRequests
@@ -325,24 +325,27 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
             body = BodyWriter(out, prefix, middle=1 if waits else batch.requests // 2)
             same = SameRequests(batch.settled) if batch.copies else None
             for block in blocks:
-                _add(body, block, same)
+                _add(body, block, same, unmark=job.cached is False)
             body.close()
         if body.requests != batch.requests:
             raise Incomplete(f"{body.requests} of {batch.requests} requests read from {batch.span.object.key}")
         return _Body(path, body.half())
 
 
-def _add(body: BodyWriter, block: LineBlock, same: SameRequests | None) -> None:
-    """Adds the rows of a block that are sent, all at once where that is possible. `same`: if equal ones are sent once."""
+def _add(body: BodyWriter, block: LineBlock, same: SameRequests | None, *, unmark: bool) -> None:
+    """Adds the rows of a block that are sent, all at once where that is possible. `same`: if equal ones are sent once.
+
+    `unmark`: without the cache that their recipe has asked for if it pays.
+    """
     params = block.params() if same is None and body.may_add_all(block.block.lines) else None
     if params is not None:
-        body.add_all(block.block.number, params)
+        body.add_all(block.block.number, [*map(unmarked, params)] if unmark else params)
         return
     for line, invalid, _ in block.rows():
         if invalid is None:
             sent = REQUESTS.params(line.data)
             if same is None or same.answered_by(line.number, sent) is None:
-                body.add(line, sent)
+                body.add(line, unmarked(sent) if unmark else sent)
         elif invalid.type != SETTLED:
             body.leave_out()
 
