@@ -11,6 +11,7 @@ from batchdrop.domain.errors import Refused
 from batchdrop.domain.records import JobState
 from tests.fakes.claude import Answer, Withheld, greet
 from tests.faults.api import SlowApi
+from tests.named_files import pdf
 from tests.stack import TICK, Stack, row
 
 RETRYABLE = ("overloaded_error", "api_error", "rate_limit_error", "timeout_error")
@@ -350,6 +351,36 @@ def _rejected(stack: Stack) -> None:
     stack.deliver(hopeless)
 
 
+_OF_FILES = b'model: claude-haiku-4-5\ndocuments: ["{{ path }}"]\nprompt: What is it?\n'
+
+
+def _request_about(key: str) -> bytes:
+    blocks = [{"type": "document", "source": f"s3://bucket/{key}"}, {"type": "text", "text": "What does it say?"}]
+    return row(f"about {key}", messages=[{"role": "user", "content": blocks}]) + b"\n"
+
+
+def _files(stack: Stack) -> None:
+    """Documents that rows name, in a table and in requests; some cannot be sent."""
+    for number in range(1, 6):
+        stack.objects.drop(f"inbox/team/{number}.pdf", pdf(number))
+    stack.objects.drop("inbox/team/6.pdf", pdf(encrypted=True))
+    stack.drop("inbox/team/recipe.yaml", _OF_FILES)
+    table = stack.drop(
+        "inbox/team/files.csv", b"path\n" + b"".join(b"%d.pdf\n" % number for number in range(1, 8)), deliver=False
+    )
+    lines = b"".join(_request_about(f"inbox/team/{number}.pdf") for number in range(1, 8))
+    requests = stack.drop("inbox/team/files.jsonl", lines, deliver=False)
+    for upload in (table, requests):
+        stack.deliver(upload)
+
+
+def _files_go(stack: Stack) -> None:
+    """One is replaced and one deleted for good while the rows that name them wait to be sent."""
+    _files(stack)
+    stack.objects.drop("inbox/team/1.pdf", pdf(9))
+    stack.objects.purge("inbox/team/2.pdf")
+
+
 MIXED = Scenario("mixed", _small_batches, _mixed)
 SCENARIOS = {
     scenario.name: scenario
@@ -360,6 +391,8 @@ SCENARIOS = {
         Scenario("crowded", _two_jobs, _crowded),
         Scenario("lines", _one_at_a_time, _lines),
         Scenario("rows", _small_batches, _rows),
+        Scenario("files", _small_batches, _files),
+        Scenario("files go", _small_batches, _files_go, same_outputs=False),
         Scenario("waiting", _small_batches, _waiting),
         Scenario("asked again", _small_batches, _asked_again),
         Scenario("overdue", _little_room, _overdue, same_outputs=False),

@@ -78,6 +78,7 @@ JOBS: dict[str, Callable[[Job], Move[Job]]] = {
     "leased": lambda one: transitions.leased(one, until=LATER),
     "sourced": lambda one: transitions.sourced(one, one.input, None),
     "handed_over": lambda one: transitions.handed_over(one, Checkpoint(offset=7, line=2), now=LATER),
+    "names_files": lambda one: transitions.names_files(one, now=LATER),
     "unpacked_in_part": lambda one: transitions.unpacked_in_part(one, now=LATER, done=5, total=9, fruitless=0),
     "retried_in_part": lambda one: transitions.retried_in_part(one, "So far."),
     "joined_in_part": lambda one: transitions.joined_in_part(one, now=LATER, done=5, total=9),
@@ -117,6 +118,7 @@ BATCHES: dict[str, Callable[[Batch, Job], Move[Batch]]] = {
     "added": lambda one, _: transitions.added(one),
     "admitted": lambda one, _: transitions.admitted(one, now=LATER, queue_limit=1_000, reserve=RESERVE, turn=TURN, turn_cost=100),
     "put_back": lambda one, _: transitions.put_back(one),
+    "left_out": lambda one, _: transitions.left_out(one, (one.first_line,), body_bytes=10),
     "intended": lambda one, _: transitions.intended(one, f"prefix {one.revision}", "key", now=LATER, lease_until=LATER),
     "unanswered": lambda one, _: transitions.unanswered(one, now=LATER),
     "accepted": lambda one, _: transitions.accepted(one, f"api-{one.name}-{one.revision}", created_at=LATER),
@@ -146,6 +148,7 @@ BATCHES: dict[str, Callable[[Batch, Job], Move[Batch]]] = {
 ASKS: dict[str, Callable[[Batch], bool]] = {
     "admitted": lambda one: one.admitted_at is None,
     "put_back": lambda one: one.admitted_at is not None,
+    "left_out": lambda one: one.admitted_at is not None and one.requests > 1,
     "intended": lambda one: one.admitted_at is not None,
     "split": lambda one: one.requests > 1,
     "disowned": lambda one: one.api_id is not None,

@@ -353,6 +353,8 @@ class Job(Record, frozen=True, kw_only=True):
     """Where the rows are read from: the input itself, or its decompressed copy in `work/`. None until known."""
     recipe: ObjectRef | None = None
     """The version of the recipe that it is planned with. None until one is found, and in a job that needs none."""
+    names_files: bool = False
+    """It is a file of requests that name files: what is known of these is put into its lines before they are cut."""
     kind: str = ""
     """Of the rows of a job with a recipe: `jsonl`, `csv` or `xlsx`."""
     needs: str = ""
@@ -588,6 +590,8 @@ class Batch(Record, frozen=True, kw_only=True):
     """Of a pilot, its rows by line. They lie all over its span, and count as rows of the batches that they lie in."""
     settled: tuple[Settled, ...] = ()
     """Rows of its span that the pilot has settled, by line: they are no requests of it, and its pieces hold their ends."""
+    left_out: tuple[int, ...] = ()
+    """Lines of its span that name a file which has gone since they were planned: they are not sent, and count as invalid."""
     reserved: int = 0
     """Micro-dollars that it has reserved in `purses` and has not settled."""
     purses: tuple[str, ...] = ()

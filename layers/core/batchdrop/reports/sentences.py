@@ -720,6 +720,10 @@ def nothing_to_approve(job: Job) -> str:
 
 CANCELED_UNSENT = "The job was canceled before this row was sent."
 INPUT_DELETED = "The input was deleted before this row could be sent."
+FILE_GONE = (
+    "A file that this row names was deleted, replaced or closed to this stack after the row was planned, so it was not sent. "
+    "Upload the row again once the file is there."
+)
 INPUT_UNREADABLE = "This stack was no longer allowed to read the input, so this row was not sent."
 CANCELED = "This row was canceled before Anthropic processed it."
 EXPIRED = "Anthropic did not process this row within its 24 hours."

@@ -12,6 +12,7 @@ from batchdrop.domain.answer_counts import MAX_VALUE_CHARS, MAX_VALUES, AnswerCo
 from batchdrop.domain.records import RowStatus
 from batchdrop.formats.api_result import ApiResult
 from batchdrop.formats.failed_line import failed_line, failed_row_line
+from batchdrop.formats.file_source import as_written
 from batchdrop.formats.input_line import REQUESTS
 from batchdrop.formats.lines import Line
 from batchdrop.formats.rendered_line import answered_fields, own_fields
@@ -81,6 +82,8 @@ class RequestLines:
         copied_from: int | None = None,
     ) -> bytes:
         custom_id = REQUESTS.custom_id(line.data) if is_request else None
+        if (written := as_written(line.data)) is not line.data:
+            line = line._replace(data=written)
         return failed_line(
             line,
             custom_id=custom_id,
