@@ -374,12 +374,26 @@ def collect(settings: CollectSettings, ports: Ports | None = None) -> Collect:
 
 
 def finish(settings: FinishSettings, ports: Ports | None = None) -> Finish:
+    from batchdrop.stages.finish.complete_table import CompleteTable
+    from batchdrop.stages.finish.merge_rows import MergeRows
     from batchdrop.stages.finish.outputs import Finish
+    from batchdrop.stages.finish.sort_rows import SortRows
     from batchdrop.stages.finish.table_pieces import TablePieces
 
     ports = ports or RealPorts(settings)
+    core = _core(ports, pages=True)
     return Finish(
-        **_core(ports, pages=True), notices=ports.notices, metrics=ports.metrics, table_pieces=TablePieces(objects=ports.objects)
+        **core,
+        notices=ports.notices,
+        metrics=ports.metrics,
+        table_pieces=TablePieces(objects=ports.objects),
+        complete_table=CompleteTable(
+            objects=ports.objects,
+            ledger=ports.ledger,
+            commit=core["commit"],
+            sort_rows=SortRows(objects=ports.objects),
+            merge_rows=MergeRows(objects=ports.objects),
+        ),
     )
 
 

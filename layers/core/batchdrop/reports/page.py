@@ -37,6 +37,7 @@ _NAME_CHARS = 80
 _ENOUGH = 100
 _TONES = {"done": "ok", "no answers": "bad", "rejected": "bad", "stopped": "warn", "waiting": "warn", "waiting for you": "warn"}
 _WHAT = {
+    "complete.csv": "your whole table, with the answers of earlier jobs and of this one",
     "results.csv": "every row of your table with the answers",
     "failed.csv": "the rows without an answer: correct them and put the file in again",
     "results.jsonl": "the answers as the API gave them, for programs",
