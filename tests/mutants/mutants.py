@@ -1734,6 +1734,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/stages/test_deadlines.py::test_it_counts_for_rows_that_are_tried_first_if_there_are_no_others",
     ),
     Mutant(
+        "A warm-up does not stop the clock of a deadline",
+        f"{_CORE}/domain/transitions.py",
+        "(job.tries_all or not job.trying)",
+        "(job.tries_all or not job.trying) and not job.warming",
+        "tests/stages/test_deadlines.py::test_a_row_that_writes_the_cache_first_does_not_stop_the_clock",
+    ),
+    Mutant(
         "A job ends at its deadline",
         f"{_CORE}/stages/poll/tick.py",
         "or not is_overdue(job, self.clock.now()):",
