@@ -14,6 +14,8 @@ MOST_GROWTH = 1.15
 MOST_BYTES = 128_000_000
 # Of lines of 32 MB some copies are held, whatever is in them: the template says so.
 MOST_BYTES_OF_LONGEST_LINES = 270 * 2**20
+# With PDFium in the same process, which functions have in one of its own.
+MOST_BYTES_OF_DOCUMENTS = 160_000_000
 
 
 def peak(folder: Path, rows: int | str) -> int:
@@ -35,3 +37,23 @@ def test_plan_submit_and_collect_hold_no_file(tmp_path: Path) -> None:
 
 def test_lines_of_millions_of_keys_or_messages_are_not_decoded_before_they_are_counted(tmp_path: Path) -> None:
     assert peak(tmp_path, "crowded") <= MOST_BYTES_OF_LONGEST_LINES
+
+
+def test_plan_and_submit_hold_no_document(tmp_path: Path) -> None:
+    """PDFs of 1 to 20 MB: each is read once by plan and once for its POST, and no POST is above 250 MB."""
+    peaks = []
+    for number in (20, 60):
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.counted.documents", str(tmp_path), str(number)],
+            env={"PYTHONPATH": f"{ROOT}:{ROOT / 'layers' / 'core'}", "TMPDIR": str(tmp_path)},
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        peak_bytes, largest, batches, *reads = map(int, done.stdout.split())
+        assert 200_000_000 < largest <= 250_000_000
+        assert batches >= number * 14_000_000 // 250_000_000
+        assert reads == [2]
+        peaks.append(peak_bytes)
+    assert peaks[1] <= peaks[0] * MOST_GROWTH
+    assert peaks[1] <= MOST_BYTES_OF_DOCUMENTS

@@ -2642,4 +2642,11 @@ MUTANTS: tuple[Mutant, ...] = (
         "if False and (before := asked_before(self.bucket, self.job)):",
         "tests/cli/test_retry_command.py::test_a_run_that_is_over_is_not_asked_again",
     ),
+    Mutant(
+        "PDFs and images are no jobs by themselves",
+        f"{_CORE}/domain/keys.py",
+        "    return name.lower().endswith(_NAMED_BY_ROWS)",
+        "    return False",
+        "tests/stages/test_named_files.py::test_documents_and_images_are_no_jobs_by_themselves",
+    ),
 )
