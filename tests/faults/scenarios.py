@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+from batchdrop.domain import keys
 from batchdrop.domain.errors import Refused
 from batchdrop.domain.records import JobState
 from tests.fakes.claude import Answer, Withheld, greet
@@ -327,6 +328,24 @@ def _six_at_a_time() -> Stack:
     return _Answered(says="approve", ask_above=_HALF, max_requests=6)
 
 
+def _completing() -> Stack:
+    stack = Stack(api=SlowApi)
+    stack.objects.part_bytes = 200  # the whole table has several parts
+    return stack
+
+
+def _completed(stack: Stack) -> None:
+    """Rows without an answer are corrected, and dropped again in another order."""
+    stack.drop("inbox/team/recipe.yaml", _RECIPE)
+    stack.drop("inbox/team/rows.csv", b'text\none ok\ntwo bad\nthree bad\n""\n')
+    stack.run()
+    job = stack.jobs()[0]
+    key = f"{keys.outbox_folder(job.input.key, job.id)}failed.csv"
+    if stack.objects.keys(key):  # unless the harm that was done has left none
+        header, *rows = stack.objects.body(key).replace(b"bad", b"good").splitlines(keepends=True)
+        stack.drop("inbox/team/failed.csv", header + b"".join(reversed(rows)))
+
+
 def _cached(stack: Stack) -> None:
     """One row writes the cache before any other goes, those that are tried among them."""
     recipe = b"model: claude-haiku-5-5\nthinking: off\ncache: 1h\nsystem: %b\nprompt: '{{ text }}'\nmax_tokens: 6\n"
@@ -398,6 +417,7 @@ SCENARIOS = {
         Scenario("overdue", _little_room, _overdue, same_outputs=False),
         Scenario("sent once", _sent_once, _same),
         Scenario("sent once, tried", _six_at_a_time, _same_rows),
+        Scenario("completed", _completing, _completed),
         Scenario("warmed up", _ten_at_a_time, _cached),
         Scenario("warmed up, tried", _six_at_a_time, _cached),
         Scenario("rejected", _small_batches, _rejected),

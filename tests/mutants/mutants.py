@@ -35,6 +35,7 @@ _WATCH = f"{_CORE}/stages/poll/watch.py"
 _POST = f"{_CORE}/stages/submit/post.py"
 _COMMANDS = f"{_CORE}/stages/control/commands.py"
 
+_WHOLE = "tests/stages/test_complete_table.py"
 _COUNTERS = "tests/unit/test_transitions.py::test_the_counters_add_up_after_every_edge"
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -52,6 +53,105 @@ MUTANTS: tuple[Mutant, ...] = (
         "--key {shlex.quote(key)}",
         "--key {key}",
         "tests/unit/test_next_step.py::test_every_state_has_a_next_step_without_data_in_its_words",
+    ),
+    # The whole table of a retry.
+    Mutant(
+        "Answers of another folder are not handed out",
+        f"{_CORE}/stages/plan/whole_table.py",
+        "and folder_of(earlier.input.key) == folder_of(job.input.key)",
+        "and True",
+        f"{_WHOLE}::TestNoWholeTable::test_of_a_job_in_another_folder",
+    ),
+    Mutant(
+        "A row is believed only if the earlier job has it",
+        f"{_CORE}/stages/plan/whole_table.py",
+        "and names.last_row <= earlier.lines",
+        "and True",
+        f"{_WHOLE}::TestNoWholeTable::test_of_a_row_that_the_job_does_not_have",
+    ),
+    Mutant(
+        "Rows of several jobs make no whole table",
+        f"{_CORE}/stages/plan/whole_table.py",
+        "if names.several:",
+        "if False:",
+        f"{_WHOLE}::TestNoWholeTable::test_of_several_jobs",
+    ),
+    Mutant(
+        "Rows that name none make no whole table",
+        f"{_CORE}/stages/plan/whole_table.py",
+        "if names.unnamed:",
+        "if False:",
+        f"{_WHOLE}::TestNoWholeTable::test_where_some_rows_name_none",
+    ),
+    Mutant(
+        "Of two retries of one job neither loses the answers of the other",
+        _TRANSITIONS,
+        "base=root.completed_by or root.id",
+        "base=root.id",
+        f"{_WHOLE}::TestARetry::test_and_another_of_the_same_job",
+    ),
+    Mutant(
+        "Who builds on a table waits until it is there",
+        f"{_CORE}/stages/finish/complete_table.py",
+        "if one.state not in TERMINAL_JOB_STATES:",
+        "if False:",
+        f"{_WHOLE}::TestTwoRetriesAtOnce::test_the_second_waits_for_the_table_of_the_first",
+    ),
+    Mutant(
+        "The failed rows of a retry are those of the first file",
+        _TABLES,
+        "row.named or (self._job_id, number)",
+        "(self._job_id, number)",
+        f"{_WHOLE}::TestARetry::test_of_a_retry",
+    ),
+    Mutant(
+        "Rows find their places in any order",
+        f"{_CORE}/stages/finish/sort_rows.py",
+        "rows.sort(key=_in_order)",
+        "rows.sort(key=itemgetter(1))",
+        f"{_WHOLE}::TestACorrectedTable::test_in_any_order",
+    ),
+    Mutant(
+        "Of a row that is named twice the last one counts",
+        f"{_CORE}/stages/finish/sort_rows.py",
+        "_in_order = itemgetter(0, 1)",
+        "_in_order = lambda row: (row[0], -row[1])",
+        f"{_WHOLE}::TestACorrectedTable::test_a_row_that_is_named_twice_counts_as_it_came_last",
+    ),
+    Mutant(
+        "An answer is never replaced by none",
+        f"{_CORE}/stages/finish/merge_rows.py",
+        "if not text or has_answer(new) or not has_answer(text):",
+        "if True:",
+        f"{_WHOLE}::TestACorrectedTable::test_an_answer_is_worth_more_than_none",
+    ),
+    Mutant(
+        "What S3 has of the whole table is not written again",
+        f"{_CORE}/stages/finish/growing.py",
+        "self._behind = Behind(out, grown.stored)",
+        "self._behind = Behind(out, out.stored)",
+        f"{_WHOLE}::TestALongTable::test_is_the_same_after_a_kill[0.7-False]",
+    ),
+    Mutant(
+        "The rest of a part goes on with the next invocation",
+        f"{_CORE}/stages/finish/growing.py",
+        "return grown, self._out.suspend()",
+        'self._out.suspend()\n        return grown, b""',
+        f"{_WHOLE}::TestALongTable::test_takes_many_invocations_if_it_must",
+    ),
+    Mutant(
+        "A checkpoint follows each part of the whole table",
+        f"{_CORE}/stages/finish/merge_rows.py",
+        "if stored or time_is_up:",
+        "if time_is_up:",
+        f"{_WHOLE}::TestALongTable::test_little_is_made_again_after_a_kill",
+    ),
+    Mutant(
+        "Above the bound the files are named",
+        f"{_CORE}/stages/finish/complete_table.py",
+        "> self.max_bytes:",
+        "> 10**15:",
+        f"{_WHOLE}::TestNoWholeTable::test_where_it_would_be_too_large",
     ),
     # One upload is one job.
     Mutant(
@@ -2648,5 +2748,12 @@ MUTANTS: tuple[Mutant, ...] = (
         "    return name.lower().endswith(_NAMED_BY_ROWS)",
         "    return False",
         "tests/stages/test_named_files.py::test_documents_and_images_are_no_jobs_by_themselves",
+    ),
+    Mutant(
+        "From the command line a yes is to one question",
+        "cli/batchdrop_cli/following/told.py",
+        "    if code and code != question.code:",
+        "    if False:",
+        "tests/cli/test_job_commands.py::test_a_code_of_another_question_approves_nothing",
     ),
 )

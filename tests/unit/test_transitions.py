@@ -108,6 +108,7 @@ JOBS: dict[str, Callable[[Job], Move[Job]]] = {
     "streak_ended": lambda one: transitions.streak_ended(one, now=LATER, words_of_the_account=""),
     "doubted": lambda one: transitions.doubted(one, "a doubt"),
     "finishing": lambda one: transitions.finishing(one, now=LATER),
+    "based": lambda one: transitions.based(one, replace(one, id="another", state=JobState.done)),
     "finished": lambda one: transitions.finished(one, now=LATER),
     "job_message_repeated": lambda one: transitions.job_message_repeated(one, now=LATER),
     "job_message_returned": lambda one: transitions.job_message_returned(one, now=LATER, errors=1),

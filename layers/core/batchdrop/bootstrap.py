@@ -371,11 +371,27 @@ def collect(settings: CollectSettings, ports: Ports | None = None) -> Collect:
 
 
 def finish(settings: FinishSettings, ports: Ports | None = None) -> Finish:
+    from batchdrop.stages.finish.complete_table import CompleteTable
+    from batchdrop.stages.finish.merge_rows import MergeRows
     from batchdrop.stages.finish.outputs import Finish
+    from batchdrop.stages.finish.sort_rows import SortRows
     from batchdrop.stages.finish.table_pieces import TablePieces
 
     ports = ports or RealPorts(settings)
-    return Finish(**_core(ports), notices=ports.notices, metrics=ports.metrics, table_pieces=TablePieces(objects=ports.objects))
+    core = _core(ports)
+    return Finish(
+        **core,
+        notices=ports.notices,
+        metrics=ports.metrics,
+        table_pieces=TablePieces(objects=ports.objects),
+        complete_table=CompleteTable(
+            objects=ports.objects,
+            ledger=ports.ledger,
+            commit=core["commit"],
+            sort_rows=SortRows(objects=ports.objects),
+            merge_rows=MergeRows(objects=ports.objects),
+        ),
+    )
 
 
 def control(settings: ControlSettings, ports: Ports | None = None) -> Control:

@@ -117,6 +117,19 @@ def retry_checkpoint(job_id: str) -> str:
     return f"{WORK}{job_id}/retry"
 
 
+def whole_checkpoint(job_id: str) -> str:
+    return f"{WORK}{job_id}/complete"
+
+
+def whole_table_checkpoint(job_id: str) -> str:
+    return f"{WORK}{job_id}/complete-csv"
+
+
+def run_of_rows(job_id: str, offset: int) -> str:
+    """Rows from that byte of the answers on, sorted. The same ones, whoever sorts them."""
+    return f"{WORK}{job_id}/sorted-{offset:012d}"
+
+
 def ids_of_plan(job_id: str, offset: int) -> str:
     """The custom ids of all lines before that byte of the source. Never overwritten with those of more lines."""
     return f"{WORK}{job_id}/ids-{offset:012d}"

@@ -185,6 +185,19 @@ class Sample(Record, frozen=True, kw_only=True):
     """Of its request, in hex (`formats.same_request`), if its job sends equal ones once."""
 
 
+class Names(Record, frozen=True, kw_only=True):
+    """Which rows of an earlier job the rows of a file say that they are: it was made of that job's failed rows."""
+
+    job: str = ""
+    """The one that is named first."""
+    last_row: int = 0
+    """The largest number among those rows."""
+    several: bool = False
+    """Other jobs are named too."""
+    unnamed: bool = False
+    """There are rows that name none."""
+
+
 class Checkpoint(Record, frozen=True, kw_only=True):
     """A place between two lines of a job's source: everything before it is planned."""
 
@@ -196,6 +209,8 @@ class Checkpoint(Record, frozen=True, kw_only=True):
     """Rows before it with a custom id that an earlier one has."""
     pilot: tuple[Sample, ...] = ()
     """Of the rows before it, those that would be tried first."""
+    names: Names = Names()
+    """What the rows before it name."""
 
 
 class Settled(Record, frozen=True, kw_only=True):
@@ -463,6 +478,12 @@ class Job(Record, frozen=True, kw_only=True):
     expected: Expected | None = None
     """None: nobody knows, as for a model without a price."""
     approvals: tuple[Approval, ...] = ()
+    completes: str = ""
+    """The earlier job whose rows its own rows are, all of them: their answers belong into the whole table of that job."""
+    base: str = ""
+    """The job whose whole table its own rows are put into: that earlier job, or the one that last completed it."""
+    completed_by: str = ""
+    """The job that last put its rows into the whole table of this one."""
     revision: int = 0
 
     counts: Counts = Counts()

@@ -321,6 +321,8 @@ def planned(
     spare: Batch | None = None,
     group_key: str = "",
     virtual_time: int = 0,
+    completes: str = "",
+    note: str = "",
     tries_all: bool = False,
 ) -> Move[Job]:
     """All its batches are stored. `unsendable`: those without a request, which can be collected at once. `repeated`: as in Job.
@@ -328,7 +330,7 @@ def planned(
     `rejection`: why the job will end as rejected. `cancel`: its batches are not to be sent. `reason`: why, if that is new.
     `cache`: if that is decided. `warm_up`: it goes before all others. `pilot`: it goes before the rest. `cover`: an earlier
     approval that holds for it. `mate`, `spare`, `group_key`, `tries_all`: as in Job.
-    `virtual_time`: of the stack, now that they begin to wait.
+    `virtual_time`: of the stack, now that they begin to wait. `completes`: as in Job. `note`: what else there is to say of them.
     """
     after = replace(
         job,
@@ -358,6 +360,8 @@ def planned(
         tried=0 if pilot is None else pilot.requests + (warm_up is not None),
         tries_all=tries_all,
         group_key=group_key,
+        completes=completes,
+        note=" ".join(part for part in (after.note, note) if part),
     )
     return Move(
         job,
@@ -695,6 +699,16 @@ def joined_in_part(job: Job, *, now: datetime, done: int, total: int) -> Move[Jo
     """Another invocation writes the rest of the output files."""
     after = replace(job, message_sent_at=now, repairs=0, errors=0, bytes_done=done, bytes_total=total)
     return Move(job, after, messages=(_next_step(job),))
+
+
+@_job_edge(JobState.finishing)
+def based(job: Job, root: Job) -> Move[Job]:
+    """Its rows go into the whole table of `root` as it is now, and those of later jobs into the one that comes of it.
+
+    In one transaction, so that of two jobs that end at once one builds on the other.
+    """
+    after = replace(job, base=root.completed_by or root.id)
+    return Move(job, after, also=(Move(root, replace(root, completed_by=job.id)),))
 
 
 @_job_edge(JobState.finishing, to=(JobState.done, JobState.rejected, JobState.canceled))

@@ -170,7 +170,8 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
         now = self.clock.now()
         prices, at = self.prices.current(now).value, batch.created_at or now
         biller = Biller(prices, at)
-        lines = RequestLines() if form is None else RecipeLines(form, job.id)
+        completes = bool(job.completes)
+        lines = RequestLines(job.id, completes=completes) if form is None else RecipeLines(form, job.id, completes=completes)
         canceled = (DEADLINE_PASSED, sentences.not_answered_by_deadline(job)) if job.overdue else None
 
         def part(name: str, suffix: str = "jsonl") -> ObjectRef:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing, suppress
+from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from batchdrop.domain.records import Batch, BatchState, Checkpoint, Job, ObjectR
 from batchdrop.formats.input_line import Row
 from batchdrop.formats.invalid_line import InvalidLine, invalid_line
 from batchdrop.formats.lines import Line, read_lines
+from batchdrop.formats.named_row import named_by_note, named_by_rendered, noticed
 from batchdrop.formats.rendered_line import check_rendered
 from batchdrop.formats.same_request import request_digest
 from batchdrop.jobs.commit import Commit
@@ -86,6 +88,7 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
         reached = start
         draw = PilotDraw(job.id, start.pilot)
         check = self._check_of(job, source, batches)
+        named_by = named_by_rendered if job.recipe else named_by_note
         with self.objects.read(source, start.offset) as stream:
             for chunk in in_chunks(read_lines(stream, start=start.offset, first_line=start.line)):
                 end = chunk[-1].end
@@ -93,7 +96,8 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
                 found = checked(chunk, seen, broken, check)
                 _take_all(found, batches, draw, stored_end, unique=job.recipe is None, dedupe=job.dedupe)
                 repeated = reached.repeated + len(found.repeated)
-                reached = Checkpoint(offset=end, line=chunk[-1].number + 1, repeated=repeated, pilot=draw.drawn)
+                names = reduce(noticed, (named_by(line.data) for line, _ in found.rows), reached.names)
+                reached = Checkpoint(offset=end, line=chunk[-1].number + 1, repeated=repeated, pilot=draw.drawn, names=names)
                 # While the next chunk is read, this one is held no more.
                 chunk.clear()
                 if not go_on():

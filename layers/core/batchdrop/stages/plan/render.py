@@ -109,18 +109,21 @@ class LineOf:
     def __call__(self, row: SourceRow) -> bytes:
         if row.fields is None or row.fault is not None:
             fault = row.fault or InvalidLine(line=row.number, type="not_a_row", message="")
-            return unrendered_line(fault, row.own, row.raw)
+            return unrendered_line(fault, row.own, row.raw, row.named)
         if not row.fields:
             return BLANK
         try:
             params = self._render(row.fields)
         except RowFault as fault:
-            return unrendered_line(InvalidLine(line=row.number, type=fault.type, message=fault.message), row.own)
+            invalid = InvalidLine(line=row.number, type=fault.type, message=fault.message)
+            return unrendered_line(invalid, row.own, named=row.named)
         if self._files is not None:
             params = self._files(params, self._model)
             if (faulty := fault_in(params)) is not None:
-                return unrendered_line(InvalidLine(line=row.number, type=faulty.fault, message=faulty.message), row.own)
-        return rendered_line(self._custom_id(row.fields), params, row.own)
+                return unrendered_line(
+                    InvalidLine(line=row.number, type=faulty.fault, message=faulty.message), row.own, named=row.named
+                )
+        return rendered_line(self._custom_id(row.fields), params, row.own, row.named)
 
     def _custom_id(self, fields: Mapping[str, object]) -> bytes | None:
         name = text_of(fields.get(self._id_column)) if self._id_column else ""

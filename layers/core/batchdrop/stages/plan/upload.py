@@ -30,6 +30,7 @@ from batchdrop.domain.records import (
     Checkpoint,
     Job,
     JobState,
+    Names,
     ObjectRef,
     Sample,
     Wishes,
@@ -55,11 +56,13 @@ from batchdrop.stages.plan.kinds import LookAt, kind_of
 from batchdrop.stages.plan.prepare import Made, Source, Text, Unpacking, prepare
 from batchdrop.stages.plan.try_first import ENOUGH_TO_CACHE, TryFirst, warms_up
 from batchdrop.stages.plan.wake import Wake
+from batchdrop.stages.plan.whole_table import whole_table
 
 log = logging.getLogger(__name__)
 
 # A file is rejected after so many invocations in a row that could not unpack any further: one may have met a slow network.
 _MAX_FRUITLESS = 3
+_NO_NAMES = Names()
 # How long a cancel goes unnoticed while lines are made of a file.
 _LOOK_EVERY = timedelta(seconds=15)
 
@@ -418,7 +421,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         rejection = ""
         if job is not None and not any(batch.requests for batch in self.ledger.list_batches(job_id)):
             rejection = sentences.no_valid_rows(job)
-        self._run(job_id, reached.line - 1, rejection, repeated=reached.repeated, drawn=reached.pilot)
+        self._run(job_id, reached.line - 1, rejection, repeated=reached.repeated, drawn=reached.pilot, names=reached.names)
 
     def _run(
         self,
@@ -429,6 +432,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         cancel: bool = False,
         repeated: int = 0,
         drawn: tuple[Sample, ...] = (),
+        names: Names = _NO_NAMES,
     ) -> None:
         """planning -> running, or held for want of money, and what can go, goes. `drawn`: rows to try before anybody is asked."""
         batches = list(self.ledger.list_batches(job_id))
@@ -437,9 +441,18 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
         def edge(job: Job) -> Move[Job]:
             now = self.clock.now()
+            completes, no_table = whole_table(self.ledger, job, names)
             if cancel or rejection or job.cancel_requested:
                 return transitions.planned(
-                    job, now=now, lines=lines, repeated=repeated, unsendable=unsendable, rejection=rejection, cancel=cancel
+                    job,
+                    now=now,
+                    lines=lines,
+                    repeated=repeated,
+                    unsendable=unsendable,
+                    rejection=rejection,
+                    cancel=cancel,
+                    completes=completes,
+                    note=no_table,
                 )
             job = self.pause.learned_before(job, now)
             hold, expected, cover = self.pause.verdict(job, ready, now)
@@ -476,6 +489,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
                 cache=_not_cached(rows) if auto and warm_up is None else None,
                 expected=expected,
                 virtual_time=self.ledger.get_admission().virtual_time,
+                completes=completes,
+                note=no_table,
                 tries_all=pilot is not None and pilot.requests + aside == rows,
             )
 
