@@ -275,10 +275,15 @@ def test_a_notice_fits_an_email(aws: None, subject: str, expected: str) -> None:
     topic = sns.create_topic(Name="jobs")["TopicArn"]
     sent: list[dict[str, Any]] = []
     sns.meta.events.register("provide-client-params.sns.Publish", lambda params, **_: sent.append(params))
-    SnsNotices(sns, topic).publish(subject, {"job_id": "x", "counts": {"total": 3}, "name": "Grüße"})
+    document = {"job_id": "x", "counts": {"total": 3}, "name": "Grüße"}
+    SnsNotices(sns, topic).publish(subject, "All rows have an answer.\n", document, {"state": "done"})
     (notice,) = sent
-    assert (notice["TopicArn"], notice["Subject"]) == (topic, expected)
-    assert json.loads(notice["Message"]) == {"job_id": "x", "counts": {"total": 3}, "name": "Grüße"}
+    assert (notice["TopicArn"], notice["Subject"], notice["MessageStructure"]) == (topic, expected, "json")
+    messages = json.loads(notice["Message"])
+    assert messages.keys() == {"default", "email"}
+    assert json.loads(messages["default"]) == document
+    assert messages["email"] == "All rows have an answer.\n"
+    assert notice["MessageAttributes"] == {"state": {"DataType": "String", "StringValue": "done"}}
     sns.close()
 
 
