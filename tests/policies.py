@@ -1,4 +1,4 @@
-"""The example policies for people, with their places filled in as their page says."""
+"""The example policies, with their places filled in as their page says."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import boto3
 import psutil
@@ -64,6 +64,16 @@ class Laptop:
                 **options,
             },
         )
+
+    def assume(self, name: str, policy: dict[str, Any]) -> Role:
+        """Somebody who has assumed a new role with that policy alone."""
+        iam = self.client("iam")
+        allowed = {"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": "sts:AssumeRole"}
+        trust = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+        role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+        iam.put_role_policy(RoleName=name, PolicyName="only", PolicyDocument=json.dumps(policy))
+        found = self.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
+        return Role(self, found["AccessKeyId"], found["SecretAccessKey"], found["SessionToken"])
 
     # ---------------------------------------------------------------- the user
 
@@ -192,6 +202,22 @@ class Laptop:
         while not condition():
             assert time.monotonic() < end, f"waited {seconds:.0f} s for {what}"
             time.sleep(_LOOK)
+
+
+class Role(NamedTuple):
+    laptop: Laptop
+    access_key_id: str
+    secret_access_key: str
+    session_token: str
+
+    def __call__(self, service: str) -> Any:
+        """A client of the service."""
+        keys = {f"aws_{name}": value for name, value in self._asdict().items() if name != "laptop"}
+        return self.laptop.client(service, **keys)
+
+    def variables(self) -> dict[str, str]:
+        """The credentials, as a program finds them."""
+        return {f"AWS_{name.upper()}": value for name, value in self._asdict().items() if name != "laptop"}
 
 
 class Job:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import subprocess
 import sys
 import time
@@ -16,7 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.docs.pages import ROOT, blocks
-from tests.e2e.laptop import ACCOUNT, API_KEY, Job, Laptop, beside
+from tests.e2e.laptop import ACCOUNT, API_KEY, Job, Laptop, Role, beside
 from tests.policies import policy
 from tests.stack import row, rows
 
@@ -27,8 +26,6 @@ _REFUSALS = {"AccessDenied", "AccessDeniedException", "403"}
 _MESSAGE = '{"job_id": "probe", "batch": "probe"}'
 
 _API = {"x-api-key": API_KEY, "anthropic-version": "2023-06-01"}
-
-type Client = Callable[[str], Any]
 
 
 @pytest.fixture(scope="module")
@@ -45,31 +42,13 @@ def teams(laptop: Laptop) -> Laptop:
     )
 
 
-def _role(at: Laptop, name: str, document: dict[str, Any]) -> Client:
-    """Clients of somebody who has assumed a role with that policy alone."""
-    iam = at.client("iam")
-    trust = {
-        "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": "sts:AssumeRole"}],
-    }
-    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
-    iam.put_role_policy(RoleName=name, PolicyName="only", PolicyDocument=json.dumps(document))
-    found = at.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
-    keys = {
-        "aws_access_key_id": found["AccessKeyId"],
-        "aws_secret_access_key": found["SecretAccessKey"],
-        "aws_session_token": found["SessionToken"],
-    }
-    return lambda service: at.client(service, **keys)
-
-
 class People(NamedTuple):
-    stranger: Client
+    stranger: Role
     """With every permission, and no part in this stack."""
-    operator: Client
-    dropper: Client
-    approver: Client
-    other_team: Client
+    operator: Role
+    dropper: Role
+    approver: Role
+    other_team: Role
 
 
 @pytest.fixture(scope="module")
@@ -78,11 +57,11 @@ def people(teams: Laptop) -> People:
         return policy(name, bucket=teams.bucket, team=team, stack=teams.stack, account=ACCOUNT, region=REGION)
 
     return People(
-        _role(teams, "reports", _EVERYTHING),
-        _role(teams, OPERATORS, example("operator")),
-        _role(teams, "red-dropper", example("dropper", "red")),
-        _role(teams, "red-approver", example("approver", "red")),
-        _role(teams, "blue-dropper", example("dropper", "blue")),
+        teams.assume("reports", _EVERYTHING),
+        teams.assume(OPERATORS, example("operator")),
+        teams.assume("red-dropper", example("dropper", "red")),
+        teams.assume("red-approver", example("approver", "red")),
+        teams.assume("blue-dropper", example("dropper", "blue")),
     )
 
 
@@ -95,19 +74,19 @@ def _refused(call: Callable[[], object]) -> bool:
     return False
 
 
-def _put(client: Client, at: Laptop, key: str) -> Callable[[], object]:
+def _put(client: Role, at: Laptop, key: str) -> Callable[[], object]:
     return lambda: client("s3").put_object(Bucket=at.bucket, Key=key, Body=b"")
 
 
-def _delete(client: Client, at: Laptop, key: str) -> Callable[[], object]:
+def _delete(client: Role, at: Laptop, key: str) -> Callable[[], object]:
     return lambda: client("s3").delete_object(Bucket=at.bucket, Key=key)
 
 
-def _remove(client: Client, at: Laptop, key: str) -> Callable[[], object]:
+def _remove(client: Role, at: Laptop, key: str) -> Callable[[], object]:
     return lambda: client("s3").delete_object(Bucket=at.bucket, Key=key, VersionId="0" * 32)
 
 
-def _approved(job: Job, by: Client) -> Job:
+def _approved(job: Job, by: Role) -> Job:
     """Once it has ended: whatever it asks is answered with yes, in the way that its status names."""
     while not job.laptop.exists(job.folder + "manifest.json"):
         if question := job.status().get("question"):
@@ -116,7 +95,7 @@ def _approved(job: Job, by: Client) -> Job:
     return job
 
 
-def _calls(who: Client, at: Laptop) -> dict[str, Callable[[], object]]:
+def _calls(who: Role, at: Laptop) -> dict[str, Callable[[], object]]:
     """What is the stack's or its operators' alone."""
     calls: dict[str, Callable[[], object]] = {}
     for prefix in ("outbox", "work", "config"):
@@ -140,7 +119,7 @@ def _queues(at: Laptop) -> dict[str, str]:
     return {one["OutputKey"]: one["OutputValue"] for one in outputs if one["OutputValue"].startswith("http")}
 
 
-def _read_key(who: Client, at: Laptop) -> Callable[[], object]:
+def _read_key(who: Role, at: Laptop) -> Callable[[], object]:
     return lambda: who("secretsmanager").get_secret_value(SecretId=at.output("ApiKeySecret"))
 
 
@@ -246,7 +225,7 @@ def test_a_persons_data_is_deleted_as_the_page_says(teams: Laptop, people: Peopl
     prefixes = ["inbox/green/letters.", *(one for job in (job, packed) for one in (job.folder, f"work/{job.id}/"))]
     script = tmp_path / "delete.py"
     script.write_text(steps)
-    environment = {"AWS_ENDPOINT_URL": teams.env["AWS_ENDPOINT_URL"], "AWS_DEFAULT_REGION": REGION, **_variables(people.operator)}
+    environment = {"AWS_ENDPOINT_URL": teams.env["AWS_ENDPOINT_URL"], "AWS_DEFAULT_REGION": REGION, **people.operator.variables()}
     batches = [batch["id"] for one in (job, packed) for batch in one.manifest()["batches"] if batch["id"]]
     subprocess.run([sys.executable, str(script), teams.bucket, *prefixes], env=environment, check=True)
     for batch in batches:
@@ -258,12 +237,6 @@ def test_a_persons_data_is_deleted_as_the_page_says(teams: Laptop, people: Peopl
     assert teams.s3.list_object_versions(Bucket=teams.bucket, Prefix="inbox/green/letters").get("Versions", []) == []
     assert len(kept.lines("results.jsonl")) == 3
     assert kept.audit() == []
-
-
-def _variables(client: Client) -> dict[str, str]:
-    """The credentials of a role, as a program finds them."""
-    keys = client("s3")._request_signer._credentials  # botocore shows them nowhere else
-    return {"AWS_ACCESS_KEY_ID": keys.access_key, "AWS_SECRET_ACCESS_KEY": keys.secret_key, "AWS_SESSION_TOKEN": keys.token}
 
 
 def _everything(at: Laptop) -> str:

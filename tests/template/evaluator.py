@@ -21,8 +21,26 @@ _PSEUDO = {
     "AWS::Partition": "aws",
     "AWS::Region": REGION,
     "AWS::StackName": STACK,
+    "AWS::URLSuffix": "amazonaws.com",
 }
 _NO_VALUE = object()
+
+# Where the template gives a name.
+_NAMES = ("FunctionName", "LayerName", "LogGroupName", "Name")
+_ARNS = {
+    "AWS::CloudWatch::Alarm": "arn:aws:cloudwatch:{at}:alarm:{name}",
+    "AWS::DynamoDB::Table": "arn:aws:dynamodb:{at}:table/{name}",
+    "AWS::Events::Rule": "arn:aws:events:{at}:rule/{name}",
+    "AWS::IAM::Role": "arn:aws:iam::{account}:role/{name}",
+    "AWS::Lambda::EventSourceMapping": "arn:aws:lambda:{at}:event-source-mapping:9a1a0f52-53c4-4f3c-8d5c-0e5f1c9d7b0e",
+    "AWS::Lambda::Function": "arn:aws:lambda:{at}:function:{name}",
+    "AWS::Lambda::LayerVersion": "arn:aws:lambda:{at}:layer:{name}:1",
+    "AWS::Logs::LogGroup": "arn:aws:logs:{at}:log-group:{name}:*",
+    "AWS::S3::Bucket": "arn:aws:s3:::{low}",
+    "AWS::SSM::Parameter": "arn:aws:ssm:{at}:parameter{name}",
+    "AWS::Scheduler::Schedule": "arn:aws:scheduler:{at}:schedule/default/{name}",
+    "AWS::SecretsManager::Secret": "arn:aws:secretsmanager:{at}:secret:{logical_id}-1A2B3C4D5E6F-aB3dE6",
+}
 
 type Policy = Mapping[str, Any]
 
@@ -62,25 +80,13 @@ class Deployed:
         }
 
     def arn(self, logical_id: str) -> str:
-        kind = self._template["Resources"][logical_id]["Type"]
-        name = f"{STACK}-{logical_id}-1A2B3C4D5E6F"
-        match kind:
-            case "AWS::IAM::Role":
-                return f"arn:aws:iam::{ACCOUNT}:role/{name}"
-            case "AWS::S3::Bucket":
-                return f"arn:aws:s3:::{name.lower()}"
-            case "AWS::SNS::Topic":
-                return f"arn:aws:sns:{REGION}:{ACCOUNT}:{name}"
-            case "AWS::Events::Rule":
-                return f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{name}"
-            case "AWS::SecretsManager::Secret":
-                return f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}"
-            case "AWS::DynamoDB::Table":
-                return f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}"
-            case "AWS::Logs::LogGroup":
-                return f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{name}:*"
-            case _:
-                return f"arn:aws:{kind.split('::')[1].lower()}:{REGION}:{ACCOUNT}:{name}"
+        """Named as CloudFormation names it: after the stack, unless the template has a name or the type is an exception."""
+        resource = self._template["Resources"][logical_id]
+        kind, properties = resource["Type"], resource.get("Properties", {})
+        given = next((self._value(properties[name]) for name in _NAMES if name in properties), "")
+        shape = _ARNS.get(kind, f"arn:aws:{kind.split('::')[1].lower()}:{{at}}:{{name}}")
+        name = given or f"{STACK}-{logical_id}-1A2B3C4D5E6F"
+        return shape.format(at=f"{REGION}:{ACCOUNT}", account=ACCOUNT, name=name, low=name.lower(), logical_id=logical_id)
 
     def identity(self, role: str) -> list[Policy]:
         policies = self.resources[role]["Properties"]["Policies"]
@@ -146,6 +152,8 @@ class Deployed:
             return self._parameters[name]
         kind = self._template["Resources"][name]["Type"]
         arn = self.arn(name)
+        if kind == "AWS::SSM::Parameter":
+            return arn.partition(":parameter")[2]
         return arn if kind in {"AWS::SNS::Topic", "AWS::SecretsManager::Secret"} else arn.rpartition(":")[2]
 
     def _named(self, name: str, attribute: str) -> str:
@@ -189,7 +197,7 @@ def _statements(policy: Policy) -> Iterator[Mapping[str, Any]]:
 def _names(principal: Any, who: Mapping[str, str]) -> bool:
     if principal == "*":
         return True
-    return any(name in as_list(principal.get(kind, [])) for kind, name in who.items())
+    return any({name, "*"} & set(as_list(principal.get(kind, []))) for kind, name in who.items())
 
 
 def _is_about(statement: Mapping[str, Any], request: Request) -> bool:
@@ -216,7 +224,7 @@ def _holds(operator: str, wanted: list[str], seen: tuple[str, ...]) -> bool:
         return all(value not in wanted for value in seen)
     if operator == "ForAllValues:StringEquals":
         return all(value in wanted for value in seen)
-    test, negated = _OPERATORS[operator]
+    test, negated = _OPERATORS[operator.removeprefix("ForAnyValue:")]
     # A key that is not there: no match, of which the negated operators are the opposite.
     matches = any(test(value, pattern) for value in seen for pattern in wanted)
     return not matches if negated else matches
