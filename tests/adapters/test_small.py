@@ -156,6 +156,20 @@ def test_the_stricter_position_counts_and_no_deployment_takes_it_back(
     switch.close()
 
 
+@pytest.mark.parametrize("stored", [None, "run"])
+def test_whoever_sets_the_switch_at_the_same_moment_goes_first(aws: None, clock: ManualClock, stored: str | None) -> None:
+    """`pause` from the parameter does not take back the `stop` of somebody who is in a hurry."""
+    switch = _Switch(clock)
+    if stored is not None:
+        switch.store(stored)
+    switch.give("pause")
+    switch.ssm.meta.events.register("before-call.ssm.GetParameter", lambda **_: switch.store("stop"))
+    assert switch.live.state() is SwitchState.pause
+    clock.advance(5)
+    assert switch.live.state() is SwitchState.stop
+    switch.close()
+
+
 class _Switch:
     """The switch of a stack, and an operator."""
 

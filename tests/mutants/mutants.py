@@ -1734,6 +1734,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/stages/test_deadlines.py::test_it_counts_for_rows_that_are_tried_first_if_there_are_no_others",
     ),
     Mutant(
+        "Whoever sets the switch is not overruled by what was read before",
+        f"{_CORE}/adapters/switch.py",
+        '                ConditionExpression="#position = :read",\n',
+        '                ConditionExpression="#position = :read OR attribute_exists(#position)",\n',
+        "tests/adapters/test_small.py::test_whoever_sets_the_switch_at_the_same_moment_goes_first",
+    ),
+    Mutant(
         "A warm-up does not stop the clock of a deadline",
         f"{_CORE}/domain/transitions.py",
         "(job.tries_all or not job.trying)",

@@ -561,7 +561,7 @@ def grouped(job: Job, group: GroupQuestion | None) -> Move[Job]:
 
 
 def _released(job: Job, now: datetime) -> Job:
-    """Its deadline counts from the first time that nobody is to be asked any more. A warm-up stops no clock: it may take a day."""
+    """Its deadline counts from the first time that nobody has to be asked any more. A warm-up, which may take a day, counts."""
     lets_all_go = job.state is JobState.running and (job.tries_all or not job.trying)
     if not job.deadline or job.due_at is not None or not lets_all_go:
         return job
