@@ -2799,6 +2799,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/cli/test_retry_command.py::test_a_run_that_is_over_is_not_asked_again",
     ),
     Mutant(
+        "PDFs and images are no jobs by themselves",
+        f"{_CORE}/domain/keys.py",
+        "    return name.lower().endswith(_NAMED_BY_ROWS)",
+        "    return False",
+        "tests/stages/test_named_files.py::test_documents_and_images_are_no_jobs_by_themselves",
+    ),
+    Mutant(
         "From the command line a yes is to one question",
         "cli/batchdrop_cli/following/told.py",
         "    if code and code != question.code:",
