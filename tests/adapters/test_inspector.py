@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fpdf import FPDF
+from fpdf.enums import AccessPermission
 
 from batchdrop.adapters import inspector
 from batchdrop.adapters.inspector import ChildInspector
@@ -20,7 +22,9 @@ from batchdrop.formats import file_look
 def look(path):
     if path.name == "crash": os.abort()
     if path.name == "hang": time.sleep(60)
-    if path.name == "grow": return bytearray(4 << 30)
+    if path.name == "grow":
+        bytearray(1 << 30)
+        return file_look.FileFacts(pages=7)
     if path.name == "environment": return file_look.FileFacts(message=" ".join(sorted(os.environ)))
     return found(path)
 found, file_look.look_at_file = file_look.look_at_file, look
@@ -64,6 +68,13 @@ def file(folder: Path, body: bytes, name: str = "file") -> Path:
 )
 def test_what_a_file_is_and_holds(inspect: ChildInspector, tmp_path: Path, body: bytes, facts: FileFacts) -> None:
     assert inspect(file(tmp_path, body)) == facts
+
+
+def test_a_pdf_that_everybody_can_open_and_nobody_may_copy_is_locked_too(inspect: ChildInspector, tmp_path: Path) -> None:
+    document = FPDF()
+    document.add_page()
+    document.set_encryption(owner_password="secret", permissions=AccessPermission.none())
+    assert inspect(file(tmp_path, bytes(document.output()))).fault == "encrypted_file"
 
 
 @pytest.mark.parametrize("name", ["crash", "hang", "grow"])

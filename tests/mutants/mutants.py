@@ -2677,7 +2677,7 @@ MUTANTS: tuple[Mutant, ...] = (
         f"{_CORE}/domain/file_names.py",
         "        if not file.key.startswith(INBOX):\n            return False\n",
         "",
-        "tests/stages/test_named_files.py::test_what_is_missing_forbidden_or_not_for_this_folder_gets_the_same_sentence",
+        "tests/stages/test_named_files.py::test_nobody_can_give_a_folder_what_batchdrop_keeps_for_itself",
     ),
     Mutant(
         "A name cannot lead out of its folder",
@@ -2740,7 +2740,7 @@ MUTANTS: tuple[Mutant, ...] = (
         f"{_CORE}/formats/file_look.py",
         "        if _is_encrypted(document):\n            return _LOCKED\n",
         "",
-        "tests/stages/test_named_files.py::test_a_file_that_the_api_would_refuse_makes_its_row_invalid",
+        "tests/adapters/test_inspector.py::test_a_pdf_that_everybody_can_open_and_nobody_may_copy_is_locked_too",
     ),
     Mutant(
         "The process that looks at files has no credentials",

@@ -284,6 +284,19 @@ def test_a_folder_may_name_files_of_the_prefixes_that_operators_give_it(api: Api
     assert api.files == {pdf()}
 
 
+def test_nobody_can_give_a_folder_what_batchdrop_keeps_for_itself(api: Api) -> None:
+    stack = stack_of(api)
+    prefixes = [f"s3://bucket/{folder}/" for folder in ("outbox", "work", "control", "config", "inbox/shared")]
+    stack.objects.drop("config/sources.json", json.dumps({"folders": {"bills": prefixes}}).encode())
+    keys = [f"{prefix.removeprefix('s3://bucket/')}a.pdf" for prefix in prefixes]
+    for key in keys:
+        stack.objects.drop(key, pdf())
+    stack.drop("inbox/bills/x.jsonl", b"".join(request(url(key)) for key in keys))
+    done(stack)
+    assert errors(stack) == ["file_not_found"] * 4
+    assert len(api.sent) == 1
+
+
 def test_nobody_can_say_what_was_found_but_plan(api: Api) -> None:
     stack = stack_of(api)
     stack.objects.drop("inbox/other/secret.pdf", pdf(3))
@@ -389,6 +402,7 @@ def test_planning_goes_on_between_two_files(api: Api) -> None:
     done(stack)
     assert len(api.files) == 12
     assert len(looks) == 12
+    assert stack.hooks.calls.count("objects.resumed.suspend") == 2
     assert not stack.failures
 
 
@@ -420,8 +434,9 @@ def test_a_failed_row_can_be_dropped_again_as_it_is(api: Api) -> None:
     assert len(api.sent) == 2
 
 
-def test_a_file_that_is_replaced_while_a_killed_planner_is_replaced(api: Api) -> None:
+def test_a_file_that_is_replaced_while_a_killed_planner_is_replaced(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first planner has written more than it knew of when it was killed, and with other files than the second one finds."""
+    monkeypatch.setattr("batchdrop.stages.plan.render._BLOCK_BYTES", 500)
     stack = stack_of(api)
     stack.objects.part_bytes = 600
     for number in range(30):
