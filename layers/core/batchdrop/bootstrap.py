@@ -263,6 +263,7 @@ def submit(settings: SubmitSettings, ports: Ports | None = None) -> Submit:
 
 
 def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
+    from batchdrop.stages.poll.delete_batches import DeleteBatches
     from batchdrop.stages.poll.fetch_models import FetchModels
     from batchdrop.stages.poll.held import WakeHeld
     from batchdrop.stages.poll.measure import Measure
@@ -313,7 +314,12 @@ def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
         let_go=let_go,
         measure=Measure(ledger=ports.ledger, clock=ports.clock, metrics=ports.metrics, budget=budget, let_go=let_go),
         publish=_publish(ports),
-        sweep=Sweep(ports.objects, ports.ledger, ports.clock),
+        sweep=Sweep(
+            ports.objects,
+            ports.ledger,
+            ports.clock,
+            DeleteBatches(ports.ledger, ports.claude, ports.clock) if settings.delete_batches else None,
+        ),
         fetch_models=FetchModels(ledger=ports.ledger, claude=ports.claude, clock=ports.clock, official=settings.official),
     )
 
@@ -338,7 +344,13 @@ def finish(settings: FinishSettings, ports: Ports | None = None) -> Finish:
     from batchdrop.stages.finish.table_pieces import TablePieces
 
     ports = ports or RealPorts(settings)
-    return Finish(**_core(ports), notices=ports.notices, metrics=ports.metrics, table_pieces=TablePieces(objects=ports.objects))
+    return Finish(
+        **_core(ports),
+        notices=ports.notices,
+        metrics=ports.metrics,
+        table_pieces=TablePieces(objects=ports.objects),
+        tidies=not settings.delete_batches,
+    )
 
 
 def control(settings: ControlSettings, ports: Ports | None = None) -> Control:

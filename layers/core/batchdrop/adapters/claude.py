@@ -263,6 +263,10 @@ class AnthropicClaude:
             return batch
         return _decode(response, _Message).to_batch()
 
+    def delete(self, api_id: str) -> None:
+        """It may be tried again like a read: what is gone is answered with 404."""
+        self._read("DELETE", _batch_path(api_id), {})
+
     @contextmanager
     def results(self, api_id: str) -> Iterator[Iterator[bytes]]:
         response = self._read("GET", f"{_batch_path(api_id)}/results", {}, stream=True)
