@@ -97,7 +97,7 @@ def test_a_job_that_lacks_answers_keeps_its_batches() -> None:
     stack = Stack(max_requests=3, delete_batches=True)
     stack.claude.answer = lambda one, params: Withheld("succeeded") if one.endswith("-2") else greet(one, params)
     stack.drop("inbox/a.jsonl", rows(7))
-    for _ in range(60):
+    for _ in range(24 * 9):
         stack.clock.advance(_HOURS)
         stack.step()
     assert stack.job().counts.missing
