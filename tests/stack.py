@@ -47,7 +47,7 @@ from tests.fakes.clock import FakeDeadline, ManualClock
 from tests.fakes.hooks import Hooks
 from tests.fakes.ledger import FakeLedger
 from tests.fakes.objects import FakeObjects
-from tests.fakes.small import FakeMetrics, FakeNotices, FakeQueues, FakeSwitch, Sent
+from tests.fakes.small import FakeInspector, FakeMetrics, FakeNotices, FakeQueues, FakeSwitch, Sent
 
 BUCKET = "bucket"
 TIMEOUT = 60.0
@@ -121,6 +121,7 @@ class Stack:
         self.switch = FakeSwitch(hooks=self.hooks)
         self.notices = FakeNotices(self.hooks)
         self.metrics = FakeMetrics(self.hooks)
+        self.inspector = FakeInspector(self.hooks)
         self.failures: list[tuple[str, BaseException]] = []
         """Messages and ticks that raised, in order."""
         self.invocations = 0

@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 from msgspec import Raw, Struct
 
-from local.claude import catalogue, schemas, thinking
+from local.claude import catalogue, files, schemas, thinking
 from local.claude.errors import explain
 from local.claude.jsontypes import Json
 
@@ -39,12 +39,24 @@ class CacheControl(Struct):
     ttl: Literal["5m", "1h"] = "5m"
 
 
+class Source(Struct):
+    """Where a file is: in the request itself, or elsewhere."""
+
+    type: str
+    media_type: str | None = None
+    data: str | None = None
+
+
 class Block(Struct):
     """A content block: the fields that matter for an answer, whatever its type."""
 
     type: str
     text: str | None = None
     cache_control: CacheControl | None = None
+    source: Source | None = None
+    content: str | list[Block] | None = None
+    tokens: int = msgspec.field(default=0, name="(tokens)")
+    """Of a file that was looked at: nothing that a request says."""
 
 
 class Turn(Struct, forbid_unknown_fields=True):
@@ -137,6 +149,10 @@ def read(raw: bytes | Raw, *, version: str, betas: frozenset[str], batch: bool) 
     _check_output(params)
     _check_turns(params)
     _check_marks(params)
+    if len(raw) > files.MAX_REQUEST_BYTES:
+        raise InvalidParams("Request exceeds the maximum size", "request_too_large")
+    if (wrong := files.fault(params.messages, params.model)) is not None:
+        raise InvalidParams(wrong)
     if batch:
         _refuse_what_batches_refuse(params)
     return params

@@ -40,7 +40,7 @@ def of_text(text: str) -> int:
 
 def _of_block(block: Block) -> int:
     if block.type in ("image", "document"):
-        return _IMAGE if block.type == "image" else _DOCUMENT
+        return block.tokens or (_IMAGE if block.type == "image" else _DOCUMENT)
     return of_text(block.text or "")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from local.claude.client import Control
 from tests.claude.helpers import Api, params, requests, text_of
+from tests.named_files import pdf, png
 
 
 def errors_of(result: dict[str, Any]) -> tuple[str, str]:
@@ -353,3 +355,63 @@ def test_answers_and_results_can_be_filled_up(api: Api, control: Control) -> Non
     batch_id = api.create(*"abcd")
     control.advance(10)
     assert 1_000_000 <= len(api.results(batch_id).content) < 1_010_000
+
+
+# ---------------------------------------------------------------- documents and images
+
+
+def file_block(kind: str, media_type: str, data: bytes) -> dict[str, Any]:
+    return {"type": kind, "source": {"type": "base64", "media_type": media_type, "data": base64.b64encode(data).decode()}}
+
+
+def about(*blocks: dict[str, Any], model: str = "claude-haiku-4-5") -> dict[str, Any]:
+    content = [*blocks, {"type": "text", "text": "What is it?"}]
+    return params("", model=model, messages=[{"role": "user", "content": content}])
+
+
+def answers(api: Api, *asked: dict[str, Any]) -> list[dict[str, Any]]:
+    found = api.run(rows=[{"custom_id": str(number), "params": one} for number, one in enumerate(asked)])
+    return [found[str(number)] for number in range(len(asked))]
+
+
+@pytest.mark.parametrize(
+    ("blocks", "message"),
+    [
+        ([file_block("document", "application/pdf", pdf(encrypted=True))], "password protected"),
+        ([file_block("document", "application/pdf", b"no PDF")], "not valid"),
+        ([file_block("document", "application/pdf", b"%PDF-1.7 damaged")], "not valid"),
+        ([file_block("document", "application/pdf", pdf(60))] * 2, "A maximum of 100 PDF pages"),
+        ([file_block("document", "image/png", png())], "media_type"),
+        ([file_block("image", "image/jpeg", png())], "does not match"),
+        ([file_block("image", "image/tiff", png())], "media_type"),
+        ([file_block("image", "image/png", png(8001, 10))], "8000 pixels"),
+        ([file_block("image", "image/png", png(2001, 10))] * 21, "2000 pixels"),
+        ([file_block("image", "image/png", png(size=7_500_001))], "10 MB maximum"),
+        ([{"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "%%"}}], "Invalid base64"),
+        ([{"type": "document", "source": {"type": "batchdrop_file"}}], "does not match any of the expected tags"),
+        ([{"type": "document"}], "source: Field required"),
+    ],
+)
+def test_files_are_refused_as_the_api_refuses_them(api: Api, blocks: list[dict[str, Any]], message: str) -> None:
+    (result,) = answers(api, about(*blocks))
+    assert errors_of(result)[0] == "invalid_request_error"
+    assert message in errors_of(result)[1]
+
+
+def test_a_request_of_more_than_32_mb_is_refused(api: Api) -> None:
+    (result,) = answers(api, about(*[file_block("document", "application/pdf", pdf(size=12_500_000))] * 2))
+    assert errors_of(result)[0] == "request_too_large"
+
+
+def test_pages_and_pixels_count(api: Api) -> None:
+    one, two, image, newer = answers(
+        api,
+        about(file_block("document", "application/pdf", pdf(1))),
+        about(file_block("document", "application/pdf", pdf(2))),
+        about(file_block("image", "image/png", png(280, 140))),
+        about(file_block("document", "application/pdf", pdf(1)), model="claude-haiku-5-5"),
+    )
+    tokens = [answer["message"]["usage"]["input_tokens"] for answer in (one, two, image, newer)]
+    assert tokens[1] - tokens[0] == 2_000 + 1_568
+    assert 50 < tokens[2] < 70
+    assert tokens[3] > tokens[0]

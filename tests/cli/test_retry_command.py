@@ -170,8 +170,11 @@ def test_a_table_comes_back_with_its_rows_and_columns(claude: Control, s3: S3Cli
     assert (Path(f"retry-{stack.job().id}") / "results.csv").read_bytes() == body(s3, folder + "results.csv")
 
 
+_OF_THE_FILE = ("line", "of", "custom_id", "cost_usd")
+
+
 def test_what_a_batch_would_write_of_the_same_answers_is_written(claude: Control, s3: S3Client) -> None:
-    """The same lines as of a retry by the stack, but for the numbers of lines and the answers themselves."""
+    """The same lines as of a retry by the stack, but for numbers of lines, places in the whole table, and answers."""
     stack = table_job()
     in_s3(stack, s3, BUCKET)
     folder = in_real_time(stack.job().id).stdout.strip().removeprefix(f"s3://{BUCKET}/")
@@ -189,7 +192,7 @@ def test_what_a_batch_would_write_of_the_same_answers_is_written(claude: Control
     theirs = stack.lines("results.jsonl", again)
 
     def comparable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        return [{name: value for name, value in one.items() if name not in ("line", "custom_id", "cost_usd")} for one in rows]
+        return [{name: value for name, value in one.items() if name not in _OF_THE_FILE} for one in rows]
 
     assert json.dumps(comparable(mine), default=float) == json.dumps(comparable(theirs))
     header = body(s3, folder + "results.csv").partition(b"\n")[0]

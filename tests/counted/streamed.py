@@ -49,7 +49,7 @@ class Files(FakeObjects):
         self.ref = ObjectRef(bucket=self.bucket, key=KEY, version_id="1", etag="1", size=file.stat().st_size)
         self.streamed = 0
 
-    def head(self, key: str, version_id: str | None = None) -> ObjectInfo:
+    def head(self, key: str, version_id: str | None = None, *, bucket: str | None = None) -> ObjectInfo:
         if key != KEY:
             raise ObjectGone(key)
         return ObjectInfo(ref=self.ref, written_at=self._now)

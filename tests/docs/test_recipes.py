@@ -28,6 +28,9 @@ _PAGE = ROOT / "docs" / "recipes.md"
 _LIMITS = ROOT / "docs" / "limits.md"
 _BLOCK = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _ROW = {
+    "path": "a.pdf",
+    "front": "a.png",
+    "back": "b.png",
     "id": "7",
     "text": "Great",
     "review": "Great",

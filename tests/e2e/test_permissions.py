@@ -43,7 +43,7 @@ def _stages(text: str) -> frozenset[str]:
 # Who reads and who writes below each prefix.
 _PREFIXES = {
     "inbox": (_stages("plan submit collect control"), _stages("control")),
-    "work": (_stages("plan submit collect finish control"), _stages("plan collect control")),
+    "work": (_stages("plan submit collect finish control"), _stages("plan collect finish control")),
     "outbox": (_stages("finish control"), ALL),
     "control": (_stages("control"), NONE),
     "config": (_stages("plan submit poll collect"), NONE),

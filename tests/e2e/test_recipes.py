@@ -9,6 +9,7 @@ import json
 import pytest
 
 from tests.e2e.laptop import Job, Laptop
+from tests.named_files import pdf, png
 from tests.workbooks import row as sheet_row
 from tests.workbooks import workbook
 
@@ -161,3 +162,43 @@ def test_nothing_was_refused_and_nothing_went_wrong(laptop: Laptop) -> None:
 def _request(model: str) -> bytes:
     messages = [{"role": "user", "content": "Classify as positive or negative: Great."}]
     return json.dumps({"custom_id": "a", "params": {"model": model, "max_tokens": 2000, "messages": messages}}).encode()
+
+
+def test_documents_and_images_that_rows_name(laptop: Laptop) -> None:
+    """By a path from the folder on, and by their address; one that cannot be sent costs its row alone."""
+    for name, body in (("a.pdf", pdf(3)), ("scans/b.png", png(280, 280)), ("locked.pdf", pdf(encrypted=True))):
+        laptop.s3.put_object(Bucket=laptop.bucket, Key=f"inbox/bills/{name}", Body=body)
+    laptop.s3.put_object(Bucket=laptop.bucket, Key="inbox/other/secret.pdf", Body=pdf())
+    recipe = (
+        'model: claude-haiku-4-5\ndocuments: ["{{ bill }}"]\nimages: ["{{ scan }}"]\nprompt: What is the total of {{ id }}?\n'
+    )
+    put(laptop, "inbox/bills/recipe.yaml", recipe)
+    rows = "id,bill,scan\n1,a.pdf,\n2,,scans/b.png\n3,locked.pdf,\n4,../other/secret.pdf,\n5,s3://{b}/inbox/other/secret.pdf,\n"
+    rows += "6,s3://{b}/inbox/bills/a.pdf,scans/b.png\n"
+    job = laptop.drop("inbox/bills/bills.csv", rows.format(b=laptop.bucket).encode()).wait().wait_for("done")
+    assert [status for _, status in columns(job, "id", "batchdrop_status")] == [
+        *("succeeded", "succeeded", "invalid", "invalid", "invalid", "succeeded")
+    ]
+    errors = [line["_batchdrop"]["error"]["type"] for line in job.lines("failed.jsonl")]
+    assert errors == ["encrypted_file", "invalid_file_name", "file_not_found"]
+    tokens = [line["result"]["message"]["usage"]["input_tokens"] for line in job.lines("results.jsonl")]
+    assert tokens[0] > 3 * 3_500
+    assert tokens[1] < 200 < 3 * 3_500 + 100 < tokens[2]
+    manifest = job.manifest()
+    estimate = manifest["cost"]["estimate_usd"]
+    assert estimate["low"] <= manifest["cost"]["usd"] <= estimate["high"]
+    assert job.audit() == []
+
+
+def test_a_request_that_names_a_file(laptop: Laptop) -> None:
+    laptop.s3.put_object(Bucket=laptop.bucket, Key="inbox/letters/a.pdf", Body=pdf(2))
+    source = f"s3://{laptop.bucket}/inbox/letters/a.pdf"
+    blocks = [{"type": "document", "source": source}, {"type": "text", "text": "Who wrote it?"}]
+    params = {"model": "claude-haiku-4-5", "max_tokens": 100, "messages": [{"role": "user", "content": blocks}]}
+    gone = json.dumps({"params": params}).replace("a.pdf", "b.pdf")
+    job = laptop.drop("inbox/letters/x.jsonl", f"{json.dumps({'params': params})}\n{gone}\n".encode()).wait().wait_for("done")
+    assert job.lines("results.jsonl")[0]["result"]["message"]["usage"]["input_tokens"] > 2 * 3_500
+    (failed,) = job.lines("failed.jsonl")
+    assert failed["params"] == json.loads(gone)["params"]
+    assert failed["_batchdrop"]["error"]["type"] == "file_not_found"
+    assert job.audit() == []

@@ -100,7 +100,8 @@ class FakeObjects:
     # ---------------------------------------------------------------- the port
 
     @hooked
-    def head(self, key: str, version_id: str | None = None) -> ObjectInfo:
+    def head(self, key: str, version_id: str | None = None, *, bucket: str | None = None) -> ObjectInfo:
+        key = self._name(bucket or self.bucket, key)
         refusal = self._refusals.get(key)
         if refusal is not None and refusal.head and refusal.when():
             raise Forbidden(key, code="403")
@@ -134,9 +135,14 @@ class FakeObjects:
 
     @hooked
     def resume(
-        self, key: str, *, content_type: str = "application/jsonl", metadata: Mapping[str, str] | None = None
+        self,
+        key: str,
+        *,
+        content_type: str = "application/jsonl",
+        metadata: Mapping[str, str] | None = None,
+        upto: int | None = None,
     ) -> FakeResumedWriter:
-        return FakeResumedWriter(self, key, content_type, metadata or {})
+        return FakeResumedWriter(self, key, content_type, metadata or {}, upto)
 
     @hooked
     def join(
@@ -216,13 +222,18 @@ class FakeObjects:
     def cut(self, ref: ObjectRef, start: int, end: int | None) -> bytes:
         if end is not None and end <= start:
             return b""
-        version = self._find(ref.key, ref.version_id)
-        self._hand_out(ref.key)
-        if ref.bucket != self.bucket or (ref.etag and ref.etag != version.etag) or version.body is None:
+        name = self._name(ref.bucket, ref.key)
+        version = self._find(name, ref.version_id)
+        self._hand_out(name)
+        if (ref.etag and ref.etag != version.etag) or version.body is None:
             raise ObjectGone(ref.key)
         if end is not None and end > len(version.body):
             raise Incomplete(f"{ref.key} ends at byte {len(version.body)}, not at {end}")
         return version.body[start:end]
+
+    def _name(self, bucket: str, key: str) -> str:
+        """Objects of other buckets lie here under their whole address."""
+        return key if bucket == self.bucket else f"s3://{bucket}/{key}"
 
     def _hand_out(self, key: str) -> None:
         refusal = self._refusals.get(key)
@@ -245,7 +256,8 @@ class FakeObjects:
 
     def _info(self, key: str, version: _Version) -> ObjectInfo:
         size = len(version.body or b"")
-        ref = ObjectRef(bucket=self.bucket, key=key, version_id=version.id, etag=version.etag, size=size)
+        bucket, name = (self.bucket, key) if not key.startswith("s3://") else key.removeprefix("s3://").split("/", 1)
+        ref = ObjectRef(bucket=bucket, key=name, version_id=version.id, etag=version.etag, size=size)
         info = ObjectInfo(ref=ref, written_at=version.written_at, metadata=version.metadata)
         refusal = self._refusals.get(key)
         return replace(info, storage_class=refusal.storage_class, kms_key=refusal.kms_key) if refusal else info
@@ -299,7 +311,9 @@ class FakeResumedWriter:
 
     name = "objects.resumed"
 
-    def __init__(self, objects: FakeObjects, key: str, content_type: str, metadata: Mapping[str, str]) -> None:
+    def __init__(
+        self, objects: FakeObjects, key: str, content_type: str, metadata: Mapping[str, str], upto: int | None = None
+    ) -> None:
         self.hooks = objects.hooks
         self._objects = objects
         self._key = key
@@ -312,7 +326,9 @@ class FakeResumedWriter:
             objects.uploads.pop(key, None)
         self._upload = objects.uploads.get(key)
         self._whole = 0
-        while len((self._upload or {}).get(self._whole + 1, b"")) == objects.part_bytes:
+        while len((self._upload or {}).get(self._whole + 1, b"")) == objects.part_bytes and (
+            upto is None or (self._whole + 1) * objects.part_bytes <= upto
+        ):
             self._whole += 1
         self._open = not self.complete
 

@@ -1,13 +1,16 @@
-"""The fakes that only remember: queues, switch, notices, metrics."""
+"""The fakes that only remember: queues, switch, notices, metrics; and one that looks at files."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import NamedTuple
 
+from batchdrop.domain.file_facts import FileFacts
 from batchdrop.domain.messages import Message, Queue, Upload
+from batchdrop.formats.file_look import look_at_file
 from batchdrop.ports import Metrics, SwitchState
 from tests.fakes.clock import ManualClock
 from tests.fakes.hooks import Hooks, hooked
@@ -79,6 +82,22 @@ class FakeNotices:
     @hooked
     def publish(self, subject: str, document: Mapping[str, object]) -> None:
         self.published.append((subject, json.loads(json.dumps(dict(document)))))
+
+
+class FakeInspector:
+    """Looks at files in this process."""
+
+    name = "inspector"
+
+    def __init__(self, hooks: Hooks | None = None) -> None:
+        self.hooks = hooks or Hooks()
+
+    @hooked
+    def __call__(self, path: Path) -> FileFacts:
+        return look_at_file(path)
+
+    def close(self) -> None:
+        """It keeps nothing."""
 
 
 class FakeMetrics:

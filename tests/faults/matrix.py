@@ -114,7 +114,7 @@ def play(scenario: Scenario, stack: Stack) -> None:
 
 def outputs(stack: Stack) -> dict[str, bytes]:
     """What users read, by job and name; times and ids of batches are in the manifest alone."""
-    names = ("results.jsonl", "failed.jsonl", "results.csv", "failed.csv", "recipe.yaml")
+    names = ("results.jsonl", "failed.jsonl", "results.csv", "failed.csv", "complete.jsonl", "complete.csv", "recipe.yaml")
     folders = {job.id: keys.outbox_folder(job.input.key, job.id) for job in stack.jobs()}
     return {
         folder + name: stack.objects.body(folder + name)

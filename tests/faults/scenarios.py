@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+from batchdrop.domain import keys
 from batchdrop.domain.errors import Refused
 from batchdrop.domain.records import JobState
 from tests.fakes.claude import Answer, Withheld, greet
 from tests.faults.api import SlowApi
+from tests.named_files import pdf
 from tests.stack import TICK, Stack, row
 
 RETRYABLE = ("overloaded_error", "api_error", "rate_limit_error", "timeout_error")
@@ -326,6 +328,24 @@ def _six_at_a_time() -> Stack:
     return _Answered(says="approve", ask_above=_HALF, max_requests=6)
 
 
+def _completing() -> Stack:
+    stack = Stack(api=SlowApi)
+    stack.objects.part_bytes = 200  # the whole table has several parts
+    return stack
+
+
+def _completed(stack: Stack) -> None:
+    """Rows without an answer are corrected, and dropped again in another order."""
+    stack.drop("inbox/team/recipe.yaml", _RECIPE)
+    stack.drop("inbox/team/rows.csv", b'text\none ok\ntwo bad\nthree bad\n""\n')
+    stack.run()
+    job = stack.jobs()[0]
+    key = f"{keys.outbox_folder(job.input.key, job.id)}failed.csv"
+    if stack.objects.keys(key):  # unless the harm that was done has left none
+        header, *rows = stack.objects.body(key).replace(b"bad", b"good").splitlines(keepends=True)
+        stack.drop("inbox/team/failed.csv", header + b"".join(reversed(rows)))
+
+
 def _cached(stack: Stack) -> None:
     """One row writes the cache before any other goes, those that are tried among them."""
     recipe = b"model: claude-haiku-5-5\nthinking: off\ncache: 1h\nsystem: %b\nprompt: '{{ text }}'\nmax_tokens: 6\n"
@@ -350,6 +370,36 @@ def _rejected(stack: Stack) -> None:
     stack.deliver(hopeless)
 
 
+_OF_FILES = b'model: claude-haiku-4-5\ndocuments: ["{{ path }}"]\nprompt: What is it?\n'
+
+
+def _request_about(key: str) -> bytes:
+    blocks = [{"type": "document", "source": f"s3://bucket/{key}"}, {"type": "text", "text": "What does it say?"}]
+    return row(f"about {key}", messages=[{"role": "user", "content": blocks}]) + b"\n"
+
+
+def _files(stack: Stack) -> None:
+    """Documents that rows name, in a table and in requests; some cannot be sent."""
+    for number in range(1, 6):
+        stack.objects.drop(f"inbox/team/{number}.pdf", pdf(number))
+    stack.objects.drop("inbox/team/6.pdf", pdf(encrypted=True))
+    stack.drop("inbox/team/recipe.yaml", _OF_FILES)
+    table = stack.drop(
+        "inbox/team/files.csv", b"path\n" + b"".join(b"%d.pdf\n" % number for number in range(1, 8)), deliver=False
+    )
+    lines = b"".join(_request_about(f"inbox/team/{number}.pdf") for number in range(1, 8))
+    requests = stack.drop("inbox/team/files.jsonl", lines, deliver=False)
+    for upload in (table, requests):
+        stack.deliver(upload)
+
+
+def _files_go(stack: Stack) -> None:
+    """One is replaced and one deleted for good while the rows that name them wait to be sent."""
+    _files(stack)
+    stack.objects.drop("inbox/team/1.pdf", pdf(9))
+    stack.objects.purge("inbox/team/2.pdf")
+
+
 MIXED = Scenario("mixed", _small_batches, _mixed)
 SCENARIOS = {
     scenario.name: scenario
@@ -360,11 +410,14 @@ SCENARIOS = {
         Scenario("crowded", _two_jobs, _crowded),
         Scenario("lines", _one_at_a_time, _lines),
         Scenario("rows", _small_batches, _rows),
+        Scenario("files", _small_batches, _files),
+        Scenario("files go", _small_batches, _files_go, same_outputs=False),
         Scenario("waiting", _small_batches, _waiting),
         Scenario("asked again", _small_batches, _asked_again),
         Scenario("overdue", _little_room, _overdue, same_outputs=False),
         Scenario("sent once", _sent_once, _same),
         Scenario("sent once, tried", _six_at_a_time, _same_rows),
+        Scenario("completed", _completing, _completed),
         Scenario("warmed up", _ten_at_a_time, _cached),
         Scenario("warmed up, tried", _six_at_a_time, _cached),
         Scenario("rejected", _small_batches, _rejected),

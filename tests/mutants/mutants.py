@@ -35,6 +35,7 @@ _WATCH = f"{_CORE}/stages/poll/watch.py"
 _POST = f"{_CORE}/stages/submit/post.py"
 _COMMANDS = f"{_CORE}/stages/control/commands.py"
 
+_WHOLE = "tests/stages/test_complete_table.py"
 _COUNTERS = "tests/unit/test_transitions.py::test_the_counters_add_up_after_every_edge"
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -52,6 +53,105 @@ MUTANTS: tuple[Mutant, ...] = (
         "--key {shlex.quote(key)}",
         "--key {key}",
         "tests/unit/test_next_step.py::test_every_state_has_a_next_step_without_data_in_its_words",
+    ),
+    # The whole table of a retry.
+    Mutant(
+        "Answers of another folder are not handed out",
+        f"{_CORE}/stages/plan/whole_table.py",
+        "and folder_of(earlier.input.key) == folder_of(job.input.key)",
+        "and True",
+        f"{_WHOLE}::TestNoWholeTable::test_of_a_job_in_another_folder",
+    ),
+    Mutant(
+        "A row is believed only if the earlier job has it",
+        f"{_CORE}/stages/plan/whole_table.py",
+        "and names.last_row <= earlier.lines",
+        "and True",
+        f"{_WHOLE}::TestNoWholeTable::test_of_a_row_that_the_job_does_not_have",
+    ),
+    Mutant(
+        "Rows of several jobs make no whole table",
+        f"{_CORE}/stages/plan/whole_table.py",
+        "if names.several:",
+        "if False:",
+        f"{_WHOLE}::TestNoWholeTable::test_of_several_jobs",
+    ),
+    Mutant(
+        "Rows that name none make no whole table",
+        f"{_CORE}/stages/plan/whole_table.py",
+        "if names.unnamed:",
+        "if False:",
+        f"{_WHOLE}::TestNoWholeTable::test_where_some_rows_name_none",
+    ),
+    Mutant(
+        "Of two retries of one job neither loses the answers of the other",
+        _TRANSITIONS,
+        "base=root.completed_by or root.id",
+        "base=root.id",
+        f"{_WHOLE}::TestARetry::test_and_another_of_the_same_job",
+    ),
+    Mutant(
+        "Who builds on a table waits until it is there",
+        f"{_CORE}/stages/finish/complete_table.py",
+        "if one.state not in TERMINAL_JOB_STATES:",
+        "if False:",
+        f"{_WHOLE}::TestTwoRetriesAtOnce::test_the_second_waits_for_the_table_of_the_first",
+    ),
+    Mutant(
+        "The failed rows of a retry are those of the first file",
+        _TABLES,
+        "row.named or (self._job_id, number)",
+        "(self._job_id, number)",
+        f"{_WHOLE}::TestARetry::test_of_a_retry",
+    ),
+    Mutant(
+        "Rows find their places in any order",
+        f"{_CORE}/stages/finish/sort_rows.py",
+        "rows.sort(key=_in_order)",
+        "rows.sort(key=itemgetter(1))",
+        f"{_WHOLE}::TestACorrectedTable::test_in_any_order",
+    ),
+    Mutant(
+        "Of a row that is named twice the last one counts",
+        f"{_CORE}/stages/finish/sort_rows.py",
+        "_in_order = itemgetter(0, 1)",
+        "_in_order = lambda row: (row[0], -row[1])",
+        f"{_WHOLE}::TestACorrectedTable::test_a_row_that_is_named_twice_counts_as_it_came_last",
+    ),
+    Mutant(
+        "An answer is never replaced by none",
+        f"{_CORE}/stages/finish/merge_rows.py",
+        "if not text or has_answer(new) or not has_answer(text):",
+        "if True:",
+        f"{_WHOLE}::TestACorrectedTable::test_an_answer_is_worth_more_than_none",
+    ),
+    Mutant(
+        "What S3 has of the whole table is not written again",
+        f"{_CORE}/stages/finish/growing.py",
+        "self._behind = Behind(out, grown.stored)",
+        "self._behind = Behind(out, out.stored)",
+        f"{_WHOLE}::TestALongTable::test_is_the_same_after_a_kill[0.7-False]",
+    ),
+    Mutant(
+        "The rest of a part goes on with the next invocation",
+        f"{_CORE}/stages/finish/growing.py",
+        "return grown, self._out.suspend()",
+        'self._out.suspend()\n        return grown, b""',
+        f"{_WHOLE}::TestALongTable::test_takes_many_invocations_if_it_must",
+    ),
+    Mutant(
+        "A checkpoint follows each part of the whole table",
+        f"{_CORE}/stages/finish/merge_rows.py",
+        "if stored or time_is_up:",
+        "if time_is_up:",
+        f"{_WHOLE}::TestALongTable::test_little_is_made_again_after_a_kill",
+    ),
+    Mutant(
+        "Above the bound the files are named",
+        f"{_CORE}/stages/finish/complete_table.py",
+        "> self.max_bytes:",
+        "> 10**15:",
+        f"{_WHOLE}::TestNoWholeTable::test_where_it_would_be_too_large",
     ),
     # One upload is one job.
     Mutant(
@@ -993,15 +1093,15 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A file makes at most so many batches",
         _CUT,
-        "        if self._number >= MAX_BATCHES:",
+        "        if self.number >= MAX_BATCHES:",
         "        if False:",
         "tests/stages/test_limits_of_folders.py::test_a_file_that_makes_too_many_batches_is_rejected_with_the_number",
     ),
     Mutant(
         "Batches that were stored before count too",
         _CUT,
-        "        self._number = stored.number",
-        "        self._number = 0",
+        "        self.number = stored.number",
+        "        self.number = 0",
         "tests/stages/test_limits_of_folders.py::test_batches_that_an_earlier_invocation_has_stored_count_too",
     ),
     # A row is answered once, and every answer that was paid for is delivered.
@@ -1050,7 +1150,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "What is sent covers each request of the batch",
         _POST,
-        "if body.requests != batch.requests:",
+        "if body.requests + len(rows.gone) - rows.gone_copies != batch.requests:",
         "if False:",
         "tests/stages/test_bad_input.py::test_a_read_that_leaves_rows_out_is_repeated",
     ),
@@ -2450,15 +2550,15 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "Equal requests are sent once",
         _POST,
-        "            same = SameRequests(batch.settled) if batch.copies else None\n            for block",
-        "            same = None\n            for block",
+        "            same = SameRequests(batch.settled) if batch.copies else None\n            rows",
+        "            same = None\n            rows",
         "tests/stages/test_dedupe.py::test_equal_requests_are_sent_once_and_all_have_the_answer",
     ),
     Mutant(
         "Rows that were tried are not sent again for their equals",
         _POST,
-        "            same = SameRequests(batch.settled) if batch.copies else None\n            for block",
-        "            same = SameRequests() if batch.copies else None\n            for block",
+        "            same = SameRequests(batch.settled) if batch.copies else None\n            rows",
+        "            same = SameRequests() if batch.copies else None\n            rows",
         "tests/stages/test_dedupe.py::test_rows_that_were_tried_answer_their_equals",
     ),
     Mutant(
@@ -2539,6 +2639,97 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/template/test_queues.py::test_ten_invocations_at_once_leave_one_for_each_function",
     ),
     Mutant(
+        "A job names files of its own team alone",
+        f"{_CORE}/domain/file_names.py",
+        "        if team_of(file.key) == team_of(input_key):\n            return True\n",
+        "        return True\n",
+        "tests/stages/test_named_files.py::test_what_is_missing_forbidden_or_not_for_this_folder_gets_the_same_sentence",
+    ),
+    Mutant(
+        "Of the stack's bucket nothing but the inbox is named",
+        f"{_CORE}/domain/file_names.py",
+        "        if not file.key.startswith(INBOX):\n            return False\n",
+        "",
+        "tests/stages/test_named_files.py::test_what_is_missing_forbidden_or_not_for_this_folder_gets_the_same_sentence",
+    ),
+    Mutant(
+        "A name cannot lead out of its folder",
+        f"{_CORE}/domain/file_names.py",
+        '_UP_OR_HERE = ("", ".", "..")',
+        '_UP_OR_HERE = ("",)',
+        "tests/stages/test_named_files.py::test_a_name_leads_nowhere_but_to_an_object",
+    ),
+    Mutant(
+        "The version that was planned is the one that is sent",
+        f"{_CORE}/jobs/file_bytes.py",
+        "version_id=file.version_id, etag=file.etag, size=file.size",
+        "size=file.size",
+        "tests/stages/test_named_files.py::test_the_version_that_was_planned_is_sent_whatever_lies_there_now",
+    ),
+    Mutant(
+        "Batches are cut by the size of their files in base64",
+        f"{_CORE}/stages/plan/cutter.py",
+        "request_bytes(sent_bytes(row.params), line.number)",
+        "request_bytes(len(row.params), line.number)",
+        "tests/stages/test_named_files.py::test_batches_are_cut_by_the_size_of_their_files_in_base64",
+    ),
+    Mutant(
+        "A file that is gone costs its rows alone",
+        f"{_CORE}/stages/submit/post.py",
+        "            except self._lost:\n",
+        "            except Forbidden:\n",
+        "tests/stages/test_named_files.py::test_a_file_that_goes_before_it_is_sent_costs_its_rows_and_no_others",
+    ),
+    Mutant(
+        "The room of rows that are left out is given back",
+        f"{_CORE}/domain/transitions.py",
+        "counters=Counters(queued=-requests))",
+        "counters=UNCHANGED)",
+        "tests/stages/test_named_files.py::test_a_file_that_goes_before_it_is_sent_costs_its_rows_and_no_others",
+    ),
+    Mutant(
+        "Nobody but plan says what was found of a file",
+        f"{_CORE}/formats/file_source.py",
+        "    if value.startswith(b'\"') or _MARK[:-1] in value:\n",
+        "    if value.startswith(b'\"'):\n",
+        "tests/stages/test_named_files.py::test_nobody_can_say_what_was_found_but_plan",
+    ),
+    Mutant(
+        "Planning goes on between two files",
+        f"{_CORE}/stages/plan/name_files.py",
+        "        if not self._go_on():\n            raise TimeIsUp\n",
+        "",
+        "tests/stages/test_named_files.py::test_planning_goes_on_between_two_files",
+    ),
+    Mutant(
+        "Only what the checkpoint counts is taken over of lines with files",
+        f"{_CORE}/stages/plan/render.py",
+        "upto = None if self.repeatable else found[0].written if found else 0",
+        "upto = None",
+        "tests/stages/test_named_files.py::test_a_file_that_is_replaced_while_a_killed_planner_is_replaced",
+    ),
+    Mutant(
+        "A PDF with a password is not sent",
+        f"{_CORE}/formats/file_look.py",
+        "        if _is_encrypted(document):\n            return _LOCKED\n",
+        "",
+        "tests/stages/test_named_files.py::test_a_file_that_the_api_would_refuse_makes_its_row_invalid",
+    ),
+    Mutant(
+        "The process that looks at files has no credentials",
+        f"{_CORE}/adapters/inspector.py",
+        "environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}",
+        "environment = dict(os.environ)",
+        "tests/adapters/test_inspector.py::test_it_has_no_credentials",
+    ),
+    Mutant(
+        "What looks at a file is bounded in memory",
+        f"{_CORE}/formats/file_look.py",
+        "    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))\n",
+        "",
+        "tests/adapters/test_inspector.py::test_a_parser_that_ends_hangs_or_grows_costs_its_file_and_no_other",
+    ),
+    Mutant(
         "A row that brought no answer in real time is not sent again in silence",
         "cli/batchdrop_cli/retrying/real_time.py",
         "if end is None or (end is End.asked and self.may_pay_twice):",
@@ -2579,5 +2770,12 @@ MUTANTS: tuple[Mutant, ...] = (
         "if kept.run() is None and (before := asked_before(self.bucket, self.job)):",
         "if False and (before := asked_before(self.bucket, self.job)):",
         "tests/cli/test_retry_command.py::test_a_run_that_is_over_is_not_asked_again",
+    ),
+    Mutant(
+        "From the command line a yes is to one question",
+        "cli/batchdrop_cli/following/told.py",
+        "    if code and code != question.code:",
+        "    if False:",
+        "tests/cli/test_job_commands.py::test_a_code_of_another_question_approves_nothing",
     ),
 )

@@ -19,7 +19,8 @@ from tests.input_lines import ROW, damaged, line
 
 def failed(source: Line | bytes, custom_id: bytes | None = None, **changes: Any) -> bytes:
     fields: dict[str, Any] = {"status": RowStatus.errored, "error_type": "api_error", "message": "no", "attempts": 2}
-    return failed_line(source if isinstance(source, Line) else line(source), custom_id=custom_id, **(fields | changes))
+    row = source if isinstance(source, Line) else line(source)
+    return failed_line(row, job_id="job", custom_id=custom_id, **(fields | changes))
 
 
 @given(st.binary(max_size=40) | damaged() | ROW.map(json.dumps).map(str.encode), st.text(max_size=20))
@@ -50,7 +51,7 @@ def test_a_failed_line_dropped_again_fares_as_the_original(data: bytes, message:
 def test_a_failed_row_keeps_its_bytes() -> None:
     data = b'{"custom_id": "a", "params": {"x" : 1.50}} '
     assert failed(data, b'"a"') == (
-        b'{"custom_id": "a", "params": {"x" : 1.50},"_batchdrop":{"line":7,"status":"errored",'
+        b'{"custom_id": "a", "params": {"x" : 1.50},"_batchdrop":{"job_id":"job","line":7,"status":"errored",'
         b'"error":{"type":"api_error","message":"no"},"attempts":2}}\n'
     )
 
@@ -63,7 +64,7 @@ def test_a_failed_row_without_custom_id_gets_one() -> None:
 def test_an_older_note_is_replaced_however_it_is_spelled() -> None:
     for key in ("_batchdrop", "\\u005fbatchdrop", "_b\\u0061tchdrop"):
         out = failed(b'{"custom_id":"a","%b":{"line":1},"params":{}}' % key.encode(), b'"a"')
-        assert out.startswith(b'{"custom_id":"a","params":{},"_batchdrop":{"line":7,')
+        assert out.startswith(b'{"custom_id":"a","params":{},"_batchdrop":{"job_id":"job","line":7,')
         assert out.count(b"batchdrop") == 1
 
 

@@ -47,8 +47,10 @@ def input_lines(objects: Objects, ledger: Ledger, job: Job) -> Iterator[Iterator
         except (Waits, Rejected) as error:
             raise ObjectGone("the recipe or the table cannot be read any more") from error
         return
+    # What is known of files that requests name is in a copy of its own, whether the file is packed or not.
+    packed = copied and (job.text is not None or not job.names_files)
     with objects.read(job.input) as stream:
-        yield read_lines(io.BufferedReader(_Inflated(stream)) if copied else stream)
+        yield read_lines(io.BufferedReader(_Inflated(stream)) if packed else stream)
 
 
 def pays_again(objects: Objects, job: Job) -> bool:

@@ -71,7 +71,8 @@ class TableRows:
     def _compared(self, name: str, sources: Sequence[str]) -> _Fault | None:
         """The first thing that is wrong."""
         with ExitStack() as stack:
-            expected = merge(*(self._ends(stack, source) for source in sources if source in self._manifest.files))
+            whole = name == "failed.csv"
+            expected = merge(*(self._ends(stack, source, whole=whole) for source in sources if source in self._manifest.files))
             rows = self._rows(stack, name)
             header = next(rows, [])
             if not set(_ENDINGS) <= set(header):
@@ -82,19 +83,21 @@ class TableRows:
                     return _Fault(f"{name} lacks the row", end[0])
                 if len(cells) != len(header):
                     return _Fault(f"{name} has a row of {len(cells)} cells under {len(header)} columns", end and end[0])
-                if end is None or (cells[row], cells[status]) != (str(end[0]), end[1]):
-                    wanted = f"row {end[0]}, which is {end[1]}, should be" if end else "there should be none"
+                if end is None or (cells[row], cells[status]) != (str(end[2]), end[1]):
+                    wanted = f"row {end[2]}, which is {end[1]}, should be" if end else "there should be none"
                     return _Fault(f"{name} has row {cells[row]!r} as {cells[status]!r} where {wanted}")
         return None
 
-    def _ends(self, stack: ExitStack, name: str) -> Iterator[tuple[int, str]]:
+    def _ends(self, stack: ExitStack, name: str, *, whole: bool) -> Iterator[tuple[int, str, int]]:
+        """Number and status of each row, and the number that the table gives it: `whole`, that of an earlier job's row."""
         stream = stack.enter_context(self._objects.read(self._objects.head(self._folder + name).ref))
         for line in read_lines(stream, max_line=MAX_OUTPUT_LINE_BYTES):
             if name == "results.jsonl":
-                yield number_of_result(line.data), RowStatus.succeeded
+                number = number_of_result(line.data)
+                yield number, RowStatus.succeeded, number
             else:
                 failure = read_failure(line.data)
-                yield failure.line, failure.status
+                yield failure.line, failure.status, failure.of.line if whole and failure.of is not None else failure.line
 
     def _rows(self, stack: ExitStack, name: str) -> Iterator[list[str]]:
         ref = self._objects.head(self._folder + name).ref

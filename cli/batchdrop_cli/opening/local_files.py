@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Self, cast
 
 from batchdrop.domain.errors import ObjectGone
 from batchdrop.domain.records import ObjectRef
-from batchdrop.ports import Ledger, Objects
+from batchdrop.ports import Ledger, ObjectInfo, Objects
 
 
 def ref_of(path: Path) -> ObjectRef:
@@ -28,6 +29,12 @@ class _Files:
             file.seek(start)
             # Whoever names an end wants a small piece.
             yield file if end is None else io.BytesIO(file.read(end - start))
+
+    def head(self, key: str, *, bucket: str) -> ObjectInfo:  # noqa: ARG002 - there is one
+        try:
+            return ObjectInfo(ref=ref_of(Path(key)), written_at=datetime.fromtimestamp(0, UTC))
+        except OSError:
+            raise ObjectGone(key) from None
 
     @contextmanager
     def resume(self, key: str) -> Iterator[_Copy]:

@@ -14,11 +14,13 @@ from batchdrop.domain.call_headers import CallHeaders, headers_of
 from batchdrop.domain.errors import Rejected, Waits
 from batchdrop.domain.records import Job, JobState, ObjectRef
 from batchdrop.formats.cells import text_of
+from batchdrop.formats.file_source import fault_in
 from batchdrop.formats.input_line import Row
 from batchdrop.formats.invalid_line import InvalidLine
 from batchdrop.formats.lines import CUT_BYTES, MAX_LINE_BYTES, Line, read_lines
 from batchdrop.formats.rendered_line import BLANK, check_rendered
 from batchdrop.formats.table_fault import TableFault
+from batchdrop.jobs.file_bytes import with_files
 from batchdrop.jobs.scratch import scratch
 from batchdrop.recipes.caching import AUTO
 from batchdrop.recipes.faults import RecipeFault, RowFault
@@ -27,6 +29,7 @@ from batchdrop.reports import sentences
 from batchdrop.stages.plan.check import RowCheck, checked, in_chunks
 from batchdrop.stages.plan.first_look import FirstLook, first_look
 from batchdrop.stages.plan.kinds import LookAt, Start, kind_of
+from batchdrop.stages.plan.name_files import JobFiles
 from batchdrop.stages.plan.open_rows import OpenedRows, OpenRows
 from batchdrop.stages.plan.prepare import Source, prepare
 from batchdrop.stages.plan.render import LineOf
@@ -35,6 +38,9 @@ from batchdrop.stages.plan.seen_ids import IdSet
 from batchdrop_cli.opening.local_files import LOCAL_FILES, NO_TABLE, ref_of
 
 _TOLD_CHARS = 42
+_IN_A_BUCKET = (
+    "The request names a file in a bucket, and only files of this machine can be read here. Drop it to have it planned."
+)
 _MAX_UNPACKED_BYTES = 100_000_000_000
 """What a stack takes (`MaxInputBytes`), and much more than a person tries a prompt with."""
 
@@ -84,20 +90,31 @@ def opened(file: Path, recipe: Path | None) -> Iterator[OpenedFile]:
     kind = kind_of(start, ref.key)
     with _unpacked(ref, start) as source:
         if kind is None:
-            yield OpenedFile(_RequestRows(source, RowCheck(headers_of(job), None, now)))
+            yield OpenedFile(_RequestRows(source, RowCheck(headers_of(job), None, now, unfillable=lambda: _IN_A_BUCKET)))
             return
         if source.broken is not None:
             raise Rejected(sentences.broken_table(source.broken.message))
         if recipe is None:
             raise NeedsRecipe(first_look(LOCAL_FILES, start, kind, msgspec.structs.replace(job, text=source.object)))
         open_rows = OpenRows(objects=LOCAL_FILES, ledger=NO_TABLE, clock=SystemClock(), headers=None)
-        with open_rows(job, ref_of(recipe), source.object, kind) as rows:
+        with open_rows(job, ref_of(recipe), source.object, kind) as rows, _files_of(rows, file) as files:
             yield OpenedFile(
-                _RecipeRows(rows),
+                _RecipeRows(rows, files),
                 CallHeaders(api_version=rows.wishes.api_version or job.api_version, betas=rows.wishes.betas),
                 rows.form.answer,
                 " ".join(part for part in (rows.wishes.warnings, _about_cache(rows)) if part),
             )
+
+
+@contextmanager
+def _files_of(rows: OpenedRows, file: Path) -> Iterator[JobFiles | None]:
+    if not rows.renderer.names_files:
+        yield None
+        return
+    from batchdrop_cli.opening.named_files import named_files  # noqa: PLC0415 - for recipes that name files
+
+    with named_files(file.parent) as files:
+        yield files
 
 
 def _about_cache(rows: OpenedRows) -> str:
@@ -136,10 +153,11 @@ def _unpacked(ref: ObjectRef, start: Start) -> Iterator[Source]:
 
 
 class _RecipeRows:
-    def __init__(self, rows: OpenedRows) -> None:
+    def __init__(self, rows: OpenedRows, files: JobFiles | None = None) -> None:
         from batchdrop.recipes.rendering import columns_used  # noqa: PLC0415 - templates are for files with a recipe
 
         self._rows = rows
+        self._files = files
         self._used = columns_used(rows.recipe)
 
     @property
@@ -165,7 +183,7 @@ class _RecipeRows:
 
     def planned(self) -> Iterator[Planned]:
         """Every row, as `plan` would cut it into batches."""
-        line_of = LineOf(self._rows.renderer, self._rows.recipe.id)
+        line_of = LineOf(self._rows.renderer, self._rows.recipe.id, self._files, self._rows.recipe.model)
         offset, number = 0, 1
         for row in self._all():
             data = line_of(row)
@@ -189,10 +207,20 @@ class _RecipeRows:
         fault = row.fault
         if fault is None:
             try:
-                return Asked(row.number, gist, own, self._rows.renderer.render(fields), self._rows.recipe.model)
+                return Asked(row.number, gist, own, self._params(fields), self._rows.recipe.model)
             except RowFault as found:
                 fault = InvalidLine(line=row.number, type=found.type, message=found.message)
         return Asked(row.number, gist or row.raw or "", own, b"", invalid=fault)
+
+    def _params(self, fields: Mapping[str, object]) -> bytes:
+        """With the files that it names in it. Raises RowFault."""
+        params = self._rows.renderer.render(fields)
+        if self._files is None:
+            return params
+        filled = self._files(params, self._rows.recipe.model)
+        if (faulty := fault_in(filled)) is not None:
+            raise RowFault(faulty.fault, faulty.message)
+        return b"".join(with_files(LOCAL_FILES, filled))
 
     def _gist(self, fields: Mapping[str, object]) -> str:
         names = [name for name in self._used if name in fields] or list(fields)

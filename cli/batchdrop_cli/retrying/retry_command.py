@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from batchdrop_cli.amount_type import Dollars
+from batchdrop_cli.following.bucket_options import BUCKET, FOLDER
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _MOST_AT_ONCE = 64
@@ -16,8 +17,8 @@ _MOST_AT_ONCE = 64
 
 @click.command(short_help="Ask again about the rows of a job that have no answer.")
 @click.argument("job")
-@click.option("--bucket", envvar="BATCHDROP_BUCKET", help="The bucket, if BATCHDROP_BUCKET does not name it.")
-@click.option("--folder", default="", help="Where to look below outbox/, for those who see the folder of their team alone.")
+@BUCKET
+@FOLDER
 @click.option("--real-time", is_flag=True, help="Ask from here, through the Messages API, with your key and at its prices.")
 @click.option("--approve-up-to", type=Dollars(), help="In real time: do not ask if it costs no more than so many dollars.")
 @click.option("--prices", type=_FILE, help="In real time: prices of yours, as in config/prices.json, over those of this version.")

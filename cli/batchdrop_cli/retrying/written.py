@@ -77,7 +77,7 @@ def _collected(
     form = found.rows.form()
     biller = Biller(prices, run.started_at)
     batch = _batch(run)
-    lines = RequestLines() if form is None else RecipeLines(form, run.job)
+    lines = RequestLines(run.job, completes=False) if form is None else RecipeLines(form, run.job, completes=False)
     left = Part(key=rest.left.as_posix(), lines=rest.left_by_status.total(), size=0, crc64nvme="")
     with ExitStack() as stack:
         results, again = (stack.enter_context(part_writer(LOCAL_FILES, _ref(folder / name))) for name in ("results", "retry"))

@@ -27,7 +27,7 @@ from batchdrop.jobs.cancel import CancelBatch, CancelJob
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.deliver import Deliver
 from batchdrop.jobs.publish import Publish
-from batchdrop.ports import Claude, Clock, Ledger, Metrics, Notices, Objects, Queues, Switch
+from batchdrop.ports import Claude, Clock, Inspector, Ledger, Metrics, Notices, Objects, Queues, Switch
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -49,8 +49,9 @@ if TYPE_CHECKING:
     from batchdrop.stages.collect.ended_batch import Collect
     from batchdrop.stages.control.commands import Control
     from batchdrop.stages.finish.outputs import Finish
+    from batchdrop.stages.plan.name_files import NameFiles
     from batchdrop.stages.plan.open_rows import OpenRows
-    from batchdrop.stages.plan.prepare import Made
+    from batchdrop.stages.plan.prepare import Made, Source, Unpacking
     from batchdrop.stages.plan.upload import Plan
     from batchdrop.stages.poll.tick import Poll
     from batchdrop.stages.submit.post import Submit
@@ -68,6 +69,8 @@ class Ports(Protocol):
     def clock(self) -> Clock: ...
     @property
     def objects(self) -> Objects: ...
+    @property
+    def inspector(self) -> Inspector: ...
     @property
     def ledger(self) -> Ledger: ...
     @property
@@ -99,6 +102,12 @@ class RealPorts:
     @cached_property
     def objects(self) -> Objects:
         return S3Objects(of_owner(boto3.client("s3", config=_AWS), self._settings["account"]), self._settings["bucket"])
+
+    @cached_property
+    def inspector(self) -> Inspector:
+        from batchdrop.adapters.inspector import ChildInspector
+
+        return ChildInspector()
 
     @cached_property
     def _dynamodb(self) -> DynamoDBClient:
@@ -191,6 +200,7 @@ def plan(settings: PlanSettings, ports: Ports | None = None) -> Plan:
             check=_check_recipe(settings, ports),
         ),
         render=_render(settings, ports),
+        fill_requests=_fill_requests(settings, ports),
         cut_file=CutFile(
             objects=ports.objects,
             ledger=ports.ledger,
@@ -232,9 +242,36 @@ def _render(settings: PlanSettings, ports: Ports) -> Callable[[Job, ObjectRef, b
         from batchdrop.stages.plan.render_file import RenderFile
 
         rows = open_rows(ports.objects, ports.ledger, ports.clock, _headers(settings), settings.allowed_tools)
-        return RenderFile(objects=ports.objects, open_rows=rows, max_bytes=settings.max_input_bytes)(job, recipe, packed, go_on)
+        return RenderFile(
+            objects=ports.objects, open_rows=rows, name_files=_name_files(settings, ports), max_bytes=settings.max_input_bytes
+        )(job, recipe, packed, go_on)
 
     return render
+
+
+def _fill_requests(settings: PlanSettings, ports: Ports) -> Callable[[Job, ObjectRef, Callable[[], bool]], Source | Unpacking]:
+    def fill(job: Job, lines: ObjectRef, go_on: Callable[[], bool]) -> Source | Unpacking:
+        # Only a job that names files.
+        from batchdrop.stages.plan.fill_requests import FillRequests
+
+        return FillRequests(objects=ports.objects, name_files=_name_files(settings, ports), max_bytes=settings.max_input_bytes)(
+            job, lines, go_on
+        )
+
+    return fill
+
+
+def _name_files(settings: PlanSettings, ports: Ports) -> NameFiles:
+    from batchdrop.jobs import config_files
+    from batchdrop.stages.plan.name_files import NameFiles
+
+    return NameFiles(
+        objects=ports.objects,
+        clock=ports.clock,
+        inspect=ports.inspector,
+        sources=config_files.sources(ports.objects),
+        bucket=settings.bucket,
+    )
 
 
 def _check_recipe(settings: PlanSettings, ports: Ports) -> Callable[[Job, ObjectRef], None]:
@@ -340,15 +377,26 @@ def collect(settings: CollectSettings, ports: Ports | None = None) -> Collect:
 
 
 def finish(settings: FinishSettings, ports: Ports | None = None) -> Finish:
+    from batchdrop.stages.finish.complete_table import CompleteTable
+    from batchdrop.stages.finish.merge_rows import MergeRows
     from batchdrop.stages.finish.outputs import Finish
+    from batchdrop.stages.finish.sort_rows import SortRows
     from batchdrop.stages.finish.table_pieces import TablePieces
 
     ports = ports or RealPorts(settings)
+    core = _core(ports)
     return Finish(
-        **_core(ports),
+        **core,
         notices=ports.notices,
         metrics=ports.metrics,
         table_pieces=TablePieces(objects=ports.objects),
+        complete_table=CompleteTable(
+            objects=ports.objects,
+            ledger=ports.ledger,
+            commit=core["commit"],
+            sort_rows=SortRows(objects=ports.objects),
+            merge_rows=MergeRows(objects=ports.objects),
+        ),
         tidies=not settings.delete_batches,
     )
 

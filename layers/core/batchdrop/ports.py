@@ -16,6 +16,7 @@ from typing import BinaryIO, Protocol, Self
 import msgspec
 
 from batchdrop.domain.call_headers import CallHeaders
+from batchdrop.domain.file_facts import FileFacts
 from batchdrop.domain.messages import Message, Queue
 from batchdrop.domain.model_list import ListedModel, ModelList
 from batchdrop.domain.open_work import OpenWork
@@ -91,8 +92,8 @@ class ResumedWriter(ObjectWriter, Protocol):
 class Objects(Protocol):
     """The bucket."""
 
-    def head(self, key: str, version_id: str | None = None) -> ObjectInfo:
-        """Raises ObjectGone, Forbidden."""
+    def head(self, key: str, version_id: str | None = None, *, bucket: str | None = None) -> ObjectInfo:
+        """`bucket`: another one than the stack's. Raises ObjectGone, Forbidden."""
 
     def read(self, ref: ObjectRef, start: int = 0, end: int | None = None) -> AbstractContextManager[BinaryIO]:
         """Bytes [start, end) of that very version. A broken connection is resumed with `Range` and `If-Match`.
@@ -116,11 +117,17 @@ class Objects(Protocol):
         """A streaming multipart write; small bodies become one PUT. `once`: as in `put`."""
 
     def resume(
-        self, key: str, *, content_type: str = "application/jsonl", metadata: Mapping[str, str] | None = None
+        self,
+        key: str,
+        *,
+        content_type: str = "application/jsonl",
+        metadata: Mapping[str, str] | None = None,
+        upto: int | None = None,
     ) -> ResumedWriter:
         """Goes on with a write that an earlier invocation has suspended or was killed in; else begins one. Written once.
 
-        `metadata`: the user metadata of the object, the same in every invocation.
+        `metadata`: the user metadata of the object, the same in every invocation. `upto`: bytes beyond these count as not stored:
+        the invocation that wrote them may have written others.
         """
 
     def join(
@@ -146,6 +153,16 @@ class Objects(Protocol):
 
     def remove_all(self, prefix: str, *, limit: int) -> int:
         """Removes what is below a prefix for good: at most `limit` versions and delete markers. Returns how many there were."""
+
+
+class Inspector(Protocol):
+    """Looks at files that users name."""
+
+    def __call__(self, path: Path) -> FileFacts:
+        """Never raises for what is in the file: one that cannot be read says so."""
+
+    def close(self) -> None:
+        """Gives up what it keeps from one file to the next."""
 
 
 # ---------------------------------------------------------------- the table

@@ -91,11 +91,12 @@ class S3Objects:
         self._connections = connections
         self._sleep = sleep
 
-    def head(self, key: str, version_id: str | None = None) -> ObjectInfo:
+    def head(self, key: str, version_id: str | None = None, *, bucket: str | None = None) -> ObjectInfo:
+        bucket = bucket or self._bucket
         with _reading(key):
-            found = self._client.head_object(Bucket=self._bucket, Key=key, **_version(version_id))
+            found = self._client.head_object(Bucket=bucket, Key=key, **_version(version_id))
         ref = ObjectRef(
-            bucket=self._bucket,
+            bucket=bucket,
             key=key,
             version_id=_real_version(found.get("VersionId")),
             etag=_bare(found["ETag"]),
@@ -134,12 +135,17 @@ class S3Objects:
         return S3Writer(self._target(key, content_type, once=once), self._part_bytes)
 
     def resume(
-        self, key: str, *, content_type: str = "application/jsonl", metadata: Mapping[str, str] | None = None
+        self,
+        key: str,
+        *,
+        content_type: str = "application/jsonl",
+        metadata: Mapping[str, str] | None = None,
+        upto: int | None = None,
     ) -> S3ResumedWriter:
         target = self._target(key, content_type, once=True)._replace(metadata=metadata or {})
         with suppress(ObjectGone):
             return S3ResumedWriter(target, self._part_bytes, there=self.head(key).ref.size)
-        return S3ResumedWriter(target, self._part_bytes)
+        return S3ResumedWriter(target, self._part_bytes, upto=upto)
 
     def join(
         self, key: str, sources: Sequence[ObjectRef], *, go_on: Callable[[], bool], content_type: str = "application/jsonl"
@@ -442,12 +448,13 @@ class S3Writer:
 class S3ResumedWriter(S3Writer):
     """A writer whose upload outlives the invocation. S3 itself remembers which parts it has.
 
-    `there`: the size of the object, if it is complete.
+    `there`: the size of the object, if it is complete. `upto`: parts beyond so many bytes are written again.
     """
 
-    def __init__(self, target: _Target, part_bytes: int, there: int | None = None) -> None:
+    def __init__(self, target: _Target, part_bytes: int, there: int | None = None, upto: int | None = None) -> None:
         super().__init__(target, part_bytes)
         self._there = there
+        self._upto = upto
         self._open = there is None
         if self._open:
             self._find_parts()
@@ -481,8 +488,11 @@ class S3ResumedWriter(S3Writer):
         self._upload = self._target.begun()
         if self._upload is not None:
             whole = {number: part for number, size, part in self._upload.parts() if size == self._part_bytes}
-            while (part := whole.get(len(self._parts) + 1)) is not None:
+            while (part := whole.get(len(self._parts) + 1)) is not None and self._is_kept(len(self._parts) + 1):
                 self._parts.append(part)
+
+    def _is_kept(self, parts: int) -> bool:
+        return self._upto is None or parts * self._part_bytes <= self._upto
 
 
 class _Body(io.RawIOBase):

@@ -4,7 +4,7 @@ inbox/<path>/<name>                                the user's; its first folder 
 inbox/<path>/recipe.yaml                           the user's, for the files of its folder and below
 outbox/<path>/<name>/<job id>/<file>               the user's answers
 control/<command>/<path>/<job id>                  the user's commands; the path may be left out unless teams are kept apart
-config/prices.json, config/limits.json             the operators'
+config/{prices,limits,sources}.json                the operators'
 work/<job id>/...                                  ours, until the job has ended
 """
 
@@ -22,6 +22,7 @@ WORK = "work/"
 CONFIG = "config/"
 PRICES = f"{CONFIG}prices.json"
 LIMITS = f"{CONFIG}limits.json"
+SOURCES = f"{CONFIG}sources.json"
 
 # S3 allows 1,024 bytes of UTF-8 in a key (Amazon S3 user guide, "Naming Amazon S3 objects").
 MAX_KEY_BYTES = 1024
@@ -109,6 +110,19 @@ def retry_checkpoint(job_id: str) -> str:
     return f"{WORK}{job_id}/retry"
 
 
+def whole_checkpoint(job_id: str) -> str:
+    return f"{WORK}{job_id}/complete"
+
+
+def whole_table_checkpoint(job_id: str) -> str:
+    return f"{WORK}{job_id}/complete-csv"
+
+
+def run_of_rows(job_id: str, offset: int) -> str:
+    """Rows from that byte of the answers on, sorted. The same ones, whoever sorts them."""
+    return f"{WORK}{job_id}/sorted-{offset:012d}"
+
+
 def ids_of_plan(job_id: str, offset: int) -> str:
     """The custom ids of all lines before that byte of the source. Never overwritten with those of more lines."""
     return f"{WORK}{job_id}/ids-{offset:012d}"
@@ -127,6 +141,11 @@ def unpacked(job_id: str) -> str:
 def rendered(job_id: str, recipe: str) -> str:
     """The lines made of a file's rows. What was made with one version of a recipe is not taken for that of another."""
     return f"{WORK}{job_id}/rows-{recipe}.jsonl"
+
+
+def with_files(job_id: str) -> str:
+    """The lines of a file of requests, with what is known of the files that they name."""
+    return f"{WORK}{job_id}/named-files.jsonl"
 
 
 def render_checkpoint(job_id: str, recipe: str) -> str:

@@ -44,6 +44,9 @@ _RETIRED = re.compile(
 _SHORT = re.compile(r"(?:claude[ _-]?)?(?:haiku|sonnet|opus|fable|mythos)[\d ._-]*", re.IGNORECASE)
 _DATE = re.compile(r"-20\d{6}$")
 _MAX_COMPARED = 80
+_SMALL_WINDOW = re.compile(r"claude-(?:haiku|sonnet|opus)-4-5")
+_FEW_PAGES = 100
+_MOST_PAGES = 600
 
 
 class ModelFault(NamedTuple):
@@ -91,6 +94,12 @@ def most_output(model: str, listed: ModelList | None, betas: Collection[str]) ->
     if LONG_OUTPUT in betas and (model in LONG_OUTPUT_MODELS or model not in KNOWN):
         return LONG_OUTPUT_TOKENS
     return entry.max_tokens if entry is not None else None
+
+
+def most_pages(model: str) -> int:
+    """PDF pages that a request may have, and as many images (Anthropic, "PDF support" and "Vision"): 100 on models with a context
+    window below 1M tokens, which is the 4.5 line."""
+    return _FEW_PAGES if _SMALL_WINDOW.fullmatch(without_date(model)) else _MOST_PAGES
 
 
 def line_of(model: str) -> str | None:

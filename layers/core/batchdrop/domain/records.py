@@ -185,6 +185,19 @@ class Sample(Record, frozen=True, kw_only=True):
     """Of its request, in hex (`formats.same_request`), if its job sends equal ones once."""
 
 
+class Names(Record, frozen=True, kw_only=True):
+    """Which rows of an earlier job the rows of a file say that they are: it was made of that job's failed rows."""
+
+    job: str = ""
+    """The one that is named first."""
+    last_row: int = 0
+    """The largest number among those rows."""
+    several: bool = False
+    """Other jobs are named too."""
+    unnamed: bool = False
+    """There are rows that name none."""
+
+
 class Checkpoint(Record, frozen=True, kw_only=True):
     """A place between two lines of a job's source: everything before it is planned."""
 
@@ -196,6 +209,8 @@ class Checkpoint(Record, frozen=True, kw_only=True):
     """Rows before it with a custom id that an earlier one has."""
     pilot: tuple[Sample, ...] = ()
     """Of the rows before it, those that would be tried first."""
+    names: Names = Names()
+    """What the rows before it name."""
 
 
 class Settled(Record, frozen=True, kw_only=True):
@@ -350,6 +365,8 @@ class Job(Record, frozen=True, kw_only=True):
     """Where the rows are read from: the input itself, or its decompressed copy in `work/`. None until known."""
     recipe: ObjectRef | None = None
     """The version of the recipe that it is planned with. None until one is found, and in a job that needs none."""
+    names_files: bool = False
+    """It is a file of requests that name files: what is known of these is put into its lines before they are cut."""
     kind: str = ""
     """Of the rows of a job with a recipe: `jsonl`, `csv` or `xlsx`."""
     needs: str = ""
@@ -461,6 +478,12 @@ class Job(Record, frozen=True, kw_only=True):
     expected: Expected | None = None
     """None: nobody knows, as for a model without a price."""
     approvals: tuple[Approval, ...] = ()
+    completes: str = ""
+    """The earlier job whose rows its own rows are, all of them: their answers belong into the whole table of that job."""
+    base: str = ""
+    """The job whose whole table its own rows are put into: that earlier job, or the one that last completed it."""
+    completed_by: str = ""
+    """The job that last put its rows into the whole table of this one."""
     revision: int = 0
 
     counts: Counts = Counts()
@@ -583,6 +606,8 @@ class Batch(Record, frozen=True, kw_only=True):
     """Of a pilot, its rows by line. They lie all over its span, and count as rows of the batches that they lie in."""
     settled: tuple[Settled, ...] = ()
     """Rows of its span that the pilot has settled, by line: they are no requests of it, and its pieces hold their ends."""
+    left_out: tuple[int, ...] = ()
+    """Lines of its span that name a file which has gone since they were planned: they are not sent, and count as invalid."""
     reserved: int = 0
     """Micro-dollars that it has reserved in `purses` and has not settled."""
     purses: tuple[str, ...] = ()

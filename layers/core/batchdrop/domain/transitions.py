@@ -247,6 +247,14 @@ def unpacked(job: Job, text: ObjectRef, *, now: datetime) -> Move[Job]:
 
 
 @_job_edge(JobState.planning)
+def names_files(job: Job, *, now: datetime) -> Move[Job]:
+    """Rows name files: another invocation looks at them and makes lines of what it finds, before anything is cut."""
+    text = job.source if job.source is not None and job.source.key != job.input.key else job.text
+    after = replace(job, names_files=True, source=None, text=text, checkpoint=None, lease_until=now, message_sent_at=now)
+    return Move(job, replace(after, tries=0, errors=0), messages=(_next_step(job),))
+
+
+@_job_edge(JobState.planning)
 def handed_over(job: Job, checkpoint: Checkpoint, *, now: datetime) -> Move[Job]:
     """This invocation gives up its lease, and another one reads on."""
     after = replace(_next_invocation(job, now), checkpoint=checkpoint)
@@ -313,6 +321,8 @@ def planned(
     spare: Batch | None = None,
     group_key: str = "",
     virtual_time: int = 0,
+    completes: str = "",
+    note: str = "",
     tries_all: bool = False,
 ) -> Move[Job]:
     """All its batches are stored. `unsendable`: those without a request, which can be collected at once. `repeated`: as in Job.
@@ -320,7 +330,7 @@ def planned(
     `rejection`: why the job will end as rejected. `cancel`: its batches are not to be sent. `reason`: why, if that is new.
     `cache`: if that is decided. `warm_up`: it goes before all others. `pilot`: it goes before the rest. `cover`: an earlier
     approval that holds for it. `mate`, `spare`, `group_key`, `tries_all`: as in Job.
-    `virtual_time`: of the stack, now that they begin to wait.
+    `virtual_time`: of the stack, now that they begin to wait. `completes`: as in Job. `note`: what else there is to say of them.
     """
     after = replace(
         job,
@@ -350,6 +360,8 @@ def planned(
         tried=0 if pilot is None else pilot.requests + (warm_up is not None),
         tries_all=tries_all,
         group_key=group_key,
+        completes=completes,
+        note=" ".join(part for part in (after.note, note) if part),
     )
     return Move(
         job,
@@ -689,6 +701,16 @@ def joined_in_part(job: Job, *, now: datetime, done: int, total: int) -> Move[Jo
     return Move(job, after, messages=(_next_step(job),))
 
 
+@_job_edge(JobState.finishing)
+def based(job: Job, root: Job) -> Move[Job]:
+    """Its rows go into the whole table of `root` as it is now, and those of later jobs into the one that comes of it.
+
+    In one transaction, so that of two jobs that end at once one builds on the other.
+    """
+    after = replace(job, base=root.completed_by or root.id)
+    return Move(job, after, also=(Move(root, replace(root, completed_by=job.id)),))
+
+
 @_job_edge(JobState.finishing, to=(JobState.done, JobState.rejected, JobState.canceled))
 def finished(job: Job, *, now: datetime, note: str = "", taught: Move[Group] | None = None) -> Move[Job]:
     """Its manifest is written. `note`: what there is to say of the output files. `taught`: what it tells later ones, once."""
@@ -944,6 +966,7 @@ def split(
         span=replace(batch.span, end=half.next_start),
         last_line=half.next_line - 1,
         settled=tuple(row for row in batch.settled if row.line < half.next_line),
+        left_out=tuple(line for line in batch.left_out if line < half.next_line),
         **first_piece._asdict(),
     )
     rest = replace(
@@ -951,6 +974,7 @@ def split(
         first_line=half.next_line,
         span=replace(batch.span, start=half.next_start, first_line=half.next_line),
         settled=tuple(row for row in batch.settled if row.line >= half.next_line),
+        left_out=tuple(line for line in batch.left_out if line >= half.next_line),
         revision=0,
         **rest_piece._asdict(),
     )
@@ -962,6 +986,22 @@ def split(
         charges=_given_back(batch),
         also=(Move(None, rest),),
     )
+
+
+@_batch_edge(BatchState.ready)
+def left_out(batch: Batch, lines: tuple[int, ...], *, copies: int = 0, body_bytes: int) -> Move[Batch]:
+    """Admitted, and some of its rows cannot be sent any more; others can. What is reserved for them is settled with the others.
+
+    `copies`: how many of them would not have been sent, but have got the answer of another one of them.
+    Rows of a pilot are not left out, but not tried: they count in the batches that they lie in.
+    """
+    requests = len(lines) - copies
+    rest = replace(batch, requests=batch.requests - requests, copies=batch.copies - copies, body_bytes=body_bytes)
+    if batch.tries:
+        after = replace(rest, tries=tuple(row for row in batch.tries if row.line not in lines))
+    else:
+        after = replace(rest, invalid=batch.invalid + len(lines), left_out=tuple(sorted((*batch.left_out, *lines))))
+    return Move(batch, after, counters=Counters(queued=-requests))
 
 
 @_batch_edge(BatchState.ready, BatchState.submitting, to=(BatchState.ended,))

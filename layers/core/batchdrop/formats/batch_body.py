@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import BinaryIO
 
 import msgspec
@@ -59,13 +60,33 @@ class BodyWriter:
         self.requests += len(params)
 
     def add(self, line: Line, params: msgspec.Raw) -> None:
-        start = self._request % line.number
-        if not self.requests:
-            start = start.removeprefix(_SEPARATOR)
-        elif self.requests == self._middle:
-            self._second_half = (line, self._invalid, self.size)
-        self.size += self._out.write(b"".join((start, params, b"}")))
+        self._note_middle(line)
+        self.size += self._out.write(b"".join((self._start(line), params, b"}")))
         self.requests += 1
+
+    def add_in_pieces(self, line: Line, params: Iterator[bytes]) -> None:
+        """The same for params that are too long to be held. If one of the pieces raises, it is as if nothing was added."""
+        before = self._out.tell()
+        try:
+            self._out.write(self._start(line))
+            for piece in params:
+                self._out.write(piece)
+            self._out.write(b"}")
+        except BaseException:
+            self._out.seek(before)
+            self._out.truncate()
+            raise
+        self._note_middle(line)
+        self.size += self._out.tell() - before
+        self.requests += 1
+
+    def _start(self, line: Line) -> bytes:
+        start = self._request % line.number
+        return start if self.requests else start.removeprefix(_SEPARATOR)
+
+    def _note_middle(self, line: Line) -> None:
+        if self.requests and self.requests == self._middle:
+            self._second_half = (line, self._invalid, self.size)
 
     def leave_out(self) -> None:
         """Counts a row that is not sent."""

@@ -13,8 +13,9 @@ from batchdrop.domain.records import Part
 
 
 class Crc64:
-    def __init__(self) -> None:
-        self._value = 0
+    def __init__(self, value: str = "0") -> None:
+        """`value`: as `hex` gave it, to go on behind those bytes."""
+        self._value = int(value, 16)
 
     def update(self, data: bytes) -> None:
         self._value = checksums.crc64nvme(data, self._value)

@@ -11,6 +11,7 @@ from batchdrop.domain.records import RowStatus
 from batchdrop.formats import rawjson
 from batchdrop.formats.input_line import NOTE, is_object, own_custom_id
 from batchdrop.formats.lines import Line
+from batchdrop.formats.named_row import NamedRow
 from batchdrop.formats.rendered_line import own_fields
 
 # How much is kept of a line that is not JSON, and of an error message.
@@ -28,6 +29,11 @@ class _Error(msgspec.Struct, frozen=True):
     type: str
 
 
+class _Of(msgspec.Struct, frozen=True):
+    job_id: str
+    line: int
+
+
 class Failure(msgspec.Struct, frozen=True):
     """What became of a row that was not answered."""
 
@@ -35,6 +41,8 @@ class Failure(msgspec.Struct, frozen=True):
     status: RowStatus
     error: _Error
     attempts: int
+    of: _Of | None = None
+    """The row of an earlier job that it is, if its job completes the table of that one."""
     copied_from: int | None = None
 
     @property
@@ -54,6 +62,8 @@ class FailedRow(NamedTuple):
     """The text of an answer that was paid for and cannot be used."""
     cost_usd: bytes
     """A number, or null."""
+    named: NamedRow | None = None
+    """The row of an earlier job that it is, if its job completes the table of that one."""
 
 
 class RowEnd(NamedTuple):
@@ -96,6 +106,7 @@ class _RowNote(msgspec.Struct, frozen=True):
     error: _RowError
     answer: str = ""
     cost_usd: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    of: _Of | None = None
 
 
 class _NotedRow(msgspec.Struct, frozen=True, rename={"note": NOTE}):
@@ -124,29 +135,26 @@ _numbered = msgspec.json.Decoder(_NumberedNote).decode
 def failed_line(
     line: Line,
     *,
+    job_id: str,
     custom_id: bytes | None,
     status: RowStatus,
     error_type: str,
     message: str,
     attempts: int,
     cost_usd: bytes = NOTHING,
+    named: NamedRow | None = None,
     copied_from: int | None = None,
 ) -> bytes:
     """`custom_id` is the user's own if the row is valid and has one; such a line is mostly not parsed again.
 
     The `_batchdrop` field of an earlier run is replaced. A missing custom_id becomes `line-<n>`, so that the answers of a second
     run can still be joined. A line that is not a JSON object is kept as text in `_batchdrop.raw`, up to 1,000 characters.
-    `cost_usd`: a number, or null; it is told of rows that are not known to have cost nothing. `copied_from`: the line of the row
-    whose request it has, and whose end.
+    `cost_usd`: a number, or null; it is told of rows that are not known to have cost nothing. `named`: the row of an earlier job
+    that it is, if the job completes the table of that one. `copied_from`: the line of the row whose request and end it has.
     """
     data = line.data
-    note: dict[str, object] = {
-        "line": line.number,
-        "status": status.value,
-        "error": {"type": error_type, "message": _printable(message[:MAX_MESSAGE_CHARS])},
-        "attempts": attempts,
-        **_copied(copied_from),
-    }
+    # By a `job` it would be taken for a row of a job with a recipe.
+    note = {"job_id": job_id} | _note(line, status, error_type, message, attempts, named, copied_from)
     if cost_usd != NOTHING:
         note["cost_usd"] = msgspec.Raw(cost_usd)
     if custom_id is not None and b"_batchdrop" not in data and b"\\u" not in data:
@@ -175,6 +183,7 @@ def failed_row_line(
     cost_usd: bytes = NOTHING,
     result: bytes | None = None,
     answer: str = "",
+    named: NamedRow | None = None,
     copied_from: int | None = None,
 ) -> bytes:
     """The same for a job with a recipe: the row's own fields instead of `custom_id` and `params`.
@@ -183,14 +192,7 @@ def failed_row_line(
     stumble over is kept as a text, so that the line can be dropped again.
     """
     row, raw = own_fields(line.data)
-    note: dict[str, object] = {
-        "job": job_id,
-        "line": line.number,
-        "status": status.value,
-        "error": {"type": error_type, "message": _printable(message[:MAX_MESSAGE_CHARS])},
-        "attempts": attempts,
-        **_copied(copied_from),
-    }
+    note = {"job": job_id} | _note(line, status, error_type, message, attempts, named, copied_from)
     if cost_usd != NOTHING or result is not None:
         note["cost_usd"] = msgspec.Raw(cost_usd)
     if raw is not None:
@@ -201,6 +203,25 @@ def failed_row_line(
         note["result"] = msgspec.Raw(result) if _is_sound(result) else result.decode(errors="backslashreplace")
     comma = b"" if row.strip() == b"{}" else b","
     return b'%b%b"_batchdrop":%b}\n' % (row.rstrip()[:-1], comma, msgspec.json.encode(note))
+
+
+def _note(
+    line: Line,
+    status: RowStatus,
+    error_type: str,
+    message: str,
+    attempts: int,
+    named: NamedRow | None,
+    copied_from: int | None,
+) -> dict[str, object]:
+    return {
+        "line": line.number,
+        **({} if named is None else {"of": {"job_id": named.job, "line": named.row}}),
+        "status": status.value,
+        "error": {"type": error_type, "message": _printable(message[:MAX_MESSAGE_CHARS])},
+        "attempts": attempts,
+        **_copied(copied_from),
+    }
 
 
 def read_failure(data: bytes) -> Failure:
@@ -218,7 +239,8 @@ def read_failed_row(data: bytes) -> FailedRow:
     row = _fields(data)
     del row[NOTE]
     cost_usd = NOTHING if note.cost_usd is msgspec.UNSET else bytes(note.cost_usd)
-    return FailedRow(note.line, row, note.status, note.error.message, note.answer, cost_usd)
+    named = None if note.of is None else NamedRow(note.of.job_id, note.of.line)
+    return FailedRow(note.line, row, note.status, note.error.message, note.answer, cost_usd, named)
 
 
 def number_of_failed(data: bytes) -> int:

@@ -127,7 +127,7 @@ def members(data: bytes) -> Iterator[Member]:
     """Every member of a valid JSON object in order, repeated keys included."""
     end = data.index(b"{") + 1
     while key := _KEY.match(data, end):
-        end = _value_end(data, key.end())
+        end = value_end(data, key.end())
         yield Member(msgspec.json.decode(key[1], type=str), key.start(1), key.end(), end)
 
 
@@ -145,7 +145,7 @@ def is_closed(data: bytes) -> bool:
     """Whether it is one object as far as quotes and brackets tell."""
     text = data.strip()
     try:
-        return text.startswith(b"{") and _value_end(text, 0) == len(text)
+        return text.startswith(b"{") and value_end(text, 0) == len(text)
     except ValueError:
         return False
 
@@ -189,7 +189,8 @@ def _levels(data: bytes, to_bracket: re.Pattern[bytes]) -> Iterator[int]:
     return accumulate(map(_STEP.__getitem__, map(itemgetter(1), to_bracket.finditer(data))))
 
 
-def _value_end(data: bytes, start: int) -> int:
+def value_end(data: bytes, start: int) -> int:
+    """Where the valid value ends that begins at `start`. Raises ValueError, IndexError."""
     if data[start] not in b"[{":
         return _past(_LEAF, data, start)
     if flat := _flat(data, start):

@@ -4,7 +4,8 @@
 that of its row in the file it came from, as the spreadsheet or the editor counts it; where that has no row (a header, an empty
 line), the line is blank. To whoever reads requests such a line is one: it has `custom_id` and `params` where they belong.
 
-A row that is asked again may have other params, and `"refused":true` if the model has refused it before.
+A row that names one of an earlier job (`named_row`) begins with that: `{"of":{"job_id","line"},...`. A row that is asked again
+may have other params, and `"refused":true` if the model has refused it before.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from batchdrop.domain.record import Record
 from batchdrop.formats.input_line import Row, too_long
 from batchdrop.formats.invalid_line import InvalidLine
 from batchdrop.formats.lines import Line
+from batchdrop.formats.named_row import NamedRow, of_member
 
 BLANK = b"\n"
 """Where the file has no row."""
@@ -38,7 +40,8 @@ class _OfModel(msgspec.Struct):
     max_tokens: int
 
 
-class _Again(msgspec.Struct, omit_defaults=True):
+class _Again(msgspec.Struct, omit_defaults=True, kw_only=True):
+    of: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     params: dict[str, msgspec.Raw]
     custom_id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     row: msgspec.Raw = msgspec.Raw(b"{}")
@@ -57,19 +60,23 @@ _again = msgspec.json.Decoder(_Again).decode
 _with_row = msgspec.json.Decoder(_WithRow).decode
 
 
-def rendered_line(custom_id: bytes | None, params: bytes, row: bytes) -> bytes:
+def rendered_line(custom_id: bytes | None, params: bytes, row: bytes, named: NamedRow | None = None) -> bytes:
     """`custom_id` is a JSON string, quotes included; `row` an object with the row's own fields."""
     if custom_id is None:
-        return b'{"params":%b,"row":%b}\n' % (params, row)
-    return b'{"custom_id":%b,"params":%b,"row":%b}\n' % (custom_id, params, row)
+        return b'{%b"params":%b,"row":%b}\n' % (_of(named), params, row)
+    return b'{%b"custom_id":%b,"params":%b,"row":%b}\n' % (_of(named), custom_id, params, row)
 
 
-def unrendered_line(invalid: InvalidLine, row: bytes, raw: str | None = None) -> bytes:
+def unrendered_line(invalid: InvalidLine, row: bytes, raw: str | None = None, named: NamedRow | None = None) -> bytes:
     """`raw`: the text of what is not even a row, cut by the caller."""
     why = msgspec.json.encode(_Why(type=invalid.type, message=invalid.message))
     if raw is not None:
-        return b'{"invalid":%b,"row":{},"raw":%b}\n' % (why, msgspec.json.encode(raw))
-    return b'{"invalid":%b,"row":%b}\n' % (why, row)
+        return b'{%b"invalid":%b,"row":{},"raw":%b}\n' % (_of(named), why, msgspec.json.encode(raw))
+    return b'{%b"invalid":%b,"row":%b}\n' % (_of(named), why, row)
+
+
+def _of(named: NamedRow | None) -> bytes:
+    return b"" if named is None else of_member(named) + b","
 
 
 def asked_again(line: bytes, changes: Mapping[str, str | None], *, refused: bool) -> bytes | None:
@@ -81,7 +88,7 @@ def asked_again(line: bytes, changes: Mapping[str, str | None], *, refused: bool
         return line
     params = found.params | {name: msgspec.Raw(value.encode()) for name, value in changes.items() if value is not None}
     sent = {name: value for name, value in params.items() if changes.get(name, "") is not None}
-    again = _Again(sent, found.custom_id, found.row, found.refused or refused)
+    again = _Again(of=found.of, params=sent, custom_id=found.custom_id, row=found.row, refused=found.refused or refused)
     return msgspec.json.encode(again)
 
 

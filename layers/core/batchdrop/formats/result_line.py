@@ -1,6 +1,7 @@
 """A line of `results.jsonl`: `{"custom_id":...,"line":12,"attempts":1,"cost_usd":0.000123,"result":{...}}`.
 
 With a recipe the row's own fields (`row`) and its answer columns (`output`) stand before `cost_usd`, which is null if unknown.
+Behind `attempts` stands `"of":{"job_id","line"}`, if the job completes the table of an earlier one and the row is one of those.
 A row that has the answer of another one with the same request names its line behind `attempts`: `"copied_from":3`.
 """
 
@@ -13,6 +14,7 @@ import msgspec
 from batchdrop.domain.record import Record
 from batchdrop.formats import rawjson
 from batchdrop.formats.input_line import own_custom_id
+from batchdrop.formats.named_row import NamedRow, of_member
 
 UNKNOWN_COST = msgspec.Raw(b"null")
 
@@ -57,13 +59,20 @@ _REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def result_line(
-    custom_id: bytes | None, line: int, attempts: int, cost_usd: bytes, result: bytes, copied_from: int | None = None
+    custom_id: bytes | None,
+    line: int,
+    attempts: int,
+    cost_usd: bytes,
+    result: bytes,
+    named: NamedRow | None = None,
+    copied_from: int | None = None,
 ) -> bytes:
     """`custom_id` is the user's own, `result` the API's, both as written; `cost_usd` a number or null."""
-    return b'{"custom_id":%b,"line":%d,"attempts":%d,%b"cost_usd":%b,"result":%b}\n' % (
+    return b'{"custom_id":%b,"line":%d,"attempts":%d,%b%b"cost_usd":%b,"result":%b}\n' % (
         own_custom_id(line) if custom_id is None else custom_id,
         line,
         attempts,
+        _of(named),
         _copied(copied_from),
         cost_usd,
         result,
@@ -78,19 +87,25 @@ def answered_row_line(
     output: bytes,
     cost_usd: bytes,
     result: bytes,
+    named: NamedRow | None = None,
     copied_from: int | None = None,
 ) -> bytes:
     """The same for a job with a recipe: `row` holds the own fields, `output` the answer columns, both JSON objects."""
-    return b'{"custom_id":%b,"line":%d,"attempts":%d,%b"row":%b,"output":%b,"cost_usd":%b,"result":%b}\n' % (
+    return b'{"custom_id":%b,"line":%d,"attempts":%d,%b%b"row":%b,"output":%b,"cost_usd":%b,"result":%b}\n' % (
         own_custom_id(line) if custom_id is None else custom_id,
         line,
         attempts,
+        _of(named),
         _copied(copied_from),
         row,
         output,
         cost_usd,
         result,
     )
+
+
+def _of(named: NamedRow | None) -> bytes:
+    return b"" if named is None else of_member(named) + b","
 
 
 def read_result_line(data: bytes) -> ResultLine:

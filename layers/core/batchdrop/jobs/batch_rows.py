@@ -22,6 +22,8 @@ from batchdrop.reports import sentences
 
 SETTLED = "settled"
 """The type of a line of the batch that the pilot has settled: it is no request of the batch, and it is not invalid."""
+FILE_GONE = "file_gone"
+"""The type of a row that is not sent since a file that it names is gone."""
 UNLISTED = Unsent(status=RowStatus.invalid, error_type="unlisted", message=sentences.UNLISTED)
 """The end of rows that may be valid or not, because their batch's list of invalid rows cannot be read."""
 
@@ -84,6 +86,8 @@ def invalid_lines_of(objects: Objects, batch: Batch) -> Iterator[Iterator[Invali
     Raises UnreadableList, also while reading.
     """
     settled = [InvalidLine(line=row.line, type=SETTLED, message="") for row in batch.settled]
+    gone = [InvalidLine(line=line, type=FILE_GONE, message=sentences.FILE_GONE) for line in batch.left_out]
+    settled = list(merge(settled, gone, key=_line)) if gone else settled
     if not batch.invalid or batch.invalid_key is None:
         yield iter(settled)
         return

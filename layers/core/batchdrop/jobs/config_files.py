@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from batchdrop.domain.errors import Forbidden, ObjectGone
-from batchdrop.domain.keys import LIMITS, PRICES
+from batchdrop.domain.keys import LIMITS, PRICES, SOURCES
 from batchdrop.domain.records import ObjectRef
 from batchdrop.formats.config_file import MAX_BYTES, ConfigFault
+from batchdrop.formats.source_file import read_sources
 from batchdrop.money.limit_file import LimitList, read_limits
 from batchdrop.money.price_file import built_in, read_prices
 from batchdrop.money.price_list import PriceList
@@ -105,3 +106,12 @@ def limits(objects: Objects) -> ConfigObject[LimitList]:
         return read_limits(data, name=LIMITS, version=version)
 
     return ConfigObject(objects, LIMITS, read, LimitList())
+
+
+def sources(objects: Objects) -> ConfigObject[Mapping[str, Sequence[str]]]:
+    """Prefixes that rows may name files of, by folder: those of the operators' file, else none."""
+
+    def read(data: bytes, _: str, __: datetime) -> Mapping[str, Sequence[str]]:
+        return read_sources(data, name=SOURCES)
+
+    return ConfigObject(objects, SOURCES, read, {})

@@ -11,7 +11,10 @@ import binascii
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from math import ceil
 from typing import NamedTuple
+
+from batchdrop.formats.file_source import pinned_in, without_sources
 
 GUESS_LOW = 0.6
 """Of a guess: what a prompt takes at least, by the texts measured and a margin for tokenizers that are not known."""
@@ -64,6 +67,10 @@ _TOKENS_OF_AN_OLDER_IMAGE = 1_568
 # Anthropic, "PDF support": a page takes 1,500 to 3,000 tokens of text, and its image; a request may have 600 of them.
 _TOKENS_OF_A_PAGE = 3_000
 _MOST_PAGES = 600
+# Anthropic, "Vision": an image takes a token for each square of so many pixels, after it was scaled down to this long edge.
+_SQUARE = 28
+_LONG_EDGE = 2_576
+_OLDER_LONG_EDGE = 1_568
 # Of a document that is elsewhere, or that does not show how many it has.
 _PAGES_OF_A_DOCUMENT = 10
 # `%PDF-` in base64, but for the last bits.
@@ -89,6 +96,12 @@ class Look(NamedTuple):
 def guess_tokens(params: bytes, model: str) -> int:
     """Tokens of the prompt of a request, system text and tools included."""
     return look(params, model).tokens
+
+
+def guess_text(text: bytes) -> int:
+    """Tokens of a text that is sent whole, in UTF-8: those of older models."""
+    letters, signs, thousandths = _split(text)
+    return (letters * _PER_LETTER + len(signs) * _PER_SIGN + max(thousandths, 0) + 500) // 1_000
 
 
 def most_of(guess: int) -> int:
@@ -195,8 +208,16 @@ def _sources(params: bytes, model: str) -> tuple[int, bytes]:
     images, documents = kinds.count(b"image"), kinds.count(b"document")
     if not kinds:
         return 0, params
-    per_image = _TOKENS_OF_AN_IMAGE if _percent(model) == _NEWER_PERCENT else _TOKENS_OF_AN_OLDER_IMAGE
+    newer = _percent(model) == _NEWER_PERCENT
+    per_image = _TOKENS_OF_AN_IMAGE if newer else _TOKENS_OF_AN_OLDER_IMAGE
     shown: list[int] = []
+    known = 0
+    if files := pinned_in(params):
+        params = without_sources(params)
+        images -= sum(1 for file in files if file.width)
+        shown = [file.pages for file in files if not file.width]
+        known = sum(file.tokens for file in files) * _percent(model) // 100
+        known += sum(_tokens_of_image(file.width, file.height, newer=newer) for file in files if file.width)
 
     def taken_out(found: re.Match[bytes]) -> bytes:
         start, end = found.span(1)
@@ -206,7 +227,13 @@ def _sources(params: bytes, model: str) -> tuple[int, bytes]:
 
     without = _BASE64.sub(taken_out, params)
     pages = sum(shown) + max(0, documents - len(shown)) * _PAGES_OF_A_DOCUMENT
-    return images * per_image + min(pages, _MOST_PAGES) * (_TOKENS_OF_A_PAGE + per_image), without
+    return known + images * per_image + min(pages, _MOST_PAGES) * (_TOKENS_OF_A_PAGE + per_image), without
+
+
+def _tokens_of_image(width: int, height: int, *, newer: bool) -> int:
+    edge, most = (_LONG_EDGE, _TOKENS_OF_AN_IMAGE) if newer else (_OLDER_LONG_EDGE, _TOKENS_OF_AN_OLDER_IMAGE)
+    scale = min(1.0, edge / max(width, height))
+    return min(most, ceil(width * scale / _SQUARE) * ceil(height * scale / _SQUARE))
 
 
 def _pages(data: memoryview) -> int:

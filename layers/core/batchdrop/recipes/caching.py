@@ -58,7 +58,8 @@ def head_of(template: Template) -> str:
 def mark_shared(params: dict[str, Any], ttl: str, slot: object, head: str) -> dict[str, Any] | None:
     """Marks the end of what comes before the first slot, in the params. Returns a request of that alone; None if it is nothing.
 
-    `slot` stands where a row's own text begins, and `head` is how that text begins in all rows: it becomes a block of its own.
+    `slot` stands where a row's own text begins, or its files do, and `head` is how that text begins in all rows: it becomes a
+    block of its own.
     """
     places = [(params, "system")] if "system" in params else []
     shared: list[dict[str, Any]] = []
@@ -66,7 +67,7 @@ def mark_shared(params: dict[str, Any], ttl: str, slot: object, head: str) -> di
     for holder, name in (*places, *((turn, "content") for turn in params["messages"])):
         content = holder[name]
         blocks = list(content) if isinstance(content, list) else [{"type": "text", "text": content}]
-        end = next((number for number, block in enumerate(blocks) if block.get("text") is slot), None)
+        end = next((number for number, block in enumerate(blocks) if block is slot or block.get("text") is slot), None)
         if end is not None and head.strip():
             blocks.insert(end, {"type": "text", "text": head})
             end += 1

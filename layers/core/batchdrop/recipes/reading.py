@@ -398,6 +398,11 @@ def _check_prompt(recipe: Recipe) -> None:
         raise RecipeFault("`prompt` and `messages` are both there: a recipe has one of them.", field=("messages",))
     if recipe.prompt is None and not recipe.messages:
         raise RecipeFault("`prompt` is missing: it says what is asked about each row.", field=("messages",))
+    named = "documents" if recipe.documents else "images"
+    if (recipe.documents or recipe.images) and not (
+        recipe.prompt or any(message.role == "user" for message in recipe.messages or ())
+    ):
+        raise RecipeFault(f"`{named}` go with a message of the user, and there is none.", field=(named,))
     if recipe.prompt is not None and not recipe.prompt.strip():
         raise RecipeFault("`prompt` is empty: write what is asked about each row.", field=("prompt",))
 

@@ -76,6 +76,16 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     messages: Annotated[
         list[Message] | None, Meta(description="Instead of prompt: the whole conversation, as the Messages API has it.")
     ] = None
+    documents: Annotated[
+        list[_Name],
+        Meta(
+            description="PDFs and texts that go with each row: their names, such as {{ path }}. A name is s3://bucket/key, or a "
+            "path from the folder of the file on."
+        ),
+    ] = msgspec.field(default_factory=list)
+    images: Annotated[
+        list[_Name], Meta(description="PNG, JPEG, GIF and WebP images that go with each row, named like documents.")
+    ] = msgspec.field(default_factory=list)
     system: Annotated[
         str | list[Block] | None, Meta(description="Who Claude is, and what holds for every row. May use columns.")
     ] = None

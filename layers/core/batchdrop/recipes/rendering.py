@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import minijinja
 import msgspec
 
+from batchdrop.formats.file_source import places
 from batchdrop.formats.input_line import REQUESTS
 from batchdrop.formats.invalid_line import InvalidLine, shown
 from batchdrop.formats.lines import Line
@@ -46,11 +47,43 @@ type Row = Mapping[str, Any]
 
 
 class _Slot(NamedTuple):
+    """A text."""
+
     render: Callable[[Row], str]
     template: Template
     may_be_blank: bool
     head: int = 0
     """Characters at the beginning of its text that stand before it as a block of their own."""
+
+    @property
+    def templates(self) -> tuple[Template, ...]:
+        return (self.template,)
+
+    def piece(self, row: Row) -> bytes:
+        text = self.render(row)
+        if self.head:
+            text = text[self.head :]
+        if not self.may_be_blank and (not text or text.isspace()):
+            behind = " behind what all rows share" if self.head else ""
+            raise RowFault("empty_prompt", f"{_where(self.template)} comes out empty for this row{behind}. Complete the row.")
+        return _as_json(text)
+
+
+class _Files(NamedTuple):
+    """The blocks of all documents and images, with the names that their templates come to. Those without a name are left out."""
+
+    named: tuple[tuple[str, Callable[[Row], str], Template], ...]
+
+    @property
+    def templates(self) -> tuple[Template, ...]:
+        return tuple(template for _, _, template in self.named)
+
+    def piece(self, row: Row) -> bytes:
+        names = [(kind, render(row).strip()) for kind, render, _ in self.named]
+        blocks = [b'{"type":"%b","source":%b}' % (kind.encode(), _as_json(name)) for kind, name in names if name]
+        if not blocks:
+            raise RowFault("no_file_named", "The row names no file, and the recipe asks about one. Complete the row.")
+        return b",".join(blocks)
 
 
 class _BadValue(Exception):
@@ -74,7 +107,7 @@ class Renderer:
     ) -> None:
         self._recipe = recipe
         self.columns = columns
-        self._slots: list[_Slot] = []
+        self._slots: list[_Slot | _Files] = []
         params = self._params(api_schema, extra or {})
         self.by_model = {name: _encode(params[name]) for name in BY_MODEL if name in params}
         """The JSON of each of BY_MODEL that is sent."""
@@ -82,9 +115,11 @@ class Renderer:
         """With a cache: JSON of a request of no more than what all rows share."""
         encoded = _encode(params)
         self._constant = encoded.split(b"\xff")
-        self._free = {slot.template: _free(slot.template) for slot in self._slots}
+        self.names_files = bool(recipe.documents or recipe.images or places(b'"x"'.join(self._constant)))
+        """Requests name files that are looked at before they are sent."""
+        self._free = {template: _free(template) for slot in self._slots for template in slot.templates}
         self._used = tuple(dict.fromkeys(use.column for free in self._free.values() for use in free))
-        self._whole = any(templates.uses_whole_row(slot.template) for slot in self._slots)
+        self._whole = any(map(templates.uses_whole_row, self._free))
 
     def render(self, row: Row) -> bytes:
         """The JSON of `params`. Raises RowFault."""
@@ -92,16 +127,7 @@ class Renderer:
         pieces = [self._constant[0]]
         size = 0
         for slot, after in zip(self._slots, self._constant[1:], strict=True):
-            text = slot.render(row)
-            if slot.head:
-                text = text[slot.head :]
-            if not slot.may_be_blank and (not text or text.isspace()):
-                behind = " behind what all rows share" if slot.head else ""
-                raise RowFault("empty_prompt", f"{_where(slot.template)} comes out empty for this row{behind}. Complete the row.")
-            try:
-                piece = _encode(text)
-            except UnicodeEncodeError:
-                raise _half_a_character() from None
+            piece = slot.piece(row)
             size += len(piece)
             if size > MAX_BYTES:
                 raise _too_long()
@@ -127,10 +153,10 @@ class Renderer:
             column = getattr(self._recipe, name)
             if column is not None and column not in self.columns:
                 raise self._no_column(column, (name,), first_row)
-        for slot in self._slots:
-            for use in self._free[slot.template]:
+        for template, uses in self._free.items():
+            for use in uses:
                 if not use.optional and use.column not in self.columns:
-                    raise self._no_column(use.column, slot.template.place(use.line), first_row)
+                    raise self._no_column(use.column, template.place(use.line), first_row)
         if not self._used and not self._whole:
             raise RecipeFault(
                 f"No column is used, so every row would ask the same{self._remedy(first_row)}.", field=self._field()
@@ -200,7 +226,7 @@ class Renderer:
         if ttl in (None, "off") or not self._slots:
             return b""
         first = self._slots[0]
-        head = head_of(first.template)
+        head = head_of(first.template) if isinstance(first, _Slot) else ""
         shared = mark_shared(params, ttl, _SLOT, head)
         if shared is None and ttl == AUTO:
             return b""
@@ -210,17 +236,33 @@ class Renderer:
                 "rows first, such as in `system`.",
                 field=("cache",),
             )
-        if head.strip():
+        if isinstance(first, _Slot) and head.strip():
             self._slots[0] = first._replace(head=len(head), may_be_blank=False)
         return _encode(shared)
 
     def _messages(self) -> list[dict[str, object]]:
+        files = self._file_blocks()
         if self._recipe.prompt is not None:
-            return [{"role": "user", "content": self._slot(self._recipe.prompt, ("prompt",))}]
-        return [
-            {"role": message.role, "content": self._content(message.content, ("messages", index, "content"))}
-            for index, message in enumerate(self._recipe.messages or ())
-        ]
+            return [{"role": "user", "content": _behind(files, self._slot(self._recipe.prompt, ("prompt",)))}]
+        made: list[dict[str, object]] = []
+        for index, message in enumerate(self._recipe.messages or ()):
+            content = self._content(message.content, ("messages", index, "content"))
+            if message.role == "user":
+                content, files = _behind(files, content), []
+            made.append({"role": message.role, "content": content})
+        return made
+
+    def _file_blocks(self) -> list[object]:
+        """A place for all of them, before the text about them (Anthropic, "PDF support" and "Vision", best practices)."""
+        named: list[tuple[str, Callable[[Row], str], Template]] = []
+        for field, kind in (("documents", "document"), ("images", "image")):
+            for index, name in enumerate(getattr(self._recipe, field)):
+                template = templates.parse(name, (field, index))
+                named.append((kind, _quick(template, self.columns) or _Engine(template, self.columns).render, template))
+        if not named:
+            return []
+        self._slots.append(_Files(tuple(named)))
+        return [_SLOT]
 
     def _content(self, content: str | list[dict[str, Any]], field: Path, *, may_be_blank: bool = False) -> object:
         if isinstance(content, str):
@@ -243,6 +285,12 @@ class Renderer:
         return _SLOT
 
 
+def _behind(files: list[object], content: object) -> object:
+    if not files:
+        return content
+    return [*files, *(content if isinstance(content, list) else [{"type": "text", "text": content}])]
+
+
 def columns_used(recipe: Recipe) -> tuple[str, ...]:
     """The columns that the recipe's templates name, in the order in which they stand there. Raises RecipeFault."""
     found = [use.column for template in _all_templates(recipe) for use in _free(template)]
@@ -257,6 +305,9 @@ def _all_templates(recipe: Recipe) -> Iterable[Template]:
             for index, block in enumerate(content):
                 if isinstance(block.get("text"), str):
                     yield templates.parse(block["text"], (*field, index, "text"))
+    for files in ("documents", "images"):
+        for index, name in enumerate(getattr(recipe, files)):
+            yield templates.parse(name, (files, index))
 
 
 def _contents(recipe: Recipe) -> Iterable[tuple[str | list[dict[str, Any]], Path]]:
@@ -460,7 +511,7 @@ def _syntax(template: Template, error: minijinja.TemplateError, columns: Sequenc
 
 
 def _where(template: Template, *, lower: bool = False) -> str:
-    name = "system" if template.field[0] == "system" else "prompt" if template.field[0] == "prompt" else "messages"
+    name = template.field[0] if template.field[0] in ("system", "prompt", "documents", "images") else "messages"
     return f"`{name}` of the recipe" if lower else f"`{name}`"
 
 
@@ -471,6 +522,14 @@ def _empty(columns: Collection[str], row: Row) -> RowFault:
     if not others:
         return RowFault("empty_row", f"column {last} is empty: fill it in")
     return RowFault("empty_row", f"columns {', '.join(others)} and {last} are empty: fill one in")
+
+
+def _as_json(text: str) -> bytes:
+    """Raises RowFault."""
+    try:
+        return _encode(text)
+    except UnicodeEncodeError:
+        raise _half_a_character() from None
 
 
 def _too_long() -> RowFault:

@@ -26,6 +26,19 @@ class OutputFile(Record, frozen=True):
     """`<algorithm>:<hex>`: sha256, or crc64nvme where the file was put together from copied pieces."""
 
 
+class Whole(Record, frozen=True, kw_only=True):
+    """The whole table of an earlier job, whose rows this job's rows are."""
+
+    rows: int | None = None
+    """None: there is no such table, and `note` says why."""
+    answered: int | None = None
+    jobs: tuple[str, ...] = ()
+    """Whose answers are in it, the job whose rows they are first."""
+    parts: tuple[str, ...] = ()
+    """Of a table that is too large for one file: the keys of those that it is in, later ones before earlier ones."""
+    note: str = ""
+
+
 class Cost(Record, frozen=True):
     """What an audit reads of it. `usd`: a number, or null."""
 
@@ -42,6 +55,7 @@ class Manifest(Record, frozen=True):
     counts: dict[str, int]
     files: dict[str, OutputFile]
     cost: Cost | None = None
+    complete: Whole | None = None
 
 
 COUNTED_BEFORE = "an_earlier_version"
@@ -61,6 +75,8 @@ def manifest(
     files: Mapping[str, OutputFile],
     now: datetime,
     more: Mapping[str, object] | None = None,
+    *,
+    whole: Whole | None = None,
 ) -> bytes:
     """Memory: one entry per batch of the job (about 200 bytes). `more`: what else there is to tell, or to tell otherwise."""
     usage: dict[str, Usage] = {}
@@ -87,7 +103,7 @@ def manifest(
         {
             "job_id": job.id,
             "state": job.outcome or job.state,
-            "message": _message(job, files),
+            "message": " ".join(part for part in (_message(job, files), whole.note if whole else "") if part),
             "input": {
                 "bucket": job.input.bucket,
                 "key": job.input.key,
@@ -99,6 +115,7 @@ def manifest(
             "headers": headers_of(job).as_sent(),
             "counts": job.counts,
             **({} if job.recipe is None else _about_recipe(job, job.recipe, answers)),
+            **({} if whole is None else {"complete": whole}),
             **about_copies(job),
             **about_deadline(job),
             "usage": usage,

@@ -253,6 +253,41 @@ NO_TABLES = (
 )
 
 
+_NO_WHOLE_TABLE = "so there will be no complete.csv and no complete.jsonl."
+SEVERAL_TABLES = (
+    f"The rows name more than one earlier job, {_NO_WHOLE_TABLE} For them, drop the failed rows of one job at a time."
+)
+ROWS_OF_NO_TABLE = (
+    f"Some rows name no row of an earlier job, {_NO_WHOLE_TABLE} For them, leave batchdrop_job and batchdrop_row as they are."
+)
+NO_SUCH_TABLE = (
+    f"The rows name rows that no earlier job of this folder has, {_NO_WHOLE_TABLE} For them, drop the failed rows into the "
+    "folder of the file that they are from, once its job has ended."
+)
+TABLE_GONE = "There is no complete.csv and no complete.jsonl: the files of the earlier job that they would be made of are gone."
+ROWS_WITHOUT_PLACE = (
+    "There is no complete.csv and no complete.jsonl: the file was deleted before its answers came, so nobody knows which rows of "
+    "the earlier job they belong to."
+)
+
+
+def completed(rows: int, answered: int, first: str, *, table: bool) -> str:
+    files = "complete.csv and complete.jsonl have" if table else "complete.jsonl has"
+    return f"{files} the whole table of job {first}: {answered:,} of {_plural(rows, 'row')} have an answer."
+
+
+def table_in_parts(most: int) -> str:
+    return (
+        f"The whole table would have more than {most // 10**9:,} GB, so there is no complete.csv and no complete.jsonl: "
+        "complete.parts in manifest.json names the files that it is in, later ones before earlier ones."
+    )
+
+
+def rows_named_twice(rows: int) -> str:
+    are = "is" if rows == 1 else "are"
+    return f"{_plural(rows, 'row')} of the earlier job {are} in the file more than once: the last counts."
+
+
 def canceled(job: Job) -> str:
     total, answered = job.counts.total, job.counts.succeeded
     if not total:
@@ -730,6 +765,10 @@ def nothing_to_approve(job: Job) -> str:
 
 CANCELED_UNSENT = "The job was canceled before this row was sent."
 INPUT_DELETED = "The input was deleted before this row could be sent."
+FILE_GONE = (
+    "A file that this row names was deleted, replaced or closed to this stack after the row was planned, so it was not sent. "
+    "Upload the row again once the file is there."
+)
 INPUT_UNREADABLE = "This stack was no longer allowed to read the input, so this row was not sent."
 CANCELED = "This row was canceled before Anthropic processed it."
 EXPIRED = "Anthropic did not process this row within its 24 hours."

@@ -14,7 +14,12 @@ from batchdrop.ports import Objects
 
 def is_listed(batch: Batch) -> bool:
     """Whether it is known which rows of the batch are invalid."""
-    return not batch.invalid or batch.invalid_key is not None
+    return not unlisted(batch)
+
+
+def unlisted(batch: Batch) -> int:
+    """Rows that are invalid, and nobody knows any more which."""
+    return batch.invalid - len(batch.left_out) if batch.invalid_key is None else 0
 
 
 def is_sent(batch: Batch) -> bool:

@@ -48,7 +48,7 @@ from batchdrop.ports import Claude, Clock, Ledger, Metrics, Objects
 from batchdrop.recipes.caching import AUTO
 from batchdrop.recipes.form import AnswerForm, Form, Kind, Table, decode_form
 from batchdrop.reports import sentences
-from batchdrop.stages.collect.copies import Copies, copies_of, is_listed
+from batchdrop.stages.collect.copies import Copies, copies_of, unlisted
 from batchdrop.stages.collect.download import NotOurs, Results
 from batchdrop.stages.collect.earlier import Earlier, earlier_attempts, of_pilot
 from batchdrop.stages.collect.pieces import EarlierGone, part_writer
@@ -170,7 +170,8 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
         now = self.clock.now()
         prices, at = self.prices.current(now).value, batch.created_at or now
         biller = Biller(prices, at)
-        lines = RequestLines() if form is None else RecipeLines(form, job.id)
+        completes = bool(job.completes)
+        lines = RequestLines(job.id, completes=completes) if form is None else RecipeLines(form, job.id, completes=completes)
         canceled = (DEADLINE_PASSED, sentences.not_answered_by_deadline(job)) if job.overdue else None
 
         def part(name: str, suffix: str = "jsonl") -> ObjectRef:
@@ -212,7 +213,7 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
                     again=again,
                 )
             self._feed(router, batch, rows, results, copies, earlier)
-            unsent = 0 if is_listed(batch) else batch.invalid
+            unsent = unlisted(batch)
             if batch.api_id is not None and router.without_line > unsent and not lost:
                 self._check_unbilled(batch, router.succeeded, some=router.without_line < batch.requests + unsent)
             collected = replace(router.close(), losses=earlier.losses)
@@ -288,7 +289,7 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
         """The rows as far as they can be told without the input: by the invalid lines, by the results, then by counting."""
         paid = None if batch.span.numbered else 0
         # Nobody can tell any more which answer a copy shares.
-        unseen = batch.requests - results.count() + batch.copies + (0 if is_listed(batch) else batch.invalid)
+        unseen = batch.requests - results.count() + batch.copies + unlisted(batch)
         with invalid_lines_of(self.objects, batch) as listed:
             invalid = next(listed, None)
             for number in [row.line for row in batch.tries] or range(batch.first_line, batch.last_line + 1):

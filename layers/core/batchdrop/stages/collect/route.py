@@ -12,6 +12,7 @@ from batchdrop.domain.transitions import Collected
 from batchdrop.formats.api_result import ApiResult, parse_result
 from batchdrop.formats.batch_body import FRAME_BYTES, SEPARATOR_BYTES, request_bytes
 from batchdrop.formats.failed_line import NO_RESULT
+from batchdrop.formats.file_source import sent_bytes
 from batchdrop.formats.input_line import REQUESTS, Row
 from batchdrop.formats.invalid_line import InvalidLine
 from batchdrop.formats.lines import Line
@@ -250,7 +251,7 @@ class Router:
             self._retry_copies += 1
             return
         self._retry_body_bytes += SEPARATOR_BYTES if self._retry_body_bytes else FRAME_BYTES
-        self._retry_body_bytes += request_bytes(len(params), line.number)
+        self._retry_body_bytes += request_bytes(sent_bytes(bytes(params)), line.number)
         row = self._check(line)
         if isinstance(row, Row):
             self._sizer.add(row)

@@ -10,8 +10,10 @@ from batchdrop.domain.answer_counts import AnswerCounts
 from batchdrop.domain.records import RowStatus
 from batchdrop.formats.api_result import ApiResult
 from batchdrop.formats.failed_line import failed_line, failed_row_line
+from batchdrop.formats.file_source import as_written
 from batchdrop.formats.input_line import REQUESTS
 from batchdrop.formats.lines import Line
+from batchdrop.formats.named_row import named_by_note, named_by_rendered
 from batchdrop.formats.rendered_line import answered_fields, own_fields
 from batchdrop.formats.result_line import answered_row_line, result_line
 from batchdrop.money.amounts import usd
@@ -58,12 +60,17 @@ class RowLines(Protocol):
 class RequestLines:
     """Of a file of requests. Every answer is as good as another."""
 
-    @staticmethod
-    def answered(line: Line, attempt: int, answer: ApiResult, cost: int | None, *, copied_from: int | None = None) -> bytes:
-        return result_line(REQUESTS.custom_id(line.data), line.number, attempt, _usd(cost), answer.result, copied_from)
+    def __init__(self, job_id: str, *, completes: bool) -> None:
+        """`completes`: the rows are those of an earlier job, whose table they complete."""
+        self._job_id = job_id
+        self._named = named_by_note if completes else _not_named
 
-    @staticmethod
+    def answered(self, line: Line, attempt: int, answer: ApiResult, cost: int | None, *, copied_from: int | None = None) -> bytes:
+        custom_id, named = REQUESTS.custom_id(line.data), self._named(line.data)
+        return result_line(custom_id, line.number, attempt, _usd(cost), answer.result, named, copied_from)
+
     def failed(
+        self,
         line: Line,
         *,
         is_request: bool,
@@ -72,18 +79,22 @@ class RequestLines:
         message: str,
         attempts: int,
         cost: int | None,
-        unusable: Unusable | None = None,  # noqa: ARG004 - a request has no such answer
+        unusable: Unusable | None = None,  # noqa: ARG002 - a request has no such answer
         copied_from: int | None = None,
     ) -> bytes:
         custom_id = REQUESTS.custom_id(line.data) if is_request else None
+        if (written := as_written(line.data)) is not line.data:
+            line = line._replace(data=written)
         return failed_line(
             line,
+            job_id=self._job_id,
             custom_id=custom_id,
             status=status,
             error_type=error_type,
             message=message,
             attempts=attempts,
             cost_usd=_usd(cost),
+            named=self._named(line.data),
             copied_from=copied_from,
         )
 
@@ -95,11 +106,12 @@ class RequestLines:
 class RecipeLines:
     """Of a job with a recipe: own fields, answer columns, and a look at each answer."""
 
-    def __init__(self, form: Form, job_id: str) -> None:
+    def __init__(self, form: Form, job_id: str, *, completes: bool) -> None:
         # A function that collects requests only loads none of it.
         from batchdrop.recipes.answers import Answers  # noqa: PLC0415
 
         self._job_id = job_id
+        self._named = named_by_rendered if completes else _not_named
         self._read = Answers(form.answer).read
         self._expected = _Expected(form) if form.expected and form.expected_field else None
 
@@ -112,7 +124,11 @@ class RecipeLines:
         custom_id, row = answered_fields(line.data)
         if self._expected is not None:
             self._expected.add(row, read.output)
-        return answered_row_line(custom_id, line.number, attempt, row, read.output, _usd(cost), answer.result, copied_from)
+        return answered_row_line(
+            *(custom_id, line.number, attempt, row, read.output, _usd(cost), answer.result),
+            named=self._named(line.data),
+            copied_from=copied_from,
+        )
 
     def failed(
         self,
@@ -139,11 +155,16 @@ class RecipeLines:
             cost_usd=_usd(cost),
             result=unusable.result if unusable else None,
             answer=unusable.text if unusable else "",
+            named=self._named(line.data),
             copied_from=copied_from,
         )
 
     def counts(self, reasons: dict[str, int]) -> AnswerCounts:
         return AnswerCounts(reasons=reasons, agreement=self._expected.agreement() if self._expected else None)
+
+
+def _not_named(line: bytes) -> None:  # noqa: ARG001 - whatever it names
+    return None
 
 
 def _usd(cost: int | None) -> bytes:

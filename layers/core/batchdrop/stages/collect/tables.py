@@ -88,7 +88,8 @@ class _Tables:
         no_answers = [""] * len(self._answers)
         table.write(number, self._line([*own, *no_answers, str(number), row.status, row.message, _cost(row.cost_usd)]))
         if failed is not None:
-            failed.write(number, self._line([*own, self._job_id, str(number), row.status, row.message, row.answer]))
+            job, of = row.named or (self._job_id, number)
+            failed.write(number, self._line([*own, job, str(of), row.status, row.message, row.answer]))
 
     def _own_cells(self, fields: Mapping[str, object]) -> list[str]:
         found = map(fields.get, self._own, repeat(""))

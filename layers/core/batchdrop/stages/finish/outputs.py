@@ -25,7 +25,8 @@ from batchdrop.jobs.teaching import taught_by
 from batchdrop.jobs.time_left import time_left
 from batchdrop.ports import Clock, Deadline, Ledger, Metrics, Notices, Objects
 from batchdrop.reports import sentences
-from batchdrop.reports.manifest import OutputFile, lacks_tables, manifest, output_file, read_manifest
+from batchdrop.reports.manifest import OutputFile, Whole, lacks_tables, manifest, output_file, read_manifest
+from batchdrop.stages.finish.complete_table import CompleteTable, Completing
 from batchdrop.stages.finish.table_pieces import TablePieces
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
     commit: Commit
     publish: Publish
     table_pieces: TablePieces
+    complete_table: CompleteTable
     tidies: bool
     """Else `poll` removes the folder in `work/`, when nothing of the job is at the API any more."""
 
@@ -73,12 +75,23 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
             return
         total = sum(file.size for file in files.values())
         if done < total:
-            self._change(job, lambda job: transitions.joined_in_part(job, now=self.clock.now(), done=done, total=total))
-            self.publish(job_id)
+            self._hand_over(job, done, total)
             return
-        self._write_manifest(job, batches, files)
+        whole = None
+        if job.completes:
+            made = self.complete_table(job, time_left(deadline))
+            if isinstance(made, Completing):
+                self._hand_over(job, made.done, made.total)
+                return
+            whole = made.whole
+            files |= made.files
+        self._write_manifest(job, batches, files, whole)
         self._conclude(job, batches)
         self._measure(job, batches)
+
+    def _hand_over(self, job: Job, done: int, total: int) -> None:
+        self._change(job, lambda job: transitions.joined_in_part(job, now=self.clock.now(), done=done, total=total))
+        self.publish(job.id)
 
     def _taught(self, job: Job, batches: list[Batch]) -> Taught | None:
         """What its rows took tells what those of the next file will take. Of a canceled job many were not sent."""
@@ -177,10 +190,10 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
         placed = self.objects.join(self._key(job, name), sources, go_on=go_on, content_type=_content_type(name))
         return placed, f"crc64nvme:{checksums.joined(parts)}"
 
-    def _write_manifest(self, job: Job, batches: list[Batch], files: dict[str, OutputFile]) -> None:
+    def _write_manifest(self, job: Job, batches: list[Batch], files: dict[str, OutputFile], whole: Whole | None) -> None:
         now = self.clock.now()
         finished = transitions.finished(job, now=now).after
-        self.objects.put(self._key(job, "manifest.json"), manifest(finished, batches, files, now), once=True)
+        self.objects.put(self._key(job, "manifest.json"), manifest(finished, batches, files, now, whole=whole), once=True)
 
     def _notify(self, job: Job) -> None:
         """The manifest is written: subscribers are told, at least once."""
@@ -198,10 +211,12 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
 
     def _note(self, job: Job) -> str:
         """What there is to say of the output files, by the manifest: whoever wrote it may have been killed since."""
-        if job.recipe is None:
+        if job.recipe is None and not job.completes:
             return ""
         written = read_manifest(self.objects.get(self._key(job, "manifest.json")))
-        return sentences.NO_TABLES if lacks_tables(job, written.files) else ""
+        notes = [sentences.NO_TABLES] if lacks_tables(job, written.files) else []
+        notes += [written.complete.note] if written.complete is not None else []
+        return " ".join(notes)
 
     def _end(self, job: Job, note: str, taught: Taught | None) -> None:
         """Returns once the stored state of the job is final, whoever made it so."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing, suppress
+from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from batchdrop.domain.records import Batch, BatchState, Checkpoint, Job, ObjectR
 from batchdrop.formats.input_line import Row
 from batchdrop.formats.invalid_line import InvalidLine, invalid_line
 from batchdrop.formats.lines import Line, read_lines
+from batchdrop.formats.named_row import named_by_note, named_by_rendered, noticed
 from batchdrop.formats.rendered_line import check_rendered
 from batchdrop.formats.same_request import request_digest
 from batchdrop.jobs.commit import Commit
@@ -31,7 +33,7 @@ from batchdrop.money.price_list import PriceList
 from batchdrop.money.sizing import Sizer
 from batchdrop.ports import Clock, Ledger, Objects, ObjectWriter
 from batchdrop.reports import sentences
-from batchdrop.stages.plan.check import Checked, RowCheck, checked, in_chunks
+from batchdrop.stages.plan.check import NAMED_LATE, Checked, RowCheck, checked, in_chunks
 from batchdrop.stages.plan.cutter import Cut, Cutter, Limits
 from batchdrop.stages.plan.pilot_draw import PilotDraw
 from batchdrop.stages.plan.seen_ids import IdSet
@@ -53,7 +55,8 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
     def __call__(self, job: Job, source: ObjectRef, go_on: Callable[[], bool]) -> Checkpoint:
         """Stores the job's batches. Returns how far it came before time ran out; at the end that is the source's size.
 
-        With it, the rows so far that would be tried first. Raises ObjectGone, OutOfDisk, LostRace, Rejected.
+        With it, the rows so far that would be tried first. Raises ObjectGone, OutOfDisk, LostRace, Rejected, and NamesFiles
+        before a batch is stored.
         """
         stored = self._stored(job)
         now = self.clock.now()
@@ -84,7 +87,8 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
         """Reads on until the end, or until time runs out. Lines before `stored_end` are in batches already."""
         reached = start
         draw = PilotDraw(job.id, start.pilot)
-        check = self._check_of(job)
+        check = self._check_of(job, source, batches)
+        named_by = named_by_rendered if job.recipe else named_by_note
         with self.objects.read(source, start.offset) as stream:
             for chunk in in_chunks(read_lines(stream, start=start.offset, first_line=start.line)):
                 end = chunk[-1].end
@@ -92,7 +96,8 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
                 found = checked(chunk, seen, broken, check)
                 _take_all(found, batches, draw, stored_end, unique=job.recipe is None, dedupe=job.dedupe)
                 repeated = reached.repeated + len(found.repeated)
-                reached = Checkpoint(offset=end, line=chunk[-1].number + 1, repeated=repeated, pilot=draw.drawn)
+                names = reduce(noticed, (named_by(line.data) for line, _ in found.rows), reached.names)
+                reached = Checkpoint(offset=end, line=chunk[-1].number + 1, repeated=repeated, pilot=draw.drawn, names=names)
                 # While the next chunk is read, this one is held no more.
                 chunk.clear()
                 if not go_on():
@@ -101,9 +106,13 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
         batches.finish()
         return reached
 
-    def _check_of(self, job: Job) -> Callable[[Line], Row | InvalidLine]:
+    def _check_of(self, job: Job, source: ObjectRef, batches: _Batches) -> Callable[[Line], Row | InvalidLine]:
         """Lines that a recipe made were looked at with the recipe."""
-        return check_rendered if job.recipe else RowCheck(headers_of(job), self.ledger.get_models(), self.clock.now())
+        if job.recipe:
+            return check_rendered
+        filled = source.key == keys.with_files(job.id)
+        listed, now = self.ledger.get_models(), self.clock.now()
+        return RowCheck(headers_of(job), listed, now, filled=filled, unfillable=lambda: NAMED_LATE if batches.number else "")
 
     def _stored(self, job: Job) -> _Stored:
         end = requests = rows = number = 0
@@ -154,7 +163,7 @@ class _Batches:
         self._cutter = cutter
         self._requests = stored.requests
         self._rows = stored.rows
-        self._number = stored.number
+        self.number = stored.number
         self._first_line: int | None = None
         self._faults_key = ""
         self._faults: ObjectWriter | None = None
@@ -187,7 +196,7 @@ class _Batches:
 
     def _store(self, cut: Cut) -> None:
         """Faults first: a stored batch can rely on them. Raises Rejected."""
-        if self._number >= MAX_BATCHES:
+        if self.number >= MAX_BATCHES:
             raise Rejected(sentences.too_many_batches(MAX_BATCHES, self._rows))
         if self._faults is not None:
             self._faults.close()
@@ -213,7 +222,7 @@ class _Batches:
         self._add(batch)
         self._requests += cut.requests
         self._rows += batch.rows
-        self._number += 1
+        self.number += 1
         self._first_line = None
 
     def _add(self, batch: Batch) -> None:

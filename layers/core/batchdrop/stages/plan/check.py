@@ -7,8 +7,10 @@ from datetime import datetime
 from typing import NamedTuple
 
 from batchdrop.domain.call_headers import BETA, LONG_OUTPUT, CallHeaders, gone_in
+from batchdrop.domain.errors import BatchdropError
 from batchdrop.domain.model_list import ModelList
 from batchdrop.domain.model_names import LONG_OUTPUT_MODELS, ModelFault, model_fault, most_output
+from batchdrop.formats.file_source import fault_in, may_name_files, places
 from batchdrop.formats.input_line import MAX_MAX_TOKENS, REQUESTS, RequestReader, Row, custom_id_digest
 from batchdrop.formats.invalid_line import InvalidLine, shown
 from batchdrop.formats.lines import Line
@@ -28,10 +30,33 @@ class _Model(NamedTuple):
     """The largest `max_tokens` that it takes."""
 
 
-class RowCheck:
-    """Decides about the lines of one job: under its headers, and with the models that there are `now`."""
+class NamesFiles(BatchdropError):
+    """A row names files, and what is known of them has still to be put into the lines."""
 
-    def __init__(self, headers: CallHeaders, listed: ModelList | None, now: datetime) -> None:
+
+NAMED_LATE = (
+    "The row names a file, and the rows at the start of the input name none. Upload rows that name files as an input of their "
+    "own, or put the first of them at its start."
+)
+
+
+class RowCheck:
+    """Decides about the lines of one job: under its headers, and with the models that there are `now`.
+
+    `filled`: what is known of the files that rows name is in the lines. `unfillable`: why it cannot be put there, or empty.
+    """
+
+    def __init__(
+        self,
+        headers: CallHeaders,
+        listed: ModelList | None,
+        now: datetime,
+        *,
+        filled: bool = False,
+        unfillable: Callable[[], str] = lambda: "",
+    ) -> None:
+        self._filled = filled
+        self._unfillable = unfillable
         self._check = RequestReader(gone_in(headers.api_version)).check
         self._betas = headers.betas
         self._listed = listed
@@ -46,8 +71,19 @@ class RowCheck:
         if model.fault is not None:
             return InvalidLine(line=row.line, type=model.fault.type, message=f"params.model: {model.fault.message}")
         if row.max_tokens <= model.most:
-            return row
+            return self._with_files(row) if may_name_files(row.params) else row
         return InvalidLine(line=row.line, type="invalid_max_tokens", message=self._too_many(row, model.most))
+
+    def _with_files(self, row: Row) -> Row | InvalidLine:
+        """Raises NamesFiles."""
+        if self._filled:
+            faulty = fault_in(row.params)
+            return row if faulty is None else InvalidLine(line=row.line, type=faulty.fault, message=faulty.message)
+        if not places(row.params):
+            return row
+        if why := self._unfillable():
+            return InvalidLine(line=row.line, type="file_not_looked_at", message=why)
+        raise NamesFiles
 
     def _too_many(self, row: Row, most: int) -> str:
         longer = row.model in LONG_OUTPUT_MODELS and LONG_OUTPUT not in self._betas

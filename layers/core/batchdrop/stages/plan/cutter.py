@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from batchdrop.domain.money import Sizes
 from batchdrop.formats.batch_body import FRAME_BYTES, SEPARATOR_BYTES, request_bytes
+from batchdrop.formats.file_source import sent_bytes
 from batchdrop.formats.input_line import Row
 from batchdrop.formats.invalid_line import InvalidLine
 from batchdrop.formats.lines import Line
@@ -81,7 +82,7 @@ class Cutter:
         """Adds a line that is not blank. Returns the batch before it, if that is now finished."""
         body = answer = 0
         if isinstance(row, Row):
-            body = request_bytes(len(row.params), line.number)
+            body = request_bytes(sent_bytes(row.params), line.number)
             # What no model generates must not make a batch of each row.
             answer = min(row.max_tokens, MAX_ANSWER_TOKENS) * ANSWER_BYTES_PER_TOKEN + ANSWER_BYTES_FIXED
         finished = None if self._lines and self._fits(line, body, answer) else self.finish()

@@ -61,6 +61,9 @@ class FindRecipe(msgspec.Struct, frozen=True, kw_only=True):
         if not is_job_id(job_id):
             return None
         earlier = self.ledger.get_job(job_id)
+        if earlier is not None and earlier.completed_by:
+            # The table names the first job for ever, and its rows ran last in another one.
+            earlier = self.ledger.get_job(earlier.completed_by) or earlier
         if earlier is None or earlier.recipe is None or keys.team_of(earlier.input.key) != keys.team_of(job.input.key):
             return None
         return earlier.recipe

@@ -13,6 +13,7 @@ import msgspec
 from batchdrop.domain.errors import ObjectGone, Rejected
 from batchdrop.domain.records import ObjectRef
 from batchdrop.formats.cells import text_of
+from batchdrop.formats.file_source import fault_in
 from batchdrop.formats.invalid_line import InvalidLine
 from batchdrop.formats.render_checkpoint import RenderCheckpoint, decode_render_checkpoint, encode_render_checkpoint
 from batchdrop.formats.rendered_line import BLANK, rendered_line, unrendered_line
@@ -21,6 +22,7 @@ from batchdrop.ports import Objects, ResumedWriter
 from batchdrop.recipes.faults import RowFault
 from batchdrop.recipes.rendering import Renderer
 from batchdrop.reports import sentences
+from batchdrop.stages.plan.name_files import JobFiles, TimeIsUp
 from batchdrop.stages.plan.prepare import Source, Unpacking
 from batchdrop.stages.plan.row_sources import RowSource, SourceRow
 
@@ -29,74 +31,99 @@ _BLOCK_BYTES = 1 << 18
 
 
 class Render(msgspec.Struct, frozen=True, kw_only=True):
-    """`key`: of the lines. `checkpoint_key`: of how far they have come. `max_bytes`: what they may have at most."""
+    """`key`: of the lines. `checkpoint_key`: of how far they have come. `max_bytes`: what they may have at most.
+
+    `repeatable`: whoever makes the lines again gets the same bytes. Those of files are others once a file is replaced.
+    """
 
     objects: Objects
     bucket: str
     key: str
     checkpoint_key: str
     max_bytes: int
+    repeatable: bool = True
 
     def __call__(
-        self, source: RowSource, line_of: LineOf, done: Callable[[], None], go_on: Callable[[], bool]
+        self, source: RowSource, line_of: Callable[[SourceRow], bytes], done: Callable[[], None], go_on: Callable[[], bool]
     ) -> Source | Unpacking:
         """Where the lines are, or how far they have come. `done` is called when every row was read, before the lines are there.
 
         Raises TableFault, ObjectGone, and Rejected for lines of more than `max_bytes`.
         """
-        with self.objects.resume(self.key) as out:
+        found = self._checkpoint()
+        upto = None if self.repeatable else found[0].written if found else 0
+        with self.objects.resume(self.key, upto=upto) as out:
             if out.complete:
                 return Source(ObjectRef(bucket=self.bucket, key=self.key, size=out.stored))
-            start, rest = self._found(out.stored) or (RenderCheckpoint(offset=source.start[0]), b"")
+            if found is None or found[0].written > out.stored:
+                # The upload that the checkpoint belongs to is gone.
+                found = RenderCheckpoint(offset=source.start[0]), b""
+            start, rest = found
             source.remember(start.columns)
             lines = _Lines(Behind(out, start.written), start.written + len(rest), rest, start.line, self.max_bytes)
             offset, number = (start.offset, start.line) if start.line > 1 else source.start
             with source.rows(offset, number) as rows:
                 for row in rows:
-                    lines.add(row.number, line_of(row))
+                    try:
+                        line = line_of(row)
+                    except TimeIsUp:
+                        lines.flush()
+                        return self._suspend(out, _reached(offset, lines, source), lines.size, went_on=lines.next > start.line)
+                    lines.add(row.number, line)
+                    offset = row.end
                     if lines.full:
                         lines.flush()
                         if not go_on():
-                            reached = RenderCheckpoint(offset=row.end, line=lines.next, columns=source.table(raw=False).columns)
-                            return self._suspend(out, reached, lines.size)
+                            return self._suspend(out, _reached(offset, lines, source), lines.size)
             lines.flush()
             done()
         return Source(ObjectRef(bucket=self.bucket, key=self.key, size=lines.size))
 
-    def _suspend(self, out: ResumedWriter, reached: RenderCheckpoint, size: int) -> Unpacking:
-        """It has gone on, be it by less than S3 keeps: the checkpoint holds the rest."""
+    def _suspend(self, out: ResumedWriter, reached: RenderCheckpoint, size: int, *, went_on: bool = True) -> Unpacking:
+        """It has gone on by a row, be it by less than S3 keeps: the checkpoint holds the rest."""
         rest = out.suspend()
         stored = msgspec.structs.replace(reached, written=out.stored)
         self.objects.put(self.checkpoint_key, encode_render_checkpoint(stored, rest))
-        return Unpacking(size, size, went_on=True)
+        return Unpacking(size, size, went_on=went_on)
 
-    def _found(self, stored: int) -> tuple[RenderCheckpoint, bytes] | None:
-        """None: at the start, also if the upload that the checkpoint belongs to is gone."""
+    def _checkpoint(self) -> tuple[RenderCheckpoint, bytes] | None:
         try:
-            checkpoint, rest = decode_render_checkpoint(self.objects.get(self.checkpoint_key))
+            return decode_render_checkpoint(self.objects.get(self.checkpoint_key))
         except ObjectGone:
             return None
-        return (checkpoint, rest) if checkpoint.written <= stored else None
+
+
+def _reached(offset: int, lines: _Lines, source: RowSource) -> RenderCheckpoint:
+    return RenderCheckpoint(offset=offset, line=lines.next, columns=source.table(raw=False).columns)
 
 
 class LineOf:
-    """The line of a row. `id_column`: the field that is its custom id."""
+    """The line of a row. `id_column`: the field that is its custom id. `files`: those that its request names."""
 
-    def __init__(self, renderer: Renderer, id_column: str | None) -> None:
+    def __init__(self, renderer: Renderer, id_column: str | None, files: JobFiles | None = None, model: str = "") -> None:
         self._render = renderer.render
         self._id_column = id_column
+        self._files = files
+        self._model = model
 
     def __call__(self, row: SourceRow) -> bytes:
         if row.fields is None or row.fault is not None:
             fault = row.fault or InvalidLine(line=row.number, type="not_a_row", message="")
-            return unrendered_line(fault, row.own, row.raw)
+            return unrendered_line(fault, row.own, row.raw, row.named)
         if not row.fields:
             return BLANK
         try:
             params = self._render(row.fields)
         except RowFault as fault:
-            return unrendered_line(InvalidLine(line=row.number, type=fault.type, message=fault.message), row.own)
-        return rendered_line(self._custom_id(row.fields), params, row.own)
+            invalid = InvalidLine(line=row.number, type=fault.type, message=fault.message)
+            return unrendered_line(invalid, row.own, named=row.named)
+        if self._files is not None:
+            params = self._files(params, self._model)
+            if (faulty := fault_in(params)) is not None:
+                return unrendered_line(
+                    InvalidLine(line=row.number, type=faulty.fault, message=faulty.message), row.own, named=row.named
+                )
+        return rendered_line(self._custom_id(row.fields), params, row.own, row.named)
 
     def _custom_id(self, fields: Mapping[str, object]) -> bytes | None:
         name = text_of(fields.get(self._id_column)) if self._id_column else ""

@@ -14,6 +14,7 @@ from batchdrop.formats.table_fault import OUR_COLUMNS
 from batchdrop.ports import Objects
 from batchdrop.recipes.form import Kind, encode_form, failed_columns, results_columns
 from batchdrop.reports import sentences
+from batchdrop.stages.plan.name_files import NameFiles
 from batchdrop.stages.plan.open_rows import OpenedRows, OpenRows
 from batchdrop.stages.plan.prepare import Made, Source, Text, Unpacking, prepare
 from batchdrop.stages.plan.render import LineOf, Render
@@ -22,6 +23,7 @@ from batchdrop.stages.plan.render import LineOf, Render
 class RenderFile(msgspec.Struct, frozen=True, kw_only=True):
     objects: Objects
     open_rows: OpenRows
+    name_files: NameFiles
     max_bytes: int
 
     def __call__(self, job: Job, recipe_ref: ObjectRef, packed: bool, go_on: Callable[[], bool]) -> Made:
@@ -30,15 +32,17 @@ class RenderFile(msgspec.Struct, frozen=True, kw_only=True):
         if isinstance(text, Text | Unpacking):
             return text
         recipe = ids.job_token(recipe_ref)
-        render = Render(
-            objects=self.objects,
-            bucket=job.input.bucket,
-            key=keys.rendered(job.id, recipe),
-            checkpoint_key=keys.render_checkpoint(job.id, recipe),
-            max_bytes=self.max_bytes,
-        )
-        with self.open_rows(job, recipe_ref, text, Kind(job.kind)) as rows:
-            line_of = LineOf(rows.renderer, rows.recipe.id)
+        with self.open_rows(job, recipe_ref, text, Kind(job.kind)) as rows, self.name_files(job, go_on) as files:
+            names_files = rows.renderer.names_files
+            render = Render(
+                objects=self.objects,
+                bucket=job.input.bucket,
+                key=keys.rendered(job.id, recipe),
+                checkpoint_key=keys.render_checkpoint(job.id, recipe),
+                max_bytes=self.max_bytes,
+                repeatable=not names_files,
+            )
+            line_of = LineOf(rows.renderer, rows.recipe.id, files if names_files else None, rows.recipe.model)
             made = render(rows.source, line_of, lambda: self._leave(job, rows), go_on)
             return made._replace(wishes=rows.wishes) if isinstance(made, Source) else made
 

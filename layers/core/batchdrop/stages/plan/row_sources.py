@@ -16,6 +16,7 @@ from batchdrop.formats.failed_line import MAX_RAW_CHARS
 from batchdrop.formats.input_line import NOTE, unsound
 from batchdrop.formats.invalid_line import InvalidLine
 from batchdrop.formats.lines import Line, read_lines
+from batchdrop.formats.named_row import NamedRow, named_by_cells, named_by_note
 from batchdrop.formats.table_fault import OUR_COLUMNS, check_header
 from batchdrop.ports import Objects
 from batchdrop.recipes.form import Kind, Table
@@ -39,6 +40,8 @@ class SourceRow(NamedTuple):
     fault: InvalidLine | None = None
     raw: str | None = None
     """The text of what is no row."""
+    named: NamedRow | None = None
+    """The row of an earlier job that it says it is."""
 
 
 class RowSource(Protocol):
@@ -107,15 +110,18 @@ class JsonRows:
             return SourceRow(line.number, line.end, None, b"{}", fault, _text_of(line.data))
         fields = _fields(line.data)
         own = line.data.strip()
+        named = None
         if NOTE in fields:
+            named = named_by_note(line.data)
             note = fields.pop(NOTE)
             if not fields and isinstance(note, dict) and isinstance(note.get("raw"), str):
-                return SourceRow(line.number, line.end, None, b"{}", _raw_again(line.number), note["raw"][:MAX_RAW_CHARS])
+                raw = note["raw"][:MAX_RAW_CHARS]
+                return SourceRow(line.number, line.end, None, b"{}", _raw_again(line.number), raw, named)
             own = msgspec.json.encode(fields)
         if len(self._columns) < _MOST_COLUMNS and not fields.keys() <= self._columns.keys():
             # One row may have any number of them, and each is a cell of every other row.
             self._columns = dict.fromkeys(islice(self._columns | dict.fromkeys(fields), _MOST_COLUMNS))
-        return SourceRow(line.number, line.end, fields, own)
+        return SourceRow(line.number, line.end, fields, own, named=named)
 
 
 class CsvRows:
@@ -201,6 +207,7 @@ class _Cells:
         named = check_header([unguard(name) for name in columns], header_row) if self._guarded else columns
         self._places = [(place, name) for place, name in enumerate(named) if name not in OUR_COLUMNS]
         self.columns = tuple(name for _, name in self._places)
+        self._naming = [named.index(name) for name in ("batchdrop_job", "batchdrop_row") if name in named]
         self._all = None if self.again else columns
 
     def row(self, number: int, end: int, cells: list[str], fault: str) -> SourceRow:
@@ -215,7 +222,14 @@ class _Cells:
             else {name: cells[place] for place, name in self._places if place < len(cells)}
         )
         invalid = InvalidLine(line=number, type="too_many_cells", message=fault) if fault else None
-        return SourceRow(number, end, fields, msgspec.json.encode(fields), invalid)
+        return SourceRow(number, end, fields, msgspec.json.encode(fields), invalid, named=self._named(cells))
+
+    def _named(self, cells: list[str]) -> NamedRow | None:
+        match self._naming:
+            case [job, row] if max(job, row) < len(cells):
+                return named_by_cells(cells[job], cells[row])
+            case _:
+                return None
 
 
 _fields = msgspec.json.Decoder(dict[str, object]).decode

@@ -12,6 +12,7 @@ import msgspec
 from batchdrop.domain.money import Sizes, added
 from batchdrop.domain.records import FEWEST_TRIED, PILOT_ROWS, Batch, BatchState, Job, Sample, Span
 from batchdrop.formats.batch_body import FRAME_BYTES, SEPARATOR_BYTES, request_bytes
+from batchdrop.formats.file_source import sent_bytes
 from batchdrop.formats.input_line import REQUESTS, Row
 from batchdrop.formats.lines import read_lines
 from batchdrop.formats.rendered_line import check_rendered
@@ -23,7 +24,7 @@ from batchdrop.ports import Objects
 from batchdrop.recipes.caching import AUTO
 
 MOST_BYTES = 64_000_000
-"""Of the lines that are tried: a row may have 32 MB."""
+"""Of the requests that are tried, their files included: a row may have 32 MB."""
 # Of a job's waiting batches the warm-up comes first, and then the pilot.
 _BEFORE_ALL = timedelta(microseconds=1)
 
@@ -75,16 +76,17 @@ class TryFirst(msgspec.Struct, frozen=True, kw_only=True):
         rows: list[_Tried] = []
         room = MOST_BYTES
         for sample in drawn:
-            room -= sample.end - sample.start
-            if room < 0 and rows:
-                break
             with self.objects.read(source, sample.start, sample.end) as stream:
                 line = next(read_lines(stream, start=sample.start, first_line=sample.line))
             row = check(line)
             if isinstance(row, Row):
+                size = sent_bytes(row.params)
+                room -= size
+                if room < 0 and rows:
+                    break
                 sizer = Sizer(prices, now)
                 sizer.add(row)
-                rows.append(_Tried(sample, len(row.params), sizer.take()))
+                rows.append(_Tried(sample, size, sizer.take()))
         return rows
 
 

@@ -30,6 +30,7 @@ from batchdrop.domain.records import (
     Checkpoint,
     Job,
     JobState,
+    Names,
     ObjectRef,
     Sample,
     Wishes,
@@ -48,17 +49,20 @@ from batchdrop.recipes.caching import AUTO
 from batchdrop.recipes.form import Kind
 from batchdrop.reports import sentences
 from batchdrop.stages.plan.batches import CutFile
+from batchdrop.stages.plan.check import NamesFiles
 from batchdrop.stages.plan.find_recipe import FindRecipe
 from batchdrop.stages.plan.improve import Improve
 from batchdrop.stages.plan.kinds import LookAt, kind_of
 from batchdrop.stages.plan.prepare import Made, Source, Text, Unpacking, prepare
 from batchdrop.stages.plan.try_first import ENOUGH_TO_CACHE, TryFirst, warms_up
 from batchdrop.stages.plan.wake import Wake
+from batchdrop.stages.plan.whole_table import whole_table
 
 log = logging.getLogger(__name__)
 
 # A file is rejected after so many invocations in a row that could not unpack any further: one may have met a slow network.
 _MAX_FRUITLESS = 3
+_NO_NAMES = Names()
 # How long a cancel goes unnoticed while lines are made of a file.
 _LOOK_EVERY = timedelta(seconds=15)
 
@@ -81,6 +85,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     improve: Improve
     render: Callable[[Job, ObjectRef, bool, Callable[[], bool]], Made]
     """Makes lines of the rows of a job with a recipe, of a file that is packed or not. May raise Waits and Rejected."""
+    fill_requests: Callable[[Job, ObjectRef, Callable[[], bool]], Source | Unpacking]
+    """Puts into the lines of a file of requests what is known of the files that they name."""
     bucket: str
     max_input_bytes: int
     separate_teams: bool
@@ -235,7 +241,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             if sourced is None:
                 return
             job, source = sourced
-            reached = self.cut_file(job, source, go_on)
+            reached = self._cut(job, source, go_on)
         except Rejected as reason:
             self._reject(job.id, str(reason))
         except Waits as reason:
@@ -247,10 +253,22 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         except OutOfDisk:
             self._reject(job.id, sentences.TOO_MANY_CUSTOM_IDS)
         else:
-            if reached.offset < source.size:
-                self._change(job.id, lambda job: transitions.handed_over(job, reached, now=self.clock.now()))
-            else:
-                self._conclude(job.id, reached)
+            self._go_on_from(job, source, reached)
+
+    def _go_on_from(self, job: Job, source: ObjectRef, reached: Checkpoint | None) -> None:
+        if reached is None:
+            self._change(job.id, lambda job: transitions.names_files(job, now=self.clock.now()))
+        elif reached.offset < source.size:
+            self._change(job.id, lambda job: transitions.handed_over(job, reached, now=self.clock.now()))
+        else:
+            self._conclude(job.id, reached)
+
+    def _cut(self, job: Job, source: ObjectRef, go_on: Callable[[], bool]) -> Checkpoint | None:
+        """None: what is known of files that its rows name has to be put into its lines before that."""
+        try:
+            return self.cut_file(job, source, go_on)
+        except NamesFiles:
+            return None
 
     def _why_unreadable(self, job: Job, refusal: Forbidden) -> str:
         try:
@@ -274,7 +292,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         start = self.look_at(job)
         kind = kind_of(start, job.input.key)
         if kind is None:
-            made: Made = prepare(self.objects, job.input, keys.unpacked(job.id), self.max_input_bytes, go_on, packed=start.packed)
+            made = self._lines_of(job, packed=start.packed, go_on=go_on)
         else:
             pinned = job if job.recipe else self._pinned(job, kind, arrivals)
             if pinned is None or pinned.recipe is None:
@@ -294,6 +312,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         if handed_over is not None and handed_over.cancel_requested:
             self._end_unread(handed_over)
         return None
+
+    def _lines_of(self, job: Job, *, packed: bool, go_on: Callable[[], bool]) -> Made:
+        """Of a file of requests."""
+        text = job.text or job.input
+        made = prepare(self.objects, text, keys.unpacked(job.id), self.max_input_bytes, go_on, packed=packed)
+        if not job.names_files or not isinstance(made, Source):
+            return made
+        filled = self.fill_requests(job, made.object, go_on)
+        return filled._replace(broken=job.broken) if isinstance(filled, Source) else filled
 
     def _granted(self, job: Job, wishes: Wishes | None) -> Wishes | None:
         if wishes is None or wishes.priority is None or not self.high_priority.refuses(wishes.priority, job.input.key):
@@ -394,7 +421,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         rejection = ""
         if job is not None and not any(batch.requests for batch in self.ledger.list_batches(job_id)):
             rejection = sentences.no_valid_rows(job)
-        self._run(job_id, reached.line - 1, rejection, repeated=reached.repeated, drawn=reached.pilot)
+        self._run(job_id, reached.line - 1, rejection, repeated=reached.repeated, drawn=reached.pilot, names=reached.names)
 
     def _run(
         self,
@@ -405,6 +432,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         cancel: bool = False,
         repeated: int = 0,
         drawn: tuple[Sample, ...] = (),
+        names: Names = _NO_NAMES,
     ) -> None:
         """planning -> running, or held for want of money, and what can go, goes. `drawn`: rows to try before anybody is asked."""
         batches = list(self.ledger.list_batches(job_id))
@@ -413,9 +441,18 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
         def edge(job: Job) -> Move[Job]:
             now = self.clock.now()
+            completes, no_table = whole_table(self.ledger, job, names)
             if cancel or rejection or job.cancel_requested:
                 return transitions.planned(
-                    job, now=now, lines=lines, repeated=repeated, unsendable=unsendable, rejection=rejection, cancel=cancel
+                    job,
+                    now=now,
+                    lines=lines,
+                    repeated=repeated,
+                    unsendable=unsendable,
+                    rejection=rejection,
+                    cancel=cancel,
+                    completes=completes,
+                    note=no_table,
                 )
             job = self.pause.learned_before(job, now)
             hold, expected, cover = self.pause.verdict(job, ready, now)
@@ -452,6 +489,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
                 cache=_not_cached(rows) if auto and warm_up is None else None,
                 expected=expected,
                 virtual_time=self.ledger.get_admission().virtual_time,
+                completes=completes,
+                note=no_table,
                 tries_all=pilot is not None and pilot.requests + aside == rows,
             )
 

@@ -19,20 +19,32 @@ from batchdrop.domain import ids, refusals, transitions
 from batchdrop.domain.admission import may_be_sent
 from batchdrop.domain.call_headers import headers_of
 from batchdrop.domain.deadlines import is_overdue
-from batchdrop.domain.errors import Ambiguous, Forbidden, Incomplete, LostRace, ObjectGone, Refused, UnreadableList
+from batchdrop.domain.errors import (
+    Ambiguous,
+    BatchdropError,
+    Forbidden,
+    Incomplete,
+    LostRace,
+    ObjectGone,
+    Refused,
+    UnreadableList,
+)
 from batchdrop.domain.messages import SubmitBatch
 from batchdrop.domain.records import Admission, Batch, BatchState, Job, JobState, Proof, RefusedAs, RowStatus, Unsent
 from batchdrop.domain.retries import UNREADABLE_AT_MOST
 from batchdrop.domain.transitions import Half, Move, Piece
 from batchdrop.formats.batch_body import FRAME_BYTES, SEPARATOR_BYTES, BodyWriter, request_bytes, unmarked
+from batchdrop.formats.file_source import may_name_files, pinned_in, sent_bytes
 from batchdrop.formats.input_line import REQUESTS, Row
+from batchdrop.formats.lines import Line
 from batchdrop.formats.rendered_line import check_rendered
 from batchdrop.formats.same_request import SameRequests
-from batchdrop.jobs.batch_rows import SETTLED, UNLISTED, LineBlock, batch_rows_of, line_blocks_of
+from batchdrop.jobs.batch_rows import FILE_GONE, SETTLED, UNLISTED, LineBlock, batch_rows_of, line_blocks_of
 from batchdrop.jobs.cancel import CancelBatch, unsent_of
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.config_files import ConfigObject
 from batchdrop.jobs.doubt import tell_doubt
+from batchdrop.jobs.file_bytes import with_files
 from batchdrop.jobs.publish import Publish
 from batchdrop.jobs.scratch import scratch
 from batchdrop.money.price_list import PriceList
@@ -51,6 +63,10 @@ _LOOKS = 5
 # How old the batch may be by which a key proves its workspace: what lies at the API may be deleted there.
 _PROOF_LASTS = timedelta(days=1)
 
+# The table holds their numbers. Of a batch that lacks more of them nothing is sent.
+_MOST_LEFT_OUT = 1_000
+_WITHOUT_FILES = Unsent(status=RowStatus.invalid, error_type=FILE_GONE, message=sentences.FILE_GONE)
+
 # A pilot is refused so often before its rows go untried: once may be an incident.
 _PILOT_REFUSALS = 2
 
@@ -60,6 +76,11 @@ class _Body(NamedTuple):
 
     path: Path
     half: Half | None
+    size: int
+    gone: tuple[int, ...] = ()
+    """Lines of rows that it lacks, since a file that they name is gone."""
+    gone_copies: int = 0
+    """How many of these were to get the answer of another one of them."""
 
 
 class Submit(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,22 +125,10 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
     def _submit(self, batch: Batch, job: Job, deadline: Deadline) -> None:
         prefix = ids.new_prefix()
         with scratch() as folder:
-            try:
-                body = self._render(batch, job, prefix, folder / "body.json")
-            except ObjectGone:
-                self._unsent(batch, "input_deleted", sentences.INPUT_DELETED)
+            rendered = self._rendered(batch, job, prefix, folder / "body.json")
+            if rendered is None:
                 return
-            except UnreadableList:
-                log.exception("the list of invalid rows cannot be read", extra=_names(batch))
-                self.commit(transitions.unsent(batch, UNLISTED, now=self.clock.now()))
-                return
-            except Forbidden:
-                now = self.clock.now()
-                # Batches of a job that waits are put back and admitted anew: for them a day never passes, but the streak does.
-                if batch.admitted_at and now < batch.admitted_at + UNREADABLE_AT_MOST and not refusals.is_over(job.streak, now):
-                    raise
-                self._unsent(batch, "input_unreadable", sentences.INPUT_UNREADABLE)
-                return
+            batch, body = rendered
             try:
                 key = self.claude.key()
             except Refused as refusal:
@@ -135,6 +144,43 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
                 self.commit(transitions.unanswered(intended, now=self.clock.now()))
             else:
                 self._accepted(intended, answer)
+
+    def _rendered(self, batch: Batch, job: Job, prefix: str, path: Path) -> tuple[Batch, _Body] | None:
+        """The body on disk, and the batch without the rows whose files are gone. None: the batch has ended without a request."""
+        given_up = self._given_up(batch, job)
+        try:
+            body = self._render(batch, job, prefix, path, given_up=given_up)
+        except ObjectGone:
+            self._unsent(batch, "input_deleted", sentences.INPUT_DELETED)
+            return None
+        except UnreadableList:
+            log.exception("the list of invalid rows cannot be read", extra=_names(batch))
+            self.commit(transitions.unsent(batch, UNLISTED, now=self.clock.now()))
+            return None
+        except Forbidden:
+            if not given_up:
+                raise
+            self._unsent(batch, "input_unreadable", sentences.INPUT_UNREADABLE)
+            return None
+        if not body.gone:
+            return batch, body
+        if self._nothing_left(batch, body):
+            self.commit(transitions.unsent(batch, _WITHOUT_FILES, now=self.clock.now()))
+            return None
+        return self.commit(transitions.left_out(batch, body.gone, copies=body.gone_copies, body_bytes=body.size)), body
+
+    def _given_up(self, batch: Batch, job: Job) -> bool:
+        """Whether what is closed to this function has been so for long.
+
+        Batches of a job that waits are put back and admitted anew: for them a day never passes, but the streak does.
+        """
+        now = self.clock.now()
+        waited = batch.admitted_at is None or now >= batch.admitted_at + UNREADABLE_AT_MOST
+        return waited or refusals.is_over(job.streak, now)
+
+    @staticmethod
+    def _nothing_left(batch: Batch, body: _Body) -> bool:
+        return len(body.gone) - body.gone_copies == batch.requests or len(body.gone) + len(batch.left_out) > _MOST_LEFT_OUT
 
     def _intend(self, batch: Batch, prefix: str, key: str, deadline: Deadline) -> Batch:
         now = self.clock.now()
@@ -284,7 +330,7 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
                     copies += 1
                 else:
                     requests += 1
-                    body_bytes += SEPARATOR_BYTES + request_bytes(len(row.params), row.line)
+                    body_bytes += SEPARATOR_BYTES + request_bytes(sent_bytes(row.params), row.line)
                     sizer.add(row)
         return Piece(requests, copies, not_sent, body_bytes, sizer.take())
 
@@ -317,37 +363,84 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
 
     # ------------------------------------------------------------ the body
 
-    def _render(self, batch: Batch, job: Job, prefix: str, path: Path) -> _Body:
-        """Splices the `params` of every valid row, byte for byte, into a request body on disk."""
+    def _render(self, batch: Batch, job: Job, prefix: str, path: Path, *, given_up: bool) -> _Body:
+        """Splices the `params` of every valid row, byte for byte, into a request body on disk, with the files that they name.
+
+        `given_up`: files that have been closed to this function for long are gone.
+        """
+        lost = (ObjectGone, Forbidden) if given_up else (ObjectGone,)
         with path.open("wb", buffering=_WRITE_BYTES) as out, line_blocks_of(self.objects, batch) as blocks:
             # Of a job that waits, a refusal cuts off one row: it tells soonest whether all of them are refused.
             waits = job.streak is not None and job.streak.waits
             body = BodyWriter(out, prefix, middle=1 if waits else batch.requests // 2)
             same = SameRequests(batch.settled) if batch.copies else None
+            rows = _Rows(body, same, self.objects, lost, unmark=job.cached is False)
             for block in blocks:
-                _add(body, block, same, unmark=job.cached is False)
+                rows.add(block)
             body.close()
-        if body.requests != batch.requests:
+        if body.requests + len(rows.gone) - rows.gone_copies != batch.requests:
             raise Incomplete(f"{body.requests} of {batch.requests} requests read from {batch.span.object.key}")
-        return _Body(path, body.half())
+        return _Body(path, body.half(), body.size, tuple(rows.gone), rows.gone_copies)
 
 
-def _add(body: BodyWriter, block: LineBlock, same: SameRequests | None, *, unmark: bool) -> None:
-    """Adds the rows of a block that are sent, all at once where that is possible. `same`: if equal ones are sent once.
+class _Rows:
+    """Adds rows to a body. `same`: if equal ones are sent once. `lost`: what says that a file is gone.
 
     `unmark`: without the cache that their recipe has asked for if it pays.
     """
-    params = block.params() if same is None and body.may_add_all(block.block.lines) else None
-    if params is not None:
-        body.add_all(block.block.number, [*map(unmarked, params)] if unmark else params)
-        return
-    for line, invalid, _ in block.rows():
-        if invalid is None:
-            sent = REQUESTS.params(line.data)
-            if same is None or same.answered_by(line.number, sent) is None:
-                body.add(line, unmarked(sent) if unmark else sent)
-        elif invalid.type != SETTLED:
-            body.leave_out()
+
+    def __init__(
+        self,
+        body: BodyWriter,
+        same: SameRequests | None,
+        objects: Objects,
+        lost: tuple[type[BatchdropError], ...],
+        *,
+        unmark: bool,
+    ) -> None:
+        self._unmark = unmark
+        self._body = body
+        self._same = same
+        self._objects = objects
+        self._lost = lost
+        self.gone: list[int] = []
+        """Lines of rows that are not sent since a file that they name is gone, those that ask for the same included."""
+        self.gone_copies = 0
+
+    def add(self, block: LineBlock) -> None:
+        """Adds the rows of a block that are sent, all at once where that is possible."""
+        files = may_name_files(block.block.data)
+        all_at_once = not files and self._same is None and self._body.may_add_all(block.block.lines)
+        params = block.params() if all_at_once else None
+        if params is not None:
+            self._body.add_all(block.block.number, [*map(unmarked, params)] if self._unmark else params)
+            return
+        for line, invalid, _ in block.rows():
+            if invalid is None:
+                self._add_row(line, REQUESTS.params(line.data), files=files)
+            elif invalid.type != SETTLED:
+                self._body.leave_out()
+
+    def _add_row(self, line: Line, params: msgspec.Raw, *, files: bool) -> None:
+        source = None if self._same is None else self._same.answered_by(line.number, params)
+        if source is not None:
+            if source in self.gone:
+                self.gone_copies += 1
+                self._leave_out(line)
+            return
+        if self._unmark:
+            params = unmarked(params)
+        if files and pinned_in(bytes(params)):
+            try:
+                self._body.add_in_pieces(line, with_files(self._objects, bytes(params)))
+            except self._lost:
+                self._leave_out(line)
+        else:
+            self._body.add(line, params)
+
+    def _leave_out(self, line: Line) -> None:
+        self.gone.append(line.number)
+        self._body.leave_out()
 
 
 def _names(batch: Batch) -> dict[str, object]:

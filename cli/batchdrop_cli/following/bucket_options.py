@@ -1,0 +1,24 @@
+"""Options of the commands that need the bucket alone."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import click
+
+BUCKET = click.option("--bucket", envvar="BATCHDROP_BUCKET", help="The bucket, if BATCHDROP_BUCKET does not name it.")
+FOLDER = click.option("--folder", default="", help="Where to look below outbox/, for those who see their own folder alone.")
+JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+
+
+def ended(work: Callable[[], int]) -> None:
+    """Ends the command with what the work gives back, or with what the bucket has against it."""
+    from batchdrop_cli.bucket.opened_bucket import CannotUse  # noqa: PLC0415 - `batchdrop --help` loads no SDK
+    from batchdrop_cli.terminal import say  # noqa: PLC0415
+
+    try:
+        code = work()
+    except CannotUse as problem:
+        code = say(str(problem), problem.code)
+    sys.exit(code)

@@ -1,0 +1,58 @@
+"""Which file a name stands for, and whether a job may name it. Names are compared as they are written, byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from batchdrop.domain.keys import INBOX, MAX_KEY_BYTES, team_of
+
+SCHEME = "s3://"
+_UP_OR_HERE = ("", ".", "..")
+
+
+class Located(NamedTuple):
+    bucket: str
+    key: str
+
+
+class NameFault(ValueError):
+    """The name is none of an object."""
+
+
+def located(name: str, input_key: str, bucket: str) -> Located:
+    """The object that `s3://bucket/key` names, or a path from the folder of the job's file on. Raises NameFault."""
+    if name.startswith(SCHEME):
+        found = Located(*name.removeprefix(SCHEME).partition("/")[::2])
+    else:
+        found = Located(bucket, f"{input_key.rpartition('/')[0]}/{name}")
+    if (
+        not found.bucket
+        or any(part in _UP_OR_HERE for part in found.key.split("/"))
+        or any(sign in name for sign in "?%\\")
+        or (":" in name.removeprefix(SCHEME).partition("/")[0])
+        or not name.isprintable()
+        or len(found.key.encode(errors="surrogatepass")) > MAX_KEY_BYTES
+    ):
+        raise NameFault(name)
+    return found
+
+
+def may_name(file: Located, input_key: str, bucket: str, sources: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a job of that file may name an object: one of its team's inbox, or of a prefix that its folder was given.
+
+    `sources`: prefixes such as `s3://archive/invoices/` by folder below the inbox. Of the stack's bucket nothing but the inbox is
+    ever read, whatever they say.
+    """
+    if file.bucket == bucket:
+        if not file.key.startswith(INBOX):
+            return False
+        if team_of(file.key) == team_of(input_key):
+            return True
+    address = f"{SCHEME}{file.bucket}/{file.key}"
+    return any(
+        address.startswith(prefix)
+        for folder, prefixes in sources.items()
+        if input_key.startswith(f"{INBOX}{folder}/")
+        for prefix in prefixes
+    )

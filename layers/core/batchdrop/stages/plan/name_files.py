@@ -1,0 +1,241 @@
+"""Look at the files that the rows of a job name, and put into each request which version of them it gets.
+
+A file is read once for a job, however many rows name it, as long as they stand near one another. What is in it is looked at by
+`ports.Inspector`. A file that cannot be sent makes its row invalid, and no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from math import ceil
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from batchdrop.domain.errors import BatchdropError, Forbidden, ObjectGone
+from batchdrop.domain.file_facts import FileFacts
+from batchdrop.domain.file_names import Located, NameFault, located, may_name
+from batchdrop.domain.model_names import most_pages
+from batchdrop.domain.records import Job, ObjectRef
+from batchdrop.formats.file_source import (
+    DOCUMENTS,
+    IMAGES,
+    Faulty,
+    Pinned,
+    Place,
+    filled,
+    name_at,
+    pinned_in,
+    places,
+    sent_bytes,
+    source_frame,
+    told_at,
+)
+from batchdrop.formats.invalid_line import shown
+from batchdrop.formats.lines import MAX_LINE_BYTES
+from batchdrop.jobs.config_files import ConfigObject
+from batchdrop.jobs.scratch import scratch
+from batchdrop.money.token_guess import guess_text
+from batchdrop.ports import Clock, Inspector, Objects
+
+type Sources = Mapping[str, Sequence[str]]
+
+# Anthropic, "Vision": an image may have 10 MB in base64, and 8,000 pixels a side; 2,000 in a request with more than 20 of them.
+_MOST_IMAGE_BYTES = 7_500_000
+_MOST_PIXELS = 8_000
+_MOST_PIXELS_OF_MANY = 2_000
+_MANY_IMAGES = 20
+# Anthropic, "API overview", request size limits: 32 MB with everything in it, and four bytes of base64 are three of a file.
+MOST_REQUEST_BYTES = MAX_LINE_BYTES
+_MOST_FILE_BYTES = MOST_REQUEST_BYTES * 3 // 4
+# Files are remembered so that those that many rows name are read once: a few hundred bytes each.
+_REMEMBERED = 1_000
+_READ_BYTES = 1 << 20
+# The same for what is missing, closed and another team's: nobody learns what there is.
+_NOT_THERE = (
+    "is not there, or rows of this folder may not name it. They may name files of their team's folder in the inbox, and what "
+    "config/sources.json gives to the folder."
+)
+_BAD_NAME = (
+    "is named in a way that cannot be read. Write s3://bucket/key, or the path of the file from this folder on, without `..`, "
+    "`%`, `?` or a version."
+)
+
+
+class TimeIsUp(BatchdropError):
+    """There is no time to look at another file."""
+
+
+class FileFault(Exception):
+    """Why a file cannot be sent: an error type, and the rest of a sentence about it."""
+
+    def __init__(self, type: str, message: str) -> None:  # noqa: A002 - the word used for every error of a row
+        super().__init__(message)
+        self.type = type
+        self.message = message
+
+
+class _Looked(NamedTuple):
+    ref: ObjectRef
+    facts: FileFacts
+    tokens: int
+
+
+class NameFiles(msgspec.Struct, frozen=True, kw_only=True):
+    objects: Objects
+    clock: Clock
+    inspect: Inspector
+    sources: ConfigObject[Sources]
+    bucket: str
+
+    @contextmanager
+    def __call__(self, job: Job, go_on: Callable[[], bool]) -> Iterator[JobFiles]:
+        with scratch() as folder:
+            try:
+                yield JobFiles(self.objects, self.inspect, lambda name: self._find(job, name), folder / "file", go_on)
+            finally:
+                self.inspect.close()
+
+    def _find(self, job: Job, name: str) -> Located:
+        """Raises FileFault."""
+        try:
+            file = located(name, job.input.key, self.bucket)
+        except NameFault:
+            raise FileFault("invalid_file_name", _BAD_NAME) from None
+        if not may_name(file, job.input.key, self.bucket, self.sources.current(self.clock.now()).value):
+            raise FileFault("file_not_found", _NOT_THERE)
+        return file
+
+
+class JobFiles:
+    """Fills the requests of one job. `find`: the object that a name stands for; may raise FileFault. `path`: for one file."""
+
+    def __init__(
+        self, objects: Objects, inspect: Inspector, find: Callable[[str], Located], path: Path, go_on: Callable[[], bool]
+    ) -> None:
+        self._objects = objects
+        self._inspect = inspect
+        self._find = find
+        self._path = path
+        self._go_on = go_on
+        self._known: dict[Located, _Looked | FileFault] = {}
+
+    def __call__(self, params: bytes, model: str) -> bytes:
+        """`params` with a `Pinned` or a `Faulty` for each file that they name. Raises TimeIsUp, and what reading raises."""
+        named = places(params)
+        if not named:
+            return params
+        numbers = {place.start: number for number, place in enumerate(named, 1)}
+
+        def told(place: Place) -> Pinned | Faulty:
+            name = msgspec.Raw(_as_written(place))
+            try:
+                found = self._file(name_at(place))
+                return _pinned(name, place.block, found)
+            except FileFault as fault:
+                which = f"{place.block.capitalize()} {numbers[place.start]} of" if len(named) > 1 else f"The {place.block} of"
+                return Faulty(name=name, fault=fault.type, message=f"{which} this row {fault.message}")
+
+        full = filled(params, told)
+        try:
+            _check_request(full, model)
+        except FileFault as fault:
+            why = fault
+            return filled(params, lambda place: Faulty(name=msgspec.Raw(_as_written(place)), fault=why.type, message=why.message))
+        return full
+
+    def _file(self, name: str) -> _Looked:
+        file = self._find(name)
+        found = self._known.get(file)
+        if found is None:
+            found = self._known[file] = self._look(file)
+            if len(self._known) > _REMEMBERED:
+                del self._known[next(iter(self._known))]
+        if isinstance(found, FileFault):
+            raise found
+        return found
+
+    def _look(self, file: Located) -> _Looked | FileFault:
+        if not self._go_on():
+            raise TimeIsUp
+        try:
+            ref = self._objects.head(file.key, bucket=file.bucket).ref
+            if ref.size > _MOST_FILE_BYTES:
+                return FileFault(
+                    "file_too_large", f"has {ref.size:,} bytes; a request holds {_MOST_FILE_BYTES:,} at most. Split it."
+                )
+            with self._objects.read(ref) as stream, self._path.open("wb") as out:
+                while chunk := stream.read(_READ_BYTES):
+                    out.write(chunk)
+            facts = self._inspect(self._path)
+        except (ObjectGone, Forbidden):
+            return FileFault("file_not_found", _NOT_THERE)
+        if facts.fault:
+            return FileFault(facts.fault, facts.message)
+        return _Looked(ref, facts, self._tokens() if facts.escaped else 0)
+
+    def _tokens(self) -> int:
+        with self._path.open("rb") as file:
+            return sum(guess_text(chunk) for chunk in iter(lambda: file.read(_READ_BYTES), b""))
+
+
+def _as_written(place: Place) -> bytes:
+    return bytes(told.name) if (told := told_at(place)) is not None else place.value
+
+
+def _pinned(name: msgspec.Raw, block: str, found: _Looked) -> Pinned:
+    facts, ref = found.facts, found.ref
+    if block == "document" and facts.media_type not in DOCUMENTS:
+        raise FileFault("wrong_kind_of_file", "is an image. Name it among the images, in a block of type image.")
+    if block == "image" and facts.media_type not in IMAGES:
+        raise FileFault("wrong_kind_of_file", "is no PNG, JPEG, GIF or WebP. Name it among the documents, or convert it.")
+    if block == "image":
+        if ref.size > _MOST_IMAGE_BYTES:
+            raise FileFault(
+                "file_too_large", f"has {ref.size:,} bytes; the API takes images of up to {_MOST_IMAGE_BYTES:,}. Scale it down."
+            )
+        if max(facts.width, facts.height) > _MOST_PIXELS:
+            raise FileFault(
+                "image_too_large",
+                f"has {facts.width:,} x {facts.height:,} pixels; the API takes up to {_MOST_PIXELS:,} a side. Scale it down.",
+            )
+    return Pinned(
+        name=name,
+        bucket=ref.bucket,
+        key=ref.key,
+        version_id=ref.version_id,
+        etag=ref.etag,
+        size=ref.size,
+        media_type=facts.media_type,
+        sent=sum(map(len, source_frame(facts.media_type))) + (facts.escaped or 4 * ceil(ref.size / 3)),
+        pages=facts.pages,
+        width=facts.width,
+        height=facts.height,
+        tokens=found.tokens,
+    )
+
+
+def _check_request(params: bytes, model: str) -> None:
+    """What the API counts over all files of a request."""
+    files = pinned_in(params)
+    images = [file for file in files if file.width]
+    pages, most = sum(file.pages for file in files), most_pages(model)
+    if pages > most:
+        taken = f"{shown(model)} takes {most} in a request"
+        raise FileFault("too_many_pages", f"The documents of this row have {pages:,} pages; {taken}. Split them.")
+    if len(images) > most:
+        taken = f"{shown(model)} takes {most} in a request"
+        raise FileFault("too_many_images", f"This row names {len(images):,} images; {taken}. Name fewer.")
+    if len(images) > _MANY_IMAGES and any(max(image.width, image.height) > _MOST_PIXELS_OF_MANY for image in images):
+        raise FileFault(
+            "image_too_large",
+            f"This row names more than {_MANY_IMAGES} images, and then each may have {_MOST_PIXELS_OF_MANY:,} pixels a side at "
+            "most. Scale them down, or name fewer.",
+        )
+    if (size := sent_bytes(params)) > MOST_REQUEST_BYTES:
+        raise FileFault(
+            "request_too_large",
+            f"With its files in base64 the request has {size:,} bytes; the API takes {MOST_REQUEST_BYTES:,}. Shrink the files.",
+        )

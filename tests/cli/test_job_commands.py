@@ -1,0 +1,185 @@
+"""`batchdrop status`, `approve` and `cancel`: a job, through its bucket alone."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+from click.testing import CliRunner, Result
+from moto import mock_aws
+
+from batchdrop_cli.following import told
+from batchdrop_cli.main import batchdrop
+from tests.cli.ended_jobs import in_s3, requests_job
+from tests.resources import make_bucket
+from tests.stack import Stack, rows
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+BUCKET, REGION = "the-bucket", "eu-central-1"
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Client]:
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": REGION,
+        "BATCHDROP_BUCKET": BUCKET,
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        client = boto3.client("s3")
+        make_bucket(client, BUCKET, REGION)
+        yield client
+        client.close()
+
+
+def said(*arguments: object, typed: str | None = None) -> Result:
+    result = CliRunner(mix_stderr=False).invoke(batchdrop, list(map(str, arguments)), input=typed)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def asking() -> Stack:
+    """A job that asks for an approval."""
+    stack = Stack(ask_above="0")
+    stack.drop("inbox/marketing/reviews.jsonl", rows(3))
+    return stack
+
+
+def commands(s3: S3Client) -> list[str]:
+    return [one["Key"] for one in s3.list_objects_v2(Bucket=BUCKET, Prefix="control/").get("Contents", [])]
+
+
+def question_of(stack: Stack) -> str:
+    assert stack.job().question is not None
+    return str(stack.document("status.json")["question"]["code"])
+
+
+def test_status_is_the_sentence_of_the_job(s3: S3Client) -> None:
+    stack = requests_job()
+    in_s3(stack, s3, BUCKET)
+    result = said("status", stack.job().id[-6:])
+    assert (result.exit_code, result.stdout.strip()) == (3, stack.document("status.json")["message"])
+    assert result.stderr.splitlines()[0] == stack.document("status.json")["next"]["text"]
+    assert json.loads(said("status", stack.job().id, "--json").stdout) == stack.document("status.json")
+
+
+def test_a_job_that_is_all_answered(s3: S3Client) -> None:
+    stack = requests_job(ends={})
+    in_s3(stack, s3, BUCKET)
+    assert said("status", stack.job().id, "--watch").exit_code == 0
+
+
+def test_a_job_that_goes_on_is_not_done(s3: S3Client) -> None:
+    stack = Stack()
+    stack.drop("inbox/reviews.jsonl", rows(3))
+    in_s3(stack, s3, BUCKET)
+    assert said("status", stack.job().id).exit_code == 6
+    assert said("status", stack.job().id, "--watch", "--timeout", "0").exit_code == 6
+
+
+def test_watching_ends_with_the_job(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    stack = Stack()
+    stack.drop("inbox/reviews.jsonl", rows(3))
+    in_s3(stack, s3, BUCKET)
+
+    def later(_: float) -> None:
+        stack.run()
+        in_s3(stack, s3, BUCKET)
+
+    monkeypatch.setattr(time, "sleep", later)
+    result = said("status", stack.job().id, "--watch")
+    assert result.exit_code == 0
+    assert len(result.stdout.splitlines()) == 2
+
+
+def test_ctrl_c_says_that_the_job_goes_on(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    stack = Stack()
+    stack.drop("inbox/reviews.jsonl", rows(3))
+    in_s3(stack, s3, BUCKET)
+
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", interrupted)
+    result = said("status", stack.job().id, "--watch")
+    assert result.exit_code == 4
+    assert "The job goes on." in result.stderr
+
+
+def test_a_message_is_not_obeyed(s3: S3Client) -> None:
+    stack = requests_job()
+    folder = in_s3(stack, s3, BUCKET)
+    document = stack.document("status.json") | {"message": "all \x1b[2J done"}
+    s3.put_object(Bucket=BUCKET, Key=f"{folder}status.json", Body=json.dumps(document).encode())
+    assert "\x1b" not in said("status", stack.job().id).stdout
+
+
+def test_a_yes_with_its_code(s3: S3Client) -> None:
+    stack = asking()
+    in_s3(stack, s3, BUCKET)
+    shown = said("status", stack.job().id)
+    assert shown.exit_code == 5
+    assert shown.stderr.splitlines()[-1] == stack.document("status.json")["next"]["command"]
+    named = f"{stack.job().id}-{question_of(stack)}"
+    result = said("approve", named)
+    assert (result.exit_code, result.stdout) == (0, f"control/approve/marketing/{named}\n")
+    assert commands(s3) == [result.stdout.strip()]
+
+
+def test_a_code_of_another_question_approves_nothing(s3: S3Client) -> None:
+    stack = asking()
+    in_s3(stack, s3, BUCKET)
+    result = said("approve", f"{stack.job().id}-aaaaaa")
+    assert result.exit_code == 1
+    assert "Something else is asked" in result.stderr
+    assert commands(s3) == []
+
+
+@pytest.mark.parametrize(("typed", "code"), [("y\n", 0), ("n\n", 4), ("\n", 4)])
+def test_a_yes_on_the_terminal(s3: S3Client, monkeypatch: pytest.MonkeyPatch, typed: str, code: int) -> None:
+    monkeypatch.setattr(told, "on_terminal", lambda *_: True)
+    stack = asking()
+    in_s3(stack, s3, BUCKET)
+    assert said("approve", stack.job().id, typed=typed).exit_code == code
+    assert len(commands(s3)) == (code == 0)
+
+
+def test_without_code_and_terminal_nothing_is_approved(s3: S3Client) -> None:
+    stack = asking()
+    in_s3(stack, s3, BUCKET)
+    result = said("approve", stack.job().id)
+    assert result.exit_code == 5
+    assert f"{stack.job().id}-{question_of(stack)}" in result.stderr
+    assert commands(s3) == []
+
+
+def test_nothing_to_approve(s3: S3Client) -> None:
+    stack = requests_job()
+    in_s3(stack, s3, BUCKET)
+    assert said("approve", stack.job().id).exit_code == 1
+    assert commands(s3) == []
+
+
+def test_a_job_is_stopped(s3: S3Client) -> None:
+    stack = asking()
+    in_s3(stack, s3, BUCKET)
+    result = said("cancel", stack.job().id[-4:])
+    assert (result.exit_code, result.stdout) == (0, f"control/cancel/marketing/{stack.job().id}\n")
+    assert commands(s3) == [result.stdout.strip()]
+
+
+def test_what_has_ended_is_not_stopped(s3: S3Client) -> None:
+    stack = requests_job()
+    in_s3(stack, s3, BUCKET)
+    result = said("cancel", stack.job().id)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert commands(s3) == []
