@@ -390,6 +390,8 @@ class AnthropicClaude:
             if method == "GET":
                 # With this type the SDK hands out the response as it is, read or still to be read.
                 return client.get(path, cast_to=httpx2.Response, options=options, stream=stream)
+            if method == "DELETE":
+                return client.delete(path, cast_to=httpx2.Response, options=options)
             return client.post(path, cast_to=httpx2.Response, content=content, options=options)
         except anthropic.APIStatusError as error:
             return error.response
