@@ -100,6 +100,10 @@ conformance: setup ## the Claude emulator against the API's description and the 
 interop: setup ## pandas, DuckDB and, if it is installed, LibreOffice read our tables
 	@$(PYTHON) -m tests.interop
 
+.PHONY: browser
+browser: setup ## report.html in headless Chromium, if it is installed: accessible, and nothing in it loads or runs
+	@$(PYTHON) -m tests.browser
+
 .PHONY: bench
 bench: setup ## measure speed, memory and cost beside the SDK, into bench/results.md: make bench [QUICK=1]
 	@QUICK=$(QUICK) $(PYTHON) -m bench

@@ -19,8 +19,8 @@ type Unfinished = Literal["canceled", "expired"]
 
 _WRITTEN_AT_ONCE = 1 << 20
 # Cache hits in a batch are best effort (source: Claude API documentation, "Batch processing"): this is the range reported.
-_HITS = (0.30, 0.98)
-_TOGETHER = 100  # rows of a batch that start at once
+HITS = (0.30, 0.98)
+TOGETHER = 100  # rows of a batch that start at once
 
 
 class Counts(Struct):
@@ -104,7 +104,7 @@ class _Renderer:
     def __init__(self, order: Order) -> None:
         self.order = order
         self.counts = Counts()
-        drawn = random.Random(f"{order.batch_id} hits").uniform(*_HITS)
+        drawn = random.Random(f"{order.batch_id} hits").uniform(*HITS)
         hits = drawn if order.cache_hits is None else order.cache_hits
         self.cache = Cache(order.cache, order.created, order.cache_minimum, hits, order.batch_id)
         self.cache.visible = dict(order.cache)
@@ -112,7 +112,7 @@ class _Renderer:
     def _start(self, number: int, rows: int) -> None:
         """Rows are worked on one after the other until the end, but for the first ones, which start together."""
         self.cache.now = self.order.created + (self.order.moment - self.order.created) * number / rows
-        if number == _TOGETHER:
+        if number == TOGETHER:
             self.cache.visible = self.cache.entries
 
     def lines(self, rows: list[intake.Row]) -> Iterator[bytes]:

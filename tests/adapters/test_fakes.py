@@ -56,7 +56,7 @@ def test_one_hook_sees_the_calls_of_all_fakes(clock: ManualClock) -> None:
         out.write(b"body")
     FakeQueues(clock, hooks).send(ResumePlanning(job_id="a"))
     FakeSwitch(hooks=hooks).state()
-    FakeNotices(hooks).publish("subject", {})
+    FakeNotices(hooks).publish("subject", "text", {}, {})
     metrics = FakeMetrics(hooks)
     metrics.count("Jobs")
     metrics.count("Jobs", 2)

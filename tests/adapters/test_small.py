@@ -156,6 +156,20 @@ def test_the_stricter_position_counts_and_no_deployment_takes_it_back(
     switch.close()
 
 
+@pytest.mark.parametrize("stored", [None, "run"])
+def test_whoever_sets_the_switch_at_the_same_moment_goes_first(aws: None, clock: ManualClock, stored: str | None) -> None:
+    """`pause` from the parameter does not take back the `stop` of somebody who is in a hurry."""
+    switch = _Switch(clock)
+    if stored is not None:
+        switch.store(stored)
+    switch.give("pause")
+    switch.ssm.meta.events.register("before-call.ssm.GetParameter", lambda **_: switch.store("stop"))
+    assert switch.live.state() is SwitchState.pause
+    clock.advance(5)
+    assert switch.live.state() is SwitchState.stop
+    switch.close()
+
+
 class _Switch:
     """The switch of a stack, and an operator."""
 
@@ -275,10 +289,15 @@ def test_a_notice_fits_an_email(aws: None, subject: str, expected: str) -> None:
     topic = sns.create_topic(Name="jobs")["TopicArn"]
     sent: list[dict[str, Any]] = []
     sns.meta.events.register("provide-client-params.sns.Publish", lambda params, **_: sent.append(params))
-    SnsNotices(sns, topic).publish(subject, {"job_id": "x", "counts": {"total": 3}, "name": "Grüße"})
+    document = {"job_id": "x", "counts": {"total": 3}, "name": "Grüße"}
+    SnsNotices(sns, topic).publish(subject, "All rows have an answer.\n", document, {"state": "done"})
     (notice,) = sent
-    assert (notice["TopicArn"], notice["Subject"]) == (topic, expected)
-    assert json.loads(notice["Message"]) == {"job_id": "x", "counts": {"total": 3}, "name": "Grüße"}
+    assert (notice["TopicArn"], notice["Subject"], notice["MessageStructure"]) == (topic, expected, "json")
+    messages = json.loads(notice["Message"])
+    assert messages.keys() == {"default", "email"}
+    assert json.loads(messages["default"]) == document
+    assert messages["email"] == "All rows have an answer.\n"
+    assert notice["MessageAttributes"] == {"state": {"DataType": "String", "StringValue": "done"}}
     sns.close()
 
 

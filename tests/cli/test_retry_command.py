@@ -271,6 +271,30 @@ def test_a_model_without_a_price_is_not_asked(paid: Control, s3: S3Client) -> No
     assert prompts(paid) == 0
 
 
+def test_rows_that_name_files_are_left_to_the_stack(claude: Control, s3: S3Client) -> None:
+    stack = requests_job()
+    folder = in_s3(stack, s3, BUCKET)
+    block = b'[{"type":"document","source":"s3://the-bucket/inbox/marketing/a.pdf"}]'
+    failed = body(s3, f"{folder}failed.jsonl").replace(b'"prompt 2"', block)
+    assert block in failed
+    s3.put_object(Bucket=BUCKET, Key=f"{folder}failed.jsonl", Body=failed)
+    result = in_real_time(stack.job().id)
+    assert result.exit_code == 2
+    assert "the stack alone reads these" in result.stderr
+    assert prompts(claude) == 0
+    assert retried(stack.job().id).exit_code == 0
+
+
+def test_a_recipe_that_names_files_is_left_to_the_stack(claude: Control, s3: S3Client) -> None:
+    stack = table_job()
+    folder = in_s3(stack, s3, BUCKET)
+    recipe = body(s3, f"{folder}recipe.yaml") + b'documents: ["{{ text }}"]\n'
+    s3.put_object(Bucket=BUCKET, Key=f"{folder}recipe.yaml", Body=recipe)
+    result = in_real_time(stack.job().id)
+    assert (result.exit_code, prompts(claude)) == (2, 0)
+    assert "the stack alone reads these" in result.stderr
+
+
 def test_a_key_is_needed(claude: Control, s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(real_time, "is_emulator", lambda _: False)
     monkeypatch.delenv("ANTHROPIC_API_KEY")

@@ -43,7 +43,10 @@ def writes(calls: list[str]) -> int:
 
 
 def test_a_job_of_a_batch_makes_as_many_calls_for_3000_rows_as_for_3() -> None:
-    assert calls_of_a_job(3_000) == calls_of_a_job(3)
+    many, few = calls_of_a_job(3_000), calls_of_a_job(3)
+    # Of a long file the report shows rows from five places.
+    assert many.pop("objects.read") == few.pop("objects.read") + 4
+    assert many == few
 
 
 def test_a_job_of_a_batch_makes_few_calls() -> None:
@@ -53,9 +56,11 @@ def test_a_job_of_a_batch_makes_few_calls() -> None:
     # The first batch of a day is kept as the proof of its key's workspace; that is no job's own write.
     assert calls.pop("ledger.commit.proven") == 1
     assert writes(list(calls.elements())) <= 10
-    # Input twice to look at it and to plan, once each to submit and to collect; results once to join.
-    assert calls["objects.read"] + calls["objects.get"] <= 5
-    assert calls["objects.put"] + calls["objects.writer"] <= 12
+    # Input twice to look at it and to plan, once each to submit and to collect; results once to join; the report reads some of
+    # them, and the manifest.
+    assert calls["objects.read"] + calls["objects.get"] <= 7
+    # The report twice: as the job begins to run, and at its end.
+    assert calls["objects.put"] + calls["objects.writer"] <= 14
 
 
 def test_a_tick_lists_what_is_open_once_and_writes_nothing() -> None:

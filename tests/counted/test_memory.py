@@ -17,6 +17,8 @@ MOST_BYTES = 128_000_000
 # A run of 64 MB is sorted in memory, however many there are: here 1 and 3.
 ONE_RUN, RUNS = 45_000, 100_000
 MOST_BYTES_OF_LONGEST_LINES = 270 * 2**20
+# With PDFium in the same process, which functions have in one of its own.
+MOST_BYTES_OF_DOCUMENTS = 160_000_000
 
 
 def peak(folder: Path, rows: int | str) -> int:
@@ -57,3 +59,23 @@ def test_the_whole_table_of_a_retry_is_never_in_memory(tmp_path: Path) -> None:
 
 def test_lines_of_millions_of_keys_or_messages_are_not_decoded_before_they_are_counted(tmp_path: Path) -> None:
     assert peak(tmp_path, "crowded") <= MOST_BYTES_OF_LONGEST_LINES
+
+
+def test_plan_and_submit_hold_no_document(tmp_path: Path) -> None:
+    """PDFs of 1 to 20 MB: each is read once by plan and once for its POST, and no POST is above 250 MB."""
+    peaks = []
+    for number in (20, 60):
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.counted.documents", str(tmp_path), str(number)],
+            env={"PYTHONPATH": f"{ROOT}:{ROOT / 'layers' / 'core'}", "TMPDIR": str(tmp_path)},
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        peak_bytes, largest, batches, *reads = map(int, done.stdout.split())
+        assert 200_000_000 < largest <= 250_000_000
+        assert batches >= number * 14_000_000 // 250_000_000
+        assert reads == [2]
+        peaks.append(peak_bytes)
+    assert peaks[1] <= peaks[0] * MOST_GROWTH
+    assert peaks[1] <= MOST_BYTES_OF_DOCUMENTS

@@ -12,7 +12,7 @@ PAGES = sorted(
 )
 METRICS = {
     name
-    for path in (ROOT / "layers" / "core" / "batchdrop" / "stages").rglob("*.py")
+    for path in (ROOT / "layers" / "core" / "batchdrop").rglob("*.py")
     for name in re.findall(r'metrics\.count\("(\w+)"', path.read_text())
 }
 """What the functions count, by name."""

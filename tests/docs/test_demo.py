@@ -21,11 +21,11 @@ from tests.stack import Stack
 @pytest.mark.parametrize(
     ("body", "first", "files"),
     [
-        (b"", ["rejected: no rows", "The file is empty; nothing was sent.", ""], ["manifest.json", "status.json"]),
+        (b"", ["rejected: no rows", "The file is empty; nothing was sent.", ""], ["manifest.json", "report.html", "status.json"]),
         (
             b"not json\n",
             ["rejected: 1 row: 1 invalid", "The only row cannot be sent; failed.jsonl gives the reason.", "", "First failures:"],
-            ["failed.jsonl", "manifest.json", "results.jsonl", "status.json"],
+            ["failed.jsonl", "manifest.json", "report.html", "results.jsonl", "status.json"],
         ),
     ],
 )

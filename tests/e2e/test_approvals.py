@@ -75,7 +75,7 @@ def test_a_file_is_tried_asks_and_goes_on_when_a_folder_is_created(laptop: Lapto
     question = status["question"]
     assert (status["state"], status["needs"], question["rows"]) == ("held", "approval", 40)
     assert status["message"].startswith(f"{TRIED} of 60 rows were tried for $0.75. The other 40 will cost $1.")
-    assert status["message"].endswith(f"Look at tried.csv. To go on, approve with the code {question['code']}.")
+    assert status["message"].endswith(f"Look at report.html. To go on, approve with the code {question['code']}.")
     assert status["estimate"]["known_by"] == f"{TRIED} rows of this file that were tried"
     assert status["estimate"]["low"] <= 60 * 0.0375 <= status["estimate"]["high"]
     tried = table(job, "tried.csv")

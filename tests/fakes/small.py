@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from batchdrop.domain.file_facts import FileFacts
 from batchdrop.domain.messages import Message, Queue, Upload
 from batchdrop.formats.file_look import look_at_file
@@ -78,10 +80,14 @@ class FakeNotices:
     def __init__(self, hooks: Hooks | None = None) -> None:
         self.hooks = hooks or Hooks()
         self.published: list[tuple[str, dict[str, object]]] = []
+        self.mails: list[str] = []
+        self.attributes: list[dict[str, str]] = []
 
     @hooked
-    def publish(self, subject: str, document: Mapping[str, object]) -> None:
-        self.published.append((subject, json.loads(json.dumps(dict(document)))))
+    def publish(self, subject: str, text: str, document: Mapping[str, object], attributes: Mapping[str, str]) -> None:
+        self.published.append((subject, json.loads(msgspec.json.encode(document))))
+        self.mails.append(text)
+        self.attributes.append(dict(attributes))
 
 
 class FakeInspector:

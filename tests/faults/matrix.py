@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from datetime import timedelta
-from functools import cache
+from functools import cache, reduce
 from itertools import islice
 from typing import NamedTuple
 
@@ -116,8 +116,14 @@ def outputs(stack: Stack) -> dict[str, bytes]:
     """What users read, by job and name; times and ids of batches are in the manifest alone."""
     names = ("results.jsonl", "failed.jsonl", "results.csv", "failed.csv", "complete.jsonl", "complete.csv", "recipe.yaml")
     folders = {job.id: keys.outbox_folder(job.input.key, job.id) for job in stack.jobs()}
+    # A file that is dropped after the harm has a version, and so its job an id, that depends on what was written before.
+    later = [job.id for job in stack.jobs() if job.completes]
+
+    def told(text: str) -> str:
+        return reduce(lambda text, job_id: text.replace(job_id, "later"), later, text)
+
     return {
-        folder + name: stack.objects.body(folder + name)
+        told(folder + name): told(stack.objects.body(folder + name).decode()).encode()
         for folder in folders.values()
         for name in names
         if folder + name in stack.objects.keys(folder)

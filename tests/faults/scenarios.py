@@ -335,10 +335,12 @@ def _completing() -> Stack:
 
 
 def _completed(stack: Stack) -> None:
-    """Rows without an answer are corrected, and dropped again in another order."""
+    """Rows without an answer are corrected, and dropped again in another order, half a day later whatever has happened."""
+    later = stack.clock.now() + timedelta(hours=12)
     stack.drop("inbox/team/recipe.yaml", _RECIPE)
     stack.drop("inbox/team/rows.csv", b'text\none ok\ntwo bad\nthree bad\n""\n')
     stack.run()
+    stack.clock.advance((later - stack.clock.now()).total_seconds())
     job = stack.jobs()[0]
     key = f"{keys.outbox_folder(job.input.key, job.id)}failed.csv"
     if stack.objects.keys(key):  # unless the harm that was done has left none

@@ -278,7 +278,8 @@ def test_a_command_writes_in_the_folder_of_its_job_only(name: str, minutes_befor
     before = _told(stack)
     stack.command(name, job.id)
     written = {key for key, body in _told(stack).items() if before.get(key) != body}
-    assert written <= {f"outbox/team/a/{job.id}/status.json", f"inbox/team/a.retry-of-{job.id}.jsonl"}
+    mine = {f"outbox/team/a/{job.id}/{name}" for name in ("status.json", "report.html")}
+    assert written <= {*mine, f"inbox/team/a.retry-of-{job.id}.jsonl"}
     assert f"outbox/team/a/{job.id}/status.json" in written
     assert "IgnoredCommands" not in stack.metrics.totals
 

@@ -226,6 +226,22 @@ def test_it_counts_for_rows_that_are_tried_first_if_there_are_no_others() -> Non
     assert stack.audit() == []
 
 
+def test_a_row_that_writes_the_cache_first_does_not_stop_the_clock() -> None:
+    """It goes alone, and the API may take a day for it."""
+    stack = stack_of()
+    stack.claude.seconds = DAY
+    body = "id,text\n" + "".join(f"{number},Good {number}\n" for number in range(1, 41))
+    started(stack, body=body, more=f"system: {'Be kind to everybody. ' * 2_000}\ncache: 1h\n")
+    minutes(stack, 170)
+    job = stack.job()
+    assert (job.state, job.warming, job.due_at) == (JobState.running, True, START + timedelta(hours=3))
+    minutes(stack, 20)
+    job = stack.job()
+    assert (job.state, job.counts.canceled, job.overdue) == (JobState.done, 40, True)
+    assert {row["error"]["type"] for row in failed(stack).values()} == {"deadline_passed"}
+    assert stack.audit() == []
+
+
 def test_a_limit_that_holds_the_job_does_not_stop_the_clock() -> None:
     stack = Stack(max_requests=2, daily_limit="0.05")
     stack.claude.answer = dear

@@ -130,3 +130,25 @@ def test_a_long_file_is_handed_over_in_time() -> None:
     counts = stack.document("manifest.json")["counts"]
     assert (counts["total"], counts["succeeded"], counts["invalid"]) == (12_000, 9000, 3000)
     assert {row["_batchdrop"]["error"]["type"] for row in stack.lines("failed.jsonl")} == {"duplicate_custom_id"}
+
+
+def test_a_program_finds_its_job_by_what_it_calls_it() -> None:
+    stack = Stack()
+    upload = stack.drop("inbox/a.jsonl", rows(2), {"batchdrop-reference": "order 7 " + "x" * 300})
+    stack.run()
+    reference = ("order 7 " + "x" * 300)[:200]
+    for name in ("status.json", "manifest.json"):
+        document = stack.document(name)
+        assert document["reference"] == reference
+        assert document["input"]["version_id"] == upload.version_id
+    ((_, notice),) = stack.notices.published
+    assert notice["reference"] == reference
+    assert notice["input"] == {"key": "inbox/a.jsonl", "version_id": upload.version_id}
+
+
+def test_who_names_no_reference_sees_none() -> None:
+    stack = Stack()
+    stack.drop("inbox/a.jsonl", rows(2))
+    stack.run()
+    assert "reference" not in stack.document("status.json")
+    assert "reference" not in stack.document("manifest.json")

@@ -472,3 +472,13 @@ def test_the_same_name_is_not_the_same_request_once_its_file_was_replaced(api: A
     stack.drop("inbox/bills/x.csv", b"path\na.pdf\nb.pdf\na.pdf\n")
     done(stack)
     assert len(api.sent) == 2
+
+
+@pytest.mark.parametrize("name", ["a.pdf", "B.PDF", "c.png", "d.jpg", "e.JPEG", "f.gif", "g.webp"])
+def test_documents_and_images_are_no_jobs_by_themselves(api: Api, name: str) -> None:
+    stack = stack_of(api)
+    stack.drop("inbox/bills/recipe.yaml", RECIPE)
+    stack.drop(f"inbox/bills/{name}", pdf())
+    stack.run()
+    assert not list(stack.jobs())
+    assert not stack.objects.keys("outbox/")

@@ -38,9 +38,8 @@ from batchdrop.stages.plan.seen_ids import IdSet
 from batchdrop_cli.opening.local_files import LOCAL_FILES, NO_TABLE, ref_of
 
 _TOLD_CHARS = 42
-_IN_A_BUCKET = (
-    "The request names a file in a bucket, and only files of this machine can be read here. Drop it to have it planned."
-)
+IN_A_BUCKET = "The request names a file in a bucket, and only files of this machine can be read here. Drop it to have it planned."
+"""Why such a row of a file of requests cannot be sent from here."""
 _MAX_UNPACKED_BYTES = 100_000_000_000
 """What a stack takes (`MaxInputBytes`), and much more than a person tries a prompt with."""
 
@@ -90,7 +89,7 @@ def opened(file: Path, recipe: Path | None) -> Iterator[OpenedFile]:
     kind = kind_of(start, ref.key)
     with _unpacked(ref, start) as source:
         if kind is None:
-            yield OpenedFile(_RequestRows(source, RowCheck(headers_of(job), None, now, unfillable=lambda: _IN_A_BUCKET)))
+            yield OpenedFile(_RequestRows(source, RowCheck(headers_of(job), None, now, unfillable=lambda: IN_A_BUCKET)))
             return
         if source.broken is not None:
             raise Rejected(sentences.broken_table(source.broken.message))
@@ -164,6 +163,11 @@ class _RecipeRows:
     def columns(self) -> tuple[str, ...]:
         """Of JSONL: of the rows that were read so far."""
         return self._rows.source.table(raw=False).columns
+
+    @property
+    def names_files(self) -> bool:
+        """Documents or images, that a request is sent with."""
+        return self._rows.renderer.names_files
 
     def form(self) -> Form:
         """By which answers are checked and tables written. Its columns: as above."""
@@ -251,6 +255,9 @@ class _RequestRows:
     def __init__(self, source: Source, check: RowCheck) -> None:
         self._source = source
         self._check = check
+
+    names_files = False
+    """Not all of them: one that does is invalid, for the reason above."""
 
     def form(self) -> None:
         return None

@@ -19,7 +19,7 @@ from batchdrop.domain.call_headers import LONG_OUTPUT
 from batchdrop.domain.money import MICRO, Sizes
 from batchdrop.formats.api_result import parse_result
 from batchdrop.formats.input_line import Row
-from batchdrop.formats.invalid_line import shown
+from batchdrop.formats.invalid_line import InvalidLine, shown
 from batchdrop.money.amounts import dollars
 from batchdrop.money.billing import Biller
 from batchdrop.money.estimate import estimate, unpriced
@@ -35,7 +35,7 @@ from batchdrop_cli.calling.keeping import SUCCEEDED, CannotKeep, Stopped, ToAsk
 from batchdrop_cli.exit_codes import ANSWERED, FAILED, INCOMPLETE, STOPPED, USAGE, WAITS
 from batchdrop_cli.opening.guarded import guarded
 from batchdrop_cli.opening.local_prices import local_prices, real_time
-from batchdrop_cli.opening.opened_file import NeedsRecipe, OpenedFile
+from batchdrop_cli.opening.opened_file import IN_A_BUCKET, NeedsRecipe, OpenedFile
 from batchdrop_cli.retrying.kept_answers import End, InUse, KeptAnswers, NotOurs, Run
 from batchdrop_cli.retrying.rest_of_job import RECIPE, Rest, asked_before, fetched, folder_of, taken
 from batchdrop_cli.retrying.shown_progress import Step, progress
@@ -47,6 +47,10 @@ _AGAIN = "Run the same command again to go on: what has an answer is not asked a
 _NOT_PLACED = (
     "They are not in the bucket: only the stack and its operators may write below outbox/. An operator who has this folder runs "
     "the same command to put them there."
+)
+_FILES = (
+    "Rows name files in a bucket, and the stack alone reads these. Nothing was sent. Ask the stack for them: the same command "
+    "without --real-time."
 )
 
 
@@ -158,6 +162,9 @@ class RealTime(msgspec.Struct, kw_only=True):
     def _toll(self, rest: Rest, found: OpenedFile, kept: KeptAnswers, prices: PriceList, run: Run) -> _Toll:
         sizer = Sizer(prices, run.started_at)
         rows = 0
+        named = (isinstance(row, InvalidLine) and row.message == IN_A_BUCKET for _, row in rest.planned(found))
+        if found.rows.names_files or any(named):
+            raise CannotUse(_FILES, USAGE)
         for row in self._to_ask(rest, found, kept):
             sizer.add(row)
             rows += 1

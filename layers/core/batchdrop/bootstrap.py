@@ -27,6 +27,7 @@ from batchdrop.jobs.cancel import CancelBatch, CancelJob
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.deliver import Deliver
 from batchdrop.jobs.publish import Publish
+from batchdrop.jobs.report import Report
 from batchdrop.ports import Claude, Clock, Inspector, Ledger, Metrics, Notices, Objects, Queues, Switch
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ def plan(settings: PlanSettings, ports: Ports | None = None) -> Plan:
     find_recipe = FindRecipe(objects=ports.objects, ledger=ports.ledger, look_at=look_at)
     budget = _budget(ports, settings)
     return Plan(
-        **_core(ports),
+        **_core(ports, pages=True),
         admit=_admit(ports, settings, budget),
         pause=_pause(ports, budget),
         try_first=TryFirst(objects=ports.objects, budget=budget),
@@ -195,7 +196,7 @@ def plan(settings: PlanSettings, ports: Ports | None = None) -> Plan:
             objects=ports.objects,
             ledger=ports.ledger,
             commit=commit,
-            publish=_publish(ports),
+            publish=_publish(ports, pages=True),
             find_recipe=find_recipe,
             check=_check_recipe(settings, ports),
         ),
@@ -304,6 +305,7 @@ def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
     from batchdrop.stages.poll.fetch_models import FetchModels
     from batchdrop.stages.poll.held import WakeHeld
     from batchdrop.stages.poll.measure import Measure
+    from batchdrop.stages.poll.pages import RunningPages
     from batchdrop.stages.poll.paused import LetGo
     from batchdrop.stages.poll.repair import Repair
     from batchdrop.stages.poll.settle import Settle
@@ -320,7 +322,7 @@ def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
         commit=commit,
         budget=budget,
         pause=_pause(ports, budget),
-        publish=_publish(ports),
+        publish=_publish(ports, pages=True),
     )
     return Poll(
         ledger=ports.ledger,
@@ -350,7 +352,8 @@ def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
         wake_held=WakeHeld(ports.ledger, ports.clock, commit, settings.open_jobs_per_folder),
         let_go=let_go,
         measure=Measure(ledger=ports.ledger, clock=ports.clock, metrics=ports.metrics, budget=budget, let_go=let_go),
-        publish=_publish(ports),
+        publish=_publish(ports, pages=True),
+        running_pages=RunningPages(ledger=ports.ledger, clock=ports.clock, publish=_publish(ports, pages=True)),
         sweep=Sweep(
             ports.objects,
             ports.ledger,
@@ -384,7 +387,7 @@ def finish(settings: FinishSettings, ports: Ports | None = None) -> Finish:
     from batchdrop.stages.finish.table_pieces import TablePieces
 
     ports = ports or RealPorts(settings)
-    core = _core(ports)
+    core = _core(ports, pages=True)
     return Finish(
         **core,
         notices=ports.notices,
@@ -408,11 +411,13 @@ def control(settings: ControlSettings, ports: Ports | None = None) -> Control:
 
     ports = ports or RealPorts(settings)
     return Control(
-        **_core(ports),
+        **_core(ports, pages=True),
         metrics=ports.metrics,
         cancel_job=_cancel_job(ports, _cancel_batch(ports)),
         drop_again=DropAgain(objects=ports.objects),
-        approve_all=ApproveAll(ledger=ports.ledger, clock=ports.clock, commit=_commit(ports), publish=_publish(ports)),
+        approve_all=ApproveAll(
+            ledger=ports.ledger, clock=ports.clock, commit=_commit(ports), publish=_publish(ports, pages=True)
+        ),
         separate_teams=settings.separate_teams,
     )
 
@@ -440,16 +445,26 @@ class _Core(TypedDict):
     publish: Publish
 
 
-def _core(ports: Ports) -> _Core:
-    return _Core(objects=ports.objects, ledger=ports.ledger, clock=ports.clock, commit=_commit(ports), publish=_publish(ports))
+def _core(ports: Ports, *, pages: bool = False) -> _Core:
+    """`pages`: the stage moves jobs from one word that people have for them to another, and writes their reports."""
+    return _Core(
+        objects=ports.objects,
+        ledger=ports.ledger,
+        clock=ports.clock,
+        commit=_commit(ports),
+        publish=_publish(ports, pages=pages),
+    )
 
 
 def _commit(ports: Ports) -> Commit:
     return Commit(ledger=ports.ledger, queues=ports.queues)
 
 
-def _publish(ports: Ports) -> Publish:
-    return Publish(objects=ports.objects, ledger=ports.ledger, clock=ports.clock, region=ports.region)
+def _publish(ports: Ports, *, pages: bool = False) -> Publish:
+    report = None
+    if pages:
+        report = Report(objects=ports.objects, ledger=ports.ledger, clock=ports.clock, metrics=ports.metrics, region=ports.region)
+    return Publish(objects=ports.objects, ledger=ports.ledger, clock=ports.clock, report=report, region=ports.region)
 
 
 def _cancel_batch(ports: Ports) -> CancelBatch:
@@ -458,7 +473,11 @@ def _cancel_batch(ports: Ports) -> CancelBatch:
 
 def _cancel_job(ports: Ports, cancel_batch: CancelBatch) -> CancelJob:
     return CancelJob(
-        ledger=ports.ledger, clock=ports.clock, commit=_commit(ports), publish=_publish(ports), cancel_batch=cancel_batch
+        ledger=ports.ledger,
+        clock=ports.clock,
+        commit=_commit(ports),
+        publish=_publish(ports, pages=True),
+        cancel_batch=cancel_batch,
     )
 
 
@@ -481,7 +500,9 @@ def _budget(ports: Ports, settings: PlanSettings | PollSettings) -> Budget:
 def _pause(ports: Ports, budget: Budget) -> Pause:
     from batchdrop.jobs.pause import Pause
 
-    return Pause(ledger=ports.ledger, clock=ports.clock, commit=_commit(ports), budget=budget, publish=_publish(ports))
+    return Pause(
+        ledger=ports.ledger, clock=ports.clock, commit=_commit(ports), budget=budget, publish=_publish(ports, pages=True)
+    )
 
 
 def _admit(ports: Ports, settings: PlanSettings | PollSettings, budget: Budget) -> Admit:

@@ -314,8 +314,11 @@ class Switch(Protocol):
 
 
 class Notices(Protocol):
-    def publish(self, subject: str, document: Mapping[str, object]) -> None:
-        """Tells subscribers that a job has ended. Never carries a prompt or an answer."""
+    def publish(self, subject: str, text: str, document: Mapping[str, object], attributes: Mapping[str, str]) -> None:
+        """Tells subscribers that a job has ended: people by `text`, programs by `document`. None of the attributes is empty.
+
+        Never carries a prompt or an answer.
+        """
 
 
 class Metrics(Protocol):

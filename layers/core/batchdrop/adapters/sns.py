@@ -21,11 +21,19 @@ class SnsNotices:
         self._client = client
         self._topic_arn = topic_arn
 
-    def publish(self, subject: str, document: Mapping[str, object]) -> None:
-        """The subject is made to fit an e-mail header; the document goes out as JSON. Raises Throttled."""
+    def publish(self, subject: str, text: str, document: Mapping[str, object], attributes: Mapping[str, str]) -> None:
+        """The subject is made to fit an e-mail header. Mails have the text, all other subscriptions the document as JSON.
+
+        Raises Throttled.
+        """
+        messages = {"default": msgspec.json.encode(document).decode(), "email": text}
         with throttling():
             self._client.publish(
-                TopicArn=self._topic_arn, Subject=subject_line(subject), Message=msgspec.json.encode(document).decode()
+                TopicArn=self._topic_arn,
+                Subject=subject_line(subject),
+                MessageStructure="json",
+                Message=msgspec.json.encode(messages).decode(),
+                MessageAttributes={name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()},
             )
 
 

@@ -16,6 +16,7 @@ from batchdrop.ports import Clock, SwitchState
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
     from mypy_boto3_ssm import SSMClient
 
 TTL = 5.0
@@ -47,22 +48,40 @@ class StackSwitch:
 
     def _read(self) -> SwitchState:
         try:
-            stored = self._stored()
+            text = self._stored()
+            stored = SwitchState.run if text is None else _position(text)
             given = _position(self._ssm_client.get_parameter(Name=self._parameter)["Parameter"]["Value"])
             strictest = max(stored, given, key=_STRICTER.index)
             if strictest is not stored:
-                self._store(strictest)
+                self._store(strictest, instead_of=text)
         except (BotoCoreError, ClientError, ValueError):
             return SwitchState.pause
         return strictest
 
-    def _stored(self) -> SwitchState:
-        """`run` until there is an item."""
+    def _stored(self) -> str | None:
+        """None until there is an item."""
         found = self._table_client.get_item(TableName=self._table, Key=switch_key(), ConsistentRead=True).get("Item")
-        return _position(found.get("position", {}).get("S", "")) if found else SwitchState.run
+        return found.get("position", {}).get("S", "") if found else None
 
-    def _store(self, position: SwitchState) -> None:
-        self._table_client.put_item(TableName=self._table, Item={**switch_key(), "position": {"S": position}})
+    def _store(self, position: SwitchState, instead_of: str | None) -> None:
+        """Raises ClientError if somebody has set the switch meanwhile: what they say counts."""
+        item: dict[str, AttributeValueTypeDef] = {**switch_key(), "position": {"S": position}}
+        names = {"#position": "position"}  # a reserved word
+        if instead_of is None:
+            self._table_client.put_item(
+                TableName=self._table,
+                Item=item,
+                ConditionExpression="attribute_not_exists(#position)",
+                ExpressionAttributeNames=names,
+            )
+        else:
+            self._table_client.put_item(
+                TableName=self._table,
+                Item=item,
+                ConditionExpression="#position = :read",
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues={":read": {"S": instead_of}},
+            )
 
 
 def _position(text: str) -> SwitchState:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import zip_longest
 
 import msgspec
+from msgspec.structs import replace
 
 from batchdrop.domain.record import Record
 
@@ -13,6 +15,14 @@ MAX_LABELS = 50
 OTHER = "(other)"
 MAX_LABEL_CHARS = 80
 _MAX_REASONS = 50
+MAX_VALUES = 20
+"""Different answers of a column that are counted one by one; a column with more has no distribution."""
+MAX_VALUE_CHARS = 80
+MAX_FAILURES = 10
+"""Kinds of failures that are told apart; what comes after them is counted as OTHER."""
+SHOWN_LINES = 3
+MAX_LENGTHS = 21
+_MESSAGE_CHARS = 200
 
 
 class Agreement(Record, frozen=True, kw_only=True):
@@ -46,11 +56,34 @@ class Agreement(Record, frozen=True, kw_only=True):
         )
 
 
+class Failures(Record, frozen=True, kw_only=True):
+    """Rows that ended without an answer for one reason."""
+
+    rows: int = 0
+    message: str = ""
+    """Of the first of them, at most 200 characters."""
+    lines: tuple[int, ...] = ()
+    """Of the first three."""
+
+    def __add__(self, more: Failures) -> Failures:
+        lines = tuple(sorted({*self.lines, *more.lines})[:SHOWN_LINES])
+        return Failures(rows=self.rows + more.rows, message=self.message or more.message, lines=lines)
+
+
+type Values = dict[str, dict[str, int] | None]
+"""Rows by answer, of each answer column; None: there are more different answers than MAX_VALUES, or longer ones."""
+
+
 class AnswerCounts(Record, frozen=True, kw_only=True):
     """`reasons`: how many answers could not be used, by error type (`truncated`, `refused`, ...)."""
 
     reasons: dict[str, int] = msgspec.field(default_factory=dict)
     agreement: Agreement | None = None
+    values: Values = msgspec.field(default_factory=dict)
+    lengths: tuple[int, ...] = ()
+    """Answers by their length in tokens: none, 1, 2 to 3, 4 to 7, and so on, each class twice as wide."""
+    failures: dict[str, Failures] = msgspec.field(default_factory=dict)
+    """By `<status> <error type>`."""
 
     def __add__(self, more: AnswerCounts) -> AnswerCounts:
         both = (self.agreement, more.agreement)
@@ -58,7 +91,29 @@ class AnswerCounts(Record, frozen=True, kw_only=True):
         return AnswerCounts(
             reasons=_added(self.reasons, more.reasons),
             agreement=found[0] + found[1] if len(found) > 1 else next(iter(found), None),
+            values=_merged_values(self.values, more.values),
+            lengths=tuple(a + b for a, b in zip_longest(self.lengths, more.lengths, fillvalue=0)),
+            failures=_merged_failures(self.failures, more.failures),
         )
+
+
+class FailureCounter:
+    """Adds up why rows ended without an answer. Memory: MAX_FAILURES kinds, and OTHER."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Failures] = {}
+
+    def add(self, line: int, status: str, error_type: str, message: str) -> None:
+        name = f"{status} {error_type[:MAX_LABEL_CHARS]}"
+        known = self._found.get(name)
+        if known is not None and len(known.lines) >= SHOWN_LINES:
+            self._found[name] = replace(known, rows=known.rows + 1)
+        else:
+            one = Failures(rows=1, message=message[:_MESSAGE_CHARS].encode(errors="replace").decode(), lines=(line,))
+            self._found = _merged_failures(self._found, {name: one})
+
+    def found(self) -> dict[str, Failures]:
+        return self._found
 
 
 def merged_labels(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
@@ -80,6 +135,28 @@ def place_of(label: str, labels: tuple[str, ...]) -> int:
 def folded(label: str) -> str:
     """What two labels have in common that are the same."""
     return label.strip().casefold()[:MAX_LABEL_CHARS].strip()
+
+
+def _merged_values(first: Values, second: Values) -> Values:
+    merged = dict(first)
+    for column, values in second.items():
+        before = merged.get(column, {})
+        if before is None or values is None:
+            merged[column] = None
+            continue
+        total = dict(before)
+        for value, rows in values.items():
+            total[value] = total.get(value, 0) + rows
+        merged[column] = total if len(total) <= MAX_VALUES else None
+    return merged
+
+
+def _merged_failures(first: Mapping[str, Failures], second: Mapping[str, Failures]) -> dict[str, Failures]:
+    merged = dict(first)
+    for kind, failures in second.items():
+        name = kind if kind in merged or len(merged) < MAX_FAILURES else OTHER
+        merged[name] = merged.get(name, Failures()) + failures
+    return merged
 
 
 def _added(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:

@@ -32,6 +32,8 @@ MAX_RECIPE_LEVELS = 16
 # What Windows, macOS and Excel leave beside files, in lower case, and what we put beside a starter. All are copied with a folder.
 _LITTER = ("thumbs.db", "desktop.ini", ".ds_store", "recipe.schema.json")
 _LITTER_PREFIXES = ("~$", "._")
+# Files that go along with rows. None of them holds any.
+_NAMED_BY_ROWS = (".pdf", ".png", ".jpg", ".jpeg", ".gif", ".webp")
 # What an input's name may end in, and its folder of answers does not. A name ends in one of them, and may be packed.
 _ENDINGS = (".jsonl", ".csv", ".tsv", ".xlsx")
 # `/<job id>/` (30 bytes) and the longest file name (`results.jsonl`) must fit behind the folder.
@@ -39,13 +41,18 @@ _TAIL_BYTES = 64
 
 
 def is_input(key: str) -> bool:
-    """Whether an object in the inbox is work: a recipe, a folder marker and what programs leave beside files are not."""
+    """Whether an object in the inbox is work: a recipe, a folder marker, what programs leave beside files, and PDFs and images,
+    which rows name, are not."""
     name = key.rsplit("/", 1)[-1]
-    return key.startswith(INBOX) and bool(name) and not is_recipe(key) and not _is_litter(name)
+    return key.startswith(INBOX) and bool(name) and not is_recipe(key) and not _is_litter(name) and not _is_named_by_rows(name)
 
 
 def _is_litter(name: str) -> bool:
     return name.lower() in _LITTER or name.startswith(_LITTER_PREFIXES)
+
+
+def _is_named_by_rows(name: str) -> bool:
+    return name.lower().endswith(_NAMED_BY_ROWS)
 
 
 def is_recipe(key: str) -> bool:

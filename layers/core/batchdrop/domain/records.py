@@ -327,6 +327,9 @@ PRIORITY = "batchdrop-priority"
 """The user metadata of an object that asks for one."""
 DEDUPE = "batchdrop-dedupe"
 """The user metadata of a file of requests that has equal ones sent once: `true`."""
+REFERENCE = "batchdrop-reference"
+"""The user metadata of an object by which a program finds its job again."""
+MAX_REFERENCE_CHARS = 200
 NORMAL = 5
 PRIORITIES = {"high": 1, "normal": NORMAL, "low": 9}
 """Of a job, by the words that people use."""
@@ -393,6 +396,8 @@ class Job(Record, frozen=True, kw_only=True):
     betas: tuple[str, ...] = ()
     dedupe: bool = False
     """Equal requests of a batch are sent once, and every row with such a request gets the answer."""
+    reference: str = ""
+    """What the metadata of its file calls it, for the program that dropped it: at most 200 characters."""
     cancel_requested: bool = False
     deadline: str = ""
     """As its recipe says it (`domain.deadlines`): what is not answered by then is canceled."""

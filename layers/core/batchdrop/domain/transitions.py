@@ -551,7 +551,7 @@ def pilot_ended(job: Job, rows: Collected, reason: str, *, now: datetime, note: 
 @_job_edge(JobState.running, JobState.held)
 def warmed(job: Job, rows: Collected, *, now: datetime) -> Move[Job]:
     """Only as a part of `warm_up_collected`. Whatever became of its row, the others go: they may find the cache written."""
-    return Move(job, _released(replace(job, warming=False, warmed=len(rows.settled), updated_at=now), now))
+    return Move(job, replace(job, warming=False, warmed=len(rows.settled), updated_at=now))
 
 
 @_job_edge(JobState.held)
@@ -561,8 +561,8 @@ def grouped(job: Job, group: GroupQuestion | None) -> Move[Job]:
 
 
 def _released(job: Job, now: datetime) -> Job:
-    """Its deadline counts from the first time that all of its rows may be sent."""
-    lets_all_go = job.state is JobState.running and not job.warming and (job.tries_all or not job.trying)
+    """Its deadline counts from the first time that nobody has to be asked any more. A warm-up, which may take a day, counts."""
+    lets_all_go = job.state is JobState.running and (job.tries_all or not job.trying)
     if not job.deadline or job.due_at is not None or not lets_all_go:
         return job
     return replace(job, due_at=due_at(job.deadline, now))

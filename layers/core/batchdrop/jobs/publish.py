@@ -1,4 +1,4 @@
-"""Write `status.json`: where the job stands, at every change."""
+"""Write `status.json`, where the job stands, at every change; and `report.html`, the same for the eye."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import msgspec
 
 from batchdrop.domain import keys
 from batchdrop.domain.records import Job
+from batchdrop.jobs.report import Report
 from batchdrop.ports import Clock, Ledger, Objects
 from batchdrop.reports.manifest import manifest
 from batchdrop.reports.status import status
@@ -15,20 +16,22 @@ _LOOKS = 5
 
 
 class Publish(msgspec.Struct, frozen=True, kw_only=True):
+    """`report`: None in functions that move batches only: no state that people have a word for begins or ends in them."""
+
     objects: Objects
     ledger: Ledger
     clock: Clock
+    report: Report | None = None
     region: str = ""
     """Of the bucket; empty where nobody knows."""
 
-    def __call__(self, job_id: str) -> Job | None:
-        """Writes the status of a job as the table has it now, and returns the job."""
+    def __call__(self, job_id: str, *, page: bool = True) -> Job | None:
+        """Writes the status of a job as the table has it now, and returns the job. `page`: the report too."""
         job = self.ledger.get_job(job_id)
         for _ in range(_LOOKS):
             if job is None:
                 return None
-            notice = self.ledger.get_admission().notice
-            self.objects.put(self.key(job), status(job, self.clock.now(), notice, region=self.region))
+            self._write(job, self.ledger.get_admission().notice, page=page)
             again = self.ledger.get_job(job_id)
             if again == job:
                 return job
@@ -37,10 +40,20 @@ class Publish(msgspec.Struct, frozen=True, kw_only=True):
 
     def end_without_rows(self, job: Job) -> None:
         """Status and manifest of a job that ends without a batch, before its end is recorded: who dies there does it again."""
-        now = self.clock.now()
-        self.objects.put(self.key(job), status(job, now, region=self.region))
+        self._write(job, "", page=True)
         manifest_key = keys.outbox_folder(job.input.key, job.id) + "manifest.json"
-        self.objects.put(manifest_key, manifest(job, (), {}, now), once=True)
+        self.objects.put(manifest_key, manifest(job, (), {}, self.clock.now()), once=True)
+
+    def _write(self, job: Job, notice: str, *, page: bool) -> None:
+        now = self.clock.now()
+        if self.report is None or not page:
+            self.objects.put(self.key(job), status(job, now, notice, region=self.region))
+            return
+        details = self.report.details(job)
+        samples = details.samples if details is not None and job.finished_at is None else ()
+        self.objects.put(self.key(job), status(job, now, notice, region=self.region, samples=samples))
+        if details is not None:
+            self.report(job, details, notice)
 
     @staticmethod
     def key(job: Job) -> str:

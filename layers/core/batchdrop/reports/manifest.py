@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from batchdrop.domain.answer_counts import Agreement, AnswerCounts
+from batchdrop.domain.answer_counts import Agreement, AnswerCounts, Failures
 from batchdrop.domain.call_headers import headers_of
 from batchdrop.domain.money import Bill
 from batchdrop.domain.record import Record
@@ -104,6 +104,7 @@ def manifest(
             "job_id": job.id,
             "state": job.outcome or job.state,
             "message": " ".join(part for part in (_message(job, files), whole.note if whole else "") if part),
+            **({"reference": job.reference} if job.reference else {}),
             "input": {
                 "bucket": job.input.bucket,
                 "key": job.input.key,
@@ -118,6 +119,8 @@ def manifest(
             **({} if whole is None else {"complete": whole}),
             **about_copies(job),
             **about_deadline(job),
+            "answers": {"values": answers.values, "lengths": answers.lengths},
+            "failures": [_failures(kind, rows) for kind, rows in answers.failures.items()],
             "usage": usage,
             **_about_cache(usage, bill, job.about_cache),
             "cost": _cost(bill, job),
@@ -133,6 +136,12 @@ def manifest(
             **(more or {}),
         }
     )
+
+
+def _failures(kind: str, rows: Failures) -> dict[str, object]:
+    """Rows without an answer for one reason; `lines`: the first of them."""
+    status, _, error = kind.partition(" ")
+    return {"status": status, "error": error, "message": rows.message, "rows": rows.rows, "lines": rows.lines}
 
 
 def _bill_of(batch: Batch) -> Bill:

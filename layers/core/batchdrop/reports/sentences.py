@@ -301,11 +301,6 @@ def canceled(job: Job) -> str:
     return " ".join(filter(None, (f"{start}{others}.{paid}", _copied(job))))
 
 
-def subject(job: Job, outcome: JobState) -> str:
-    """Of the notification that the job has ended."""
-    return f"Batchdrop job {outcome}: {job.id}"
-
-
 # ---------------------------------------------------------------- what is not known of a batch that was sent
 
 SENT_WITH_ANOTHER_KEY = (
@@ -571,7 +566,7 @@ def asks(job: Job, question: Question, *, overrun: bool = False) -> str:
     others = f"{question.rows:,} that are not sent yet" if job.used > job.spent else f"other {question.rows:,}"
     if job.dedupe:
         others = f"{question.rows:,} different ones that are not sent yet"
-    return f"{tried}. The {others} will cost {cost}. Look at {tried_file(job)}. {yes}"
+    return f"{tried}. The {others} will cost {cost}. Look at report.html. {yes}"
 
 
 def known_by(job: Job, expected: Expected) -> str:
@@ -595,11 +590,6 @@ TOLD_BY_OTHERS = "rows of other files with its recipe tell enough."
 
 def untried(why: Unsent) -> str:
     return f"No row was tried before the others: {why.message}"
-
-
-def tried_file(job: Job) -> str:
-    """The file with the rows that were tried."""
-    return "tried.csv" if job.kind in ("csv", "xlsx") else "tried.jsonl"
 
 
 def waits_for(mate: Job) -> str:

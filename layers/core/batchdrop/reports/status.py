@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -13,6 +13,7 @@ from batchdrop.domain.records import Job, JobState
 from batchdrop.money.amounts import usd
 from batchdrop.reports import sentences
 from batchdrop.reports.next_step import next_step
+from batchdrop.reports.samples import Sample
 
 # "Most batches finish in less than 1 hour" and "expire after 24 hours" (Anthropic, "Batch processing").
 USUAL_TIME = timedelta(hours=1)
@@ -36,8 +37,8 @@ def expected_end(job: Job, now: datetime) -> datetime | None:
     return next((start + time for time in (USUAL_TIME, LONGEST_TIME) if now < start + time), None)
 
 
-def status(job: Job, now: datetime, notice: str = "", *, region: str = "") -> bytes:
-    """`region`: of the bucket."""
+def status(job: Job, now: datetime, notice: str = "", *, region: str = "", samples: Sequence[Sample] = ()) -> bytes:
+    """`samples`: rows that were tried, as they came back. `region`: of the bucket."""
     return pretty(
         {
             "job_id": job.id,
@@ -49,12 +50,14 @@ def status(job: Job, now: datetime, notice: str = "", *, region: str = "") -> by
             "cost": {"usd": usd_of_micro(job.spent), "reserved_usd": usd_of_micro(job.used - job.spent)},
             "estimate": estimate_of(job),
             "question": _question(job),
+            "samples": samples,
             "batches": {
                 "open": job.batches_total - job.batches_ended,
                 "ended": job.batches_ended,
                 "collected": job.batches_collected,
                 "total": job.batches_total,
             },
+            **({"reference": job.reference} if job.reference else {}),
             "input": {"bucket": job.input.bucket, "key": job.input.key, "version_id": job.input.version_id},
             **about_copies(job),
             **about_deadline(job),

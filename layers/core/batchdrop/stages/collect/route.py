@@ -6,6 +6,9 @@ import logging
 from collections import Counter
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
+from batchdrop.domain.answer_counts import MAX_LENGTHS, FailureCounter
 from batchdrop.domain.records import Batch, Counts, RowStatus
 from batchdrop.domain.retries import retryable
 from batchdrop.domain.transitions import Collected
@@ -84,10 +87,13 @@ class Router:
         """Of the row at hand: the line of the one whose request it has, and whose end it gets."""
         self._copied = 0
         self._reasons: Counter[str] = Counter()
+        self._failures = FailureCounter()
+        self._lengths = [0] * MAX_LENGTHS
 
     def invalid(self, line: Line, invalid: InvalidLine) -> None:
         """A row that was never sent."""
         self._ends[RowStatus.invalid] += 1
+        self._failures.add(line.number, RowStatus.invalid, invalid.type, invalid.message)
         data = self._lines.failed(
             line,
             is_request=False,
@@ -164,8 +170,15 @@ class Router:
             rows_copied=self._copied,
             # Where the input is gone, a row without a line may have been the copy of another one.
             unaccounted=min(self.unaccounted, self._batch.requests),
-            answer_counts=self._lines.counts(dict(self._reasons)),
+            answer_counts=replace(
+                self._lines.counts(dict(self._reasons)), lengths=self._classes(), failures=self._failures.found()
+            ),
         )
+
+    def _classes(self) -> tuple[int, ...]:
+        """Without the empty ones behind the longest answer."""
+        longest = max((place for place, rows in enumerate(self._lengths, start=1) if rows), default=0)
+        return tuple(self._lengths[:longest])
 
     def _without_line(self, line: Line, paid: int | None) -> None:
         own = self._copied_from is None
@@ -204,6 +217,7 @@ class Router:
         cost: int | None = 0
         if self._copied_from is None:
             self.succeeded += 1
+            self._lengths[min(answer.output_tokens.bit_length(), MAX_LENGTHS - 1)] += 1
             cost = self._biller.bill(answer)
         if paid != 0:
             cost = None if paid is None or cost is None else paid + cost
@@ -268,6 +282,7 @@ class Router:
         unusable: Unusable | None = None,
     ) -> None:
         self._end(status)
+        self._failures.add(line.number, status, error_type, message)
         data = self._lines.failed(
             line,
             is_request=self._is_listed,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
 
-from batchdrop.domain.answer_counts import AnswerCounts
+from batchdrop.domain.answer_counts import MAX_VALUE_CHARS, MAX_VALUES, AnswerCounts, Values
 from batchdrop.domain.records import RowStatus
 from batchdrop.formats.api_result import ApiResult
 from batchdrop.formats.failed_line import failed_line, failed_row_line
@@ -18,6 +20,9 @@ from batchdrop.formats.rendered_line import answered_fields, own_fields
 from batchdrop.formats.result_line import answered_row_line, result_line
 from batchdrop.money.amounts import usd
 from batchdrop.recipes.form import Form
+
+# Answer columns whose answers are counted.
+_SHOWN_COLUMNS = 6
 
 
 class Unusable(NamedTuple):
@@ -53,7 +58,7 @@ class RowLines(Protocol):
     ) -> bytes:
         """`is_request`: the line is known to be one that can be sent. `cost`: of all attempts, in femto-dollars."""
 
-    def counts(self, reasons: dict[str, int]) -> AnswerCounts | None:
+    def counts(self, reasons: dict[str, int]) -> AnswerCounts:
         """What the answers were worth. `reasons`: of those that cannot be used."""
 
 
@@ -99,8 +104,8 @@ class RequestLines:
         )
 
     @staticmethod
-    def counts(reasons: dict[str, int]) -> None:  # noqa: ARG004 - there are none
-        return None
+    def counts(reasons: dict[str, int]) -> AnswerCounts:  # noqa: ARG004 - there are none
+        return AnswerCounts()
 
 
 class RecipeLines:
@@ -113,6 +118,7 @@ class RecipeLines:
         self._job_id = job_id
         self._named = named_by_rendered if completes else _not_named
         self._read = Answers(form.answer).read
+        self._values = _Values(form.answer.columns)
         self._expected = _Expected(form) if form.expected and form.expected_field else None
 
     def answered(
@@ -124,6 +130,7 @@ class RecipeLines:
         custom_id, row = answered_fields(line.data)
         if self._expected is not None:
             self._expected.add(row, read.output)
+        self._values.add(read.output)
         return answered_row_line(
             *(custom_id, line.number, attempt, row, read.output, _usd(cost), answer.result),
             named=self._named(line.data),
@@ -160,7 +167,8 @@ class RecipeLines:
         )
 
     def counts(self, reasons: dict[str, int]) -> AnswerCounts:
-        return AnswerCounts(reasons=reasons, agreement=self._expected.agreement() if self._expected else None)
+        agreement = self._expected.agreement() if self._expected else None
+        return AnswerCounts(reasons=reasons, agreement=agreement, values=self._values.found())
 
 
 def _not_named(line: bytes) -> None:  # noqa: ARG001 - whatever it names
@@ -169,6 +177,32 @@ def _not_named(line: bytes) -> None:  # noqa: ARG001 - whatever it names
 
 def _usd(cost: int | None) -> bytes:
     return b"null" if cost is None else usd(cost).encode()
+
+
+class _Values:
+    """Counts the answers of each column as long as there are few different ones; a column of free text costs nothing."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        from batchdrop.formats.cells import text_of  # noqa: PLC0415 - as above
+
+        self._text_of = text_of
+        self._few: dict[str, Counter[str]] = {column: Counter() for column in columns[:_SHOWN_COLUMNS]}
+        self._many: Values = {}
+
+    def add(self, output: bytes) -> None:
+        if not self._few:
+            return
+        fields = _fields(output)
+        for column in tuple(self._few):
+            value = self._text_of(fields.get(column))
+            rows = self._few[column]
+            rows[value] += 1
+            if len(value) > MAX_VALUE_CHARS or len(rows) > MAX_VALUES:
+                del self._few[column]
+                self._many[column] = None
+
+    def found(self) -> Values:
+        return self._many | {column: dict(rows) for column, rows in self._few.items()}
 
 
 class _Expected:

@@ -24,7 +24,7 @@ from batchdrop.jobs.publish import Publish
 from batchdrop.jobs.teaching import taught_by
 from batchdrop.jobs.time_left import time_left
 from batchdrop.ports import Clock, Deadline, Ledger, Metrics, Notices, Objects
-from batchdrop.reports import sentences
+from batchdrop.reports import notice, sentences
 from batchdrop.reports.manifest import OutputFile, Whole, lacks_tables, manifest, output_file, read_manifest
 from batchdrop.stages.finish.complete_table import CompleteTable, Completing
 from batchdrop.stages.finish.table_pieces import TablePieces
@@ -197,17 +197,9 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
 
     def _notify(self, job: Job) -> None:
         """The manifest is written: subscribers are told, at least once."""
-        state = transitions.finished(job, now=self.clock.now()).after.state
-        self.notices.publish(
-            sentences.subject(job, state),
-            {
-                "job_id": job.id,
-                "state": state,
-                "bucket": job.input.bucket,
-                "folder": keys.outbox_folder(job.input.key, job.id),
-                "counts": msgspec.to_builtins(job.counts),
-            },
-        )
+        ended = transitions.finished(job, now=self.clock.now()).after
+        told = notice.of_end(ended, self.publish.region)
+        self.notices.publish(told.subject, told.text, told.document, told.attributes)
 
     def _note(self, job: Job) -> str:
         """What there is to say of the output files, by the manifest: whoever wrote it may have been killed since."""

@@ -23,10 +23,12 @@ from batchdrop.domain.messages import ResumePlanning, Upload
 from batchdrop.domain.open_work import APPROVAL, PRICE, RECIPE
 from batchdrop.domain.records import (
     DEDUPE,
+    MAX_REFERENCE_CHARS,
     NORMAL,
     PILOT_ROWS,
     PRIORITIES,
     PRIORITY,
+    REFERENCE,
     Checkpoint,
     Job,
     JobState,
@@ -159,6 +161,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             note=sentences.NOT_HIGH if refused else "",
             api_version=headers.api_version,
             betas=headers.betas,
+            reference=info.metadata.get(REFERENCE, "")[:MAX_REFERENCE_CHARS],
             dedupe=info.metadata.get(DEDUPE, "").strip().lower() == "true",
             may_use=0,
             created_at=now,

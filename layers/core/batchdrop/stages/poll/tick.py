@@ -30,6 +30,7 @@ from batchdrop.stages.poll.apart import apart
 from batchdrop.stages.poll.fetch_models import FetchModels
 from batchdrop.stages.poll.held import WakeHeld
 from batchdrop.stages.poll.measure import Measure
+from batchdrop.stages.poll.pages import RunningPages
 from batchdrop.stages.poll.paused import LetGo
 from batchdrop.stages.poll.repair import Repair
 from batchdrop.stages.poll.settle import Settle
@@ -67,6 +68,7 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
     let_go: LetGo
     measure: Measure
     publish: Publish
+    running_pages: RunningPages
     sweep: Sweep
     fetch_models: FetchModels
 
@@ -101,6 +103,7 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
             self._admit_waiting,
             self._tell,
             self._end_overdue,
+            self.running_pages,
             self.measure,
             self.sweep,
             self.fetch_models,
@@ -120,7 +123,8 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
         if look_back_to is not None:
             changed |= self.settle(submitting, look, troubles)
         for job_id in sorted(changed):
-            self.publish(job_id)
+            self.publish(job_id, page=False)
+        self.running_pages.changed(changed)
         if troubles:
             raise troubles[0]
 

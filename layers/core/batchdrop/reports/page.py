@@ -1,0 +1,347 @@
+"""`report.html`: what `status.json` says, for the eye, and the answers. One file that loads nothing and runs nothing.
+
+A page opened from a private bucket cannot follow links into it, so it holds what people need. Data stands in the text of elements
+only, escaped by the template's name; what is in an attribute is ours, or a percent-encoded key. The policy in its head allows its
+own style and nothing else. Bounded: 20 rows, ten answers of a column and ten reasons, whatever the job is.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import minijinja
+import msgspec
+
+from batchdrop.domain import keys
+from batchdrop.domain.answer_counts import AnswerCounts
+from batchdrop.domain.records import Job, JobState
+from batchdrop.money.amounts import dollars
+from batchdrop.reports import sentences
+from batchdrop.reports.next_step import console_url, next_step
+from batchdrop.reports.remedies import remedy
+from batchdrop.reports.samples import Sample
+from batchdrop.reports.visible import visible
+
+_HERE = Path(__file__).parent
+_NAME = "report.html"
+_MOST_VALUES = 10
+_MOST_BATCHES = 20
+_NAME_CHARS = 80
+# Of fewer rows nobody knows what 1,000 would cost.
+_ENOUGH = 100
+_TONES = {"done": "ok", "no answers": "bad", "rejected": "bad", "stopped": "warn", "waiting": "warn", "waiting for you": "warn"}
+_WHAT = {
+    "complete.csv": "your whole table, with the answers of earlier jobs and of this one",
+    "results.csv": "every row of your table with the answers",
+    "failed.csv": "the rows without an answer: correct them and put the file in again",
+    "results.jsonl": "the answers as the API gave them, for programs",
+    "failed.jsonl": "the rows without an answer and why, for programs",
+}
+
+
+class Outcome(msgspec.Struct):
+    """What the page shows of a manifest."""
+
+    answers: _Answers
+    failures: list[_Failures]
+    batches: list[_Batch]
+    files: dict[str, _File]
+    cost: _Cost
+    expected: _Expected | None = None
+
+
+class _Answers(msgspec.Struct):
+    values: dict[str, dict[str, int] | None] = {}
+    lengths: list[int] = []
+
+
+class _Failures(msgspec.Struct):
+    status: str
+    error: str
+    message: str
+    rows: int
+    lines: list[int]
+
+
+class _Batch(msgspec.Struct):
+    requests: int
+    created_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+class _File(msgspec.Struct):
+    lines: int
+    size: int
+
+
+class _Cost(msgspec.Struct):
+    usd: float | None = None
+    real_time_usd: float | None = None
+
+
+class _Expected(msgspec.Struct):
+    accuracy: float | None = None
+    confusion: dict[str, dict[str, int]] = {}
+
+
+class Details(NamedTuple):
+    """What the page shows besides the job's record."""
+
+    samples: Sequence[Sample] = ()
+    outcome: Outcome | None = None
+
+
+NOTHING_MORE = Details()
+_decode = msgspec.json.Decoder(Outcome).decode
+
+
+def read_outcome(manifest: bytes) -> Outcome:
+    """Raises msgspec.DecodeError, as of a manifest of an earlier version."""
+    return _decode(manifest)
+
+
+def outcome_of(counts: AnswerCounts) -> Outcome:
+    """Of the rows that were tried, before there is a manifest."""
+    failures = [
+        _Failures(*kind.partition(" ")[::2], message=one.message, rows=one.rows, lines=list(one.lines))
+        for kind, one in counts.failures.items()
+    ]
+    answers = _Answers(values=counts.values, lengths=list(counts.lengths))
+    return Outcome(answers=answers, failures=failures, batches=[], files={}, cost=_Cost())
+
+
+def page(job: Job, now: datetime, notice: str = "", *, region: str = "", details: Details = NOTHING_MORE) -> bytes:
+    """HTML in UTF-8. Raises minijinja.TemplateError for what the template does not expect."""
+    environment, style = _environment()
+    context = _seen(_context(job, now, notice, region, details))
+    return environment.render_template(_NAME, css=_css(), style=style, **context).encode()
+
+
+@cache
+def _environment() -> tuple[minijinja.Environment, str]:
+    """It escapes what it prints, because the template's name ends so."""
+    templates = {_NAME: (_HERE / _NAME).read_text(encoding="utf-8")}
+    digest = b64encode(sha256(_css().encode()).digest()).decode()
+    return minijinja.Environment(templates=templates, undefined_behavior="strict"), f"sha256-{digest}"
+
+
+@cache
+def _css() -> str:
+    return (_HERE / "report.css").read_text(encoding="utf-8")
+
+
+def _seen(context: Mapping[str, object]) -> dict[str, object]:
+    """With the hidden characters of every text as signs."""
+    return {name: _seen_value(value) for name, value in context.items()}
+
+
+def _seen_value(value: object) -> object:
+    if isinstance(value, str):
+        return visible(value)
+    if isinstance(value, Mapping):
+        return _seen(value)
+    return [_seen_value(each) for each in value] if isinstance(value, list) else value
+
+
+def _context(job: Job, now: datetime, notice: str, region: str, details: Details) -> dict[str, Any]:
+    folder = keys.outbox_folder(job.input.key, job.id)
+    step = next_step(job, region)
+    word = sentences.word_of(job)
+    outcome = details.outcome
+    counts = job.counts
+    tone = _TONES.get(word, "run")
+    return {
+        "name": _middle(keys.name_of(job.input.key)),
+        "folder": folder,
+        "s3": f"s3://{job.input.bucket}/{folder}",
+        "word": word,
+        "tone": "warn" if tone == "ok" and counts.succeeded < counts.total else tone,
+        "sentence": sentences.state_of(job, notice),
+        "next": {"text": step.text, "command": step.command or "", "url": step.console_url or ""},
+        "progress": _progress(job) if job.state is JobState.running and not job.trying else None,
+        "agreement": _agreement(outcome.expected) if outcome is not None and outcome.expected is not None else None,
+        "answers": _answers(outcome) if outcome is not None else [],
+        "samples": _samples(details.samples, counts.total),
+        "failures": [_failure(one, job) for one in outcome.failures] if outcome is not None else [],
+        "cost": _cost(job, outcome),
+        "files": _files(job, folder, region, outcome) if outcome is not None and job.finished_at else [],
+        "lengths": _lengths(outcome.answers.lengths if outcome is not None else []),
+        "times": _times(outcome.batches if outcome is not None else []),
+        "recipe": _recipe(job),
+        "as_of": f"{now.astimezone(UTC):%-d %B %Y, %H:%M} UTC",
+        "job": job.id,
+    }
+
+
+def _middle(name: str) -> str:
+    """A name that is too long, without its middle: beginning and ending tell it apart."""
+    return name if len(name) <= _NAME_CHARS else f"{name[: _NAME_CHARS // 2]}...{name[-_NAME_CHARS // 2 + 3 :]}"
+
+
+def _recipe(job: Job) -> str:
+    if job.recipe is None:
+        return ""
+    return f"{job.recipe.key} (version {job.recipe.version_id})" if job.recipe.version_id else job.recipe.key
+
+
+def _percent(part: float, whole: float) -> int:
+    return round(100 * part / whole) if whole else 0
+
+
+def _progress(job: Job) -> dict[str, Any]:
+    total, answered = job.counts.total, job.counts.succeeded
+    without = job.counts.finished - answered
+    return {
+        "label": f"{answered:,} answered, {without:,} without an answer, {max(0, total - answered - without):,} open",
+        "answered": _percent(answered, total),
+        "without": _percent(without, total),
+    }
+
+
+def _agreement(expected: _Expected) -> dict[str, Any]:
+    right = "" if expected.accuracy is None else f"{expected.accuracy * 100:.3g} % as expected"
+    labels = list(expected.confusion)[:_MOST_VALUES]
+    given = list(dict.fromkeys([*labels, *(label for row in expected.confusion.values() for label in row)]))[: _MOST_VALUES + 2]
+    return {
+        "title": right or "Answers and what was expected",
+        "given": [label or "no answer" for label in given],
+        "rows": [
+            {
+                "label": label,
+                "cells": [{"rows": f"{expected.confusion[label].get(each, 0):,}", "right": each == label} for each in given],
+            }
+            for label in labels
+        ],
+    }
+
+
+def _answers(outcome: Outcome) -> list[dict[str, Any]]:
+    """A column of which nearly every answer is another one has no distribution."""
+    shown = []
+    for column, values in outcome.answers.values.items():
+        rows = sum(values.values()) if values else 0
+        if not values or (rows < 2 * len(values) and len(values) > 2):
+            continue
+        ordered = sorted(values.items(), key=lambda value: -value[1])
+        listed = [{"text": text or "(empty)", **_share(found, rows)} for text, found in ordered[:_MOST_VALUES]]
+        if others := ordered[_MOST_VALUES:]:
+            listed.append({"text": f"({len(others)} others)", **_share(sum(found for _, found in others), rows)})
+        shown.append({"name": column, "values": listed})
+    return shown
+
+
+def _share(rows: int, total: int) -> dict[str, Any]:
+    return {"rows": f"{rows:,}", "percent": _percent(rows, total)}
+
+
+def _samples(samples: Sequence[Sample], total: int) -> dict[str, Any]:
+    answers = list(dict.fromkeys(name for one in samples for name in one.output)) or (["answer"] if samples else [])
+    own = list(dict.fromkeys(name for one in samples for name in one.row))[:6]
+    rows = [{"line": f"{one.line:,}", "cells": [*_answer_cells(one, answers), *_own_cells(one, own)]} for one in samples]
+    what = "The row as it" if len(rows) == total == 1 else f"{len(rows)} of the rows, as they"
+    return {"title": f"{what} came back", "columns": [*answers, *own], "rows": rows}
+
+
+def _answer_cells(sample: Sample, columns: Sequence[str]) -> list[dict[str, object]]:
+    """They come first, and so are seen on a phone."""
+    texts = [sample.output.get(name, "") for name in columns]
+    if not sample.output:
+        texts[0] = f"none: {sample.error}"
+    return [{"column": name, "text": text, "answer": True} for name, text in zip(columns, texts, strict=True)]
+
+
+def _own_cells(sample: Sample, columns: Sequence[str]) -> list[dict[str, object]]:
+    return [{"column": name, "text": sample.row.get(name, ""), "answer": False} for name in columns]
+
+
+def _failure(failures: _Failures, job: Job) -> dict[str, Any]:
+    more = failures.rows - len(failures.lines)
+    lines = ", ".join(f"{line:,}" for line in failures.lines)
+    return {
+        "rows": f"{failures.rows:,}",
+        "noun": "row" if failures.rows == 1 else "rows",
+        "why": failures.message or failures.error or failures.status,
+        "remedy": remedy(failures.status, failures.error, sentences.failed_file(job)),
+        "lines": f"{lines}, {more:,} more" if more else lines,
+    }
+
+
+def _cost(job: Job, outcome: Outcome | None) -> list[dict[str, str]]:
+    expected = job.expected
+    paid = job.spent if outcome is None or outcome.cost.usd is None else round(outcome.cost.usd * 10**6)
+    real_time = None if outcome is None or outcome.cost.real_time_usd is None else round(outcome.cost.real_time_usd * 10**6)
+    if not paid and expected is None:
+        return []
+    rows = [("all rows", 1, 1), *([("1,000 rows", 1_000, job.counts.total)] if job.counts.total >= _ENOUGH else [])]
+    return [
+        {
+            "name": name,
+            "paid": dollars(paid * times // of),
+            "estimate": "unknown" if expected is None else _range(expected.low * times // of, expected.high * times // of),
+            "real_time": "unknown yet" if real_time is None else dollars(real_time * times // of),
+        }
+        for name, times, of in rows
+    ]
+
+
+def _range(low: int, high: int) -> str:
+    return dollars(low) if dollars(low) == dollars(high) else f"{dollars(low)} to {dollars(high)}"
+
+
+def _files(job: Job, folder: str, region: str, outcome: Outcome) -> list[dict[str, str]]:
+    found = [
+        {"name": name, "what": what, "size": _size(outcome.files[name].size)}
+        for name, what in _WHAT.items()
+        if name in outcome.files
+    ]
+    found.append({"name": "manifest.json", "what": "counts, tokens, cost and checksums, for programs", "size": ""})
+    return [{**file, "url": console_url(job.input.bucket, folder + file["name"], region) or ""} for file in found]
+
+
+def _size(number: int) -> str:
+    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "KB")):
+        if number >= unit:
+            return f"{number / unit:,.1f} {name}"
+    return f"{number:,} bytes"
+
+
+def _lengths(classes: Sequence[int]) -> dict[str, Any]:
+    total, most = sum(classes), max(classes, default=0)
+    rows = [
+        {"tokens": _tokens(place), "rows": f"{found:,}", "percent": _percent(found, most)} for place, found in enumerate(classes)
+    ]
+    half = next((place for place in range(len(classes)) if 2 * sum(classes[: place + 1]) >= total), 0)
+    title = f"Length of the answers: half of them have at most {max(0, 2**half - 1):,} tokens, the longest up to "
+    return {"title": f"{title}{max(0, 2 ** (len(classes) - 1) - 1) if classes else 0:,}", "rows": rows if total else []}
+
+
+def _tokens(place: int) -> str:
+    if place < 2:
+        return str(place)
+    return f"{2 ** (place - 1):,} to {2**place - 1:,}"
+
+
+def _times(batches: Sequence[_Batch]) -> dict[str, Any]:
+    spans = sorted((one.created_at, one.ended_at, one.requests) for one in batches if one.created_at and one.ended_at)
+    if not spans:
+        return {"title": "", "rows": []}
+    start, end = spans[0][0], max(ended for _, ended, _ in spans)
+    whole = max(1.0, (end - start).total_seconds())
+    rows = [
+        {
+            "sent": f"{created.astimezone(UTC):%-d %b, %H:%M}",
+            "rows": f"{requests:,}",
+            "minutes": f"{(ended - created).total_seconds() / 60:,.0f}",
+            "start": _percent((created - start).total_seconds(), whole),
+            "share": max(1, _percent((ended - created).total_seconds(), whole)),
+        }
+        for created, ended, requests in spans[:_MOST_BATCHES]
+    ]
+    of = f"the first {_MOST_BATCHES} of {len(spans):,} times" if len(spans) > _MOST_BATCHES else "all times"
+    return {"title": f"When rows were at Anthropic: {sentences.span(end - start)}, {of}", "rows": rows}

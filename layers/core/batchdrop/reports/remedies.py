@@ -1,0 +1,29 @@
+"""What to do about rows without an answer, by the reason."""
+
+from __future__ import annotations
+
+_BY_ERROR = {
+    "truncated": "Raise max_tokens in the recipe, and put {failed} in again.",
+    "refused": "Claude did not want to answer. Change the row or the prompt, and put {failed} in again.",
+    "empty": "The answer was empty. Say in the prompt what to answer if there is nothing to say.",
+    "off_schema": "The answer did not have the form that the recipe asks for. Make the prompt or the schema clearer.",
+    "duplicate_custom_id": "Give each row an id of its own.",
+    "deadline_passed": "Put {failed} in again, with a later deadline.",
+    "tried_answer_lost": "It may have been paid for. Put {failed} in again to ask once more all the same.",
+}
+_BY_STATUS = {
+    "invalid": "Correct these rows in {failed}, and put it in again.",
+    "expired": "Put {failed} in again: Anthropic had no time for these rows.",
+    "canceled": "Put {failed} in again if you want these answers.",
+    "missing": "They may have been answered and paid for. Put {failed} in again to ask once more all the same.",
+    "errored": "Read the reason, correct these rows in {failed}, and put it in again.",
+}
+_TEMPORARY = ("overloaded_error", "api_error", "rate_limit_error", "timeout_error")
+
+
+def remedy(status: str, error: str, failed: str) -> str:
+    """One sentence. `failed`: the file with these rows."""
+    if error in _TEMPORARY:
+        return f"It passes: put {failed} in again."
+    text = _BY_ERROR.get(error) or _BY_STATUS.get(status, "See {failed}.")
+    return text.format(failed=failed)

@@ -1,0 +1,86 @@
+"""Runs in the browser's environment: opens every page of a folder in every way, and prints what it finds as JSON.
+
+python look.py CHROMIUM PAGES SHOTS
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import sync_playwright
+
+WAYS = {"desk": (900, "light"), "phone": (390, "dark")}
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+def look(browser: Any, file: Path, way: str, shots: Path) -> dict[str, object]:
+    width, scheme = WAYS[way]
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme, device_scale_factor=1)
+    requests: list[str] = []
+    messages: list[str] = []
+    dialogs: list[str] = []
+
+    def dismissed(dialog: Any) -> None:
+        dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    page.on("dialog", dismissed)
+    page.goto(file.as_uri())
+    page.screenshot(path=shots / f"{file.stem}.{way}.png", full_page=True)
+    found: dict[str, object] = {
+        "text": page.inner_text("main"),
+        "title": page.title(),
+        "requests": requests[1:],
+        "messages": messages,
+        "dialogs": dialogs,
+        "scripts": page.locator("script, iframe, object, embed, img, link, form, base").count(),
+        "handlers": page.evaluate(
+            "[...document.querySelectorAll('*')].flatMap(one => one.getAttributeNames()).filter(name => name.startsWith('on'))"
+        ),
+        "sideways": page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"),
+        "visible_answer": page.evaluate(
+            "(() => { const cell = document.querySelector('.answer'); if (!cell) return null;"
+            " const box = cell.getBoundingClientRect(); return box.left >= 0 && box.left < window.innerWidth })()"
+        ),
+    }
+    # axe is a script, which the page's own policy would not let run: it comes through the debugger.
+    report = Axe().run(page, options={"runOnly": TAGS}).response
+    found["violations"] = [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in report["violations"]]
+    found["passes"] = len(report["passes"])
+    if way == "desk":
+        page.emulate_media(media="print")
+        pdf = page.pdf(path=shots / f"{file.stem}.pdf", format="A4")
+        found["pdf_pages"] = pdf.count(b"/Type /Page\n") + pdf.count(b"/Type /Page ")
+        found["print_details"] = page.evaluate(
+            "[...document.querySelectorAll('details table')].every(one => one.getBoundingClientRect().height > 0)"
+        )
+        page.emulate_media(media="screen")
+        page.evaluate("document.querySelector('style').remove()")
+        found["unstyled"] = page.inner_text("main")
+        page.screenshot(path=shots / f"{file.stem}.unstyled.png", full_page=True)
+    page.close()
+    return found
+
+
+def main(chromium: str, pages: str, shots: str) -> None:
+    Path(shots).mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        found = {
+            f"{file.stem}.{way}": look(browser, file, way, Path(shots))
+            for file in sorted(Path(pages).glob("*.html"))
+            for way in WAYS
+        }
+        browser.close()
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
