@@ -55,11 +55,19 @@ def test_nothing_is_deleted_while_the_job_is_open() -> None:
 
 
 def test_without_the_parameter_they_stay() -> None:
+    """Also those of a job whose folder a killed run has left."""
     stack = Stack(max_requests=3)
+
+    def kill() -> None:
+        raise Killed
+
+    once(stack, "objects.remove_all", kill)
     stack.drop("inbox/a.jsonl", rows(7))
     stack.run()
+    assert _left(stack)
     _days_pass(stack)
     assert stack.claude.deleted == []
+    assert _left(stack) == []
 
 
 def test_what_the_api_does_not_know_is_deleted() -> None:
