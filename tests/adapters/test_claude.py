@@ -81,6 +81,9 @@ class Facade:
         if verb == "results":
             with self.fake.results(api_id) as chunks:
                 return httpx2.Response(200, content=broken(chunks))
+        if request.method == "DELETE":
+            self.fake.delete(api_id)
+            return httpx2.Response(200, json={"id": api_id, "type": "message_batch_deleted"})
         return httpx2.Response(200, json=shown(self.fake.cancel(api_id) if verb else self.fake.retrieve(api_id)))
 
 
@@ -235,6 +238,16 @@ def test_canceling_ends_a_batch_early(claude: Claude, clock: ManualClock, tmp_pa
     clock.advance(10)
     ended = claude.cancel(created.id)
     assert (ended.status, ended.counts) == ("ended", ApiCounts(canceled=2))
+
+
+def test_an_ended_batch_is_deleted_for_good(claude: Claude, clock: ManualClock, tmp_path: Path) -> None:
+    created = claude.create(body(tmp_path, "a", "b"))
+    clock.advance(3600)
+    claude.delete(created.id)
+    with pytest.raises(NotFound):
+        claude.retrieve(created.id)
+    with pytest.raises(NotFound):
+        claude.delete(created.id)
 
 
 @pytest.mark.parametrize("call", ["retrieve", "cancel"])

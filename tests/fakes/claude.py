@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from batchdrop.domain.call_headers import CallHeaders
-from batchdrop.domain.errors import Incomplete, NotFound, Refused
+from batchdrop.domain.errors import Incomplete, NotFound, Refused, Unavailable
 from batchdrop.domain.model_list import ListedModel
 from batchdrop.domain.records import ApiCounts
 from batchdrop.ports import DEFAULT_HEADERS, ApiBatch, ApiPage
@@ -60,6 +60,7 @@ class _Held:
         self.created_at = created_at
         self.ends_at = ends_at
         self.canceled_at: datetime | None = None
+        self.deleted = False
 
 
 class FakeClaude:
@@ -119,6 +120,10 @@ class FakeClaude:
     def ids(self) -> list[str]:
         return list(self._held)
 
+    @property
+    def deleted(self) -> list[str]:
+        return [held.id for held in self._held.values() if held.deleted]
+
     def custom_ids(self) -> list[str]:
         """Of every request that was ever accepted: a row that was paid for twice is in here twice."""
         return [request["custom_id"] for held in self._held.values() for request in held.requests]
@@ -172,7 +177,9 @@ class FakeClaude:
         workspace = self._workspace_read()
         listed = self._clock.now() - timedelta(seconds=self.list_lag)
         newest_first = [
-            held.id for held in reversed(self._held.values()) if held.created_at <= listed and held.workspace == workspace
+            held.id
+            for held in reversed(self._held.values())
+            if held.created_at <= listed and held.workspace == workspace and not held.deleted
         ]
         start = newest_first.index(after) + 1 if after else 0
         ids = newest_first[start : start + self.page_limit]
@@ -191,6 +198,13 @@ class FakeClaude:
             held.canceled_at = self._clock.now()
             held.ends_at = held.canceled_at + timedelta(seconds=self.cancel_seconds)
         return self._view(held)
+
+    @hooked
+    def delete(self, api_id: str) -> None:
+        held = self._find(api_id)
+        if not self._has_ended(held):
+            raise Unavailable("the batch has not ended", status=400, kind="invalid_request_error")
+        held.deleted = True
 
     @contextmanager
     def results(self, api_id: str) -> Iterator[Iterable[bytes]]:
@@ -264,7 +278,7 @@ class FakeClaude:
 
     def _find(self, api_id: str) -> _Held:
         held = self._held.get(api_id)
-        if held is None or held.workspace != self._workspace_read():
+        if held is None or held.deleted or held.workspace != self._workspace_read():
             raise NotFound("no such batch", status=404, kind="not_found_error")
         return held
 

@@ -2538,6 +2538,35 @@ MUTANTS: tuple[Mutant, ...] = (
         "return False",
         "tests/adapters/test_ledger.py::test_an_open_job_or_batch_is_open_work_and_nothing_else_is",
     ),
+    # Batches that are deleted at the API.
+    Mutant(
+        "Batches are deleted only when the answers are all there",
+        f"{_CORE}/stages/poll/delete_batches.py",
+        "if job.counts.missing or job.rows_lost:",
+        "if False:",
+        "tests/stages/test_deleted_batches.py::test_a_job_that_lacks_answers_keeps_its_batches",
+    ),
+    Mutant(
+        "A batch that the API does not know counts as deleted",
+        f"{_CORE}/stages/poll/delete_batches.py",
+        "except NotFound:",
+        "except ZeroDivisionError:",
+        "tests/stages/test_deleted_batches.py::test_what_the_api_does_not_know_is_deleted",
+    ),
+    Mutant(
+        "Batches are deleted only where it was asked for",
+        f"{_CORE}/bootstrap.py",
+        "if settings.delete_batches else None",
+        "if True else None",
+        "tests/stages/test_deleted_batches.py::test_without_the_parameter_they_stay",
+    ),
+    Mutant(
+        "The folder of a job stays until its batches are deleted",
+        f"{_CORE}/bootstrap.py",
+        "tidies=not settings.delete_batches",
+        "tidies=True",
+        "tests/stages/test_deleted_batches.py::test_batches_are_deleted_once_the_files_are_complete_and_nothing_is_sent_again",
+    ),
     # Who deploys, and whose key encrypts.
     Mutant(
         "A deploy role may do all that CloudFormation does for it",

@@ -291,7 +291,10 @@ def test_it_changes_no_managed_policy_and_reads_no_answer_and_no_key(stack: Depl
 
 # ---------------------------------------------------------------- the boundary
 
-_ACCESS: tuple[dict[str, str], ...] = ({}, {"ApiAccess": "aws", "AwsWorkspaceId": "wrkspc_1"})
+_ACCESS: tuple[dict[str, str], ...] = (
+    {},
+    {"ApiAccess": "aws", "AwsWorkspaceId": "wrkspc_1", "DeleteBatchesAtApi": "true"},
+)
 _KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/9a1a0f52-53c4-4f3c-8d5c-0e5f1c9d7b0e"
 
 

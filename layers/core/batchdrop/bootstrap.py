@@ -301,6 +301,7 @@ def submit(settings: SubmitSettings, ports: Ports | None = None) -> Submit:
 
 
 def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
+    from batchdrop.stages.poll.delete_batches import DeleteBatches
     from batchdrop.stages.poll.fetch_models import FetchModels
     from batchdrop.stages.poll.held import WakeHeld
     from batchdrop.stages.poll.measure import Measure
@@ -353,7 +354,12 @@ def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
         measure=Measure(ledger=ports.ledger, clock=ports.clock, metrics=ports.metrics, budget=budget, let_go=let_go),
         publish=_publish(ports, pages=True),
         running_pages=RunningPages(ledger=ports.ledger, clock=ports.clock, publish=_publish(ports, pages=True)),
-        sweep=Sweep(ports.objects, ports.ledger, ports.clock),
+        sweep=Sweep(
+            ports.objects,
+            ports.ledger,
+            ports.clock,
+            DeleteBatches(ports.ledger, ports.claude, ports.clock) if settings.delete_batches else None,
+        ),
         fetch_models=FetchModels(ledger=ports.ledger, claude=ports.claude, clock=ports.clock, official=settings.official),
     )
 
@@ -394,6 +400,7 @@ def finish(settings: FinishSettings, ports: Ports | None = None) -> Finish:
             sort_rows=SortRows(objects=ports.objects),
             merge_rows=MergeRows(objects=ports.objects),
         ),
+        tidies=not settings.delete_batches,
     )
 
 

@@ -292,6 +292,9 @@ class Claude(Protocol):
     def cancel(self, api_id: str) -> ApiBatch:
         """Raises NotFound, Unavailable, Refused. An already ended batch is answered as it is."""
 
+    def delete(self, api_id: str) -> None:
+        """Removes an ended batch and its results for good. Raises NotFound, Unavailable, Refused."""
+
     def results(self, api_id: str) -> AbstractContextManager[Iterable[bytes]]:
         """The results stream in chunks as they come (not lines). Raises NotFound, Unavailable; Incomplete when it is cut."""
 

@@ -122,6 +122,7 @@ class PollSettings(_Admitting, frozen=True, kw_only=True):
     finish_queue: str
     grace_seconds: int
     visibility_seconds: int
+    delete_batches: bool = False
 
     def __post_init__(self) -> None:
         _check_access(self.api_key_secret, self.workspace)
@@ -143,6 +144,7 @@ class CollectSettings(_Calling, frozen=True, kw_only=True):
 class FinishSettings(_Ledger, frozen=True, kw_only=True):
     topic: str
     finish_queue: str
+    delete_batches: bool = False
 
 
 class ControlSettings(_Calling, frozen=True, kw_only=True):

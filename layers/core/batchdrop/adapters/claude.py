@@ -263,6 +263,10 @@ class AnthropicClaude:
             return batch
         return _decode(response, _Message).to_batch()
 
+    def delete(self, api_id: str) -> None:
+        """It may be tried again like a read: what is gone is answered with 404."""
+        self._read("DELETE", _batch_path(api_id), {})
+
     @contextmanager
     def results(self, api_id: str) -> Iterator[Iterator[bytes]]:
         response = self._read("GET", f"{_batch_path(api_id)}/results", {}, stream=True)
@@ -386,6 +390,8 @@ class AnthropicClaude:
             if method == "GET":
                 # With this type the SDK hands out the response as it is, read or still to be read.
                 return client.get(path, cast_to=httpx2.Response, options=options, stream=stream)
+            if method == "DELETE":
+                return client.delete(path, cast_to=httpx2.Response, options=options)
             return client.post(path, cast_to=httpx2.Response, content=content, options=options)
         except anthropic.APIStatusError as error:
             return error.response

@@ -49,6 +49,8 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
     publish: Publish
     table_pieces: TablePieces
     complete_table: CompleteTable
+    tidies: bool
+    """Else `poll` removes the folder in `work/`, when nothing of the job is at the API any more."""
 
     def __call__(self, message: FinishJob, deadline: Deadline) -> None:
         job_id = message.job_id
@@ -238,7 +240,8 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
 
         What is left then, `poll` removes. Another run that still reads here fails; delivered again, it finds the job ended.
         """
-        self.objects.remove_all(keys.work_folder(job.id), limit=_REMOVED)
+        if self.tidies:
+            self.objects.remove_all(keys.work_folder(job.id), limit=_REMOVED)
 
     @staticmethod
     def _key(job: Job, name: str) -> str:
