@@ -173,6 +173,8 @@ def plan(settings: PlanSettings, ports: Ports | None = None) -> Plan:
     from batchdrop.stages.plan.wake import Wake
 
     ports = ports or RealPorts(settings)
+    # It reads files of strangers, so it reads no answers.
+    publish = _publish(ports, pages=True, answers=False)
     commit = _commit(ports)
     limits = Limits.of_a_stack(
         max_requests=min(settings.max_batch_requests, settings.queued_requests_limit),
@@ -183,12 +185,12 @@ def plan(settings: PlanSettings, ports: Ports | None = None) -> Plan:
     find_recipe = FindRecipe(objects=ports.objects, ledger=ports.ledger, look_at=look_at)
     budget = _budget(ports, settings)
     return Plan(
-        **_core(ports, pages=True),
-        admit=_admit(ports, settings, budget),
-        pause=_pause(ports, budget),
+        **_core(ports, publish),
+        admit=_admit(ports, settings, budget, publish),
+        pause=_pause(ports, budget, publish),
         try_first=TryFirst(objects=ports.objects, budget=budget),
         # It has no key: what is at the API is left for `poll`.
-        cancel_job=_cancel_job(ports, CancelBatch(clock=ports.clock, commit=commit)),
+        cancel_job=_cancel_job(ports, CancelBatch(clock=ports.clock, commit=commit), publish),
         wake=Wake(ledger=ports.ledger, clock=ports.clock, commit=commit),
         look_at=look_at,
         find_recipe=find_recipe,
@@ -196,7 +198,7 @@ def plan(settings: PlanSettings, ports: Ports | None = None) -> Plan:
             objects=ports.objects,
             ledger=ports.ledger,
             commit=commit,
-            publish=_publish(ports, pages=True),
+            publish=publish,
             find_recipe=find_recipe,
             check=_check_recipe(settings, ports),
         ),
@@ -292,7 +294,7 @@ def submit(settings: SubmitSettings, ports: Ports | None = None) -> Submit:
 
     ports = ports or RealPorts(settings)
     return Submit(
-        **_core(ports),
+        **_core(ports, _publish(ports)),
         claude=ports.claude,
         switch=ports.switch,
         cancel_batch=_cancel_batch(ports),
@@ -314,6 +316,7 @@ def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
     from batchdrop.stages.poll.watch import Watch
 
     ports = ports or RealPorts(settings)
+    publish = _publish(ports, pages=True)
     commit, cancel_batch = _commit(ports), _cancel_batch(ports)
     budget = _budget(ports, settings)
     let_go = LetGo(
@@ -321,8 +324,8 @@ def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
         clock=ports.clock,
         commit=commit,
         budget=budget,
-        pause=_pause(ports, budget),
-        publish=_publish(ports, pages=True),
+        pause=_pause(ports, budget, publish),
+        publish=publish,
     )
     return Poll(
         ledger=ports.ledger,
@@ -346,14 +349,14 @@ def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
             commit=commit,
             visibility=timedelta(seconds=settings.visibility_seconds),
         ),
-        admit=_admit(ports, settings, budget),
+        admit=_admit(ports, settings, budget, publish),
         cancel_batch=cancel_batch,
-        cancel_job=_cancel_job(ports, cancel_batch),
+        cancel_job=_cancel_job(ports, cancel_batch, publish),
         wake_held=WakeHeld(ports.ledger, ports.clock, commit, settings.open_jobs_per_folder),
         let_go=let_go,
         measure=Measure(ledger=ports.ledger, clock=ports.clock, metrics=ports.metrics, budget=budget, let_go=let_go),
-        publish=_publish(ports, pages=True),
-        running_pages=RunningPages(ledger=ports.ledger, clock=ports.clock, publish=_publish(ports, pages=True)),
+        publish=publish,
+        running_pages=RunningPages(ledger=ports.ledger, clock=ports.clock, publish=publish),
         sweep=Sweep(
             ports.objects,
             ports.ledger,
@@ -370,7 +373,7 @@ def collect(settings: CollectSettings, ports: Ports | None = None) -> Collect:
 
     ports = ports or RealPorts(settings)
     return Collect(
-        **_core(ports),
+        **_core(ports, _publish(ports)),
         claude=ports.claude,
         metrics=ports.metrics,
         prices=config_files.prices(ports.objects),
@@ -387,7 +390,7 @@ def finish(settings: FinishSettings, ports: Ports | None = None) -> Finish:
     from batchdrop.stages.finish.table_pieces import TablePieces
 
     ports = ports or RealPorts(settings)
-    core = _core(ports, pages=True)
+    core = _core(ports, _publish(ports, pages=True))
     return Finish(
         **core,
         notices=ports.notices,
@@ -410,14 +413,13 @@ def control(settings: ControlSettings, ports: Ports | None = None) -> Control:
     from batchdrop.stages.control.retry import DropAgain
 
     ports = ports or RealPorts(settings)
+    publish = _publish(ports, pages=True)
     return Control(
-        **_core(ports, pages=True),
+        **_core(ports, publish),
         metrics=ports.metrics,
-        cancel_job=_cancel_job(ports, _cancel_batch(ports)),
+        cancel_job=_cancel_job(ports, _cancel_batch(ports), publish),
         drop_again=DropAgain(objects=ports.objects),
-        approve_all=ApproveAll(
-            ledger=ports.ledger, clock=ports.clock, commit=_commit(ports), publish=_publish(ports, pages=True)
-        ),
+        approve_all=ApproveAll(ledger=ports.ledger, clock=ports.clock, commit=_commit(ports), publish=publish),
         separate_teams=settings.separate_teams,
     )
 
@@ -445,14 +447,13 @@ class _Core(TypedDict):
     publish: Publish
 
 
-def _core(ports: Ports, *, pages: bool = False) -> _Core:
-    """`pages`: the stage moves jobs from one word that people have for them to another, and writes their reports."""
+def _core(ports: Ports, publish: Publish) -> _Core:
     return _Core(
         objects=ports.objects,
         ledger=ports.ledger,
         clock=ports.clock,
         commit=_commit(ports),
-        publish=_publish(ports, pages=pages),
+        publish=publish,
     )
 
 
@@ -460,10 +461,21 @@ def _commit(ports: Ports) -> Commit:
     return Commit(ledger=ports.ledger, queues=ports.queues)
 
 
-def _publish(ports: Ports, *, pages: bool = False) -> Publish:
+def _publish(ports: Ports, *, pages: bool = False, answers: bool = True) -> Publish:
+    """`pages`: the stage moves jobs from one word that people have for them to another, and writes their reports.
+
+    `answers`: it may read them.
+    """
     report = None
     if pages:
-        report = Report(objects=ports.objects, ledger=ports.ledger, clock=ports.clock, metrics=ports.metrics, region=ports.region)
+        report = Report(
+            objects=ports.objects,
+            ledger=ports.ledger,
+            clock=ports.clock,
+            metrics=ports.metrics,
+            region=ports.region,
+            answers=answers,
+        )
     return Publish(objects=ports.objects, ledger=ports.ledger, clock=ports.clock, report=report, region=ports.region)
 
 
@@ -471,12 +483,12 @@ def _cancel_batch(ports: Ports) -> CancelBatch:
     return CancelBatch(clock=ports.clock, commit=_commit(ports), claude=ports.claude)
 
 
-def _cancel_job(ports: Ports, cancel_batch: CancelBatch) -> CancelJob:
+def _cancel_job(ports: Ports, cancel_batch: CancelBatch, publish: Publish) -> CancelJob:
     return CancelJob(
         ledger=ports.ledger,
         clock=ports.clock,
         commit=_commit(ports),
-        publish=_publish(ports, pages=True),
+        publish=publish,
         cancel_batch=cancel_batch,
     )
 
@@ -497,15 +509,13 @@ def _budget(ports: Ports, settings: PlanSettings | PollSettings) -> Budget:
     )
 
 
-def _pause(ports: Ports, budget: Budget) -> Pause:
+def _pause(ports: Ports, budget: Budget, publish: Publish) -> Pause:
     from batchdrop.jobs.pause import Pause
 
-    return Pause(
-        ledger=ports.ledger, clock=ports.clock, commit=_commit(ports), budget=budget, publish=_publish(ports, pages=True)
-    )
+    return Pause(ledger=ports.ledger, clock=ports.clock, commit=_commit(ports), budget=budget, publish=publish)
 
 
-def _admit(ports: Ports, settings: PlanSettings | PollSettings, budget: Budget) -> Admit:
+def _admit(ports: Ports, settings: PlanSettings | PollSettings, budget: Budget, publish: Publish) -> Admit:
     from batchdrop.jobs.admit import Admit
 
     return Admit(
@@ -514,6 +524,6 @@ def _admit(ports: Ports, settings: PlanSettings | PollSettings, budget: Budget) 
         clock=ports.clock,
         commit=_commit(ports),
         budget=budget,
-        pause=_pause(ports, budget),
+        pause=_pause(ports, budget, publish),
         limits=AdmissionLimits(queued_requests=settings.queued_requests_limit, per_tick=settings.creates_per_tick),
     )

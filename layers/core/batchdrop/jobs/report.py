@@ -31,19 +31,24 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     metrics: Metrics
     region: str
+    answers: bool = True
+    """Whether this function may read them."""
 
     def details(self, job: Job) -> Details | None:
         """What the bucket and the job's pilot tell about its rows; nothing where it cannot be read.
 
-        None: there is something that this function may not read, and another one writes the page.
+        None: there are answers that this function may not read, and another one writes the page.
         """
         # Most publications are of a job that runs, and show nothing of its rows.
         from batchdrop.reports.page import NOTHING_MORE, Details  # noqa: PLC0415
 
+        ended, asks = job.finished_at is not None and job.batches_total, job.state is JobState.held and job.tried
+        if (ended or asks) and not self.answers:
+            return None
         try:
-            if job.finished_at is not None and job.batches_total:
+            if ended:
                 return Details(self._samples(job, "results.jsonl"), self._outcome(job))
-            if job.state is JobState.held and job.tried:
+            if asks:
                 return Details(self._samples(job, "tried.jsonl"), self._tried(job))
         except Forbidden:
             return None
