@@ -2835,6 +2835,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/stages/test_named_files.py::test_documents_and_images_are_no_jobs_by_themselves",
     ),
     Mutant(
+        "A slow invocation after one that was killed notes what that one has stored as its own",
+        f"{_CORE}/jobs/resumed.py",
+        "return min(self._out.stored, self._come)",
+        "return self._out.stored",
+        "tests/stages/test_overtaken.py",
+    ),
+    Mutant(
         "From the command line a yes is to one question",
         "cli/batchdrop_cli/following/told.py",
         "    if code and code != question.code:",

@@ -1,4 +1,4 @@
-"""Thousands of rows that begin with the same 6,000 tokens, on the emulator's cache: one row writes, and most of the others read."""
+"""Thousands of rows that begin with the same 6,000 tokens, on the emulator's cache: one writes, and most others read."""
 
 from __future__ import annotations
 

@@ -10,10 +10,15 @@ class Behind:
 
     def __init__(self, out: ResumedWriter, written: int) -> None:
         self._out = out
-        self._known = out.stored - written
+        self._come = written
 
     def write(self, data: bytes) -> None:
-        known = min(self._known, len(data))
-        self._known -= known
+        known = min(max(self._out.stored - self._come, 0), len(data))
+        self._come += len(data)
         if known < len(data):
             self._out.write(data[known:])
+
+    @property
+    def stored(self) -> int:
+        """Of the bytes that have come here. S3 has more of them while an invocation that was killed has come further."""
+        return min(self._out.stored, self._come)

@@ -51,7 +51,7 @@ class DropAgain(msgspec.Struct, frozen=True, kw_only=True):
             reached = self._filter(start, rows, go_on)
             if reached.offset < reached.failed.size:
                 rest = out.suspend()
-                stored = msgspec.structs.replace(reached, written=out.stored)
+                stored = msgspec.structs.replace(reached, written=rows.stored)
                 self.objects.put(keys.retry_checkpoint(job.id), encode_retry_checkpoint(stored, rest))
                 return stored
             if not reached.rows:

@@ -41,5 +41,4 @@ class Growing:
 
     @property
     def grown(self) -> Grown:
-        # An invocation that was killed may have stored more than this one has come to.
-        return Grown(size=self._size, crc64nvme=self._crc.hex(), stored=min(self._out.stored, self._size))
+        return Grown(size=self._size, crc64nvme=self._crc.hex(), stored=self._behind.stored)

@@ -68,23 +68,23 @@ class Render(msgspec.Struct, frozen=True, kw_only=True):
                         line = line_of(row)
                     except TimeIsUp:
                         lines.flush()
-                        return self._suspend(out, _reached(offset, lines, source), lines.size, went_on=lines.next > start.line)
+                        return self._suspend(out, lines, _reached(offset, lines, source), went_on=lines.next > start.line)
                     lines.add(row.number, line)
                     offset = row.end
                     if lines.full:
                         lines.flush()
                         if not go_on():
-                            return self._suspend(out, _reached(offset, lines, source), lines.size)
+                            return self._suspend(out, lines, _reached(offset, lines, source))
             lines.flush()
             done()
         return Source(ObjectRef(bucket=self.bucket, key=self.key, size=lines.size))
 
-    def _suspend(self, out: ResumedWriter, reached: RenderCheckpoint, size: int, *, went_on: bool = True) -> Unpacking:
+    def _suspend(self, out: ResumedWriter, lines: _Lines, reached: RenderCheckpoint, *, went_on: bool = True) -> Unpacking:
         """It has gone on by a row, be it by less than S3 keeps: the checkpoint holds the rest."""
         rest = out.suspend()
-        stored = msgspec.structs.replace(reached, written=out.stored)
+        stored = msgspec.structs.replace(reached, written=lines.stored)
         self.objects.put(self.checkpoint_key, encode_render_checkpoint(stored, rest))
-        return Unpacking(size, size, went_on=went_on)
+        return Unpacking(lines.size, lines.size, went_on=went_on)
 
     def _checkpoint(self) -> tuple[RenderCheckpoint, bytes] | None:
         try:
@@ -150,6 +150,11 @@ class _Lines:
         self._pending.append(line)
         self._pending_bytes += len(line)
         self.next = number + 1
+
+    @property
+    def stored(self) -> int:
+        """Bytes that S3 has of all lines so far."""
+        return self._out.stored
 
     @property
     def full(self) -> bool:
