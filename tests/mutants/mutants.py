@@ -497,7 +497,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "No deployment takes back where the switch stands",
         f"{_CORE}/adapters/switch.py",
-        "                self._store(strictest)\n",
+        "                self._store(strictest, instead_of=text)\n",
         "                pass\n",
         "tests/adapters/test_small.py::test_the_stricter_position_counts_and_no_deployment_takes_it_back",
     ),
@@ -1291,8 +1291,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "The manifest is written once",
         _FINISH,
-        "manifest(finished, batches, files, now), once=True)",
-        "manifest(finished, batches, files, now))",
+        "manifest(finished, batches, files, now, whole=whole), once=True)",
+        "manifest(finished, batches, files, now, whole=whole))",
         "tests/stages/test_resumed.py::test_two_runs_of_finish_at_once_give_one_file",
     ),
     Mutant(
@@ -1305,8 +1305,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A job ends when its manifest is there, and not before",
         _FINISH,
-        "        self._write_manifest(job, batches, files)\n        self._conclude(job, batches)\n",
-        "        self._conclude(job, batches)\n        self._write_manifest(job, batches, files)\n",
+        "        self._write_manifest(job, batches, files, whole)\n        self._conclude(job, batches)\n",
+        "        self._conclude(job, batches)\n        self._write_manifest(job, batches, files, whole)\n",
         "tests/stages/test_resumed.py::test_files_then_manifest_then_the_end_then_the_removal_of_pieces",
     ),
     Mutant(
@@ -1493,11 +1493,13 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "Blank lines come to an end",
         _CUT,
-        ("                reached = Checkpoint(offset=end, line=chunk[-1].number + 1, repeated=repeated, pilot=draw.drawn)\n"),
+        "                reached = Checkpoint(offset=end, line=chunk[-1].number + 1, repeated=repeated, "
+        "pilot=draw.drawn, names=names)\n",
         (
             "                if any(line.data for line in chunk):\n"
             "                    following = chunk[-1].number + 1\n"
-            "                    reached = Checkpoint(offset=end, line=following, repeated=repeated, pilot=draw.drawn)\n"
+            "                    reached = Checkpoint(offset=end, line=following, repeated=repeated, "
+            "pilot=draw.drawn, names=names)\n"
         ),
         "tests/stages/test_long_files.py::test_blank_lines_without_end_come_to_an_end",
     ),
@@ -1905,8 +1907,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A job that has lost its tables says so",
         f"{_CORE}/stages/finish/outputs.py",
-        'return sentences.NO_TABLES if lacks_tables(job, written.files) else ""',
-        'return ""',
+        "notes = [sentences.NO_TABLES] if lacks_tables(job, written.files) else []",
+        "notes: list[str] = []",
         "tests/stages/test_row_trouble.py::test_a_job_ends_whatever_is_deleted",
     ),
     Mutant(
@@ -2839,7 +2841,7 @@ MUTANTS: tuple[Mutant, ...] = (
         f"{_CORE}/jobs/resumed.py",
         "return min(self._out.stored, self._come)",
         "return self._out.stored",
-        "tests/stages/test_overtaken.py",
+        "tests/stages/test_overtaken.py::test_a_slow_invocation_after_one_that_was_killed",
     ),
     Mutant(
         "From the command line a yes is to one question",
