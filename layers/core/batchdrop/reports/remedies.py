@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from batchdrop.domain.retries import retryable
+
 _BY_ERROR = {
     "truncated": "Raise max_tokens in the recipe, and put {failed} in again.",
     "refused": "Claude did not want to answer. Change the row or the prompt, and put {failed} in again.",
@@ -18,12 +20,11 @@ _BY_STATUS = {
     "missing": "They may have been answered and paid for. Put {failed} in again to ask once more all the same.",
     "errored": "Read the reason, correct these rows in {failed}, and put it in again.",
 }
-_TEMPORARY = ("overloaded_error", "api_error", "rate_limit_error", "timeout_error")
 
 
 def remedy(status: str, error: str, failed: str) -> str:
     """One sentence. `failed`: the file with these rows."""
-    if error in _TEMPORARY:
+    if status == "errored" and retryable(status, error):
         return f"It passes: put {failed} in again."
     text = _BY_ERROR.get(error) or _BY_STATUS.get(status, "See {failed}.")
     return text.format(failed=failed)
