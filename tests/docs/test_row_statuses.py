@@ -1,4 +1,4 @@
-"""A new row status touches four files: where it is declared, where a result gets it, what to do about it, and README's sentence."""
+"""A new row status touches four places: where it is declared, where a result gets it, its remedy, and README's sentence."""
 
 from __future__ import annotations
 
