@@ -74,7 +74,6 @@ class Trace:
     """Of each custom id among the requests."""
     unanswered: bool = False
     """The POST had no definite answer."""
-    deleted_at: datetime | None = None
 
     def outcome(self, place: int) -> str:
         """A cancel comes too late for every other request."""
@@ -114,9 +113,9 @@ class SlowApi(FakeClaude):
     def last_of_ours(self) -> Trace:
         return next(trace for trace in reversed(self.traces.values()) if trace.ours)
 
-    def delete(self, api_id: str) -> None:
-        """Somebody with a key of the workspace deletes it, which the API allows once it has ended."""
-        self.traces[api_id].deleted_at = self._clock.now()
+    def lose(self, api_id: str) -> None:
+        """Somebody else with a key of the workspace deletes it, which the API allows once it has ended."""
+        self.traces[api_id].held.deleted = True
 
     # ---------------------------------------------------------------- the port
 
@@ -128,7 +127,7 @@ class SlowApi(FakeClaude):
         if after is not None:
             cursor = self.traces[after].held
             newest_first = [one for one in newest_first if (one.held.created_at, one.held.id) < (cursor.created_at, cursor.id)]
-        listed = [one for one in newest_first if one.listed_at <= now and one.deleted_at is None]
+        listed = [one for one in newest_first if one.listed_at <= now and not one.held.deleted]
         if any(one.held.created_at <= now < one.listed_at for one in newest_first):
             self.seen_late["list"] += 1
         shown, rest = listed[: self.page_limit], listed[self.page_limit :]
@@ -192,12 +191,6 @@ class SlowApi(FakeClaude):
         fate = fate_of(prompt)
         self._accepted[prompt] += 1
         return fate[min(self._accepted[prompt], len(fate)) - 1]
-
-    def _find(self, api_id: str) -> _Held:
-        trace = self.traces.get(api_id)
-        if trace is None or trace.deleted_at is not None or trace.held.workspace != self._workspace_read():
-            raise NotFound("no such batch", status=404, kind="not_found_error")
-        return trace.held
 
     def _has_ended(self, held: _Held) -> bool:
         return self._is_right("status", held, self.traces[held.id].status_at)

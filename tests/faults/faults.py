@@ -113,6 +113,13 @@ KEY = (
 )
 PAGE = (Fault("list fails", before=_UNAVAILABLE), Fault("list refused", before=_BAD_KEY))
 KNOWN = (Fault("fails", before=_UNAVAILABLE), Fault("transient 404", before=_NOT_FOUND), Fault("refused", before=_BAD_KEY))
+# What the API does not know any more counts as deleted, so a 404 is no fault here.
+DELETE = (
+    Fault("fails", before=_UNAVAILABLE),
+    Fault("fails, and yet done", after=_UNAVAILABLE),
+    Fault("refused", before=_BAD_KEY),
+    Fault("429", before=_refused(429, "rate_limit_error")),
+)
 
 
 def _cut(at: int, stack: Stack) -> None:
@@ -155,6 +162,7 @@ _SPECIAL: dict[str, tuple[Fault, ...]] = {
     "claude.page": PAGE,
     "claude.retrieve": KNOWN,
     "claude.cancel": KNOWN,
+    "claude.delete": DELETE,
     "claude._results": RESULTS,
     "objects.read": READ,
 }

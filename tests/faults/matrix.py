@@ -148,6 +148,7 @@ def judge(run: Run) -> list[str]:
     wrong += paid_once(stack, _GRACE)
     wrong += purses_kept(stack.ledger)
     wrong += [f"{who} failed with {error!r}" for who, error in stack.failures if not isinstance(error, (BatchdropError, Killed))]
+    wrong += run.scenario.also(stack)
     if not (harm.done or harm.failed):
         wrong.append("the fault never happened")
     if run.scenario.same_outputs and run.fault.same_outputs and outputs(stack) != expected_outputs(run.scenario):

@@ -44,7 +44,7 @@ UNAVOIDABLE = (
     Exempt(
         "deleted before it was found",
         "An accepted POST had no answer, and somebody with a key of the workspace deleted its batch.",
-        lambda trace, grace: trace.unanswered and trace.deleted_at is not None,
+        lambda trace, grace: trace.unanswered and trace.held.deleted,
     ),
 )
 

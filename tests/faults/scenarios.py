@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -58,6 +58,11 @@ def mixed_rows() -> bytes:
     return b"\n".join(lines) + b"\n"
 
 
+def _nothing_more(stack: Stack) -> Iterator[str]:
+    """What is asked of every scenario will do."""
+    yield from ()
+
+
 class Scenario(NamedTuple):
     """`play` drops files and commands; the harness then lets time pass until everything has ended."""
 
@@ -66,6 +71,8 @@ class Scenario(NamedTuple):
     play: Callable[[Stack], None]
     same_outputs: bool = True
     """Whether a run with a fault must give the very bytes of a run without one."""
+    also: Callable[[Stack], Iterator[str]] = _nothing_more
+    """What else is wrong in the end, in sentences."""
 
 
 def _small_batches() -> Stack:
@@ -75,6 +82,26 @@ def _small_batches() -> Stack:
 def _mixed(stack: Stack) -> None:
     upload = stack.drop("inbox/team/mixed.jsonl", mixed_rows())
     stack.deliver(upload)
+
+
+def _deleting() -> Stack:
+    return Stack(max_requests=3, api=SlowApi, delete_batches=True)
+
+
+def _deleted(stack: Stack) -> None:
+    """Days after its end, which come at the same time whatever has happened; a pass begins every six hours."""
+    ended = stack.clock.now() + timedelta(hours=5)
+    _mixed(stack)
+    stack.run()
+    stack.clock.advance((ended - stack.clock.now()).total_seconds())
+    for _ in range(8):
+        stack.step(timedelta(hours=6, minutes=5).total_seconds())
+
+
+def _still_there(stack: Stack) -> Iterator[str]:
+    """Of what the job had at the API and in `work/`."""
+    yield from (f"{api_id} is still at the API" for api_id in stack.claude.ids if api_id not in stack.claude.deleted)
+    yield from (f"{key} is still in the bucket" for key in stack.objects.keys(keys.WORK))
 
 
 def _little_disk() -> Stack:
@@ -423,6 +450,7 @@ SCENARIOS = {
         Scenario("warmed up", _ten_at_a_time, _cached),
         Scenario("warmed up, tried", _six_at_a_time, _cached),
         Scenario("rejected", _small_batches, _rejected),
+        Scenario("deleted", _deleting, _deleted, also=_still_there),
         Scenario("approved", _approving, _dear),
         Scenario("refused", _refusing, _dear, same_outputs=False),
         Scenario("asked for all", _asking_for_all, _mixed),

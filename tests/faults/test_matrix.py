@@ -23,6 +23,8 @@ _STRIDES = {
     "sent once, tried": 307,
     "warmed up": 307,
     "warmed up, tried": 409,
+    # But for the deletion it is the mixed one.
+    "deleted": 409,
 }
 
 
@@ -42,6 +44,16 @@ def creates() -> list[Run]:
 @pytest.mark.parametrize("run", creates(), ids=lambda run: run.fault.name)
 def test_every_fault_of_a_create(run: Run) -> None:
     assert judge(run) == []
+
+
+def test_a_deletion_that_fails_or_is_killed_at_any_call_is_made_later() -> None:
+    found = list(runs(SCENARIOS["deleted"]))
+    deletes = [run.call for run in found if run.name == "claude.delete"]
+    # From the list of the batches to the folder that goes last.
+    calls = range(deletes[0] - 1, deletes[-1] + 3)
+    chosen = [run for run in found if run.call in calls and (run.call == deletes[0] or run.fault.name.startswith("killed"))]
+    assert {run.name for run in chosen} == {"ledger.list_batches", "claude.delete", "objects.remove_all"}
+    assert {str(run): wrong for run in chosen if (wrong := judge(run))} == {}
 
 
 def test_the_points_come_from_the_run_itself() -> None:

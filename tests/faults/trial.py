@@ -335,7 +335,7 @@ class Play:
         now = self.stack.clock.now()
         for api_id, minutes in list(self.deletions):
             if now >= self.api.traces[api_id].held.ends_at + timedelta(minutes=minutes):
-                self.api.delete(api_id)
+                self.api.lose(api_id)
                 self.deletions.remove((api_id, minutes))
 
     def _deliver_retries(self) -> None:

@@ -2556,6 +2556,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/stages/test_deleted_batches.py::test_what_the_api_does_not_know_is_deleted",
     ),
     Mutant(
+        "A deletion that is refused is made later",
+        f"{_CORE}/stages/poll/delete_batches.py",
+        "                self._deleted.pop(job.id, None)\n                raise\n",
+        "                self._deleted.pop(job.id, None)\n",
+        "tests/faults/test_matrix.py::test_a_deletion_that_fails_or_is_killed_at_any_call_is_made_later",
+    ),
+    Mutant(
         "Batches are deleted only where it was asked for",
         f"{_CORE}/bootstrap.py",
         "if settings.delete_batches else None",
