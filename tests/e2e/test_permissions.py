@@ -44,7 +44,7 @@ def _stages(text: str) -> frozenset[str]:
 _PREFIXES = {
     "inbox": (_stages("plan submit collect control"), _stages("control")),
     "work": (_stages("plan submit collect finish control"), _stages("plan collect finish control")),
-    "outbox": (_stages("finish control"), ALL),
+    "outbox": (_stages("poll finish control"), ALL),
     "control": (_stages("control"), NONE),
     "config": (_stages("plan submit poll collect"), NONE),
 }
