@@ -329,7 +329,8 @@ def test_a_folder_may_go_unattended_and_another_asks_at_once() -> None:
     stack.drop("inbox/free/file.jsonl", dear_rows(10))
     stack.drop("inbox/free/not/file.jsonl", dear_rows(1))
     stack.run(minutes=10)
-    assert [(job.state, job.needs) for job in stack.jobs()] == [(JobState.done, ""), (JobState.held, "approval")]
+    found = {job.input.key: (job.state, job.needs) for job in stack.jobs()}
+    assert found == {"inbox/free/file.jsonl": (JobState.done, ""), "inbox/free/not/file.jsonl": (JobState.held, "approval")}
 
 
 # ---------------------------------------------------------------- without an answer

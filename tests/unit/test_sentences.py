@@ -148,6 +148,16 @@ def test_people_are_told_in_their_own_words() -> None:
         assert not MACHINE_WORDS.search(text), text
 
 
+def test_no_sentence_takes_the_name_of_another() -> None:
+    tree = ast.parse(Path(sentences.__file__).read_text(encoding="utf-8"))
+    names = [
+        target.id for node in tree.body if isinstance(node, ast.Assign) for target in node.targets if isinstance(target, ast.Name)
+    ]
+    names += [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+    assert len(names) > 50
+    assert sorted(names) == sorted(set(names))
+
+
 def test_no_good_word_covers_a_job_without_an_answer() -> None:
     nothing = job(state=JobState.done, counts=Counts(total=9, errored=9))
     assert sentences.word_of(nothing) == "no answers"

@@ -646,7 +646,7 @@ NOT_APPROVED = f"Nobody approved it within {ANSWER_AWAITED.days} days, so the ro
 # ---------------------------------------------------------------- a recipe that was improved while its job waits
 
 _RECIPE_KEPT = "A changed recipe is not used for this job, which waits on as it is:"
-FILE_GONE = "its file cannot be read any more."
+ITS_FILE_IS_GONE = "its file cannot be read any more."
 
 
 def superseded(newer: Job) -> str:

@@ -98,7 +98,7 @@ class Improve(msgspec.Struct, frozen=True, kw_only=True):
         except (Waits, Rejected) as why:
             raise _Kept(sentences.recipe_kept(str(why))) from why
         except (ObjectGone, Forbidden) as why:
-            raise _Kept(sentences.recipe_kept(sentences.FILE_GONE)) from why
+            raise _Kept(sentences.recipe_kept(sentences.ITS_FILE_IS_GONE)) from why
         if self.ledger.get_job(newer.id) is not None:
             raise _Kept(sentences.recipe_kept(sentences.was_superseded_before(newer)))
         return newer
