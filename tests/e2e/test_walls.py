@@ -14,6 +14,7 @@ import httpx2
 import pytest
 from botocore.exceptions import ClientError
 
+from batchdrop.reports.sentences import NOT_HIGH
 from tests.docs.pages import ROOT, blocks
 from tests.e2e.laptop import ACCOUNT, API_KEY, Job, Laptop, Role, beside
 from tests.policies import policy
@@ -37,6 +38,8 @@ def teams(laptop: Laptop) -> Laptop:
         "SeparateTeams=true",
         f"OperatorRoleArns={operators}",
         "AskAboveUsd=0.00001",
+        "HighPriorityFolders=violet/urgent",
+        "OpenJobsPerFolder=2",
         "FunctionTimeoutSeconds=15",
         "VisibilityTimeoutSeconds=90",
     )
@@ -201,6 +204,35 @@ def test_a_file_of_no_team_is_rejected(teams: Laptop, people: People) -> None:
     job = teams.drop("inbox/blue.jsonl", rows(2)).wait()
     assert job.status()["state"] == "rejected"
     assert "keeps teams apart" in job.status()["message"]
+
+
+def test_high_priority_is_for_the_folders_that_an_operator_lists(teams: Laptop, people: People) -> None:
+    priorities = {}
+    with teams.ticking():
+        for folder in ("violet", "violet/urgent"):
+            key, high = f"inbox/{folder}/high.jsonl", {"batchdrop-priority": "high"}
+            version = teams.s3.put_object(Bucket=teams.bucket, Key=key, Body=rows(2), Metadata=high)["VersionId"]
+            job = teams.job_of(key, version)
+            told = NOT_HIGH in job.asked()["message"]
+            _approved(job, people.operator).wait_for("done")
+            known = teams.ledger().get_job(job.id)
+            priorities[folder] = (known.priority if known else None, told)
+    assert priorities == {"violet": (5, True), "violet/urgent": (1, False)}
+
+
+def test_further_files_of_a_team_wait_in_line_and_go_on_by_themselves(teams: Laptop, people: People) -> None:
+    with teams.ticking():
+        open_ones = [teams.drop(f"inbox/amber/{name}.jsonl", rows(2)) for name in ("first", "second")]
+        for job in open_ones:
+            job.asked()
+        third = teams.drop("inbox/amber/deep/third.jsonl", rows(2))
+        teams.wait(lambda: third.status().get("needs") == "place", "the third file to wait in line")
+        assert third.status()["message"].startswith("Waiting in line: 2 files of the folder amber may be open at a time")
+        teams.drop("inbox/cyan/another.jsonl", rows(2)).asked()
+        assert third.status()["needs"] == "place"
+        for job in (*open_ones, third):
+            assert _approved(job, people.operator).wait_for("done").audit() == []
+    assert [line["line"] for line in third.lines("results.jsonl")] == [1, 2]
 
 
 def test_an_operator_sets_the_switch(teams: Laptop, people: People) -> None:
