@@ -2540,6 +2540,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "return False",
         "tests/adapters/test_ledger.py::test_an_open_job_or_batch_is_open_work_and_nothing_else_is",
     ),
+    Mutant(
+        "What in a file's wishes does not count is said to the end",
+        f"{_CORE}/reports/sentences.py",
+        "saved, job.warnings, job.note",
+        "saved, job.note if job.note else job.warnings if job.question else ''",
+        "tests/stages/test_limits_of_folders.py::test_what_does_not_count_is_said_to_the_end_whatever_is_answered",
+    ),
     # Batches that are deleted at the API.
     Mutant(
         "Batches are deleted only when the answers are all there",

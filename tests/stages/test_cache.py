@@ -111,4 +111,4 @@ def test_a_beginning_that_no_model_would_cache_waits_for_another_recipe() -> Non
 def test_one_that_may_be_too_short_is_sent_and_says_so() -> None:
     stack = stack_of(Cached())
     job = run(stack, "rows.csv", rows(3), RECIPE.replace(RULES.encode(), b"Be brief. " * 120))
-    assert "claude-haiku-5-5 caches from 512 on: the manifest will tell what was cached" in job.note
+    assert "claude-haiku-5-5 caches from 512 on: the manifest will tell what was cached" in job.warnings

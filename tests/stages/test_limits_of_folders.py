@@ -233,6 +233,21 @@ def test_high_priority_is_for_the_folders_that_an_operator_lists(allowed: str, k
     assert (said in stack.document("status.json")["message"]) == (priority == 5)
 
 
+def test_what_does_not_count_is_said_to_the_end_whatever_is_answered() -> None:
+    """A command's answer takes the place of that to the one before, and of nothing else."""
+    stack = Stack(high_priority="", ask_above="0.00001")
+    stack.drop("inbox/team/recipe.yaml", RECIPE)
+    stack.drop("inbox/team/a.csv", b"text\nfine\n")
+    said = "HighPriorityFolders"
+    stack.run(5)
+    while (question := stack.job().question) is not None:
+        assert stack.document("status.json")["message"].count(said) == 1
+        stack.command("approve", f"{stack.job().id}-{question.code}/")
+        stack.run(5)
+    assert stack.job().state == "done"
+    assert stack.document("status.json")["message"].count(said) == 1
+
+
 def test_low_priority_is_for_everybody() -> None:
     stack = Stack(high_priority="")
     stack.drop("inbox/team/a.jsonl", rows(1), {"batchdrop-priority": "low"})

@@ -385,6 +385,8 @@ class Job(Record, frozen=True, kw_only=True):
     """One sentence for people: why rejected, held or canceled."""
     note: str = ""
     """One sentence for people: what became of the last control command."""
+    warnings: str = ""
+    """Sentences for people: what in its metadata or recipe does not count, or not as they may think. They stay to the end."""
     doubt: str = ""
     """One sentence for people: what is not known of a batch that was sent, or empty."""
     broken: Unsent | None = None

@@ -234,7 +234,7 @@ def sourced(job: Job, source: ObjectRef, broken: Unsent | None, wishes: Wishes |
             dedupe=wishes.dedupe,
             cache=wishes.cache,
             about_cache=wishes.about_cache,
-            note=" ".join(part for part in (job.note, wishes.warnings) if part) if wishes.warnings not in job.note else job.note,
+            warnings=_with_warnings(job, wishes.warnings),
         )
     return Move(job, after)
 
@@ -589,6 +589,11 @@ def _held(job: Job, hold: Hold, now: datetime) -> Job:
         held_at=now,
         updated_at=now,
     )
+
+
+def _with_warnings(job: Job, warnings: str) -> str:
+    """It may be planned anew from the start: none is said twice."""
+    return job.warnings if warnings in job.warnings else " ".join(part for part in (job.warnings, warnings) if part)
 
 
 def _unread(job: Job) -> Job:

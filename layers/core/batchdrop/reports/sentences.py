@@ -71,7 +71,9 @@ def state_of(job: Job, notice: str = "") -> str:
     doubt = job.doubt if job.state is JobState.running else ""
     saved = _saved(job) if notice == STOPPED and unsent else ""
     trouble = "" if job.finished_at else _cut_off(job)
-    return " ".join(part for part in (text, trouble, streak, doubt, notice if unsent else "", saved, job.note) if part)
+    return " ".join(
+        part for part in (text, trouble, streak, doubt, notice if unsent else "", saved, job.warnings, job.note) if part
+    )
 
 
 def _running(job: Job) -> str:

@@ -158,7 +158,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             input=info.ref,
             state=JobState.planning,
             priority=NORMAL if refused else priority,
-            note=sentences.NOT_HIGH if refused else "",
+            warnings=sentences.NOT_HIGH if refused else "",
             api_version=headers.api_version,
             betas=headers.betas,
             reference=info.metadata.get(REFERENCE, "")[:MAX_REFERENCE_CHARS],
