@@ -25,7 +25,7 @@ _ENVIRONMENT = {
         name: "name"
         for stage in STAGES
         for name in getattr(settings, f"{stage.capitalize()}Settings").__struct_encode_fields__
-        if not name.endswith(("_USD", "_WORKSPACE", "_TEAMS"))
+        if not name.endswith(("_USD", "_WORKSPACE", "_TEAMS", "_BATCHES"))
     },
 }
 

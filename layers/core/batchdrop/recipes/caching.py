@@ -8,15 +8,15 @@ caching", 2026-10-08). One mark at the end of what all rows share is all it take
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from batchdrop.recipes.faults import RecipeFault
-from batchdrop.recipes.recipe import Recipe
-from batchdrop.recipes.templates import Template
+
+if TYPE_CHECKING:  # a function that only decides on a cache loads no recipe
+    from batchdrop.recipes.recipe import Recipe
+    from batchdrop.recipes.templates import Template
 
 CONTROL = "cache_control"
-
-
 AUTO = "auto"
 _FOR_AN_HOUR = "1h"
 

@@ -39,7 +39,7 @@ class RunningPages(msgspec.Struct, kw_only=True):
         now = self.clock.now()
         self.written = {job_id: at for job_id, at in self.written.items() if at > now - _EVERY}
         for job_id in [job_id for job_id, at in self.due.items() if at <= now][:_MOST]:
-            del self.due[job_id]
+            self.due.pop(job_id, None)
             job = self.ledger.get_job(job_id)
             if job is not None and job.state is JobState.running:
                 self.written[job_id] = now
