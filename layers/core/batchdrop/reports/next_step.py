@@ -52,7 +52,8 @@ def console_url(bucket: str, key: str, region: str) -> str | None:
 
 def _held(job: Job, region: str) -> NextStep:
     if job.needs == RECIPE:
-        return _files(job, region, "Put a recipe.yaml into the folder of the file; a starter is beside this status.")
+        text = "Put a recipe.yaml into the folder of the file, like the starter here, or correct the one that the message names."
+        return _files(job, region, text)
     question, group = job.question, job.group
     if question is None or job.needs not in (APPROVAL, LIMIT):
         return _command(job, region, f"Nothing to do: it goes on by itself. To stop it, {_RUN}.", "cancel", job.id)
@@ -73,7 +74,7 @@ def _ended(job: Job, region: str) -> NextStep:
     if not temporary:
         return _files(job, region, f"{correct}.")
     return _command(
-        job, region, f"{correct}; or to ask only those again that failed for a passing reason, {_RUN}.", "retry", job.id
+        job, region, f"{correct}. If some failed for a passing reason, to ask those alone again, {_RUN}.", "retry", job.id
     )
 
 
