@@ -55,10 +55,11 @@ def test_a_file_whose_head_is_refused_is_answered_without_a_job() -> None:
     stack.deliver(upload)
     assert stack.failures == []
     assert stack.jobs() == []
-    documents = {key.rsplit("/", 1)[1]: json.loads(stack.objects.body(key)) for key in stack.objects.keys("outbox/team/a/")}
-    assert {name: document["state"] for name, document in documents.items()} == dict.fromkeys(
-        ("status.json", "manifest.json"), "rejected"
-    )
+    bodies = {key.rsplit("/", 1)[1]: stack.objects.body(key) for key in stack.objects.keys("outbox/team/a/")}
+    assert set(bodies) == {"status.json", "manifest.json", "report.html"}
+    documents = {name: json.loads(body) for name, body in bodies.items() if name.endswith(".json")}
+    assert {document["state"] for document in documents.values()} == {"rejected"}
+    assert b"S3 answered 403" in bodies["report.html"]
     assert "S3 answered 403" in documents["status.json"]["message"]
 
 
