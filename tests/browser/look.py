@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
@@ -69,6 +73,47 @@ def look(browser: Any, file: Path, way: str, shots: Path) -> dict[str, object]:
     return found
 
 
+SIGNED = "/outbox/report.html?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=0f"
+
+
+@contextmanager
+def bucket(body: bytes, asked: list[str]) -> Iterator[str]:
+    """An address that answers as S3 does to a signed link: this one object under this one address, and nothing else."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            signed = self.path == SIGNED
+            self.send_response(200 if signed else 403)
+            self.send_header("Content-Type", "text/html; charset=utf-8" if signed else "application/xml")
+            self.end_headers()
+            self.wfile.write(body if signed else b"<Error><Code>AccessDenied</Code></Error>")
+
+        def log_message(self, *args: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}{SIGNED}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def by_link(browser: Any, file: Path) -> dict[str, object]:
+    """What somebody sees who has a signed link to the page and no right to anything else."""
+    asked: list[str] = []
+    with bucket(file.read_bytes(), asked) as url:
+        page = browser.new_page(viewport={"width": 900, "height": 900})
+        page.goto(url)
+        text = page.inner_text("main")
+        page.close()
+    # The browser asks for its own icon, whatever the page.
+    return {"text": text, "asked": [path for path in asked if path != "/favicon.ico"], "signed": SIGNED}
+
+
 def main(chromium: str, pages: str, shots: str) -> None:
     Path(shots).mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
@@ -78,6 +123,7 @@ def main(chromium: str, pages: str, shots: str) -> None:
             for file in sorted(Path(pages).glob("*.html"))
             for way in WAYS
         }
+        found |= {f"{file.stem}.link": by_link(browser, file) for file in sorted(Path(pages).glob("*.html"))}
         browser.close()
     print(json.dumps(found))
 

@@ -47,6 +47,7 @@ def test_the_checks_notice_a_page_that_breaks_them(seen: dict[str, dict[str, Any
         assert found["handlers"] == ["onerror"]
         assert found["violations"]
         assert found["sideways"] > 0
+    assert "/outbox/missing.png" in seen[f"{_BROKEN}.link"]["asked"]
 
 
 @pytest.mark.parametrize("way", ["desk", "phone"])
@@ -68,6 +69,13 @@ def test_without_its_style_and_on_paper_it_says_the_same(seen: dict[str, dict[st
         assert word in found["unstyled"]
     assert found["pdf_pages"] >= 1
     assert found["print_details"]
+
+
+@pytest.mark.parametrize("state", _STATES)
+def test_a_signed_link_shows_all_of_it_while_every_other_object_is_denied(seen: dict[str, dict[str, Any]], state: str) -> None:
+    found = seen[f"{state}.link"]
+    assert found["asked"] == [found["signed"]]
+    assert found["text"] == seen[f"{state}.desk"]["text"]
 
 
 def test_data_is_shown_as_it_is_and_what_is_hidden_as_signs(seen: dict[str, dict[str, Any]]) -> None:

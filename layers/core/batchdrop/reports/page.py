@@ -35,6 +35,8 @@ _MOST_BATCHES = 20
 _NAME_CHARS = 80
 # Of fewer rows nobody knows what 1,000 would cost.
 _ENOUGH = 100
+_SHORT = 16
+"""Characters."""
 _TONES = {"done": "ok", "no answers": "bad", "rejected": "bad", "stopped": "warn", "waiting": "warn", "waiting for you": "warn"}
 _WHAT = {
     "complete.csv": "your whole table, with the answers of earlier jobs and of this one",
@@ -253,11 +255,17 @@ def _answer_cells(sample: Sample, columns: Sequence[str]) -> list[dict[str, obje
     texts = [sample.output.get(name, "") for name in columns]
     if not sample.output:
         texts[0] = f"none: {sample.error}"
-    return [{"column": name, "text": text, "answer": True} for name, text in zip(columns, texts, strict=True)]
+    return [_cell(name, text, "answer") for name, text in zip(columns, texts, strict=True)]
 
 
 def _own_cells(sample: Sample, columns: Sequence[str]) -> list[dict[str, object]]:
-    return [{"column": name, "text": sample.row.get(name, ""), "answer": False} for name in columns]
+    return [_cell(name, sample.row.get(name, "")) for name in columns]
+
+
+def _cell(column: str, text: str, *looks: str) -> dict[str, object]:
+    """A label or a date stays on one line, also beside a long text."""
+    short = ("short",) if len(text) <= _SHORT else ()
+    return {"column": column, "text": text, "looks": " ".join((*looks, *short))}
 
 
 def _failure(failures: _Failures, job: Job) -> dict[str, Any]:
