@@ -49,6 +49,10 @@ def look(browser: Any, file: Path, way: str, shots: Path) -> dict[str, object]:
             "[...document.querySelectorAll('*')].flatMap(one => one.getAttributeNames()).filter(name => name.startsWith('on'))"
         ),
         "sideways": page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"),
+        "path": page.evaluate(
+            "[...document.querySelectorAll('header .where > bdi > bdi')].filter(one => one.textContent)"
+            ".map(one => [one.getBoundingClientRect().left, one.textContent])"
+        ),
         "visible_answer": page.evaluate(
             "(() => { const cell = document.querySelector('.answer'); if (!cell) return null;"
             " const box = cell.getBoundingClientRect(); return box.left >= 0 && box.left < window.innerWidth })()"

@@ -165,10 +165,22 @@ def pages() -> dict[str, bytes]:
             Details(),
         ),
         "stopped": (_job(JobState.canceled, Counts(total=8019, succeeded=3120, canceled=4899), **_DONE), done),
+        "right-to-left": _right_to_left(),
         "hostile": _hostile(),
     }
     now = START + timedelta(minutes=52)
     return {name: page(one, now, region=REGION, details=details) for name, (one, details) in shown.items()}
+
+
+def _right_to_left() -> tuple[Job, Details]:
+    labels, texts = ("إيجابي", "سلبي", "محايد"), (ARABIC, "لا أنصح به، تعطّل بعد يومين", "כיסא עם ארבע רגליים, 49.90 ₪")
+    rows = [
+        Sample(line=2 + one, row={"رقم": f"R-{one:03}", "النص": texts[one % 3]}, output={"التصنيف": labels[one % 3]})
+        for one in range(20)
+    ]
+    counted = dict(zip(labels, (4120, 2331, 1550), strict=True))
+    outcome = _outcome(answers={"values": {"التصنيف": counted}, "lengths": [0, 0, 8001]})
+    return _job(JobState.done, _ALL, key="inbox/تسويق/مراجعات الربع.csv", **_DONE), Details(rows, read_outcome(outcome))
 
 
 def _hostile() -> tuple[Job, Details]:

@@ -78,6 +78,11 @@ def test_a_signed_link_shows_all_of_it_while_every_other_object_is_denied(seen: 
     assert found["text"] == seen[f"{state}.desk"]["text"]
 
 
+def test_a_path_with_names_from_right_to_left_keeps_its_order(seen: dict[str, dict[str, Any]]) -> None:
+    shown = [text for _, text in sorted(seen["right-to-left.desk"]["path"])]
+    assert shown == ["outbox", "تسويق", "مراجعات الربع", "20261122T003115Z-aaaaaaaaaaaaaaaa"]
+
+
 def test_data_is_shown_as_it_is_and_what_is_hidden_as_signs(seen: dict[str, dict[str, Any]]) -> None:
     text = seen["hostile.desk"]["text"]
     visible = EVIL.replace("\x00", "\u2400").replace("\x1b", "\u241b")
