@@ -15,7 +15,7 @@ from moto import mock_aws
 
 from batchdrop.domain.records import JobState
 from batchdrop_client import Job, JobStatus, NotApproved, NotNamed, Stack, StackError, TimedOut, Unreachable
-from batchdrop_client import job as job_module
+from batchdrop_client.bucket import aws_said
 from tests.cli.ended_jobs import in_s3, requests_job
 from tests.resources import make_bucket
 from tests.stack import Stack as Pipeline
@@ -128,14 +128,13 @@ def test_waiting_ends_when_its_time_is_over(s3: S3Client, wall: Wall) -> None:
 
 def test_a_network_that_comes_back_is_waited_for(s3: S3Client, monkeypatch: pytest.MonkeyPatch, wall: Wall) -> None:
     job = job_in(s3, requests_job())
-    get = job_module.aws_said
 
     def down(bucket: str) -> Any:
         if wall.now < 600:
             raise Unreachable("no network")
-        return get(bucket)
+        return aws_said(bucket)
 
-    monkeypatch.setattr(job_module, "aws_said", down)
+    monkeypatch.setattr("batchdrop_client.job.aws_said", down)
     assert job.wait().has_ended
     assert 600 <= wall.now < 610
 
@@ -146,7 +145,7 @@ def test_a_network_that_does_not_come_back_is_not(s3: S3Client, monkeypatch: pyt
     def down(bucket: str) -> Any:
         raise Unreachable("no network")
 
-    monkeypatch.setattr(job_module, "aws_said", down)
+    monkeypatch.setattr("batchdrop_client.job.aws_said", down)
     with pytest.raises(Unreachable, match="no network"):
         job.wait()
     assert 900 < wall.now < 1000
