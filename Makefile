@@ -84,7 +84,7 @@ lint: setup ## format, lint, imports, types and template checks
 
 .PHONY: types
 types: setup ## type checks only
-	$(PYTHON) -m mypy --strict layers/core/batchdrop cli/batchdrop_cli layers/precompile.py layers/dependencies/prune.py local tests bench
+	$(PYTHON) -m mypy --strict layers/core/batchdrop cli/batchdrop_cli cli/batchdrop_client layers/precompile.py layers/dependencies/prune.py local tests bench
 	@for app in functions/*/app.py; do echo "mypy --strict $$app"; $(PYTHON) -m mypy --strict $$app || exit 1; done
 
 .PHONY: format

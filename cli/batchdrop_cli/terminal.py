@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import click
 
-# What a terminal obeys instead of showing it: C0 and C1, and what turns the direction of text or is not seen.
-_OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
-
-
-def plain(text: str) -> str:
-    """One line without anything that a terminal obeys."""
-    return " ".join(_OBEYED.sub(" ", text).split())
+from batchdrop_client.plain_text import OBEYED
 
 
 def safe_json(data: bytes) -> str:
     """The same JSON, with what a terminal obeys written as escapes: such characters stand in its strings only."""
-    return _OBEYED.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", data.decode(errors="replace"))
+    return OBEYED.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", data.decode(errors="replace"))
 
 
 def on_terminal(*streams: object) -> bool:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from batchdrop_cli.opening.local_recipe import recipe_for
 from batchdrop_cli.opening.spread import spread
-from batchdrop_cli.terminal import plain, safe_json
+from batchdrop_cli.terminal import safe_json
+from batchdrop_client.plain_text import plain
 
 ROOT = Path(__file__).parents[2]
 

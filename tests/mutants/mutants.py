@@ -2859,9 +2859,9 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "From the command line a yes is to one question",
-        "cli/batchdrop_cli/following/told.py",
-        "    if code and code != question.code:",
-        "    if False:",
+        "cli/batchdrop_client/job.py",
+        "        if code and code != question.code:",
+        "        if False:",
         "tests/cli/test_job_commands.py::test_a_code_of_another_question_approves_nothing",
     ),
 )

@@ -26,7 +26,8 @@ from batchdrop_cli.comparing.sent_batch import SentBatch, TooLate
 from batchdrop_cli.comparing.shown_comparison import amount
 from batchdrop_cli.exit_codes import FAILED, STOPPED, TIMED_OUT
 from batchdrop_cli.opening.local_prices import real_time
-from batchdrop_cli.terminal import plain, say, waiting
+from batchdrop_cli.terminal import say, waiting
+from batchdrop_client.plain_text import plain
 
 _CANCELED_WITHIN = 120.0
 """Seconds that an interrupted command waits for the end of its batch, to say what was paid."""

@@ -10,7 +10,7 @@ from batchdrop.money.amounts import dollars
 from batchdrop_cli.amounts_said import duration, number
 from batchdrop_cli.columns import columns, paragraph
 from batchdrop_cli.comparing.comparison import Comparison, Way
-from batchdrop_cli.terminal import plain
+from batchdrop_client.plain_text import plain
 
 _MOST_MODELS = 5
 

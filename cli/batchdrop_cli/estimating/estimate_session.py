@@ -28,7 +28,8 @@ from batchdrop_cli.opening.local_prices import local_prices
 from batchdrop_cli.opening.local_recipe import recipe_for
 from batchdrop_cli.opening.opened_file import NeedsRecipe, OpenedFile, opened
 from batchdrop_cli.opening.spread import spread
-from batchdrop_cli.terminal import on_terminal, out, plain, say, waiting
+from batchdrop_cli.terminal import on_terminal, out, say, waiting
+from batchdrop_client.plain_text import plain
 
 _PIPED_COLUMNS = 100
 _MOST_COLUMNS = 116

@@ -14,7 +14,7 @@ from batchdrop_cli.columns import columns, paragraph
 from batchdrop_cli.estimating.advice import advice
 from batchdrop_cli.estimating.estimated import Estimated
 from batchdrop_cli.estimating.four_ways import Caching, Range
-from batchdrop_cli.terminal import plain
+from batchdrop_client.plain_text import plain
 
 _MOST_MODELS = 5
 # So many times the low amount, and the answers are what is not known.

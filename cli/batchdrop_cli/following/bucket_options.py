@@ -14,11 +14,11 @@ JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 
 def ended(work: Callable[[], int]) -> None:
     """Ends the command with what the work gives back, or with what the bucket has against it."""
-    from batchdrop_cli.bucket.opened_bucket import CannotUse  # noqa: PLC0415 - `batchdrop --help` loads no SDK
-    from batchdrop_cli.terminal import say  # noqa: PLC0415
+    from batchdrop_cli.ending import ended_by  # noqa: PLC0415 - `batchdrop --help` loads no SDK
+    from batchdrop_client.errors import StackError  # noqa: PLC0415
 
     try:
         code = work()
-    except CannotUse as problem:
-        code = say(str(problem), problem.code)
+    except StackError as problem:
+        code = ended_by(problem)
     sys.exit(code)

@@ -9,80 +9,84 @@ from datetime import datetime
 import click
 import msgspec
 
-from batchdrop.domain import ids, keys
-from batchdrop_cli.bucket.opened_bucket import CannotUse, aws_said, open_bucket
+from batchdrop.domain import ids
+from batchdrop_cli.ending import CannotUse
 from batchdrop_cli.exit_codes import ANSWERED, FAILED, STOPPED, WAITS
-from batchdrop_cli.following.job_status import dropped_key, read_status
-from batchdrop_cli.terminal import on_terminal, out, plain, say
+from batchdrop_cli.following.said_status import code_of, goes_on, next_lines
+from batchdrop_cli.terminal import on_terminal, out, say
+from batchdrop_client.errors import NotApproved, TimedOut
+from batchdrop_client.job_status import JobStatus
+from batchdrop_client.plain_text import plain
+from batchdrop_client.stack import Stack
 
-LOOK_SECONDS = 5.0
-_APPROVAL = "approval"
+QUIET_SECONDS = 300.0
+"""After so long without a change the last sentence is told again: whoever reads a log sees that somebody still looks."""
 
 
-def tell_status(bucket: str | None, job: str, folder: str, *, watch: bool, minutes: float | None, as_json: bool) -> int:
-    """The exit code. Raises CannotUse."""
-    opened = open_bucket(bucket)
-    until = None if minutes is None else time.monotonic() + minutes * 60
+def tell_status(bucket: str | None, name: str, folder: str, *, watch: bool, minutes: float | None, as_json: bool) -> int:
+    """The exit code. Raises StackError."""
+    job = Stack(bucket, folder=folder).job(name)
+    if not watch:
+        return _ended(job.status(), as_json=as_json)
     told = ""
+    told_at = time.monotonic()
     try:
-        while True:
-            status, document, where = read_status(opened, job, folder)
-            job = where  # found once
-            over = not watch or status.code in {WAITS, ANSWERED, STOPPED} or status.has_ended
-            over |= until is not None and time.monotonic() >= until
-            if over or status.message != told:
-                told = status.message
-                if as_json:
-                    out(msgspec.json.format(document, indent=-1))
-                else:
-                    out(plain(f"{datetime.now():%H:%M:%S} {told}" if watch and not over else told))  # noqa: DTZ005 - the wall's
-            if over:
-                if status.next is not None and not as_json:
-                    say("\n".join(status.next.lines()), status.code)
-                return status.code
-            time.sleep(LOOK_SECONDS)
+        for status in job.watch(None if minutes is None else minutes * 60):
+            if not status.is_over and (status.message != told or time.monotonic() - told_at >= QUIET_SECONDS):
+                told, told_at = status.message, time.monotonic()
+                _tell(status, f"{datetime.now():%H:%M:%S} {told}", as_json=as_json)  # noqa: DTZ005 - the wall's
+    except TimedOut as late:
+        return _say_next(late.status, as_json=as_json)
     except KeyboardInterrupt:
-        raise CannotUse("The job goes on. Look again with: batchdrop status", STOPPED) from None
+        raise CannotUse(goes_on(job.id), STOPPED) from None
+    return _ended(status, as_json=as_json)
 
 
-def cancel_job(bucket: str | None, job: str, folder: str) -> int:
-    """The exit code. Raises CannotUse."""
-    opened = open_bucket(bucket)
-    status, _, _ = read_status(opened, job, folder)
-    if status.has_ended:
-        return say(f"There is nothing to stop. {plain(status.message)}", ANSWERED)
-    key = keys.command_key("cancel", dropped_key(status), status.job_id)
-    with aws_said(opened.name):
-        opened.objects.put(key, b"")
+def cancel_job(bucket: str | None, name: str, folder: str) -> int:
+    """The exit code. Raises StackError."""
+    job = Stack(bucket, folder=folder).job(name)
+    key = job.cancel()
+    if key is None:
+        return say(f"There is nothing to stop. {plain(job.status().message)}", ANSWERED)
     out(plain(key))
     return ANSWERED
 
 
-def approve_job(bucket: str | None, job: str, folder: str) -> int:
-    """The exit code. Raises CannotUse."""
-    opened = open_bucket(bucket)
-    job, code = ids.answered(job.strip()) or (job, "")
-    status, _, _ = read_status(opened, job, folder)
-    question = status.question
-    if question is None or status.needs != _APPROVAL:
-        return say(f"There is nothing to approve. {plain(status.message)}", FAILED)
-    key = keys.command_key("approve", dropped_key(status), f"{status.job_id}-{question.code}")
-    if not ids.is_code(question.code) or question.answer != key:
-        raise CannotUse(f"The question of {status.job_id} cannot be read.")
-    if code and code != question.code:
-        return say(f"Something else is asked by now, and nothing was approved. {plain(status.message)}", FAILED)
-    if not code:
+def approve_job(bucket: str | None, name: str, folder: str) -> int:
+    """The exit code. Raises StackError."""
+    name, code = ids.answered(name.strip()) or (name, "")
+    job = Stack(bucket, folder=folder).job(name)
+    status = job.status()
+    if status.asks and status.question is not None and not code:
+        code = status.question.code
         if not on_terminal(sys.stdin, sys.stderr):
-            raise CannotUse(
-                f"{plain(status.message)} Nothing was approved: give the code, as in {status.job_id}-{question.code}.", WAITS
-            )
-        try:
-            said_yes = click.confirm(f"{plain(status.message)} Go on?", default=False, err=True)
-        except click.Abort:
-            said_yes = False
-        if not said_yes:
+            raise CannotUse(f"{plain(status.message)} Nothing was approved: give the code, as in {job.id}-{plain(code)}.", WAITS)
+        if not says_yes(status):
             return say("Nothing was approved.", STOPPED)
-    with aws_said(opened.name):
-        opened.objects.put(key, b"")
-    out(plain(key))
+    try:
+        out(plain(job.approve(code=code)))
+    except NotApproved as refused:
+        return say(str(refused), FAILED)
     return ANSWERED
+
+
+def says_yes(status: JobStatus) -> bool:
+    """Whether the person at the terminal does."""
+    try:
+        return click.confirm(f"{plain(status.message)} Go on?", default=False, err=True)
+    except click.Abort:
+        return False
+
+
+def _ended(status: JobStatus, *, as_json: bool) -> int:
+    _tell(status, status.message, as_json=as_json)
+    return _say_next(status, as_json=as_json)
+
+
+def _tell(status: JobStatus, sentence: str, *, as_json: bool) -> None:
+    out(msgspec.json.format(status.document, indent=-1) if as_json else plain(sentence))
+
+
+def _say_next(status: JobStatus, *, as_json: bool) -> int:
+    lines = [] if as_json else next_lines(status)
+    return say("\n".join(lines), code_of(status)) if lines else code_of(status)

@@ -8,7 +8,8 @@ from batchdrop.domain.errors import ObjectGone, Rejected, Waits
 from batchdrop.formats.invalid_line import shown
 from batchdrop_cli.exit_codes import FAILED
 from batchdrop_cli.opening.opened_file import NeedsRecipe, said_here
-from batchdrop_cli.terminal import plain, say
+from batchdrop_cli.terminal import say
+from batchdrop_client.plain_text import plain
 
 RECIPE_NAMED = "{} is a recipe. Name the file with the rows; the recipe beside it is found."
 

@@ -17,7 +17,7 @@ from batchdrop.domain.call_headers import CallHeaders
 from batchdrop.domain.record import Record
 from batchdrop.domain.records import ObjectRef
 from batchdrop_cli.calling.keeping import CannotKeep
-from batchdrop_cli.terminal import plain
+from batchdrop_client.plain_text import plain
 
 _APPLICATION = 0x42_44_52_54
 ROOM_BYTES = 64_000_000

@@ -28,10 +28,9 @@ from batchdrop.money.price_list import PriceList
 from batchdrop.money.sizing import Sizer
 from batchdrop.reports.manifest import Manifest
 from batchdrop_cli.amounts_said import number, said
-from batchdrop_cli.bucket.ended_job import EndedJob
-from batchdrop_cli.bucket.opened_bucket import Bucket, CannotUse, aws_said, is_denied
 from batchdrop_cli.calling.account import NO_KEY, Access, access, base_url, is_emulator, unsafe
 from batchdrop_cli.calling.keeping import SUCCEEDED, CannotKeep, Stopped, ToAsk
+from batchdrop_cli.ending import CannotUse
 from batchdrop_cli.exit_codes import ANSWERED, FAILED, INCOMPLETE, STOPPED, USAGE, WAITS
 from batchdrop_cli.opening.guarded import guarded
 from batchdrop_cli.opening.local_prices import local_prices, real_time
@@ -40,7 +39,11 @@ from batchdrop_cli.retrying.kept_answers import End, InUse, KeptAnswers, NotOurs
 from batchdrop_cli.retrying.rest_of_job import RECIPE, Rest, asked_before, fetched, folder_of, taken
 from batchdrop_cli.retrying.shown_progress import Step, progress
 from batchdrop_cli.retrying.written import Written, write
-from batchdrop_cli.terminal import on_terminal, out, plain, say
+from batchdrop_cli.terminal import on_terminal, out, say
+from batchdrop_client.bucket import Bucket, aws_said, is_denied
+from batchdrop_client.ended_job import EndedJob
+from batchdrop_client.errors import StackError
+from batchdrop_client.plain_text import plain
 
 _SHOWN_ROWS = 10
 _AGAIN = "Run the same command again to go on: what has an answer is not asked again."
@@ -243,7 +246,7 @@ class RealTime(msgspec.Struct, kw_only=True):
         try:
             with aws_said(self.bucket.name):
                 placed = self._uploaded(folder, written)
-        except CannotUse as problem:
+        except StackError as problem:
             say(f"They are not in the bucket. {problem} {_AGAIN}", FAILED)
             return FAILED
         where = f"s3://{self.bucket.name}/{folder}" if placed else str(self._folder)

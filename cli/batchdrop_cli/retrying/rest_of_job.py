@@ -26,11 +26,12 @@ from batchdrop.formats.failed_line import Failure, read_failure
 from batchdrop.formats.input_line import Row
 from batchdrop.formats.invalid_line import InvalidLine
 from batchdrop.formats.lines import MAX_OUTPUT_LINE_BYTES, Line, read_lines
-from batchdrop_cli.bucket.ended_job import EndedJob, names_in
-from batchdrop_cli.bucket.opened_bucket import Bucket, CannotUse, aws_said
+from batchdrop_cli.ending import CannotUse
 from batchdrop_cli.exit_codes import USAGE
 from batchdrop_cli.opening.opened_file import OpenedFile, opened
 from batchdrop_cli.retrying.kept_answers import KeptAnswers, Run
+from batchdrop_client.bucket import Bucket, aws_said
+from batchdrop_client.ended_job import EndedJob, names_in
 
 RECIPE = keys.RECIPES[0]
 _BUFFER = 1 << 20

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import msgspec
 
-from batchdrop.domain import keys
-from batchdrop_cli.bucket.ended_job import EndedJob, ended_job
-from batchdrop_cli.bucket.job_folder import job_folder
-from batchdrop_cli.bucket.opened_bucket import Bucket, CannotUse, aws_said, open_bucket
+from batchdrop_cli.ending import CannotUse, ended_by
 from batchdrop_cli.exit_codes import ANSWERED, USAGE
-from batchdrop_cli.terminal import out, plain, say
+from batchdrop_cli.terminal import out, say
+from batchdrop_client.bucket import Bucket, open_bucket
+from batchdrop_client.ended_job import EndedJob, ended_job
+from batchdrop_client.errors import StackError
+from batchdrop_client.job import Job
+from batchdrop_client.job_folder import job_folder
+from batchdrop_client.plain_text import plain
 
 
 class RetrySession(msgspec.Struct, kw_only=True):
@@ -37,8 +40,8 @@ class RetrySession(msgspec.Struct, kw_only=True):
                     f"There is nothing to ask again: every row of {job.id} has an answer, or none was ever sent.", ANSWERED
                 )
             return self._in_real_time(bucket, job) if self.real_time else self._by_the_stack(bucket, job)
-        except CannotUse as problem:
-            return say(str(problem), problem.code)
+        except StackError as problem:
+            return ended_by(problem)
 
     def _by_the_stack(self, bucket: Bucket, job: EndedJob) -> int:
         if job.real_time is not None:
@@ -50,9 +53,7 @@ class RetrySession(msgspec.Struct, kw_only=True):
 
         if before := asked_before(bucket, job):
             raise CannotUse(f"These rows were asked again before, {plain(before)}. Nothing was asked of the stack.", USAGE)
-        key = keys.command_key("retry", job.file, job.id)
-        with aws_said(bucket.name):
-            bucket.objects.put(key, b"")
+        key = Job(bucket, job.folder).retry()
         say(f"The stack was asked for it. {plain(job.folder)}status.json will tell what becomes of it.", ANSWERED)
         out(msgspec.json.encode({"job_id": job.id, "command": key}) if self.as_json else plain(key))
         return ANSWERED

@@ -28,8 +28,8 @@ from batchdrop.stages.collect.pieces import part_writer
 from batchdrop.stages.collect.route import Router
 from batchdrop.stages.collect.row_lines import RecipeLines, RequestLines
 from batchdrop.stages.collect.tables import write_tables
-from batchdrop_cli.bucket.opened_bucket import CannotUse
 from batchdrop_cli.calling.keeping import SUCCEEDED
+from batchdrop_cli.ending import CannotUse
 from batchdrop_cli.opening.local_files import LOCAL_FILES
 from batchdrop_cli.opening.opened_file import OpenedFile
 from batchdrop_cli.retrying.kept_answers import End, Kept, KeptAnswers, Run

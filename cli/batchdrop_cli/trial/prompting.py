@@ -14,7 +14,7 @@ from batchdrop.recipes.starter import starter
 from batchdrop.recipes.templates import expression
 from batchdrop.stages.plan.first_look import FirstLook
 from batchdrop_cli.opening.opened_file import check_recipe, said_here
-from batchdrop_cli.terminal import plain
+from batchdrop_client.plain_text import plain
 
 _NAME = "recipe.yaml"
 

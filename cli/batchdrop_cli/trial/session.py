@@ -20,8 +20,9 @@ from batchdrop_cli.opening.guarded import RECIPE_NAMED, guarded, without_recipe
 from batchdrop_cli.opening.local_recipe import recipe_for
 from batchdrop_cli.opening.opened_file import Asked, NeedsRecipe, OpenedFile, opened
 from batchdrop_cli.opening.spread import spread
-from batchdrop_cli.terminal import on_terminal, out, plain, say, waiting
+from batchdrop_cli.terminal import on_terminal, out, say, waiting
 from batchdrop_cli.trial.shown_rows import as_json, described, request_as_json, request_described
+from batchdrop_client.plain_text import plain
 
 _NO_KEY = f"{NO_KEY} Or look at the requests with --dry-run."
 _NEXT = "[Enter] {rows} more   [e] edit {recipe}   [q] quit"

@@ -8,8 +8,9 @@ import msgspec
 
 from batchdrop.domain.records import RowStatus
 from batchdrop_cli.opening.opened_file import Asked
-from batchdrop_cli.terminal import plain, safe_json
+from batchdrop_cli.terminal import safe_json
 from batchdrop_cli.trial.outcome import Outcome
+from batchdrop_client.plain_text import plain
 
 _GIST_CHARS = 46
 _ANSWER_CHARS = 60

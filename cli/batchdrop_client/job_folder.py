@@ -7,37 +7,34 @@ from itertools import islice
 
 from batchdrop.domain import ids
 from batchdrop.domain.keys import OUTBOX
-from batchdrop_cli.bucket.opened_bucket import Bucket, CannotUse, aws_said
-from batchdrop_cli.exit_codes import USAGE
-from batchdrop_cli.terminal import plain
+from batchdrop_client.bucket import Bucket, aws_said
+from batchdrop_client.errors import NotNamed
+from batchdrop_client.plain_text import plain
 
 _SHORTEST = 4
 _SHOWN = 5
 
 
 def job_folder(bucket: Bucket, job: str, folder: str = "") -> str:
-    """The key of the folder, slash included. `folder`: below `outbox/`, where to look. Raises CannotUse."""
+    """The key of the folder, slash included. `folder`: below `outbox/`, where to look. Raises StackError."""
     named = job.strip().removeprefix(f"s3://{bucket.name}/").rstrip("/")
     if named.startswith(OUTBOX) and ids.is_job_id(named.rsplit("/", 1)[-1]):
         return f"{named}/"
     if named.startswith("s3://"):
-        raise CannotUse(f"{plain(job)} is not in the bucket {plain(bucket.name)}.", USAGE)
+        raise NotNamed(f"{plain(job)} is not in the bucket {plain(bucket.name)}.")
     if len(named) < _SHORTEST or "/" in named:
-        raise CannotUse(f"{plain(job)} is no job id. Give one, or at least its last {_SHORTEST} characters.", USAGE)
+        raise NotNamed(f"{plain(job)} is no job id. Give one, or at least its last {_SHORTEST} characters.")
     prefix = f"{OUTBOX}{folder.strip('/')}/" if folder.strip("/") else OUTBOX
     found = list(islice(_folders(bucket, prefix, named), 1 if ids.is_job_id(named) else _SHOWN + 1))
     if len(found) == 1:
         return found[0]
     if not found:
-        raise CannotUse(
+        raise NotNamed(
             f"There is no job {plain(job)} below {plain(prefix)} of the bucket {plain(bucket.name)}. A job id is the name of the "
-            "last folder there.",
-            USAGE,
+            "last folder there."
         )
     names = ", ".join(one.rstrip("/").rsplit("/", 1)[-1] for one in found[:_SHOWN])
-    raise CannotUse(
-        f"Several jobs end in {plain(named)}: {names}{' and others' if found[_SHOWN:] else ''}. Give more of the id.", USAGE
-    )
+    raise NotNamed(f"Several jobs end in {plain(named)}: {names}{' and others' if found[_SHOWN:] else ''}. Give more of the id.")
 
 
 def _folders(bucket: Bucket, prefix: str, end: str) -> Iterator[str]:

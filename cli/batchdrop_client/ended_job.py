@@ -9,8 +9,9 @@ import msgspec
 from batchdrop.domain import keys
 from batchdrop.domain.record import Record
 from batchdrop.domain.records import ObjectRef
-from batchdrop_cli.bucket.opened_bucket import Bucket, CannotUse, aws_said
-from batchdrop_cli.terminal import plain
+from batchdrop_client.bucket import Bucket, aws_said
+from batchdrop_client.errors import StackError
+from batchdrop_client.plain_text import plain
 
 
 class _Named(Record, frozen=True):
@@ -58,22 +59,22 @@ def names_in(bucket: Bucket, folder: str) -> frozenset[str]:
 
 
 def ended_job(bucket: Bucket, folder: str) -> EndedJob:
-    """Raises CannotUse, also while it has not ended."""
+    """Raises StackError, also while it has not ended."""
     job = folder.rstrip("/").rsplit("/", 1)[-1]
     names = names_in(bucket, folder)
     if not names:
-        raise CannotUse(f"There is no job at {plain(folder)} in the bucket {plain(bucket.name)}.")
+        raise StackError(f"There is no job at {plain(folder)} in the bucket {plain(bucket.name)}.")
     if "manifest.json" not in names:
-        raise CannotUse(f"The job {job} has not ended. Its rows may be answered yet: wait for it, or cancel it first.")
+        raise StackError(f"The job {job} has not ended. Its rows may be answered yet: wait for it, or cancel it first.")
     with aws_said(bucket.name):
         data = bucket.objects.get(f"{folder}manifest.json")
     try:
         found = msgspec.json.decode(data, type=_Outcome)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise CannotUse(f"The manifest of {job} cannot be read.") from None
+        raise StackError(f"The manifest of {job} cannot be read.") from None
     of = found.recipe
     recipe = ObjectRef(bucket=bucket.name, key=of.key, version_id=of.version_id, etag=of.etag) if of else None
     file = found.real_time.file if found.real_time else found.input.key
     if found.job_id != job or not file.startswith(keys.INBOX):
-        raise CannotUse(f"The manifest in {plain(folder)} is not that of {job}.")
+        raise StackError(f"The manifest in {plain(folder)} is not that of {job}.")
     return EndedJob(job, folder, names, file, found.headers, recipe, found.real_time)

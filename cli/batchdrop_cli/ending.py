@@ -1,0 +1,33 @@
+"""How a command ends that has to do with a stack."""
+
+from __future__ import annotations
+
+from batchdrop_cli.exit_codes import FAILED, TIMED_OUT, USAGE, WAITS
+from batchdrop_cli.terminal import say
+from batchdrop_client.errors import NotApproved, NotNamed, StackError, TimedOut
+
+
+class CannotUse(StackError):
+    """A sentence on why the command does not go on, and how it ends."""
+
+    def __init__(self, message: str, code: int = FAILED) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def ended_by(problem: StackError) -> int:
+    """Says why, and gives the exit code back."""
+    return say(str(problem), _code_of(problem))
+
+
+def _code_of(problem: StackError) -> int:
+    match problem:
+        case CannotUse():
+            return problem.code
+        case NotNamed():
+            return USAGE
+        case NotApproved():
+            return WAITS
+        case TimedOut():
+            return TIMED_OUT
+    return FAILED

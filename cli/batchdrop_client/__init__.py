@@ -1,0 +1,30 @@
+"""Files for Claude through the bucket of a stack, from Python. All that it needs are S3 rights on a folder.
+
+    from batchdrop_client import Stack
+
+    job = Stack("my-bucket").job("7pls")
+    job.wait()
+
+The SDK of AWS is loaded with the first name that is taken from here, so that the commands' help is there at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from batchdrop_client.errors import NotApproved, NotNamed, StackError, TimedOut, Unreachable
+    from batchdrop_client.job import Job
+    from batchdrop_client.job_status import JobStatus
+    from batchdrop_client.stack import Stack
+
+__all__ = ["Job", "JobStatus", "NotApproved", "NotNamed", "Stack", "StackError", "TimedOut", "Unreachable"]
+
+_MODULES = {"Job": "job", "JobStatus": "job_status", "Stack": "stack"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES.get(name, 'errors')}"), name)

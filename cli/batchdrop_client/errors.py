@@ -1,0 +1,32 @@
+"""What can go wrong between a program and a stack. Each message is a sentence: what happened, where, and what to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from batchdrop_client.job_status import JobStatus
+
+
+class StackError(Exception):
+    """The bucket or the job cannot be used. The message says why."""
+
+
+class NotNamed(StackError):
+    """What was named is not there, or several things are: a bucket, a job, a file, a recipe."""
+
+
+class Unreachable(StackError):
+    """S3 gave no answer, or asked to come back later: a moment later it may be another."""
+
+
+class NotApproved(StackError):
+    """Nothing was approved: nothing is asked, something else is, or more than the caller says yes to."""
+
+
+class TimedOut(StackError, TimeoutError):
+    """The time to wait is over, and the job goes on."""
+
+    def __init__(self, status: JobStatus) -> None:
+        super().__init__(f"The job {status.job_id} goes on. {status.message}")
+        self.status = status

@@ -1,0 +1,117 @@
+"""`status.json` of a job."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from batchdrop.domain.open_work import PLACE
+from batchdrop.domain.record import Record
+from batchdrop.domain.records import Counts, JobState
+from batchdrop.reports.samples import Sample
+from batchdrop_client.errors import StackError
+
+APPROVAL = "approval"
+
+
+class Input(Record, frozen=True):
+    """The file that was dropped."""
+
+    key: str
+    version_id: str | None = None
+
+
+class Cost(Record, frozen=True, kw_only=True):
+    usd: Decimal = Decimal(0)
+    """Of the answers that came so far."""
+    reserved_usd: Decimal = Decimal(0)
+    """Set aside for those that are still to come."""
+
+
+class Estimate(Record, frozen=True):
+    """Of the job in all, in dollars."""
+
+    low: Decimal
+    high: Decimal
+    known_by: str = ""
+
+
+class Question(Record, frozen=True, kw_only=True):
+    """Whether the rows that are not sent yet may cost so much."""
+
+    code: str
+    """Of this question and no other."""
+    answer: str
+    """The key of the object that says yes."""
+    rows: int = 0
+    low_usd: Decimal = Decimal(0)
+    high_usd: Decimal = Decimal("Infinity")
+
+
+class NextStep(Record, frozen=True):
+    text: str
+    command: str | None = None
+
+
+class JobStatus(Record, frozen=True):
+    """Where a job stands. Its fields are those of status.json, which the README explains."""
+
+    job_id: str
+    state: JobState
+    message: str
+    input: Input
+    counts: Counts = Counts()
+    needs: str | None = None
+    """`recipe`, `approval`, `limit`, `price` or `place` while it is held."""
+    question: Question | None = None
+    next: NextStep | None = None
+    """None: of a job that ended with an earlier version."""
+    cost: Cost = Cost()
+    estimate: Estimate | None = None
+    samples: tuple[Sample, ...] = ()
+    """Rows that were tried, as they came back."""
+    reference: str = ""
+    document: bytes = msgspec.field(name=" document", default=b"")
+    """status.json as it was read."""
+
+    @property
+    def has_ended(self) -> bool:
+        return self.state in {JobState.done, JobState.rejected, JobState.canceled}
+
+    @property
+    def is_complete(self) -> bool:
+        """Every row has an answer."""
+        return self.state is JobState.done and self.counts.succeeded == self.counts.total
+
+    @property
+    def waits(self) -> bool:
+        """For a person, or for a limit. What waits for its turn alone goes on by itself."""
+        return self.state is JobState.held and self.needs != PLACE
+
+    @property
+    def is_over(self) -> bool:
+        """It does not go on by itself."""
+        return self.has_ended or self.waits
+
+    @property
+    def most_usd(self) -> Decimal:
+        """What it may cost in all if it is approved: what was paid and is under way with it."""
+        asked = self.question.high_usd if self.question else Decimal(0)
+        return self.cost.usd + self.cost.reserved_usd + asked
+
+    @property
+    def asks(self) -> bool:
+        """For an approval."""
+        return self.state is JobState.held and self.needs == APPROVAL and self.question is not None
+
+
+def parse_status(data: bytes, job_id: str) -> JobStatus:
+    """Raises StackError."""
+    try:
+        found = msgspec.json.decode(data, type=JobStatus)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise StackError(f"The status.json of {job_id} cannot be read.") from None
+    if found.job_id != job_id:
+        raise StackError(f"The status.json of {job_id} is that of another job.")
+    return msgspec.structs.replace(found, document=data)

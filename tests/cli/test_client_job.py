@@ -1,0 +1,212 @@
+"""A job from Python, through its bucket alone."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.exceptions import EndpointConnectionError
+from moto import mock_aws
+
+from batchdrop.domain.records import JobState
+from batchdrop_client import Job, JobStatus, NotApproved, NotNamed, Stack, StackError, TimedOut, Unreachable
+from batchdrop_client.bucket import aws_said
+from tests.cli.ended_jobs import in_s3, requests_job
+from tests.resources import make_bucket
+from tests.stack import Stack as Pipeline
+from tests.stack import rows
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+BUCKET, REGION = "the-bucket", "eu-central-1"
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Client]:
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": REGION,
+        "BATCHDROP_BUCKET": BUCKET,
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        client = boto3.client("s3")
+        make_bucket(client, BUCKET, REGION)
+        yield client
+        client.close()
+
+
+class Wall:
+    """A clock that only sleeping moves; what happens meanwhile is told to it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        self.meanwhile: Callable[[], object] = lambda: None
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(time, "sleep", self._sleep)
+
+    def _sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.meanwhile()
+
+
+@pytest.fixture
+def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
+    return Wall(monkeypatch)
+
+
+def job_in(s3: S3Client, pipeline: Pipeline) -> Job:
+    in_s3(pipeline, s3, BUCKET)
+    return Stack.from_environment().job(pipeline.job().id)
+
+
+def running() -> Pipeline:
+    pipeline = Pipeline()
+    pipeline.drop("inbox/reviews.jsonl", rows(3))
+    return pipeline
+
+
+def asking() -> Pipeline:
+    pipeline = Pipeline(ask_above="0")
+    pipeline.drop("inbox/marketing/reviews.jsonl", rows(3))
+    return pipeline
+
+
+def commands(s3: S3Client) -> list[str]:
+    return [one["Key"] for one in s3.list_objects_v2(Bucket=BUCKET, Prefix="control/").get("Contents", [])]
+
+
+def test_a_status_is_typed(s3: S3Client) -> None:
+    pipeline = requests_job()
+    status = job_in(s3, pipeline).status()
+    document = pipeline.document("status.json")
+    assert (status.state, status.message) == (JobState.done, document["message"])
+    assert status.cost.usd == Decimal(str(document["cost"]["usd"]))
+    assert json.loads(status.document) == document
+    assert status.has_ended
+    assert not status.is_complete
+
+
+def test_waiting_ends_with_the_job_and_tells_each_change_once(s3: S3Client, wall: Wall) -> None:
+    pipeline = running()
+    job = job_in(s3, pipeline)
+    before = job.status()
+
+    def later() -> None:
+        if wall.now >= 30:
+            pipeline.run()
+            in_s3(pipeline, s3, BUCKET)
+
+    wall.meanwhile = later
+    told: list[JobStatus] = []
+    after = job.wait(on_change=told.append)
+    assert after.is_complete
+    assert [status.message for status in told] == [before.message, after.message]
+
+
+def test_waiting_ends_with_a_question(s3: S3Client, wall: Wall) -> None:
+    assert job_in(s3, asking()).wait().asks
+    assert wall.now == 0
+
+
+def test_waiting_ends_when_its_time_is_over(s3: S3Client, wall: Wall) -> None:
+    job = job_in(s3, running())
+    with pytest.raises(TimedOut) as late:
+        job.wait(timeout=12)
+    assert late.value.status.job_id == job.id
+    assert wall.now == 15
+    assert isinstance(late.value, TimeoutError)
+
+
+def test_a_network_that_comes_back_is_waited_for(s3: S3Client, monkeypatch: pytest.MonkeyPatch, wall: Wall) -> None:
+    job = job_in(s3, requests_job())
+
+    def down(bucket: str) -> Any:
+        if wall.now < 600:
+            raise Unreachable("no network")
+        return aws_said(bucket)
+
+    monkeypatch.setattr("batchdrop_client.job.aws_said", down)
+    assert job.wait().has_ended
+    assert 600 <= wall.now < 610
+
+
+def test_a_network_that_does_not_come_back_is_not(s3: S3Client, monkeypatch: pytest.MonkeyPatch, wall: Wall) -> None:
+    job = job_in(s3, requests_job())
+
+    def down(bucket: str) -> Any:
+        raise Unreachable("no network")
+
+    monkeypatch.setattr("batchdrop_client.job.aws_said", down)
+    with pytest.raises(Unreachable, match="no network"):
+        job.wait()
+    assert 900 < wall.now < 1000
+
+
+def test_without_a_network_nothing_is_known(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = job_in(s3, requests_job())
+
+    def down(self: object, key: str) -> bytes:
+        raise EndpointConnectionError(endpoint_url="https://s3")
+
+    monkeypatch.setattr("batchdrop.adapters.s3.S3Objects.get", down)
+    with pytest.raises(Unreachable, match="cannot be reached"):
+        job.status()
+
+
+def test_a_yes_up_to_an_amount(s3: S3Client) -> None:
+    pipeline = asking()
+    job = job_in(s3, pipeline)
+    assert job.approve(up_to="2.50") == job.status().question.answer  # type: ignore[union-attr]
+    assert commands(s3) == [f"control/approve/marketing/{job.id}-{pipeline.document('status.json')['question']['code']}"]
+
+
+def test_a_yes_counts_what_was_paid_before(s3: S3Client) -> None:
+    """Else a job that asks again and again would cost any amount."""
+    pipeline = asking()
+    job = job_in(s3, pipeline)
+    document = pipeline.document("status.json")
+    document["cost"] = {"usd": 2, "reserved_usd": 0.4}
+    document["question"]["high_usd"] = 0.2
+    s3.put_object(Bucket=BUCKET, Key=f"{job.folder}status.json", Body=json.dumps(document).encode())
+    with pytest.raises(NotApproved, match=r"\$2\.6 in all"):
+        job.approve(up_to=2.5)
+    assert commands(s3) == []
+    assert job.approve(up_to=2.6)
+
+
+def test_nothing_to_approve(s3: S3Client) -> None:
+    with pytest.raises(NotApproved, match="nothing to approve"):
+        job_in(s3, requests_job()).approve()
+
+
+def test_a_job_is_stopped_and_an_ended_one_asked_again(s3: S3Client) -> None:
+    assert job_in(s3, running()).cancel()
+    ended = job_in(s3, requests_job())
+    assert ended.cancel() is None
+    assert ended.retry() == f"control/retry/marketing/{ended.id}"
+    assert len(commands(s3)) == 2
+
+
+def test_a_job_that_is_not_there(s3: S3Client) -> None:
+    with pytest.raises(NotNamed, match="There is no job aaaa"):
+        Stack(BUCKET).job("aaaa")
+
+
+def test_a_bucket_that_is_not_there(s3: S3Client) -> None:
+    with pytest.raises(StackError, match="There is no bucket other"):
+        Stack("other").job("aaaa")
+
+
+def test_no_bucket_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BATCHDROP_BUCKET", raising=False)
+    with pytest.raises(NotNamed, match="Which bucket"):
+        Stack.from_environment()
