@@ -321,8 +321,11 @@ def _size(number: int) -> str:
 
 def _lengths(classes: Sequence[int]) -> dict[str, Any]:
     total, most = sum(classes), max(classes, default=0)
+    shortest = next((place for place, found in enumerate(classes) if found), 0)
     rows = [
-        {"tokens": _tokens(place), "rows": f"{found:,}", "percent": _percent(found, most)} for place, found in enumerate(classes)
+        {"tokens": _tokens(place), "rows": f"{found:,}", "percent": _percent(found, most)}
+        for place, found in enumerate(classes)
+        if place >= shortest
     ]
     half = next((place for place in range(len(classes)) if 2 * sum(classes[: place + 1]) >= total), 0)
     title = f"Length of the answers: half of them have at most {max(0, 2**half - 1):,} tokens, the longest up to "
