@@ -121,6 +121,12 @@ class FakeObjects:
         return self.store(key, body, content_type, once=once)
 
     @hooked
+    def overwrite(self, was: ObjectRef, body: bytes, *, content_type: str = "application/json") -> bool:
+        if not self.exists(was.key) or self._find(was.key, None).etag != was.etag:
+            return False
+        return self.store(was.key, body, content_type, once=False)
+
+    @hooked
     def put_file(self, key: str, path: Path, *, content_type: str = "application/octet-stream") -> None:
         self.store(key, path.read_bytes(), content_type, once=False)
 

@@ -1289,6 +1289,36 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/adapters/test_objects.py::test_put_once_keeps_what_is_there",
     ),
     Mutant(
+        "An object is replaced only if it is still the one that was read",
+        f"{_CORE}/adapters/s3.py",
+        '            return {"IfMatch": _quoted(self.etag)}\n',
+        "            return {}\n",
+        "tests/adapters/test_objects.py::test_what_was_read_is_replaced_by_one_of_two",
+    ),
+    Mutant(
+        "The newest job by drop time stays named, whichever ends last",
+        f"{_CORE}/jobs/publish.py",
+        "        return not is_newer(ended, named) or self.objects.overwrite(there, latest(ended))\n",
+        "        return self.objects.overwrite(there, latest(ended))\n",
+        "tests/stages/test_latest.py::test_an_older_job_that_ends_later_is_not_named",
+    ),
+    Mutant(
+        "Of two jobs that end at once the newer one is named",
+        f"{_CORE}/jobs/publish.py",
+        "self.objects.overwrite(there, latest(ended))\n",
+        "self.objects.put(key, latest(ended))\n",
+        "tests/stages/test_latest.py::test_of_two_that_end_at_once_the_newer_is_named",
+    ),
+    Mutant(
+        "The newest job is named before its end is recorded",
+        _FINISH,
+        "        self.publish.latest(ended)\n"
+        "        self._notify(ended)\n        self._end(job, self._note(job), self._taught(job, batches))\n",
+        "        self._notify(ended)\n        self._end(job, self._note(job), self._taught(job, batches))\n"
+        "        self.publish.latest(ended)\n",
+        "tests/stages/test_latest.py::test_who_dies_at_the_end_names_it_all_the_same",
+    ),
+    Mutant(
         "The manifest is written once",
         _FINISH,
         "manifest(finished, batches, files, now, whole=whole), once=True)",
