@@ -21,7 +21,7 @@ def test_commands_stand_in_the_order_in_which_people_meet_them() -> None:
     first, more = printed.partition("\nCommands:\n")[2].split("\n\nMore:\n")
     named = [re.findall(r"^  (\w+)", part, re.MULTILINE) for part in (first, more)]
     assert named == [["try", "drop", "jobs", "status", "fetch", "open", "approve", "cancel", "retry", "estimate"], _MORE]
-    assert [line for line in (first + more).splitlines() if len(line) > 80 or line.endswith("...")] == []
+    assert [line for line in f"{first}\n{more}".splitlines() if len(line) > 80 or line.endswith("...")] == []
 
 
 def test_no_command_is_left_out_of_the_list() -> None:

@@ -135,7 +135,12 @@ def test_the_report_is_opened_and_nobody_elses_to_read(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setenv("DISPLAY", ":0")
     opened: list[str] = []
-    monkeypatch.setattr(webbrowser, "open", lambda url: opened.append(url) or True)
+
+    def shows(url: str) -> bool:
+        opened.append(url)
+        return True
+
+    monkeypatch.setattr(webbrowser, "open", shows)
     job, page = reported
     result = said("open", job.job().id[-6:])
     path = Path(result.stdout.rstrip("\n"))
