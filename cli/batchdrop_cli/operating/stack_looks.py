@@ -136,7 +136,5 @@ def _concurrency() -> Finding:
     limit = boto3.client("lambda").get_account_settings()["AccountLimit"].get("UnreservedConcurrentExecutions", 0)
     if limit >= _LEAST_CONCURRENCY:
         return ok(f"{limit:,} functions of the account may run at the same time.")
-    return problem(
-        f"Only {number(limit, 'function')} may run at the same time, and {_LEAST_CONCURRENCY} are needed. Have the quota raised, or "
-        "less of it reserved."
-    )
+    few = f"Only {number(limit, 'function')} may run at the same time, and {_LEAST_CONCURRENCY} are needed."
+    return problem(f"{few} Have the quota raised, or less of it reserved.")
