@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from batchdrop.money.amounts import dollars, usd
 
 _A_MILLION = 1_000_000
@@ -14,6 +16,11 @@ def said(low: int, high: int) -> str:
     if least == most:
         return most
     return f"{least} to {most}" if low * _NEXT_TO_NOTHING >= high else f"up to {most}"
+
+
+def money(amount: Decimal) -> str:
+    """Dollars: `$1.86`."""
+    return dollars(int(amount.scaleb(6)))
 
 
 def price(rate: int) -> str:

@@ -8,7 +8,9 @@ import click
 
 from batchdrop_cli.audit.command import audit
 from batchdrop_cli.comparing.compare_command import compare
+from batchdrop_cli.dropping.drop_command import drop
 from batchdrop_cli.estimating.estimate_command import estimate
+from batchdrop_cli.fetching.fetch_command import fetch
 from batchdrop_cli.following.approve_command import approve
 from batchdrop_cli.following.cancel_command import cancel
 from batchdrop_cli.following.status_command import status
@@ -23,7 +25,7 @@ def _version() -> str:
         return "unknown (a checkout, not installed)"
 
 
-@click.group(name="batchdrop", commands=[approve, audit, cancel, compare, estimate, retry, status, try_prompt])
+@click.group(name="batchdrop", commands=[approve, audit, cancel, compare, drop, estimate, fetch, retry, status, try_prompt])
 @click.version_option(_version())
 def batchdrop() -> None:
     """Every answer from Claude for a file dropped into an S3 bucket, in order, at half price."""

@@ -2,8 +2,10 @@
 
     from batchdrop_client import Stack
 
-    job = Stack("my-bucket").job("7pls")
+    job = Stack("my-bucket").drop("reviews.csv", to="marketing")
     job.wait()
+    for row in job.results():
+        print(row.answer)
 
 The SDK of AWS is loaded with the first name that is taken from here, so that the commands' help is there at once.
 """
@@ -14,14 +16,27 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from batchdrop_client.errors import NotApproved, NotNamed, StackError, TimedOut, Unreachable
+    from batchdrop_client.errors import FileThere, NotApproved, NotNamed, OtherRecipe, StackError, TimedOut, Unreachable
     from batchdrop_client.job import Job
     from batchdrop_client.job_status import JobStatus
+    from batchdrop_client.rows import Row
     from batchdrop_client.stack import Stack
 
-__all__ = ["Job", "JobStatus", "NotApproved", "NotNamed", "Stack", "StackError", "TimedOut", "Unreachable"]
+__all__ = [
+    "FileThere",
+    "Job",
+    "JobStatus",
+    "NotApproved",
+    "NotNamed",
+    "OtherRecipe",
+    "Row",
+    "Stack",
+    "StackError",
+    "TimedOut",
+    "Unreachable",
+]
 
-_MODULES = {"Job": "job", "JobStatus": "job_status", "Stack": "stack"}
+_MODULES = {"Job": "job", "JobStatus": "job_status", "Row": "rows", "Stack": "stack"}
 
 
 def __getattr__(name: str) -> object:

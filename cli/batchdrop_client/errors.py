@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from batchdrop_client.plain_text import plain
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from batchdrop_client.job_status import JobStatus
 
 
@@ -22,6 +26,25 @@ class Unreachable(StackError):
 
 class NotApproved(StackError):
     """Nothing was approved: nothing is asked, something else is, or more than the caller says yes to."""
+
+
+class OtherRecipe(NotNamed):
+    """Another recipe lies where one is to be put. It may be somebody else's, and other files may wait for it."""
+
+    def __init__(self, key: str, recipe: str) -> None:
+        super().__init__(
+            f"{plain(key)} in the bucket is another recipe than {plain(recipe)}, and nothing was dropped. "
+            "Choose another folder, or say that yours is to replace it: --recipe, in Python replace_recipe=True."
+        )
+        self.key = key
+
+
+class FileThere(NotNamed):
+    """There is a file of that name here, and it is not overwritten."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{plain(str(path))} is there already, and is not overwritten. Move it, or choose another with -o.")
+        self.path = path
 
 
 class TimedOut(StackError, TimeoutError):

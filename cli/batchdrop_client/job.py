@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
+from contextlib import ExitStack
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from batchdrop.domain import ids, keys
+from batchdrop.domain.errors import Forbidden, ObjectGone
+from batchdrop.domain.records import JobState, ObjectRef
+from batchdrop.reports.manifest import OutputFile, read_manifest
 from batchdrop_client.bucket import Bucket, aws_said
+from batchdrop_client.each_answer import each
+from batchdrop_client.ended_job import names_in
 from batchdrop_client.errors import NotApproved, StackError, TimedOut, Unreachable
-from batchdrop_client.job_status import JobStatus, parse_status
+from batchdrop_client.job_status import Input, JobStatus, parse_status
+from batchdrop_client.outputs import OUTPUTS, Sent, download, is_same
 from batchdrop_client.plain_text import plain
+from batchdrop_client.rows import Row, merged
 
 LOOK_SECONDS = 5.0
 PATIENCE_SECONDS = 900.0
@@ -20,9 +32,11 @@ PATIENCE_SECONDS = 900.0
 class Job:
     """All methods raise StackError."""
 
-    def __init__(self, bucket: Bucket, folder: str) -> None:
-        """`folder`: of the job in the outbox, slash included."""
+    def __init__(self, bucket: Bucket, folder: str, *, dropped: str = "") -> None:
+        """`folder`: of the job in the outbox, slash included. `dropped`: the key of its file, if it may not have begun yet."""
         self._bucket = bucket
+        self._dropped_now = dropped
+        self._approved: set[str] = set()
         self.folder = folder
         self.id = folder.rstrip("/").rsplit("/", 1)[-1]
 
@@ -33,8 +47,13 @@ class Job:
 
     def status(self) -> JobStatus:
         with aws_said(self._bucket.name):
-            data = self._bucket.objects.get(f"{self.folder}status.json")
-        return parse_status(data, self.id)
+            try:
+                return parse_status(self._bucket.objects.get(f"{self.folder}status.json"), self.id)
+            except (ObjectGone, Forbidden):
+                # A 403 is also said of what is not there, to whoever may not list everything.
+                if not self._dropped_now or "status.json" in names_in(self._bucket, self.folder):
+                    raise
+        return JobStatus(self.id, JobState.planning, _begins(self._dropped_now), Input(self._dropped_now))
 
     def watch(self, timeout: float | None = None) -> Iterator[JobStatus]:
         """Looks every few seconds, and ends with the status in which it has ended or waits for somebody.
@@ -53,7 +72,7 @@ class Job:
                     raise
             else:
                 yield status
-                if status.is_over:
+                if status.is_over and not self._has_said_yes(status):
                     return
                 if until is not None and time.monotonic() >= until:
                     raise TimedOut(status)
@@ -70,6 +89,89 @@ class Job:
                 on_change(status)
             told = status.message
         return status
+
+    # ------------------------------------------------------------ what it answers
+
+    def results(self) -> Iterator[Row]:
+        """Every row of the file that was read, in its order, with or without an answer."""
+        return self._results(self.files())
+
+    def data_frame(self, library: str = "") -> Any:  # noqa: ANN401 - of either library
+        """The same with the columns of results.csv, in memory. `library`: `pandas` or `polars`, else whichever is installed."""
+        from batchdrop_client.frames import data_frame  # noqa: PLC0415 - neither is needed for anything else
+
+        return data_frame(self.results(), library)
+
+    def save(self, path: Path | str, *, replace: bool = False, come: Sent = lambda _: None) -> Path:
+        """Writes the answers into one file: results.csv if the name ends in .csv, else results.jsonl. Returns its path.
+
+        `come`: told how many bytes more are here. Raises FileThere, unless a file of that name is to be replaced; OSError.
+        """
+        path = Path(path)
+        name = "results.csv" if path.suffix.lower() == ".csv" else "results.jsonl"
+        if name not in self.files():
+            raise StackError(f"The job {self.id} has left no {name}. {plain(self.status().message)}")
+        download(self._bucket, self._ref(name), path, replace=replace, come=come)
+        return path
+
+    def download(self, folder: Path | str, *, replace: bool = False, come: Sent = lambda _: None) -> list[Path]:
+        """Brings everything that it has left into a folder, which is made if it is not there. Returns the files.
+
+        Those that are there and are the same are left, so that a second call goes on where one broke off. Raises FileThere for
+        one that is another, unless it is to be replaced; OSError.
+        """
+        names = self.files()
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        files = self._manifest_files()
+        found = []
+        for name in OUTPUTS:
+            if name in names:
+                path = folder / name
+                found.append(path)
+                file = files.get(name)
+                if file is None or not is_same(path, file.size, file.checksum):
+                    # What the manifest does not list is small, and is the same for good once the job has ended.
+                    download(self._bucket, self._ref(name), path, replace=replace or file is None, come=come)
+        return found
+
+    def download_each(self, folder: Path | str, *, replace: bool = False) -> Iterator[Path]:
+        """Writes each answer into a file of its own, named by the document or the id of its row. As `download`."""
+        rows = self.results()
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        return each(rows, folder, replace=replace)
+
+    def size(self, *names: str) -> int:
+        """Bytes of some of its files, or of all; those that the manifest does not list are small."""
+        self.files()
+        return sum(file.size for name, file in self._manifest_files().items() if not names or name in names)
+
+    def _manifest_files(self) -> Mapping[str, OutputFile]:
+        with aws_said(self._bucket.name):
+            data = self._bucket.objects.get(f"{self.folder}manifest.json")
+        try:
+            return read_manifest(data).files
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            raise StackError(f"The manifest of {self.id} cannot be read.") from None
+
+    def _results(self, names: Container[str]) -> Iterator[Row]:
+        with ExitStack() as open_files, aws_said(self._bucket.name):
+            answered, failed = (
+                open_files.enter_context(self._bucket.objects.read(self._ref(name))) if name in names else None
+                for name in ("results.jsonl", "failed.jsonl")
+            )
+            yield from merged(answered, failed)
+
+    def files(self) -> frozenset[str]:
+        """The names of what it has left. Raises StackError while it has not ended."""
+        names = names_in(self._bucket, self.folder)
+        if "manifest.json" not in names:
+            raise StackError(f"The job {self.id} has not ended. {plain(self.status().message)}")
+        return names & frozenset(OUTPUTS)
+
+    def _ref(self, name: str) -> ObjectRef:
+        return ObjectRef(bucket=self._bucket.name, key=self.folder + name)
 
     # ------------------------------------------------------------ what it is told
 
@@ -92,7 +194,9 @@ class Job:
             raise NotApproved(
                 f"It may cost ${status.most_usd} in all, more than ${up_to}, and nothing was approved. {plain(status.message)}"
             )
-        return self._say(key)
+        self._say(key)
+        self._approved.add(question.code)
+        return key
 
     def cancel(self) -> str | None:
         """Stops it, and returns the key of the object that says so; None if it has ended.
@@ -109,6 +213,10 @@ class Job:
         """
         return self._say(keys.command_key("retry", self._dropped(self.status()), self.id))
 
+    def _has_said_yes(self, status: JobStatus) -> bool:
+        """The stack is told, and has not gone on yet."""
+        return status.asks and status.question is not None and status.question.code in self._approved
+
     def _dropped(self, status: JobStatus) -> str:
         """The key of the file."""
         if not status.input.key.startswith(keys.INBOX):
@@ -119,3 +227,8 @@ class Job:
         with aws_said(self._bucket.name):
             self._bucket.objects.put(key, b"")
         return key
+
+
+def _begins(key: str) -> str:
+    name = plain(keys.name_of(key))
+    return f"{name} was uploaded, and has not been looked at yet. A stack begins within a minute, if this is its bucket."

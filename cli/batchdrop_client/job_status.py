@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 
 import msgspec
@@ -72,6 +73,7 @@ class JobStatus(Record, frozen=True):
     samples: tuple[Sample, ...] = ()
     """Rows that were tried, as they came back."""
     reference: str = ""
+    expected_end: datetime | None = None
     document: bytes = msgspec.field(name=" document", default=b"")
     """status.json as it was read."""
 

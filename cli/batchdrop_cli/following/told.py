@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
-from datetime import datetime
 
 import click
 import msgspec
@@ -12,6 +10,7 @@ import msgspec
 from batchdrop.domain import ids
 from batchdrop_cli.ending import CannotUse
 from batchdrop_cli.exit_codes import ANSWERED, FAILED, STOPPED, WAITS
+from batchdrop_cli.following.changes import Changes
 from batchdrop_cli.following.said_status import code_of, goes_on, next_lines
 from batchdrop_cli.terminal import on_terminal, out, say
 from batchdrop_client.errors import NotApproved, TimedOut
@@ -19,22 +18,17 @@ from batchdrop_client.job_status import JobStatus
 from batchdrop_client.plain_text import plain
 from batchdrop_client.stack import Stack
 
-QUIET_SECONDS = 300.0
-"""After so long without a change the last sentence is told again: whoever reads a log sees that somebody still looks."""
-
 
 def tell_status(bucket: str | None, name: str, folder: str, *, watch: bool, minutes: float | None, as_json: bool) -> int:
     """The exit code. Raises StackError."""
     job = Stack(bucket, folder=folder).job(name)
     if not watch:
         return _ended(job.status(), as_json=as_json)
-    told = ""
-    told_at = time.monotonic()
+    changes = Changes()
     try:
         for status in job.watch(None if minutes is None else minutes * 60):
-            if not status.is_over and (status.message != told or time.monotonic() - told_at >= QUIET_SECONDS):
-                told, told_at = status.message, time.monotonic()
-                _tell(status, f"{datetime.now():%H:%M:%S} {told}", as_json=as_json)  # noqa: DTZ005 - the wall's
+            if not status.is_over and (line := changes.line(status)) is not None:
+                _tell(status, line, as_json=as_json)
     except TimedOut as late:
         return _say_next(late.status, as_json=as_json)
     except KeyboardInterrupt:

@@ -1,0 +1,214 @@
+"""Drop a file or a folder, and watch its job to the answers."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from decimal import Decimal
+from pathlib import Path
+
+import click
+import msgspec
+
+from batchdrop.domain.records import JobState
+from batchdrop_cli.amounts_said import number
+from batchdrop_cli.dropping.look import Look, look_at, recipe_line
+from batchdrop_cli.dropping.shown_progress import job_progress, transfer
+from batchdrop_cli.dropping.tried import tried_lines
+from batchdrop_cli.ending import CannotUse
+from batchdrop_cli.exit_codes import ANSWERED, FAILED, STOPPED, USAGE, WAITS
+from batchdrop_cli.following.said_status import code_of, goes_on, next_lines
+from batchdrop_cli.following.told import says_yes
+from batchdrop_cli.opening.guarded import guarded
+from batchdrop_cli.opening.local_recipe import recipe_for
+from batchdrop_cli.terminal import on_terminal, out, say
+from batchdrop_client.dropping import Drop, Wishes, recipe_beside
+from batchdrop_client.errors import FileThere, NotApproved, OtherRecipe, StackError, TimedOut
+from batchdrop_client.job import Job
+from batchdrop_client.job_status import JobStatus
+from batchdrop_client.plain_text import plain
+from batchdrop_client.stack import Stack
+
+_ENDINGS = (".gz", ".jsonl", ".csv", ".tsv", ".xlsx")
+_TABLE, _LINES = ".csv", ".jsonl"
+
+
+class DropSession(msgspec.Struct, kw_only=True):
+    path: Path
+    bucket: str | None
+    to: str
+    recipe: Path | None
+    wait: bool
+    out: Path | None
+    approve_up_to: Decimal | None
+    reference: str
+    priority: str
+    minutes: float | None
+    as_json: bool
+
+    def run(self) -> int:
+        """The exit code. Raises StackError."""
+        return guarded(self._run)
+
+    def _run(self) -> int:
+        stack = Stack(self.bucket)
+        drop = Drop(stack.bucket, self.path, self.to, Wishes(self.reference, self.priority))
+        recipe = self.recipe or self._nearest_recipe()
+        look = self._look(drop, recipe)
+        target = self._target(look) if self.wait else None
+        say("\n".join(look.lines), ANSWERED)
+        job = self._dropped(drop, recipe if look.is_table else None)
+        said_size = f"{drop.size / 1e6:,.1f} MB" if drop.size >= 100_000 else number(drop.size, "byte")
+        say(f"uploaded        {said_size} to {plain(drop.key)}    job {job.id}", ANSWERED)
+        if target is None:
+            named = {"job_id": job.id, "bucket": stack.bucket.name, "key": drop.key, "outbox": job.folder}
+            out(msgspec.json.encode(named) if self.as_json else job.id)
+            return ANSWERED
+        try:
+            return self._followed(job, target)
+        except KeyboardInterrupt:
+            raise CannotUse(goes_on(job.id), STOPPED) from None
+
+    # ------------------------------------------------------------ before anything is sent
+
+    def _nearest_recipe(self) -> Path | None:
+        return recipe_beside(self.path) if self.path.is_dir() else recipe_for(self.path, Path.home())
+
+    def _look(self, drop: Drop, recipe: Path | None) -> Look:
+        if drop.documents is None:
+            return look_at(self.path, recipe)
+        told = recipe_line(recipe)
+        return Look([f"{plain(self.path.absolute().name)}  {number(drop.documents, 'document')}", told], is_table=True)
+
+    def _target(self, look: Look) -> Path:
+        """Where the answers go. Raises CannotUse: a job whose answers have no place is not begun."""
+        ending = _TABLE if look.is_table else _LINES
+        path = self.out or _beside(self.path, f".results{ending}")
+        if path.suffix.lower() not in (_TABLE, _LINES):
+            raise CannotUse(f"{plain(str(path))} is no name for the answers: --out ends in .csv or .jsonl.", USAGE)
+        if path.suffix.lower() == _TABLE and not look.is_table:
+            raise CannotUse("Requests are answered in JSON lines: give --out a name that ends in .jsonl.", USAGE)
+        if os.path.lexists(path):
+            raise FileThere(path)
+        if not os.access(path.absolute().parent, os.W_OK):
+            folder = plain(str(path.absolute().parent))
+            raise CannotUse(f"{folder} cannot be written, so the answers would have no place. Nothing was dropped.", USAGE)
+        return path
+
+    def _dropped(self, drop: Drop, recipe: Path | None) -> Job:
+        replace = self.recipe is not None
+        try:
+            with transfer("uploading", drop.size) as sent:
+                try:
+                    return drop(recipe, replace=replace, sent=sent)
+                except OtherRecipe as other:
+                    if not on_terminal(sys.stdin, sys.stderr):
+                        raise
+                    problem = other
+            self._confirm_replacing(problem, recipe)
+            with transfer("uploading", drop.size) as sent:
+                return drop(recipe, replace=True, sent=sent)
+        except KeyboardInterrupt:
+            raise CannotUse("Stopped while it was uploaded: no job was made, unless that had just ended.", STOPPED) from None
+
+    @staticmethod
+    def _confirm_replacing(other: OtherRecipe, recipe: Path | None) -> None:
+        question = (
+            f"{plain(other.key)} is another recipe than {plain(str(recipe))}. Files that wait there are planned again with the "
+            "new one. Replace it?"
+        )
+        try:
+            if click.confirm(question, default=False, err=True):
+                return
+        except click.Abort:
+            pass
+        raise CannotUse("Nothing was dropped.", STOPPED)
+
+    # ------------------------------------------------------------ the job
+
+    def _followed(self, job: Job, target: Path) -> int:
+        until = None if self.minutes is None else time.monotonic() + self.minutes * 60
+        while True:
+            try:
+                status = _watched(job, until)
+            except TimedOut as late:
+                say(f"{plain(late.status.message)} {goes_on(job.id)}", ANSWERED)
+                return self._told(late.status, None)
+            if status.has_ended:
+                return self._told(status, self._delivered(job, status, target))
+            if not status.asks:
+                say(plain(status.message), ANSWERED)
+                return self._told(status, None)
+            if not self._approved(job, status):
+                return self._told(status, None)
+
+    def _approved(self, job: Job, status: JobStatus) -> bool:
+        """Whether it was told to go on, or asks something else by now."""
+        assert status.question is not None, "it asks"  # noqa: S101
+        if self.approve_up_to is not None:
+            try:
+                job.approve(self.approve_up_to, code=status.question.code)
+            except NotApproved as refused:
+                say(str(refused), WAITS)
+                return False
+            return True
+        if not on_terminal(sys.stdin, sys.stderr):
+            say(plain(status.message), ANSWERED)
+            return False
+        for line in tried_lines(status.samples):
+            say(line, ANSWERED)
+        if not says_yes(status):
+            return False
+        try:
+            job.approve(code=status.question.code)
+        except NotApproved as refused:
+            say(str(refused), ANSWERED)
+        return True
+
+    def _delivered(self, job: Job, status: JobStatus, target: Path) -> Path | None:
+        """None: it has left no answers."""
+        name = "results" + target.suffix.lower()
+        names = job.files()
+        if name not in names and "results.jsonl" in names:
+            # The table was too much for the stack: the lines are there.
+            target, name = target.with_suffix(_LINES), "results.jsonl"
+        if name not in names or status.state is JobState.rejected:
+            return None
+        try:
+            with transfer("downloading", job.size(name)) as come:
+                return job.save(target, come=come)
+        except (OSError, StackError) as problem:
+            said = problem if isinstance(problem, StackError) else f"{plain(str(target))} cannot be written: {problem.strerror}."
+            raise CannotUse(f"{plain(status.message)} {said} The answers wait: batchdrop fetch {job.id}", FAILED) from None
+
+    def _told(self, status: JobStatus, answers: Path | None) -> int:
+        """The exit code."""
+        if status.has_ended:
+            say(plain(status.message), ANSWERED)
+        if lines := next_lines(status):
+            say("\n".join(lines), ANSWERED)
+        if self.as_json:
+            found = msgspec.json.decode(status.document or b"{}", type=dict[str, msgspec.Raw])
+            out(msgspec.json.encode({**found, "results": str(answers) if answers else None}))
+        elif answers is not None:
+            out(plain(str(answers)))
+        return code_of(status)
+
+
+def _watched(job: Job, until: float | None) -> JobStatus:
+    left = None if until is None else max(0.0, until - time.monotonic())
+    with job_progress() as shown:
+        for status in job.watch(left):
+            shown(status)
+    return status
+
+
+def _beside(path: Path, ending: str) -> Path:
+    """`a/reviews.csv.gz` -> `a/reviews.results.csv`."""
+    path = path.absolute() if path.name in ("", "..") else path
+    name = path.name
+    for one in _ENDINGS:
+        if name.lower().endswith(one) and len(name) > len(one):
+            name = name[: -len(one)]
+    return path.with_name(f"{name}{ending}")

@@ -1,0 +1,55 @@
+"""A file before it is dropped: what is wrong with it is said while nothing is sent, and about what it costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from batchdrop.adapters.clock import SystemClock
+from batchdrop_cli.amounts_said import number, said
+from batchdrop_cli.estimating.estimated import estimated
+from batchdrop_cli.estimating.known import known_by
+from batchdrop_cli.estimating.planned_file import planned_file
+from batchdrop_cli.opening.local_prices import local_prices
+from batchdrop_cli.opening.opened_file import NeedsRecipe, OpenedFile, opened
+from batchdrop_client.plain_text import plain
+
+MOST_READ_BYTES = 64_000_000
+"""A longer file takes a while to read, and the stack reads it anyway."""
+
+
+class Look(NamedTuple):
+    lines: list[str]
+    """For the person at the terminal."""
+    is_table: bool
+    """Its answers come as a table."""
+
+
+def look_at(file: Path, recipe: Path | None) -> Look:
+    """Raises Waits, Rejected, ObjectGone, OSError."""
+    name = plain(file.name)
+    try:
+        with opened(file, recipe) as found:
+            is_table = found.answer is not None
+            lines = _lines(name, found) if file.stat().st_size <= MOST_READ_BYTES else [name]
+            return Look([*lines, recipe_line(recipe)] if is_table else lines, is_table)
+    except NeedsRecipe as needs:
+        columns = f"  columns {plain(', '.join(needs.look.columns))}" if needs.look.columns else ""
+        return Look([f"{name}{columns}", recipe_line(None)], is_table=True)
+
+
+def recipe_line(recipe: Path | None) -> str:
+    return f"recipe          {plain(str(recipe)) if recipe else 'none here: the job takes that of the inbox, or waits for one'}"
+
+
+def _lines(name: str, found: OpenedFile) -> list[str]:
+    now = SystemClock().now()
+    prices = local_prices(None, now)
+    planned = planned_file(found.rows.planned(), prices, now)
+    whole = estimated(name, planned, prices, now, known_by(None))
+    without = f", {planned.invalid:,} of which cannot be sent" if planned.invalid else ""
+    lines = [f"{name}  {number(planned.rows, 'row')}{without}"]
+    if whole.priced:
+        batch, single = whole.ways.as_it_stands, whole.ways.one_by_one
+        lines.append(f"estimate        {said(batch.low, batch.high)} (in real time {said(single.low, single.high)})")
+    return lines

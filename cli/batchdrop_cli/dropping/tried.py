@@ -1,0 +1,40 @@
+"""The rows that were tried before somebody is asked: what the person who decides looks at."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from batchdrop.reports.samples import Sample
+from batchdrop_client.plain_text import plain
+
+_SHOWN_ROWS = 5
+_MOST_VALUES = 6
+_ROW_CHARS = 44
+_ANSWER_CHARS = 60
+
+
+def tried_lines(samples: Sequence[Sample]) -> Iterator[str]:
+    if not samples:
+        return
+    if counted := _counted(samples):
+        yield f"{len(samples)} rows tried   {counted}"
+    width = max(len(str(one.line)) for one in samples)
+    for one in samples[:_SHOWN_ROWS]:
+        row = _cut("  ".join(map(plain, one.row.values())), _ROW_CHARS)
+        answer = "  ".join(map(plain, one.output.values())) or f"no answer: {plain(one.error)}"
+        yield f"row {one.line:>{width}}  {row:<{_ROW_CHARS}}  {_cut(answer, _ANSWER_CHARS)}"
+    if len(samples) > _SHOWN_ROWS:
+        yield f"... and {len(samples) - _SHOWN_ROWS} more in report.html, or: batchdrop status --json"
+
+
+def _counted(samples: Sequence[Sample]) -> str:
+    """`11 positive, 6 negative, 1 without answer`; empty where nearly every answer is another."""
+    found = Counter(next(map(plain, one.output.values()), "without answer") for one in samples)
+    if len(found) > _MOST_VALUES or any(len(value) > _ANSWER_CHARS for value in found):
+        return ""
+    return ", ".join(f"{many} {value}" for value, many in found.most_common())
+
+
+def _cut(text: str, chars: int) -> str:
+    return text if len(text) <= chars else f"{text[: chars - 4]} ..."

@@ -1,0 +1,11 @@
+"""Which files are documents: by what their names end in."""
+
+from __future__ import annotations
+
+DOCUMENTS = (".pdf", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".txt", ".md")
+START = "start"
+"""An empty object of this name in a folder of documents makes a job of them."""
+
+
+def is_document(name: str) -> bool:
+    return name.lower().endswith(DOCUMENTS) and not name.startswith((".", "~$"))

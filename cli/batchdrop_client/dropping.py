@@ -1,0 +1,220 @@
+"""Drop a file, rows, or a folder of documents: what lies where before, what goes where, and which job it becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from batchdrop.domain import ids, keys
+from batchdrop.domain.errors import Forbidden, ObjectGone
+from batchdrop.domain.records import MAX_REFERENCE_CHARS, PRIORITIES, PRIORITY, REFERENCE
+from batchdrop.formats import gzip_stream
+from batchdrop.stages.plan.kinds import LOOKED_AT, Start, kind_of
+from batchdrop_client.bucket import Bucket, aws_said
+from batchdrop_client.documents import DOCUMENTS, START, is_document
+from batchdrop_client.ended_job import names_in
+from batchdrop_client.errors import NotNamed, OtherRecipe, StackError
+from batchdrop_client.job import Job
+from batchdrop_client.plain_text import plain
+from batchdrop_client.uploading import Upload
+
+MAX_RECIPE_BYTES = 64_000
+_SHOWN = 3
+
+type Sent = Callable[[int], object]
+"""Told how many bytes more are in the bucket."""
+
+
+class Wishes(NamedTuple):
+    """What may be said of a job when it is dropped."""
+
+    reference: str = ""
+    """Any text that a program knows its job by."""
+    priority: str = ""
+    """`high` or `low`."""
+
+    def as_metadata(self) -> dict[str, str]:
+        """Raises NotNamed."""
+        if self.priority and self.priority not in PRIORITIES:
+            raise NotNamed(f"{plain(self.priority)} is no priority. Those are: {', '.join(PRIORITIES)}.")
+        if len(self.reference) > MAX_REFERENCE_CHARS or not self.reference.isascii() or plain(self.reference) != self.reference:
+            raise NotNamed(f"A reference is one line of at most {MAX_REFERENCE_CHARS} ASCII characters: S3 carries no others.")
+        return {name: said for name, said in ((REFERENCE, self.reference), (PRIORITY, self.priority)) if said}
+
+
+def recipe_beside(folder: Path) -> Path | None:
+    return next((path for name in keys.RECIPES if (path := folder / name).is_file()), None)
+
+
+class Drop:
+    """A file or a folder that is about to be dropped. Nothing is written before it is called. All methods raise StackError."""
+
+    def __init__(self, bucket: Bucket, path: Path, to: str, wishes: Wishes | None = None, *, name: str = "") -> None:
+        """`to`: the folder below the inbox; one of documents is made below it. `name`: of the object, if not that of the file."""
+        self._bucket = bucket
+        self._metadata = (wishes or Wishes()).as_metadata()
+        self._documents = _documents_in(path) if path.is_dir() else None
+        folder = _folder(to) + (_segment(name or path.absolute().name) + "/" if self._documents is not None else "")
+        self.path = path
+        self.folder = keys.INBOX + folder
+        """In the bucket, slash included."""
+        self.key = self.folder + (START if self._documents is not None else _segment(name or path.name))
+        """Of the object that becomes the job."""
+        if self._documents is None:
+            _check_file(path, self.key)
+
+    @property
+    def size(self) -> int:
+        """Bytes, the recipe aside. Raises OSError."""
+        return sum(path.stat().st_size for path in self._documents or [self.path])
+
+    @property
+    def documents(self) -> int | None:
+        """How many; None of a file."""
+        return None if self._documents is None else len(self._documents)
+
+    # ------------------------------------------------------------ the recipe
+
+    def recipe_there(self) -> tuple[str, bytes] | None:
+        """The recipe of the folder in the inbox, with its key. Those above it are not looked at."""
+        for name in keys.RECIPES:
+            with aws_said(self._bucket.name), suppress(ObjectGone):
+                try:
+                    return self.folder + name, self._bucket.objects.get(self.folder + name)
+                except Forbidden:
+                    # That is also said of what is not there, to whoever may not list everything.
+                    if name in names_in(self._bucket, self.folder):
+                        raise
+        return None
+
+    def recipe_to_put(self, recipe: Path, *, replace: bool) -> tuple[str, bytes] | None:
+        """The key, and the recipe; None if it lies there. Raises OtherRecipe if another one does that is not to be replaced."""
+        ours = recipe.read_bytes()
+        if len(ours) > MAX_RECIPE_BYTES:
+            raise NotNamed(f"{plain(recipe.name)} is too large for a recipe: it has {len(ours):,} bytes.")
+        there = self.recipe_there()
+        if there is None:
+            return self.folder + keys.RECIPES[0], ours
+        key, theirs = there
+        if theirs == ours:
+            return None
+        if not replace:
+            raise OtherRecipe(key, str(recipe))
+        return key, ours
+
+    # ------------------------------------------------------------ the drop
+
+    def __call__(self, recipe: Path | None, *, replace: bool = False, sent: Sent = lambda _: None) -> Job:
+        """Uploads the recipe, if it is not there, then the file or the documents. Raises OtherRecipe, OSError."""
+        if self._documents is not None:
+            self._refuse_strangers(self._documents)
+        to_put = None if recipe is None else self.recipe_to_put(recipe, replace=replace)
+        with aws_said(self._bucket.name):
+            if to_put is not None and recipe is not None:
+                key, data = to_put
+                # Of two who drop at once, with recipes that differ, the second is told.
+                if not self._bucket.objects.put(key, data, content_type="application/yaml", once=not replace):
+                    raise OtherRecipe(key, str(recipe))
+            for document in self._documents or ():
+                Upload(self._bucket, self.folder + document.name, {}, sent)(document)
+            put = Upload(self._bucket, self.key, self._metadata, sent)
+            version = put(self.path) if self._documents is None else put.marker()
+        return self._job(version)
+
+    def _job(self, version: str | None) -> Job:
+        try:
+            with aws_said(self._bucket.name):
+                info = self._bucket.objects.head(self.key, version)
+        except StackError as problem:
+            raise StackError(
+                f"{plain(self.key)} was uploaded, and is answered in a folder below "
+                f"{plain(keys.outbox_folder(self.key, '').rstrip('/'))}/. Which one cannot be told: {problem}"
+            ) from None
+        job_id = ids.job_id(info.ref, info.written_at)
+        return Job(self._bucket, keys.outbox_folder(self.key, job_id), dropped=self.key)
+
+    def _refuse_strangers(self, documents: Sequence[Path]) -> None:
+        """A job is made of all documents of the folder there, and costs what they all do."""
+        ours = {path.name for path in documents}
+        there = names_in(self._bucket, self.folder)
+        others = sorted(name for name in there - ours if "/" not in name and is_document(name))
+        if others:
+            more = f" and {len(others) - _SHOWN:,} more" if others[_SHOWN:] else ""
+            names = plain(", ".join(others[:_SHOWN]))
+            raise NotNamed(
+                f"{plain(self.folder)} holds documents that are not in {plain(self.path.name)}: {names}{more}. "
+                "They would be asked about, too. Choose another folder with --to, or put them into yours."
+            )
+
+
+def _documents_in(folder: Path) -> list[Path]:
+    """Raises NotNamed, OSError."""
+    found = sorted(path for path in folder.iterdir() if is_document(path.name) and path.is_file())
+    if not found:
+        raise NotNamed(f"{plain(folder.name)} holds no documents. Their names end in {', '.join(DOCUMENTS)}.")
+    for path in found:
+        _segment(path.name)
+    return found
+
+
+def _check_file(path: Path, key: str) -> None:
+    if not path.is_file():
+        raise NotNamed(f"There is no file {plain(str(path))}.")
+    if keys.is_recipe(key):
+        raise NotNamed(f"{plain(path.name)} is a recipe. Name the file with the rows; the recipe beside it goes along.")
+    if not keys.is_input(key) or is_document(path.name):
+        raise NotNamed(f"{plain(path.name)} holds no rows. If it is a document, drop its folder, or a table that names it.")
+    if len(key.encode()) > keys.MAX_KEY_BYTES:
+        raise NotNamed(f"{plain(path.name)} has too long a name: S3 takes {keys.MAX_KEY_BYTES} bytes, folders included.")
+
+
+def _folder(to: str) -> str:
+    """`inbox/a/b/`, `a/b` -> `a/b/`; empty for the inbox itself."""
+    named = f"{to.strip()}/".removeprefix(keys.INBOX).strip("/")
+    return "".join(f"{_segment(one)}/" for one in named.split("/")) if named else ""
+
+
+def _segment(name: str) -> str:
+    """One part of a key. Raises NotNamed."""
+    if not name or name in (".", "..") or "/" in name or plain(name) != name:
+        raise NotNamed(f"{plain(name) or 'An empty name'} is no name for a folder or an object of the inbox.")
+    return name
+
+
+def takes_recipe(file: Path) -> bool:
+    """Whether a file holds rows, or is packed and may; not requests. Raises OSError."""
+    with file.open("rb") as stream:
+        data = stream.read(LOOKED_AT)
+        whole = not stream.read(1)
+    packed = gzip_stream.sniff(data)
+    return packed or kind_of(Start(data, packed=False, whole=whole), file.name) is not None
+
+
+def file_of(rows: object, path: Path) -> None:
+    """Writes rows as JSON lines: mappings, or a data frame of pandas or polars. Raises NotNamed, OSError."""
+    if hasattr(rows, "write_ndjson"):
+        rows.write_ndjson(path)
+    elif hasattr(rows, "to_json"):
+        rows.to_json(path, orient="records", lines=True, date_format="iso", force_ascii=False)
+    else:
+        with path.open("wb") as file:
+            for line in _lines(rows):
+                file.write(line + b"\n")
+    if not path.stat().st_size:
+        raise NotNamed("There are no rows to drop.")
+
+
+def _lines(rows: object) -> Iterator[bytes]:
+    if isinstance(rows, Mapping | str | bytes) or not hasattr(rows, "__iter__"):
+        raise NotNamed("Rows are mappings, one for each: a list of them, a generator, or a data frame of pandas or polars.")
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, Mapping):
+            raise NotNamed(f"Row {number} is no mapping, such as {{'text': 'The zipper broke.'}}.")
+        try:
+            yield msgspec.json.encode(dict(row))
+        except (TypeError, ValueError, OverflowError) as error:
+            raise NotNamed(f"Row {number} cannot be written as JSON: {plain(str(error))}.") from None

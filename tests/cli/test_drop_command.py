@@ -1,0 +1,316 @@
+"""`batchdrop drop`: a file in, its answers out, and every way in which that ends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from batchdrop_cli.dropping import drop_session
+from batchdrop_cli.main import batchdrop
+from tests.cli.live_stack import LiveStack, live_stack
+from tests.stack import rows
+
+RECIPE = """\
+model: claude-haiku-4-5
+prompt: |
+  Classify as positive, negative or neutral.
+  Review: {{ text }}
+output:
+  label: [positive, negative, neutral]
+"""
+TABLE = "id,text\n1,What a great lamp\n2,It broke\n3,It is a lamp\n"
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[LiveStack]:
+    with live_stack(monkeypatch) as stack:
+        yield stack
+
+
+@pytest.fixture
+def asking(monkeypatch: pytest.MonkeyPatch) -> Iterator[LiveStack]:
+    """It asks before anything is paid."""
+    with live_stack(monkeypatch, ask_above="0") as stack:
+        yield stack
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    path = tmp_path / "reviews.csv"
+    path.write_text(TABLE)
+    return path
+
+
+def said(*arguments: object, typed: str | None = None) -> Result:
+    result = CliRunner(mix_stderr=False).invoke(batchdrop, list(map(str, arguments)), input=typed)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drop_session, "on_terminal", lambda *_: True)
+
+
+def test_the_answers_lie_beside_the_file(stack: LiveStack, table: Path) -> None:
+    result = said("drop", table, "--to", "marketing", "--wait")
+    assert result.exit_code == 0, result.stderr
+    answers = table.with_name("reviews.results.csv")
+    assert result.stdout == f"{answers}\n"
+    assert answers.read_text(encoding="utf-8-sig").splitlines()[1].startswith("1,What a great lamp,positive,2,")
+    assert stack.keys("inbox/") == ["inbox/marketing/recipe.yaml", "inbox/marketing/reviews.csv"]
+
+
+def test_what_is_said_before_and_meanwhile(stack: LiveStack, table: Path) -> None:
+    lines = said("drop", table, "--to", "marketing", "--wait").stderr.splitlines()
+    assert lines[0] == "reviews.csv  3 rows"
+    assert lines[1].startswith("estimate        up to $")
+    assert lines[2] == f"recipe          {table.parent}/recipe.yaml"
+    assert lines[3].startswith("uploaded        54 bytes to inbox/marketing/reviews.csv    job 20")
+    assert any(line[2::3][:2] == "::" for line in lines[4:]), "lines with a time"
+    assert "All 3 rows have an answer." in lines[-2]
+
+
+def test_without_waiting_the_id_is_all(stack: LiveStack, table: Path) -> None:
+    result = said("drop", table)
+    assert (result.exit_code, result.stdout.count("\n")) == (0, 1)
+    stack.pass_time()
+    assert stack.pipeline.job().id == result.stdout.strip()
+    named = json.loads(said("drop", table, "--json").stdout)
+    assert named["outbox"].endswith(f"/reviews/{named['job_id']}/")
+
+
+def test_the_job_is_that_of_this_upload(stack: LiveStack, table: Path) -> None:
+    """Somebody else drops a file of the same name at the same moment."""
+    head = stack.client.head_object
+    first = said("drop", table).stdout.strip()
+    stack.put("inbox/reviews.csv", TABLE.encode())
+    second = said("drop", table).stdout.strip()
+    stack.pass_time()
+    assert head(Bucket="bucket", Key="inbox/reviews.csv")
+    assert {first, second} < {job.id for job in stack.pipeline.jobs()}
+
+
+def test_a_file_of_requests(stack: LiveStack, tmp_path: Path) -> None:
+    path = tmp_path / "hello.jsonl"
+    path.write_bytes(rows(3))
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    result = said("drop", path, "--wait", "--reference", "order 7", "--priority", "low")
+    assert (result.exit_code, result.stdout) == (0, f"{tmp_path}/hello.results.jsonl\n")
+    assert [json.loads(line)["line"] for line in Path(result.stdout.strip()).read_text().splitlines()] == [1, 2, 3]
+    assert stack.keys("inbox/") == ["inbox/hello.jsonl"], "requests need no recipe"
+    assert stack.pipeline.job().reference == "order 7"
+
+
+def test_json_is_the_status_with_the_path(stack: LiveStack, table: Path) -> None:
+    found = json.loads(said("drop", table, "--wait", "--json").stdout)
+    assert (found["state"], found["results"]) == ("done", str(table.with_name("reviews.results.csv")))
+
+
+# ---------------------------------------------------------------- exit codes
+
+
+def test_some_rows_have_no_answer(stack: LiveStack, table: Path) -> None:
+    stack.expired.add("It broke")
+    result = said("drop", table, "--wait")
+    assert result.exit_code == 3
+    assert "expired" in table.with_name("reviews.results.csv").read_text()
+    assert Path(result.stdout.strip()).is_file()
+
+
+def test_a_rejected_file_has_no_answers(stack: LiveStack, tmp_path: Path) -> None:
+    path = tmp_path / "hello.jsonl"
+    path.write_text("no request\n")
+    result = said("drop", path, "--wait")
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_job_that_is_stopped_meanwhile_delivers_what_it_has(stack: LiveStack, table: Path) -> None:
+    def stop() -> None:
+        stack.deliver()
+        if not stack.keys("control/"):
+            stack.put(f"control/cancel/{stack.pipeline.job().id}", b"")
+
+    stack.meanwhile = stop
+    result = said("drop", table, "--wait")
+    assert (result.exit_code, result.stdout) == (4, f"{table.with_name('reviews.results.csv')}\n")
+    assert "canceled" in Path(result.stdout.strip()).read_text()
+
+
+def test_nothing_is_asked_without_a_terminal(asking: LiveStack, table: Path) -> None:
+    result = said("drop", table, "--wait")
+    assert (result.exit_code, result.stdout) == (5, "")
+    assert "approve" in result.stderr
+    assert asking.keys("control/") == []
+
+
+def test_a_yes_that_was_given_before(asking: LiveStack, table: Path) -> None:
+    result = said("drop", table, "--to", "marketing", "--wait", "--approve-up-to", "2.50")
+    assert result.exit_code == 0, result.stderr
+    assert len(asking.keys("control/approve/marketing/")) == len({*asking.keys("control/")})
+
+
+def test_a_yes_that_is_not_enough(asking: LiveStack, table: Path) -> None:
+    result = said("drop", table, "--wait", "--approve-up-to", "0.0000001")
+    assert (result.exit_code, asking.keys("control/")) == (5, [])
+    assert "nothing was approved" in result.stderr
+
+
+def test_a_yes_at_the_terminal(asking: LiveStack, monkeypatch: pytest.MonkeyPatch, table: Path) -> None:
+    at_a_terminal(monkeypatch)
+    result = said("drop", table, "--wait", typed="y\ny\n")
+    assert result.exit_code == 0, result.stderr
+    assert "Go on?" in result.stderr
+
+
+def test_a_no_at_the_terminal(asking: LiveStack, monkeypatch: pytest.MonkeyPatch, table: Path) -> None:
+    at_a_terminal(monkeypatch)
+    assert said("drop", table, "--wait", typed="n\n").exit_code == 5
+    assert asking.keys("control/") == []
+
+
+def test_time_that_has_passed(stack: LiveStack, table: Path) -> None:
+    result = said("drop", table, "--wait", "--timeout", "0")
+    assert (result.exit_code, result.stdout) == (6, "")
+    assert "batchdrop status 20" in result.stderr
+
+
+def test_ctrl_c_leaves_the_job(stack: LiveStack, table: Path) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    stack.meanwhile = interrupted
+    result = said("drop", table, "--wait")
+    assert result.exit_code == 4
+    assert result.stderr.splitlines()[-1].startswith("The job goes on. Look again with: batchdrop status 20")
+    stack.meanwhile = lambda: None
+    job = result.stderr.splitlines()[-1].split()[-2]
+    assert said("status", job, "--watch").exit_code == 2, "it has not begun"
+    stack.pass_time()
+    assert said("status", job, "--watch").exit_code == 0
+
+
+# ---------------------------------------------------------------- what is refused before anything is sent
+
+
+def test_answers_are_never_written_over_a_file(stack: LiveStack, table: Path) -> None:
+    taken = table.with_name("reviews.results.csv")
+    taken.write_text("mine")
+    result = said("drop", table, "--wait")
+    assert (result.exit_code, taken.read_text(), stack.keys()) == (2, "mine", [])
+    assert "is there already" in result.stderr
+    assert said("drop", table, "--wait", "-o", table.with_name("b.csv")).exit_code == 0
+
+
+def test_a_file_that_comes_meanwhile_is_not_overwritten(stack: LiveStack, table: Path) -> None:
+    taken = table.with_name("reviews.results.csv")
+    stack.meanwhile = lambda: taken.write_text("mine")
+    result = said("drop", table, "--wait")
+    assert (result.exit_code, taken.read_text()) == (1, "mine")
+    assert "batchdrop fetch 20" in result.stderr
+    assert [path.name for path in table.parent.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("name", ["answers", "answers.xlsx", "missing/answers.csv"])
+def test_answers_need_a_place(stack: LiveStack, table: Path, name: str) -> None:
+    assert said("drop", table, "--wait", "-o", table.parent / name).exit_code == 2
+    assert stack.keys() == []
+
+
+def test_requests_are_no_table(stack: LiveStack, tmp_path: Path) -> None:
+    path = tmp_path / "hello.jsonl"
+    path.write_bytes(rows(1))
+    assert said("drop", path, "--wait", "-o", tmp_path / "a.csv").exit_code == 2
+    assert stack.keys() == []
+
+
+def test_a_recipe_that_does_not_fit_is_told_here(stack: LiveStack, table: Path) -> None:
+    table.with_name("recipe.yaml").write_text(RECIPE.replace("{{ text }}", "{{ texd }}"))
+    result = said("drop", table)
+    assert (result.exit_code, stack.keys()) == (1, [])
+    assert "texd" in result.stderr
+
+
+def test_another_recipe_is_not_replaced(stack: LiveStack, table: Path) -> None:
+    stack.put("inbox/marketing/recipe.yaml", b"theirs")
+    result = said("drop", table, "--to", "marketing")
+    assert (result.exit_code, stack.keys()) == (2, ["inbox/marketing/recipe.yaml"])
+    assert "--recipe" in result.stderr
+    assert said("drop", table, "--to", "marketing", "--recipe", table.with_name("recipe.yaml")).exit_code == 0
+    assert stack.body("inbox/marketing/recipe.yaml") == RECIPE.encode()
+
+
+@pytest.mark.parametrize(("typed", "code", "there"), [("y\n", 0, RECIPE.encode()), ("n\n", 4, b"theirs"), ("", 4, b"theirs")])
+def test_another_recipe_is_asked_about(
+    stack: LiveStack, monkeypatch: pytest.MonkeyPatch, table: Path, typed: str, code: int, there: bytes
+) -> None:
+    at_a_terminal(monkeypatch)
+    stack.put("inbox/recipe.yml", b"theirs")
+    assert said("drop", table, typed=typed).exit_code == code
+    assert stack.body("inbox/recipe.yml") == there
+
+
+def test_the_same_recipe_is_not_put_again(stack: LiveStack, table: Path) -> None:
+    said("drop", table)
+    said("drop", table)
+    versions = stack.client.list_object_versions(Bucket="bucket", Prefix="inbox/recipe.yaml")["Versions"]
+    assert len(versions) == 1
+
+
+def test_a_recipe_is_not_dropped_as_a_file(stack: LiveStack, table: Path) -> None:
+    assert said("drop", table.with_name("recipe.yaml")).exit_code == 2
+    assert stack.keys() == []
+
+
+@pytest.mark.parametrize("to", ["a/../b", "a//b", "."])
+def test_a_folder_that_leads_astray(stack: LiveStack, table: Path, to: str) -> None:
+    assert said("drop", table, "--to", to).exit_code == 2
+    assert stack.keys() == []
+
+
+def test_options_of_waiting_need_it(stack: LiveStack, table: Path) -> None:
+    assert said("drop", table, "-o", "a.csv").exit_code == 2
+
+
+def test_a_bucket_that_is_not_there(stack: LiveStack, table: Path) -> None:
+    result = said("drop", table, "--bucket", "other")
+    assert result.exit_code == 1
+    assert "There is no bucket other" in result.stderr
+
+
+# ---------------------------------------------------------------- folders of documents
+
+
+def test_a_folder_ends_with_its_marker(stack: LiveStack, tmp_path: Path) -> None:
+    folder = tmp_path / "letters"
+    folder.mkdir()
+    for name in ("a.pdf", "b.TXT", ".hidden.txt", "notes.docx"):
+        (folder / name).write_bytes(name.encode())
+    (folder / "recipe.yaml").write_text(RECIPE)
+    named = json.loads(said("drop", folder, "--to", "team", "--json").stdout)
+    there = "inbox/team/letters/"
+    assert stack.keys() == [f"{there}a.pdf", f"{there}b.TXT", f"{there}recipe.yaml", f"{there}start"]
+    versions = {one["Key"]: one for one in stack.client.list_object_versions(Bucket="bucket")["Versions"]}
+    assert versions[f"{there}start"]["Size"] == 0
+    assert named["key"] == f"{there}start"
+    assert named["outbox"] == f"outbox/team/letters/start/{named['job_id']}/"
+
+
+def test_documents_of_somebody_else_are_not_asked_about(stack: LiveStack, tmp_path: Path) -> None:
+    folder = tmp_path / "letters"
+    folder.mkdir()
+    (folder / "a.pdf").write_bytes(b"a")
+    stack.put("inbox/letters/theirs.pdf", b"b")
+    result = said("drop", folder)
+    assert (result.exit_code, stack.keys()) == (2, ["inbox/letters/theirs.pdf"])
+    assert "theirs.pdf" in result.stderr
+
+
+def test_a_folder_without_documents(stack: LiveStack, tmp_path: Path) -> None:
+    assert said("drop", tmp_path).exit_code == 2
+    assert stack.keys() == []
