@@ -2,7 +2,7 @@
 
 A document is taken by one start for each recipe. The claim is an object of its own that is written once: two starts at the same
 time share the documents out, and one that is killed finds its own claims again
-(`docs/decisions/0062-a-start-takes-what-is-new.md`).
+(`docs/decisions/0063-a-start-takes-what-is-new.md`).
 """
 
 from __future__ import annotations
