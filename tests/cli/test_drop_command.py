@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
-from batchdrop_cli.dropping import drop_session
+from batchdrop_cli.dropping import drop_session, look
 from batchdrop_cli.main import batchdrop
 from tests.cli.live_stack import LiveStack, live_stack
 from tests.stack import rows
@@ -72,7 +73,7 @@ def test_what_is_said_before_and_meanwhile(stack: LiveStack, table: Path) -> Non
     assert lines[2] == f"recipe          {table.parent}/recipe.yaml"
     assert lines[3].startswith("uploaded        54 bytes to inbox/marketing/reviews.csv    job 20")
     assert any(line[2::3][:2] == "::" for line in lines[4:]), "lines with a time"
-    assert "All 3 rows have an answer." in lines[-2]
+    assert lines[-1].startswith("All 3 rows have an answer.")
 
 
 def test_without_waiting_the_id_is_all(stack: LiveStack, table: Path) -> None:
@@ -120,6 +121,15 @@ def test_some_rows_have_no_answer(stack: LiveStack, table: Path) -> None:
     assert result.exit_code == 3
     assert "expired" in table.with_name("reviews.results.csv").read_text()
     assert Path(result.stdout.strip()).is_file()
+    assert re.search(r"^     1  .* \(row 3\)$", result.stderr, re.MULTILINE)
+    assert "batchdrop fetch 20" in result.stderr.splitlines()[-1]
+
+
+def test_a_long_file_is_not_read_before(stack: LiveStack, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(look, "MOST_READ_BYTES", 10)
+    result = said("drop", table)
+    assert (result.exit_code, result.stderr.splitlines()[0]) == (0, "reviews.csv")
+    assert stack.keys("inbox/") == ["inbox/recipe.yaml", "inbox/reviews.csv"]
 
 
 def test_a_rejected_file_has_no_answers(stack: LiveStack, tmp_path: Path) -> None:
@@ -226,6 +236,13 @@ def test_requests_are_no_table(stack: LiveStack, tmp_path: Path) -> None:
     path = tmp_path / "hello.jsonl"
     path.write_bytes(rows(1))
     assert said("drop", path, "--wait", "-o", tmp_path / "a.csv").exit_code == 2
+    assert stack.keys() == []
+
+
+def test_requests_take_no_recipe(stack: LiveStack, tmp_path: Path, table: Path) -> None:
+    path = tmp_path / "hello.jsonl"
+    path.write_bytes(rows(1))
+    assert said("drop", path, "--recipe", table.with_name("recipe.yaml")).exit_code == 2
     assert stack.keys() == []
 
 
