@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from batchdrop_cli.dropping import drop_session, look
 from batchdrop_cli.main import batchdrop
+from batchdrop_client import dropping
 from tests.cli.live_stack import LiveStack, live_stack
 from tests.stack import rows
 
@@ -318,14 +320,34 @@ def test_a_folder_ends_with_its_marker(stack: LiveStack, tmp_path: Path) -> None
     assert named["outbox"] == f"outbox/team/letters/start/{named['job_id']}/"
 
 
-def test_documents_of_somebody_else_are_not_asked_about(stack: LiveStack, tmp_path: Path) -> None:
+def test_documents_that_lie_there_are_named(stack: LiveStack, tmp_path: Path) -> None:
     folder = tmp_path / "letters"
     folder.mkdir()
     (folder / "a.pdf").write_bytes(b"a")
-    stack.put("inbox/letters/theirs.pdf", b"b")
-    result = said("drop", folder)
-    assert (result.exit_code, stack.keys()) == (2, ["inbox/letters/theirs.pdf"])
-    assert "theirs.pdf" in result.stderr
+    for name in ("one.pdf", "deeper/no.pdf", "recipe.yaml"):
+        stack.put(f"inbox/letters/{name}", b"b")
+    lines = said("drop", folder).stderr.splitlines()
+    assert lines[2] == "also there      one.pdf: those that this recipe has not been asked about go along"
+
+
+@pytest.mark.parametrize("etags", [True, False])
+def test_a_document_that_is_the_same_is_not_put_again(
+    stack: LiveStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, etags: bool
+) -> None:
+    """Another version would be paid again. With a KMS key the ETag does not tell."""
+    if not etags:
+        digest = dropping._digest
+        monkeypatch.setattr(dropping, "_digest", lambda path, kind: "none" if kind == "md5" else digest(path, kind))
+    folder = tmp_path / "letters"
+    folder.mkdir()
+    for name in ("a.pdf", "b.pdf", "c.pdf"):
+        (folder / name).write_bytes(name.encode())
+    first = said("drop", folder).stdout
+    (folder / "b.pdf").write_bytes(b"other")
+    (folder / "c.pdf").write_bytes(b"C.pdf")
+    assert said("drop", folder).stdout != first
+    versions = stack.client.list_object_versions(Bucket="bucket", Prefix="inbox/letters/")["Versions"]
+    assert Counter(one["Key"].rsplit("/", 1)[1] for one in versions) == {"a.pdf": 1, "b.pdf": 2, "c.pdf": 2, "start": 2}
 
 
 def test_a_folder_without_documents(stack: LiveStack, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from batchdrop_client.plain_text import plain
 from batchdrop_client.stack import Stack
 
 _ENDINGS = (".gz", ".jsonl", ".csv", ".tsv", ".xlsx")
+_SHOWN = 3
 _TABLE, _LINES = ".csv", ".jsonl"
 
 
@@ -80,8 +81,12 @@ class DropSession(msgspec.Struct, kw_only=True):
     def _look(self, drop: Drop, recipe: Path | None) -> Look:
         if drop.documents is None:
             return look_at(self.path, recipe)
-        told = recipe_line(recipe)
-        return Look([f"{plain(self.path.absolute().name)}  {number(drop.documents, 'document')}", told], is_table=True)
+        lines = [f"{plain(self.path.absolute().name)}  {number(drop.documents, 'document')}", recipe_line(recipe)]
+        if others := drop.others():
+            first = plain(", ".join(others[:_SHOWN]))
+            more = f" and {len(others) - _SHOWN:,} more" if others[_SHOWN:] else ""
+            lines.append(f"also there      {first}{more}: those that this recipe has not been asked about go along")
+        return Look(lines, is_table=True)
 
     def _target(self, look: Look) -> Path:
         """Where the answers go. Raises CannotUse: a job whose answers have no place is not begun."""
