@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ObjectVersionTypeDef
 
 _A_JOB = re.compile(r"\d{8}T\d{6}Z-[a-z2-7]{16}")
+_A_DURATION = re.compile(r"(?<=answer\. )\d+ minutes?(?=, \$)")
+"""Of a machine that was busy with something else."""
 _A_TIME = re.compile(r"^\d\d:\d\d:\d\d ", re.MULTILINE)
 
 
@@ -54,5 +56,6 @@ def waited_for(cloud: Cloud, arguments: Sequence[str], example: str) -> str:
         done = CliRunner(mix_stderr=False).invoke(batchdrop, [*arguments], env=environment, catch_exceptions=False)
         assert done.exit_code == 0, done.stderr
         said = (done.stderr + done.stdout).replace(f"{os.path.realpath(home)}/", "").replace(f"{home}/", "")
+    said = _A_DURATION.sub("Less than a minute", said)
     minutes = count(31)
     return _A_TIME.sub(lambda _: f"08:{next(minutes)}:02 ", _A_JOB.sub(JOB, said)).rstrip()
