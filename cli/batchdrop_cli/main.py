@@ -17,6 +17,7 @@ from batchdrop_cli.following.cancel_command import cancel
 from batchdrop_cli.following.jobs_command import jobs
 from batchdrop_cli.following.open_command import open_report
 from batchdrop_cli.following.status_command import status
+from batchdrop_cli.operating.doctor_command import doctor
 from batchdrop_cli.operating.switch_command import switch
 from batchdrop_cli.retrying.retry_command import retry
 from batchdrop_cli.trial.try_command import try_prompt
@@ -34,6 +35,7 @@ _COMMANDS = [
     audit,
     cancel,
     compare,
+    doctor,
     drop,
     estimate,
     fetch,

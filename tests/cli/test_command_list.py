@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from batchdrop_cli.main import batchdrop
 from tests.docs.pages import ROOT
 
-_MORE = ["switch", "compare", "audit"]
+_MORE = ["switch", "doctor", "compare", "audit"]
 
 
 def test_commands_stand_in_the_order_in_which_people_meet_them() -> None:

@@ -23,6 +23,13 @@ class DeployedStack(NamedTuple):
     """As CloudFormation has it: `UPDATE_COMPLETE`."""
     outputs: Mapping[str, str]
 
+    def output(self, name: str) -> str:
+        """Raises StackError."""
+        found = self.outputs.get(name)
+        if found is None:
+            raise StackError(f"The stack {plain(self.name)} has no output {name}: it is of an earlier version. Deploy this one.")
+        return found
+
 
 @contextmanager
 def aws_said(stack: str) -> Iterator[None]:
