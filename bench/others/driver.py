@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-
 MODEL = "claude-haiku-4-5"
 MAX_TOKENS = 100
 ANSWERS = "answers.jsonl"

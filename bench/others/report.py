@@ -71,7 +71,7 @@ def _failing(found: dict[str, Any]) -> str:
             f"{one['back'] - one['answers']:,} of {one['fail']:,}",
             f"{one['reasons']:,} of {one['fail']:,}",
             one["full_price"],
-            "yes" if one["in_order"] else "no",
+            ("yes" if one["in_order"] else "no") if one["back"] else "-",
         )
         for tool, of in found["behaviour"].items()
         for one in (of["failing"],)
