@@ -698,8 +698,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "An audit of a stack without a key looks into its workspace, whatever key is in the environment",
         "cli/batchdrop_cli/audit/deployed.py",
-        "if workspace := outputs.get(_WORKSPACE_OUTPUT):",
-        'if (workspace := outputs.get(_WORKSPACE_OUTPUT)) and "ANTHROPIC_API_KEY" not in os.environ:',
+        "if workspace := outputs.get(WORKSPACE_OUTPUT):",
+        'if (workspace := outputs.get(WORKSPACE_OUTPUT)) and "ANTHROPIC_API_KEY" not in os.environ:',
         "tests/cli/test_keyless_commands.py::test_an_audit_of_a_stack_without_a_key_looks_into_its_workspace",
     ),
     Mutant(
@@ -1878,9 +1878,9 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "A job keeps the version of the recipe that it has pinned",
-        f"{_CORE}/stages/plan/open_rows.py",
-        "with self.objects.read(ref) as stream:\n                # One more",
-        "with self.objects.read(self.objects.head(ref.key).ref) as stream:\n                # One more",
+        f"{_CORE}/stages/plan/recipe_text.py",
+        "with objects.read(ref) as stream:",
+        "with objects.read(objects.head(ref.key).ref) as stream:",
         "tests/stages/test_row_ends.py::test_the_pinned_version_is_read_if_a_newer_one_comes_while_the_job_is_planned",
     ),
     Mutant(
