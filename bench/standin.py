@@ -89,10 +89,10 @@ class Store:
     def find(self, key: str, version: str | None) -> Stored | None:
         return self._versions.get((key, version or self._newest.get(key, "")))
 
-    def keep(self, key: str, stored: Stored, *, once: bool) -> bool:
+    def keep(self, key: str, stored: Stored, *, once: bool, over: str | None = None) -> bool:
         """False: there is an object, and it is kept."""
         with self._lock:
-            if once and key in self._newest:
+            if (once and key in self._newest) or (over is not None and self._newest.get(key) != over):
                 return False
             self._versions[key, stored.etag] = stored
             self._newest[key] = stored.etag
@@ -127,8 +127,10 @@ class Store:
     def keys(self, prefix: str, after: str, limit: int) -> list[str]:
         return sorted(key for key in self._newest if key.startswith(prefix) and key > after)[:limit]
 
-    def versions(self, prefix: str, limit: int) -> list[tuple[str, str]]:
-        return sorted(one for one in self._versions if one[0].startswith(prefix))[:limit]
+    def versions(self, prefix: str, after: str, limit: int) -> list[tuple[str, Stored, bool]]:
+        """Key, version, and whether it is the newest of its key."""
+        found = sorted(one for one in self._versions if one[0].startswith(prefix) and one[0] > after)[:limit]
+        return [(key, self._versions[key, version], self._newest.get(key) == version) for key, version in found]
 
     def remove(self, key: str, version: str) -> None:
         del self._versions[key, version]
@@ -180,8 +182,12 @@ class Handler(BaseHTTPRequestHandler):
         """All versions below a prefix, the folders right below it, or one page of its keys: nothing else is asked for."""
         store, prefix, limit = self.server.store, query["prefix"], int(query.get("max-keys", _PAGE))
         if "versions" in query:
-            found = store.versions(prefix, limit)
-            text = "".join(f"<Version><Key>{quote(key)}</Key><VersionId>{id_}</VersionId></Version>" for key, id_ in found)
+            found = store.versions(prefix, query.get("key-marker", ""), limit)
+            text = "".join(
+                f"<Version><Key>{quote(key)}</Key><VersionId>{stored.etag}</VersionId><IsLatest>{str(newest).lower()}</IsLatest>"
+                f'<ETag>"{stored.etag}"</ETag><Size>{stored.size}</Size></Version>'
+                for key, stored, newest in found
+            )
             self._answer_xml(f"<ListVersionsResult><EncodingType>url</EncodingType>{text}</ListVersionsResult>")
             return
         if "delimiter" not in query:
@@ -250,7 +256,7 @@ class Handler(BaseHTTPRequestHandler):
                 return
             upload.parts[int(query["partNumber"])] = stored
             self._answer_part(stored, is_copy="x-amz-copy-source" in self.headers)
-        elif self.server.store.keep(key, stored._replace(metadata=self._metadata()), once=self._once()):
+        elif self.server.store.keep(key, stored._replace(metadata=self._metadata()), once=self._once(), over=self._over()):
             self._answer(200, {"ETag": f'"{stored.etag}"', "x-amz-version-id": stored.etag, "Content-Length": "0"})
         else:
             self._refuse(412, "PreconditionFailed")
@@ -329,6 +335,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def _once(self) -> bool:
         return self.headers.get("If-None-Match") == "*"
+
+    def _over(self) -> str | None:
+        etag = self.headers.get("If-Match")
+        return None if etag is None else etag.strip('"')
 
     def _answer_xml(self, text: str) -> None:
         body = text.encode()

@@ -7,10 +7,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
 
+from batchdrop.domain import keys
 from batchdrop_client.bucket import Bucket, open_bucket
 from batchdrop_client.dropping import Drop, Sent, Wishes, file_of, recipe_beside, takes_recipe
 from batchdrop_client.job import Job
 from batchdrop_client.job_folder import job_folder
+from batchdrop_client.newest_jobs import NewestJobs, newest_jobs
 from batchdrop_client.plain_text import plain
 
 
@@ -48,7 +50,8 @@ class Stack:
         """Uploads a file, a folder of documents or rows, and the recipe, and returns the job that it becomes.
 
         `what`: a path; or rows: mappings, one for each, or a data frame of pandas or polars. `to`: the folder below the inbox,
-        below that of the stack if it has one; a folder of documents goes below it. `recipe`: else the recipe.yaml beside the
+        below that of the stack if it has one; a folder of documents goes below it, where documents that are the same are not
+        put again, and others that no job has taken go along. `recipe`: else the recipe.yaml beside the
         file or in the folder, if there is one. One that lies in the inbox and differs is not replaced, unless `replace_recipe`:
         OtherRecipe is raised. `name`: of the object in the inbox; of rows it is `rows.jsonl`. `reference`: any text of at most
         200 ASCII characters, which status.json and the manifest tell. `priority`: `high` or `low`. `sent`: told how many bytes
@@ -69,6 +72,10 @@ class Stack:
             path = Path(folder) / "rows.jsonl"
             file_of(what, path)
             return Drop(self.bucket, path, where, wishes, name=name or path.name)(chosen, replace=replace_recipe, sent=sent)
+
+    def jobs(self, limit: int = 20) -> NewestJobs:
+        """What waits for a person, then the newest others: `limit` of these."""
+        return newest_jobs(self.bucket, f"{keys.OUTBOX}{self.folder}/" if self.folder else keys.OUTBOX, limit)
 
     def job(self, name: str) -> Job:
         """By its id, the end of one that no other job has, or its address in the outbox."""

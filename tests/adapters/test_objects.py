@@ -119,6 +119,25 @@ def test_an_empty_object(objects: Objects) -> None:
         assert body.readline() == b""
 
 
+def test_what_was_read_is_replaced_by_one_of_two(objects: Objects) -> None:
+    objects.put("key", b"first")
+    was = objects.head("key").ref
+    assert objects.overwrite(was, b"second", content_type="text/html; charset=utf-8")
+    assert not objects.overwrite(was, b"third")
+    assert objects.get("key") == b"second"
+    assert objects.overwrite(replace(objects.head("key").ref, version_id=None), b"third")
+    assert objects.get("key") == b"third"
+
+
+def test_what_was_deleted_is_not_replaced(objects: Objects) -> None:
+    objects.put("key", b"first")
+    was = objects.head("key").ref
+    objects.delete("key")
+    assert not objects.overwrite(was, b"second")
+    with pytest.raises(ObjectGone):
+        objects.head("key")
+
+
 def test_put_once_keeps_what_is_there(objects: Objects) -> None:
     assert objects.put("key", b"first", once=True)
     assert not objects.put("key", b"second", once=True)
@@ -321,6 +340,21 @@ def test_folders_come_in_order_and_some_at_a_time(objects: Objects) -> None:
         found += more
     assert found == ["a.b", "a", "b", "d"]
     assert objects.folders("nothing/", limit=10) == []
+
+
+def test_the_newest_versions_come_in_order_and_some_at_a_time(objects: Objects) -> None:
+    for key in ("inbox/a/b.pdf", "inbox/a/ü +&<1.pdf", "inbox/a/B.pdf", "inbox/a/c/d.pdf", "inbox/ab.pdf", "inbox/a/gone.pdf"):
+        objects.put(key, b"old")
+    for _ in range(3):
+        objects.put("inbox/a/b.pdf", b"newer")
+    objects.delete("inbox/a/gone.pdf")
+    names = ["inbox/a/B.pdf", "inbox/a/b.pdf", "inbox/a/c/d.pdf", "inbox/a/ü +&<1.pdf"]
+    assert objects.newest("inbox/a/", limit=10) == [objects.head(name).ref for name in names]
+    found: list[str] = []
+    while more := objects.newest("inbox/a/", after=found[-1] if found else "", limit=3):
+        found += [one.key for one in more]
+    assert found == names
+    assert objects.newest("inbox/nothing/", limit=10) == []
 
 
 def test_what_is_removed_is_gone_with_all_versions(objects: Objects) -> None:

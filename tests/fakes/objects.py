@@ -121,6 +121,12 @@ class FakeObjects:
         return self.store(key, body, content_type, once=once)
 
     @hooked
+    def overwrite(self, was: ObjectRef, body: bytes, *, content_type: str = "application/json") -> bool:
+        if not self.exists(was.key) or self._find(was.key, None).etag != was.etag:
+            return False
+        return self.store(was.key, body, content_type, once=False)
+
+    @hooked
     def put_file(self, key: str, path: Path, *, content_type: str = "application/octet-stream") -> None:
         self.store(key, path.read_bytes(), content_type, once=False)
 
@@ -177,6 +183,11 @@ class FakeObjects:
     def folders(self, prefix: str, *, after: str = "", limit: int) -> list[str]:
         below = {key.removeprefix(prefix).split("/")[0] for key in self.keys(prefix) if "/" in key.removeprefix(prefix)}
         return [name for name in sorted(below, key=lambda name: f"{name}/") if not after or f"{name}/" > f"{after}/"][:limit]
+
+    @hooked
+    def newest(self, prefix: str, *, after: str = "", limit: int) -> list[ObjectRef]:
+        found = [key for key in self.keys(prefix) if key.encode() > after.encode()]
+        return [self._info(key, self._find(key, None)).ref for key in sorted(found, key=str.encode)[:limit]]
 
     @hooked
     def remove_all(self, prefix: str, *, limit: int) -> int:

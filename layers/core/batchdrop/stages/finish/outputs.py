@@ -153,7 +153,9 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
         return True
 
     def _conclude(self, job: Job, batches: list[Batch]) -> None:
-        self._notify(job)
+        ended = transitions.finished(job, now=self.clock.now()).after
+        self.publish.latest(ended)
+        self._notify(ended)
         self._end(job, self._note(job), self._taught(job, batches))
         self._tidy(job)
 
@@ -195,9 +197,8 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
         finished = transitions.finished(job, now=now).after
         self.objects.put(self._key(job, "manifest.json"), manifest(finished, batches, files, now, whole=whole), once=True)
 
-    def _notify(self, job: Job) -> None:
+    def _notify(self, ended: Job) -> None:
         """The manifest is written: subscribers are told, at least once."""
-        ended = transitions.finished(job, now=self.clock.now()).after
         told = notice.of_end(ended, self.publish.region)
         self.notices.publish(told.subject, told.text, told.document, told.attributes)
 
