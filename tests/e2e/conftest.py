@@ -35,4 +35,5 @@ def second(laptop: Laptop) -> Laptop:
 def _no_faults_left(laptop: Laptop) -> Iterator[None]:
     yield
     laptop.claude.clear_faults()
+    laptop.claude.settings(cache_hits=None)
     laptop.switch("run")
