@@ -217,12 +217,32 @@ def test_a_job_whose_rows_failed_for_good(claude: Control, s3: S3Client) -> None
 
 
 def test_headers_of_the_job_are_sent(claude: Control, s3: S3Client) -> None:
-    body_of = b"\n".join(row(f"row {line}", f"prompt {line}") for line in (1, 2)) + b"\n"
-    stack = ended("inbox/a.jsonl", body_of, {2: EXPIRED}, {"anthropic-version": "2026-10-21"})
+    """By the version that files usually have, this row would be invalid."""
+    body_of = b"\n".join(row(f"row {line}", f"prompt {line}", temperature=1) for line in (1, 2)) + b"\n"
+    stack = ended("inbox/a.jsonl", body_of, {2: EXPIRED}, {"anthropic-version": "2023-06-01"})
     in_s3(stack, s3, BUCKET)
     assert in_real_time(stack.job().id).exit_code == 0
     (call,) = claude.log("messages")
-    assert call["version"] == "2026-10-21"
+    assert call["version"] == "2023-06-01"
+
+
+def test_headers_of_a_table_are_sent(claude: Control, s3: S3Client) -> None:
+    stack = table_job({"anthropic-version": "2023-06-01"})
+    in_s3(stack, s3, BUCKET)
+    assert in_real_time(stack.job().id).exit_code == 0
+    assert {call["version"] for call in claude.log("messages")} == {"2023-06-01"}
+
+
+def test_long_requests_ask_for_what_is_written_in_real_time(claude: Control, s3: S3Client) -> None:
+    long = {"model": "claude-haiku-5-5", "max_tokens": 200_000}
+    body_of = b"\n".join(row(f"row {line}", f"prompt {line}", **long) for line in (1, 2)) + b"\n"
+    stack = ended("inbox/a.jsonl", body_of, {2: EXPIRED}, {"anthropic-beta": "output-300k-2026-03-24"})
+    in_s3(stack, s3, BUCKET)
+    result = in_real_time(stack.job().id)
+    assert result.exit_code == 0, result.stderr
+    assert "answers end at 128,000 tokens" in result.stderr
+    (call,) = claude.log("messages")
+    assert call["betas"] == []
 
 
 # ---------------------------------------------------------------- the price

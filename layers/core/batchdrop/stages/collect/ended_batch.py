@@ -240,7 +240,7 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
             if invalid is not None and invalid.type == SETTLED:
                 router.settled(line, None if earlier.gone else settled[line.number])
             elif invalid is not None:
-                router.invalid(line, invalid)
+                router.invalid(line, invalid, paid)
             elif (source := copies.source_of(line.number)) is None:
                 router.row(line, results.get(line.number), paid)
             elif source in settled:

@@ -90,8 +90,8 @@ class Router:
         self._failures = FailureCounter()
         self._lengths = [0] * MAX_LENGTHS
 
-    def invalid(self, line: Line, invalid: InvalidLine) -> None:
-        """A row that was never sent."""
+    def invalid(self, line: Line, invalid: InvalidLine, paid: int | None = 0) -> None:
+        """A row that is not sent: never, or not again, as a file that it names is gone since. `paid`: as in `row`."""
         self._ends[RowStatus.invalid] += 1
         self._failures.add(line.number, RowStatus.invalid, invalid.type, invalid.message)
         data = self._lines.failed(
@@ -100,8 +100,8 @@ class Router:
             status=RowStatus.invalid,
             error_type=invalid.type,
             message=invalid.message,
-            attempts=0,
-            cost=0,
+            attempts=self._batch.times_sent - 1,
+            cost=paid,
         )
         self._failed.write(line.number, data)
 
