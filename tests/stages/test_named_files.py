@@ -369,6 +369,23 @@ def test_a_job_whose_files_are_all_gone_ends(api: Api) -> None:
     assert stack.ledger.get_admission().queued == 0
 
 
+def test_a_row_that_is_not_sent_since_files_of_many_others_are_gone_is_told_so(api: Api) -> None:
+    """Equal requests are one, and their rows are left out one by one all the same."""
+    stack = stack_of(api, max_requests=2_000)
+    for name in ("gone", "there"):
+        stack.objects.drop(f"inbox/bills/{name}.pdf", pdf())
+    stack.switch.text = "pause"
+    rows = request(url("inbox/bills/gone.pdf")) * 1_001 + request(url("inbox/bills/there.pdf"))
+    stack.drop("inbox/bills/x.jsonl", rows, {"batchdrop-dedupe": "true"})
+    stack.run(minutes=3)
+    stack.objects.purge("inbox/bills/gone.pdf")
+    stack.switch.text = "run"
+    assert done(stack).counts.invalid == 1_002
+    assert not api.sent
+    message = failed(stack)[-1]["_batchdrop"]["error"]["message"]
+    assert message.startswith("More than 1,000 rows that were to be sent together with this one name files which were deleted")
+
+
 def test_a_file_that_is_closed_for_a_day_is_gone(api: Api) -> None:
     stack = stack_of(api)
     stack.objects.drop("inbox/bills/a.pdf", pdf())
