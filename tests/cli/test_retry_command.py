@@ -12,11 +12,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from click.testing import CliRunner, Result
-from moto import mock_aws
 
 from batchdrop.adapters.s3 import S3Objects
 from batchdrop_cli.calling import many_rows, pace
@@ -24,13 +22,11 @@ from batchdrop_cli.main import batchdrop
 from batchdrop_cli.retrying import kept_answers, real_time
 from local.claude.client import Control, start
 from tests.cli.ended_jobs import BAD, EXPIRED, ended, in_s3, requests_job, table_job
-from tests.resources import make_bucket
+from tests.cli.own_bucket import BUCKET
 from tests.stack import row
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-BUCKET, REGION = "the-bucket", "eu-central-1"
 
 
 @pytest.fixture(scope="module")
@@ -56,23 +52,6 @@ def paid(claude: Control, monkeypatch: pytest.MonkeyPatch) -> Control:
     """The same API, taken for one that costs money."""
     monkeypatch.setattr(real_time, "is_emulator", lambda _: False)
     return claude
-
-
-@pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Client]:
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": REGION,
-        "BATCHDROP_BUCKET": BUCKET,
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
-        client = boto3.client("s3")
-        make_bucket(client, BUCKET, REGION)
-        yield client
-        client.close()
 
 
 def retried(*arguments: object, typed: str | None = None) -> Result:
