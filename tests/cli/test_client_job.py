@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
+from batchdrop.domain import keys
 from batchdrop.domain.records import JobState
 from batchdrop_client import Job, JobStatus, NotApproved, NotNamed, Stack, StackError, TimedOut, Unreachable
-from batchdrop_client.bucket import aws_said
+from batchdrop_client import job as job_module
+from batchdrop_client.bucket import Bucket, aws_said
+from batchdrop_client.ended_job import names_in
 from batchdrop_client.job_status import Input
 from tests.cli.ended_jobs import in_s3, requests_job
 from tests.cli.own_bucket import BUCKET
@@ -73,6 +76,20 @@ def test_a_status_is_typed(s3: S3Client) -> None:
     assert json.loads(status.document) == document
     assert status.has_ended
     assert not status.is_complete
+
+
+def test_a_status_that_is_written_between_two_looks_is_read(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = running()
+    shown = Stack.from_environment()
+    dropped = Job(shown.bucket, keys.outbox_folder("inbox/reviews.jsonl", pipeline.job().id), dropped="inbox/reviews.jsonl")
+    assert dropped.status().state is JobState.planning
+
+    def listed(bucket: Bucket, folder: str) -> frozenset[str]:
+        in_s3(pipeline, s3, BUCKET)
+        return names_in(bucket, folder)
+
+    monkeypatch.setattr(job_module, "names_in", listed)
+    assert dropped.status().message == pipeline.document("status.json")["message"]
 
 
 def test_waiting_ends_with_the_job_and_tells_each_change_once(s3: S3Client, wall: Wall) -> None:
