@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self
 
@@ -18,7 +20,8 @@ from tests.fakes.clock import ManualClock
 from tests.fakes.hooks import Hooks, hooked
 
 
-class _Version(NamedTuple):
+@dataclass(frozen=True)
+class _Version:
     """`body` is None for a delete marker."""
 
     id: str | None
@@ -27,7 +30,7 @@ class _Version(NamedTuple):
     content_type: str
     metadata: dict[str, str]
 
-    @property
+    @cached_property
     def etag(self) -> str:
         return hashlib.md5(self.body or b"", usedforsecurity=False).hexdigest()
 

@@ -1661,9 +1661,9 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "An absurd max_tokens makes no batch of its row",
-        f"{_CORE}/stages/plan/cutter.py",
-        "min(row.max_tokens, MAX_ANSWER_TOKENS)",
-        "row.max_tokens",
+        f"{_CORE}/jobs/answer_size.py",
+        "min(max_tokens, MAX_ANSWER_TOKENS)",
+        "max_tokens",
         "tests/unit/test_cutter.py::test_an_absurd_max_tokens_does_not_make_a_batch_of_each_row",
     ),
     # Hostile input, commands and strangers harm nobody else.
@@ -1733,9 +1733,16 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A row is asked again as the recipe says for its reason",
         f"{_CORE}/stages/collect/route.py",
-        "self._send_again(line._replace(data=data), paid)",
-        "self._send_again(line, paid)",
+        "        line = line._replace(data=data)\n        self._crowded",
+        "        self._crowded",
         "tests/stages/test_asked_again.py::test_each_reason_has_its_own_way_and_one_batch_holds_them_all",
+    ),
+    Mutant(
+        "Copies that are asked again do not write answers without end",
+        f"{_CORE}/stages/collect/route.py",
+        "return self._answer_room >= 0",
+        "return True",
+        "tests/stages/test_asked_again.py::test_copies_are_asked_again_as_far_as_their_answers_may_be_written_in_one_go",
     ),
     Mutant(
         "What does not fit the other model is said before anything is sent",

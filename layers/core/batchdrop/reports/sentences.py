@@ -825,6 +825,10 @@ INPUT_UNREADABLE = "This stack was no longer allowed to read the input, so this 
 CANCELED = "This row was canceled before Anthropic processed it."
 EXPIRED = "Anthropic did not process this row within its 24 hours."
 MISSING = "The API returned no result for this request."
+NO_ROOM_FOR_COPY = (
+    "It was not asked again: too many rows share this request for answers that may be so much longer. "
+    "Drop these rows again as a file of their own."
+)
 MISSING_OR_COPY = (
     "The API returned no result for this request, or it was sent as another row's: which one, nobody can tell without the input."
 )
