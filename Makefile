@@ -97,7 +97,7 @@ conformance: setup ## the Claude emulator against the API's description and the 
 	@$(PYTHON) -m tests.conformance
 
 .PHONY: interop
-interop: setup ## pandas, DuckDB and, if it is installed, LibreOffice read our tables
+interop: setup ## pandas, polars, DuckDB, jq and, if it is installed, LibreOffice read our answers
 	@$(PYTHON) -m tests.interop
 
 .PHONY: browser
