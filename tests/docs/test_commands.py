@@ -45,7 +45,8 @@ def _key(command: Command) -> str | None:
         case "make":
             return f"make {rest[0]}"
         case "python":
-            return " ".join(["python -m", rest[1], *_options(command.words)])
+            named = rest[:2] if rest[0] == "-m" else rest[:1]
+            return " ".join(["python", *named, *_options(command.words)])
         case "sam":
             named = rest[:2] if rest[0] == "local" else rest[:1]
             return " ".join(["sam", *named, *_options(command.words)])
@@ -91,7 +92,7 @@ def test_make_takes_the_variables() -> None:
 
 
 def test_the_modules_exist() -> None:
-    modules = {one.words[2] for _, one in _SHOWN if one.words[0].endswith("python")}
+    modules = {one.words[2] for _, one in _SHOWN if one.words[0].endswith("python") and one.words[1] == "-m"}
     assert sorted(name for name in modules if find_spec(name) is None) == []
 
 
