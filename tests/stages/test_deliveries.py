@@ -22,7 +22,7 @@ CALLS = {
     "plan": "objects.read",
     "submit": "claude.key",
     "collect": "claude._results",
-    "finish": "notices.publish",
+    "finish": "objects.head",
 }
 FUNCTIONS = list(CALLS)
 

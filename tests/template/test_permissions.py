@@ -144,7 +144,7 @@ def test_a_topic_hears_only_what_it_is_for(resources: Resources) -> None:
         for properties in policies.values()
     }
     assert who == {
-        "{JobsTopic}": [{"AWS": {"Fn::GetAtt": ["FinishRole", "Arn"]}}],
+        "{JobsTopic}": [{"AWS": [{"Fn::GetAtt": ["FinishRole", "Arn"]}, {"Fn::GetAtt": ["PollRole", "Arn"]}]}],
         "{AlarmTopic}": [{"Service": "cloudwatch.amazonaws.com"}],
     }
     assert set(who) == {f"{{{name}}}" for name in of_type(resources, "AWS::SNS::Topic")}
