@@ -7,13 +7,18 @@ import importlib.metadata
 import click
 
 from batchdrop_cli.audit.command import audit
+from batchdrop_cli.command_list import CommandList
 from batchdrop_cli.comparing.compare_command import compare
 from batchdrop_cli.dropping.drop_command import drop
 from batchdrop_cli.estimating.estimate_command import estimate
 from batchdrop_cli.fetching.fetch_command import fetch
 from batchdrop_cli.following.approve_command import approve
 from batchdrop_cli.following.cancel_command import cancel
+from batchdrop_cli.following.jobs_command import jobs
+from batchdrop_cli.following.open_command import open_report
 from batchdrop_cli.following.status_command import status
+from batchdrop_cli.operating.doctor_command import doctor
+from batchdrop_cli.operating.switch_command import switch
 from batchdrop_cli.retrying.retry_command import retry
 from batchdrop_cli.trial.try_command import try_prompt
 
@@ -25,7 +30,25 @@ def _version() -> str:
         return "unknown (a checkout, not installed)"
 
 
-@click.group(name="batchdrop", commands=[approve, audit, cancel, compare, drop, estimate, fetch, retry, status, try_prompt])
+_COMMANDS = [
+    approve,
+    audit,
+    cancel,
+    compare,
+    doctor,
+    drop,
+    estimate,
+    fetch,
+    jobs,
+    open_report,
+    retry,
+    status,
+    switch,
+    try_prompt,
+]
+
+
+@click.group(name="batchdrop", cls=CommandList, commands=_COMMANDS)
 @click.version_option(_version())
 def batchdrop() -> None:
     """Every answer from Claude for a file dropped into an S3 bucket, in order, at half price."""

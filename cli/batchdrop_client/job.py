@@ -114,6 +114,14 @@ class Job:
         download(self._bucket, self._ref(name), path, replace=replace, come=come)
         return path
 
+    def report(self, path: Path | str) -> Path:
+        """Writes report.html as it is now into a file, which must not be there. Returns its path. Raises OSError."""
+        path = Path(path)
+        if "report.html" not in names_in(self._bucket, self.folder):
+            raise StackError(f"The job {self.id} has no report.html. {plain(self.status().message)}")
+        download(self._bucket, self._ref("report.html"), path)
+        return path
+
     def download(self, folder: Path | str, *, replace: bool = False, come: Sent = lambda _: None) -> list[Path]:
         """Brings everything that it has left into a folder, which is made if it is not there. Returns the files.
 

@@ -11,6 +11,7 @@ from batchdrop.domain.open_work import PLACE
 from batchdrop.domain.record import Record
 from batchdrop.domain.records import Counts, JobState
 from batchdrop.reports.samples import Sample
+from batchdrop.reports.sentences import WAITS_FOR_YOU, word
 from batchdrop_client.errors import StackError
 
 APPROVAL = "approval"
@@ -90,6 +91,16 @@ class JobStatus(Record, frozen=True):
     def waits(self) -> bool:
         """For a person, or for a limit. What waits for its turn alone goes on by itself."""
         return self.state is JobState.held and self.needs != PLACE
+
+    @property
+    def waits_for_a_person(self) -> bool:
+        """Who writes a recipe, or says yes. Limits and prices are the operators' business, and the first of the month's."""
+        return self.word == WAITS_FOR_YOU
+
+    @property
+    def word(self) -> str:
+        """The state in the word that people use."""
+        return word(self.state, self.needs or "", self.counts.succeeded)
 
     @property
     def is_over(self) -> bool:

@@ -7,10 +7,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
 
+from batchdrop.domain import keys
 from batchdrop_client.bucket import Bucket, open_bucket
 from batchdrop_client.dropping import Drop, Sent, Wishes, file_of, recipe_beside, takes_recipe
 from batchdrop_client.job import Job
 from batchdrop_client.job_folder import job_folder
+from batchdrop_client.newest_jobs import NewestJobs, newest_jobs
 from batchdrop_client.plain_text import plain
 
 
@@ -69,6 +71,10 @@ class Stack:
             path = Path(folder) / "rows.jsonl"
             file_of(what, path)
             return Drop(self.bucket, path, where, wishes, name=name or path.name)(chosen, replace=replace_recipe, sent=sent)
+
+    def jobs(self, limit: int = 20) -> NewestJobs:
+        """What waits for a person, then the newest others: `limit` of these."""
+        return newest_jobs(self.bucket, f"{keys.OUTBOX}{self.folder}/" if self.folder else keys.OUTBOX, limit)
 
     def job(self, name: str) -> Job:
         """By its id, the end of one that no other job has, or its address in the outbox."""

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from batchdrop_cli.operating.stack_option import STACK
+
 if TYPE_CHECKING:
     from batchdrop_cli.audit.findings import Finding
 
 _FOUND, _CANNOT = 1, 2
 
 
-@click.command()
+@click.command(short_help="Was anything of a job paid for twice, lost, or counted wrong?")
 @click.argument("job")
-@click.option("--stack", default="batchdrop", show_default=True, help="The CloudFormation stack.")
+@STACK
 @click.option("--emulator", metavar="URL", help="URL of the Claude emulator, which can list what it accepted.")
 def audit(job: str, stack: str, emulator: str | None) -> None:
     """Check a job: was anything paid for twice, lost, invented or counted wrong?

@@ -8,7 +8,6 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
 from batchdrop.adapters.claude import AnthropicClaude
 from batchdrop.adapters.clock import SystemClock
@@ -21,14 +20,12 @@ from batchdrop_cli.audit.findings import Finding
 from batchdrop_cli.audit.job_audit import AuditJob
 from batchdrop_cli.audit.table import check_queued
 from batchdrop_cli.calling.account import OneKey, minted_access, platform_url
+from batchdrop_cli.operating.deployed_stack import KEY_OUTPUT, WORKSPACE_OUTPUT, aws_said, deployed_stack
+from batchdrop_client.errors import StackError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_OUTPUTS = ("Bucket", "Table")
-# One of the two.
-_KEY_OUTPUT = "ApiKeySecret"
-_WORKSPACE_OUTPUT = "Workspace"
 _ANTHROPIC_URL = "https://api.anthropic.com"
 
 
@@ -39,20 +36,16 @@ class CannotAudit(Exception):
 def audit_deployed(job_id: str, stack: str, emulator: str | None = None) -> list[Finding]:
     """Everything that is wrong with a job of a deployed stack, and with what the stack counts as queued. Raises CannotAudit."""
     try:
-        return _audit(job_id, stack, emulator)
-    except NoCredentialsError as error:
-        raise CannotAudit("There are no AWS credentials. Sign in (aws sso login), or set AWS_PROFILE.") from error
-    except NoRegionError as error:
-        raise CannotAudit("There is no AWS region. Set AWS_DEFAULT_REGION, or a region in your AWS profile.") from error
-    except ClientError as error:
-        said = error.response.get("Error", {}).get("Message", str(error))
-        raise CannotAudit(f"AWS did not carry out {error.operation_name} for the stack {stack}: {said}") from error
-    except (BatchdropError, BotoCoreError, HTTPException, OSError) as error:
+        outputs = deployed_stack(stack).outputs
+        with aws_said(stack):
+            return _audit(job_id, stack, outputs, emulator)
+    except StackError as problem:
+        raise CannotAudit(str(problem)) from problem
+    except (BatchdropError, HTTPException, OSError) as error:
         raise CannotAudit(f"The audit of {job_id} stopped: {error}") from error
 
 
-def _audit(job_id: str, stack: str, emulator: str | None) -> list[Finding]:
-    outputs = _outputs(stack)
+def _audit(job_id: str, stack: str, outputs: Mapping[str, str], emulator: str | None) -> list[Finding]:
     clock = SystemClock()
     s3 = boto3.client("s3")
     ledger = DynamoLedger(boto3.client("dynamodb"), outputs["Table"], clock)
@@ -68,32 +61,14 @@ def _audit(job_id: str, stack: str, emulator: str | None) -> list[Finding]:
     return [*audit_job(job_id), *check_queued(ledger)]
 
 
-def _outputs(stack: str) -> dict[str, str]:
-    cloudformation = boto3.client("cloudformation")
-    try:
-        described = cloudformation.describe_stacks(StackName=stack)["Stacks"][0].get("Outputs", [])
-    except ClientError as error:
-        if "does not exist" not in str(error):
-            raise
-        region = cloudformation.meta.region_name
-        raise CannotAudit(f"There is no stack {stack} in {region}. Check --stack, AWS_DEFAULT_REGION and AWS_PROFILE.") from error
-    outputs = {one["OutputKey"]: one["OutputValue"] for one in described if "OutputKey" in one and "OutputValue" in one}
-    missing = [name for name in _OUTPUTS if name not in outputs]
-    if not missing and not {_KEY_OUTPUT, _WORKSPACE_OUTPUT} & set(outputs):
-        missing = [_KEY_OUTPUT]
-    if missing:
-        raise CannotAudit(f"The stack {stack} has no output {missing[0]}, so it is not a Batchdrop stack. Check --stack.")
-    return outputs
-
-
 def _claude(outputs: Mapping[str, str], clock: SystemClock) -> AnthropicClaude:
     elsewhere = os.environ.get("ANTHROPIC_BASE_URL", "").rstrip("/")
-    if workspace := outputs.get(_WORKSPACE_OUTPUT):
+    if workspace := outputs.get(WORKSPACE_OUTPUT):
         # No key of anybody sees its batches; the operator's own role may be allowed to.
         minted = minted_access(workspace, elsewhere or platform_url())
         return AnthropicClaude(minted.key, minted.url, clock, workspace=minted.workspace)
     given = os.environ.get("ANTHROPIC_API_KEY", "").strip()
-    key = OneKey(given) if given else SecretKey(boto3.client("secretsmanager"), outputs[_KEY_OUTPUT], clock)
+    key = OneKey(given) if given else SecretKey(boto3.client("secretsmanager"), outputs[KEY_OUTPUT], clock)
     return AnthropicClaude(key, elsewhere or _ANTHROPIC_URL, clock)
 
 

@@ -27,9 +27,10 @@ _LOG_OF = "An operator finds the reason in the log of the function {}."
 
 # ---------------------------------------------------------------- where a job stands
 
+WAITS_FOR_YOU = "waiting for you"
 _WORDS = {
     JobState.planning: "reading",
-    JobState.held: "waiting for you",
+    JobState.held: WAITS_FOR_YOU,
     JobState.running: "running",
     JobState.finishing: "running",
     JobState.done: "done",
@@ -39,12 +40,19 @@ _WORDS = {
 
 
 def word_of(job: Job) -> str:
-    """The state in the word that people use. A job that is done without an answer is not called done."""
-    if job.state is JobState.held and job.needs not in (RECIPE, APPROVAL):
+    return word(job.state, job.needs, job.counts.succeeded)
+
+
+def word(state: JobState, needs: str, answered: int) -> str:
+    """The state in the word that people use. A job that is done without an answer is not called done.
+
+    `needs`: of a held job. `answered`: rows.
+    """
+    if state is JobState.held and needs not in (RECIPE, APPROVAL):
         return "waiting"
-    if job.state is JobState.done and not job.counts.succeeded:
+    if state is JobState.done and not answered:
         return "no answers"
-    return _WORDS[job.state]
+    return _WORDS[state]
 
 
 def state_of(job: Job, notice: str = "") -> str:
