@@ -197,7 +197,9 @@ class Job:
         if not ids.is_code(question.code) or question.answer != key:
             raise StackError(f"The question of {self.id} cannot be read.")
         if code and code != question.code:
-            raise NotApproved(f"Something else is asked by now, and nothing was approved. {plain(status.message)}")
+            raise NotApproved(
+                f"Nothing was approved: {plain(code)} is not the code of what is asked now. {plain(status.message)}"
+            )
         if up_to is not None and status.most_usd > Decimal(str(up_to)):
             raise NotApproved(
                 f"It may cost ${status.most_usd} in all, more than ${up_to}, and nothing was approved. {plain(status.message)}"

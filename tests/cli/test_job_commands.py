@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import boto3
@@ -14,7 +15,7 @@ from moto import mock_aws
 
 from batchdrop_cli.following import told
 from batchdrop_cli.main import batchdrop
-from tests.cli.ended_jobs import in_s3, requests_job
+from tests.cli.ended_jobs import BAD, EXPIRED, OVERLOADED, in_s3, requests_job
 from tests.resources import make_bucket
 from tests.stack import Stack, rows
 
@@ -70,6 +71,14 @@ def test_status_is_the_sentence_of_the_job(s3: S3Client) -> None:
     assert (result.exit_code, result.stdout.strip()) == (3, stack.document("status.json")["message"])
     assert result.stderr.splitlines()[0] == stack.document("status.json")["next"]["text"]
     assert json.loads(said("status", stack.job().id, "--json").stdout) == stack.document("status.json")
+
+
+@pytest.mark.parametrize(("end", "retries"), [(BAD, False), (OVERLOADED, True), (EXPIRED, True)])
+def test_a_retry_is_offered_where_it_would_ask_again(s3: S3Client, end: Mapping[str, object], retries: bool) -> None:
+    stack = requests_job(ends={2: end})
+    in_s3(stack, s3, BUCKET)
+    assert ("control/retry/" in said("status", stack.job().id).stderr) is retries
+    assert ("control/retry/" in html.unescape(stack.output("report.html").decode())) is retries
 
 
 def test_a_job_that_is_all_answered(s3: S3Client) -> None:
@@ -131,16 +140,28 @@ def test_a_yes_with_its_code(s3: S3Client) -> None:
     assert shown.stderr.splitlines()[-1] == stack.document("status.json")["next"]["command"]
     named = f"{stack.job().id}-{question_of(stack)}"
     result = said("approve", named)
-    assert (result.exit_code, result.stdout) == (0, f"control/approve/marketing/{named}\n")
-    assert commands(s3) == [result.stdout.strip()]
+    assert (result.exit_code, result.stdout.partition(".")[0]) == (0, "Approved")
+    assert commands(s3) == [f"control/approve/marketing/{named}"]
 
 
-def test_a_code_of_another_question_approves_nothing(s3: S3Client) -> None:
+def test_for_programs_a_command_is_its_key(s3: S3Client) -> None:
     stack = asking()
     in_s3(stack, s3, BUCKET)
-    result = said("approve", f"{stack.job().id}-aaaaaa")
+    job = stack.job().id
+    for command, named in (("approve", f"{job}-{question_of(stack)}"), ("cancel", job)):
+        printed = json.loads(said(command, named, "--json").stdout)
+        assert printed == {"job_id": job, "command": f"control/{command}/marketing/{named}"}
+
+
+@pytest.mark.parametrize("code", ["aaaaaa", "7kq", "ABC123", "0123456"])
+@pytest.mark.parametrize("of", ["id", "end", "address"])
+def test_another_code_approves_nothing(s3: S3Client, code: str, of: str) -> None:
+    stack = asking()
+    folder = in_s3(stack, s3, BUCKET)
+    job = {"id": stack.job().id, "end": stack.job().id[-5:], "address": folder.rstrip("/")}[of]
+    result = said("approve", f"{job}-{code}")
     assert result.exit_code == 1
-    assert "Something else is asked" in result.stderr
+    assert f"Nothing was approved: {code} is not the code of what is asked now." in result.stderr
     assert commands(s3) == []
 
 
@@ -173,8 +194,9 @@ def test_a_job_is_stopped(s3: S3Client) -> None:
     stack = asking()
     in_s3(stack, s3, BUCKET)
     result = said("cancel", stack.job().id[-4:])
-    assert (result.exit_code, result.stdout) == (0, f"control/cancel/marketing/{stack.job().id}\n")
-    assert commands(s3) == [result.stdout.strip()]
+    assert result.exit_code == 0
+    assert result.stdout.startswith(f"The stack was asked to stop {stack.job().id}.")
+    assert commands(s3) == [f"control/cancel/marketing/{stack.job().id}"]
 
 
 def test_what_has_ended_is_not_stopped(s3: S3Client) -> None:

@@ -303,6 +303,7 @@ def test_a_key_is_needed(claude: Control, s3: S3Client, monkeypatch: pytest.Monk
     result = in_real_time(stack.job().id)
     assert result.exit_code == 2
     assert "There is no API key." in result.stderr
+    assert list(Path.cwd().iterdir()) == []
 
 
 # ---------------------------------------------------------------- the API refuses, is slow, or breaks off
@@ -315,6 +316,8 @@ def test_a_storm_of_429_slows_all_and_loses_nothing(claude: Control, s3: S3Clien
     claude.fault("refuse", "messages", status=529, times=5)
     result = in_real_time(stack.job().id, "--at-once", 8)
     assert result.exit_code == 0, result.stderr
+    assert "waiting  " in result.stderr
+    assert "It is tried again for 10 min; Ctrl-C stops it." in result.stderr
     log = claude.log("messages")
     assert [one["status"] for one in log].count(200) == 30
     assert len(log) == 55
@@ -526,6 +529,7 @@ def test_a_run_that_is_over_is_not_asked_again(claude: Control, s3: S3Client) ->
     elsewhere = in_real_time(stack.job().id, "--out", "elsewhere")
     assert elsewhere.exit_code == 2
     assert "were asked again before" in elsewhere.stderr
+    assert not Path("elsewhere").exists()
     assert prompts(claude) == 2
 
 

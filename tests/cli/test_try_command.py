@@ -144,6 +144,11 @@ def test_without_a_key_it_says_so(keyless: None, tmp_path: Path) -> None:
     assert "ANTHROPIC_API_KEY" in result.stderr
 
 
+def test_the_emulator_takes_any_key(claude: Control, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ANTHROPIC_API_KEY")
+    assert tried(laid(tmp_path), "--rows", 1).exit_code == 0
+
+
 # ---------------------------------------------------------------- kinds of files
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from batchdrop.domain.records import Counts, GroupQuestion, JobState, ObjectRef, Question
 from batchdrop.reports.next_step import console_url, next_step
+from batchdrop.reports.sentences import NO_TEAM
 from tests.adapters.records import job
 from tests.fakes.clock import START
 
@@ -76,3 +77,15 @@ def test_the_console_of_each_partition(region: str, host: str) -> None:
 
 def test_without_a_region_there_is_no_address() -> None:
     assert console_url("bucket", "outbox/", "") is None
+
+
+@pytest.mark.parametrize("passes", [True, False])
+def test_where_the_reasons_are_known_they_decide_on_a_retry(passes: bool) -> None:
+    counts = Counts(total=3, succeeded=1, errored=2)
+    step = next_step(job(state=JobState.done, counts=counts), passes=passes)
+    assert ("control/retry/" in (step.command or "")) is passes
+
+
+def test_a_file_outside_of_the_teams_needs_no_correction() -> None:
+    text = next_step(job(state=JobState.rejected, reason=NO_TEAM)).text
+    assert text == "Put the file into the folder of a team, below inbox/."

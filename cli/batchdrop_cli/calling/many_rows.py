@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 
 from batchdrop.domain.call_headers import CallHeaders
@@ -33,11 +33,15 @@ _INTERRUPTED = (signal.SIGINT, signal.SIGTERM)
 class ManyRows:
     """Asks about rows. The first interrupt lets what is under way come to its end; the second one does not."""
 
-    def __init__(self, api: Api, headers: CallHeaders, keeping: Keeping, at_once: int) -> None:
+    def __init__(
+        self, api: Api, headers: CallHeaders, keeping: Keeping, at_once: int, tell: Callable[[str], object] = lambda _: None
+    ) -> None:
+        """`tell`: why nothing is accepted for now, once until something is."""
         self._api = api
         self._headers = headers
         self._keeping = keeping
         self._at_once = at_once
+        self._tell = tell
         self._why: str | None = None
         self._lost: list[int] = []
         self._silent = 0
@@ -170,6 +174,7 @@ class ManyRows:
         self._pace.slow_down(began, retry_after)
         if self._refused_since is None:
             self._refused_since = began
+            self._tell(why)
         if max(now - self._refused_since, retry_after) > PATIENCE:
             self._stop(why)
         return self._why is None

@@ -7,16 +7,24 @@ import sys
 import click
 import msgspec
 
-from batchdrop.domain import ids
 from batchdrop_cli.ending import CannotUse
 from batchdrop_cli.exit_codes import ANSWERED, FAILED, STOPPED, WAITS
 from batchdrop_cli.following.changes import Changes
 from batchdrop_cli.following.said_status import code_of, goes_on, next_lines
 from batchdrop_cli.terminal import on_terminal, out, say
 from batchdrop_client.errors import NotApproved, TimedOut
+from batchdrop_client.job import Job
 from batchdrop_client.job_status import JobStatus
 from batchdrop_client.plain_text import plain
 from batchdrop_client.stack import Stack
+
+_ID_CHARS = 16
+"""Behind the dash of a job id."""
+_GOES_ON = "Approved. {0} goes on within a minute; see how far it is: batchdrop status {0} --watch"
+_STOPS = (
+    "The stack was asked to stop {0}. Answers that were given are delivered and paid, and nothing more is sent. See what became "
+    "of it: batchdrop status {0} --watch"
+)
 
 
 def tell_status(bucket: str | None, name: str, folder: str, *, watch: bool, minutes: float | None, as_json: bool) -> int:
@@ -36,19 +44,19 @@ def tell_status(bucket: str | None, name: str, folder: str, *, watch: bool, minu
     return _ended(status, as_json=as_json)
 
 
-def cancel_job(bucket: str | None, name: str, folder: str) -> int:
+def cancel_job(bucket: str | None, name: str, folder: str, *, as_json: bool) -> int:
     """The exit code. Raises StackError."""
     job = Stack(bucket, folder=folder).job(name)
     key = job.cancel()
     if key is None:
         return say(f"There is nothing to stop. {plain(job.status().message)}", ANSWERED)
-    out(plain(key))
+    _tell_command(job, key, _STOPS, as_json=as_json)
     return ANSWERED
 
 
-def approve_job(bucket: str | None, name: str, folder: str) -> int:
+def approve_job(bucket: str | None, name: str, folder: str, *, as_json: bool) -> int:
     """The exit code. Raises StackError."""
-    name, code = ids.answered(name.strip()) or (name, "")
+    name, code = _with_code(name.strip())
     job = Stack(bucket, folder=folder).job(name)
     status = job.status()
     if status.asks and status.question is not None and not code:
@@ -58,10 +66,20 @@ def approve_job(bucket: str | None, name: str, folder: str) -> int:
         if not says_yes(status):
             return say("Nothing was approved.", STOPPED)
     try:
-        out(plain(job.approve(code=code)))
+        _tell_command(job, job.approve(code=code), _GOES_ON, as_json=as_json)
     except NotApproved as refused:
         return say(str(refused), FAILED)
     return ANSWERED
+
+
+def _with_code(name: str) -> tuple[str, str]:
+    """What stands behind the last dash is a code, whether or not a right one, unless it is the end of a job id."""
+    start, dash, end = name.rpartition("-")
+    return (start, end) if dash and len(end) != _ID_CHARS else (name, "")
+
+
+def _tell_command(job: Job, key: str, sentence: str, *, as_json: bool) -> None:
+    out(msgspec.json.encode({"job_id": job.id, "command": key}) if as_json else sentence.format(job.id))
 
 
 def says_yes(status: JobStatus) -> bool:

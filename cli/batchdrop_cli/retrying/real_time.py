@@ -27,7 +27,7 @@ from batchdrop.money.price_file import PriceFault
 from batchdrop.money.price_list import PriceList
 from batchdrop.money.sizing import Sizer
 from batchdrop.reports.manifest import Manifest
-from batchdrop_cli.amounts_said import number, said
+from batchdrop_cli.amounts_said import duration, number, said
 from batchdrop_cli.calling.account import NO_KEY, Access, access, base_url, is_emulator, unsafe
 from batchdrop_cli.calling.keeping import SUCCEEDED, CannotKeep, Stopped, ToAsk
 from batchdrop_cli.ending import CannotUse
@@ -45,6 +45,7 @@ from batchdrop_client.ended_job import EndedJob
 from batchdrop_client.errors import StackError
 from batchdrop_client.plain_text import plain
 
+_ANSWERS = "answers.sqlite"
 _SHOWN_ROWS = 10
 _AGAIN = "Run the same command again to go on: what has an answer is not asked again."
 _NOT_PLACED = (
@@ -82,8 +83,12 @@ class RealTime(msgspec.Struct, kw_only=True):
         """The exit code. Raises CannotUse."""
         state = self._folder / "state"
         try:
-            with KeptAnswers(state / "answers.sqlite") as kept:
-                return guarded(lambda: self._run(state, kept))
+            prices = real_time(local_prices(self.prices, SystemClock().now()))
+            if not (state / _ANSWERS).exists():
+                # Whatever keeps this from being begun leaves no folder behind.
+                self._can_begin()
+            with KeptAnswers(state / _ANSWERS) as kept:
+                return guarded(lambda: self._run(state, kept, prices))
         except InUse:
             return say(f"Another command works with {plain(str(self._folder))}. Wait for it, or stop it.", FAILED)
         except NotOurs:
@@ -95,15 +100,28 @@ class RealTime(msgspec.Struct, kw_only=True):
         except NeedsRecipe:
             return say(f"The rows of {self.job.id} need its recipe, and there is none any more.", FAILED)
 
-    def _run(self, state: Path, kept: KeptAnswers) -> int:
-        now = SystemClock().now()
-        prices = real_time(local_prices(self.prices, now))
-        if kept.run() is None and (before := asked_before(self.bucket, self.job)):
+    def _can_begin(self) -> None:
+        """Raises CannotUse."""
+        self._not_asked_before()
+        url = base_url()
+        if why := unsafe(url):
+            raise CannotUse(why, USAGE)
+        if access(url, emulated=is_emulator(url)) is None:
+            raise CannotUse(NO_KEY, USAGE)
+
+    def _not_asked_before(self) -> None:
+        """Raises CannotUse."""
+        if before := asked_before(self.bucket, self.job):
             raise CannotUse(
                 f"These rows were asked again before, {plain(before)}. Nothing was sent. What has no answer there is asked again "
                 "by that id.",
                 USAGE,
             )
+
+    def _run(self, state: Path, kept: KeptAnswers, prices: PriceList) -> int:
+        now = SystemClock().now()
+        if kept.run() is None:
+            self._not_asked_before()
         run = fetched(self.bucket, self.job, state, kept, now)
         if run.placed:
             return self._over(run)
@@ -212,7 +230,7 @@ class RealTime(msgspec.Struct, kw_only=True):
         self, run: Run, rest: Rest, found: OpenedFile, kept: KeptAnswers, prices: PriceList, called: Access
     ) -> Stopped | None:
         # The SDK takes most of a second to load: what is wrong with job, key and price is said before.
-        from batchdrop_cli.calling.many_rows import ManyRows  # noqa: PLC0415
+        from batchdrop_cli.calling.many_rows import PATIENCE, ManyRows  # noqa: PLC0415
         from batchdrop_cli.calling.realtime import Api, lowered  # noqa: PLC0415
 
         long_output = LONG_OUTPUT in found.headers.betas
@@ -222,9 +240,14 @@ class RealTime(msgspec.Struct, kw_only=True):
         )
         counts = kept.counts()
         done = counts[End.answered] + counts[End.refused]
+
+        def tell(why: str) -> None:
+            again = f"It is tried again for {duration(PATIENCE)}; Ctrl-C stops it."
+            say(f"waiting  {plain(why)} {again}", ANSWERED)
+
         with progress(done, rest.chosen) as step:
             keeping = _Telling(kept, Biller(prices, run.started_at), step)
-            return ManyRows(Api(called), found.headers, keeping, self.at_once)(rows)
+            return ManyRows(Api(called), found.headers, keeping, self.at_once, tell)(rows)
 
     @staticmethod
     def _say_lost(kept: KeptAnswers, stopped: Stopped | None) -> None:

@@ -14,7 +14,7 @@ from batchdrop.domain.keys import RECIPES
 from batchdrop.domain.records import RowStatus
 from batchdrop.formats.invalid_line import shown
 from batchdrop.reports import sentences
-from batchdrop_cli.calling.account import NO_KEY, access, base_url, has_key
+from batchdrop_cli.calling.account import NO_KEY, access, base_url, has_key, is_emulator
 from batchdrop_cli.exit_codes import ANSWERED, FAILED, INCOMPLETE, USAGE
 from batchdrop_cli.opening.guarded import RECIPE_NAMED, guarded, without_recipe
 from batchdrop_cli.opening.local_recipe import recipe_for
@@ -41,7 +41,7 @@ class Session(msgspec.Struct, kw_only=True):
         """The exit code."""
         if self.file.name in RECIPES:
             return say(RECIPE_NAMED.format(plain(self.file.name)), USAGE)
-        if not self.dry_run and not has_key():
+        if not self.dry_run and not has_key() and not is_emulator(base_url()):
             return say(_NO_KEY, USAGE)
         self.recipe = self.recipe or recipe_for(self.file, Path.home())
         code = guarded(self._round)
@@ -110,7 +110,7 @@ class Session(msgspec.Struct, kw_only=True):
         from batchdrop_cli.calling.realtime import Api, CannotAsk  # noqa: PLC0415
         from batchdrop_cli.trial.outcome import Judge, never_sent  # noqa: PLC0415
 
-        called = access(base_url(), emulated=False)
+        called = access(base_url(), emulated=is_emulator(base_url()))
         if called is None:
             return say(_NO_KEY, USAGE)
         api = Api(called)

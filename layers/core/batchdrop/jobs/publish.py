@@ -51,7 +51,9 @@ class Publish(msgspec.Struct, frozen=True, kw_only=True):
             return
         details = self.report.details(job)
         samples = details.samples if details is not None and job.finished_at is None else ()
-        self.objects.put(self.key(job), status(job, now, notice, region=self.region, samples=samples))
+        outcome = details.outcome if details is not None and job.finished_at is not None else None
+        passes = outcome.passes if outcome is not None else None
+        self.objects.put(self.key(job), status(job, now, notice, region=self.region, samples=samples, passes=passes))
         if details is not None:
             self.report(job, details, notice)
 

@@ -9,7 +9,7 @@ from batchdrop.domain import keys
 from batchdrop.domain.open_work import APPROVAL, LIMIT, RECIPE
 from batchdrop.domain.record import Record
 from batchdrop.domain.records import Job, JobState
-from batchdrop.reports.sentences import failed_file
+from batchdrop.reports.sentences import NO_TEAM, failed_file
 
 _RUN = "run this command, or create the folder that it names in the S3 console"
 _CONSOLES = {"cn-": "console.amazonaws.cn", "us-gov-": "console.amazonaws-us-gov.com"}
@@ -24,8 +24,8 @@ class NextStep(Record, frozen=True, kw_only=True):
     """Of the S3 console: where the folder is created, or where the files are. None where the region is not known."""
 
 
-def next_step(job: Job, region: str = "") -> NextStep:
-    """`region`: of the bucket."""
+def next_step(job: Job, region: str = "", *, passes: bool | None = None) -> NextStep:
+    """`region`: of the bucket. `passes`: whether a retry would ask again about some row; None: its reasons are not known."""
     match job.state:
         case JobState.planning:
             return NextStep(text="Nothing to do.")
@@ -36,9 +36,11 @@ def next_step(job: Job, region: str = "") -> NextStep:
         case JobState.running:
             return _command(job, region, f"Nothing to do. To stop it, {_RUN}.", "cancel", job.id)
         case JobState.rejected:
-            return _files(job, region, "Correct the file and put it in again.")
+            moves = job.reason == NO_TEAM
+            text = "Put the file into the folder of a team, below inbox/." if moves else "Correct the file and put it in again."
+            return _files(job, region, text)
         case _:
-            return _ended(job, region)
+            return _ended(job, region, passes)
 
 
 def console_url(bucket: str, key: str, region: str) -> str | None:
@@ -65,13 +67,14 @@ def _held(job: Job, region: str) -> NextStep:
     return _command(job, region, f"To go on, {_RUN}.", "approve", f"{job.id}-{question.code}")
 
 
-def _ended(job: Job, region: str) -> NextStep:
+def _ended(job: Job, region: str, passes: bool | None) -> NextStep:
     without = job.counts.total - job.counts.succeeded
     if not without:
         return _files(job, region, "Nothing to do: the answers are beside this status.")
-    temporary = job.counts.errored + job.counts.expired + job.counts.canceled
+    if passes is None:
+        passes = job.counts.errored + job.counts.expired + job.counts.canceled > 0
     correct = f"Correct {failed_file(job)} and put it in again"
-    if not temporary:
+    if not passes:
         return _files(job, region, f"{correct}.")
     return _command(
         job, region, f"{correct}. If some failed for a passing reason, to ask those alone again, {_RUN}.", "retry", job.id

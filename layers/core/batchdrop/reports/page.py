@@ -19,8 +19,9 @@ import minijinja
 import msgspec
 
 from batchdrop.domain import keys
-from batchdrop.domain.answer_counts import AnswerCounts
+from batchdrop.domain.answer_counts import OTHER, AnswerCounts
 from batchdrop.domain.records import Job, JobState
+from batchdrop.domain.retries import goes_again
 from batchdrop.money.amounts import dollars
 from batchdrop.reports import sentences
 from batchdrop.reports.next_step import console_url, next_step
@@ -56,6 +57,11 @@ class Outcome(msgspec.Struct):
     files: dict[str, _File]
     cost: _Cost
     expected: _Expected | None = None
+
+    @property
+    def passes(self) -> bool:
+        """Whether a retry would ask again about some row. Of some reasons it is only known how many there are."""
+        return any(one.status == OTHER or goes_again(one.status, one.error) for one in self.failures)
 
 
 class _Answers(msgspec.Struct):
@@ -153,9 +159,9 @@ def _seen_value(value: object) -> object:
 
 def _context(job: Job, now: datetime, notice: str, region: str, details: Details) -> dict[str, Any]:
     folder = keys.outbox_folder(job.input.key, job.id)
-    step = next_step(job, region)
-    word = sentences.word_of(job)
     outcome = details.outcome
+    step = next_step(job, region, passes=outcome.passes if outcome is not None and job.finished_at else None)
+    word = sentences.word_of(job)
     counts = job.counts
     tone = _TONES.get(word, "run")
     return {

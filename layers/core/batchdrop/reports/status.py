@@ -37,15 +37,23 @@ def expected_end(job: Job, now: datetime) -> datetime | None:
     return next((start + time for time in (USUAL_TIME, LONGEST_TIME) if now < start + time), None)
 
 
-def status(job: Job, now: datetime, notice: str = "", *, region: str = "", samples: Sequence[Sample] = ()) -> bytes:
-    """`samples`: rows that were tried, as they came back. `region`: of the bucket."""
+def status(
+    job: Job,
+    now: datetime,
+    notice: str = "",
+    *,
+    region: str = "",
+    samples: Sequence[Sample] = (),
+    passes: bool | None = None,
+) -> bytes:
+    """`samples`: rows that were tried, as they came back. `region`: of the bucket. `passes`: as for `next_step`."""
     return pretty(
         {
             "job_id": job.id,
             "state": job.state,
             "needs": job.needs or None,
             "message": sentences.state_of(job, notice),
-            "next": next_step(job, region),
+            "next": next_step(job, region, passes=passes),
             "counts": job.counts,
             "cost": {"usd": usd_of_micro(job.spent), "reserved_usd": usd_of_micro(job.used - job.spent)},
             "estimate": estimate_of(job),
