@@ -1312,8 +1312,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "Parts are removed only once the stored state of the job is final",
         _FINISH,
-        "        self._end(job, self._note(job), self._taught(job, batches))\n        self._tidy(job)\n",
-        "        note = self._note(job)\n        self._tidy(job)\n        self._end(job, note, self._taught(job, batches))\n",
+        "        self._end(job, self._note(job), self._taught(job, batches), untold=not told)\n        self._tidy(job)\n",
+        "        note = self._note(job)\n        self._tidy(job)\n"
+        "        self._end(job, note, self._taught(job, batches), untold=not told)\n",
         "tests/stages/test_resumed.py::test_files_then_manifest_then_the_end_then_the_removal_of_pieces",
     ),
     Mutant(
