@@ -127,8 +127,10 @@ class Store:
     def keys(self, prefix: str, after: str, limit: int) -> list[str]:
         return sorted(key for key in self._newest if key.startswith(prefix) and key > after)[:limit]
 
-    def versions(self, prefix: str, limit: int) -> list[tuple[str, str]]:
-        return sorted(one for one in self._versions if one[0].startswith(prefix))[:limit]
+    def versions(self, prefix: str, after: str, limit: int) -> list[tuple[str, Stored, bool]]:
+        """Key, version, and whether it is the newest of its key."""
+        found = sorted(one for one in self._versions if one[0].startswith(prefix) and one[0] > after)[:limit]
+        return [(key, self._versions[key, version], self._newest.get(key) == version) for key, version in found]
 
     def remove(self, key: str, version: str) -> None:
         del self._versions[key, version]
@@ -180,8 +182,12 @@ class Handler(BaseHTTPRequestHandler):
         """All versions below a prefix, the folders right below it, or one page of its keys: nothing else is asked for."""
         store, prefix, limit = self.server.store, query["prefix"], int(query.get("max-keys", _PAGE))
         if "versions" in query:
-            found = store.versions(prefix, limit)
-            text = "".join(f"<Version><Key>{quote(key)}</Key><VersionId>{id_}</VersionId></Version>" for key, id_ in found)
+            found = store.versions(prefix, query.get("key-marker", ""), limit)
+            text = "".join(
+                f"<Version><Key>{quote(key)}</Key><VersionId>{stored.etag}</VersionId><IsLatest>{str(newest).lower()}</IsLatest>"
+                f'<ETag>"{stored.etag}"</ETag><Size>{stored.size}</Size></Version>'
+                for key, stored, newest in found
+            )
             self._answer_xml(f"<ListVersionsResult><EncodingType>url</EncodingType>{text}</ListVersionsResult>")
             return
         if "delimiter" not in query:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from hashlib import file_digest
+from hashlib import new as new_hash
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +13,7 @@ import msgspec
 
 from batchdrop.domain import ids, keys
 from batchdrop.domain.errors import Forbidden, ObjectGone
-from batchdrop.domain.records import MAX_REFERENCE_CHARS, PRIORITIES, PRIORITY, REFERENCE
+from batchdrop.domain.records import MAX_REFERENCE_CHARS, PRIORITIES, PRIORITY, REFERENCE, ObjectRef
 from batchdrop.formats import gzip_stream
 from batchdrop.stages.plan.kinds import LOOKED_AT, Start, kind_of
 from batchdrop_client.bucket import Bucket, aws_said
@@ -23,7 +25,8 @@ from batchdrop_client.plain_text import plain
 from batchdrop_client.uploading import Upload
 
 MAX_RECIPE_BYTES = 64_000
-_SHOWN = 3
+DIGEST = "batchdrop-sha256"
+"""The metadata of a document: of what it holds."""
 
 type Sent = Callable[[int], object]
 """Told how many bytes more are in the bucket."""
@@ -110,8 +113,6 @@ class Drop:
 
     def __call__(self, recipe: Path | None, *, replace: bool = False, sent: Sent = lambda _: None) -> Job:
         """Uploads the recipe, if it is not there, then the file or the documents. Raises OtherRecipe, OSError."""
-        if self._documents is not None:
-            self._refuse_strangers(self._documents)
         to_put = None if recipe is None else self.recipe_to_put(recipe, replace=replace)
         with aws_said(self._bucket.name):
             if to_put is not None and recipe is not None:
@@ -119,8 +120,8 @@ class Drop:
                 # Of two who drop at once, with recipes that differ, the second is told.
                 if not self._bucket.objects.put(key, data, content_type="application/yaml", once=not replace):
                     raise OtherRecipe(key, str(recipe))
-            for document in self._documents or ():
-                Upload(self._bucket, self.folder + document.name, {}, sent)(document)
+            if self._documents is not None:
+                self._put_documents(self._documents, sent)
             put = Upload(self._bucket, self.key, self._metadata, sent)
             version = put(self.path) if self._documents is None else put.marker()
         return self._job(version)
@@ -137,18 +138,48 @@ class Drop:
         job_id = ids.job_id(info.ref, info.written_at)
         return Job(self._bucket, keys.outbox_folder(self.key, job_id), dropped=self.key)
 
-    def _refuse_strangers(self, documents: Sequence[Path]) -> None:
-        """A job is made of all documents of the folder there, and costs what they all do."""
-        ours = {path.name for path in documents}
-        there = names_in(self._bucket, self.folder)
-        others = sorted(name for name in there - ours if "/" not in name and is_document(name))
-        if others:
-            more = f" and {len(others) - _SHOWN:,} more" if others[_SHOWN:] else ""
-            names = plain(", ".join(others[:_SHOWN]))
-            raise NotNamed(
-                f"{plain(self.folder)} holds documents that are not in {plain(self.path.name)}: {names}{more}. "
-                "They would be asked about, too. Choose another folder with --to, or put them into yours."
+    def others(self) -> list[str]:
+        """Names of documents that lie there and are not in the folder here: those that no start has taken go along."""
+        ours = {path.name for path in self._documents or ()}
+        return sorted(name for name in self._there() if name not in ours and is_document(name))
+
+    def _there(self) -> dict[str, ObjectRef]:
+        """What lies in the folder in the inbox, by name."""
+        with aws_said(self._bucket.name):
+            pages = self._bucket.client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket.name, Prefix=self.folder, Delimiter="/"
             )
+            return {
+                one["Key"].removeprefix(self.folder): ObjectRef(
+                    bucket=self._bucket.name, key=one["Key"], etag=one["ETag"].strip('"'), size=one["Size"]
+                )
+                for page in pages
+                for one in page.get("Contents", [])
+            }
+
+    def _put_documents(self, documents: Sequence[Path], sent: Sent) -> None:
+        """Those that do not lie there: another version of a document is asked about, and paid, again."""
+        there = self._there()
+        for path in documents:
+            before = there.get(path.name)
+            digest = _digest(path, "sha256")
+            if before is not None and before.size == path.stat().st_size and self._is_same(before, path, digest):
+                sent(before.size)
+            else:
+                Upload(self._bucket, self.folder + path.name, {DIGEST: digest}, sent)(path)
+
+    def _is_same(self, there: ObjectRef, path: Path, digest: str) -> bool:
+        """By S3's ETag, or where that tells nothing (a KMS key, parts) by what was told of it here."""
+        if there.etag == _digest(path, "md5"):
+            return True
+        with suppress(ObjectGone, Forbidden):
+            return self._bucket.objects.head(there.key).metadata.get(DIGEST) == digest
+        return False
+
+
+def _digest(path: Path, kind: str) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, lambda: new_hash(kind, usedforsecurity=False)).hexdigest()
 
 
 def _documents_in(folder: Path) -> list[Path]:

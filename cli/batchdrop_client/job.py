@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import ExitStack
 from decimal import Decimal
 from pathlib import Path
@@ -13,8 +13,9 @@ import msgspec
 
 from batchdrop.domain import ids, keys
 from batchdrop.domain.errors import Forbidden, ObjectGone
-from batchdrop.domain.records import JobState, ObjectRef
-from batchdrop.reports.manifest import OutputFile, read_manifest
+from batchdrop.domain.record import Record
+from batchdrop.domain.records import JobState, ObjectRef, RowStatus
+from batchdrop.reports.manifest import OutputFile
 from batchdrop_client.bucket import Bucket, aws_said
 from batchdrop_client.each_answer import each
 from batchdrop_client.ended_job import names_in
@@ -27,6 +28,23 @@ from batchdrop_client.rows import Row, merged
 LOOK_SECONDS = 5.0
 PATIENCE_SECONDS = 900.0
 """For so long in a row a job that is waited for may be out of reach: a laptop that slept, a network that changed."""
+
+
+class Failure(Record, frozen=True):
+    """Rows without an answer for one reason."""
+
+    status: RowStatus
+    rows: int
+    message: str = ""
+    lines: tuple[int, ...] = ()
+    """The first of them."""
+
+
+class _Outcome(Record, frozen=True):
+    """What is read of a manifest."""
+
+    files: dict[str, OutputFile] = msgspec.field(default_factory=dict)
+    failures: tuple[Failure, ...] = ()
 
 
 class Job:
@@ -131,7 +149,7 @@ class Job:
         names = self.files()
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        files = self._manifest_files()
+        files = self._outcome().files
         found = []
         for name in OUTPUTS:
             if name in names:
@@ -150,16 +168,21 @@ class Job:
         folder.mkdir(parents=True, exist_ok=True)
         return each(rows, folder, replace=replace)
 
+    def failures(self) -> Sequence[Failure]:
+        """Why rows have no answer: one entry for each reason. Of a job that ended with an earlier version it is empty."""
+        self.files()
+        return self._outcome().failures
+
     def size(self, *names: str) -> int:
         """Bytes of some of its files, or of all; those that the manifest does not list are small."""
         self.files()
-        return sum(file.size for name, file in self._manifest_files().items() if not names or name in names)
+        return sum(file.size for name, file in self._outcome().files.items() if not names or name in names)
 
-    def _manifest_files(self) -> Mapping[str, OutputFile]:
+    def _outcome(self) -> _Outcome:
         with aws_said(self._bucket.name):
             data = self._bucket.objects.get(f"{self.folder}manifest.json")
         try:
-            return read_manifest(data).files
+            return msgspec.json.decode(data, type=_Outcome)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             raise StackError(f"The manifest of {self.id} cannot be read.") from None
 

@@ -7,14 +7,12 @@ from decimal import Decimal
 
 import msgspec
 
-from batchdrop.domain.open_work import PLACE
+from batchdrop.domain.open_work import APPROVAL, PLACE, PRICE
 from batchdrop.domain.record import Record
 from batchdrop.domain.records import Counts, JobState
 from batchdrop.reports.samples import Sample
 from batchdrop.reports.sentences import WAITS_FOR_YOU, word
 from batchdrop_client.errors import StackError
-
-APPROVAL = "approval"
 
 
 class Input(Record, frozen=True):
@@ -89,8 +87,8 @@ class JobStatus(Record, frozen=True):
 
     @property
     def waits(self) -> bool:
-        """For a person, or for a limit. What waits for its turn alone goes on by itself."""
-        return self.state is JobState.held and self.needs != PLACE
+        """For a person, or for a limit. What waits for its turn, for rows of another file or for a price goes on by itself."""
+        return self.state is JobState.held and self.needs not in (PLACE, PRICE)
 
     @property
     def waits_for_a_person(self) -> bool:

@@ -50,7 +50,8 @@ class Stack:
         """Uploads a file, a folder of documents or rows, and the recipe, and returns the job that it becomes.
 
         `what`: a path; or rows: mappings, one for each, or a data frame of pandas or polars. `to`: the folder below the inbox,
-        below that of the stack if it has one; a folder of documents goes below it. `recipe`: else the recipe.yaml beside the
+        below that of the stack if it has one; a folder of documents goes below it, where documents that are the same are not
+        put again, and others that no job has taken go along. `recipe`: else the recipe.yaml beside the
         file or in the folder, if there is one. One that lies in the inbox and differs is not replaced, unless `replace_recipe`:
         OtherRecipe is raised. `name`: of the object in the inbox; of rows it is `rows.jsonl`. `reference`: any text of at most
         200 ASCII characters, which status.json and the manifest tell. `priority`: `high` or `low`. `sent`: told how many bytes

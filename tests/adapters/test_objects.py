@@ -323,6 +323,21 @@ def test_folders_come_in_order_and_some_at_a_time(objects: Objects) -> None:
     assert objects.folders("nothing/", limit=10) == []
 
 
+def test_the_newest_versions_come_in_order_and_some_at_a_time(objects: Objects) -> None:
+    for key in ("inbox/a/b.pdf", "inbox/a/ü +&<1.pdf", "inbox/a/B.pdf", "inbox/a/c/d.pdf", "inbox/ab.pdf", "inbox/a/gone.pdf"):
+        objects.put(key, b"old")
+    for _ in range(3):
+        objects.put("inbox/a/b.pdf", b"newer")
+    objects.delete("inbox/a/gone.pdf")
+    names = ["inbox/a/B.pdf", "inbox/a/b.pdf", "inbox/a/c/d.pdf", "inbox/a/ü +&<1.pdf"]
+    assert objects.newest("inbox/a/", limit=10) == [objects.head(name).ref for name in names]
+    found: list[str] = []
+    while more := objects.newest("inbox/a/", after=found[-1] if found else "", limit=3):
+        found += [one.key for one in more]
+    assert found == names
+    assert objects.newest("inbox/nothing/", limit=10) == []
+
+
 def test_what_is_removed_is_gone_with_all_versions(objects: Objects) -> None:
     for number in range(3):
         objects.put("work/a/ü +&<1", b"%d" % number)

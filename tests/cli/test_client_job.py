@@ -16,6 +16,7 @@ from moto import mock_aws
 from batchdrop.domain.records import JobState
 from batchdrop_client import Job, JobStatus, NotApproved, NotNamed, Stack, StackError, TimedOut, Unreachable
 from batchdrop_client.bucket import aws_said
+from batchdrop_client.job_status import Input
 from tests.cli.ended_jobs import in_s3, requests_job
 from tests.resources import make_bucket
 from tests.stack import Stack as Pipeline
@@ -117,6 +118,13 @@ def test_waiting_ends_with_a_question(s3: S3Client, wall: Wall) -> None:
     assert wall.now == 0
 
 
+@pytest.mark.parametrize(
+    ("needs", "waits"), [("recipe", True), ("approval", True), ("limit", True), ("price", False), ("place", False)]
+)
+def test_what_goes_on_by_itself_is_waited_for(needs: str, waits: bool) -> None:
+    assert JobStatus("id", JobState.held, "Held.", Input("inbox/a.csv"), needs=needs).waits is waits
+
+
 def test_waiting_ends_when_its_time_is_over(s3: S3Client, wall: Wall) -> None:
     job = job_in(s3, running())
     with pytest.raises(TimedOut) as late:
@@ -181,6 +189,25 @@ def test_a_yes_counts_what_was_paid_before(s3: S3Client) -> None:
         job.approve(up_to=2.5)
     assert commands(s3) == []
     assert job.approve(up_to=2.6)
+
+
+def test_waiting_goes_on_after_a_yes(s3: S3Client, wall: Wall) -> None:
+    """Its status asks until the stack has heard."""
+    pipeline = asking()
+    job = job_in(s3, pipeline)
+    asked = job.wait()
+    assert asked.question is not None
+    job.approve(code=asked.question.code)
+    pipeline.command("approve", f"{job.id}-{asked.question.code}")
+    pipeline.run()
+
+    def later() -> None:
+        if wall.now >= 20:
+            in_s3(pipeline, s3, BUCKET)
+
+    wall.meanwhile = later
+    assert job.wait().is_complete
+    assert wall.now == 20
 
 
 def test_nothing_to_approve(s3: S3Client) -> None:

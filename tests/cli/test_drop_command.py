@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
-from batchdrop_cli.dropping import drop_session
+from batchdrop_cli.dropping import drop_session, look
 from batchdrop_cli.main import batchdrop
+from batchdrop_client import dropping
 from tests.cli.live_stack import LiveStack, live_stack
 from tests.stack import rows
 
@@ -72,7 +75,7 @@ def test_what_is_said_before_and_meanwhile(stack: LiveStack, table: Path) -> Non
     assert lines[2] == f"recipe          {table.parent}/recipe.yaml"
     assert lines[3].startswith("uploaded        54 bytes to inbox/marketing/reviews.csv    job 20")
     assert any(line[2::3][:2] == "::" for line in lines[4:]), "lines with a time"
-    assert "All 3 rows have an answer." in lines[-2]
+    assert lines[-1].startswith("All 3 rows have an answer.")
 
 
 def test_without_waiting_the_id_is_all(stack: LiveStack, table: Path) -> None:
@@ -120,6 +123,15 @@ def test_some_rows_have_no_answer(stack: LiveStack, table: Path) -> None:
     assert result.exit_code == 3
     assert "expired" in table.with_name("reviews.results.csv").read_text()
     assert Path(result.stdout.strip()).is_file()
+    assert re.search(r"^     1  .* \(row 3\)$", result.stderr, re.MULTILINE)
+    assert "batchdrop fetch 20" in result.stderr.splitlines()[-1]
+
+
+def test_a_long_file_is_not_read_before(stack: LiveStack, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(look, "MOST_READ_BYTES", 10)
+    result = said("drop", table)
+    assert (result.exit_code, result.stderr.splitlines()[0]) == (0, "reviews.csv")
+    assert stack.keys("inbox/") == ["inbox/recipe.yaml", "inbox/reviews.csv"]
 
 
 def test_a_rejected_file_has_no_answers(stack: LiveStack, tmp_path: Path) -> None:
@@ -229,6 +241,13 @@ def test_requests_are_no_table(stack: LiveStack, tmp_path: Path) -> None:
     assert stack.keys() == []
 
 
+def test_requests_take_no_recipe(stack: LiveStack, tmp_path: Path, table: Path) -> None:
+    path = tmp_path / "hello.jsonl"
+    path.write_bytes(rows(1))
+    assert said("drop", path, "--recipe", table.with_name("recipe.yaml")).exit_code == 2
+    assert stack.keys() == []
+
+
 def test_a_recipe_that_does_not_fit_is_told_here(stack: LiveStack, table: Path) -> None:
     table.with_name("recipe.yaml").write_text(RECIPE.replace("{{ text }}", "{{ texd }}"))
     result = said("drop", table)
@@ -301,14 +320,34 @@ def test_a_folder_ends_with_its_marker(stack: LiveStack, tmp_path: Path) -> None
     assert named["outbox"] == f"outbox/team/letters/start/{named['job_id']}/"
 
 
-def test_documents_of_somebody_else_are_not_asked_about(stack: LiveStack, tmp_path: Path) -> None:
+def test_documents_that_lie_there_are_named(stack: LiveStack, tmp_path: Path) -> None:
     folder = tmp_path / "letters"
     folder.mkdir()
     (folder / "a.pdf").write_bytes(b"a")
-    stack.put("inbox/letters/theirs.pdf", b"b")
-    result = said("drop", folder)
-    assert (result.exit_code, stack.keys()) == (2, ["inbox/letters/theirs.pdf"])
-    assert "theirs.pdf" in result.stderr
+    for name in ("one.pdf", "deeper/no.pdf", "recipe.yaml"):
+        stack.put(f"inbox/letters/{name}", b"b")
+    lines = said("drop", folder).stderr.splitlines()
+    assert lines[2] == "also there      one.pdf: those that this recipe has not been asked about go along"
+
+
+@pytest.mark.parametrize("etags", [True, False])
+def test_a_document_that_is_the_same_is_not_put_again(
+    stack: LiveStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, etags: bool
+) -> None:
+    """Another version would be paid again. With a KMS key the ETag does not tell."""
+    if not etags:
+        digest = dropping._digest
+        monkeypatch.setattr(dropping, "_digest", lambda path, kind: "none" if kind == "md5" else digest(path, kind))
+    folder = tmp_path / "letters"
+    folder.mkdir()
+    for name in ("a.pdf", "b.pdf", "c.pdf"):
+        (folder / name).write_bytes(name.encode())
+    first = said("drop", folder).stdout
+    (folder / "b.pdf").write_bytes(b"other")
+    (folder / "c.pdf").write_bytes(b"C.pdf")
+    assert said("drop", folder).stdout != first
+    versions = stack.client.list_object_versions(Bucket="bucket", Prefix="inbox/letters/")["Versions"]
+    assert Counter(one["Key"].rsplit("/", 1)[1] for one in versions) == {"a.pdf": 1, "b.pdf": 2, "c.pdf": 2, "start": 2}
 
 
 def test_a_folder_without_documents(stack: LiveStack, tmp_path: Path) -> None:

@@ -200,6 +200,19 @@ def test_a_file_of_somebody_else_is_not_an_answer(tmp_path: Path) -> None:
     assert (tmp_path / "line-2.txt").read_text() == "mine"
 
 
+def test_a_file_that_comes_at_the_last_moment_is_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+
+    def overtaken() -> None:
+        with written(path) as file:
+            file.write(b"answers")
+            path.write_text("mine")
+
+    with pytest.raises(FileThere):
+        overtaken()
+    assert (path.read_text(), list(tmp_path.iterdir())) == ("mine", [path])
+
+
 def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
     def killed() -> None:
         with written(tmp_path / "a.csv") as file:

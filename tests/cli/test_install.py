@@ -12,10 +12,14 @@ from typing import Any
 
 import pytest
 
+from batchdrop_cli.main import batchdrop
+
 ROOT = Path(__file__).parents[2]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # Dependencies come from here; the checkout's own packages do not: no .pth file is read from PYTHONPATH.
 ENVIRONMENT = {**os.environ, "PYTHONPATH": sysconfig.get_path("purelib")}
+
+CHECKOUT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
 def run(*command: str | Path, cwd: Path) -> str:
@@ -45,6 +49,28 @@ def test_the_command_explains_its_subcommands(installed: Path) -> None:
     assert "batchdrop audit [OPTIONS] JOB" in run(installed / "batchdrop", "audit", "--help", cwd=installed)
 
 
+def test_every_command_is_there(installed: Path) -> None:
+    code = "from batchdrop_cli.main import batchdrop; print(*batchdrop.commands)"
+    names = run(installed / "python", "-c", code, cwd=installed).split()
+    assert sorted(names) == sorted(batchdrop.commands)
+    # What they import when they run, too: nothing of the checkout is needed.
+    code = "import importlib, pkgutil, batchdrop_cli, batchdrop_client; [importlib.import_module(one.name) for package in "
+    code += "(batchdrop_cli, batchdrop_client) for one in pkgutil.walk_packages(package.__path__, package.__name__ + '.') "
+    code += "if not one.name.endswith('__main__')]"
+    run(installed / "python", "-c", code, cwd=installed)
+
+
+def test_every_file_of_the_packages_is_in_it(installed: Path) -> None:
+    """Prices, pages and styles too, and whatever else comes beside code."""
+    (packages,) = (installed.parent / "lib").glob("python*/site-packages")
+    for folder in (ROOT / "layers" / "core" / "batchdrop", ROOT / "cli" / "batchdrop_cli", ROOT / "cli" / "batchdrop_client"):
+        files = {
+            path.relative_to(folder.parent) for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts
+        }
+        assert {path for path in files if path.suffix in (".html", ".css", ".json")} or folder.name != "batchdrop"
+        assert sorted(str(path) for path in files if not (packages / path).is_file()) == []
+
+
 def test_both_packages_are_whole(installed: Path) -> None:
     """Everything that an audit imports comes from the installed package."""
     places = "import batchdrop_cli.audit.deployed, batchdrop; print(batchdrop.__file__, batchdrop_cli.__file__)"
@@ -58,8 +84,11 @@ def test_the_prices_are_in_it(installed: Path) -> None:
 
 
 def test_help_loads_no_sdk() -> None:
-    code = "import sys, batchdrop_cli.main; print(*{'boto3', 'botocore', 'anthropic', 'msgspec'} & sys.modules.keys())"
-    assert run(sys.executable, "-c", code, cwd=ROOT).split() == []
+    code = "import sys, batchdrop_cli.main; print(*{module.partition('.')[0] for module in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], env=CHECKOUT, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert {"batchdrop_cli", "click"} <= loaded
+    assert loaded & {"anthropic", "batchdrop", "boto3", "botocore", "httpx2", "minijinja", "msgspec", "pydantic", "rich"} == set()
 
 
 def test_dependencies_are_those_of_the_functions_click_and_rich() -> None:

@@ -23,6 +23,7 @@ from batchdrop_cli.main import batchdrop
 from local import demo, drops
 from local.claude.client import start
 from tests.docs import cost_scenarios, recipe_page
+from tests.docs.drop_output import waited_for
 from tests.docs.job_files import JOB, dropped
 from tests.docs.pages import PAGES, ROOT
 from tests.handlers.conftest import Cloud, surroundings
@@ -39,6 +40,7 @@ _INVOKE = "make invoke "
 _TRY = re.compile(r"batchdrop try (examples/\S+)")
 _ESTIMATE = re.compile(r"batchdrop (estimate (?:examples|\.local)/.*)")
 _SCENARIOS = re.compile(r"python -m tests\.docs\.cost_scenarios (\.local/\S+)")
+_DROP = re.compile(r"batchdrop (drop (examples/([\w-]+)/\S+) --to [\w-]+ --wait)")
 _DEMO = re.compile(r"make demo(?: EXAMPLE=([\w-]+)| FILE=(examples/\S+))?")
 
 
@@ -104,6 +106,8 @@ def _printed(cloud: Cloud, command: str) -> Iterator[str]:
         yield reported(_of_drop(cloud, drop) for drop in chosen)
     elif tried := _TRY.fullmatch(command):
         yield _tried(cloud, tried[1])
+    elif waited := _DROP.fullmatch(command):
+        yield waited_for(cloud, waited[1].split(), waited[3])
     elif estimate := _ESTIMATE.fullmatch(command):
         yield cost_scenarios.printed(estimate[1].split())
     elif scenarios := _SCENARIOS.fullmatch(command):

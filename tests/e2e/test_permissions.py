@@ -51,6 +51,8 @@ _PREFIXES = {
 # Who deletes in `work/`: pieces of a run that failed, or all versions of what a job has left.
 _DELETERS = _stages("collect finish poll")
 _REMOVERS = _stages("finish poll")
+_LISTERS = {"work": _REMOVERS, "inbox": _stages("plan")}
+"""Of versions."""
 _SENDERS = {
     "PLAN": _stages("plan poll"),
     "SUBMIT": _stages("plan poll"),
@@ -97,7 +99,7 @@ def _objects() -> list[Probe]:
         probes += [
             Probe(f"read {prefix}/", "s3", _object("get_object", key), readers),
             Probe(f"list {prefix}/", "s3", _list(f"{prefix}/"), readers | (_REMOVERS - {"finish"} if prefix == "work" else NONE)),
-            Probe(f"list versions in {prefix}/", "s3", _list_versions(f"{prefix}/"), _REMOVERS if prefix == "work" else NONE),
+            Probe(f"list versions in {prefix}/", "s3", _list_versions(f"{prefix}/"), _LISTERS.get(prefix, NONE)),
             Probe(f"write {prefix}/", "s3", _object("put_object", key), writers),
             Probe(f"delete {prefix}/", "s3", _object("delete_object", key), _DELETERS if prefix == "work" else NONE),
             Probe(f"remove {prefix}/", "s3", _remove(key), _REMOVERS if prefix == "work" else NONE),

@@ -190,6 +190,24 @@ def test_documents_and_images_that_rows_name(laptop: Laptop) -> None:
     assert job.audit() == []
 
 
+def test_the_documents_of_a_folder_are_started_without_a_terminal(laptop: Laptop) -> None:
+    """PUTs and "Create folder", nothing else: each document is a row, and a second start takes the new one alone."""
+    for name in ("b.pdf", "a.pdf", "2026/c.pdf"):
+        laptop.s3.put_object(Bucket=laptop.bucket, Key=f"inbox/post/{name}", Body=pdf(2))
+    laptop.s3.put_object(Bucket=laptop.bucket, Key="inbox/post/note.txt", Body=b"Please call back.")
+    hint = "outbox/post/how-to-start.txt"
+    laptop.wait(lambda: laptop.exists(hint), "the hint")
+    put(laptop, "inbox/post/recipe.yaml", 'model: claude-haiku-4-5\ndocuments: ["{{ path }}"]\nprompt: What is it?\n')
+    job = laptop.drop("inbox/post/start/", b"").wait().wait_for("done")
+    assert columns(job, "path", "batchdrop_status") == [
+        [name, "succeeded"] for name in ("2026/c.pdf", "a.pdf", "b.pdf", "note.txt")
+    ]
+    assert job.audit() == []
+    laptop.s3.put_object(Bucket=laptop.bucket, Key="inbox/post/d.pdf", Body=pdf(1))
+    again = laptop.drop("inbox/post/start/", b"").wait().wait_for("done")
+    assert columns(again, "path") == [["d.pdf"]]
+
+
 def test_a_request_that_names_a_file(laptop: Laptop) -> None:
     laptop.s3.put_object(Bucket=laptop.bucket, Key="inbox/letters/a.pdf", Body=pdf(2))
     source = f"s3://{laptop.bucket}/inbox/letters/a.pdf"

@@ -179,6 +179,11 @@ class FakeObjects:
         return [name for name in sorted(below, key=lambda name: f"{name}/") if not after or f"{name}/" > f"{after}/"][:limit]
 
     @hooked
+    def newest(self, prefix: str, *, after: str = "", limit: int) -> list[ObjectRef]:
+        found = [key for key in self.keys(prefix) if key.encode() > after.encode()]
+        return [self._info(key, self._find(key, None)).ref for key in sorted(found, key=str.encode)[:limit]]
+
+    @hooked
     def remove_all(self, prefix: str, *, limit: int) -> int:
         left = limit
         for key in sorted(key for key in self._versions if key.startswith(prefix)):

@@ -429,6 +429,17 @@ def _files_go(stack: Stack) -> None:
     stack.objects.purge("inbox/team/2.pdf")
 
 
+def _started(stack: Stack) -> None:
+    """A folder whose documents are rows of one job, and a second start while the first one may still be under way."""
+    stack.drop("inbox/team/bills/recipe.yaml", _OF_FILES)
+    for number in range(1, 6):
+        stack.objects.drop(f"inbox/team/bills/{number}.pdf", pdf(number))
+    first = stack.drop("inbox/team/bills/start/", b"", deliver=False)
+    stack.deliver(first)
+    stack.objects.drop("inbox/team/bills/3.pdf", pdf(8))
+    stack.deliver(stack.drop("inbox/team/bills/start", b"", deliver=False))
+
+
 MIXED = Scenario("mixed", _small_batches, _mixed)
 SCENARIOS = {
     scenario.name: scenario
@@ -441,6 +452,7 @@ SCENARIOS = {
         Scenario("rows", _small_batches, _rows),
         Scenario("files", _small_batches, _files),
         Scenario("files go", _small_batches, _files_go, same_outputs=False),
+        Scenario("folder started", _small_batches, _started, same_outputs=False),
         Scenario("waiting", _small_batches, _waiting),
         Scenario("asked again", _small_batches, _asked_again),
         Scenario("overdue", _little_room, _overdue, same_outputs=False),

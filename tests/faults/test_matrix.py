@@ -15,6 +15,7 @@ _STRIDE = 61
 _STRIDES = {
     "files": 211,
     "files go": 211,
+    "folder started": 211,
     "rows": 211,
     "waiting": 307,
     "lines": 127,

@@ -143,7 +143,8 @@ class Recorder:
                 yield from self._object(stage, "s3:GetObject", params["CopySource"])
         elif operation in _ON_BUCKET:
             assert self._named(stage, params["Bucket"]) == "{Bucket}"
-            assert operation == "ListMultipartUploads" or params["Prefix"].startswith("work/")
+            listed = "inbox/" if (stage, operation) == ("plan", "ListObjectVersions") else "work/"
+            assert operation == "ListMultipartUploads" or params["Prefix"].startswith(listed)
             yield _ON_BUCKET[operation], _BUCKET.removesuffix("/")
         elif operation == "DeleteObjects":
             # "You must always specify the s3:DeleteObject permission" (Amazon S3 API Reference, DeleteObjects). All are versions.

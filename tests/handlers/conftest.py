@@ -55,9 +55,13 @@ class Cloud:
     def upload(self, key: str, body: bytes, *, verbatim: str = "plan-upload", **metadata: str) -> dict[str, Any]:
         """Puts an object and returns the event of it, made of a verbatim one."""
         version = self.s3.put_object(Bucket=BUCKET, Key=key, Body=body, Metadata=metadata)["VersionId"]
+        return self.uploaded(key, version, len(body), verbatim=verbatim)
+
+    def uploaded(self, key: str, version: str, size: int, *, verbatim: str = "plan-upload") -> dict[str, Any]:
+        """The event of a version that is there."""
         event = self.event(verbatim)
         message = json.loads(event["Records"][0]["body"])
-        message["detail"]["object"].update({"key": key, "version-id": version, "size": len(body)})
+        message["detail"]["object"].update({"key": key, "version-id": version, "size": size})
         event["Records"][0]["body"] = json.dumps(message)
         return event
 

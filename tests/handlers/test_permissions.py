@@ -22,6 +22,7 @@ from local.claude.client import Control, start
 from local.stages import STAGES
 from tests.handlers.calls import Recorder, Use, Watched
 from tests.handlers.conftest import BUCKET, QUEUES, Context, surroundings
+from tests.named_files import pdf
 from tests.stack import row, rows
 from tests.template import facts
 from tests.template.facts import Statement, named, statements
@@ -208,6 +209,7 @@ class Tour:
             self._gone,
             self._waiting,
             self._tables,
+            self._documents_of_a_folder,
             self._a_file_that_asks,
             self._files_that_ask_together,
             self._written_after_the_end,
@@ -224,6 +226,16 @@ class Tour:
         """Read by every function that counts money, and looked for again a minute later."""
         self._cloud.upload("config/prices.json", b"[]")
         self._cloud.upload("config/limits.json", b'{"folders": {"dear": {"ask_above_usd": 0.00001}}}')
+
+    def _documents_of_a_folder(self) -> None:
+        """Some are taken, and a second start finds them taken."""
+        recipe = b'model: claude-haiku-4-5\ndocuments: ["{{ path }}"]\nprompt: Hello\n'
+        self._cloud.upload("inbox/bills/recipe.yaml", recipe)
+        for name in ("a.pdf", "b.pdf"):
+            self._cloud.invoke("plan", self._cloud.upload(f"inbox/bills/{name}", pdf()))
+        for _ in range(2):
+            self._cloud.invoke("plan", self._cloud.upload("inbox/bills/start/", b""))
+            self._until_quiet()
 
     def _a_file_that_asks(self) -> None:
         """First for its pilot, then for the others; or for its pilot alone, which leaves its batch without a row."""

@@ -11,7 +11,9 @@ from typing import BinaryIO, cast
 import msgspec
 
 from batchdrop.bootstrap import open_rows
+from batchdrop.domain import keys
 from batchdrop.domain.errors import Forbidden, ObjectGone, Rejected, Waits
+from batchdrop.domain.folder_start import is_start
 from batchdrop.domain.records import Job, ObjectRef
 from batchdrop.formats import gzip_stream
 from batchdrop.formats.cells import text_of
@@ -31,8 +33,7 @@ def input_lines(objects: Objects, ledger: Ledger, job: Job) -> Iterator[Iterator
     copied = job.source is not None and job.source.key != job.input.key
     if job.recipe is not None and copied:
         try:
-            # Where the unpacked copy was, the packed file is read, with the size of the copy.
-            text = msgspec.structs.replace(job.input, size=job.text.size) if job.text else job.input
+            text = _text(objects, job)
             opened = open_rows(cast(Objects, _Unpacked(objects)), ledger)
             with (
                 opened(job, job.recipe, text, Kind(job.kind)) as rows,
@@ -51,6 +52,14 @@ def input_lines(objects: Objects, ledger: Ledger, job: Job) -> Iterator[Iterator
     packed = copied and (job.text is not None or not job.names_files)
     with objects.read(job.input) as stream:
         yield read_lines(io.BufferedReader(_Inflated(stream)) if packed else stream)
+
+
+def _text(objects: Objects, job: Job) -> ObjectRef:
+    """What its rows were read from."""
+    if is_start(job.input):
+        return objects.head(keys.listed_documents(job.input.key, job.id)).ref
+    # Where the unpacked copy was, the packed file is read, with the size of the copy.
+    return msgspec.structs.replace(job.input, size=job.text.size) if job.text else job.input
 
 
 def pays_again(objects: Objects, job: Job) -> bool:

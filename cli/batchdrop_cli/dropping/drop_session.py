@@ -15,7 +15,7 @@ from batchdrop.domain.records import JobState
 from batchdrop_cli.amounts_said import number
 from batchdrop_cli.dropping.look import Look, look_at, recipe_line
 from batchdrop_cli.dropping.shown_progress import job_progress, transfer
-from batchdrop_cli.dropping.tried import tried_lines
+from batchdrop_cli.dropping.tried import tried_lines, why_lines
 from batchdrop_cli.ending import CannotUse
 from batchdrop_cli.exit_codes import ANSWERED, FAILED, STOPPED, USAGE, WAITS
 from batchdrop_cli.following.said_status import code_of, goes_on, next_lines
@@ -31,6 +31,7 @@ from batchdrop_client.plain_text import plain
 from batchdrop_client.stack import Stack
 
 _ENDINGS = (".gz", ".jsonl", ".csv", ".tsv", ".xlsx")
+_SHOWN = 3
 _TABLE, _LINES = ".csv", ".jsonl"
 
 
@@ -56,6 +57,8 @@ class DropSession(msgspec.Struct, kw_only=True):
         drop = Drop(stack.bucket, self.path, self.to, Wishes(self.reference, self.priority))
         recipe = self.recipe or self._nearest_recipe()
         look = self._look(drop, recipe)
+        if self.recipe is not None and not look.is_table:
+            raise CannotUse(f"{plain(self.path.name)} holds requests, and takes no recipe. Nothing was dropped.", USAGE)
         target = self._target(look) if self.wait else None
         say("\n".join(look.lines), ANSWERED)
         job = self._dropped(drop, recipe if look.is_table else None)
@@ -68,7 +71,7 @@ class DropSession(msgspec.Struct, kw_only=True):
         try:
             return self._followed(job, target)
         except KeyboardInterrupt:
-            raise CannotUse(goes_on(job.id), STOPPED) from None
+            raise CannotUse(goes_on(job.id, self.to), STOPPED) from None
 
     # ------------------------------------------------------------ before anything is sent
 
@@ -78,8 +81,12 @@ class DropSession(msgspec.Struct, kw_only=True):
     def _look(self, drop: Drop, recipe: Path | None) -> Look:
         if drop.documents is None:
             return look_at(self.path, recipe)
-        told = recipe_line(recipe)
-        return Look([f"{plain(self.path.absolute().name)}  {number(drop.documents, 'document')}", told], is_table=True)
+        lines = [f"{plain(self.path.absolute().name)}  {number(drop.documents, 'document')}", recipe_line(recipe)]
+        if others := drop.others():
+            first = plain(", ".join(others[:_SHOWN]))
+            more = f" and {len(others) - _SHOWN:,} more" if others[_SHOWN:] else ""
+            lines.append(f"also there      {first}{more}: those that this recipe has not been asked about go along")
+        return Look(lines, is_table=True)
 
     def _target(self, look: Look) -> Path:
         """Where the answers go. Raises CannotUse: a job whose answers have no place is not begun."""
@@ -133,15 +140,15 @@ class DropSession(msgspec.Struct, kw_only=True):
             try:
                 status = _watched(job, until)
             except TimedOut as late:
-                say(f"{plain(late.status.message)} {goes_on(job.id)}", ANSWERED)
-                return self._told(late.status, None)
+                say(f"{plain(late.status.message)} {goes_on(job.id, self.to)}", ANSWERED)
+                return self._told(job, late.status, None)
             if status.has_ended:
-                return self._told(status, self._delivered(job, status, target))
+                return self._told(job, status, self._delivered(job, status, target))
             if not status.asks:
                 say(plain(status.message), ANSWERED)
-                return self._told(status, None)
+                return self._told(job, status, None)
             if not self._approved(job, status):
-                return self._told(status, None)
+                return self._told(job, status, None)
 
     def _approved(self, job: Job, status: JobStatus) -> bool:
         """Whether it was told to go on, or asks something else by now."""
@@ -182,12 +189,17 @@ class DropSession(msgspec.Struct, kw_only=True):
             said = problem if isinstance(problem, StackError) else f"{plain(str(target))} cannot be written: {problem.strerror}."
             raise CannotUse(f"{plain(status.message)} {said} The answers wait: batchdrop fetch {job.id}", FAILED) from None
 
-    def _told(self, status: JobStatus, answers: Path | None) -> int:
+    def _told(self, job: Job, status: JobStatus, answers: Path | None) -> int:
         """The exit code."""
         if status.has_ended:
             say(plain(status.message), ANSWERED)
-        if lines := next_lines(status):
+        if status.has_ended and not status.is_complete:
+            for line in why_lines(job.failures()):
+                say(line, ANSWERED)
+        if not status.is_complete and (lines := next_lines(status)):
             say("\n".join(lines), ANSWERED)
+        if answers is not None and not status.is_complete:
+            say(f"Its other files: batchdrop fetch {job.id}", ANSWERED)
         if self.as_json:
             found = msgspec.json.decode(status.document or b"{}", type=dict[str, msgspec.Raw])
             out(msgspec.json.encode({**found, "results": str(answers) if answers else None}))

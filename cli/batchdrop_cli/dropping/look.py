@@ -6,15 +6,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 from batchdrop.adapters.clock import SystemClock
+from batchdrop.formats import gzip_stream
+from batchdrop.stages.plan.kinds import LOOKED_AT
 from batchdrop_cli.amounts_said import number, said
 from batchdrop_cli.estimating.estimated import estimated
 from batchdrop_cli.estimating.known import known_by
 from batchdrop_cli.estimating.planned_file import planned_file
 from batchdrop_cli.opening.local_prices import local_prices
 from batchdrop_cli.opening.opened_file import NeedsRecipe, OpenedFile, opened
+from batchdrop_client.dropping import takes_recipe
 from batchdrop_client.plain_text import plain
 
 MOST_READ_BYTES = 64_000_000
+MOST_PACKED_BYTES = 4_000_000
 """A longer file takes a while to read, and the stack reads it anyway."""
 
 
@@ -28,14 +32,23 @@ class Look(NamedTuple):
 def look_at(file: Path, recipe: Path | None) -> Look:
     """Raises Waits, Rejected, ObjectGone, OSError."""
     name = plain(file.name)
+    if file.stat().st_size > (MOST_PACKED_BYTES if _is_packed(file) else MOST_READ_BYTES):
+        return _told([name], recipe, is_table=takes_recipe(file))
     try:
         with opened(file, recipe) as found:
-            is_table = found.answer is not None
-            lines = _lines(name, found) if file.stat().st_size <= MOST_READ_BYTES else [name]
-            return Look([*lines, recipe_line(recipe)] if is_table else lines, is_table)
+            return _told(_lines(name, found), recipe, is_table=found.answer is not None)
     except NeedsRecipe as needs:
         columns = f"  columns {plain(', '.join(needs.look.columns))}" if needs.look.columns else ""
-        return Look([f"{name}{columns}", recipe_line(None)], is_table=True)
+        return _told([f"{name}{columns}"], None, is_table=True)
+
+
+def _told(lines: list[str], recipe: Path | None, *, is_table: bool) -> Look:
+    return Look([*lines, recipe_line(recipe)] if is_table else lines, is_table)
+
+
+def _is_packed(file: Path) -> bool:
+    with file.open("rb") as stream:
+        return gzip_stream.sniff(stream.read(LOOKED_AT))
 
 
 def recipe_line(recipe: Path | None) -> str:

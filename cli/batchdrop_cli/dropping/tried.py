@@ -1,4 +1,4 @@
-"""The rows that were tried before somebody is asked: what the person who decides looks at."""
+"""Rows as a person looks at them: those that were tried before somebody is asked, and why others have no answer."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from batchdrop.reports.samples import Sample
+from batchdrop_client.job import Failure
 from batchdrop_client.plain_text import plain
 
 _SHOWN_ROWS = 5
 _MOST_VALUES = 6
 _ROW_CHARS = 44
 _ANSWER_CHARS = 60
+_REASON_CHARS = 120
 
 
 def tried_lines(samples: Sequence[Sample]) -> Iterator[str]:
@@ -26,6 +28,15 @@ def tried_lines(samples: Sequence[Sample]) -> Iterator[str]:
         yield f"row {one.line:>{width}}  {row:<{_ROW_CHARS}}  {_cut(answer, _ANSWER_CHARS)}"
     if len(samples) > _SHOWN_ROWS:
         yield f"... and {len(samples) - _SHOWN_ROWS} more in report.html, or: batchdrop status --json"
+
+
+def why_lines(failures: Sequence[Failure]) -> Iterator[str]:
+    """The most frequent reasons, each with its rows."""
+    for one in sorted(failures, key=lambda one: -one.rows)[:_MOST_VALUES]:
+        first = ", ".join(f"{line:,}" for line in one.lines[:3])
+        yield f"{one.rows:>6,}  {_cut(plain(one.message), _REASON_CHARS)} (row {first}{' ...' if one.rows > 3 else ''})"
+    if len(failures) > _MOST_VALUES:
+        yield f"        and {len(failures) - _MOST_VALUES} reasons more, in report.html"
 
 
 def _counted(samples: Sequence[Sample]) -> str:

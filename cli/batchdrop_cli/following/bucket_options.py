@@ -8,7 +8,12 @@ from collections.abc import Callable
 import click
 
 BUCKET = click.option("--bucket", envvar="BATCHDROP_BUCKET", help="The bucket, if BATCHDROP_BUCKET does not name it.")
-FOLDER = click.option("--folder", default="", help="Where to look below outbox/, for those who see their own folder alone.")
+FOLDER = click.option(
+    "--folder",
+    envvar="BATCHDROP_FOLDER",
+    default="",
+    help="Where to look below outbox/, for those who see their own folder alone, if BATCHDROP_FOLDER does not name it.",
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+
 from batchdrop.domain.records import JobState
 from batchdrop_cli.exit_codes import ANSWERED, INCOMPLETE, STOPPED, TIMED_OUT, WAITS
 from batchdrop_client.job_status import JobStatus
@@ -27,5 +30,7 @@ def next_lines(status: JobStatus) -> list[str]:
     return [plain(status.next.text), *([command] if command and plain(command) == command else [])]
 
 
-def goes_on(job_id: str) -> str:
-    return f"The job goes on. Look again with: batchdrop status {job_id} --watch"
+def goes_on(job_id: str, folder: str = "") -> str:
+    """`folder`: where it is looked for, if the environment does not name it."""
+    named = "" if folder == os.environ.get("BATCHDROP_FOLDER", "") else f" --folder {shlex.quote(plain(folder))}"
+    return f"The job goes on. Look again with: batchdrop status {job_id}{named} --watch"

@@ -40,7 +40,7 @@ def tell_status(bucket: str | None, name: str, folder: str, *, watch: bool, minu
     except TimedOut as late:
         return _say_next(late.status, as_json=as_json)
     except KeyboardInterrupt:
-        raise CannotUse(goes_on(job.id), STOPPED) from None
+        raise CannotUse(goes_on(job.id, folder), STOPPED) from None
     return _ended(status, as_json=as_json)
 
 

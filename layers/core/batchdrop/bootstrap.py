@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from batchdrop.stages.finish.outputs import Finish
     from batchdrop.stages.plan.name_files import NameFiles
     from batchdrop.stages.plan.open_rows import OpenRows
-    from batchdrop.stages.plan.prepare import Made, Source, Unpacking
+    from batchdrop.stages.plan.prepare import Made, Source, Text, Unpacking
     from batchdrop.stages.plan.upload import Plan
     from batchdrop.stages.poll.tick import Poll
     from batchdrop.stages.submit.post import Submit
@@ -174,6 +174,7 @@ def plan(settings: PlanSettings, ports: Ports | None = None) -> Plan:
     from batchdrop.domain.high_priority import HighPriority
     from batchdrop.stages.plan.batches import CutFile
     from batchdrop.stages.plan.cutter import Limits
+    from batchdrop.stages.plan.dropped_document import DroppedDocument
     from batchdrop.stages.plan.find_recipe import FindRecipe
     from batchdrop.stages.plan.improve import Improve
     from batchdrop.stages.plan.kinds import LookAt
@@ -203,6 +204,7 @@ def plan(settings: PlanSettings, ports: Ports | None = None) -> Plan:
         wake=Wake(ledger=ports.ledger, clock=ports.clock, commit=commit),
         look_at=look_at,
         find_recipe=find_recipe,
+        dropped_document=DroppedDocument(objects=ports.objects, find_recipe=find_recipe),
         improve=Improve(
             objects=ports.objects,
             ledger=ports.ledger,
@@ -212,6 +214,7 @@ def plan(settings: PlanSettings, ports: Ports | None = None) -> Plan:
             check=_check_recipe(settings, ports),
         ),
         render=_render(settings, ports),
+        list_documents=_list_documents(ports),
         fill_requests=_fill_requests(settings, ports),
         cut_file=CutFile(
             objects=ports.objects,
@@ -259,6 +262,16 @@ def _render(settings: PlanSettings, ports: Ports) -> Callable[[Job, ObjectRef, b
         )(job, recipe, packed, go_on)
 
     return render
+
+
+def _list_documents(ports: Ports) -> Callable[[Job, ObjectRef, Callable[[], bool]], Text | Unpacking | None]:
+    def list_documents(job: Job, recipe: ObjectRef, go_on: Callable[[], bool]) -> Text | Unpacking | None:
+        # Only the start of a folder.
+        from batchdrop.stages.plan.list_documents import ListDocuments
+
+        return ListDocuments(objects=ports.objects, ledger=ports.ledger)(job, recipe, go_on)
+
+    return list_documents
 
 
 def _fill_requests(settings: PlanSettings, ports: Ports) -> Callable[[Job, ObjectRef, Callable[[], bool]], Source | Unpacking]:

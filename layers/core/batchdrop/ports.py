@@ -151,6 +151,12 @@ class Objects(Protocol):
         Fewer than `limit`: there are no more.
         """
 
+    def newest(self, prefix: str, *, after: str = "", limit: int) -> list[ObjectRef]:
+        """The objects below a prefix in the order of keys, each in its newest version: `limit`, those behind the key `after`.
+
+        Fewer than `limit`: there are no more. Deleted ones are left out.
+        """
+
     def remove_all(self, prefix: str, *, limit: int) -> int:
         """Removes what is below a prefix for good: at most `limit` versions and delete markers. Returns how many there were."""
 

@@ -207,6 +207,29 @@ class S3Objects:
             where = {"ContinuationToken": page["NextContinuationToken"]}
         return found
 
+    def newest(self, prefix: str, *, after: str = "", limit: int) -> list[ObjectRef]:
+        found: list[ObjectRef] = []
+        where: dict[str, Any] = {"KeyMarker": after} if after else {}
+        while len(found) < limit:
+            with throttling():
+                # Pages count older versions too: those of a key come right behind its newest.
+                page = self._client.list_object_versions(Bucket=self._bucket, Prefix=prefix, **where)
+            found += [
+                ObjectRef(
+                    bucket=self._bucket,
+                    key=one["Key"],
+                    version_id=one["VersionId"],
+                    etag=one["ETag"].strip('"'),
+                    size=one["Size"],
+                )
+                for one in page.get("Versions", [])
+                if one["IsLatest"]
+            ]
+            if not page.get("IsTruncated"):
+                break
+            where = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page["NextVersionIdMarker"]}
+        return found[:limit]
+
     def remove_all(self, prefix: str, *, limit: int) -> int:
         removed = 0
         while removed < limit:

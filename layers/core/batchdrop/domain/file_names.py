@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from batchdrop.domain.keys import INBOX, MAX_KEY_BYTES, team_of
+from batchdrop.domain.keys import INBOX, MAX_KEY_BYTES, folder_of, team_of
 
 SCHEME = "s3://"
 _UP_OR_HERE = ("", ".", "..")
@@ -25,7 +25,7 @@ def located(name: str, input_key: str, bucket: str) -> Located:
     if name.startswith(SCHEME):
         found = Located(*name.removeprefix(SCHEME).partition("/")[::2])
     else:
-        found = Located(bucket, f"{input_key.rpartition('/')[0]}/{name}")
+        found = Located(bucket, INBOX + "/".join(filter(None, (folder_of(input_key), name))))
     if (
         not found.bucket
         or any(part in _UP_OR_HERE for part in found.key.split("/"))

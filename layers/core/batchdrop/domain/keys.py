@@ -2,6 +2,7 @@
 
 inbox/<path>/<name>                                the user's; its first folder is the team
 inbox/<path>/recipe.yaml                           the user's, for the files of its folder and below
+inbox/<path>/start[-all][/]                        the user's: the documents of the folder are a job
 outbox/<path>/<name>/<job id>/<file>               the user's answers
 control/<command>/<path>/<job id>                  the user's commands; the path may be left out unless teams are kept apart
 config/{prices,limits,sources}.json                the operators'
@@ -32,8 +33,10 @@ MAX_RECIPE_LEVELS = 16
 # What Windows, macOS and Excel leave beside files, in lower case, and what we put beside a starter. All are copied with a folder.
 _LITTER = ("thumbs.db", "desktop.ini", ".ds_store", "recipe.schema.json")
 _LITTER_PREFIXES = ("~$", "._")
-# Files that go along with rows. None of them holds any.
-_NAMED_BY_ROWS = (".pdf", ".png", ".jpg", ".jpeg", ".gif", ".webp")
+START, START_ALL = "start", "start-all"
+"""An empty object of that name in a folder makes one job of its documents."""
+DOCUMENTS, TEXTS, IMAGES = (".pdf",), (".txt", ".md"), (".png", ".jpg", ".jpeg", ".gif", ".webp")
+"""What their names end in. None of them holds rows, but for texts, which do unless a recipe takes them for documents."""
 # What an input's name may end in, and its folder of answers does not. A name ends in one of them, and may be packed.
 _ENDINGS = (".jsonl", ".csv", ".tsv", ".xlsx")
 # `/<job id>/` (30 bytes) and the longest file name (`results.jsonl`) must fit behind the folder.
@@ -41,18 +44,30 @@ _TAIL_BYTES = 64
 
 
 def is_input(key: str) -> bool:
-    """Whether an object in the inbox is work: a recipe, a folder marker, what programs leave beside files, and PDFs and images,
-    which rows name, are not."""
+    """Whether an object in the inbox is work: not a recipe, a folder marker, a document, or what programs leave beside files."""
     name = key.rsplit("/", 1)[-1]
-    return key.startswith(INBOX) and bool(name) and not is_recipe(key) and not _is_litter(name) and not _is_named_by_rows(name)
+    if not name:
+        return starts(key) != ""
+    return key.startswith(INBOX) and not is_recipe(key) and not _is_litter(name) and not is_document(key)
+
+
+def starts(key: str) -> str:
+    """`start` or `start-all` if an object of that key, empty, starts the documents of its folder; else empty.
+
+    The S3 console's "Create folder" writes the slash. At the root of the inbox it would start those of all teams, and is none.
+    """
+    path, _, name = key.removesuffix("/").rpartition("/")
+    return name if name in (START, START_ALL) and path.startswith(INBOX) else ""
+
+
+def is_document(key: str, *, texts: bool = False) -> bool:
+    """Whether it is a PDF or an image by its name, which is never work by itself. `texts`: or a text."""
+    endings = (*DOCUMENTS, *IMAGES, *TEXTS) if texts else (*DOCUMENTS, *IMAGES)
+    return key.startswith(INBOX) and key.lower().endswith(endings) and not _is_litter(name_of(key))
 
 
 def _is_litter(name: str) -> bool:
     return name.lower() in _LITTER or name.startswith(_LITTER_PREFIXES)
-
-
-def _is_named_by_rows(name: str) -> bool:
-    return name.lower().endswith(_NAMED_BY_ROWS)
 
 
 def is_recipe(key: str) -> bool:
@@ -71,7 +86,7 @@ def recipe_keys(input_key: str) -> list[str]:
     At most so many folders as `MAX_RECIPE_LEVELS`, those nearest to the file. A recipe at the root of the inbox is for files that
     lie there, and for no team's.
     """
-    path = input_key.removeprefix(INBOX).split("/")[:-1]
+    path = _path(input_key).split("/")[:-1]
     depths = range(len(path), max(0, len(path) - MAX_RECIPE_LEVELS), -1) if path else (0,)
     folders = [INBOX + "".join(f"{name}/" for name in path[:depth]) for depth in depths]
     return [key for folder in folders for name in RECIPES if len((key := folder + name).encode()) <= MAX_KEY_BYTES]
@@ -79,12 +94,17 @@ def recipe_keys(input_key: str) -> list[str]:
 
 def folder_of(input_key: str) -> str:
     """Where a file lies below the inbox: `marketing/eu`, or empty."""
-    return input_key.removeprefix(INBOX).rpartition("/")[0]
+    return _path(input_key).rpartition("/")[0]
+
+
+def _path(input_key: str) -> str:
+    """Below the inbox. Only a start that was created as a folder ends in a slash."""
+    return input_key.removeprefix(INBOX).removesuffix("/")
 
 
 def outbox_folder(input_key: str, job_id: str) -> str:
     """`inbox/a/reviews.jsonl.gz` -> `outbox/a/reviews/<job id>/`. A name too long for S3 is cut, never the job id."""
-    name = _without(_without(input_key.removeprefix(INBOX), (".gz",)), _ENDINGS)
+    name = _without(_without(_path(input_key), (".gz",)), _ENDINGS)
     room = MAX_KEY_BYTES - len(OUTBOX) - _TAIL_BYTES
     name = name.encode()[:room].decode(errors="ignore")
     return f"{OUTBOX}{name}/{job_id}/"
@@ -100,7 +120,12 @@ def _without(name: str, endings: tuple[str, ...]) -> str:
 
 def name_of(key: str) -> str:
     """The last part: what people call the file."""
-    return key.rsplit("/", 1)[-1]
+    return key.removesuffix("/").rsplit("/", 1)[-1]
+
+
+def how_to_start(folder: str) -> str:
+    """What tells whoever puts documents into a folder below the inbox how they become a job."""
+    return "/".join(filter(None, (OUTBOX.removesuffix("/"), folder, "how-to-start.txt")))
 
 
 def work_folder(job_id: str) -> str:
@@ -143,6 +168,25 @@ def part(job_id: str, batch_name: str, run: str, name: str, suffix: str = "jsonl
 def unpacked(job_id: str) -> str:
     """The copy of a packed file."""
     return f"{WORK}{job_id}/input.jsonl"
+
+
+def documents(job_id: str, recipe: str) -> str:
+    """The list of a folder's documents that a job takes. Another recipe may take others."""
+    return f"{WORK}{job_id}/documents-{recipe}.jsonl"
+
+
+def documents_checkpoint(job_id: str, recipe: str) -> str:
+    return f"{WORK}{job_id}/documents-{recipe}"
+
+
+def taken(document: str, turn: int) -> str:
+    """Which job has taken a document; `turn`: the first one, or a later one since those before it brought no answer."""
+    return f"{WORK}taken/{document}/{turn}"
+
+
+def listed_documents(input_key: str, job_id: str) -> str:
+    """The same list beside the answers, for people and for the audit."""
+    return f"{outbox_folder(input_key, job_id)}documents.jsonl"
 
 
 def rendered(job_id: str, recipe: str) -> str:

@@ -26,6 +26,10 @@ model: {_MODEL}
 prompt: |
 """
 _PROMPT = "Say in one sentence what this is about."
+_FILES = """
+# PDFs and texts. For images write images instead of documents.
+documents: ["{{ path }}"]
+"""
 _OUTPUT = """
 # What comes back. As it is: one column "answer" of plain text. Or name your own columns, without the # signs:
 # output:
@@ -52,6 +56,12 @@ def starter(
     between = "\n" if lines else ""
     head = _START if alone else _FOR_EDITORS + _START
     return f"{head}  {prompt}\n{between}{lines}{more}{_OUTPUT}".encode()
+
+
+def starter_of_documents() -> bytes:
+    """For the documents of a folder."""
+    start = _START.replace("each row", "each document").replace("the folder of your table", "the folder of your documents")
+    return f"{_FOR_EDITORS}{start}  {_PROMPT}\n{_FILES}{_OUTPUT}".encode()
 
 
 def _is_text(column: str) -> bool:

@@ -443,6 +443,48 @@ def waits_for_recipe(input_key: str, columns: Sequence[str] = ()) -> str:
     )
 
 
+def recipe_reads_no_files(key: str) -> str:
+    """`key`: of the recipe of a folder whose documents were started."""
+    return faulty_recipe(
+        f'{shown(key)} reads no files. To ask about each document of the folder, add documents: ["{{{{ path }}}}"], or '
+        'images: ["{{ path }}"] for images.'
+    )
+
+
+def no_new_documents(folder: str, *, all_of_them: bool) -> str:
+    """`all_of_them`: the start asked for those too that an earlier one has taken."""
+    where = f"Nothing was sent or paid: in {shown(folder)} there is no"
+    if all_of_them:
+        return f"{where} document that the recipe reads. Put in PDFs, or what else it names, and create start again."
+    return (
+        f"{where} document that the recipe reads and no earlier start has taken. Put in new ones, and create start again; "
+        "start-all takes all of them, and pays for them again."
+    )
+
+
+def is_a_document(key: str) -> str:
+    """Of a text that lay there before the recipe, which reads documents."""
+    return (
+        f"Nothing was sent or paid: the recipe reads documents, and {shown(key)} is one of them. To ask about each document of "
+        "the folder, create the folder start in it."
+    )
+
+
+def how_to_start(folder: str) -> str:
+    """The hint that the first document in a folder leaves. `folder`: below the inbox."""
+    where = f"{INBOX}{folder}/" if folder else f"{INBOX}<a folder>/"
+    return (
+        f"Documents in {where} are not asked about one by one as they come: they wait for you.\n\n"
+        "1. Put a recipe.yaml into the folder that reads them. The smallest one:\n\n"
+        "   model: claude-haiku-5-5\n"
+        '   documents: ["{{ path }}"]        (for images: images)\n'
+        "   prompt: Say in one sentence what this is about.\n\n"
+        f'2. Create the folder start in it ({where}start/), with "Create folder" in the S3 console. All documents that no '
+        "earlier start has taken become one job, a row each. start-all takes all of them.\n\n"
+        "If a table names your documents, there is nothing to do: they go along with its rows.\n"
+    )
+
+
 def recipe_unreadable(key: str, code: str) -> str:
     """`code` is S3's answer to a look at the recipe."""
     return (

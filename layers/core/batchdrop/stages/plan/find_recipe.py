@@ -9,6 +9,7 @@ import msgspec
 
 from batchdrop.domain import keys
 from batchdrop.domain.errors import Forbidden, ObjectGone, Waits
+from batchdrop.domain.folder_start import is_start
 from batchdrop.domain.ids import is_job_id
 from batchdrop.domain.records import Job, ObjectRef
 from batchdrop.ports import Ledger, Objects
@@ -34,7 +35,7 @@ class FindRecipe(msgspec.Struct, frozen=True, kw_only=True):
             return nearest
         # Reading tables takes time that a file of requests must not cost.
         from batchdrop.recipes.editor_schema import editor_schema  # noqa: PLC0415
-        from batchdrop.recipes.starter import SCHEMA, starter  # noqa: PLC0415
+        from batchdrop.recipes.starter import SCHEMA, starter, starter_of_documents  # noqa: PLC0415
         from batchdrop.stages.plan.first_look import first_look  # noqa: PLC0415
 
         found = first_look(self.objects, self.look_at(job), kind, job)
@@ -42,7 +43,8 @@ class FindRecipe(msgspec.Struct, frozen=True, kw_only=True):
             return earlier
         folder = keys.outbox_folder(job.input.key, job.id)
         self.objects.put(folder + SCHEMA, editor_schema().encode())
-        self.objects.put(folder + _STARTER, starter(found.columns, [found.row]), content_type="application/yaml")
+        text = starter_of_documents() if is_start(job.input) else starter(found.columns, [found.row])
+        self.objects.put(folder + _STARTER, text, content_type="application/yaml")
         raise Waits(" ".join(filter(None, (sentences.waits_for_recipe(job.input.key, found.columns), found.fault))))
 
     def nearest(self, input_key: str) -> ObjectRef | None:

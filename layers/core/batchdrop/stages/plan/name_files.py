@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -53,6 +54,7 @@ _MOST_FILE_BYTES = MOST_REQUEST_BYTES * 3 // 4
 # Files are remembered so that those that many rows name are read once: a few hundred bytes each.
 _REMEMBERED = 1_000
 _READ_BYTES = 1 << 20
+_NEWEST: Mapping[Located, str] = MappingProxyType({})
 # The same for what is missing, closed and another team's: nobody learns what there is.
 _NOT_THERE = (
     "is not there, or rows of this folder may not name it. They may name files of their team's folder in the inbox, and what "
@@ -120,10 +122,13 @@ class JobFiles:
         self._find = find
         self._path = path
         self._go_on = go_on
-        self._known: dict[Located, _Looked | FileFault] = {}
+        self._known: dict[tuple[Located, str], _Looked | FileFault] = {}
 
-    def __call__(self, params: bytes, model: str) -> bytes:
-        """`params` with a `Pinned` or a `Faulty` for each file that they name. Raises TimeIsUp, and what reading raises."""
+    def __call__(self, params: bytes, model: str, versions: Mapping[Located, str] = _NEWEST) -> bytes:
+        """`params` with a `Pinned` or a `Faulty` for each file that they name. Raises TimeIsUp, and what reading raises.
+
+        `versions`: of files that are not meant as they are now.
+        """
         named = places(params)
         if not named:
             return params
@@ -132,7 +137,7 @@ class JobFiles:
         def told(place: Place) -> Pinned | Faulty:
             name = msgspec.Raw(_as_written(place))
             try:
-                found = self._file(name_at(place))
+                found = self._file(name_at(place), versions)
                 return _pinned(name, place.block, found)
             except FileFault as fault:
                 which = f"{place.block.capitalize()} {numbers[place.start]} of" if len(named) > 1 else f"The {place.block} of"
@@ -146,22 +151,23 @@ class JobFiles:
             return filled(params, lambda place: Faulty(name=msgspec.Raw(_as_written(place)), fault=why.type, message=why.message))
         return full
 
-    def _file(self, name: str) -> _Looked:
+    def _file(self, name: str, versions: Mapping[Located, str]) -> _Looked:
         file = self._find(name)
-        found = self._known.get(file)
+        version = versions.get(file, "")
+        found = self._known.get((file, version))
         if found is None:
-            found = self._known[file] = self._look(file)
+            found = self._known[file, version] = self._look(file, version)
             if len(self._known) > _REMEMBERED:
                 del self._known[next(iter(self._known))]
         if isinstance(found, FileFault):
             raise found
         return found
 
-    def _look(self, file: Located) -> _Looked | FileFault:
+    def _look(self, file: Located, version: str) -> _Looked | FileFault:
         if not self._go_on():
             raise TimeIsUp
         try:
-            ref = self._objects.head(file.key, bucket=file.bucket).ref
+            ref = self._objects.head(file.key, version or None, bucket=file.bucket).ref
             if ref.size > _MOST_FILE_BYTES:
                 return FileFault(
                     "file_too_large", f"has {ref.size:,} bytes; a request holds {_MOST_FILE_BYTES:,} at most. Split it."

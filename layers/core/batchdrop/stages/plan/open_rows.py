@@ -18,7 +18,8 @@ from msgspec.structs import replace
 
 from batchdrop.domain import keys
 from batchdrop.domain.call_headers import LONG_OUTPUT, VERSION, AllowedHeaders, CallHeaders, NotAllowed
-from batchdrop.domain.errors import ObjectGone, Rejected, Waits
+from batchdrop.domain.errors import Rejected, Waits
+from batchdrop.domain.folder_start import is_start
 from batchdrop.domain.model_list import ModelList
 from batchdrop.domain.money import micro_up
 from batchdrop.domain.records import PRIORITIES, Job, JobLimits, ObjectRef, Wishes
@@ -32,11 +33,12 @@ from batchdrop.recipes.faults import RecipeFault
 from batchdrop.recipes.form import Form, Kind
 from batchdrop.recipes.models import check_model, thinking_params
 from batchdrop.recipes.output import check_columns, compile_output
-from batchdrop.recipes.reading import MAX_BYTES, read_recipe
+from batchdrop.recipes.reading import read_recipe
 from batchdrop.recipes.recipe import Limits, Recipe, changed, changes_of, powers
 from batchdrop.recipes.rendering import BY_MODEL, Renderer
 from batchdrop.reports import sentences
-from batchdrop.stages.plan.row_sources import CsvRows, JsonRows, RowSource, SheetRows
+from batchdrop.stages.plan.recipe_text import recipe_text
+from batchdrop.stages.plan.row_sources import CsvRows, DocumentRows, JsonRows, RowSource, SheetRows
 from batchdrop.stages.plan.workbook import copied
 
 # Of a CSV file, to find out how it is written: some 200 records.
@@ -70,7 +72,7 @@ class OpenRows(msgspec.Struct, frozen=True, kw_only=True):
         """Raises Waits, Rejected, ObjectGone, also while rows are read within."""
         name = recipe_ref.key.rsplit("/", 1)[-1]
         try:
-            data = self._bytes(recipe_ref)
+            data = recipe_text(self.objects, recipe_ref)
             recipe = read_recipe(data, name)
             with scratch() as folder:
                 try:
@@ -186,19 +188,11 @@ class OpenRows(msgspec.Struct, frozen=True, kw_only=True):
             betas=headers.betas,
         )
 
-    def _bytes(self, ref: ObjectRef) -> bytes:
-        try:
-            with self.objects.read(ref) as stream:
-                # One more than it may have: reading it says so.
-                return stream.read(MAX_BYTES + 1)
-        except ObjectGone:
-            raise Waits(sentences.recipe_gone(ref.key)) from None
-
     def _source(self, recipe: Recipe, text: ObjectRef, kind: Kind, folder: Path, job: Job) -> RowSource:
         raw = recipe.csv == "raw"
         match kind:
             case Kind.jsonl:
-                return JsonRows(self.objects, text)
+                return DocumentRows(self.objects, text, job.input.key) if is_start(job.input) else JsonRows(self.objects, text)
             case Kind.csv:
                 with self.objects.read(text, 0, min(text.size, _HEAD_BYTES)) as stream:
                     head = stream.read(_HEAD_BYTES)

@@ -118,7 +118,7 @@ class LineOf:
             invalid = InvalidLine(line=row.number, type=fault.type, message=fault.message)
             return unrendered_line(invalid, row.own, named=row.named)
         if self._files is not None:
-            params = self._files(params, self._model)
+            params = self._files(params, self._model, row.versions)
             if (faulty := fault_in(params)) is not None:
                 return unrendered_line(
                     InvalidLine(line=row.number, type=faulty.fault, message=faulty.message), row.own, named=row.named

@@ -8,6 +8,7 @@ import msgspec
 
 from batchdrop.domain import ids, keys
 from batchdrop.domain.errors import Rejected
+from batchdrop.domain.folder_start import is_start
 from batchdrop.domain.records import Job, ObjectRef
 from batchdrop.formats.cells import header_line
 from batchdrop.formats.table_fault import OUR_COLUMNS
@@ -18,6 +19,8 @@ from batchdrop.stages.plan.name_files import NameFiles
 from batchdrop.stages.plan.open_rows import OpenedRows, OpenRows
 from batchdrop.stages.plan.prepare import Made, Source, Text, Unpacking, prepare
 from batchdrop.stages.plan.render import LineOf, Render
+
+_CHUNK = 1 << 20
 
 
 class RenderFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,3 +69,11 @@ class RenderFile(msgspec.Struct, frozen=True, kw_only=True):
             self.objects.put(keys.table_header(job.id, name), line, content_type="text/csv; charset=utf-8")
         self.objects.put(keys.form(job.id), encode_form(form))
         self.objects.put(keys.outbox_folder(job.input.key, job.id) + "recipe.yaml", rows.text, content_type="application/yaml")
+        if is_start(job.input) and job.text is not None:
+            self._keep_list(job, job.text)
+
+    def _keep_list(self, job: Job, documents: ObjectRef) -> None:
+        key = keys.listed_documents(job.input.key, job.id)
+        with self.objects.read(documents) as stream, self.objects.writer(key) as out:
+            while chunk := stream.read(_CHUNK):
+                out.write(chunk)

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
+from batchdrop.domain.file_names import Located
+from batchdrop.domain.keys import INBOX, folder_of
 from batchdrop.domain.records import ObjectRef
 from batchdrop.formats.cells import unguard
 from batchdrop.formats.csv_table import Dialect, records
+from batchdrop.formats.document_line import listed_version
 from batchdrop.formats.failed_line import MAX_RAW_CHARS
 from batchdrop.formats.input_line import NOTE, unsound
 from batchdrop.formats.invalid_line import InvalidLine
@@ -42,6 +46,8 @@ class SourceRow(NamedTuple):
     """The text of what is no row."""
     named: NamedRow | None = None
     """The row of an earlier job that it says it is."""
+    versions: Mapping[Located, str] = MappingProxyType({})
+    """Of files that it names, where that is not the newest."""
 
 
 class RowSource(Protocol):
@@ -122,6 +128,21 @@ class JsonRows:
             # One row may have any number of them, and each is a cell of every other row.
             self._columns = dict.fromkeys(islice(self._columns | dict.fromkeys(fields), _MOST_COLUMNS))
         return SourceRow(line.number, line.end, fields, own, named=named)
+
+
+class DocumentRows(JsonRows):
+    """The list of a folder's documents, which `ListDocuments` has written."""
+
+    def __init__(self, objects: Objects, text: ObjectRef, start: str) -> None:
+        """`start`: the key of the start that was dropped."""
+        super().__init__(objects, text)
+        self._bucket = text.bucket
+        self._folder = f"{INBOX}{folder_of(start)}/"
+
+    def _row(self, line: Line) -> SourceRow:
+        path, version = listed_version(line.data)
+        file = Located(self._bucket, f"{self._folder}{path}")
+        return super()._row(line)._replace(versions={file: version} if version else {})
 
 
 class CsvRows:

@@ -18,6 +18,7 @@ from batchdrop.domain import ids, keys, transitions
 from batchdrop.domain.admission import is_waiting
 from batchdrop.domain.call_headers import AllowedHeaders, headers_of
 from batchdrop.domain.errors import AlreadyExists, Forbidden, Incomplete, Leased, LostRace, ObjectGone, OutOfDisk, Rejected, Waits
+from batchdrop.domain.folder_start import is_start
 from batchdrop.domain.high_priority import HighPriority
 from batchdrop.domain.messages import ResumePlanning, Upload
 from batchdrop.domain.open_work import APPROVAL, PRICE, RECIPE
@@ -52,6 +53,7 @@ from batchdrop.recipes.form import Kind
 from batchdrop.reports import sentences
 from batchdrop.stages.plan.batches import CutFile
 from batchdrop.stages.plan.check import NamesFiles
+from batchdrop.stages.plan.dropped_document import DroppedDocument
 from batchdrop.stages.plan.find_recipe import FindRecipe
 from batchdrop.stages.plan.improve import Improve
 from batchdrop.stages.plan.kinds import LookAt, kind_of
@@ -84,9 +86,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     wake: Wake
     look_at: LookAt
     find_recipe: FindRecipe
+    dropped_document: DroppedDocument
     improve: Improve
     render: Callable[[Job, ObjectRef, bool, Callable[[], bool]], Made]
     """Makes lines of the rows of a job with a recipe, of a file that is packed or not. May raise Waits and Rejected."""
+    list_documents: Callable[[Job, ObjectRef, Callable[[], bool]], Text | Unpacking | None]
+    """Makes a file of rows of the documents of a folder whose start was dropped. May raise Waits and Rejected."""
     fill_requests: Callable[[Job, ObjectRef, Callable[[], bool]], Source | Unpacking]
     """Puts into the lines of a file of requests what is known of the files that they name."""
     bucket: str
@@ -112,7 +117,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         if keys.is_recipe(upload.key):
             self.wake(upload.key)
             return
-        if not keys.is_input(upload.key):
+        if self.dropped_document(upload.key) or not keys.is_input(upload.key):
             return
         try:
             info = self.objects.head(upload.key, upload.version_id)
@@ -292,16 +297,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             raise Rejected(sentences.NO_TEAM)
         if (refused := self.headers.refused(headers_of(job))) is not None:
             raise Rejected(sentences.not_allowed(refused))
-        start = self.look_at(job)
-        kind = kind_of(start, job.input.key)
-        if kind is None:
-            made = self._lines_of(job, packed=start.packed, go_on=go_on)
-        else:
-            pinned = job if job.recipe else self._pinned(job, kind, arrivals)
-            if pinned is None or pinned.recipe is None:
-                return None
-            made = self.render(pinned, pinned.recipe, start.packed, go_on)
+        made = self._made(job, arrivals, go_on)
         match made:
+            case None:
+                return None
             case Source():
                 wishes, lines = self._granted(job, made.wishes), self._as_written(job, made.object)
                 changed = self._change(job.id, lambda job: transitions.sourced(job, lines, made.broken, wishes))
@@ -315,6 +314,22 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         if handed_over is not None and handed_over.cancel_requested:
             self._end_unread(handed_over)
         return None
+
+    def _made(self, job: Job, arrivals: int, go_on: Callable[[], bool]) -> Made | None:
+        """None: the job is not being planned any more."""
+        starts = is_start(job.input)
+        start = self.look_at(job)
+        kind = Kind.jsonl if starts else kind_of(start, job.input.key)
+        if kind is None:
+            return self._lines_of(job, packed=start.packed, go_on=go_on)
+        pinned = job if job.recipe else self._pinned(job, kind, arrivals)
+        if pinned is None or pinned.recipe is None:
+            return None
+        if starts and (listed := self.list_documents(pinned, pinned.recipe, go_on)) is not None:
+            return listed
+        if keys.is_document(job.input.key, texts=True) and self.dropped_document.reads_documents(pinned.recipe):
+            raise Rejected(sentences.is_a_document(job.input.key))
+        return self.render(pinned, pinned.recipe, start.packed, go_on)
 
     def _lines_of(self, job: Job, *, packed: bool, go_on: Callable[[], bool]) -> Made:
         """Of a file of requests."""

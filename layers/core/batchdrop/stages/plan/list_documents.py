@@ -1,0 +1,122 @@
+"""List the documents of a folder as rows, one a document, each in the version that lies there now.
+
+A document is taken by one start for each recipe. The claim is an object of its own that is written once: two starts at the same
+time share the documents out, and one that is killed finds its own claims again
+(`docs/decisions/0063-a-start-takes-what-is-new.md`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from functools import cache
+
+import msgspec
+from msgspec.structs import replace
+
+from batchdrop.domain import ids, keys
+from batchdrop.domain.errors import ObjectGone, Rejected, Waits
+from batchdrop.domain.folder_start import takes_all
+from batchdrop.domain.records import Job, ObjectRef
+from batchdrop.domain.transitions import TERMINAL_JOB_STATES
+from batchdrop.formats.document_line import document_line
+from batchdrop.formats.listing_checkpoint import ListingCheckpoint, decode_listing_checkpoint, encode_listing_checkpoint
+from batchdrop.ports import Ledger, Objects
+from batchdrop.recipes.recipe import Recipe
+from batchdrop.reports import sentences
+from batchdrop.stages.plan.prepare import Text, Unpacking
+from batchdrop.stages.plan.recipe_text import recipe_of
+
+# Objects that are listed and claimed before the clock is looked at: a page of S3's, and some ten seconds.
+_PAGE = 1_000
+
+
+class ListDocuments(msgspec.Struct, frozen=True, kw_only=True):
+    objects: Objects
+    ledger: Ledger
+
+    def __call__(self, job: Job, recipe_ref: ObjectRef, go_on: Callable[[], bool]) -> Text | Unpacking | None:
+        """None: `job.text` is that list already. Raises Waits for a recipe that reads no files, Rejected if nothing is new."""
+        token = ids.job_token(recipe_ref)
+        key = keys.documents(job.id, token)
+        if job.text is not None and job.text.key == key:
+            return None
+        text, recipe = recipe_of(self.objects, recipe_ref)
+        if not (recipe.documents or recipe.images):
+            raise Waits(sentences.recipe_reads_no_files(recipe_ref.key))
+        found, rest = self._checkpoint(keys.documents_checkpoint(job.id, token))
+        with self.objects.resume(key, upto=found.written) as out:
+            if out.complete:
+                return Text(ObjectRef(bucket=job.input.bucket, key=key, size=out.stored))
+            if found.written > out.stored:
+                # The upload that the checkpoint belongs to is gone.
+                found, rest = ListingCheckpoint(), b""
+            size = found.written + len(rest)
+            out.write(rest)
+            take = _Take(self.objects, self.ledger, job, hashlib.sha256(text).hexdigest())
+            while True:
+                page = self.objects.newest(_folder(job), after=found.after, limit=_PAGE)
+                lines = [*take(page, recipe)]
+                out.write(b"".join(lines))
+                size += sum(map(len, lines))
+                found = replace(found, rows=found.rows + len(lines), after=page[-1].key if page else found.after)
+                if len(page) < _PAGE:
+                    break
+                if not go_on():
+                    rest = out.suspend()
+                    reached = replace(found, written=out.stored)
+                    self.objects.put(keys.documents_checkpoint(job.id, token), encode_listing_checkpoint(reached, rest))
+                    return Unpacking(size, size, went_on=True)
+            if not found.rows:
+                raise Rejected(sentences.no_new_documents(_folder(job), all_of_them=takes_all(job.input)))
+        return Text(ObjectRef(bucket=job.input.bucket, key=key, size=size))
+
+    def _checkpoint(self, key: str) -> tuple[ListingCheckpoint, bytes]:
+        try:
+            return decode_listing_checkpoint(self.objects.get(key))
+        except ObjectGone:
+            return ListingCheckpoint(), b""
+
+
+def _folder(job: Job) -> str:
+    return f"{keys.INBOX}{keys.folder_of(job.input.key)}/"
+
+
+class _Take:
+    """Takes what there is for a job. `recipe`: a digest of the recipe's text."""
+
+    def __init__(self, objects: Objects, ledger: Ledger, job: Job, recipe: str) -> None:
+        self._objects = objects
+        self._job = job
+        self._recipe = recipe
+        self._all = takes_all(job.input)
+        self._answered = cache(lambda job_id: _brought_answers(ledger.get_job(job_id)))
+
+    def __call__(self, page: Iterable[ObjectRef], recipe: Recipe) -> Iterable[bytes]:
+        """The lines of those documents that the recipe reads and this job takes."""
+        folder = _folder(self._job)
+        for file in page:
+            image = file.key.lower().endswith(keys.IMAGES)
+            wanted = recipe.images if image else recipe.documents
+            if wanted and keys.is_document(file.key, texts=True) and (self._claim(file) or self._all):
+                apart = bool(recipe.documents and recipe.images)
+                yield document_line(file.key.removeprefix(folder), file.version_id, apart=apart, image=image)
+
+    def _claim(self, file: ObjectRef) -> bool:
+        """Whether no other start has it. One that ended without any answer has taken nothing."""
+        identity = "\0".join((self._recipe, file.key, file.version_id or file.etag))
+        document = hashlib.sha256(identity.encode()).hexdigest()
+        turn = 1
+        while not self._objects.put(key := keys.taken(document, turn), self._job.id.encode(), once=True):
+            owner = self._objects.get(key).decode()
+            if owner == self._job.id:
+                return True
+            if self._answered(owner):
+                return False
+            turn += 1
+        return True
+
+
+def _brought_answers(job: Job | None) -> bool:
+    """Or may do so yet."""
+    return job is None or job.state not in TERMINAL_JOB_STATES or job.counts.succeeded > 0

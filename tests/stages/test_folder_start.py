@@ -1,0 +1,346 @@
+"""A folder of documents becomes one job when its start is dropped: one row a document, and none twice for the same recipe."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+import pytest
+
+from batchdrop.domain.records import Job, JobState
+from tests.fakes.claude import FakeClaude
+from tests.named_files import pdf, png
+from tests.stack import Killed, Stack, once
+from tests.stages.row_jobs import EXPIRED, table
+from tests.stages.test_named_files import Api
+
+RECIPE = b"""\
+model: claude-haiku-4-5
+documents: ["{{ path }}"]
+prompt: What is the total?
+"""
+FOLDER = "inbox/bills/2026/"
+START = f"{FOLDER}start/"
+HINT = "outbox/bills/2026/how-to-start.txt"
+
+
+@pytest.fixture
+def api() -> Api:
+    return Api()
+
+
+def stack_of(api: Callable[..., Any], recipe: bytes = RECIPE, **more: Any) -> Stack:
+    stack = Stack(api=lambda clock, hooks: FakeClaude(clock, hooks, answer=api), **more)
+    if recipe:
+        stack.drop(f"{FOLDER}recipe.yaml", recipe)
+    return stack
+
+
+def bills(*numbers: int) -> dict[str, bytes]:
+    """Each of other bytes."""
+    return {f"{number:02}.pdf": pdf(1) + b"\n" * number for number in numbers}
+
+
+def put(stack: Stack, files: dict[str, bytes]) -> None:
+    for name, body in files.items():
+        stack.drop(f"{FOLDER}{name}", body)
+
+
+def started(stack: Stack, key: str = START) -> Job:
+    """The job of a start that is dropped now, once it has ended."""
+    before = {job.id for job in stack.jobs()}
+    stack.drop(key, b"")
+    stack.run()
+    (job,) = (job for job in stack.jobs() if job.id not in before)
+    return job
+
+
+def paths(stack: Stack, job: Job, column: str = "path") -> list[str]:
+    head, *found = table(stack, "results.csv", job)
+    return [row[head.index(column)] for row in found]
+
+
+@pytest.mark.parametrize("key", [START, f"{FOLDER}start"])
+def test_every_document_of_the_folder_is_a_row(api: Api, key: str) -> None:
+    stack = stack_of(api)
+    put(stack, {"b.pdf": pdf(1), "a.PDF": pdf(2), "sub/c.pdf": pdf(3), "notes.txt": b"The total is 3.", "x.png": png()})
+    put(stack, {".DS_Store": b"x", "._b.pdf": b"x", "~$x.md": b"x"})
+    for other in ("inbox/bills/other.pdf", "inbox/bills/20261.pdf", "inbox/bills/2026.pdf"):
+        stack.drop(other, pdf(2))
+    stack.run()
+    assert stack.jobs() == []
+    job = started(stack, key)
+    assert job.state is JobState.done
+    assert paths(stack, job) == ["a.PDF", "b.pdf", "notes.txt", "sub/c.pdf"]
+    assert api.files == {pdf(1), pdf(2), pdf(3), b"The total is 3."}
+    assert job.counts.succeeded == len(api.sent) == 4
+    assert stack.objects.keys(f"outbox/bills/2026/start/{job.id}/results.csv")
+    assert stack.audit() == []
+
+
+def test_a_second_start_takes_what_is_new_or_replaced(api: Api) -> None:
+    stack = stack_of(api)
+    put(stack, bills(1, 2, 3))
+    started(stack)
+    put(stack, {"02.pdf": pdf(7), **bills(4)})
+    assert paths(stack, started(stack)) == ["02.pdf", "04.pdf"]
+    assert len(api.sent) == 5
+    assert started(stack).state is JobState.rejected
+
+
+def test_start_all_takes_all_and_leaves_nothing_to_a_start(api: Api) -> None:
+    stack = stack_of(api)
+    put(stack, bills(1, 2))
+    started(stack)
+    put(stack, bills(3))
+    assert paths(stack, started(stack, f"{FOLDER}start-all/")) == ["01.pdf", "02.pdf", "03.pdf"]
+    assert started(stack).state is JobState.rejected
+    assert len(api.sent) == 5
+
+
+def test_another_recipe_has_taken_nothing_yet(api: Api) -> None:
+    stack = stack_of(api)
+    put(stack, bills(1, 2))
+    started(stack)
+    stack.drop(f"{FOLDER}recipe.yaml", RECIPE.replace(b"total", b"date"))
+    assert paths(stack, started(stack)) == ["01.pdf", "02.pdf"]
+    stack.drop(f"{FOLDER}recipe.yaml", RECIPE)
+    assert started(stack).state is JobState.rejected
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("start", "in inbox/bills/2026/ there is no document that the recipe reads and no earlier start has taken"),
+        ("start-all/", "in inbox/bills/2026/ there is no document that the recipe reads. Put in PDFs"),
+    ],
+)
+def test_a_folder_with_nothing_to_take_says_so(api: Api, name: str, says: str) -> None:
+    stack = stack_of(api)
+    put(stack, {"x.png": png()})
+    job = started(stack, f"{FOLDER}{name}")
+    assert job.state is JobState.rejected
+    assert says in stack.document("status.json", job)["message"]
+    assert "Nothing was sent or paid" in stack.document("status.json", job)["message"]
+    assert stack.batches(job) == []
+
+
+def test_without_a_recipe_it_waits_and_gets_one_that_reads_documents(api: Api) -> None:
+    stack = stack_of(api, recipe=b"")
+    put(stack, bills(1))
+    stack.drop(START, b"")
+    stack.step()
+    assert stack.job().state is JobState.held
+    starter = stack.output("recipe.yaml")
+    assert b'documents: ["{{ path }}"]' in starter
+    put(stack, bills(2))
+    stack.drop(f"{FOLDER}recipe.yaml", starter)
+    stack.run()
+    assert paths(stack, stack.job()) == ["01.pdf", "02.pdf"]
+
+
+def test_a_recipe_that_reads_no_files_is_told_and_corrected(api: Api) -> None:
+    stack = stack_of(api, recipe=b"model: claude-haiku-4-5\nprompt: Hello\n")
+    put(stack, bills(1))
+    stack.drop(START, b"")
+    stack.step()
+    assert stack.job().state is JobState.held
+    assert 'add documents: ["{{ path }}"]' in stack.document("status.json")["message"]
+    stack.drop(f"{FOLDER}recipe.yaml", RECIPE)
+    stack.run()
+    assert paths(stack, stack.job()) == ["01.pdf"]
+
+
+def test_a_fault_that_shows_with_the_first_row_takes_no_document_from_the_corrected_recipe(api: Api) -> None:
+    stack = stack_of(api, recipe=RECIPE.replace(b"path", b"file"))
+    put(stack, bills(1))
+    stack.drop(START, b"")
+    stack.step()
+    assert stack.job().state is JobState.held
+    stack.drop(f"{FOLDER}recipe.yaml", RECIPE)
+    stack.run()
+    assert paths(stack, stack.job()) == ["01.pdf"]
+
+
+def test_documents_and_images_of_one_folder_have_columns_of_their_own(api: Api) -> None:
+    recipe = b'model: claude-haiku-4-5\ndocuments: ["{{ document }}"]\nimages: ["{{ image }}"]\nprompt: What is it?\n'
+    stack = stack_of(api, recipe=recipe)
+    put(stack, {"a.pdf": pdf(), "b.png": png(), "c.jpeg": b"no image"})
+    job = started(stack)
+    assert paths(stack, job, "document") == ["a.pdf", "", ""]
+    assert paths(stack, job, "image") == ["", "b.png", "c.jpeg"]
+    assert (job.counts.succeeded, job.counts.invalid) == (2, 1)
+
+
+def test_texts_are_rows_where_no_recipe_reads_documents(api: Api) -> None:
+    stack = stack_of(api, recipe=b"model: claude-haiku-4-5\nprompt: '{{ text }}'\n")
+    stack.drop(f"{FOLDER}rows.txt", b'{"text": "a"}\n{"text": "b"}\n')
+    stack.run()
+    assert stack.job().counts.succeeded == 2
+    assert not stack.objects.keys(HINT)
+
+
+def test_a_text_that_came_before_the_recipe_is_told_to_be_started(api: Api) -> None:
+    stack = stack_of(api, recipe=b"")
+    stack.drop(f"{FOLDER}notes.md", b"The total is 3.")
+    stack.drop(f"{FOLDER}rows.txt", b'{"text": "a"}\n')
+    stack.step()
+    stack.drop(f"{FOLDER}recipe.yaml", RECIPE)
+    stack.run()
+    held = [job for job in stack.jobs() if job.input.key.endswith("rows.txt")]
+    assert [job.state for job in held] == [JobState.rejected]
+    assert "create the folder start" in stack.document("status.json", held[0])["message"]
+    assert paths(stack, started(stack)) == ["notes.md", "rows.txt"]
+
+
+def test_the_first_document_of_a_folder_leaves_a_hint_and_no_other_does(api: Api) -> None:
+    stack = stack_of(api)
+    put(stack, {**bills(1, 2), "x.png": png(), "t.txt": b"text"})
+    stack.drop("inbox/loose.pdf", pdf())
+    assert stack.objects.count_versions(HINT) == 1
+    hint = stack.objects.body(HINT).decode()
+    assert "inbox/bills/2026/start/" in hint
+    assert 'documents: ["{{ path }}"]' in hint
+    assert stack.objects.keys("outbox/") == [HINT, "outbox/how-to-start.txt"]
+
+
+@pytest.mark.parametrize("root", ["inbox/start", "inbox/start/", "inbox/start-all/"])
+def test_at_the_root_nothing_takes_all_teams_documents(api: Api, root: str) -> None:
+    stack = stack_of(api)
+    stack.drop("inbox/recipe.yaml", RECIPE)
+    put(stack, bills(1))
+    stack.drop(root, b"")
+    stack.run()
+    assert all(job.state is JobState.rejected for job in stack.jobs())
+    assert all(stack.batches(job) == [] for job in stack.jobs())
+
+
+def test_a_file_that_is_called_start_is_a_file(api: Api) -> None:
+    stack = stack_of(api, recipe=b"model: claude-haiku-4-5\nprompt: '{{ text }}'\n")
+    put(stack, bills(1))
+    stack.drop(f"{FOLDER}start", b'{"text": "a"}\n')
+    stack.run()
+    assert stack.job().counts.total == stack.job().counts.succeeded == 1
+
+
+def test_a_document_goes_in_the_version_that_was_listed(api: Api) -> None:
+    stack = stack_of(api)
+    put(stack, bills(1, 2))
+    later = pdf(9)
+
+    def meddle() -> None:
+        stack.hooks.clear()
+        put(stack, {"01.pdf": later})
+        stack.objects.delete(f"{FOLDER}02.pdf")
+
+    once(stack, "inspector.__call__", meddle)
+    job = started(stack)
+    assert job.counts.succeeded == 2
+    assert api.files == set(bills(1, 2).values())
+    assert paths(stack, started(stack)) == ["01.pdf"]
+    assert api.files == {*bills(1, 2).values(), later}
+
+
+def test_a_document_that_is_gone_for_good_costs_its_row(api: Api) -> None:
+    stack = stack_of(api)
+    put(stack, bills(1, 2))
+    once(stack, "inspector.__call__", lambda: stack.objects.purge(f"{FOLDER}02.pdf"))
+    job = started(stack)
+    assert (job.counts.succeeded, job.counts.invalid) == (1, 1)
+
+
+def test_a_start_that_brought_no_answer_has_taken_nothing(api: Api) -> None:
+    stack = stack_of(lambda custom_id, params: EXPIRED)
+    put(stack, bills(1, 2))
+    assert started(stack).counts.expired == 2
+    stack.claude.answer = api
+    assert paths(stack, started(stack)) == ["01.pdf", "02.pdf"]
+    assert started(stack).state is JobState.rejected
+
+
+def test_two_starts_at_once_share_the_documents_out(api: Api) -> None:
+    stack = stack_of(api)
+    put(stack, bills(*range(6)))
+    calls = count(1)
+
+    def meddle(name: str) -> None:
+        if name == "objects.put" and stack.at_work == "plan" and next(calls) == 5:
+            stack.drop(f"{FOLDER}start", b"")
+
+    stack.hooks.before = meddle
+    stack.drop(START, b"")
+    stack.run()
+    assert len(stack.jobs()) == 2
+    assert sorted(path for job in stack.jobs() for path in paths(stack, job)) == sorted(bills(*range(6)))
+    assert all(paths(stack, job) for job in stack.jobs())
+    assert Counter(map(str, api.sources)) == Counter(set(map(str, api.sources)))
+    assert len(api.sent) == 6
+
+
+def test_a_folder_that_takes_longer_than_an_invocation_is_handed_over(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("batchdrop.stages.plan.list_documents._PAGE", 2)
+    stack = stack_of(api, timeout=60.0)
+    put(stack, bills(*range(9)))
+    pages: list[str] = []
+
+    def slow(name: str) -> None:
+        if name == "objects.newest":
+            pages.append(name)
+            stack.clock.advance(50)
+
+    stack.hooks.before = slow
+    job = started(stack)
+    assert paths(stack, job) == sorted(bills(*range(9)))
+    assert len(api.sent) == 9
+    # Each page of two once, and the recipe and the start lie there too: what was listed is not listed again.
+    assert len(pages) == 6
+    assert stack.audit() == []
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_killed_at_any_call_it_takes_each_document_once(after: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("batchdrop.stages.plan.list_documents._PAGE", 2)
+    for nth in count(1):
+        api = Api()
+        stack = stack_of(api)
+        put(stack, bills(1, 2, 3))
+        calls = count(1)
+
+        def kill(name: str, stack: Stack = stack, calls: Any = calls, nth: int = nth) -> None:
+            if stack.at_work == "plan" and next(calls) == nth:
+                raise Killed
+
+        if after:
+            stack.hooks.after = kill
+        else:
+            stack.hooks.before = kill
+        stack.drop(START, b"")
+        killed = next(calls) > nth
+        stack.run()
+        job = stack.job()
+        assert job.state is JobState.done, (nth, job.reason)
+        assert paths(stack, job) == ["01.pdf", "02.pdf", "03.pdf"], nth
+        assert len(api.sent) == 3
+        stack.hooks.clear()
+        assert started(stack).state is JobState.rejected
+        if not killed:
+            assert nth > 20
+            return
+
+
+def test_rows_without_an_answer_are_dropped_again(api: Api) -> None:
+    stack = stack_of(api)
+    put(stack, bills(1, 2))
+    second = b64encode(stack.objects.body(f"{FOLDER}02.pdf")).decode()
+    stack.claude.answer = lambda custom_id, params: EXPIRED if second in str(params) else api(custom_id, params)
+    job = started(stack)
+    assert (job.counts.succeeded, job.counts.expired) == (1, 1)
+    stack.claude.answer = api
+    stack.drop(f"{FOLDER}again.jsonl", stack.output("failed.jsonl", job))
+    stack.run()
+    (again,) = (one for one in stack.jobs() if one.id != job.id)
+    assert again.counts.succeeded == again.counts.total == 1
+    assert len(stack.lines("complete.jsonl", again)) == 2
