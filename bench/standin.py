@@ -89,10 +89,10 @@ class Store:
     def find(self, key: str, version: str | None) -> Stored | None:
         return self._versions.get((key, version or self._newest.get(key, "")))
 
-    def keep(self, key: str, stored: Stored, *, once: bool) -> bool:
+    def keep(self, key: str, stored: Stored, *, once: bool, over: str | None = None) -> bool:
         """False: there is an object, and it is kept."""
         with self._lock:
-            if once and key in self._newest:
+            if (once and key in self._newest) or (over is not None and self._newest.get(key) != over):
                 return False
             self._versions[key, stored.etag] = stored
             self._newest[key] = stored.etag
@@ -256,7 +256,7 @@ class Handler(BaseHTTPRequestHandler):
                 return
             upload.parts[int(query["partNumber"])] = stored
             self._answer_part(stored, is_copy="x-amz-copy-source" in self.headers)
-        elif self.server.store.keep(key, stored._replace(metadata=self._metadata()), once=self._once()):
+        elif self.server.store.keep(key, stored._replace(metadata=self._metadata()), once=self._once(), over=self._over()):
             self._answer(200, {"ETag": f'"{stored.etag}"', "x-amz-version-id": stored.etag, "Content-Length": "0"})
         else:
             self._refuse(412, "PreconditionFailed")
@@ -335,6 +335,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def _once(self) -> bool:
         return self.headers.get("If-None-Match") == "*"
+
+    def _over(self) -> str | None:
+        etag = self.headers.get("If-Match")
+        return None if etag is None else etag.strip('"')
 
     def _answer_xml(self, text: str) -> None:
         body = text.encode()

@@ -28,6 +28,7 @@ def summary(folder: Path) -> str:
         *(_table(folder) or _answers(folder)),
         *_failures(folder),
         *_cost(manifest["cost"]),
+        *_cache(manifest.get("cache") or {}),
         "",
         f"Files in {shown(folder)}:",
         *(f"  {path.name}" for path in sorted(folder.iterdir())),
@@ -61,6 +62,19 @@ def _cost(cost: dict[str, float | None]) -> list[str]:
         return []
     paid, otherwise = (dollars(round(amount * 1_000_000)) for amount in (usd, one_by_one))
     return ["", f"Cost: {paid}. Sent one by one, the same rows cost {otherwise}."]
+
+
+def _cache(cache: dict[str, Any]) -> list[str]:
+    """What became of the beginning that all prompts share; empty where none was cached, or a price is not known."""
+    saved = cache.get("saved_usd")
+    if saved is None or cache.get("hit_share") is None:
+        return []
+    word = "saved" if saved >= 0 else "cost"
+    read, written = (f"{cache[name]:,}" for name in ("read_tokens", "written_tokens"))
+    return [
+        f"Cache: {_percent(cache['hit_share'])} of what all prompts begin with was read ({read} tokens), "
+        f"the rest written ({written}). That {word} {dollars(round(abs(saved) * 1_000_000))}."
+    ]
 
 
 def _percent(share: float | None) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-
 import click
 
 from batchdrop_cli.audit.command import audit
@@ -23,7 +21,15 @@ from batchdrop_cli.retrying.retry_command import retry
 from batchdrop_cli.trial.try_command import try_prompt
 
 
+def _say_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked and not ctx.resilient_parsing:
+        click.echo(f"batchdrop, version {_version()}")
+        ctx.exit()
+
+
 def _version() -> str:
+    import importlib.metadata  # noqa: PLC0415 - slow, and few ask
+
     try:
         return importlib.metadata.version("batchdrop")
     except importlib.metadata.PackageNotFoundError:
@@ -49,6 +55,8 @@ _COMMANDS = [
 
 
 @click.group(name="batchdrop", cls=CommandList, commands=_COMMANDS)
-@click.version_option(_version())
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_say_version, help="Show the version and exit."
+)
 def batchdrop() -> None:
     """Every answer from Claude for a file dropped into an S3 bucket, in order, at half price."""

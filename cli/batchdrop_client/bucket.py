@@ -47,9 +47,8 @@ def open_bucket(name: str | None) -> Bucket:
 
 
 @contextmanager
-def aws_said(bucket: str) -> Iterator[None]:
-    """What AWS has against a call, as a sentence. Raises StackError."""
-    name = plain(bucket)
+def signed_in() -> Iterator[None]:
+    """What is missing of the rights of whoever runs the program, before AWS is asked. Raises StackError."""
     try:
         yield
     except NoCredentialsError:
@@ -58,12 +57,21 @@ def aws_said(bucket: str) -> Iterator[None]:
         raise StackError("There is no AWS region. Set AWS_DEFAULT_REGION, or a region in your AWS profile.") from None
     except ProfileNotFound as error:
         raise StackError(f"{plain(str(error))}. Look at AWS_PROFILE.") from None
+
+
+@contextmanager
+def aws_said(bucket: str) -> Iterator[None]:
+    """What AWS has against a call, as a sentence. Raises StackError."""
+    name = plain(bucket)
+    try:
+        with signed_in():
+            yield
     except ParamValidationError:
         raise NotNamed(f"{name} is no name of a bucket. Look at --bucket and {VARIABLE}.") from None
     except (ClientError, Forbidden) as error:
         raise _refused(name, error) from None
     except ObjectGone as gone:
-        raise StackError(f"{plain(str(gone))} is not in the bucket {name} any more.") from None
+        raise StackError(f"What was there is not in the bucket {name} any more: {plain(str(gone))}.") from None
     except (*NO_ANSWER, Throttled, Incomplete) as error:
         raise Unreachable(f"The bucket {name} cannot be reached: {plain(str(error))}") from None
     except BotoCoreError as error:

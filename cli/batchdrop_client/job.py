@@ -66,12 +66,17 @@ class Job:
     def status(self) -> JobStatus:
         with aws_said(self._bucket.name):
             try:
-                return parse_status(self._bucket.objects.get(f"{self.folder}status.json"), self.id)
+                return self._read_status()
             except (ObjectGone, Forbidden):
                 # A 403 is also said of what is not there, to whoever may not list everything.
-                if not self._dropped_now or "status.json" in names_in(self._bucket, self.folder):
+                if not self._dropped_now:
                     raise
+            if "status.json" in names_in(self._bucket, self.folder):
+                return self._read_status()  # written after the first look
         return JobStatus(self.id, JobState.planning, _begins(self._dropped_now), Input(self._dropped_now))
+
+    def _read_status(self) -> JobStatus:
+        return parse_status(self._bucket.objects.get(f"{self.folder}status.json"), self.id)
 
     def watch(self, timeout: float | None = None) -> Iterator[JobStatus]:
         """Looks every few seconds, and ends with the status in which it has ended or waits for somebody.

@@ -132,7 +132,7 @@ def _text(params: Params, system: str, prompt: str) -> str:
     asked = f"{system}\n{instruction}"
     labels = _labels(asked)
     said = guesses.choice(list(labels), subject) if labels else _written(asked, prompt, subject)
-    if _JSON.search(instruction) or _JSON.search(system):
+    if "JSON" in asked and _JSON.search(asked):
         return msgspec.json.encode({"label" if labels else "answer": said}).decode()
     return str(said)
 

@@ -115,6 +115,7 @@ def text(name: str, subject: str) -> str:
         ({"description", "copy"}, described),
         ({"title", "headline", "subject", "name"}, _title),
         ({"email", "mail"}, _address),
+        ({"summary"}, _summary),
     )
     return next((make for names, make in makers if words & names), echo)(subject)
 
@@ -165,6 +166,12 @@ def boolean(name: str, subject: str) -> bool:
     if known or lowered & set(words):
         return bool((known | set(words)) & lowered)
     return sentiment.judge(subject) != "negative"
+
+
+def _summary(subject: str) -> str:
+    """The first sentence, and every second one after it."""
+    first, *others = [" ".join(found.split()) for found in _SENTENCE.findall(subject[:_READ])] or [subject]
+    return " ".join([echo(first), *others[1::2]])
 
 
 def echo(subject: str) -> str:

@@ -59,7 +59,8 @@ class Cache:
 
     A mark caches everything before it, tools and system first. The longest prefix still alive is read, the rest up to the last
     mark is written (source: Claude API documentation, "Prompt caching"). ``minimum``: tokens of the shortest prefix that is
-    cached; None for that of the model. ``hits``: the share of lookups that find what is there; a miss writes it again.
+    cached; None for that of the model. ``hits``: the share of lookups that find what is there, spread evenly over them from
+    a place that ``seed`` draws; a miss writes it again.
     """
 
     def __init__(self, entries: dict[str, float], now: float, minimum: int | None, hits: float = 1.0, seed: str = "") -> None:
@@ -69,7 +70,7 @@ class Cache:
         """What can be found: rows that start together do not find what the others write."""
         self._minimum = minimum
         self._hits = hits
-        self._random = random.Random(seed)
+        self._due = random.Random(seed).random()
 
     def use(self, params: Params) -> Usage:
         """Looks a request up in the cache, writes what is new and says what it costs."""
@@ -99,8 +100,10 @@ class Cache:
         for mark in reversed(marks):
             for end in reversed(ends[max(0, mark - _LOOK_BACK + 1) : mark + 1]):
                 if self.visible.get(end.key, 0.0) > self.now:
-                    if self._random.random() >= self._hits:
+                    self._due += self._hits
+                    if self._due < 1:
                         return 0
+                    self._due -= 1
                     self.entries[end.key] = self.now + _TTL_SECONDS[ends[mark].ttl]
                     return end.size
         return 0

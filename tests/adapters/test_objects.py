@@ -119,6 +119,25 @@ def test_an_empty_object(objects: Objects) -> None:
         assert body.readline() == b""
 
 
+def test_what_was_read_is_replaced_by_one_of_two(objects: Objects) -> None:
+    objects.put("key", b"first")
+    was = objects.head("key").ref
+    assert objects.overwrite(was, b"second", content_type="text/html; charset=utf-8")
+    assert not objects.overwrite(was, b"third")
+    assert objects.get("key") == b"second"
+    assert objects.overwrite(replace(objects.head("key").ref, version_id=None), b"third")
+    assert objects.get("key") == b"third"
+
+
+def test_what_was_deleted_is_not_replaced(objects: Objects) -> None:
+    objects.put("key", b"first")
+    was = objects.head("key").ref
+    objects.delete("key")
+    assert not objects.overwrite(was, b"second")
+    with pytest.raises(ObjectGone):
+        objects.head("key")
+
+
 def test_put_once_keeps_what_is_there(objects: Objects) -> None:
     assert objects.put("key", b"first", once=True)
     assert not objects.put("key", b"second", once=True)

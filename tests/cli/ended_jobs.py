@@ -50,7 +50,7 @@ def requests_job(number: int = 6, ends: Mapping[int, Mapping[str, object] | With
     return ended("inbox/marketing/reviews.jsonl", body, {2: EXPIRED, 4: OVERLOADED, 5: BAD} if ends is None else ends)
 
 
-def table_job() -> Stack:
+def table_job(metadata: dict[str, str] | None = None) -> Stack:
     """Of five rows, those in lines 3 and 5 of the spreadsheet have no answer."""
     stack = Stack(max_attempts=1)
     ends: Mapping[int, Mapping[str, object]] = {3: EXPIRED, 5: OVERLOADED}
@@ -58,7 +58,7 @@ def table_job() -> Stack:
     stack.drop("inbox/marketing/recipe.yaml", RECIPE)
     texts = ["What a great lamp", "=1+1 Bad. It broke", "It is a lamp", "I love it, a great bed", "It is a bed"]
     table = "id;text\n" + "".join(f"{number};{json.dumps(text)}\n" for number, text in enumerate(texts, 1))
-    stack.drop("inbox/marketing/reviews.csv", table.encode())
+    stack.drop("inbox/marketing/reviews.csv", table.encode(), metadata)
     stack.run()
     return stack
 

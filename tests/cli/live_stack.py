@@ -8,23 +8,20 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from batchdrop.adapters.s3 import S3Objects
 from batchdrop.domain.messages import Dropped, Upload
+from tests.cli.own_bucket import own_bucket
 from tests.fakes.claude import greet
 from tests.fakes.ledger import FakeLedger
 from tests.fakes.objects import FakeObjects
-from tests.resources import make_bucket
 from tests.stack import BUCKET
 from tests.stack import Stack as Pipeline
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-REGION = "eu-central-1"
 EXPIRED: Mapping[str, object] = {"type": "expired"}
 
 
@@ -84,19 +81,7 @@ class LiveStack:
 
 @contextmanager
 def live_stack(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> Iterator[LiveStack]:
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": REGION,
-        "BATCHDROP_BUCKET": BUCKET,
-    }.items():
-        monkeypatch.setenv(name, value)
-    for name in ("AWS_ENDPOINT_URL", "BATCHDROP_FOLDER"):
-        monkeypatch.delenv(name, raising=False)
-    with mock_aws():
-        client = boto3.client("s3")
-        make_bucket(client, BUCKET, REGION)
+    with own_bucket(monkeypatch, BUCKET) as client:
         stack = LiveStack(client, **settings)
         monkeypatch.setattr(time, "sleep", stack.pass_time)
         yield stack
-        client.close()

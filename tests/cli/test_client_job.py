@@ -4,45 +4,27 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
-from moto import mock_aws
 
+from batchdrop.domain import keys
 from batchdrop.domain.records import JobState
 from batchdrop_client import Job, JobStatus, NotApproved, NotNamed, Stack, StackError, TimedOut, Unreachable
-from batchdrop_client.bucket import aws_said
+from batchdrop_client import job as job_module
+from batchdrop_client.bucket import Bucket, aws_said
+from batchdrop_client.ended_job import names_in
 from batchdrop_client.job_status import Input
 from tests.cli.ended_jobs import in_s3, requests_job
-from tests.resources import make_bucket
+from tests.cli.own_bucket import BUCKET
 from tests.stack import Stack as Pipeline
 from tests.stack import rows
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-BUCKET, REGION = "the-bucket", "eu-central-1"
-
-
-@pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Client]:
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": REGION,
-        "BATCHDROP_BUCKET": BUCKET,
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
-        client = boto3.client("s3")
-        make_bucket(client, BUCKET, REGION)
-        yield client
-        client.close()
 
 
 class Wall:
@@ -94,6 +76,20 @@ def test_a_status_is_typed(s3: S3Client) -> None:
     assert json.loads(status.document) == document
     assert status.has_ended
     assert not status.is_complete
+
+
+def test_a_status_that_is_written_between_two_looks_is_read(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = running()
+    shown = Stack.from_environment()
+    dropped = Job(shown.bucket, keys.outbox_folder("inbox/reviews.jsonl", pipeline.job().id), dropped="inbox/reviews.jsonl")
+    assert dropped.status().state is JobState.planning
+
+    def listed(bucket: Bucket, folder: str) -> frozenset[str]:
+        in_s3(pipeline, s3, BUCKET)
+        return names_in(bucket, folder)
+
+    monkeypatch.setattr(job_module, "names_in", listed)
+    assert dropped.status().message == pipeline.document("status.json")["message"]
 
 
 def test_waiting_ends_with_the_job_and_tells_each_change_once(s3: S3Client, wall: Wall) -> None:

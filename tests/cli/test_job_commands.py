@@ -5,41 +5,20 @@ from __future__ import annotations
 import html
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import boto3
 import pytest
 from click.testing import CliRunner, Result
-from moto import mock_aws
 
 from batchdrop_cli.following import told
 from batchdrop_cli.main import batchdrop
 from tests.cli.ended_jobs import BAD, EXPIRED, OVERLOADED, in_s3, requests_job
-from tests.resources import make_bucket
+from tests.cli.own_bucket import BUCKET
 from tests.stack import Stack, rows
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-BUCKET, REGION = "the-bucket", "eu-central-1"
-
-
-@pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Client]:
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": REGION,
-        "BATCHDROP_BUCKET": BUCKET,
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
-        client = boto3.client("s3")
-        make_bucket(client, BUCKET, REGION)
-        yield client
-        client.close()
 
 
 def said(*arguments: object, typed: str | None = None) -> Result:

@@ -12,11 +12,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from click.testing import CliRunner, Result
-from moto import mock_aws
 
 from batchdrop.adapters.s3 import S3Objects
 from batchdrop_cli.calling import many_rows, pace
@@ -24,13 +22,11 @@ from batchdrop_cli.main import batchdrop
 from batchdrop_cli.retrying import kept_answers, real_time
 from local.claude.client import Control, start
 from tests.cli.ended_jobs import BAD, EXPIRED, ended, in_s3, requests_job, table_job
-from tests.resources import make_bucket
+from tests.cli.own_bucket import BUCKET
 from tests.stack import row
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-BUCKET, REGION = "the-bucket", "eu-central-1"
 
 
 @pytest.fixture(scope="module")
@@ -56,23 +52,6 @@ def paid(claude: Control, monkeypatch: pytest.MonkeyPatch) -> Control:
     """The same API, taken for one that costs money."""
     monkeypatch.setattr(real_time, "is_emulator", lambda _: False)
     return claude
-
-
-@pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Client]:
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": REGION,
-        "BATCHDROP_BUCKET": BUCKET,
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
-        client = boto3.client("s3")
-        make_bucket(client, BUCKET, REGION)
-        yield client
-        client.close()
 
 
 def retried(*arguments: object, typed: str | None = None) -> Result:
@@ -217,12 +196,32 @@ def test_a_job_whose_rows_failed_for_good(claude: Control, s3: S3Client) -> None
 
 
 def test_headers_of_the_job_are_sent(claude: Control, s3: S3Client) -> None:
-    body_of = b"\n".join(row(f"row {line}", f"prompt {line}") for line in (1, 2)) + b"\n"
-    stack = ended("inbox/a.jsonl", body_of, {2: EXPIRED}, {"anthropic-version": "2026-10-21"})
+    """By the version that files usually have, this row would be invalid."""
+    body_of = b"\n".join(row(f"row {line}", f"prompt {line}", temperature=1) for line in (1, 2)) + b"\n"
+    stack = ended("inbox/a.jsonl", body_of, {2: EXPIRED}, {"anthropic-version": "2023-06-01"})
     in_s3(stack, s3, BUCKET)
     assert in_real_time(stack.job().id).exit_code == 0
     (call,) = claude.log("messages")
-    assert call["version"] == "2026-10-21"
+    assert call["version"] == "2023-06-01"
+
+
+def test_headers_of_a_table_are_sent(claude: Control, s3: S3Client) -> None:
+    stack = table_job({"anthropic-version": "2023-06-01"})
+    in_s3(stack, s3, BUCKET)
+    assert in_real_time(stack.job().id).exit_code == 0
+    assert {call["version"] for call in claude.log("messages")} == {"2023-06-01"}
+
+
+def test_long_requests_ask_for_what_is_written_in_real_time(claude: Control, s3: S3Client) -> None:
+    long = {"model": "claude-haiku-5-5", "max_tokens": 200_000}
+    body_of = b"\n".join(row(f"row {line}", f"prompt {line}", **long) for line in (1, 2)) + b"\n"
+    stack = ended("inbox/a.jsonl", body_of, {2: EXPIRED}, {"anthropic-beta": "output-300k-2026-03-24"})
+    in_s3(stack, s3, BUCKET)
+    result = in_real_time(stack.job().id)
+    assert result.exit_code == 0, result.stderr
+    assert "answers end at 128,000 tokens" in result.stderr
+    (call,) = claude.log("messages")
+    assert call["betas"] == []
 
 
 # ---------------------------------------------------------------- the price

@@ -1,7 +1,7 @@
 """The worked examples of docs/cost.md: files like those of a page that compares prices, and what `batchdrop estimate` says.
 
-`python -m tests.docs.cost_scenarios FOLDER` writes the files. In the page, tables stand between `<!-- scenarios -->` or
-`<!-- a million tokens -->` and `<!-- end -->`; `make docs` fills them in.
+`python -m tests.docs.cost_scenarios FOLDER` writes the files. In the page, tables stand between `<!-- scenarios -->`,
+`<!-- a million tokens -->` or `<!-- break-even -->` and `<!-- end -->`; `make docs` fills them in.
 """
 
 from __future__ import annotations
@@ -10,19 +10,25 @@ import json
 import re
 import sys
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import chdir
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from click.testing import CliRunner
 
 from batchdrop.domain.money import MICRO
+from batchdrop.money.cache_rules import SHORTEST
+from batchdrop.money.price_file import built_in
 from batchdrop_cli.amounts_said import said
 from batchdrop_cli.main import batchdrop
 from tests.docs.pages import ROOT
 
-_TABLE = re.compile(r"(?P<above>^<!-- (?P<name>scenarios|a million tokens) -->\n)(?:\|.*\n)*<!-- end -->\n", re.MULTILINE)
+_TABLE = re.compile(
+    r"(?P<above>^<!-- (?P<name>scenarios|a million tokens|break-even) -->\n)(?:\|.*\n)*<!-- end -->\n", re.MULTILINE
+)
 _WORD = "word "
 
 
@@ -111,9 +117,24 @@ def _prices(found: list[tuple[Scenario, str, dict[str, Any]]]) -> str:
     return "".join(f"{row}\n" for row in rows)
 
 
+def _break_even(_: object) -> str:
+    """Models that are alike in one row."""
+    alike: defaultdict[tuple[int, str, str], list[str]] = defaultdict(list)
+    for model, shortest in SHORTEST.items():
+        rates = built_in().models[model][0].rates[0][0]
+        shares = (Fraction(write - rates.input, write - rates.read) for write in (rates.write_5m, rates.write_1h))
+        five_minutes, hour = (f"{float(share):.1%}".replace("%", " %") for share in shares)
+        alike[shortest, five_minutes, hour].append(f"`{model}`")
+    rows = ["| model | cached from, in tokens | `5m` pays above | `1h` pays above |", "|---|---|---|---|"]
+    for (shortest, five_minutes, hour), models in sorted(alike.items()):
+        rows.append(f"| {', '.join(models)} | {shortest:,} | {five_minutes} | {hour} |")
+    return "".join(f"{row}\n" for row in rows)
+
+
 _TABLES: dict[str, Callable[[list[tuple[Scenario, str, dict[str, Any]]]], str]] = {
     "scenarios": _scenarios,
     "a million tokens": _prices,
+    "break-even": _break_even,
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from batchdrop.domain.keys import outbox_folder
+from batchdrop.domain.keys import latest, outbox_folder
 from tests.handlers.conftest import Cloud
 
 JOB = "20261122T014233Z-ocgoouztvi7v6pls"
@@ -15,7 +15,10 @@ def dropped(cloud: Cloud, name: str, body: bytes) -> dict[str, bytes]:
     folder = outbox_folder(f"inbox/{name}", "").removesuffix("/")
     cloud.invoke("plan", cloud.upload(f"inbox/{name}", body))
     for _ in range(_MORE_TICKS_THAN_NEEDED):
-        files = {key.rsplit("/", 1)[1]: output for key, output in cloud.outputs().items() if key.startswith(folder)}
+        found = {
+            key: output for key, output in cloud.outputs().items() if key.startswith(folder) and key != latest(f"inbox/{name}")
+        }
+        files = {key.rsplit("/", 1)[1]: output for key, output in found.items()}
         if "manifest.json" in files:
             return files
         cloud.drain()

@@ -10,7 +10,7 @@ from fractions import Fraction
 import pytest
 
 from batchdrop.domain.keys import LIMITS, PRICES
-from batchdrop.money import limit_file, price_file
+from batchdrop.money import cache_rules, limit_file, price_file
 from batchdrop.money.limit_file import LimitList, read_limits
 from batchdrop.money.price_file import PriceFault, built_in, read_prices
 from batchdrop.money.price_list import Rates
@@ -97,6 +97,15 @@ def test_the_worked_examples_are_right() -> None:
 def test_the_prices_of_a_prompt_on_opus() -> None:
     rows = {row[0].strip("`"): row[1:] for row in table_rows(section(_PAGE, "What a file will cost")) if "opus" in row[0]}
     assert rows["claude-opus-5"] == ["$5.00", "$0.50", "$2.50", "$0.25"]
+
+
+def test_when_caching_pays() -> None:
+    """By Anthropic's figures: 21.7 % and 52.6 % where a read costs a tenth, 20.8 % and 51.3 % where it costs a twentieth."""
+    told = {name: row[1:] for row in table_rows(section(_PAGE, "Caching")) for name in re.findall("`(.+?)`", row[0])}
+    assert told["claude-haiku-5-5"] == ["512", "21.7 %", "52.6 %"]
+    assert told["claude-opus-5-5"] == told["claude-sonnet-5-5"] == ["512", "20.8 %", "51.3 %"]
+    assert told["claude-haiku-4-5"] == ["4,096", "21.7 %", "52.6 %"]
+    assert cache_rules.SHORTEST.keys() <= told.keys()
 
 
 def _limits() -> LimitList:

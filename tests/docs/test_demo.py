@@ -33,7 +33,7 @@ def test_a_rejected_file(body: bytes, first: list[str], files: list[str], tmp_pa
     stack = Stack()
     stack.drop("inbox/mine.jsonl", body)
     stack.run()
-    for key in stack.objects.keys("outbox/"):
+    for key in stack.objects.keys(f"outbox/mine/{stack.job().id}/"):
         (tmp_path / key.rsplit("/", 1)[1]).write_bytes(stack.objects.body(key))
     shown = summary(tmp_path).splitlines()
     assert shown[: len(first)] == first

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.laptop import ROOT, Laptop, beside, running
+from tests.e2e.laptop import Laptop, beside, home, running
 
 
 @pytest.fixture(scope="session")
 def laptop() -> Iterator[Laptop]:
     limits = ("FunctionTimeoutSeconds=60", "VisibilityTimeoutSeconds=360", "MonthlyLimitUsd=100000")
-    with running(ROOT / ".local" / "e2e", *limits) as system:
+    with running(home("e2e"), *limits) as system:
         # A quarter of a million rows may go unasked there, as a pipeline's do.
         config = b'{"folders": {"large": {"ask_above_usd": 1000}}}'
         system.s3.put_object(Bucket=system.bucket, Key="config/limits.json", Body=config)
@@ -35,4 +35,5 @@ def second(laptop: Laptop) -> Laptop:
 def _no_faults_left(laptop: Laptop) -> Iterator[None]:
     yield
     laptop.claude.clear_faults()
+    laptop.claude.settings(cache_hits=None)
     laptop.switch("run")

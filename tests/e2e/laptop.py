@@ -270,6 +270,11 @@ class Job:
         return self.laptop.auditor()(self.id)
 
 
+def home(name: str) -> Path:
+    """Where a laptop system for tests keeps everything: tests run in several processes, and each has its own."""
+    return ROOT / ".local" / (name + os.environ.get("PYTEST_XDIST_WORKER", ""))
+
+
 @contextmanager
 def running(home: Path, *parameters: str, emulator: tuple[str, ...] = ("--seconds", "1"), root: Path = ROOT) -> Iterator[Laptop]:
     """A laptop system of its own in `home`, with the emulator taken for a real API: its key must reach it and nothing else.

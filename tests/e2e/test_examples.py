@@ -11,6 +11,7 @@ from tests.e2e.laptop import Job, Laptop
 
 @pytest.mark.parametrize("name", drops.names())
 def test_an_example_prints_what_its_page_shows(laptop: Laptop, name: str) -> None:
+    laptop.claude.settings(cache_hits=outputs.CACHE_HITS)
     chosen = drops.of_example(name)
     for drop in chosen:
         assert drop.recipe

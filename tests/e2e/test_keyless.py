@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.laptop import API_KEY, ROOT, Laptop, running
+from tests.e2e.laptop import API_KEY, Laptop, home, running
 from tests.stack import rows
 
 WORKSPACE = "wrkspc_laptop"
@@ -16,7 +16,7 @@ WORKSPACE = "wrkspc_laptop"
 def keyless() -> Iterator[Laptop]:
     """Its emulator takes nothing but minted keys, for one workspace."""
     parameters = ("ApiAccess=aws", f"AwsWorkspaceId={WORKSPACE}", "FunctionTimeoutSeconds=60", "VisibilityTimeoutSeconds=360")
-    with running(ROOT / ".local" / "keyless", *parameters, emulator=("--seconds", "2", "--aws-workspace", WORKSPACE)) as system:
+    with running(home("keyless"), *parameters, emulator=("--seconds", "2", "--aws-workspace", WORKSPACE)) as system:
         yield system
 
 

@@ -87,10 +87,20 @@ def _suspend_versions(s3: Any, at: Laptop) -> object:
     return s3.put_bucket_versioning(Bucket=at.bucket, VersioningConfiguration={"Status": "Suspended"})
 
 
+# `plan` sees that there is no `latest.json` yet.
+_ALSO_LIST = {"work": _REMOVERS - {"finish"}, "outbox": _stages("plan")}
+
+
 def _objects() -> list[Probe]:
     probes = [
         Probe("list everything", "s3", _list(""), NONE),
         Probe("list uploads", "s3", lambda s3, at: s3.list_multipart_uploads(Bucket=at.bucket), _stages("plan finish control")),
+        Probe(
+            "read the newest job",
+            "s3",
+            _object("get_object", f"outbox/{_PROBE}/latest.json"),
+            _stages("plan poll finish control"),
+        ),
         Probe("open the bucket", "s3", lambda s3, at: s3.delete_public_access_block(Bucket=at.bucket), NONE),
         Probe("stop keeping versions", "s3", _suspend_versions, NONE),
     ]
@@ -98,7 +108,7 @@ def _objects() -> list[Probe]:
         key = f"{prefix}/{_PROBE}"
         probes += [
             Probe(f"read {prefix}/", "s3", _object("get_object", key), readers),
-            Probe(f"list {prefix}/", "s3", _list(f"{prefix}/"), readers | (_REMOVERS - {"finish"} if prefix == "work" else NONE)),
+            Probe(f"list {prefix}/", "s3", _list(f"{prefix}/"), readers | _ALSO_LIST.get(prefix, NONE)),
             Probe(f"list versions in {prefix}/", "s3", _list_versions(f"{prefix}/"), _LISTERS.get(prefix, NONE)),
             Probe(f"write {prefix}/", "s3", _object("put_object", key), writers),
             Probe(f"delete {prefix}/", "s3", _object("delete_object", key), _DELETERS if prefix == "work" else NONE),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self
 
@@ -18,7 +20,8 @@ from tests.fakes.clock import ManualClock
 from tests.fakes.hooks import Hooks, hooked
 
 
-class _Version(NamedTuple):
+@dataclass(frozen=True)
+class _Version:
     """`body` is None for a delete marker."""
 
     id: str | None
@@ -27,7 +30,7 @@ class _Version(NamedTuple):
     content_type: str
     metadata: dict[str, str]
 
-    @property
+    @cached_property
     def etag(self) -> str:
         return hashlib.md5(self.body or b"", usedforsecurity=False).hexdigest()
 
@@ -119,6 +122,12 @@ class FakeObjects:
     @hooked
     def put(self, key: str, body: bytes, *, content_type: str = "application/json", once: bool = False) -> bool:
         return self.store(key, body, content_type, once=once)
+
+    @hooked
+    def overwrite(self, was: ObjectRef, body: bytes, *, content_type: str = "application/json") -> bool:
+        if not self.exists(was.key) or self._find(was.key, None).etag != was.etag:
+            return False
+        return self.store(was.key, body, content_type, once=False)
 
     @hooked
     def put_file(self, key: str, path: Path, *, content_type: str = "application/octet-stream") -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from local.stages import STAGES
-from tests.e2e.laptop import ROOT, Laptop, running
+from tests.e2e.laptop import ROOT, Laptop, home, running
 from tests.local.invoked import compared, shown
 
 pytestmark = pytest.mark.engine
@@ -25,7 +25,7 @@ def laptop() -> Iterator[Laptop]:
     asked = subprocess.run([sys.executable, "-c", _ASK], cwd=ROOT, capture_output=True, text=True, check=False)
     if asked.returncode:
         pytest.skip(asked.stderr.splitlines()[-1])
-    with running(ROOT / ".local" / "invoked") as system:
+    with running(home("invoked")) as system:
         yield system
 
 

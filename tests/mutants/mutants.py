@@ -698,8 +698,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "An audit of a stack without a key looks into its workspace, whatever key is in the environment",
         "cli/batchdrop_cli/audit/deployed.py",
-        "if workspace := outputs.get(_WORKSPACE_OUTPUT):",
-        'if (workspace := outputs.get(_WORKSPACE_OUTPUT)) and "ANTHROPIC_API_KEY" not in os.environ:',
+        "if workspace := outputs.get(WORKSPACE_OUTPUT):",
+        'if (workspace := outputs.get(WORKSPACE_OUTPUT)) and "ANTHROPIC_API_KEY" not in os.environ:',
         "tests/cli/test_keyless_commands.py::test_an_audit_of_a_stack_without_a_key_looks_into_its_workspace",
     ),
     Mutant(
@@ -1289,6 +1289,36 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/adapters/test_objects.py::test_put_once_keeps_what_is_there",
     ),
     Mutant(
+        "An object is replaced only if it is still the one that was read",
+        f"{_CORE}/adapters/s3.py",
+        '            return {"IfMatch": _quoted(self.etag)}\n',
+        "            return {}\n",
+        "tests/adapters/test_objects.py::test_what_was_read_is_replaced_by_one_of_two",
+    ),
+    Mutant(
+        "The newest job by drop time stays named, whichever ends last",
+        f"{_CORE}/jobs/publish.py",
+        "        return not is_newer(ended, named) or self.objects.overwrite(there, latest(ended))\n",
+        "        return self.objects.overwrite(there, latest(ended))\n",
+        "tests/stages/test_latest.py::test_an_older_job_that_ends_later_is_not_named",
+    ),
+    Mutant(
+        "Of two jobs that end at once the newer one is named",
+        f"{_CORE}/jobs/publish.py",
+        "self.objects.overwrite(there, latest(ended))\n",
+        "self.objects.put(key, latest(ended))\n",
+        "tests/stages/test_latest.py::test_of_two_that_end_at_once_the_newer_is_named",
+    ),
+    Mutant(
+        "The newest job is named before its end is recorded",
+        _FINISH,
+        "        self.publish.latest(ended)\n"
+        "        self._notify(ended)\n        self._end(job, self._note(job), self._taught(job, batches))\n",
+        "        self._notify(ended)\n        self._end(job, self._note(job), self._taught(job, batches))\n"
+        "        self.publish.latest(ended)\n",
+        "tests/stages/test_latest.py::test_who_dies_at_the_end_names_it_all_the_same",
+    ),
+    Mutant(
         "The manifest is written once",
         _FINISH,
         "manifest(finished, batches, files, now, whole=whole), once=True)",
@@ -1632,9 +1662,9 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "An absurd max_tokens makes no batch of its row",
-        f"{_CORE}/stages/plan/cutter.py",
-        "min(row.max_tokens, MAX_ANSWER_TOKENS)",
-        "row.max_tokens",
+        f"{_CORE}/jobs/answer_size.py",
+        "min(max_tokens, MAX_ANSWER_TOKENS)",
+        "max_tokens",
         "tests/unit/test_cutter.py::test_an_absurd_max_tokens_does_not_make_a_batch_of_each_row",
     ),
     # Hostile input, commands and strangers harm nobody else.
@@ -1704,9 +1734,16 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A row is asked again as the recipe says for its reason",
         f"{_CORE}/stages/collect/route.py",
-        "self._send_again(line._replace(data=data), paid)",
-        "self._send_again(line, paid)",
+        "        line = line._replace(data=data)\n        self._crowded",
+        "        self._crowded",
         "tests/stages/test_asked_again.py::test_each_reason_has_its_own_way_and_one_batch_holds_them_all",
+    ),
+    Mutant(
+        "Copies that are asked again do not write answers without end",
+        f"{_CORE}/stages/collect/route.py",
+        "return self._answer_room >= 0",
+        "return True",
+        "tests/stages/test_asked_again.py::test_copies_are_asked_again_as_far_as_their_answers_may_be_written_in_one_go",
     ),
     Mutant(
         "What does not fit the other model is said before anything is sent",
@@ -1879,9 +1916,9 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "A job keeps the version of the recipe that it has pinned",
-        f"{_CORE}/stages/plan/open_rows.py",
-        "with self.objects.read(ref) as stream:\n                # One more",
-        "with self.objects.read(self.objects.head(ref.key).ref) as stream:\n                # One more",
+        f"{_CORE}/stages/plan/recipe_text.py",
+        "with objects.read(ref) as stream:",
+        "with objects.read(objects.head(ref.key).ref) as stream:",
         "tests/stages/test_row_ends.py::test_the_pinned_version_is_read_if_a_newer_one_comes_while_the_job_is_planned",
     ),
     Mutant(
@@ -2770,9 +2807,37 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "Planning goes on between two files",
         f"{_CORE}/stages/plan/name_files.py",
-        "        if not self._go_on():\n            raise TimeIsUp\n",
-        "",
+        "            raise TimeIsUp\n",
+        "            pass\n",
         "tests/stages/test_named_files.py::test_planning_goes_on_between_two_files",
+    ),
+    Mutant(
+        "A row of more files than there is time for costs itself alone",
+        f"{_CORE}/stages/plan/name_files.py",
+        "            if self._last_try:\n",
+        "            if False:\n",
+        "tests/stages/test_named_files.py::test_a_row_of_more_files_than_there_is_time_for_is_invalid_and_no_other",
+    ),
+    Mutant(
+        "Behind a file that cannot be sent no other is looked at",
+        f"{_CORE}/stages/plan/name_files.py",
+        'message=f"{which} this row {fault.message}")\n                break\n',
+        'message=f"{which} this row {fault.message}")\n',
+        "tests/stages/test_named_files.py::test_behind_a_file_that_cannot_be_sent_no_other_is_looked_at",
+    ),
+    Mutant(
+        "A row that was paid for keeps its cost when its file is gone",
+        f"{_CORE}/stages/collect/ended_batch.py",
+        "router.invalid(line, invalid, paid)",
+        "router.invalid(line, invalid)",
+        "tests/stages/test_named_files.py::test_a_row_that_was_paid_for_says_so_when_its_file_is_gone_before_it_goes_again",
+    ),
+    Mutant(
+        "The rest of a job goes in real time under the headers of the job",
+        "cli/batchdrop_cli/retrying/rest_of_job.py",
+        "opened(self.rows, self.recipe, self.headers)",
+        "opened(self.rows, self.recipe)",
+        "tests/cli/test_retry_command.py::test_headers_of_the_job_are_sent",
     ),
     Mutant(
         "Only what the checkpoint counts is taken over of lines with files",

@@ -54,10 +54,11 @@ def label(_: str, params: dict[str, Any]) -> Mapping[str, object]:
     return said(json.dumps({"label": word, "explanation": "because"}))
 
 
-def stack_of(answer: Answer = label, *, max_requests: int = 100, max_attempts: int = 3) -> Stack:
+def stack_of(answer: Answer = label, *, max_requests: int = 100, max_attempts: int = 3, spool_bytes: int = 10_000_000) -> Stack:
     return Stack(
         max_requests=max_requests,
         max_attempts=max_attempts,
+        spool_bytes=spool_bytes,
         api=lambda clock, hooks: FakeClaude(clock, hooks, answer=answer),
     )
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from batchdrop.domain.records import JobState
+from batchdrop.reports.sentences import NO_ROOM_FOR_COPY
 from tests.stack import Stack
-from tests.stages.row_jobs import EXPIRED, prompt_of, run, said, stack_of
+from tests.stages.row_jobs import EXPIRED, prompt_of, run, said, stack_of, table
 
 GOOD = json.dumps({"label": "positive"})
 RECIPE = b"""\
@@ -38,14 +39,14 @@ FATES: dict[str, Mapping[str, object]] = {
 }
 
 
-def fated(max_attempts: int = 3) -> Stack:
+def fated(max_attempts: int = 3, spool_bytes: int = 10_000_000) -> Stack:
     """Each text says what the model makes of it, attempt after attempt."""
 
     def answer(custom_id: str, params: dict[str, Any]) -> Mapping[str, object]:
         words = prompt_of(params).removeprefix("Label: ").split()
         return FATES[words[min(stack.attempt_of(custom_id), len(words)) - 1]]
 
-    stack = stack_of(max_attempts=max_attempts)
+    stack = stack_of(max_attempts=max_attempts, spool_bytes=spool_bytes)
     stack.claude.answer = answer
     return stack
 
@@ -164,3 +165,19 @@ def test_what_does_not_fit_the_other_model_is_said_when_the_recipe_is_read(retry
     assert says in stack.job().reason
     assert "recipe.yaml, line 6" in stack.job().reason
     assert stack.claude.bodies == []
+
+
+def test_copies_are_asked_again_as_far_as_their_answers_may_be_written_in_one_go() -> None:
+    # Room for 200,000 bytes of answers: an answer of 4,000 tokens may take 52,096, and copies are all that no price bounds.
+    stack = fated(spool_bytes=50_000)
+    texts = ["truncated good", *["truncated good"] * 5, "off_schema good", "refused good"]
+    job = run(stack, "a.csv", file_of(*texts), RECIPE.replace(b"retry:", b"dedupe: true\nretry:"))
+    assert job.state is JobState.done
+    assert stack.audit() == []
+    assert [len(batch) for batch in batches(stack)] == [3, 3], "a request once, however many rows have it"
+    head, *rows = table(stack)
+    assert [row[head.index("batchdrop_status")] for row in rows] == ["succeeded"] * 4 + ["errored"] * 2 + ["succeeded"] * 2
+    failed = stack.lines("failed.jsonl")
+    assert [line["_batchdrop"]["line"] for line in failed] == [6, 7]
+    assert all(NO_ROOM_FOR_COPY in line["_batchdrop"]["error"]["message"] for line in failed)
+    assert all(line["_batchdrop"]["copied_from"] == 2 for line in failed)

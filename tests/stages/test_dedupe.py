@@ -75,7 +75,7 @@ def test_equal_requests_are_sent_once_and_all_have_the_answer() -> None:
     assert manifest["counts"]["succeeded"] == manifest["counts"]["total"] == 6
     assert Decimal(str(manifest["cost"]["usd"])) == billed(stack)
     assert job.used == job.spent == 53
-    assert "3 rows ask for the same as another row, share its answer and cost nothing." in manifest["message"]
+    assert "3 rows ask for the same as another row, end as it does and cost nothing." in manifest["message"]
 
 
 def test_it_is_off_by_default() -> None:

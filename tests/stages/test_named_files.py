@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from batchdrop.domain.records import Job, JobState
 from tests.fakes.claude import FakeClaude
 from tests.named_files import gif, jpeg, pdf, png, webp
-from tests.stack import Killed, Stack
+from tests.stack import Killed, Stack, once
 from tests.stages.row_jobs import said, table
 
 RECIPE = b"""\
@@ -368,6 +369,23 @@ def test_a_job_whose_files_are_all_gone_ends(api: Api) -> None:
     assert stack.ledger.get_admission().queued == 0
 
 
+def test_a_row_that_is_not_sent_since_files_of_many_others_are_gone_is_told_so(api: Api) -> None:
+    """Equal requests are one, and their rows are left out one by one all the same."""
+    stack = stack_of(api, max_requests=2_000)
+    for name in ("gone", "there"):
+        stack.objects.drop(f"inbox/bills/{name}.pdf", pdf())
+    stack.switch.text = "pause"
+    rows = request(url("inbox/bills/gone.pdf")) * 1_001 + request(url("inbox/bills/there.pdf"))
+    stack.drop("inbox/bills/x.jsonl", rows, {"batchdrop-dedupe": "true"})
+    stack.run(minutes=3)
+    stack.objects.purge("inbox/bills/gone.pdf")
+    stack.switch.text = "run"
+    assert done(stack).counts.invalid == 1_002
+    assert not api.sent
+    message = failed(stack)[-1]["_batchdrop"]["error"]["message"]
+    assert message.startswith("More than 1,000 rows that were to be sent together with this one name files which were deleted")
+
+
 def test_a_file_that_is_closed_for_a_day_is_gone(api: Api) -> None:
     stack = stack_of(api)
     stack.objects.drop("inbox/bills/a.pdf", pdf())
@@ -404,6 +422,58 @@ def test_planning_goes_on_between_two_files(api: Api) -> None:
     assert len(looks) == 12
     assert stack.hooks.calls.count("objects.resumed.suspend") == 2
     assert not stack.failures
+
+
+def test_a_row_of_more_files_than_there_is_time_for_is_invalid_and_no_other(api: Api) -> None:
+    stack = stack_of(api, timeout=60.0)
+    names = [f"inbox/bills/{number}.pdf" for number in range(6)]
+    for number, key in enumerate(names):
+        stack.objects.drop(key, pdf(1 + number))
+    stack.hooks.before = lambda name: stack.clock.advance(12) if name.startswith("inspector") else None
+    good = request(url(names[0]))
+    stack.drop("inbox/bills/x.jsonl", good * 2 + request(*map(url, names)) + good * 2)
+    job = done(stack)
+    assert (job.counts.succeeded, job.counts.invalid) == (4, 1)
+    assert errors(stack) == ["files_take_too_long"]
+    assert failed(stack)[0]["params"] == json.loads(request(*map(url, names)))["params"]
+
+
+def test_behind_a_file_that_cannot_be_sent_no_other_is_looked_at(api: Api) -> None:
+    stack = stack_of(api)
+    stack.objects.drop("inbox/bills/a.pdf", pdf())
+    row = request(url("inbox/bills/a.pdf"), *(url(f"inbox/bills/{number}.pdf") for number in range(1_000)))
+    stack.drop("inbox/bills/x.jsonl", row + request(url("inbox/bills/a.pdf")))
+    done(stack)
+    assert errors(stack) == ["file_not_found"]
+    assert failed(stack)[0]["params"] == json.loads(row)["params"]
+    assert stack.hooks.calls.count("objects.head") < 100
+
+
+def test_a_row_of_too_many_images_is_told_before_one_is_read(api: Api) -> None:
+    stack = stack_of(api)
+    stack.drop("inbox/bills/x.jsonl", request(*(url(f"inbox/bills/{number}.png") for number in range(101)), block="image"))
+    stack.run()
+    assert errors(stack) == ["too_many_images"]
+    assert stack.hooks.calls.count("objects.head") < 100
+
+
+def test_a_row_that_was_paid_for_says_so_when_its_file_is_gone_before_it_goes_again(api: Api) -> None:
+    def answer(custom_id: str, params: dict[str, Any]) -> dict[str, Any]:
+        return said("12.50", stop="max_tokens" if stack.attempt_of(custom_id) == 1 else "end_turn")
+
+    stack = Stack(api=lambda clock, hooks: FakeClaude(clock, hooks, answer=answer))
+    for number in (1, 2):
+        stack.objects.drop(f"inbox/bills/{number}.pdf", pdf(number))
+    stack.drop("inbox/bills/recipe.yaml", RECIPE + b"retry: [truncated]\n")
+    once(stack, "ledger.commit.collected", lambda: stack.objects.purge("inbox/bills/1.pdf"))
+    stack.drop("inbox/bills/x.csv", b"path\n1.pdf\n2.pdf\n")
+    done(stack)
+    (gone,) = [json.loads(line, parse_float=Decimal)["_batchdrop"] for line in stack.output("failed.jsonl").splitlines()]
+    assert (gone["error"]["type"], gone["attempts"]) == ("file_gone", 1)
+    (answered,) = [json.loads(line, parse_float=Decimal) for line in stack.output("results.jsonl").splitlines()]
+    manifest = json.loads(stack.output("manifest.json"), parse_float=Decimal)
+    assert gone["cost_usd"] > 0
+    assert gone["cost_usd"] + answered["cost_usd"] == manifest["cost"]["usd"]
 
 
 def test_rows_that_name_files_behind_many_that_name_none_are_told_to_come_first(api: Api) -> None:

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from batchdrop.formats.input_line import REQUESTS, Row
 from batchdrop.formats.invalid_line import InvalidLine
 from batchdrop.formats.lines import Line, read_lines
+from batchdrop.jobs.answer_size import ANSWER_BYTES_FIXED, ANSWER_BYTES_PER_TOKEN
 from batchdrop.money.price_file import built_in
 from batchdrop.money.sizing import Sizer
-from batchdrop.stages.plan.cutter import ANSWER_BYTES_FIXED, ANSWER_BYTES_PER_TOKEN, Cut, Cutter, Limits
+from batchdrop.stages.plan.cutter import Cut, Cutter, Limits
 from tests.input_lines import body_of
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)

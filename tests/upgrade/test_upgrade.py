@@ -26,7 +26,7 @@ _SENTENCE = re.compile(r'(?<="message":)"(?:[^"\\]|\\.)*"|(?<=\[gzip_truncated: 
 _COST = re.compile(r'"cost_usd":(?:null|[0-9.]+),')
 # Nor did a row that failed name its job, or was there a page.
 _JOB_ID = re.compile(r'"job_id":"[^"]*",')
-_NEW_FILES = ("/status.json", "/report.html")
+_NEW_FILES = ("/status.json", "/report.html", "/latest.json")
 # In the answers of that day, what a custom id had besides the line.
 _ATTEMPT = re.compile(r"[a-z2-7]{16}-[0-9]{1,2}-(?=[0-9])")
 

@@ -176,7 +176,9 @@ class OutputFiles:
             asked = end.copied_from
             if self._sent.attempts(line.number):
                 yield self._finding("copy_sent", f"{source.name} has it as a copy, and it was sent", line=line.number)
-        if not self._sent.agrees(asked, end.attempts, exactly=end.status != RowStatus.missing):
+        # Copies whose answers would be too long together stay with an answer of which the recipe asks for another.
+        left = end.copied_from is not None and end.status == RowStatus.errored
+        if not self._sent.agrees(asked, end.attempts, exactly=end.status != RowStatus.missing, may_go_on=left):
             sent = self._sent.attempts(asked)
             kind = "sent_after_success" if end.status == "succeeded" and len(sent) > end.attempts else "attempts"
             yield self._finding(kind, f"{source.name} says {end.attempts} attempts; the API accepted {sent}", line=line.number)

@@ -37,14 +37,16 @@ class SentRows:
         """Those accepted, in order."""
         return [attempt for attempt, times in sorted(self._times.items()) if times[line]]
 
-    def agrees(self, line: int, attempts: int, *, exactly: bool) -> bool:
+    def agrees(self, line: int, attempts: int, *, exactly: bool, may_go_on: bool = False) -> bool:
         """Whether a row that ended in its attempt of that number was sent once in each up to it, and never after.
 
-        Not `exactly`: it need not have been accepted each time.
+        Not `exactly`: it need not have been accepted each time. `may_go_on`: later attempts are another row's, of which this is
+        a copy.
         """
         found, expected = self.attempts(line), list(range(1, attempts + 1))
         # A row that was settled there was sent once; one that was left to its batch may never have gone with it.
         found = [attempt for attempt in found if attempt != PILOT] or expected[: len(found)]
+        found = [attempt for attempt in found if attempt <= attempts] if may_go_on else found
         return found == expected if exactly and self.complete else set(found) <= set(expected)
 
     def findings(self) -> Iterator[Finding]:

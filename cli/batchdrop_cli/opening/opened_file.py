@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from batchdrop.adapters.clock import SystemClock
-from batchdrop.domain.call_headers import CallHeaders, headers_of
+from batchdrop.domain.call_headers import CallHeaders
 from batchdrop.domain.errors import Rejected, Waits
 from batchdrop.domain.records import Job, JobState, ObjectRef
 from batchdrop.formats.cells import text_of
@@ -42,6 +42,7 @@ IN_A_BUCKET = "The request names a file in a bucket, and only files of this mach
 """Why such a row of a file of requests cannot be sent from here."""
 _MAX_UNPACKED_BYTES = 100_000_000_000
 """What a stack takes (`MaxInputBytes`), and much more than a person tries a prompt with."""
+_USUAL = CallHeaders()
 
 
 class Asked(NamedTuple):
@@ -80,16 +81,27 @@ class NeedsRecipe(Exception):
 
 
 @contextmanager
-def opened(file: Path, recipe: Path | None) -> Iterator[OpenedFile]:
-    """Raises NeedsRecipe; Waits, Rejected, ObjectGone, OSError, also while rows are read within."""
+def opened(file: Path, recipe: Path | None, headers: CallHeaders = _USUAL) -> Iterator[OpenedFile]:
+    """`headers`: that the file asks for. Raises NeedsRecipe; Waits, Rejected, ObjectGone, OSError, also while rows are read
+    within."""
     ref = ref_of(file)
     now = SystemClock().now()
-    job = Job(id="try", token="", input=ref, state=JobState.planning, created_at=now, updated_at=now)
+    job = Job(
+        id="try",
+        token="",
+        input=ref,
+        state=JobState.planning,
+        api_version=headers.api_version,
+        betas=headers.betas,
+        created_at=now,
+        updated_at=now,
+    )
     start = LookAt(objects=LOCAL_FILES)(job)
     kind = kind_of(start, ref.key)
     with _unpacked(ref, start) as source:
         if kind is None:
-            yield OpenedFile(_RequestRows(source, RowCheck(headers_of(job), None, now, unfillable=lambda: IN_A_BUCKET)))
+            check = RowCheck(headers, None, now, unfillable=lambda: IN_A_BUCKET)
+            yield OpenedFile(_RequestRows(source, check), headers)
             return
         if source.broken is not None:
             raise Rejected(sentences.broken_table(source.broken.message))

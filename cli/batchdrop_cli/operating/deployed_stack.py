@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError, ProfileNotFound
+from botocore.exceptions import BotoCoreError, ClientError
 
+from batchdrop_client.bucket import signed_in
 from batchdrop_client.errors import StackError
 from batchdrop_client.plain_text import plain
 
@@ -35,13 +36,8 @@ class DeployedStack(NamedTuple):
 def aws_said(stack: str) -> Iterator[None]:
     """What AWS has against a call, as a sentence. Raises StackError."""
     try:
-        yield
-    except NoCredentialsError:
-        raise StackError("There are no AWS credentials. Sign in (aws sso login), or set AWS_PROFILE.") from None
-    except NoRegionError:
-        raise StackError("There is no AWS region. Set AWS_DEFAULT_REGION, or a region in your AWS profile.") from None
-    except ProfileNotFound as error:
-        raise StackError(f"{plain(str(error))}. Look at AWS_PROFILE.") from None
+        with signed_in():
+            yield
     except ClientError as error:
         said = plain(error.response.get("Error", {}).get("Message", str(error)))
         raise StackError(f"AWS did not carry out {error.operation_name} for the stack {plain(stack)}: {said}") from error

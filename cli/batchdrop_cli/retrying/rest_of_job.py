@@ -45,11 +45,13 @@ class Rest(NamedTuple):
     chosen: int
     left_by_status: Counter[str]
     recipe: Path | None
+    headers: CallHeaders
+    """Of the job."""
 
     @contextmanager
     def opened(self) -> Iterator[OpenedFile]:
         """Raises what `opened` raises."""
-        with opened(self.rows, self.recipe) as found:
+        with opened(self.rows, self.recipe, self.headers) as found:
             yield found
 
     def planned(self, found: OpenedFile) -> Iterator[tuple[Line, Row | InvalidLine]]:
@@ -132,7 +134,7 @@ def taken(state: Path, run: Run, kept: KeptAnswers, *, may_pay_twice: bool) -> R
             else:
                 by_status[failure.status] += 1
                 others.write(line.data + b"\n")
-    return Rest(rows, left, chosen, by_status, None if run.recipe is None else state / RECIPE)
+    return Rest(rows, left, chosen, by_status, None if run.recipe is None else state / RECIPE, run.headers)
 
 
 def _choice(kept: KeptAnswers, *, may_pay_twice: bool) -> Callable[[Failure], bool]:

@@ -108,6 +108,9 @@ class Objects(Protocol):
     def put(self, key: str, body: bytes, *, content_type: str = "application/json", once: bool = False) -> bool:
         """Writes a small object. With `once` (`IfNoneMatch: *`) False means that one existed and was kept."""
 
+    def overwrite(self, was: ObjectRef, body: bytes, *, content_type: str = "application/json") -> bool:
+        """Writes a small object in the place of the one that was read (`IfMatch`). False: it is another one by now, or none."""
+
     def put_file(self, key: str, path: Path, *, content_type: str = "application/octet-stream") -> None: ...
 
     def get_file(self, key: str, path: Path) -> None:

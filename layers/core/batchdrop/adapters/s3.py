@@ -121,6 +121,9 @@ class S3Objects:
     def put(self, key: str, body: bytes, *, content_type: str = "application/json", once: bool = False) -> bool:
         return self._target(key, content_type, once=once).put(body)
 
+    def overwrite(self, was: ObjectRef, body: bytes, *, content_type: str = "application/json") -> bool:
+        return self._target(was.key, content_type, once=False)._replace(etag=was.etag).put(body)
+
     def put_file(self, key: str, path: Path, *, content_type: str = "application/octet-stream") -> None:
         with path.open("rb", buffering=0) as file, self.writer(key, content_type=content_type) as out:
             while chunk := file.read(MIB):
@@ -276,6 +279,8 @@ class _Target(NamedTuple):
     once: bool
     sleep: Callable[[float], None]
     metadata: Mapping[str, str] = {}
+    etag: str = ""
+    """Of the object in whose place it goes; empty: of any, or none."""
 
     def put(self, body: bytes | bytearray) -> bool:
         content: Any = body
@@ -291,18 +296,19 @@ class _Target(NamedTuple):
         After a conflict an upload is of no more use: all of it goes again (Amazon S3, "CompleteMultipartUpload", 409).
         """
         try:
-            return self._settle(lambda: upload.complete(parts, self._unless_there()))
+            return self._settle(lambda: upload.complete(parts, self._condition()))
         except _Conflict as conflict:
             upload.abort()
             raise Throttled(f"{self.key}: another writer came in between") from conflict
 
     def _settle(self, attempt: Callable[[], object]) -> bool:
-        """Makes a conditional write. False: there was an object, and it was kept. Raises _Conflict."""
+        """Makes a conditional write. False: what there was is kept, as the condition does not hold. Raises _Conflict."""
         try:
             with throttling():
                 attempt()
         except ClientError as error:
-            if self.once and status_of(error) == 412:
+            # 404: of an object that somebody has deleted since (Amazon S3, "Conditional writes").
+            if (self.once and status_of(error) == 412) or (self.etag and status_of(error) in (404, 412)):
                 return False
             if status_of(error) == 409:
                 raise _Conflict from error
@@ -310,9 +316,11 @@ class _Target(NamedTuple):
         return True
 
     def _whole(self, content: bytes) -> Any:  # noqa: ANN401 - boto3's arguments
-        return {"Bucket": self.bucket, "Key": self.key, "Body": content, **self._described(), **_CHECKSUM, **self._unless_there()}
+        return {"Bucket": self.bucket, "Key": self.key, "Body": content, **self._described(), **_CHECKSUM, **self._condition()}
 
-    def _unless_there(self) -> dict[str, Any]:
+    def _condition(self) -> dict[str, Any]:
+        if self.etag:
+            return {"IfMatch": _quoted(self.etag)}
         return {"IfNoneMatch": "*"} if self.once else {}
 
     def _described(self) -> dict[str, Any]:

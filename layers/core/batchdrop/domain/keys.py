@@ -4,6 +4,7 @@ inbox/<path>/<name>                                the user's; its first folder 
 inbox/<path>/recipe.yaml                           the user's, for the files of its folder and below
 inbox/<path>/start[-all][/]                        the user's: the documents of the folder are a job
 outbox/<path>/<name>/<job id>/<file>               the user's answers
+outbox/<path>/<name>/latest.json                   which of these folders is that of the newest job
 control/<command>/<path>/<job id>                  the user's commands; the path may be left out unless teams are kept apart
 config/{prices,limits,sources}.json                the operators'
 work/<job id>/...                                  ours, until the job has ended
@@ -104,10 +105,19 @@ def _path(input_key: str) -> str:
 
 def outbox_folder(input_key: str, job_id: str) -> str:
     """`inbox/a/reviews.jsonl.gz` -> `outbox/a/reviews/<job id>/`. A name too long for S3 is cut, never the job id."""
+    return f"{_jobs_folder(input_key)}{job_id}/"
+
+
+def latest(input_key: str) -> str:
+    """Names the newest job of the files whose answers lie in one folder: those that have one name."""
+    return f"{_jobs_folder(input_key)}latest.json"
+
+
+def _jobs_folder(input_key: str) -> str:
     name = _without(_without(_path(input_key), (".gz",)), _ENDINGS)
     room = MAX_KEY_BYTES - len(OUTBOX) - _TAIL_BYTES
     name = name.encode()[:room].decode(errors="ignore")
-    return f"{OUTBOX}{name}/{job_id}/"
+    return f"{OUTBOX}{name}/"
 
 
 def _without(name: str, endings: tuple[str, ...]) -> str:

@@ -22,6 +22,8 @@ _LONGEST_PAUSE = timedelta(hours=6)
 MAX_PLAN_TRIES = 40
 # Of these, tries that were cut off: with the default timeouts they take 15 hours, and each uses up a whole invocation.
 MAX_PLAN_CUT_OFF = 10
+# A file is rejected after so many invocations in a row that came no further with its lines: one may have met a slow network.
+MAX_FRUITLESS = 3
 # How long a file that could be planned may be refused to `submit` and `collect`: somebody is repairing a role or a key.
 UNREADABLE_AT_MOST = timedelta(days=1)
 # Errors that the request did not cause (Anthropic, API errors): the same request may succeed later.

@@ -116,9 +116,9 @@ def told_at(place: Place) -> Told | None:
     return told
 
 
-def filled(params: bytes, of: Callable[[Place], Told]) -> bytes:
-    """The params with something else in each of the places."""
-    return _replaced(params, [(place, _encode(of(place))) for place in places(params)])
+def filled(params: bytes, of: Callable[[Place], Told | None]) -> bytes:
+    """The params with something else in each of the places, those aside of which there is nothing to tell."""
+    return _replaced(params, [(place, _encode(told)) for place in places(params) if (told := of(place)) is not None])
 
 
 def filled_line(line: bytes, fill: Callable[[bytes], bytes]) -> bytes:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec.structs import replace
 
 from batchdrop.domain import keys
+from batchdrop.domain.errors import ObjectGone, Throttled
 from batchdrop.domain.records import Job
 from batchdrop.jobs.report import Report
 from batchdrop.ports import Clock, Ledger, Objects
+from batchdrop.reports.latest import is_newer, latest
 from batchdrop.reports.manifest import manifest
 from batchdrop.reports.status import status
 
@@ -43,6 +46,28 @@ class Publish(msgspec.Struct, frozen=True, kw_only=True):
         self._write(job, "", page=True)
         manifest_key = keys.outbox_folder(job.input.key, job.id) + "manifest.json"
         self.objects.put(manifest_key, manifest(job, (), {}, self.clock.now()), once=True)
+        self.latest(job)
+
+    def latest(self, ended: Job) -> None:
+        """Names the job as the newest one of its file's name, unless a newer one has ended before it.
+
+        After its manifest is written, before its end is recorded: who dies in between does it again.
+        """
+        for _ in range(_LOOKS):
+            if self._name_latest(keys.latest(ended.input.key), ended):
+                return
+        raise Throttled(f"latest.json of job {ended.id}: other jobs of that name kept ending in between")
+
+    def _name_latest(self, key: str, ended: Job) -> bool:
+        """False: another job has come in between."""
+        try:
+            # By its ETag: of the newest version that is read.
+            there = replace(self.objects.head(key).ref, version_id=None)
+            with self.objects.read(there) as body:
+                named = body.read()
+        except ObjectGone:
+            return self.objects.put(key, latest(ended), once=True)
+        return not is_newer(ended, named) or self.objects.overwrite(there, latest(ended))
 
     def _write(self, job: Job, notice: str, *, page: bool) -> None:
         now = self.clock.now()

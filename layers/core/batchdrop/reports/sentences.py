@@ -234,13 +234,13 @@ def _do(number: int) -> str:
     return "does" if number == 1 else "do"
 
 
-_SHARED = "ask for the same as another row, share its answer and cost"
+_SHARED = "ask for the same as another row, end as it does and cost"
 
 
 def _copied(job: Job) -> str:
     if not job.rows_copied:
         return ""
-    ask = "asks for the same as another row, shares its answer and costs" if job.rows_copied == 1 else _SHARED
+    ask = "asks for the same as another row, ends as it does and costs" if job.rows_copied == 1 else _SHARED
     return f"{_plural(job.rows_copied, 'row')} {ask} nothing."
 
 
@@ -811,10 +811,24 @@ FILE_GONE = (
     "A file that this row names was deleted, replaced or closed to this stack after the row was planned, so it was not sent. "
     "Upload the row again once the file is there."
 )
+
+
+def too_many_files_gone(most: int) -> str:
+    """Of rows whose own file may be there."""
+    return (
+        f"More than {most:,} rows that were to be sent together with this one name files which were deleted, replaced or closed "
+        "to this stack after they were planned, so none of them was sent. Upload the row again once the files are there."
+    )
+
+
 INPUT_UNREADABLE = "This stack was no longer allowed to read the input, so this row was not sent."
 CANCELED = "This row was canceled before Anthropic processed it."
 EXPIRED = "Anthropic did not process this row within its 24 hours."
 MISSING = "The API returned no result for this request."
+NO_ROOM_FOR_COPY = (
+    "It was not asked again: too many rows share this request for answers that may be so much longer. "
+    "Drop these rows again as a file of their own."
+)
 MISSING_OR_COPY = (
     "The API returned no result for this request, or it was sent as another row's: which one, nobody can tell without the input."
 )

@@ -36,6 +36,7 @@ from batchdrop.domain.transitions import Collected, Move
 from batchdrop.formats.failed_line import number_of_failed
 from batchdrop.formats.lines import Line
 from batchdrop.formats.result_line import number_of_result
+from batchdrop.jobs.answer_size import most_answers
 from batchdrop.jobs.batch_rows import SETTLED, UNLISTED, BatchRow, batch_rows_of, invalid_lines_of
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.config_files import ConfigObject
@@ -211,6 +212,7 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
                     sizer=Sizer(prices, at),
                     rendered=form is not None,
                     again=again,
+                    answer_room=most_answers(self.spool_bytes),
                 )
             self._feed(router, batch, rows, results, copies, earlier)
             unsent = unlisted(batch)
@@ -240,7 +242,7 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
             if invalid is not None and invalid.type == SETTLED:
                 router.settled(line, None if earlier.gone else settled[line.number])
             elif invalid is not None:
-                router.invalid(line, invalid)
+                router.invalid(line, invalid, paid)
             elif (source := copies.source_of(line.number)) is None:
                 router.row(line, results.get(line.number), paid)
             elif source in settled:

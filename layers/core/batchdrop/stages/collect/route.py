@@ -22,6 +22,7 @@ from batchdrop.formats.lines import Line
 from batchdrop.formats.rendered_line import asked_again, check_rendered
 from batchdrop.formats.retry_line import retry_line
 from batchdrop.formats.same_request import SameRequests
+from batchdrop.jobs.answer_size import longest_answer
 from batchdrop.money.billing import Biller
 from batchdrop.money.sizing import Sizer
 from batchdrop.reports import sentences
@@ -41,7 +42,7 @@ class Router:
     `lost`: rows without a line may have been answered all the same, and are not sent again for that reason. `again`: by reason
     for which a row is asked anew, what is different then. `sizer`: what rows are expected to take that are sent again.
     `rendered`: whether the rows are those of a recipe. `canceled`: error type and message of rows that were canceled at the API,
-    if their job tells more.
+    if their job tells more. `answer_room`: bytes of answers that copies among the rows that are asked anew may get at worst.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Router:
         rendered: bool,
         canceled: tuple[str, str] | None = None,
         again: Mapping[str, Mapping[str, str | None]] | None = None,
+        answer_room: int = 0,
     ) -> None:
         self._batch = batch
         self._lines = lines
@@ -70,6 +72,9 @@ class Router:
         self._lost = lost
         self._canceled = canceled or ("canceled", sentences.CANCELED)
         self._again = again or {}
+        self._answer_room = answer_room
+        self._crowded = False
+        """Whether the row at hand is not asked anew only since the copies before it may have very long answers."""
         self._sizer = sizer
         self._check = check_rendered if rendered else REQUESTS.check
         self._is_listed = is_listed(batch)
@@ -90,8 +95,8 @@ class Router:
         self._failures = FailureCounter()
         self._lengths = [0] * MAX_LENGTHS
 
-    def invalid(self, line: Line, invalid: InvalidLine) -> None:
-        """A row that was never sent."""
+    def invalid(self, line: Line, invalid: InvalidLine, paid: int | None = 0) -> None:
+        """A row that is not sent: never, or not again, as a file that it names is gone since. `paid`: as in `row`."""
         self._ends[RowStatus.invalid] += 1
         self._failures.add(line.number, RowStatus.invalid, invalid.type, invalid.message)
         data = self._lines.failed(
@@ -100,8 +105,8 @@ class Router:
             status=RowStatus.invalid,
             error_type=invalid.type,
             message=invalid.message,
-            attempts=0,
-            cost=0,
+            attempts=self._batch.times_sent - 1,
+            cost=paid,
         )
         self._failed.write(line.number, data)
 
@@ -240,7 +245,8 @@ class Router:
         if self._copied_from is None:
             self._reasons[answer.error_type] += 1
         if not self._asked_again(line, answer.error_type, cost):
-            self._fail(line, RowStatus.errored, answer.error_type, answer.message, cost, unusable=answer)
+            message = f"{answer.message} {sentences.NO_ROOM_FOR_COPY}" if self._crowded else answer.message
+            self._fail(line, RowStatus.errored, answer.error_type, message, cost, unusable=answer)
 
     def _unanswered(self, line: Line, status: RowStatus, error_type: str, message: str, paid: int | None) -> None:
         """The API does not bill it (Anthropic, "Batch processing", results)."""
@@ -251,12 +257,24 @@ class Router:
 
     def _asked_again(self, line: Line, reason: str, paid: int | None) -> bool:
         """Whether it is, with other params if the recipe says so. Nobody asks a third time what was refused twice."""
+        self._crowded = False
         if not self._may_retry or reason not in self._again:
             return False
         data = asked_again(line.data, self._again[reason], refused=reason == REFUSED)
-        if data is not None:
-            self._send_again(line._replace(data=data), paid)
-        return data is not None
+        if data is None:
+            return False
+        line = line._replace(data=data)
+        self._crowded = self._copied_from is not None and not self._has_room(line)
+        if not self._crowded:
+            self._send_again(line, paid)
+        return not self._crowded
+
+    def _has_room(self, line: Line) -> bool:
+        """A copy costs nothing: no limit of money bounds what has to be written when its answer may be longer now."""
+        row = self._check(line)
+        if isinstance(row, Row):
+            self._answer_room -= longest_answer(row.max_tokens)
+        return self._answer_room >= 0
 
     def _send_again(self, line: Line, paid: int | None) -> None:
         self._retry.write(line.number, retry_line(line, paid))

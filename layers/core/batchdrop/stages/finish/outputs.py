@@ -155,6 +155,7 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
 
     def _conclude(self, job: Job, batches: list[Batch]) -> None:
         ended = transitions.finished(job, now=self.clock.now()).after
+        self.publish.latest(ended)
         # The manifest is written: subscribers are told before the end is recorded, at least once.
         told = self.announce.end(ended)
         self._end(job, self._note(job), self._taught(job, batches), untold=not told)

@@ -11,15 +11,8 @@ from batchdrop.formats.input_line import Row
 from batchdrop.formats.invalid_line import InvalidLine
 from batchdrop.formats.lines import Line
 from batchdrop.formats.same_request import SameRequests
-from batchdrop.money.sizing import MAX_ANSWER_TOKENS, Sizer
-
-# What a token of `max_tokens` can take in a results stream. Prose has 4 to 5 bytes a token, code and tables of spaces more;
-# other scripts 3 bytes a character at about a token each; escapes double what they touch; the signature of a thinking block
-# comes on top at about 1.4 times its text. 12 covers these together. Results of server tools are not bounded by `max_tokens`:
-# a collector that still runs out of disk says so (OutOfDisk).
-ANSWER_BYTES_PER_TOKEN = 12
-# Custom id, message id, model, stop reason, usage, and the longest error message: 1 to 2 KB seen, doubled.
-ANSWER_BYTES_FIXED = 4_096
+from batchdrop.jobs.answer_size import longest_answer, most_answers
+from batchdrop.money.sizing import Sizer
 
 
 class Limits(NamedTuple):
@@ -36,11 +29,8 @@ class Limits(NamedTuple):
 
     @classmethod
     def of_a_stack(cls, *, max_requests: int, max_body_bytes: int, spool_bytes: int) -> Limits:
-        """`spool_bytes`: disk of the collector.
-
-        Answers are rarely a quarter of `max_tokens`; where they are, the collector downloads them in windows that fit its disk.
-        """
-        return cls(max_requests, max_body_bytes, max_answer_bytes=4 * spool_bytes)
+        """`spool_bytes`: disk of the collector."""
+        return cls(max_requests, max_body_bytes, max_answer_bytes=most_answers(spool_bytes))
 
 
 class Cut(NamedTuple):
@@ -83,8 +73,7 @@ class Cutter:
         body = answer = 0
         if isinstance(row, Row):
             body = request_bytes(sent_bytes(row.params), line.number)
-            # What no model generates must not make a batch of each row.
-            answer = min(row.max_tokens, MAX_ANSWER_TOKENS) * ANSWER_BYTES_PER_TOKEN + ANSWER_BYTES_FIXED
+            answer = longest_answer(row.max_tokens)
         finished = None if self._lines and self._fits(line, body, answer) else self.finish()
         if not self._lines:
             self._start, self._first_line = line.start, line.number

@@ -20,6 +20,7 @@ from batchdrop.domain.file_facts import FileFacts
 from batchdrop.domain.file_names import Located, NameFault, located, may_name
 from batchdrop.domain.model_names import most_pages
 from batchdrop.domain.records import Job, ObjectRef
+from batchdrop.domain.retries import MAX_FRUITLESS
 from batchdrop.formats.file_source import (
     DOCUMENTS,
     IMAGES,
@@ -65,6 +66,8 @@ _BAD_NAME = (
     "`%`, `?` or a version."
 )
 
+_TOO_LONG = "is one of more files than there is time to look at: the time of one invocation is over. Name fewer, or smaller ones."
+
 
 class TimeIsUp(BatchdropError):
     """There is no time to look at another file."""
@@ -94,9 +97,11 @@ class NameFiles(msgspec.Struct, frozen=True, kw_only=True):
 
     @contextmanager
     def __call__(self, job: Job, go_on: Callable[[], bool]) -> Iterator[JobFiles]:
+        last_try = job.fruitless + 1 == MAX_FRUITLESS
         with scratch() as folder:
+            path = folder / "file"
             try:
-                yield JobFiles(self.objects, self.inspect, lambda name: self._find(job, name), folder / "file", go_on)
+                yield JobFiles(self.objects, self.inspect, lambda name: self._find(job, name), path, go_on, last_try=last_try)
             finally:
                 self.inspect.close()
 
@@ -112,44 +117,60 @@ class NameFiles(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobFiles:
-    """Fills the requests of one job. `find`: the object that a name stands for; may raise FileFault. `path`: for one file."""
+    """Fills the requests of one job. `find`: the object that a name stands for; may raise FileFault. `path`: for one file.
+
+    `last_try`: earlier invocations have not come to the end of the first row that names files. It is at fault, then.
+    """
 
     def __init__(
-        self, objects: Objects, inspect: Inspector, find: Callable[[str], Located], path: Path, go_on: Callable[[], bool]
+        self,
+        objects: Objects,
+        inspect: Inspector,
+        find: Callable[[str], Located],
+        path: Path,
+        go_on: Callable[[], bool],
+        *,
+        last_try: bool = False,
     ) -> None:
         self._objects = objects
         self._inspect = inspect
         self._find = find
         self._path = path
         self._go_on = go_on
+        self._last_try = last_try
         self._known: dict[tuple[Located, str], _Looked | FileFault] = {}
 
     def __call__(self, params: bytes, model: str, versions: Mapping[Located, str] = _NEWEST) -> bytes:
-        """`params` with a `Pinned` or a `Faulty` for each file that they name. Raises TimeIsUp, and what reading raises.
+        """`params` with a `Pinned` for each file that they name, or a `Faulty` where the first is that cannot be sent.
 
-        `versions`: of files that are not meant as they are now.
+        `versions`: of files that are not meant as they are now. Raises TimeIsUp, and what reading raises.
         """
         named = places(params)
         if not named:
             return params
-        numbers = {place.start: number for number, place in enumerate(named, 1)}
-
-        def told(place: Place) -> Pinned | Faulty:
-            name = msgspec.Raw(_as_written(place))
-            try:
-                found = self._file(name_at(place), versions)
-                return _pinned(name, place.block, found)
-            except FileFault as fault:
-                which = f"{place.block.capitalize()} {numbers[place.start]} of" if len(named) > 1 else f"The {place.block} of"
-                return Faulty(name=name, fault=fault.type, message=f"{which} this row {fault.message}")
-
-        full = filled(params, told)
         try:
-            _check_request(full, model)
+            _check_images(named, model)
+            found = self._all(named, versions)
+            full = filled(params, lambda place: found[place.start])
+            if not any(isinstance(told, Faulty) for told in found.values()):
+                _check_request(full, model)
         except FileFault as fault:
             why = fault
-            return filled(params, lambda place: Faulty(name=msgspec.Raw(_as_written(place)), fault=why.type, message=why.message))
+            full = filled(params, lambda place: Faulty(name=_name_in(place), fault=why.type, message=why.message))
+        self._last_try = False
         return full
+
+    def _all(self, named: list[Place], versions: Mapping[Located, str]) -> dict[int, Pinned | Faulty | None]:
+        """By place. None: behind one that cannot be sent, nothing is looked at."""
+        found: dict[int, Pinned | Faulty | None] = dict.fromkeys(place.start for place in named)
+        for number, place in enumerate(named, 1):
+            try:
+                found[place.start] = _pinned(_name_in(place), place.block, self._file(name_at(place), versions))
+            except FileFault as fault:
+                which = f"{place.block.capitalize()} {number} of" if len(named) > 1 else f"The {place.block} of"
+                found[place.start] = Faulty(name=_name_in(place), fault=fault.type, message=f"{which} this row {fault.message}")
+                break
+        return found
 
     def _file(self, name: str, versions: Mapping[Located, str]) -> _Looked:
         file = self._find(name)
@@ -165,6 +186,8 @@ class JobFiles:
 
     def _look(self, file: Located, version: str) -> _Looked | FileFault:
         if not self._go_on():
+            if self._last_try:
+                raise FileFault("files_take_too_long", _TOO_LONG)
             raise TimeIsUp
         try:
             ref = self._objects.head(file.key, version or None, bucket=file.bucket).ref
@@ -187,8 +210,9 @@ class JobFiles:
             return sum(guess_text(chunk) for chunk in iter(lambda: file.read(_READ_BYTES), b""))
 
 
-def _as_written(place: Place) -> bytes:
-    return bytes(told.name) if (told := told_at(place)) is not None else place.value
+def _name_in(place: Place) -> msgspec.Raw:
+    """As it was written."""
+    return told.name if (told := told_at(place)) is not None else msgspec.Raw(place.value)
 
 
 def _pinned(name: msgspec.Raw, block: str, found: _Looked) -> Pinned:
@@ -223,6 +247,14 @@ def _pinned(name: msgspec.Raw, block: str, found: _Looked) -> Pinned:
     )
 
 
+def _check_images(named: list[Place], model: str) -> None:
+    """Before any of them is read."""
+    images, most = sum(place.block == "image" for place in named), most_pages(model)
+    if images > most:
+        taken = f"{shown(model)} takes {most} in a request"
+        raise FileFault("too_many_images", f"This row names {images:,} images; {taken}. Name fewer.")
+
+
 def _check_request(params: bytes, model: str) -> None:
     """What the API counts over all files of a request."""
     files = pinned_in(params)
@@ -231,9 +263,6 @@ def _check_request(params: bytes, model: str) -> None:
     if pages > most:
         taken = f"{shown(model)} takes {most} in a request"
         raise FileFault("too_many_pages", f"The documents of this row have {pages:,} pages; {taken}. Split them.")
-    if len(images) > most:
-        taken = f"{shown(model)} takes {most} in a request"
-        raise FileFault("too_many_images", f"This row names {len(images):,} images; {taken}. Name fewer.")
     if len(images) > _MANY_IMAGES and any(max(image.width, image.height) > _MOST_PIXELS_OF_MANY for image in images):
         raise FileFault(
             "image_too_large",

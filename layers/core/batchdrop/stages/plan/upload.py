@@ -38,7 +38,7 @@ from batchdrop.domain.records import (
     Sample,
     Wishes,
 )
-from batchdrop.domain.retries import given_up
+from batchdrop.domain.retries import MAX_FRUITLESS, given_up
 from batchdrop.domain.transitions import CacheVerdict, Hold, Move
 from batchdrop.jobs.admit import Admit
 from batchdrop.jobs.cancel import CancelJob, planners_failed
@@ -64,8 +64,6 @@ from batchdrop.stages.plan.whole_table import whole_table
 
 log = logging.getLogger(__name__)
 
-# A file is rejected after so many invocations in a row that could not unpack any further: one may have met a slow network.
-_MAX_FRUITLESS = 3
 _NO_NAMES = Names()
 # How long a cancel goes unnoticed while lines are made of a file.
 _LOOK_EVERY = timedelta(seconds=15)
@@ -381,7 +379,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     def _made_in_part(self, job: Job, made: Unpacking) -> Job | None:
         fruitless = 0 if made.went_on else job.fruitless + 1
-        if fruitless == _MAX_FRUITLESS:
+        if fruitless == MAX_FRUITLESS:
             raise Rejected(sentences.unpacking_takes_too_long(made.done))
         return self._change(
             job.id,

@@ -66,6 +66,7 @@ _PROOF_LASTS = timedelta(days=1)
 # The table holds their numbers. Of a batch that lacks more of them nothing is sent.
 _MOST_LEFT_OUT = 1_000
 _WITHOUT_FILES = Unsent(status=RowStatus.invalid, error_type=FILE_GONE, message=sentences.FILE_GONE)
+_TOO_MANY_GONE = Unsent(status=RowStatus.invalid, error_type=FILE_GONE, message=sentences.too_many_files_gone(_MOST_LEFT_OUT))
 
 # A pilot is refused so often before its rows go untried: once may be an incident.
 _PILOT_REFUSALS = 2
@@ -164,8 +165,8 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
             return None
         if not body.gone:
             return batch, body
-        if self._nothing_left(batch, body):
-            self.commit(transitions.unsent(batch, _WITHOUT_FILES, now=self.clock.now()))
+        if (why := self._not_sent(batch, body)) is not None:
+            self.commit(transitions.unsent(batch, why, now=self.clock.now()))
             return None
         return self.commit(transitions.left_out(batch, body.gone, copies=body.gone_copies, body_bytes=body.size)), body
 
@@ -179,8 +180,11 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
         return waited or refusals.is_over(job.streak, now)
 
     @staticmethod
-    def _nothing_left(batch: Batch, body: _Body) -> bool:
-        return len(body.gone) - body.gone_copies == batch.requests or len(body.gone) + len(batch.left_out) > _MOST_LEFT_OUT
+    def _not_sent(batch: Batch, body: _Body) -> Unsent | None:
+        """The end of all its rows, as files of them are gone. None: the others are sent."""
+        if len(body.gone) - body.gone_copies == batch.requests:
+            return _WITHOUT_FILES
+        return _TOO_MANY_GONE if len(body.gone) + len(batch.left_out) > _MOST_LEFT_OUT else None
 
     def _intend(self, batch: Batch, prefix: str, key: str, deadline: Deadline) -> Batch:
         now = self.clock.now()
