@@ -2112,6 +2112,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/stages/test_groups.py::test_what_a_job_costs_beyond_its_own_approval_is_asked_about",
     ),
     Mutant(
+        "What somebody else has just admitted is not asked about",
+        f"{_CORE}/jobs/pause.py",
+        "if still_waits and current is not None",
+        "if current is not None",
+        "tests/stages/test_pilot.py::test_two_that_admit_the_rows_to_try_at_once_ask_nothing",
+    ),
+    Mutant(
         "What a job asks anew is by what its rows took",
         f"{_CORE}/jobs/pause.py",
         "learned = _learned_so_far(job, batches)",
