@@ -18,7 +18,7 @@ setup: ## .venv with everything pinned, and MiniStack's own environment; quick w
 	@requirements/setup.sh
 
 .PHONY: demo
-demo: setup ## run rows through the whole system: make demo [EXAMPLE=name | FILE="path" [APPROVE=2.50]], else the reviews of examples/
+demo: setup ## run rows through the whole system: make demo [EXAMPLE=name | FILE="file or folder" [APPROVE=2.50]], else the reviews of examples/
 	@$(PYTHON) -m local demo $(if $(value EXAMPLE),--example '$(EXAMPLE)') $(if $(value APPROVE),--approve '$(APPROVE)') $(if $(value FILE),-- '$(subst ','\'',$(value FILE))')
 
 .PHONY: up
@@ -97,7 +97,7 @@ conformance: setup ## the Claude emulator against the API's description and the 
 	@$(PYTHON) -m tests.conformance
 
 .PHONY: interop
-interop: setup ## pandas, DuckDB and, if it is installed, LibreOffice read our tables
+interop: setup ## pandas, polars, DuckDB, jq and, if it is installed, LibreOffice read our answers
 	@$(PYTHON) -m tests.interop
 
 .PHONY: browser

@@ -60,7 +60,7 @@ def _down(_: argparse.Namespace) -> None:
 
 
 def _demo(given: argparse.Namespace) -> None:
-    files = [drops.of_file(given.file)] if given.file else drops.of_example(given.example)
+    files = [drops.of_path(given.file)] if given.file else drops.of_example(given.example)
     was_running = system.running()
     try:
         consent = Consent(given.approve, _ask if on_terminal(sys.stdin, sys.stderr) else None, _note)
@@ -101,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("function", choices=STAGES)
             command.add_argument("file", nargs="?", type=Path, default=drops.EXAMPLES / "reviews.jsonl")
         if name == "demo":
-            command.add_argument("file", nargs="?", type=Path, help="left out: an example")
+            command.add_argument("file", nargs="?", type=Path, help="or a folder of documents; left out: an example")
             command.add_argument("--example", default=_EXAMPLE, metavar="NAME", help=f"one of {', '.join(drops.names())}")
             command.add_argument(
                 "--approve", type=_dollars, metavar="USD", help="say yes to what costs no more than so many dollars"

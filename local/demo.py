@@ -71,13 +71,16 @@ def report(folders: Sequence[Path]) -> str:
 
 
 def put(system: System, drop: Drop, say: Say) -> Dropped:
-    """Uploads a file and its recipe. The same name again is a new version and a new job."""
+    """Uploads a file, after its recipe and the documents that it names. The same name again is a new version and a new job."""
     s3, bucket = system.aws.s3(), system.outputs["Bucket"]
-    if drop.recipe:
-        say(f"Putting {shown(drop.recipe)} to {drop.recipe_key} ...")
-        s3.upload_file(str(drop.recipe), bucket, drop.recipe_key)
+    for key, path in drop.before.items():
+        say(f"Putting {shown(path)} to {key} ...")
+        s3.upload_file(str(path), bucket, key)
     say(f"Dropping {shown(drop.path)} into the inbox of {bucket} ...")
-    s3.upload_file(str(drop.path), bucket, drop.key)
+    if drop.starts:
+        s3.put_object(Bucket=bucket, Key=drop.key)
+    else:
+        s3.upload_file(str(drop.path), bucket, drop.key)
     seen = s3.head_object(Bucket=bucket, Key=drop.key)
     ref = ObjectRef(bucket=bucket, key=drop.key, version_id=seen.get("VersionId"), etag=seen["ETag"])
     return Dropped(drop, keys.outbox_folder(drop.key, ids.job_id(ref, seen["LastModified"])), seen["LastModified"])

@@ -1,4 +1,4 @@
-"""What a demonstration drops: a file of one's own, or an example with its recipes."""
+"""What a demonstration drops: a file or a folder of documents of one's own, or an example with its recipes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from batchdrop.domain import keys
+from batchdrop_client.documents import DOCUMENTS, is_document
 from local.errors import CannotRun
 from local.paths import ROOT
 
@@ -15,15 +16,27 @@ _ABOUT = (".md", ".py")
 
 
 class Drop(NamedTuple):
-    """One file, and the recipe that is put into its folder first."""
+    """One file, or a folder whose documents are started, and what is put into the bucket first."""
 
     path: Path
     key: str
     recipe: Path | None
+    documents: tuple[Path, ...] = ()
 
     @property
-    def recipe_key(self) -> str:
-        return f"{self.key.rpartition('/')[0]}/{keys.RECIPES[0]}"
+    def before(self) -> dict[str, Path]:
+        """By key: the recipe, then the documents."""
+        folder, root = self.key.rpartition("/")[0], self.path if self.starts else self.path.parent
+        recipe = {f"{folder}/{keys.RECIPES[0]}": self.recipe} if self.recipe else {}
+        return recipe | {f"{folder}/{path.relative_to(root).as_posix()}": path for path in self.documents}
+
+    @property
+    def starts(self) -> bool:
+        """An empty object is dropped, which makes a job of the documents."""
+        return self.path.is_dir()
+
+    def read(self) -> bytes:
+        return b"" if self.starts else self.path.read_bytes()
 
 
 def names() -> list[str]:
@@ -39,8 +52,9 @@ def of_example(name: str) -> list[Drop]:
     (path,) = (
         path for path in folder.iterdir() if path.is_file() and path.suffix not in _ABOUT and path.name not in keys.RECIPES
     )
+    named = tuple(path for below in sorted(folder.iterdir()) if below.is_dir() for path in _documents_in(below))
     recipes = sorted(folder.rglob(keys.RECIPES[0]))
-    return [Drop(path, f"{keys.INBOX}{recipe.parent.relative_to(EXAMPLES)}/{path.name}", recipe) for recipe in recipes]
+    return [Drop(path, f"{keys.INBOX}{recipe.parent.relative_to(EXAMPLES)}/{path.name}", recipe, named) for recipe in recipes]
 
 
 def of_file(path: Path) -> Drop:
@@ -50,6 +64,31 @@ def of_file(path: Path) -> Drop:
     """
     if not path.is_file():
         raise CannotRun(f"{path} is not a file.")
-    recipe = next((beside for name in keys.RECIPES if (beside := path.resolve().parent / name).is_file()), None)
+    recipe = _recipe_in(path.resolve().parent)
     folder = f"{recipe.parent.name}/" if recipe else ""
     return Drop(path, f"{keys.INBOX}{folder}{path.name}", recipe)
+
+
+def of_path(path: Path) -> Drop:
+    """Of a file, or of a folder: `inbox/<its name>/start`, with the recipe in it, else the one beside it.
+
+    Raises CannotRun if it is neither, or a folder without documents.
+    """
+    if not path.is_dir():
+        return of_file(path)
+    folder = path.resolve()
+    documents = tuple(_documents_in(folder))
+    if not documents:
+        raise CannotRun(
+            f"{path} holds no documents: their names end in {', '.join(DOCUMENTS)}. To run a table or requests, name the file."
+        )
+    recipe = _recipe_in(folder) or _recipe_in(folder.parent)
+    return Drop(folder, f"{keys.INBOX}{folder.name}/{keys.START}", recipe, documents)
+
+
+def _documents_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if is_document(path.name) and path.is_file())
+
+
+def _recipe_in(folder: Path) -> Path | None:
+    return next((path for name in keys.RECIPES if (path := folder / name).is_file()), None)

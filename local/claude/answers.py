@@ -68,7 +68,7 @@ def _answer(params: Params, most: int) -> Answer:
     if params.tools is not None and params.tool_choice is not None:
         tool = _forced_tool(params.tools, params.tool_choice)
         if tool is not None:
-            value = _fitted(tool.get("input_schema"), prompt, system)
+            value = _fitted(tool.get("input_schema"), params, prompt, system)
             size = of_text(msgspec.json.encode(value).decode())
             return Answer("", "tool_use", size, tool=str(tool.get("name")), tool_input=value or {})
     return _stopped(_text(params, system, prompt), params, most)
@@ -127,8 +127,9 @@ def _forced_tool(tools: Raw, choice: Raw) -> dict[str, Json] | None:
 def _text(params: Params, system: str, prompt: str) -> str:
     form = answer_format(params)
     if form is not None:
-        return msgspec.json.encode(_fitted(form.get("schema"), prompt, system)).decode()
-    instruction, subject = _split(prompt)
+        return msgspec.json.encode(_fitted(form.get("schema"), params, prompt, system)).decode()
+    document = _document(params)
+    instruction, subject = (prompt, document) if document else _split(prompt)
     asked = f"{system}\n{instruction}"
     labels = _labels(asked)
     said = guesses.choice(list(labels), subject) if labels else _written(asked, prompt, subject)
@@ -145,9 +146,16 @@ def _written(asked: str, prompt: str, subject: str) -> str:
     return guesses.described(prompt) if "escri" in asked else guesses.echo(subject)
 
 
-def _fitted(schema: Json, prompt: str, system: str) -> Json:
+def _fitted(schema: Json, params: Params, prompt: str, system: str) -> Json:
     """Only the system prompt can explain the options: it is the same for every row, so it is read once."""
-    return fitting.fit(schema, _split(prompt)[1], system)
+    document = _document(params)
+    return fitting.fit(schema, document or _split(prompt)[1], system, document=bool(document))
+
+
+def _document(params: Params) -> str:
+    """What the first document of the conversation says that has any text."""
+    blocks = (block for turn in params.messages if isinstance(turn.content, list) for block in turn.content)
+    return next((block.document for block in blocks if block.document.strip()), "")
 
 
 def _split(prompt: str) -> tuple[str, str]:

@@ -27,6 +27,7 @@ _MANY = 20
 _SMALL_WINDOW = re.compile(r"claude-(?:haiku|sonnet|opus)-4-5\b")
 _OLDER = re.compile(r"claude-(?:haiku|sonnet|opus)-4-[56]\b")
 _SQUARE = 28
+_READ = 20_000  # characters of a document that an answer is made of
 _TEXT_OF_A_PAGE = 2_000  # documented as 1,500 to 3,000
 _PAGE = (1_240, 1_754)  # pixels, as a page is shown to the model: not documented
 _MAGIC = {
@@ -130,6 +131,7 @@ def _document(block: Block, source: Source, place: str, of: _Models) -> int:
         if source.media_type != "text/plain" or not source.data:
             raise _Fault(f"{where}.text: Input should be plain text")
         block.tokens = ceil(len(source.data) / 4)
+        block.document = source.data[:_READ]
         return 0
     if source.type not in ("base64", "url", "file", "content"):
         raise _Fault(f"{where}: Input tag '{source.type}' found using 'type' does not match any of the expected tags")
@@ -137,12 +139,13 @@ def _document(block: Block, source: Source, place: str, of: _Models) -> int:
     if source.type == "base64":
         if source.media_type != "application/pdf":
             raise _Fault(f"{where}.base64.media_type: Input should be 'application/pdf'")
-        pages = _pages(_decoded(source, where))
+        pages, block.document = _read(_decoded(source, where))
     block.tokens = pages * (_TEXT_OF_A_PAGE + _tokens(*_PAGE, of))
     return pages
 
 
-def _pages(data: bytes) -> int:
+def _read(data: bytes) -> tuple[int, str]:
+    """The number of pages, and the text on the first."""
     if b"%PDF-" not in data[:1024]:
         raise _Fault("The PDF specified was not valid.")
     try:
@@ -153,9 +156,17 @@ def _pages(data: bytes) -> int:
     try:
         if pypdfium2.raw.FPDF_GetSecurityHandlerRevision(document) != -1:
             raise _Fault("The PDF specified is password protected.")
-        return len(document)
+        return len(document), _first_text(document)
     finally:
         document.close()
+
+
+def _first_text(document: pypdfium2.PdfDocument) -> str:
+    try:
+        text: str = document[0].get_textpage().get_text_bounded()
+    except (pypdfium2.PdfiumError, IndexError):
+        return ""  # a page that cannot be shown has a number all the same
+    return text[:_READ].replace("\r\n", "\n")
 
 
 def _decoded(source: Source, where: str) -> bytes:

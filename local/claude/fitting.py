@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from local.claude import guesses
+from local.claude.forms import Form
 from local.claude.jsontypes import Json
 
+_NUMBERS = ("number", "integer")
 _DEEPEST = 12  # a schema that refers to itself ends here
 
 _BY_FORMAT = {
@@ -23,19 +25,21 @@ _BY_FORMAT = {
 }
 
 
-def fit(schema: Json, subject: str, asked: str = "") -> Json:
+def fit(schema: Json, subject: str, asked: str = "", *, document: bool = False) -> Json:
     """A value for ``schema`` about the text ``subject``: what is guessed for the name of each field, as far as it may be.
 
-    ``asked`` is the instruction. What it does not understand it leaves out; a schema that is not one gets None.
+    ``asked`` is the instruction. What it does not understand it leaves out; a schema that is not one gets None. Of a ``document``
+    fields are read where it has labels for them, and lists of objects in the lines of its table.
     """
-    return _Fitter(schema, subject, asked).value(schema, 0)
+    return _Fitter(schema, subject, asked, Form(subject if document else "")).value(schema, 0)
 
 
 class _Fitter:
-    def __init__(self, root: Json, subject: str, asked: str) -> None:
+    def __init__(self, root: Json, subject: str, asked: str, form: Form) -> None:
         self.root = root
         self.subject = subject
         self.asked = asked
+        self.form = form
 
     def value(self, schema: Json, depth: int, name: str = "") -> Json:
         """``name``: that of the field it is for."""
@@ -86,26 +90,52 @@ class _Fitter:
         return makers[kind]() if isinstance(kind, str) and kind in makers else None
 
     def _array(self, schema: dict[str, Json], depth: int, name: str) -> list[Json]:
+        if lines := self._lines(schema.get("items"), depth):
+            return lines[: _whole(schema.get("maxItems"), len(lines))]
         least = max(1, _whole(schema.get("minItems"), 1))
         count = min(least, _whole(schema.get("maxItems"), least))
         return [self.value(schema.get("items", {"type": "string"}), depth + 1, name) for _ in range(count)]
 
+    def _lines(self, schema: Json, depth: int) -> list[Json]:
+        """Of the document's table: an object each, its words in the fields for text, its numbers in the others in order."""
+        parts = _parts(schema.get("properties")) if isinstance(schema, dict) else []
+        many = sum(part.get("type") in _NUMBERS for _, part in parts)
+        return [self._line(parts, words, iter(numbers), depth) for words, numbers in self.form.lines(many)]
+
+    def _line(
+        self, parts: list[tuple[str, dict[str, Json]]], words: str, numbers: Iterator[int | float], depth: int
+    ) -> dict[str, Json]:
+        found: dict[str, Json] = {}
+        for name, part in parts:
+            kind = part.get("type")
+            if kind in _NUMBERS:
+                number = next(numbers)
+                found[name] = int(number) if kind == "integer" else number
+            else:
+                found[name] = words if part == {"type": "string"} else self.value(part, depth + 1, name)
+        return found
+
     def _object(self, schema: dict[str, Json], depth: int) -> dict[str, Json]:
-        properties = schema.get("properties")
-        if not isinstance(properties, dict):
-            return {}
-        return {name: self.value(part, depth + 1, name) for name, part in properties.items() if isinstance(part, dict)}
+        return {name: self.value(part, depth + 1, name) for name, part in _parts(schema.get("properties"))}
 
     def _string(self, schema: dict[str, Json], name: str) -> str:
-        text = _BY_FORMAT.get(str(schema.get("format"))) or guesses.text(name, self.subject)
+        form = str(schema.get("format"))
+        said = self.form.date(name) if form == "date" else self.form.text(name)
+        text = said or _BY_FORMAT.get(form) or guesses.text(name, self.subject)
         text = text.ljust(_whole(schema.get("minLength"), 0), ".")
         return text[: _whole(schema.get("maxLength"), len(text))]
 
     def _number(self, schema: dict[str, Json], name: str) -> int | float:
-        guess = guesses.number(name, self.subject)
+        said = self.form.number(name)
+        guess = guesses.number(name, self.subject) if said is None else said
         low, high = schema.get("minimum"), schema.get("maximum")
         least = low if isinstance(low, int | float) else guess
         return min(max(guess, least), high if isinstance(high, int | float) else max(guess, least))
+
+
+def _parts(properties: Json) -> list[tuple[str, dict[str, Json]]]:
+    """The fields of an object, each with its schema."""
+    return [(name, part) for name, part in properties.items() if isinstance(part, dict)] if isinstance(properties, dict) else []
 
 
 def _merged(schemas: list[Json]) -> dict[str, Json]:

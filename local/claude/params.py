@@ -57,6 +57,8 @@ class Block(Struct):
     content: str | list[Block] | None = None
     tokens: int = msgspec.field(default=0, name="(tokens)")
     """Of a file that was looked at: nothing that a request says."""
+    document: str = msgspec.field(default="", name="(document)")
+    """The text on the first page of a document that was looked at, or what a text begins with."""
 
 
 class Turn(Struct, forbid_unknown_fields=True):

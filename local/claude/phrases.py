@@ -99,7 +99,7 @@ _SCRIPTS = (
     ("zh", re.compile("[\u4e00-\u9fff]")),
     ("de", re.compile(r"(?i)[äöüß]|\b(der|die|das|und|ist|nicht)\b")),
     ("es", re.compile(r"(?i)[ñ¿¡]|\b(el|los|las|es|muy|y)\b")),
-    ("fr", re.compile(r"(?i)[çœ]|\b(le|les|est|et|très|pas)\b")),
+    ("fr", re.compile(r"(?i)[çœàù]|\b(le|les|est|et|très|pas)\b")),
 )
 _READ = 2_000  # characters that are looked at
 _INTO = re.compile(r"(?i)\b(?:in)?to ([a-z]+)\b")

@@ -27,9 +27,9 @@ def report_of(example: str) -> bytes:
     (drop,) = drops.of_example(example)
     with start("--clock", "manual", "--seconds", "5", "--seed", "documents") as claude, surroundings(claude):
         cloud = Cloud(claude)
-        if drop.recipe:
-            cloud.upload(drop.recipe_key, drop.recipe.read_bytes())
-        return dropped(cloud, drop.key.removeprefix("inbox/"), drop.path.read_bytes())["report.html"]
+        for key, path in drop.before.items():
+            cloud.upload(key, path.read_bytes())
+        return dropped(cloud, drop.key.removeprefix("inbox/"), drop.read())["report.html"]
 
 
 def main() -> int:

@@ -104,6 +104,60 @@ def test_fields_are_guessed_from_their_names_and_the_text() -> None:
     }
 
 
+TEXT, NUMBER = {"type": "string"}, {"type": "number"}
+ITEM = {"description": TEXT, "quantity": {"type": "integer"}, "price": NUMBER, "amount": NUMBER}
+INVOICE: Any = {
+    "type": "object",
+    "properties": {
+        "supplier": TEXT,
+        "invoice_number": TEXT,
+        "date": {"type": "string", "format": "date"},
+        "language": TEXT,
+        "currency": {"enum": ["EUR", "GBP"]},
+        "vat": NUMBER,
+        "total": NUMBER,
+        "due": {"type": "string", "format": "date"},
+        "items": {"type": "array", "items": {"type": "object", "properties": ITEM}},
+    },
+}
+
+
+def test_an_invoice_is_read_by_its_labels_and_its_table() -> None:
+    said = (
+        "Papierhaus Süd\nRechnung\nRechnungsnummer: 55 213\nRechnungsdatum: 5.9.2026\nBezeichnung Menge Preis Betrag\n"
+        "Karton A4, 500 Blatt 12 1.041,90 12.502,80\nUmschläge C5, Karton3 4,75 14,25\n"
+        "MwSt. 19 %: 2 378,24 EUR\nGesamtbetrag: 14.895,29 EUR\n"
+    )
+    assert fitting.fit(INVOICE, said, document=True) == {
+        "supplier": "Papierhaus Süd",
+        "invoice_number": "55 213",
+        "date": "2026-09-05",
+        "language": "de",
+        "currency": "EUR",
+        "vat": 2378.24,
+        "total": 14895.29,
+        "due": "2026-01-01",  # it says nothing of that
+        "items": [
+            {"description": "Karton A4, 500 Blatt", "quantity": 12, "price": 1041.9, "amount": 12502.8},
+            {"description": "Umschläge C5, Karton", "quantity": 3, "price": 4.75, "amount": 14.25},
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("said", "number"), [("1,440.00", 1440.0), ("1.440,5", 1440.5), ("1 440", 1440), ("-1'440.00", -1440.0), ("1,440", 1440)]
+)
+def test_an_amount_is_the_same_in_every_language(said: str, number: float) -> None:
+    assert fitting.fit(INVOICE, f"Total: {said} EUR", document=True)["total"] == number  # type: ignore[index, call-overload]
+
+
+@settings(deadline=None)
+@given(st.text(max_size=300), st.lists(st.floats(allow_nan=False, allow_infinity=False, width=16), max_size=4))
+def test_whatever_a_document_says_its_answer_fits(text: str, numbers: list[float]) -> None:
+    said = f"{text}\n{text} {' '.join(map(str, numbers))}\nTotal: {text}\nDate: {text}"
+    jsonschema.validate(fitting.fit(INVOICE, said, document=True), INVOICE)
+
+
 SCHEMAS: list[dict[str, Any]] = [
     {"type": "object", "properties": {"a": {"type": "string", "maxLength": 3}, "b": {"type": ["null", "integer"]}}},
     {"type": "array", "items": {"type": "string", "format": "date"}, "minItems": 2},

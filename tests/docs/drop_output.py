@@ -7,7 +7,6 @@ import io
 import os
 import re
 import shutil
-import tempfile
 import time
 from collections.abc import Sequence
 from itertools import count
@@ -31,8 +30,8 @@ _A_DURATION = re.compile(r"(?<=answer\. )\d+ minutes?(?=, \$)")
 _A_TIME = re.compile(r"^\d\d:\d\d:\d\d ", re.MULTILINE)
 
 
-def waited_for(cloud: Cloud, arguments: Sequence[str], example: str) -> str:
-    """In a folder that has the example and nothing else. Its times are a minute apart."""
+def waited_for(cloud: Cloud, arguments: Sequence[str], example: str, home: Path) -> str:
+    """In a folder that has the example and nothing else when it begins. Its times are a minute apart."""
     heard: set[str] = set()
 
     def pass_time(_: float) -> None:
@@ -50,9 +49,9 @@ def waited_for(cloud: Cloud, arguments: Sequence[str], example: str) -> str:
     def versions() -> list[ObjectVersionTypeDef]:
         return cloud.s3.list_object_versions(Bucket=BUCKET, Prefix=f"inbox/{arguments[3]}/").get("Versions", [])
 
-    with tempfile.TemporaryDirectory() as home, contextlib.chdir(home), patch.object(time, "sleep", pass_time):
-        shutil.copytree(EXAMPLES / example, Path(home, "examples", example))
-        environment = {"COLUMNS": "100", "HOME": home, "BATCHDROP_FOLDER": None}
+    with contextlib.chdir(home), patch.object(time, "sleep", pass_time):
+        shutil.copytree(EXAMPLES / example, home / "examples" / example)
+        environment = {"COLUMNS": "100", "HOME": str(home), "BATCHDROP_FOLDER": None}
         done = CliRunner(mix_stderr=False).invoke(batchdrop, [*arguments], env=environment, catch_exceptions=False)
         assert done.exit_code == 0, done.stderr
         said = (done.stderr + done.stdout).replace(f"{os.path.realpath(home)}/", "").replace(f"{home}/", "")

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -42,7 +44,8 @@ _INVOKE = "make invoke "
 _TRY = re.compile(r"batchdrop try (examples/\S+)")
 _ESTIMATE = re.compile(r"batchdrop (estimate (?:examples|\.local)/.*)")
 _SCENARIOS = re.compile(r"python -m tests\.docs\.cost_scenarios (\.local/\S+)")
-_DROP = re.compile(r"batchdrop (drop (examples/([\w-]+)/\S+) --to [\w-]+ --wait)")
+_DROP = re.compile(r"batchdrop (drop examples/([\w-]+)/\S+ --to [\w-]+(?: --recipe \S+)? --wait(?: -o [\w.-]+)?)")
+_SCRIPT = re.compile(r"python (examples/\S+\.py) ([\w.-]+)")
 _DEMO = re.compile(r"make demo(?: EXAMPLE=([\w-]+)| FILE=(examples/\S+))?")
 
 
@@ -100,17 +103,23 @@ def _row(cloud: Cloud, line: str) -> str:
 
 
 def _shell(cloud: Cloud, block: str) -> str:
-    return "\n".join(line for command in block.splitlines() for line in _printed(cloud, command.partition("#")[0].strip()))
+    """In a folder that is there for this block alone."""
+    with tempfile.TemporaryDirectory() as home:
+        commands = [command.partition("#")[0].strip() for command in block.splitlines()]
+        return "\n".join(line for command in commands for line in _printed(cloud, command, Path(home)))
 
 
-def _printed(cloud: Cloud, command: str) -> Iterator[str]:
+def _printed(cloud: Cloud, command: str, home: Path) -> Iterator[str]:
     if demonstrated := _DEMO.fullmatch(command):
-        chosen = [drops.of_file(ROOT / demonstrated[2])] if demonstrated[2] else drops.of_example(demonstrated[1] or "reviews")
+        chosen = [drops.of_path(ROOT / demonstrated[2])] if demonstrated[2] else drops.of_example(demonstrated[1] or "reviews")
         yield reported(_of_drop(cloud, drop) for drop in chosen)
     elif tried := _TRY.fullmatch(command):
         yield _tried(cloud, tried[1])
     elif waited := _DROP.fullmatch(command):
-        yield waited_for(cloud, waited[1].split(), waited[3])
+        yield waited_for(cloud, waited[1].split(), waited[2], home)
+    elif script := _SCRIPT.fullmatch(command):
+        run = [sys.executable, str(ROOT / script[1]), script[2]]
+        yield subprocess.run(run, cwd=home, capture_output=True, text=True, check=True).stdout.rstrip()
     elif estimate := _ESTIMATE.fullmatch(command):
         yield cost_scenarios.printed(estimate[1].split())
     elif scenarios := _SCENARIOS.fullmatch(command):
@@ -120,9 +129,9 @@ def _printed(cloud: Cloud, command: str) -> Iterator[str]:
 
 
 def _of_drop(cloud: Cloud, drop: drops.Drop) -> tuple[str, dict[str, bytes]]:
-    if drop.recipe:
-        cloud.upload(drop.recipe_key, drop.recipe.read_bytes())
-    return drop.key, dropped(cloud, drop.key.removeprefix(keys.INBOX), drop.path.read_bytes())
+    for key, path in drop.before.items():
+        cloud.upload(key, path.read_bytes())
+    return drop.key, dropped(cloud, drop.key.removeprefix(keys.INBOX), drop.read())
 
 
 def _tried(cloud: Cloud, file: str) -> str:

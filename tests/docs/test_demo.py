@@ -40,10 +40,14 @@ def test_a_rejected_file(body: bytes, first: list[str], files: list[str], tmp_pa
     assert shown[-len(files) :] == [f"  {name}" for name in files]
 
 
-def test_what_is_not_a_file(tmp_path: Path) -> None:
+def test_what_is_neither_a_file_nor_a_folder_of_documents(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "local", "demo", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{tmp_path} is not a file.\n")
+    endings = ".pdf, .png, .jpg, .jpeg, .gif, .webp, .txt, .md"
+    told = f"{tmp_path} holds no documents: their names end in {endings}. To run a table or requests, name the file.\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", told)
+    with pytest.raises(CannotRun, match="nothing is not a file"):
+        drops.of_path(tmp_path / "nothing")
 
 
 def test_errors_are_found_in_a_log() -> None:
@@ -60,15 +64,26 @@ def test_a_file_is_dropped_with_the_recipe_beside_it(tmp_path: Path) -> None:
     assert drops.of_file(path) == drops.Drop(path, "inbox/a+b.csv", None)
     (folder / "recipe.yml").write_text("model: claude-haiku-5-5\n")
     found = drops.of_file(path)
-    assert (found.key, found.recipe_key, found.recipe) == (
-        "inbox/marketing/a+b.csv",
-        "inbox/marketing/recipe.yaml",
-        folder / "recipe.yml",
-    )
+    assert (found.key, found.before) == ("inbox/marketing/a+b.csv", {"inbox/marketing/recipe.yaml": folder / "recipe.yml"})
+
+
+def test_a_folder_of_documents_is_started(tmp_path: Path) -> None:
+    folder = tmp_path / "bills"
+    folder.mkdir()
+    for name in ("b.pdf", "a.PDF", "rows.csv", ".hidden.pdf"):
+        (folder / name).write_bytes(b"x")
+    beside, within = tmp_path / "recipe.yaml", folder / "recipe.yml"
+    documents = {"inbox/bills/a.PDF": folder / "a.PDF", "inbox/bills/b.pdf": folder / "b.pdf"}
+    assert drops.of_path(folder).before == documents
+    beside.write_text("model: claude-haiku-5-5\n")
+    assert drops.of_path(folder).before == {"inbox/bills/recipe.yaml": beside, **documents}
+    within.write_text("model: claude-haiku-5-5\n")
+    found = drops.of_path(folder)
+    assert (found.key, found.read(), found.recipe) == ("inbox/bills/start", b"", within)
 
 
 def test_an_example_that_is_none_is_told_with_those_that_are() -> None:
-    with pytest.raises(CannotRun, match=r"no example review: choose one of documents, moderation, .*, translation"):
+    with pytest.raises(CannotRun, match=r"no example review: choose one of documents, invoices, moderation, .*, translation"):
         drops.of_example("review")
 
 
@@ -77,9 +92,9 @@ def test_nobody_is_asked_about_an_example(name: str) -> None:
     """As the stack is deployed: at worst it costs less than a dollar, and the price of each of its models is known."""
     stack = Stack(ask_above="1", monthly_limit="100")
     for drop in drops.of_example(name) if name in drops.names() else [drops.of_file(drops.EXAMPLES / name)]:
-        if drop.recipe:
-            stack.drop(drop.recipe_key, drop.recipe.read_bytes())
-        stack.drop(drop.key, drop.path.read_bytes())
+        for key, path in drop.before.items():
+            stack.drop(key, path.read_bytes())
+        stack.drop(drop.key, drop.read())
     assert {job.state for job in stack.jobs()} == {JobState.running}
     assert {batch.name for job in stack.jobs() for batch in stack.batches(job)}.isdisjoint({PILOT})
 
@@ -90,6 +105,14 @@ def test_a_table_is_no_wider_than_a_page_and_answers_are_cut_last() -> None:
     assert lines[1].endswith("...  a label of two lines")
     assert text_table([["a"], ["表" * 50]]) == ["a", "表" * 28 + "..."]
     assert text_table([["a"], ["x" * 1_000_000]])[1] == "x" * 57 + "..."  # at once: long answers have kept it for minutes
+
+
+def test_the_invoices_are_what_their_script_writes(tmp_path: Path) -> None:
+    folder = drops.EXAMPLES / "invoices"
+    runpy.run_path(str(folder / "make_invoices.py"))["write"](tmp_path)
+    written = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.*"))
+    assert len(written) == 13
+    assert [path for path in written if (tmp_path / path).read_bytes() != (folder / path).read_bytes()] == []
 
 
 def test_the_workbook_is_what_its_script_writes(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ def test_an_example_prints_what_its_page_shows(laptop: Laptop, name: str) -> Non
     chosen = drops.of_example(name)
     for drop in chosen:
         assert drop.recipe
-        laptop.s3.put_object(Bucket=laptop.bucket, Key=drop.recipe_key, Body=drop.recipe.read_bytes())
+        for key, path in drop.before.items():
+            laptop.s3.put_object(Bucket=laptop.bucket, Key=key, Body=path.read_bytes())
     jobs = [laptop.drop(drop.key, drop.path).wait() for drop in chosen]
     for job in jobs:
         job.wait_for("done")

@@ -52,11 +52,19 @@ WORKSPACE = "the usual one"
 class _Held:
     """One batch as it lies at the API."""
 
-    def __init__(self, api_id: str, body: bytes, workspace: str, created_at: datetime, ends_at: datetime) -> None:
+    def __init__(
+        self,
+        api_id: str,
+        body: bytes,
+        requests: list[dict[str, Any]],
+        workspace: str,
+        created_at: datetime,
+        ends_at: datetime,
+    ) -> None:
         self.id = api_id
         self.workspace = workspace
         self.body = body
-        self.requests: list[dict[str, Any]] = json.loads(body)["requests"]
+        self.requests = requests
         self.created_at = created_at
         self.ends_at = ends_at
         self.canceled_at: datetime | None = None
@@ -262,19 +270,21 @@ class FakeClaude:
         return self._workspace()
 
     def _accept(self, body: bytes, workspace: str) -> ApiBatch:
-        self._check(body)
+        requests = self._check(body)
         now = self._clock.now()
         api_id = f"msgbatch_{len(self._held) + 1:024d}"
-        self._held[api_id] = _Held(api_id, body, workspace, now, now + timedelta(seconds=self.seconds))
+        self._held[api_id] = _Held(api_id, body, requests, workspace, now, now + timedelta(seconds=self.seconds))
         return self._view(self._held[api_id])
 
-    def _check(self, body: bytes) -> None:
+    def _check(self, body: bytes) -> list[dict[str, Any]]:
         try:
-            ids = [request["custom_id"] for request in json.loads(body)["requests"]]
+            requests: list[dict[str, Any]] = json.loads(body)["requests"]
+            ids = [request["custom_id"] for request in requests]
         except (ValueError, LookupError, TypeError):
             raise Refused("not a batch", status=400, kind="invalid_request_error") from None
         if not ids or len(ids) > 100_000 or len(set(ids)) != len(ids):
             raise Refused("requests: 1 to 100,000, each with its own custom_id", status=400, kind="invalid_request_error")
+        return requests
 
     def _find(self, api_id: str) -> _Held:
         held = self._held.get(api_id)

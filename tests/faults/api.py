@@ -155,12 +155,12 @@ class SlowApi(FakeClaude):
         return self._keep(body, workspace, ours=True)
 
     def _keep(self, body: bytes, workspace: str, *, ours: bool) -> ApiBatch:
-        self._check(body)
+        requests = self._check(body)
         now = self._clock.now()
         api_id = f"msgbatch_{len(self._held) + 1:024d}"
         delay, self.create_late = (self.create_late, 0.0) if ours else (0.0, self.create_late)
         created_at = now + timedelta(seconds=delay)
-        held = _Held(api_id, body, workspace, created_at, created_at + timedelta(seconds=self.seconds))
+        held = _Held(api_id, body, requests, workspace, created_at, created_at + timedelta(seconds=self.seconds))
         self._held[api_id] = held
         self.traces[api_id] = Trace(
             held=held,

@@ -320,10 +320,10 @@ _DEDUPE = {"batchdrop-dedupe": "true"}
 class _Refusing(SlowApi):
     """It takes no batch with this word in it."""
 
-    def _check(self, body: bytes) -> None:
-        super()._check(body)
+    def _check(self, body: bytes) -> list[dict[str, Any]]:
         if b"poison" in body:
             raise Refused("something in it", status=400, kind="invalid_request_error")
+        return super()._check(body)
 
 
 def _sent_once() -> Stack:

@@ -1,1 +1,1 @@
-"""What other programs make of our tables: `make interop`."""
+"""What other programs make of our answers: `make interop`."""

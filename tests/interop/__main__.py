@@ -1,4 +1,4 @@
-"""``python -m tests.interop``: makes the environment with pandas and DuckDB if it is not there, and runs the tests with it."""
+"""``python -m tests.interop``: makes the environment with pandas, DuckDB and others, and runs the tests with it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.interop.environment import PYTHON, REQUIREMENTS, ROOT
+from tests.interop import environment
 
 
 def main() -> int:
-    uv = str(ROOT / "requirements" / "uv")
-    if not PYTHON.exists():
-        subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(PYTHON.parents[1])], check=True)
-    install = [uv, "pip", "sync", "--quiet", "--require-hashes", "--python", str(PYTHON), str(REQUIREMENTS)]
-    subprocess.run(install, check=True)
+    environment.make()
     return subprocess.run([sys.executable, "-m", "pytest", "-q", str(Path(__file__).parent)], check=False).returncode
 
 

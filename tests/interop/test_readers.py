@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.environment import PYTHON, ROOT
+from tests.interop.environment import PYTHON, ROOT, is_ready
 from tests.stages.row_jobs import run, stack_of
 
 HEADER = ["id", "text", "long", "number", "risky"]
@@ -35,7 +35,7 @@ import json, sys, duckdb
 found = duckdb.sql(f"SELECT * FROM read_csv('{sys.argv[1]}', delim='{sys.argv[2]}', all_varchar=true)")
 print(json.dumps([found.columns, *[[cell or "" for cell in row] for row in found.fetchall()]]))
 """
-needs_packages = pytest.mark.skipif(not PYTHON.exists(), reason="`make interop` installs pandas and DuckDB")
+needs_packages = pytest.mark.skipif(not is_ready(), reason="`make interop` installs pandas and DuckDB")
 needs_libreoffice = pytest.mark.skipif(shutil.which("soffice") is None, reason="LibreOffice is not installed")
 
 
