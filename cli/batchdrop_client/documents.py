@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 DOCUMENTS = (".pdf", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".txt", ".md")
-START = "start"
-"""An empty object of this name in a folder of documents makes a job of them."""
 
 
 def is_document(name: str) -> bool:

@@ -17,7 +17,7 @@ from batchdrop.domain.records import MAX_REFERENCE_CHARS, PRIORITIES, PRIORITY, 
 from batchdrop.formats import gzip_stream
 from batchdrop.stages.plan.kinds import LOOKED_AT, Start, kind_of
 from batchdrop_client.bucket import Bucket, aws_said
-from batchdrop_client.documents import DOCUMENTS, START, is_document
+from batchdrop_client.documents import DOCUMENTS, is_document
 from batchdrop_client.ended_job import names_in
 from batchdrop_client.errors import NotNamed, OtherRecipe, StackError
 from batchdrop_client.job import Job
@@ -56,16 +56,24 @@ def recipe_beside(folder: Path) -> Path | None:
 class Drop:
     """A file or a folder that is about to be dropped. Nothing is written before it is called. All methods raise StackError."""
 
-    def __init__(self, bucket: Bucket, path: Path, to: str, wishes: Wishes | None = None, *, name: str = "") -> None:
-        """`to`: the folder below the inbox; one of documents is made below it. `name`: of the object, if not that of the file."""
+    def __init__(
+        self, bucket: Bucket, path: Path, to: str, wishes: Wishes | None = None, *, name: str = "", all_documents: bool = False
+    ) -> None:
+        """`to`: the folder below the inbox; one of documents is made below it. `name`: of the object, if not that of the file.
+
+        `all_documents`: of the folder, those too that an earlier job has taken; they are paid again.
+        """
         self._bucket = bucket
         self._metadata = (wishes or Wishes()).as_metadata()
         self._documents = _documents_in(path) if path.is_dir() else None
+        if all_documents and self._documents is None:
+            raise NotNamed(f"All documents are those of a folder: {plain(path.name)} is none. Nothing was dropped.")
         folder = _folder(to) + (_segment(name or path.absolute().name) + "/" if self._documents is not None else "")
         self.path = path
         self.folder = keys.INBOX + folder
         """In the bucket, slash included."""
-        self.key = self.folder + (START if self._documents is not None else _segment(name or path.name))
+        marker = keys.START_ALL if all_documents else keys.START
+        self.key = self.folder + (marker if self._documents is not None else _segment(name or path.name))
         """Of the object that becomes the job."""
         if self._documents is None:
             _check_file(path, self.key)

@@ -10,6 +10,7 @@ from typing import Self
 from batchdrop.domain import keys
 from batchdrop_client.bucket import Bucket, open_bucket
 from batchdrop_client.dropping import Drop, Sent, Wishes, file_of, recipe_beside, takes_recipe
+from batchdrop_client.errors import NotNamed
 from batchdrop_client.job import Job
 from batchdrop_client.job_folder import job_folder
 from batchdrop_client.newest_jobs import NewestJobs, newest_jobs
@@ -45,6 +46,7 @@ class Stack:
         name: str = "",
         reference: str = "",
         priority: str = "",
+        all_documents: bool = False,
         sent: Sent = lambda _: None,
     ) -> Job:
         """Uploads a file, a folder of documents or rows, and the recipe, and returns the job that it becomes.
@@ -54,8 +56,9 @@ class Stack:
         put again, and others that no job has taken go along. `recipe`: else the recipe.yaml beside the
         file or in the folder, if there is one. One that lies in the inbox and differs is not replaced, unless `replace_recipe`:
         OtherRecipe is raised. `name`: of the object in the inbox; of rows it is `rows.jsonl`. `reference`: any text of at most
-        200 ASCII characters, which status.json and the manifest tell. `priority`: `high` or `low`. `sent`: told how many bytes
-        more are in the bucket, from several threads.
+        200 ASCII characters, which status.json and the manifest tell. `priority`: `high` or `low`. `all_documents`: of a folder,
+        also those that an earlier job has taken; they are paid again. `sent`: told how many bytes more are in the bucket, from
+        several threads.
 
         Raises OSError, too. Nothing is in the inbox then, but perhaps the recipe, or some of the documents without a job.
         """
@@ -64,10 +67,12 @@ class Stack:
         chosen = None if recipe is None else Path(recipe)
         if isinstance(what, Path | str):
             path = Path(what)
-            drop = Drop(self.bucket, path, where, wishes, name=name)
+            drop = Drop(self.bucket, path, where, wishes, name=name, all_documents=all_documents)
             if chosen is None and (path.is_dir() or takes_recipe(path)):
                 chosen = recipe_beside(path if path.is_dir() else path.parent)
             return drop(chosen, replace=replace_recipe, sent=sent)
+        if all_documents:
+            raise NotNamed("All documents are those of a folder: name its path instead of rows.")
         with TemporaryDirectory() as folder:
             path = Path(folder) / "rows.jsonl"
             file_of(what, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections import Counter
@@ -13,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from batchdrop_cli.dropping import drop_session, look
 from batchdrop_cli.main import batchdrop
-from batchdrop_client import dropping
+from batchdrop_client import NotNamed, Stack, dropping
 from tests.cli.live_stack import LiveStack, live_stack
 from tests.stack import rows
 
@@ -25,6 +26,7 @@ prompt: |
 output:
   label: [positive, negative, neutral]
 """
+READS = 'model: claude-haiku-4-5\ndocuments: ["{{ path }}"]\nprompt: What is it about?\n'
 TABLE = "id,text\n1,What a great lamp\n2,It broke\n3,It is a lamp\n"
 
 
@@ -348,6 +350,42 @@ def test_a_document_that_is_the_same_is_not_put_again(
     assert said("drop", folder).stdout != first
     versions = stack.client.list_object_versions(Bucket="bucket", Prefix="inbox/letters/")["Versions"]
     assert Counter(one["Key"].rsplit("/", 1)[1] for one in versions) == {"a.pdf": 1, "b.pdf": 2, "c.pdf": 2, "start": 2}
+
+
+def test_all_documents_are_asked_about_again_on_demand(stack: LiveStack, tmp_path: Path) -> None:
+    folder = tmp_path / "letters"
+    folder.mkdir()
+    for name in ("a.txt", "b.txt"):
+        (folder / name).write_text(f"Letter {name}")
+    (folder / "recipe.yaml").write_text(READS)
+    first = said("drop", folder, "--wait")
+    assert (first.exit_code, first.stdout) == (0, f"{tmp_path / 'letters.results.csv'}\n"), first.stderr
+    (folder / "c.txt").write_text("Letter c")
+    stack.put("inbox/letters/d.txt", b"Letter d")
+    new = said("drop", folder, "--wait", "-o", tmp_path / "new.csv")
+    assert (new.exit_code, _paths(tmp_path / "new.csv")) == (0, ["c.txt", "d.txt"]), new.stderr
+    none = said("drop", folder, "--wait", "-o", tmp_path / "none.csv")
+    assert (none.exit_code, none.stdout) == (4, "")
+    assert "no earlier start has taken" in none.stderr
+    again = said("drop", folder, "--wait", "-o", tmp_path / "all.csv", "--all-documents")
+    assert (again.exit_code, _paths(tmp_path / "all.csv")) == (0, ["a.txt", "b.txt", "c.txt", "d.txt"]), again.stderr
+    assert "also there      d.txt: they go along" in again.stderr
+    # It took nothing from a start that comes after it, and gave nothing back.
+    assert said("drop", folder, "--wait", "-o", tmp_path / "none.csv").exit_code == 4
+
+
+def test_all_documents_are_those_of_a_folder(stack: LiveStack, table: Path) -> None:
+    refused = said("drop", table, "--all-documents")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "reviews.csv is none" in refused.stderr
+    with pytest.raises(NotNamed, match="instead of rows"):
+        Stack("bucket").drop([{"text": "a"}], all_documents=True)
+    assert stack.keys() == []
+
+
+def _paths(results: Path) -> list[str]:
+    with results.open(encoding="utf-8-sig", newline="") as file:
+        return [row["path"] for row in csv.DictReader(file)]
 
 
 def test_a_folder_without_documents(stack: LiveStack, tmp_path: Path) -> None:

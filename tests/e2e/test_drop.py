@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import errno
+import json
 import os
 import pty
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -128,6 +130,29 @@ def test_a_file_of_nothing(person: Person, tmp_path: Path) -> None:
     path.write_text("no request\n")
     done = person.runs("drop", path, "--wait")
     assert (done.returncode, done.stdout) == (4, ""), done.stderr
+
+
+def test_a_folder_of_documents(person: Person, tmp_path: Path) -> None:
+    folder = tmp_path / "bills"
+    folder.mkdir()
+    example = ROOT / "examples" / "invoices"
+    for path in [example / "recipe.yaml", *sorted((example / "bills").glob("en-*.pdf"))]:
+        shutil.copy(path, folder)
+    done = person.runs("drop", folder, "--wait")
+    assert (done.returncode, done.stdout) == (0, f"{tmp_path / 'bills.results.csv'}\n"), done.stderr
+    found = {row["path"]: (row["total"], len(json.loads(row["line_items"]))) for row in answers(Path(done.stdout.strip()))}
+    assert found == {
+        "en-brightpane.pdf": ("564.0", 2),
+        "en-fernwood.pdf": ("2059.2", 3),
+        "en-harbour.pdf": ("374.26", 4),
+        "en-quill.pdf": ("359.28", 2),
+    }
+    taken = person.runs("drop", folder, "--wait", "-o", tmp_path / "again.csv")
+    assert (taken.returncode, taken.stdout) == (4, ""), taken.stderr
+    assert "no earlier start has taken" in taken.stderr
+    again = person.runs("drop", folder, "--wait", "-o", tmp_path / "again.csv", "--all-documents")
+    assert again.returncode == 0, again.stderr
+    assert len(answers(tmp_path / "again.csv")) == 4
 
 
 def test_another_folder_is_closed(person: Person, table: Path) -> None:

@@ -57,10 +57,11 @@ def test_every_batch_and_every_later_attempt_has_the_headers() -> None:
 
 def test_both_halves_of_a_batch_that_is_refused_have_the_headers() -> None:
     class Picky(FakeClaude):
-        def _check(self, body: bytes) -> None:
-            super()._check(body)
-            if len(json.loads(body)["requests"]) > 1:
+        def _check(self, body: bytes) -> list[dict[str, Any]]:
+            requests = super()._check(body)
+            if len(requests) > 1:
                 raise Refused("too large", status=413, kind="request_too_large")
+            return requests
 
     stack = Stack(api=Picky)
     stack.drop("inbox/a.jsonl", b"\n".join([row("a"), row("b")]), ASKED)

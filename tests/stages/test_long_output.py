@@ -49,10 +49,11 @@ def test_a_long_answer_comes_after_a_second_attempt_and_both_creates_have_the_be
 
 def test_both_halves_of_a_batch_that_is_refused_have_the_beta_and_so_has_a_retry() -> None:
     class Picky(FakeClaude):
-        def _check(self, body: bytes) -> None:
-            super()._check(body)
-            if len(json.loads(body)["requests"]) > 1:
+        def _check(self, body: bytes) -> list[dict[str, Any]]:
+            requests = super()._check(body)
+            if len(requests) > 1:
                 raise Refused("too large", status=413, kind="request_too_large")
+            return requests
 
     stack = Stack(api=Picky, max_attempts=1)
     stack.claude.answer = lambda custom_id, params: EXPIRED

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from datetime import timedelta
 from math import log2
+from typing import Any
 
 import pytest
 
@@ -22,11 +23,11 @@ def refuse(stack: Stack, rule: Callable[[bytes], Refused | None]) -> None:
     """An API with one more rule."""
     check = stack.claude._check
 
-    def stricter(body: bytes) -> None:
+    def stricter(body: bytes) -> list[dict[str, Any]]:
         refusal = rule(body)
         if refusal is not None:
             raise refusal
-        check(body)
+        return check(body)
 
     stack.claude._check = stricter  # type: ignore[method-assign]
 

@@ -66,7 +66,8 @@ def load(moment: dict[str, Any]) -> Stack:
         said = Dropped(key=command["key"], version_id=version_id)
         stack.commands.append(Command(said, _time(command["due"]), 0))
     for batch in moment["api"]:
-        held = _Held(batch["id"], batch["body"].encode(), WORKSPACE, _time(batch["created_at"]), _time(batch["ends_at"]))
+        body, created_at, ends_at = batch["body"].encode(), _time(batch["created_at"]), _time(batch["ends_at"])
+        held = _Held(batch["id"], body, json.loads(body)["requests"], WORKSPACE, created_at, ends_at)
         held.canceled_at = _time(batch["canceled_at"]) if batch["canceled_at"] else None
         stack.claude._held[held.id] = held
     return stack

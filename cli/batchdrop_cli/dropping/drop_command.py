@@ -22,6 +22,9 @@ from batchdrop_cli.following.bucket_options import BUCKET, ended
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The recipe, instead of the nearest recipe.yaml; it replaces one that lies in the inbox.",
 )
+@click.option(
+    "--all-documents", is_flag=True, help="Of a folder: ask, and pay, again about documents that an earlier job has taken."
+)
 @click.option("--wait", is_flag=True, help="Wait for the answers, and write them beside the file.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="With --wait: where the answers go; a name in .csv or .jsonl.")
 @click.option("--approve-up-to", type=Dollars(), help="With --wait: say yes to what it costs, up to so many dollars in all.")
@@ -34,6 +37,7 @@ def drop(
     bucket: str | None,
     to: str,
     recipe: Path | None,
+    all_documents: bool,
     wait: bool,
     out: Path | None,
     approve_up_to: Decimal | None,
@@ -45,6 +49,8 @@ def drop(
     """Upload a file with rows or requests to the inbox, and the recipe if it does not lie there; print the id of its job.
 
     A folder is dropped as one job: its documents (PDF, images, .txt, .md) go to a folder of its name below --to, with its recipe.
+    Those that an earlier job with the same recipe has taken are left out, unless --all-documents is given.
+
     A recipe that lies in the inbox and differs is not replaced without a question, or --recipe.
 
     With --wait the command tells how far the job is, asks when it waits for an approval, and writes the answers to
@@ -65,6 +71,7 @@ def drop(
         bucket=bucket,
         to=to,
         recipe=recipe,
+        all_documents=all_documents,
         wait=wait,
         out=out,
         approve_up_to=approve_up_to,

@@ -40,6 +40,7 @@ class DropSession(msgspec.Struct, kw_only=True):
     bucket: str | None
     to: str
     recipe: Path | None
+    all_documents: bool
     wait: bool
     out: Path | None
     approve_up_to: Decimal | None
@@ -54,7 +55,8 @@ class DropSession(msgspec.Struct, kw_only=True):
 
     def _run(self) -> int:
         stack = Stack(self.bucket)
-        drop = Drop(stack.bucket, self.path, self.to, Wishes(self.reference, self.priority))
+        wishes = Wishes(self.reference, self.priority)
+        drop = Drop(stack.bucket, self.path, self.to, wishes, all_documents=self.all_documents)
         recipe = self.recipe or self._nearest_recipe()
         look = self._look(drop, recipe)
         if self.recipe is not None and not look.is_table:
@@ -85,7 +87,8 @@ class DropSession(msgspec.Struct, kw_only=True):
         if others := drop.others():
             first = plain(", ".join(others[:_SHOWN]))
             more = f" and {len(others) - _SHOWN:,} more" if others[_SHOWN:] else ""
-            lines.append(f"also there      {first}{more}: those that this recipe has not been asked about go along")
+            which = "they" if self.all_documents else "those that this recipe has not been asked about"
+            lines.append(f"also there      {first}{more}: {which} go along")
         return Look(lines, is_table=True)
 
     def _target(self, look: Look) -> Path:
