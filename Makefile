@@ -97,7 +97,7 @@ conformance: setup ## the Claude emulator against the API's description and the 
 	@$(PYTHON) -m tests.conformance
 
 .PHONY: interop
-interop: setup ## pandas, polars, DuckDB, jq and, if it is installed, LibreOffice read our answers
+interop: setup ## pandas, polars, DuckDB, jq and, if it is installed, LibreOffice read our answers; the AWS CLI runs what the documents say
 	@$(PYTHON) -m tests.interop
 
 .PHONY: browser

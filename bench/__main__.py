@@ -14,7 +14,22 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench import coldstart, cost, files, layer, machine, measured, memory, pages, pipeline, report, rows, targets, ticks
+from bench import (
+    coldstart,
+    cost,
+    documents,
+    files,
+    layer,
+    machine,
+    measured,
+    memory,
+    pages,
+    pipeline,
+    report,
+    rows,
+    targets,
+    ticks,
+)
 from bench.servers import Servers, running
 from local.paths import HOME
 
@@ -29,13 +44,21 @@ class Extent(NamedTuple):
     open_batches: list[int]
     cold_starts: int
     table_rows: list[int]
+    documents: list[int]
 
 
 # Fewer than 50,000 rows of a table do not fill the buffers of an upload (`adapters.s3.PART_BYTES`); 100,000 are one batch.
 _FULL = Extent(
-    100_000, 3, [5 * memory.MB, 500 * memory.MB, 5_000 * memory.MB], 2_000 * memory.MB, [10, 1_000, 10_000], 5, [50_000, 300_000]
+    100_000,
+    3,
+    [5 * memory.MB, 500 * memory.MB, 5_000 * memory.MB],
+    2_000 * memory.MB,
+    [10, 1_000, 10_000],
+    5,
+    [50_000, 300_000],
+    [20, 500],
 )
-_QUICK = Extent(50_000, 1, [5 * memory.MB, 50 * memory.MB], 100 * memory.MB, [10, 300], 1, [1_000, 50_000])
+_QUICK = Extent(50_000, 1, [5 * memory.MB, 50 * memory.MB], 100 * memory.MB, [10, 300], 1, [1_000, 50_000], [20, 60])
 
 
 def measure(extent: Extent, folder: Path) -> dict[str, Any]:
@@ -48,6 +71,8 @@ def measure(extent: Extent, folder: Path) -> dict[str, Any]:
         found["rows"]["memory"] = rows.memory(servers, folder, extent.table_rows)
         _say("peak memory and disk by size")
         found["memory"] = memory.measure(servers, folder, extent.sizes, extent.results_bytes)
+        _say("documents that rows name")
+        found["documents"] = documents.measure(extent.documents)
         _say("ticks")
         found["ticks"] = ticks.measure(servers, extent.open_batches)
         found["tick_at_rest"] = ticks.at_rest(servers)

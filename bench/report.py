@@ -85,6 +85,25 @@ Peak memory; a quarter of the rows fails and another one goes again:
 {_table(["stage", *(f"{int(count):,} rows" for count in counts)], peaks)}"""
 
 
+def _documents(found: dict[str, Any]) -> str:
+    rows = [
+        (
+            f"{int(number):,}",
+            mb(one["bytes"]),
+            f"{mb(one['peak'])} ({mb(one['disk'])})",
+            one["batches"],
+            mb(one["largest_body"]),
+            " or ".join(map(str, one["reads"])),
+        )
+        for number, one in found["documents"].items()
+    ]
+    titles = ["PDFs", "in all", "peak memory (disk)", "batches", "largest POST", "reads of each"]
+    return f"""PDFs of 1 to 20 MB that the rows of one table name; plan and submit in one process. The bucket is files, and the
+API takes every body without reading it.
+
+{_table(titles, rows)}"""
+
+
 def _cold_starts(found: dict[str, Any]) -> str:
     rows = [
         (
@@ -179,6 +198,7 @@ BLOCKS: dict[str, Callable[[dict[str, Any]], str]] = {
     "pipeline": _pipeline,
     "rows": _rows,
     "memory": _memory,
+    "documents": _documents,
     "cold_starts": _cold_starts,
     "ticks": _ticks,
     "cost": _cost,
@@ -189,6 +209,7 @@ _TITLES = {
     "pipeline": "The whole path, beside the SDK and the floors",
     "rows": "Rows of a table",
     "memory": "Peak memory, and temporary files in brackets",
+    "documents": "Documents that rows name",
     "cold_starts": "Cold starts",
     "ticks": "One tick of poll",
     "cost": "Cost of AWS, modelled",

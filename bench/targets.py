@@ -33,6 +33,7 @@ def judge(found: dict[str, Any]) -> list[Target]:
         _peak(found),
         _large_results(found["memory"]),
         *_rows(found["rows"]),
+        _documents(found["documents"]),
         *_cold(found["cold_start"]),
         _layers(found["layers_bytes"]),
         _tick(found["ticks"]),
@@ -95,6 +96,17 @@ def _rows(rows: dict[str, Any]) -> list[Target]:
         ),
         Target("plan and collect of a table, every writer at work", "under 256 MB", mb(most), most < _LARGEST_FUNCTION),
     ]
+
+
+def _documents(documents: dict[str, Any]) -> Target:
+    (fewest, *_), (most, *_) = documents, reversed(documents)
+    growth, peak = documents[most]["peak"] / documents[fewest]["peak"], max(one["peak"] for one in documents.values())
+    return Target(
+        f"plan and submit of {most} PDFs of 1 to 20 MB, peak memory, and against {fewest}",
+        f"under 256 MB, at most {_MOST_GROWTH}",
+        f"{mb(peak)}, {growth:.2f}",
+        peak < _LARGEST_FUNCTION and growth <= _MOST_GROWTH,
+    )
 
 
 def _cold(cold: dict[str, Any]) -> list[Target]:

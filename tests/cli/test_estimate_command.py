@@ -25,7 +25,8 @@ from batchdrop_cli.estimating.planned_file import summed
 from batchdrop_cli.main import batchdrop
 from batchdrop_cli.opening.opened_file import opened
 from local.claude.client import Control, start
-from tests.cli.test_try_command import ENVIRONMENT, RECIPE, REVIEWS, TABLE, laid, request
+from tests.cli.test_try_command import ENVIRONMENT, READS, RECIPE, REVIEWS, TABLE, laid, request
+from tests.named_files import pdf
 from tests.stack import Stack
 from tests.workbooks import row as sheet_row
 from tests.workbooks import workbook
@@ -207,6 +208,30 @@ def test_a_faulty_price_file_is_told_with_its_place(tmp_path: Path) -> None:
     result = told(laid(tmp_path), "--prices", prices)
     assert (result.exit_code, result.stdout) == (1, "")
     assert "prices.json, line 2" in result.stderr
+
+
+# ---------------------------------------------------------------- files that rows name
+
+
+def test_pages_of_documents_are_counted(tmp_path: Path) -> None:
+    for pages in (1, 4):
+        (tmp_path / f"{pages}.pdf").write_bytes(pdf(pages))
+    tokens = {}
+    for pages in (1, 4):
+        file = laid(tmp_path, f"path\n{pages}.pdf\n", recipe=READS)
+        tokens[pages] = found(file)["tokens"]["prompts"]
+    assert 2.5 < tokens[4]["low"] / tokens[1]["low"] < 4
+    assert 2.5 < tokens[4]["high"] / tokens[1]["high"] < 4
+
+
+def test_rows_whose_documents_cannot_be_sent_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a.pdf").write_bytes(pdf())
+    result = told(laid(tmp_path, "path\na.pdf\nb.pdf\ns3://bucket/a.pdf\n", recipe=READS))
+    assert result.exit_code == 3, result.stderr
+    assert "2 rows cannot be sent, and would cost nothing:" in result.stdout
+    assert "The document of this row is not there. Name it by its path from the folder of the file on." in " ".join(
+        result.stdout.split()
+    )
 
 
 # ---------------------------------------------------------------- odd files

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import os
@@ -23,6 +24,7 @@ from batchdrop_cli import terminal as terminal_module
 from batchdrop_cli.main import batchdrop
 from batchdrop_cli.trial import session
 from local.claude.client import Control, start
+from tests.named_files import pdf
 from tests.stack import Stack
 from tests.workbooks import row as sheet_row
 from tests.workbooks import workbook
@@ -191,6 +193,63 @@ def test_a_damaged_gzip_file_is_told_where_it_breaks_off(keyless: None, tmp_path
 def test_an_empty_file_has_no_rows(keyless: None, tmp_path: Path) -> None:
     result = tried(laid(tmp_path, b"", "reviews.jsonl"), "--dry-run")
     assert (result.exit_code, result.stderr) == (1, "The file is empty; nothing was sent.\n")
+
+
+# ---------------------------------------------------------------- files that rows name
+
+READS = 'model: claude-haiku-4-5\ndocuments: ["{{ path }}"]\nprompt: What is the total?\n'
+
+
+def test_documents_of_this_machine_are_sent(claude: Control, tmp_path: Path) -> None:
+    (tmp_path / "2026").mkdir()
+    (tmp_path / "2026" / "a.pdf").write_bytes(pdf(2))
+    (tmp_path / "b.txt").write_text("The total is 4.50.")
+    file = laid(tmp_path, "path\n2026/a.pdf\nb.txt\n", recipe=READS)
+    result = tried(file, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert [one["status"] for one in objects(result)] == ["succeeded", "succeeded"]
+    asked = [one["params"]["messages"][0]["content"][0]["source"] for one in objects(tried(file, "--dry-run", "--json"))]
+    assert [(one["type"], one["data"]) for one in asked] == [
+        ("base64", base64.b64encode(pdf(2)).decode()),
+        ("text", "The total is 4.50."),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "says"),
+    [
+        ("none.pdf", "file_not_found", "is not there. Name it by its path from the folder of the file on."),
+        ("../secret.pdf", "file_not_found", "is not there."),
+        ("out.pdf", "file_not_found", "is not there."),
+        ("s3://bucket/a.pdf", "file_not_found", "is in a bucket, and only files of this machine can be tried here."),
+        ("closed.pdf", "file_not_found", "cannot be read here: Permission denied."),
+        ("locked.pdf", "encrypted_file", "password"),
+        ("broken.pdf", "unsupported_file", "PDF"),
+    ],
+)
+def test_a_document_that_cannot_be_sent_is_told_and_costs_nothing(
+    keyless: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str, says: str
+) -> None:
+    folder = tmp_path / "bills"
+    folder.mkdir()
+    for path in (tmp_path / "secret.pdf", folder / "closed.pdf"):
+        path.write_bytes(pdf())
+    (folder / "out.pdf").symlink_to(tmp_path / "secret.pdf")
+    (folder / "locked.pdf").write_bytes(pdf(encrypted=True))
+    (folder / "broken.pdf").write_bytes(b"\0\1\2")
+    opening = Path.open
+
+    def refuse(path: Path, *arguments: Any, **more: Any) -> Any:
+        if path.name == "closed.pdf":
+            raise PermissionError(13, "Permission denied", str(path))
+        return opening(path, *arguments, **more)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    result = tried(laid(folder, f"path\n{name}\n", recipe=READS), "--dry-run", "--json")
+    (row,) = objects(result)
+    assert ("params" in row, row["error"]["type"]) == (False, kind)
+    assert says in row["error"]["message"]
+    assert str(tmp_path) not in row["error"]["message"]
 
 
 def test_headers_of_the_recipe_are_sent(claude: Control, tmp_path: Path) -> None:

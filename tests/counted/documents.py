@@ -1,11 +1,13 @@
 """Plan and submit of a job whose rows name PDFs of 1 to 20 MB, in this process: `python -m tests.counted.documents FOLDER NUMBER`
-prints its peak memory in bytes, the largest request body, how many batches there were, and how often each file was read.
+prints as JSON, in bytes, the documents, the peak of its memory and the largest request body; how many batches there were, and how
+often each file was read.
 
 The files are on disk, and nothing keeps the bodies.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import Counter
 from pathlib import Path
@@ -38,7 +40,7 @@ class Documents(FakeObjects):
     def head(self, key: str, version_id: str | None = None, *, bucket: str | None = None) -> ObjectInfo:
         if not key.endswith(".pdf"):
             return super().head(key, version_id, bucket=bucket)
-        ref = ObjectRef(bucket=self.bucket, key=key, version_id="1", etag="1", size=self._file(key).stat().st_size)
+        ref = ObjectRef(bucket=self.bucket, key=key, version_id="1", etag="1", size=self.size(key))
         return ObjectInfo(ref=ref, written_at=self._now)
 
     def read(self, ref: ObjectRef, start: int = 0, end: int | None = None) -> BinaryIO:
@@ -46,6 +48,9 @@ class Documents(FakeObjects):
             return super().read(ref, start, end)
         self.reads[ref.key] += 1
         return self._file(ref.key).open("rb")
+
+    def size(self, key: str) -> int:
+        return self._file(key).stat().st_size
 
     def _file(self, key: str) -> Path:
         return self._folder / str(int(key.rpartition("/")[2].removesuffix(".pdf")) % _SIZES)
@@ -86,7 +91,14 @@ def main(folder: Path, number: int) -> None:
     assert {batch.state for batch in stack.batches()} == {BatchState.in_progress}, stack.failures
     assert sum(batch.requests for batch in stack.batches()) == number
     assert [batch.body_bytes for batch in stack.batches()] == api.sizes_sent
-    print(peak_bytes(), max(api.sizes_sent), len(api.sizes_sent), *sorted(set(objects.reads.values())))
+    found = {
+        "bytes": sum(objects.size(key) for key in objects.reads),
+        "peak": peak_bytes(),
+        "largest_body": max(api.sizes_sent),
+        "batches": len(api.sizes_sent),
+        "reads": sorted(set(objects.reads.values())),
+    }
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -72,10 +72,10 @@ def test_plan_and_submit_hold_no_document(tmp_path: Path) -> None:
             stdout=subprocess.PIPE,
             check=True,
         )
-        peak_bytes, largest, batches, *reads = map(int, done.stdout.split())
-        assert 200_000_000 < largest <= 250_000_000
-        assert batches >= number * 14_000_000 // 250_000_000
-        assert reads == [2]
-        peaks.append(peak_bytes)
+        found = json.loads(done.stdout)
+        assert 200_000_000 < found["largest_body"] <= 250_000_000
+        assert found["batches"] >= number * 14_000_000 // 250_000_000
+        assert found["reads"] == [2]
+        peaks.append(found["peak"])
     assert peaks[1] <= peaks[0] * MOST_GROWTH
     assert peaks[1] <= MOST_BYTES_OF_DOCUMENTS

@@ -43,7 +43,11 @@ def test_make_targets_exist(page: Path) -> None:
 @_each_page
 def test_files_exist(page: Path) -> None:
     said = [*code(page), *(word for line in commands(page) for word in line.split("#")[0].split())]
-    named = {text.rstrip("/") for text in said if text.startswith(_OWN_FOLDERS) and " " not in text and not _MADE.search(text)}
+    named = {
+        text.partition("::")[0].rstrip("/")
+        for text in said
+        if text.startswith(_OWN_FOLDERS) and " " not in text and not _MADE.search(text)
+    }
     assert sorted(path for path in named if not (ROOT / path).exists()) == []
 
 

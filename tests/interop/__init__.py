@@ -1,1 +1,1 @@
-"""What other programs make of our answers: `make interop`."""
+"""What other programs make of our answers, and of the commands in our documents: `make interop`."""

@@ -11,7 +11,9 @@ from tests.interop import environment
 
 def main() -> int:
     environment.make()
-    return subprocess.run([sys.executable, "-m", "pytest", "-q", str(Path(__file__).parent)], check=False).returncode
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-m", "interop", str(Path(__file__).parent)], check=False
+    ).returncode
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +9,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 PYTHON = ROOT / ".local" / "interop" / "venv" / "bin" / "python"
-_INSTALLED = ROOT / ".local" / "interop" / "requirements.txt"
-
-
-def is_ready() -> bool:
-    """Whether it has what the requirements name today."""
-    return _INSTALLED.exists() and _INSTALLED.read_bytes() == REQUIREMENTS.read_bytes()
 
 
 def make() -> None:
@@ -25,4 +18,3 @@ def make() -> None:
         subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(PYTHON.parents[1])], check=True)
     install = [uv, "pip", "sync", "--quiet", "--require-hashes", "--python", str(PYTHON), str(REQUIREMENTS)]
     subprocess.run(install, check=True)
-    shutil.copy(REQUIREMENTS, _INSTALLED)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.environment import PYTHON, ROOT, is_ready
+from tests.interop.environment import PYTHON, ROOT
 from tests.stages.row_jobs import run, stack_of
 
 HEADER = ["id", "text", "long", "number", "risky"]
@@ -35,7 +35,7 @@ import json, sys, duckdb
 found = duckdb.sql(f"SELECT * FROM read_csv('{sys.argv[1]}', delim='{sys.argv[2]}', all_varchar=true)")
 print(json.dumps([found.columns, *[[cell or "" for cell in row] for row in found.fetchall()]]))
 """
-needs_packages = pytest.mark.skipif(not is_ready(), reason="`make interop` installs pandas and DuckDB")
+pytestmark = pytest.mark.interop
 needs_libreoffice = pytest.mark.skipif(shutil.which("soffice") is None, reason="LibreOffice is not installed")
 
 
@@ -68,7 +68,6 @@ def expected() -> list[list[str]]:
     ]
 
 
-@needs_packages
 @pytest.mark.parametrize("program", [PANDAS, DUCKDB], ids=["pandas", "DuckDB"])
 def test_a_program_reads_every_cell(program: str, results: Path, separator: str) -> None:
     read = subprocess.run([PYTHON, "-c", program, str(results), separator], stdout=subprocess.PIPE, check=True)
@@ -88,7 +87,6 @@ def test_libreoffice_reads_every_cell_as_text(results: Path, separator: str, tmp
         assert list(csv.reader(file)) == expected()
 
 
-@needs_packages
 @pytest.mark.parametrize("name", ["reviews.jsonl", "reviews.csv"])
 def test_the_documented_lines_make_rows_of_parquet(name: str, tmp_path: Path) -> None:
     page = (ROOT / "docs" / "parquet.md").read_text()

@@ -10,11 +10,10 @@ from typing import NamedTuple
 import pytest
 from python_calamine import load_workbook
 
-from tests.interop.environment import is_ready
 from tests.interop.reading_page import PAGE, Read, in_a_shell, read, snippets
 from tests.stack import Stack, row
 
-needs_packages = pytest.mark.skipif(not is_ready(), reason="`make interop` installs pandas, polars, DuckDB and jq")
+pytestmark = pytest.mark.interop
 
 
 class Done(NamedTuple):
@@ -28,26 +27,22 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
     return Done(read(PAGE.read_text(), folder), folder)
 
 
-@needs_packages
 def test_the_page_shows_what_its_snippets_print(done: Done) -> None:
     assert PAGE.read_text() == done.read.page, "docs/reading.md is old: run python -m tests.interop.reading_page"
 
 
-@needs_packages
 def test_the_workbook_has_every_cell_as_a_text(done: Done) -> None:
     with (done.folder / "results.csv").open(encoding="utf-8-sig", newline="") as file:
         cells = list(csv.reader(file))
     assert load_workbook(str(done.folder / "results.xlsx")).get_sheet_by_index(0).to_python() == cells
 
 
-@needs_packages
 def test_the_columns_of_athena_are_those_of_an_answer(done: Done) -> None:
     lines = [json.loads(line) for line in (done.folder / "results.jsonl").read_text().splitlines()]
     assert [set(row) for row in done.read.athena] == [set(line) for line in lines]
     assert all(_is_part(row, line) for row, line in zip(done.read.athena, lines, strict=True))
 
 
-@needs_packages
 def test_the_texts_of_requests_are_found_in_the_same_way(done: Done) -> None:
     stack = Stack()
     stack.drop("inbox/requests.jsonl", b"\n".join([row("first"), row("second")]))

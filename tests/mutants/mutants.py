@@ -1313,8 +1313,11 @@ MUTANTS: tuple[Mutant, ...] = (
         "The newest job is named before its end is recorded",
         _FINISH,
         "        self.publish.latest(ended)\n"
-        "        self._notify(ended)\n        self._end(job, self._note(job), self._taught(job, batches))\n",
-        "        self._notify(ended)\n        self._end(job, self._note(job), self._taught(job, batches))\n"
+        "        # The manifest is written: subscribers are told before the end is recorded, at least once.\n"
+        "        told = self.announce.end(ended)\n"
+        "        self._end(job, self._note(job), self._taught(job, batches), untold=not told)\n",
+        "        told = self.announce.end(ended)\n"
+        "        self._end(job, self._note(job), self._taught(job, batches), untold=not told)\n"
         "        self.publish.latest(ended)\n",
         "tests/stages/test_latest.py::test_who_dies_at_the_end_names_it_all_the_same",
     ),

@@ -181,3 +181,23 @@ def test_copies_are_asked_again_as_far_as_their_answers_may_be_written_in_one_go
     assert [line["_batchdrop"]["line"] for line in failed] == [6, 7]
     assert all(NO_ROOM_FOR_COPY in line["_batchdrop"]["error"]["message"] for line in failed)
     assert all(line["_batchdrop"]["copied_from"] == 2 for line in failed)
+
+
+@pytest.mark.parametrize("cache", ["5m", "1h"])
+def test_another_model_is_asked_without_the_mark_of_the_cache(cache: str) -> None:
+    stack = fated()
+    rules = "Label: " + "Keep to the rules of the house in all that you say. " * 60
+
+    def answer(custom_id: str, params: dict[str, Any]) -> Mapping[str, object]:
+        content = params["messages"][-1]["content"]
+        text = content if isinstance(content, str) else content[-1]["text"]
+        return FATES[text.split()[-2 + (stack.attempt_of(custom_id) > 1)]]
+
+    stack.claude.answer = answer
+    recipe = RECIPE.replace(b"prompt: 'Label: {{ text }}'", f"cache: {cache}\nprompt: '{rules}{{{{ text }}}}'".encode())
+    job = run(stack, "a.csv", file_of("truncated good", "refused good", "good good"), recipe)
+    assert job.state is JobState.done, job.reason
+    requests = [one["params"] for body in stack.claude.bodies for one in json.loads(body)["requests"]]
+    marked = [(one["model"], one["max_tokens"], "cache_control" in json.dumps(one)) for one in requests]
+    assert sorted(marked[:3]) == [("claude-haiku-5-5", 100, True)] * 3
+    assert sorted(marked[3:]) == [("claude-haiku-5-5", 4000, True), ("claude-opus-5-5", 2000, False)]

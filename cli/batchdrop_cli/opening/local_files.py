@@ -30,7 +30,7 @@ class _Files:
             # Whoever names an end wants a small piece.
             yield file if end is None else io.BytesIO(file.read(end - start))
 
-    def head(self, key: str, *, bucket: str) -> ObjectInfo:  # noqa: ARG002 - there is one
+    def head(self, key: str, version_id: str | None = None, *, bucket: str) -> ObjectInfo:  # noqa: ARG002 - there is one
         try:
             return ObjectInfo(ref=ref_of(Path(key)), written_at=datetime.fromtimestamp(0, UTC))
         except OSError:

@@ -26,6 +26,10 @@ def named_files(folder: Path) -> Iterator[JobFiles]:
         path = (folder / name).resolve()
         if not path.is_relative_to(folder.resolve()) or not path.is_file():
             raise FileFault("file_not_found", _NOT_THERE)
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            raise FileFault("file_not_found", f"cannot be read here: {error.strerror}.") from None
         return Located("", path.as_posix())
 
     inspect = ChildInspector()

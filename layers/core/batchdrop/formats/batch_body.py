@@ -27,12 +27,16 @@ def request_bytes(params_bytes: int, line: int) -> int:
     return _REQUEST_FRAME + params_bytes + custom_id_bytes(line)
 
 
-MARK = b',"cache_control":{"type":"ephemeral","ttl":"1h"}'
-"""Of the cache, as recipes write it. No text of a row holds these bytes: in JSON each quote of it has a backslash before it."""
+MARKS = tuple(b',"cache_control":{"type":"ephemeral","ttl":"%b"}' % ttl for ttl in (b"1h", b"5m"))
+"""Of the cache, as recipes write them. No text of a row holds these bytes: in JSON each quote of it has a backslash before it."""
 
 
 def unmarked(params: msgspec.Raw) -> msgspec.Raw:
-    return msgspec.Raw(bytes(params).replace(MARK, b""))
+    """`params`: all of a request's, or one of them."""
+    data = bytes(params)
+    for mark in MARKS:
+        data = data.replace(mark, b"")
+    return msgspec.Raw(data)
 
 
 class BodyWriter:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 import msgspec
 
 from batchdrop.domain.record import Record
+from batchdrop.formats.batch_body import unmarked
 from batchdrop.formats.input_line import Row, too_long
 from batchdrop.formats.invalid_line import InvalidLine
 from batchdrop.formats.lines import Line
@@ -80,13 +81,18 @@ def _of(named: NamedRow | None) -> bytes:
 
 
 def asked_again(line: bytes, changes: Mapping[str, str | None], *, refused: bool) -> bytes | None:
-    """The line with other params. None: it was refused before, and is so again. `changes`: as in `Form.retry_changes`."""
+    """The line with other params. None: it was refused before, and is so again. `changes`: as in `Form.retry_changes`.
+
+    Another model has a cache of its own, into which each of these few rows would write, at a higher price than it reads: they
+    carry no mark.
+    """
     found = _again(line)
     if refused and found.refused:
         return None
     if not changes and not refused:
         return line
-    params = found.params | {name: msgspec.Raw(value.encode()) for name, value in changes.items() if value is not None}
+    kept = {name: unmarked(value) for name, value in found.params.items()} if "model" in changes else found.params
+    params = kept | {name: msgspec.Raw(value.encode()) for name, value in changes.items() if value is not None}
     sent = {name: value for name, value in params.items() if changes.get(name, "") is not None}
     again = _Again(of=found.of, params=sent, custom_id=found.custom_id, row=found.row, refused=found.refused or refused)
     return msgspec.json.encode(again)
