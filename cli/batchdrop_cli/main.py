@@ -4,21 +4,7 @@ from __future__ import annotations
 
 import click
 
-from batchdrop_cli.audit.command import audit
 from batchdrop_cli.command_list import CommandList
-from batchdrop_cli.comparing.compare_command import compare
-from batchdrop_cli.dropping.drop_command import drop
-from batchdrop_cli.estimating.estimate_command import estimate
-from batchdrop_cli.fetching.fetch_command import fetch
-from batchdrop_cli.following.approve_command import approve
-from batchdrop_cli.following.cancel_command import cancel
-from batchdrop_cli.following.jobs_command import jobs
-from batchdrop_cli.following.open_command import open_report
-from batchdrop_cli.following.status_command import status
-from batchdrop_cli.operating.doctor_command import doctor
-from batchdrop_cli.operating.switch_command import switch
-from batchdrop_cli.retrying.retry_command import retry
-from batchdrop_cli.trial.try_command import try_prompt
 
 
 def _say_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
@@ -36,25 +22,7 @@ def _version() -> str:
         return "unknown (a checkout, not installed)"
 
 
-_COMMANDS = [
-    approve,
-    audit,
-    cancel,
-    compare,
-    doctor,
-    drop,
-    estimate,
-    fetch,
-    jobs,
-    open_report,
-    retry,
-    status,
-    switch,
-    try_prompt,
-]
-
-
-@click.group(name="batchdrop", cls=CommandList, commands=_COMMANDS)
+@click.group(name="batchdrop", cls=CommandList)
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_say_version, help="Show the version and exit."
 )

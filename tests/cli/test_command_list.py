@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -25,9 +26,18 @@ def test_commands_stand_in_the_order_in_which_people_meet_them() -> None:
 
 
 def test_no_command_is_left_out_of_the_list() -> None:
-    assert set(batchdrop.list_commands(batchdrop.make_context("batchdrop", ["--help"], resilient_parsing=True))) == set(
-        batchdrop.commands
-    )
+    context = click.Context(batchdrop)
+    found = {name: batchdrop.get_command(context, name) for name in batchdrop.list_commands(context)}
+    modules = {command.callback.__module__ for command in found.values() if command and command.callback}
+    folder = ROOT / "cli"
+    files = {".".join(path.relative_to(folder).with_suffix("").parts) for path in folder.rglob("*command.py")}
+    assert modules == files
+    assert {name: command and command.name for name, command in found.items()} == {name: name for name in found}
+
+
+def test_a_name_that_is_none_is_refused() -> None:
+    said = CliRunner().invoke(batchdrop, ["stats"])
+    assert (said.exit_code, "No such command 'stats'" in said.output) == (2, True)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from batchdrop_cli.main import batchdrop
@@ -50,9 +51,9 @@ def test_the_command_explains_its_subcommands(installed: Path) -> None:
 
 
 def test_every_command_is_there(installed: Path) -> None:
-    code = "from batchdrop_cli.main import batchdrop; print(*batchdrop.commands)"
+    code = "import click; from batchdrop_cli.main import batchdrop; print(*batchdrop.list_commands(click.Context(batchdrop)))"
     names = run(installed / "python", "-c", code, cwd=installed).split()
-    assert sorted(names) == sorted(batchdrop.commands)
+    assert names == batchdrop.list_commands(click.Context(batchdrop))
     # What they import when they run, too: nothing of the checkout is needed.
     code = "import importlib, pkgutil, batchdrop_cli, batchdrop_client; [importlib.import_module(one.name) for package in "
     code += "(batchdrop_cli, batchdrop_client) for one in pkgutil.walk_packages(package.__path__, package.__name__ + '.') "

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import click
 import pytest
 
 from batchdrop_cli.main import batchdrop
@@ -28,11 +29,19 @@ def loaded(*arguments: str, **variables: str) -> tuple[str, set[str]]:
     return done.stdout, set(done.stderr.strip().splitlines()[-1].split()[1:])
 
 
-@pytest.mark.parametrize("command", ["", *sorted(batchdrop.commands)])
+@pytest.mark.parametrize("command", ["", *batchdrop.list_commands(click.Context(batchdrop))])
 def test_help(command: str) -> None:
     said, found = loaded(*filter(None, [command]), "--help")
     assert f"Usage: batchdrop {command}".rstrip() in said
     assert found == set()
+
+
+def test_a_command_loads_no_other() -> None:
+    code = "import sys; from batchdrop_cli.main import batchdrop; batchdrop(['status', '--help'], standalone_mode=False);"
+    code += "print(*(name for name in sys.modules if name.endswith('command') and name.startswith('batchdrop_cli.')))"
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'cli'}:{ROOT / 'layers' / 'core'}"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "batchdrop_cli.following.status_command"
 
 
 def test_completion() -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _FOUND, _CANNOT = 1, 2
 
 
-@click.command(short_help="Was anything of a job paid for twice, lost, or counted wrong?")
+@click.command
 @click.argument("job")
 @STACK
 @click.option("--emulator", metavar="URL", help="URL of the Claude emulator, which can list what it accepted.")

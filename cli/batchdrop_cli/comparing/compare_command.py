@@ -15,7 +15,7 @@ _MOST_ROWS = 200
 _A_DAY = 24 * 60
 
 
-@click.command(name="compare", short_help="Ask some rows both ways: time and cost side by side.")
+@click.command(name="compare")
 @click.argument("file", type=_FILE)
 @click.option("--rows", default=50, show_default=True, type=click.IntRange(1, _MOST_ROWS), help="How many rows are asked about.")
 @click.option("--recipe", type=_FILE, help="The recipe to use, instead of the nearest recipe.yaml or recipe.yml.")

@@ -11,7 +11,7 @@ from batchdrop_cli.amount_type import Dollars
 from batchdrop_cli.following.bucket_options import BUCKET, ended
 
 
-@click.command(short_help="Drop a file or a folder of documents, and wait for the answers.")
+@click.command
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 @BUCKET
 @click.option(

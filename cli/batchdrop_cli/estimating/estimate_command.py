@@ -10,7 +10,7 @@ import click
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.command(name="estimate", short_help="What a file will cost, before anything is sent.")
+@click.command(name="estimate")
 @click.argument("file", type=_FILE)
 @click.option("--recipe", type=_FILE, help="The recipe to use, instead of the nearest recipe.yaml or recipe.yml.")
 @click.option("--prices", type=_FILE, help="Prices of yours, as in config/prices.json, over those of this version.")

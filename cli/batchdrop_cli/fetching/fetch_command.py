@@ -9,7 +9,7 @@ import click
 from batchdrop_cli.following.bucket_options import BUCKET, FOLDER, ended
 
 
-@click.command(short_help="Download what an ended job has left.")
+@click.command
 @click.argument("job")
 @BUCKET
 @FOLDER

@@ -7,7 +7,7 @@ import click
 from batchdrop_cli.following.bucket_options import BUCKET, ended
 
 
-@click.command(short_help="List jobs: what waits for you, then the newest.")
+@click.command
 @click.argument("folder", required=False, default="")
 @BUCKET
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="So many that do not wait for you.")

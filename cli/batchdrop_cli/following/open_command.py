@@ -7,7 +7,7 @@ import click
 from batchdrop_cli.following.bucket_options import BUCKET, FOLDER, ended
 
 
-@click.command(name="open", short_help="Look at the report of a job in the browser.")
+@click.command(name="open")
 @click.argument("job")
 @BUCKET
 @FOLDER

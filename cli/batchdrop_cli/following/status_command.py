@@ -7,7 +7,7 @@ import click
 from batchdrop_cli.following.bucket_options import BUCKET, FOLDER, JSON, ended
 
 
-@click.command(short_help="Where a job stands.")
+@click.command
 @click.argument("job")
 @BUCKET
 @FOLDER

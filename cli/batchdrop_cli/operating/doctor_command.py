@@ -8,7 +8,7 @@ from batchdrop_cli.following.bucket_options import FOLDER, ended
 from batchdrop_cli.operating.stack_option import STACK
 
 
-@click.command(short_help="Can you, and can the stack, do the work now?")
+@click.command
 @STACK
 @click.option("--bucket", help="Look only at what a bucket of this name lets you do, as needs no rights on the stack.")
 @FOLDER

@@ -8,7 +8,7 @@ from batchdrop_cli.following.bucket_options import ended
 from batchdrop_cli.operating.stack_option import STACK
 
 
-@click.command(short_help="Stop spending, or go on: the switch of a stack.")
+@click.command
 @click.argument("position", required=False, type=click.Choice(["run", "pause", "stop"]))
 @STACK
 @click.option("--yes", is_flag=True, help="Do not ask before stop.")

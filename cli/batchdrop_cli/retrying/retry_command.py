@@ -15,7 +15,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _MOST_AT_ONCE = 64
 
 
-@click.command(short_help="Ask again about the rows of a job that have no answer.")
+@click.command
 @click.argument("job")
 @BUCKET
 @FOLDER
