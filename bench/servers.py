@@ -89,6 +89,8 @@ def _set_up(servers: Servers) -> dict[str, str]:
     topic = servers.client("sns").create_topic(Name="jobs")["TopicArn"]
     return {
         **deployed.limits(),
+        "POWERTOOLS_METRICS_NAMESPACE": "Batchdrop",
+        "POWERTOOLS_SERVICE_NAME": "bench",
         "BATCHDROP_ACCOUNT": "123456789012",
         "BATCHDROP_BUCKET": BUCKET,
         "BATCHDROP_TABLE": TABLE,

@@ -285,6 +285,76 @@ def test_a_folder_may_name_files_of_the_prefixes_that_operators_give_it(api: Api
     assert api.files == {pdf()}
 
 
+@pytest.mark.parametrize(
+    ("said", "closed", "told"),
+    [
+        (None, False, ""),
+        (b'{"folders": {"bills": ["s3://archive/', False, "config/sources.json is faulty on line 1."),
+        (b'{"folders":\n {"bills": "s3://archive/2026/"}}', False, "config/sources.json is faulty on line 2."),
+        (b"", False, "config/sources.json is faulty on line 1."),
+        (b'{"folders":{"bills":["s3://archive/2026/"]}}', True, "config/sources.json cannot be read: S3 answers "),
+    ],
+    ids=["missing", "half written", "another form", "empty", "closed"],
+)
+def test_a_list_of_sources_that_cannot_be_used_opens_nothing_and_says_so(
+    api: Api, said: bytes | None, closed: bool, told: str
+) -> None:
+    """Nothing is paid for such rows, those of the team's own folder go, and the failed rows can be dropped again."""
+    stack = stack_of(api)
+    if said is not None:
+        stack.objects.drop("config/sources.json", said)
+    if closed:
+        stack.objects.forbid("config/sources.json", head=True, when=lambda: closed)
+    stack.objects.drop("s3://archive/2026/a.pdf", pdf(2))
+    stack.objects.drop("inbox/bills/b.pdf", pdf())
+    names = (url("2026/a.pdf", "archive"), url("inbox/bills/b.pdf"), url("inbox/bills/none.pdf"))
+    stack.drop("inbox/bills/x.jsonl", b"".join(map(request, names)))
+    done(stack)
+    elsewhere, missing = [row["_batchdrop"]["error"]["message"] for row in failed(stack)]
+    assert errors(stack) == ["file_not_found"] * 2
+    assert api.files == {pdf()}
+    # What is not in the folder of the team says so whether it exists or not; what is, says nothing of the list.
+    assert elsewhere.startswith(missing)
+    assert elsewhere.removeprefix(missing).strip().startswith(told)
+    assert bool(elsewhere.removeprefix(missing)) is bool(told)
+    assert "archive" not in elsewhere
+    again = stack.output("failed.jsonl").splitlines(keepends=True)[0]
+    closed = False
+    stack.objects.drop("config/sources.json", b'{"folders":{"bills":["s3://archive/2026/"]}}')
+    stack.clock.advance(60)
+    stack.drop("inbox/bills/again.jsonl", again)
+    stack.run()
+    assert api.files == {pdf(), pdf(2)}
+
+
+def test_a_folder_names_what_its_own_list_opens_and_no_other_folder_does(api: Api) -> None:
+    """Neither the team beside it, nor a folder whose name begins like it, nor one above it."""
+    stack = stack_of(api)
+    listed = {"bills/2026": ["s3://archive/2026/", "s3://bucket/inbox/shared/forms/"]}
+    stack.objects.drop("config/sources.json", json.dumps({"folders": listed}).encode())
+    names = [
+        url(key, bucket)
+        for bucket, key in (
+            ("archive", "2026/a.pdf"),
+            ("bucket", "inbox/shared/forms/a.pdf"),
+            ("archive", "2026-other/a.pdf"),
+            ("archive", "2026/../2025/a.pdf"),
+            ("archive-2", "2026/a.pdf"),
+            ("bucket", "inbox/shared/a.pdf"),
+            ("bucket", "inbox/other/a.pdf"),
+        )
+    ]
+    for name in names:
+        stack.objects.drop(name.removeprefix("s3://bucket/"), pdf())
+    ends = {}
+    for folder in ("bills/2026", "bills", "bills/2026-other", "other", "bills/2026/deeper"):
+        key = f"inbox/{folder}/x.jsonl"
+        stack.drop(key, b"".join(map(request, names)))
+        stack.run()
+        (ends[folder],) = [job.counts.succeeded for job in stack.jobs() if job.input.key == key]
+    assert ends == {"bills/2026": 2, "bills": 0, "bills/2026-other": 0, "other": 1, "bills/2026/deeper": 2}
+
+
 def test_nobody_can_give_a_folder_what_batchdrop_keeps_for_itself(api: Api) -> None:
     stack = stack_of(api)
     prefixes = [f"s3://bucket/{folder}/" for folder in ("outbox", "work", "control", "config", "inbox/shared")]

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from tests.template import facts
+from tests.template.evaluator import Decision, Deployed, Request, decide
 from tests.template.facts import Resources, Template, as_list, named, of_type, references, statements
 
 _BUCKET = "arn:${AWS::Partition}:s3:::${Bucket}"
@@ -48,6 +49,63 @@ def test_listing_is_limited_to_prefixes(resources: Resources) -> None:
     for entry in listing:
         prefixes = entry.condition["StringLike"]["s3:prefix"]
         assert all(re.fullmatch(r"(inbox|outbox|work|control|config)/\*", prefix) for prefix in prefixes), entry
+
+
+# ---------------------------------------------------------------- files of other buckets
+
+_LISTED = "arn:aws:s3:::archive/invoices/*,arn:aws:s3:::scans/*"
+_ROLES = ("PlanRole", "SubmitRole", "PollRole", "CollectRole", "FinishRole", "ControlRole")
+
+
+def _may(stack: Deployed, role: str, action: str, resource: str) -> bool:
+    who = {"AWS": stack.arn(role)}
+    return decide(Request(action, resource, who, {}), stack.identity(role), {"Statement": []}) is Decision.allow
+
+
+@pytest.mark.parametrize("role", _ROLES)
+def test_files_of_other_buckets_are_read_where_they_are_listed_by_who_looks_and_who_sends(
+    translated: Template, role: str
+) -> None:
+    stack = Deployed(translated, FileSourceArns=_LISTED)
+    reads = role in {"PlanRole", "SubmitRole"}
+    for key in ("archive/invoices/a.pdf", "archive/invoices/2026/a.pdf", "scans/a.pdf"):
+        found = {action: _may(stack, role, action, f"arn:aws:s3:::{key}") for action in ("s3:GetObject", "s3:GetObjectVersion")}
+        assert set(found.values()) == {reads}, key
+        for action in ("s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:GetObjectAcl"):
+            assert not _may(stack, role, action, f"arn:aws:s3:::{key}"), action
+    for key in ("archive/a.pdf", "archive/invoices", "archive/invoices-of-others/a.pdf", "scans-of-others/a.pdf", "other/a.pdf"):
+        assert not _may(stack, role, "s3:GetObject", f"arn:aws:s3:::{key}"), key
+    # Whoever may list learns what there is; without that right, S3 says of what is missing that it is closed.
+    for bucket in ("archive", "scans"):
+        assert not _may(stack, role, "s3:ListBucket", f"arn:aws:s3:::{bucket}")
+
+
+@pytest.mark.parametrize("role", _ROLES)
+def test_without_a_list_no_other_bucket_is_read(translated: Template, role: str) -> None:
+    assert not _may(Deployed(translated), role, "s3:GetObject", "arn:aws:s3:::archive/invoices/a.pdf")
+
+
+@pytest.mark.parametrize(
+    ("listed", "taken"),
+    [
+        ("", True),
+        ("arn:aws:s3:::archive/invoices/*", True),
+        (_LISTED, True),
+        ("arn:aws-us-gov:s3:::archive/*", True),
+        ("*", False),
+        ("arn:aws:s3:::*", False),
+        ("arn:aws:s3:::archive*", False),
+        ("arn:aws:s3:::arch*/invoices/*", False),
+        ("arn:aws:s3:::archive/*/invoices/*", False),
+        ("arn:aws:s3:::archive/invoices/?*", False),
+        ("arn:aws:s3:::archive/invoices/a.pdf", False),
+        ("arn:aws:s3:::archive/*, arn:aws:s3:::scans/*", False),
+        ("arn:aws:s3:::archive/*,", False),
+        ("arn:aws:dynamodb:::table/*", False),
+    ],
+)
+def test_the_list_names_objects_of_a_bucket_below_a_prefix(source: Template, listed: str, taken: bool) -> None:
+    assert bool(re.fullmatch(source["Parameters"]["FileSourceArns"]["AllowedPattern"], listed)) is taken
 
 
 def test_versions_are_removed_in_the_folders_of_jobs_only(resources: Resources) -> None:

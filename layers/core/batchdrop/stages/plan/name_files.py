@@ -111,8 +111,9 @@ class NameFiles(msgspec.Struct, frozen=True, kw_only=True):
             file = located(name, job.input.key, self.bucket)
         except NameFault:
             raise FileFault("invalid_file_name", _BAD_NAME) from None
-        if not may_name(file, job.input.key, self.bucket, self.sources.current(self.clock.now()).value):
-            raise FileFault("file_not_found", _NOT_THERE)
+        sources = self.sources.current(self.clock.now())
+        if not may_name(file, job.input.key, self.bucket, sources.value):
+            raise FileFault("file_not_found", " ".join(filter(None, (_NOT_THERE, sources.fault))))
         return file
 
 
