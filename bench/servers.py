@@ -97,6 +97,7 @@ def _set_up(servers: Servers) -> dict[str, str]:
         "BATCHDROP_SWITCH": "/bench/switch",
         "BATCHDROP_API_KEY_SECRET": "key",
         "BATCHDROP_TOPIC": topic,
+        "BATCHDROP_EVENT_BUS": "default",
         **{f"BATCHDROP_{name.upper()}_QUEUE": url for name, url in named.items()},
     }
 

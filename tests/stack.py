@@ -47,7 +47,7 @@ from tests.fakes.clock import FakeDeadline, ManualClock
 from tests.fakes.hooks import Hooks
 from tests.fakes.ledger import FakeLedger
 from tests.fakes.objects import FakeObjects
-from tests.fakes.small import FakeInspector, FakeMetrics, FakeNotices, FakeQueues, FakeSwitch, Sent
+from tests.fakes.small import FakeEvents, FakeInspector, FakeMetrics, FakeNotices, FakeQueues, FakeSwitch, Sent
 
 BUCKET = "bucket"
 TIMEOUT = 60.0
@@ -120,6 +120,7 @@ class Stack:
         self.claude = api(self.clock, self.hooks)
         self.switch = FakeSwitch(hooks=self.hooks)
         self.notices = FakeNotices(self.hooks)
+        self.events = FakeEvents(self.hooks)
         self.metrics = FakeMetrics(self.hooks)
         self.inspector = FakeInspector(self.hooks)
         self.failures: list[tuple[str, BaseException]] = []
@@ -140,6 +141,7 @@ class Stack:
             "BATCHDROP_TABLE": "table",
             "BATCHDROP_SWITCH": "switch",
             "BATCHDROP_TOPIC": "topic",
+            "BATCHDROP_EVENT_BUS": "default",
             "BATCHDROP_API_KEY_SECRET": "secret",
             **{f"BATCHDROP_{queue.upper()}_QUEUE": queue.value for queue in Queue},
             "BATCHDROP_QUEUED_REQUESTS_LIMIT": str(queue_limit),

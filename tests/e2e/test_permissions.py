@@ -158,6 +158,10 @@ def _others() -> list[Probe]:
     def publish(topic: str) -> Call:
         return lambda sns, at: sns.publish(TopicArn=at.output(topic), Message="probe")
 
+    def put_event(bus: str) -> Call:
+        entry = {"Source": "batchdrop", "DetailType": "probe", "Detail": "{}", "EventBusName": bus}
+        return lambda events, at: events.put_events(Entries=[entry])
+
     def read_logs(logs: Any, at: Laptop) -> object:
         return logs.filter_log_events(logGroupName=f"/aws/lambda/{at.stack}-plan")
 
@@ -171,7 +175,9 @@ def _others() -> list[Probe]:
             _stages("plan submit poll"),
         ),
         Probe("pull the switch", "ssm", pull_switch, NONE),
-        Probe("tell subscribers", "sns", publish("JobsTopic"), _stages("finish")),
+        Probe("tell subscribers", "sns", publish("JobsTopic"), _stages("poll finish")),
+        Probe("tell workflows", "events", put_event("default"), _stages("poll finish")),
+        Probe("put an event on another bus", "events", put_event("others"), NONE),
         Probe("ring an alarm", "sns", publish("AlarmTopic"), NONE),
         Probe("call a function", "lambda", lambda functions, at: functions.invoke(FunctionName=at.output("PollFunction")), NONE),
         Probe("read roles", "iam", lambda iam, at: iam.list_roles(), NONE),

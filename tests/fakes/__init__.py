@@ -5,11 +5,12 @@ from tests.fakes.clock import FakeDeadline, ManualClock
 from tests.fakes.hooks import Hooks
 from tests.fakes.ledger import FakeLedger
 from tests.fakes.objects import FakeObjects
-from tests.fakes.small import FakeMetrics, FakeNotices, FakeQueues, FakeSwitch
+from tests.fakes.small import FakeEvents, FakeMetrics, FakeNotices, FakeQueues, FakeSwitch
 
 __all__ = [
     "FakeClaude",
     "FakeDeadline",
+    "FakeEvents",
     "FakeLedger",
     "FakeMetrics",
     "FakeNotices",

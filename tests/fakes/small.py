@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from batchdrop.domain.file_facts import FileFacts
 from batchdrop.domain.messages import Message, Queue, Upload
 from batchdrop.formats.file_look import look_at_file
 from batchdrop.ports import Metrics, SwitchState
+from tests.event_schema import check_event
 from tests.fakes.clock import ManualClock
 from tests.fakes.hooks import Hooks, hooked
 
@@ -88,6 +89,21 @@ class FakeNotices:
         self.published.append((subject, json.loads(msgspec.json.encode(document))))
         self.mails.append(text)
         self.attributes.append(dict(attributes))
+
+
+class FakeEvents:
+    name = "events"
+
+    def __init__(self, hooks: Hooks | None = None) -> None:
+        self.hooks = hooks or Hooks()
+        self.details: list[dict[str, object]] = []
+
+    @hooked
+    def put(self, details: Sequence[Mapping[str, object]]) -> None:
+        for detail in details:
+            event = json.loads(msgspec.json.encode(detail))
+            check_event(event)
+            self.details.append(event)
 
 
 class FakeInspector:

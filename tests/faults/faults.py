@@ -166,7 +166,7 @@ _SPECIAL: dict[str, tuple[Fault, ...]] = {
     "claude._results": RESULTS,
     "objects.read": READ,
 }
-_AWS = ("ledger.", "objects.", "queues.", "switch.", "notices.")
+_AWS = ("ledger.", "objects.", "queues.", "switch.", "notices.", "events.")
 
 
 def faults_of(call: str) -> Iterator[Fault]:

@@ -62,4 +62,4 @@ def test_the_points_come_from_the_run_itself() -> None:
     found = points(MIXED)
     assert found == points(MIXED)
     fakes = {name.split(".")[0] for name in found}
-    assert fakes == {"objects", "ledger", "queues", "claude", "switch", "notices", "metrics"}
+    assert fakes == {"objects", "ledger", "queues", "claude", "switch", "notices", "events", "metrics"}

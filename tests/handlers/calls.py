@@ -16,6 +16,7 @@ from tests.template.facts import Resources, chosen, named, of_type
 
 _BUCKET = "arn:${AWS::Partition}:s3:::{Bucket}/"
 _PARAMETER = "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter"
+_BUS = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/"
 
 # What an operation needs on the object it names: Amazon S3 user guide, "Required permissions for Amazon S3 API operations";
 # a read that names a version needs s3:GetObjectVersion besides, and so does a copy from one.
@@ -38,14 +39,16 @@ _ON_BUCKET = {
     "ListMultipartUploads": "s3:ListBucketMultipartUploads",
 }
 # Service Authorization Reference: an operation of these services is an action of the same name on one resource, which this
-# parameter names. Amazon SQS, Amazon SNS, AWS Systems Manager, AWS Secrets Manager.
+# parameter names. Amazon SQS, Amazon SNS, Amazon EventBridge, AWS Systems Manager, AWS Secrets Manager.
 _ON_NAMED = {
     "SendMessage": ("sqs:SendMessage", "QueueUrl"),
     "ChangeMessageVisibility": ("sqs:ChangeMessageVisibility", "QueueUrl"),
     "Publish": ("sns:Publish", "TopicArn"),
+    "PutEvents": ("events:PutEvents", "EventBusName"),
     "GetParameter": ("ssm:GetParameter", "Name"),
     "GetSecretValue": ("secretsmanager:GetSecretValue", "SecretId"),
 }
+_PREFIXES = {"ssm:GetParameter": _PARAMETER, "events:PutEvents": _BUS}
 # Amazon DynamoDB developer guide, "Using IAM policies with DynamoDB transactions": a transaction needs what its entries need.
 _IN_TRANSACTION = {
     "Put": "dynamodb:PutItem",
@@ -150,8 +153,9 @@ class Recorder:
                 yield from ((action, _BUCKET + one["Key"]) for action in ("s3:DeleteObject", "s3:DeleteObjectVersion"))
         elif operation in _ON_NAMED:
             action, parameter = _ON_NAMED[operation]
-            resource = self._named(stage, params[parameter])
-            yield action, _PARAMETER + resource if action.startswith("ssm:") else resource
+            entries = params.get("Entries", [params])
+            resources = {self._named(stage, entry[parameter]) for entry in entries}
+            yield from ((action, _PREFIXES.get(action, "") + resource) for resource in resources)
         elif operation == "TransactWriteItems":
             for entry in params["TransactItems"]:
                 for kind, part in entry.items():

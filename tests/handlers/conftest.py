@@ -131,6 +131,7 @@ def surroundings(claude: Control, **changes: str) -> Iterator[None]:
         "BATCHDROP_GRACE_SECONDS": "300",
         "BATCHDROP_VISIBILITY_SECONDS": "5400",
         "BATCHDROP_SPOOL_BYTES": "400000000",
+        "BATCHDROP_EVENT_BUS": "default",
         "BATCHDROP_TOPIC": "arn:aws:sns:eu-west-1:123456789012:jobs",
         **{f"BATCHDROP_{queue.upper()}_QUEUE": f"https://sqs.eu-west-1.amazonaws.com/123456789012/{queue}" for queue in QUEUES},
         **changes,

@@ -30,7 +30,20 @@ _REGION, _STACK, _TABLE = "eu-central-1", "batchdrop-dev", "table"
 _DEFINITIONS = blocks(ROOT / "docs" / "operations.md", "sh")[0]
 """Which other pages refer to."""
 _SHOWN = [page for page in PAGES if any(one.words[0] == "aws" for block in blocks(page, "sh") for one in commands_in(block))]
-_SERVICES = ("cloudformation", "cloudtrail", "dynamodb", "iam", "kms", "logs", "s3", "secretsmanager", "sns", "sqs", "ssm")
+_SERVICES = (
+    "cloudformation",
+    "cloudtrail",
+    "dynamodb",
+    "events",
+    "iam",
+    "kms",
+    "logs",
+    "s3",
+    "secretsmanager",
+    "sns",
+    "sqs",
+    "ssm",
+)
 _OTHERS = ("batchdrop", "make", "git", "sam", "python", "duckdb", "jq", ".venv/bin/sam", ".venv/bin/python", "requirements/sam")
 # What moto's server loads for browsers and for API Gateway, which no command here is about.
 _NOT_INSTALLED = ("flask_cors", *(f"openapi_spec_validator{part}" for part in ("", ".validation", ".validation.exceptions")))
@@ -89,6 +102,7 @@ def stack(endpoint: str) -> None:
         "Table": _TABLE,
         "ApiKeySecret": secret,
         "AlarmTopic": client("sns").create_topic(Name="alarms")["TopicArn"],
+        "JobsTopic": client("sns").create_topic(Name="jobs")["TopicArn"],
         "PutApiKey": "aws secretsmanager put-secret-value",
         **{name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in _QUEUES},
     }

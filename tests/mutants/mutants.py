@@ -1313,8 +1313,11 @@ MUTANTS: tuple[Mutant, ...] = (
         "The newest job is named before its end is recorded",
         _FINISH,
         "        self.publish.latest(ended)\n"
-        "        self._notify(ended)\n        self._end(job, self._note(job), self._taught(job, batches))\n",
-        "        self._notify(ended)\n        self._end(job, self._note(job), self._taught(job, batches))\n"
+        "        # The manifest is written: subscribers are told before the end is recorded, at least once.\n"
+        "        told = self.announce.end(ended)\n"
+        "        self._end(job, self._note(job), self._taught(job, batches), untold=not told)\n",
+        "        told = self.announce.end(ended)\n"
+        "        self._end(job, self._note(job), self._taught(job, batches), untold=not told)\n"
         "        self.publish.latest(ended)\n",
         "tests/stages/test_latest.py::test_who_dies_at_the_end_names_it_all_the_same",
     ),
@@ -1342,8 +1345,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "Parts are removed only once the stored state of the job is final",
         _FINISH,
-        "        self._end(job, self._note(job), self._taught(job, batches))\n        self._tidy(job)\n",
-        "        note = self._note(job)\n        self._tidy(job)\n        self._end(job, note, self._taught(job, batches))\n",
+        "        self._end(job, self._note(job), self._taught(job, batches), untold=not told)\n        self._tidy(job)\n",
+        "        note = self._note(job)\n        self._tidy(job)\n"
+        "        self._end(job, note, self._taught(job, batches), untold=not told)\n",
         "tests/stages/test_resumed.py::test_files_then_manifest_then_the_end_then_the_removal_of_pieces",
     ),
     Mutant(
@@ -2109,6 +2113,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "if job.may_use or not self._may_be_covered(job, group, now):",
         "if not self._may_be_covered(job, group, now):",
         "tests/stages/test_groups.py::test_what_a_job_costs_beyond_its_own_approval_is_asked_about",
+    ),
+    Mutant(
+        "What somebody else has just admitted is not asked about",
+        f"{_CORE}/jobs/pause.py",
+        "if still_waits and current is not None",
+        "if current is not None",
+        "tests/stages/test_pilot.py::test_two_that_admit_the_rows_to_try_at_once_ask_nothing",
     ),
     Mutant(
         "What a job asks anew is by what its rows took",

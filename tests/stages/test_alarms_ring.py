@@ -13,7 +13,7 @@ from datetime import timedelta
 import pytest
 
 from batchdrop.domain import keys
-from batchdrop.domain.errors import NotFound, Throttled, Unavailable
+from batchdrop.domain.errors import ConfigurationError, NotFound, Throttled, Unavailable
 from batchdrop.domain.messages import Queue
 from batchdrop.domain.records import BatchState, JobState
 from batchdrop.domain.redelivery import MAX_RECEIVES
@@ -303,6 +303,21 @@ def _pieces_deleted() -> _Steps:
     yield None
 
 
+def _nobody_can_be_told() -> _Steps:
+    account = _account()
+    stack = account.stack
+
+    def refuse(call: str) -> None:
+        if call == "notices.publish":
+            raise ConfigurationError("somebody has deleted the topic")
+
+    stack.hooks.before = refuse
+    stack.drop("inbox/a.jsonl", rows(2))
+    yield account
+    stack.hooks.clear()
+    yield None
+
+
 def _spent_four_fifths() -> _Steps:
     account = _account(stack_of(4_000, monthly_limit="0.25", max_requests=1))
     for name, number in (("a", 18), ("b", 4)):
@@ -333,6 +348,7 @@ _SCENARIOS: dict[Callable[[], _Steps], tuple[set[str], int]] = {
     _old_job: ({"StalledAlarm"}, 60),
     _uncollected: ({"AnswersAtRiskAlarm"}, 10),
     _pieces_deleted: ({"AnswersAtRiskAlarm"}, 10),
+    _nobody_can_be_told: ({"StalledAlarm"}, 30),
     _spent_four_fifths: ({"SpendAlarm"}, 10),
 }
 """Which alarms ring, and within how many minutes."""

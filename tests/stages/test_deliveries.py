@@ -22,7 +22,7 @@ CALLS = {
     "plan": "objects.read",
     "submit": "claude.key",
     "collect": "claude._results",
-    "finish": "notices.publish",
+    "finish": "ledger.commit.finished",
 }
 FUNCTIONS = list(CALLS)
 

@@ -77,6 +77,26 @@ def test_twenty_rows_go_first_and_then_somebody_is_asked() -> None:
     assert stack.audit() == []
 
 
+def test_two_that_admit_the_rows_to_try_at_once_ask_nothing() -> None:
+    """The second finds the sum used that may be spent unasked, by the reservation of the first: there is no question in that."""
+    stack = stack_of()
+    beside: list[str] = []
+
+    def admit_beside(name: str) -> None:
+        if name == "ledger.get_purses" and stack.jobs()[0].trying and not beside:
+            beside.append(name)
+            stack.poll.admit()
+
+    stack.hooks.before = admit_beside
+    stack.drop("inbox/team/file.jsonl", FILE)
+    assert beside
+    assert (stack.job().state, stack.job().question) == (JobState.running, None)
+    stack.hooks.clear()
+    question = asked(stack).question
+    assert question is not None
+    assert (sent(stack).total(), question.rows) == (20, 40)
+
+
 def test_after_a_yes_the_others_go_and_no_row_goes_twice() -> None:
     stack = stack_of()
     job = until_asked(stack)

@@ -80,6 +80,8 @@ JOBS: dict[str, Callable[[Job], Move[Job]]] = {
     "handed_over": lambda one: transitions.handed_over(one, Checkpoint(offset=7, line=2), now=LATER),
     "names_files": lambda one: transitions.names_files(one, now=LATER),
     "unpacked_in_part": lambda one: transitions.unpacked_in_part(one, now=LATER, done=5, total=9, fruitless=0),
+    "told": lambda one: transitions.told(one, "approval abcdef", mailed_at=LATER),
+    "end_told": transitions.end_told,
     "retried_in_part": lambda one: transitions.retried_in_part(one, "So far."),
     "joined_in_part": lambda one: transitions.joined_in_part(one, now=LATER, done=5, total=9),
     "planned": lambda one: transitions.planned(one, now=LATER, lines=20),

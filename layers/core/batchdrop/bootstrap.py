@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 import boto3
@@ -28,7 +28,7 @@ from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.deliver import Deliver
 from batchdrop.jobs.publish import Publish
 from batchdrop.jobs.report import Report
-from batchdrop.ports import Claude, Clock, Inspector, Ledger, Metrics, Notices, Objects, Queues, Switch
+from batchdrop.ports import Claude, Clock, Events, Inspector, Ledger, Metrics, Notices, Objects, Queues, Switch
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from batchdrop.adapters.claude import Key
     from batchdrop.domain.records import Job, ObjectRef
     from batchdrop.jobs.admit import Admit
+    from batchdrop.jobs.announce import Announce
     from batchdrop.jobs.budget import Budget
     from batchdrop.jobs.pause import Pause
     from batchdrop.settings import (
@@ -82,6 +83,8 @@ class Ports(Protocol):
     def claude(self) -> Claude: ...
     @property
     def notices(self) -> Notices: ...
+    @property
+    def events(self) -> Events: ...
     @property
     def metrics(self) -> Metrics: ...
 
@@ -153,6 +156,12 @@ class RealPorts:
         from batchdrop.adapters.sns import SnsNotices
 
         return SnsNotices(boto3.client("sns", config=_AWS), self._settings["topic"])
+
+    @cached_property
+    def events(self) -> Events:
+        from batchdrop.adapters.eventbridge import BusEvents
+
+        return BusEvents(boto3.client("events", config=_AWS), self._settings["event_bus"])
 
     @cached_property
     def metrics(self) -> Metrics:
@@ -324,6 +333,7 @@ def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
     from batchdrop.stages.poll.paused import LetGo
     from batchdrop.stages.poll.repair import Repair
     from batchdrop.stages.poll.settle import Settle
+    from batchdrop.stages.poll.subscribers import TellSubscribers
     from batchdrop.stages.poll.sweep import Sweep
     from batchdrop.stages.poll.tick import Poll
     from batchdrop.stages.poll.watch import Watch
@@ -377,6 +387,7 @@ def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
             DeleteBatches(ports.ledger, ports.claude, ports.clock) if settings.delete_batches else None,
         ),
         fetch_models=FetchModels(ledger=ports.ledger, claude=ports.claude, clock=ports.clock, official=settings.official),
+        tell_subscribers=TellSubscribers(ports.ledger, ports.clock, commit, cache(lambda: _announce(ports))),
     )
 
 
@@ -406,7 +417,7 @@ def finish(settings: FinishSettings, ports: Ports | None = None) -> Finish:
     core = _core(ports, _publish(ports, pages=True))
     return Finish(
         **core,
-        notices=ports.notices,
+        announce=_announce(ports),
         metrics=ports.metrics,
         table_pieces=TablePieces(objects=ports.objects),
         complete_table=CompleteTable(
@@ -490,6 +501,12 @@ def _publish(ports: Ports, *, pages: bool = False, answers: bool = True) -> Publ
             answers=answers,
         )
     return Publish(objects=ports.objects, ledger=ports.ledger, clock=ports.clock, report=report, region=ports.region)
+
+
+def _announce(ports: Ports) -> Announce:
+    from batchdrop.jobs.announce import Announce
+
+    return Announce(notices=ports.notices, events=ports.events, metrics=ports.metrics, region=ports.region)
 
 
 def _cancel_batch(ports: Ports) -> CancelBatch:

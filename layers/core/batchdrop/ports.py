@@ -324,10 +324,15 @@ class Switch(Protocol):
 
 class Notices(Protocol):
     def publish(self, subject: str, text: str, document: Mapping[str, object], attributes: Mapping[str, str]) -> None:
-        """Tells subscribers that a job has ended: people by `text`, programs by `document`. None of the attributes is empty.
+        """Tells subscribers of a job: people by `text`, programs by `document`. None of the attributes is empty.
 
-        Never carries a prompt or an answer.
+        Never carries a prompt, a row or an answer; of answers, labels that were counted. Raises Throttled.
         """
+
+
+class Events(Protocol):
+    def put(self, details: Sequence[Mapping[str, object]]) -> None:
+        """Tells workflows of jobs, one event for each. Raises Throttled or ConfigurationError; some may have gone out then."""
 
 
 class Metrics(Protocol):

@@ -122,6 +122,8 @@ class PollSettings(_Admitting, frozen=True, kw_only=True):
     finish_queue: str
     grace_seconds: int
     visibility_seconds: int
+    topic: str
+    event_bus: str
     delete_batches: bool = False
 
     def __post_init__(self) -> None:
@@ -143,6 +145,8 @@ class CollectSettings(_Calling, frozen=True, kw_only=True):
 
 class FinishSettings(_Ledger, frozen=True, kw_only=True):
     topic: str
+    event_bus: str
+    """Its name."""
     finish_queue: str
     delete_batches: bool = False
 

@@ -38,6 +38,8 @@ class OpenWork(StrEnum):
     """running and held jobs that were asked to cancel, by updated_at"""
     finishing = "finishing"
     """jobs, by updated_at"""
+    untold = "untold"
+    """jobs that have ended, and of which subscribers are still to be told, by finished_at, then id"""
     waiting = "waiting"
     """ready batches that version 0.1.0 left without admitted_at, by priority, then tag. Now those of each job have a partition of
     their own (`waiting_in`), so that a job that cannot be admitted hides no other"""
@@ -114,7 +116,7 @@ def place_of_job(job: Job) -> Place | None:
         case JobState.finishing:
             return Place(OpenWork.finishing, at)
         case _:
-            return None
+            return Place(OpenWork.untold, f"{instant(job.finished_at or job.updated_at)}|{job.id}") if job.untold else None
 
 
 def _place_of_held(job: Job) -> Place:

@@ -284,6 +284,15 @@ class GroupQuestion(Record, frozen=True, kw_only=True):
     """`<job id>-<code>` of each question that the answer covers."""
 
 
+class Told(Record, frozen=True, kw_only=True):
+    """What subscribers know of the question of a job that waits for a person."""
+
+    what: str
+    """Names the question: another name is another question."""
+    mailed_at: datetime | None = None
+    """None: programs know of it, and people do once the last mail of its folder is old enough."""
+
+
 class JobLimits(Record, frozen=True, kw_only=True):
     """What a recipe says of money, in micro-dollars."""
 
@@ -491,6 +500,9 @@ class Job(Record, frozen=True, kw_only=True):
     """The job whose whole table its own rows are put into: that earlier job, or the one that last completed it."""
     completed_by: str = ""
     """The job that last put its rows into the whole table of this one."""
+    told: Told | None = None
+    untold: bool = False
+    """It has ended, and `poll` has yet to tell subscribers."""
     revision: int = 0
 
     counts: Counts = Counts()

@@ -51,6 +51,7 @@ from batchdrop.domain.records import (
     Span,
     Streak,
     Taught,
+    Told,
     Unsent,
     Usage,
     Wishes,
@@ -386,6 +387,7 @@ def rejected(job: Job, reason: str, *, now: datetime) -> Move[Job]:
             finished_at=now,
             lease_until=None,
             place="",
+            untold=True,
         ),
         charges=_place_given_back(job),
     )
@@ -626,6 +628,7 @@ def canceled_unread(job: Job, *, now: datetime) -> Move[Job]:
             finished_at=now,
             lease_until=None,
             place="",
+            untold=True,
         ),
         charges=_place_given_back(job),
     )
@@ -646,6 +649,18 @@ def overdue(job: Job, reason: str) -> Move[Job]:
 @_job_edge(*JobState)
 def noted(job: Job, note: str) -> Move[Job]:
     return Move(job, replace(job, note=note))
+
+
+@_job_edge(JobState.held)
+def told(job: Job, what: str, *, mailed_at: datetime | None) -> Move[Job]:
+    """Subscribers know of its question. `mailed_at`: of the mail that told people of it too."""
+    return Move(job, replace(job, told=Told(what=what, mailed_at=mailed_at)))
+
+
+@_job_edge(*TERMINAL_JOB_STATES)
+def end_told(job: Job) -> Move[Job]:
+    """Subscribers know that it has ended."""
+    return Move(job, replace(job, untold=False))
 
 
 @_job_edge(JobState.running)
@@ -717,11 +732,14 @@ def based(job: Job, root: Job) -> Move[Job]:
 
 
 @_job_edge(JobState.finishing, to=(JobState.done, JobState.rejected, JobState.canceled))
-def finished(job: Job, *, now: datetime, note: str = "", taught: Move[Group] | None = None) -> Move[Job]:
-    """Its manifest is written. `note`: what there is to say of the output files. `taught`: what it tells later ones, once."""
+def finished(job: Job, *, now: datetime, note: str = "", taught: Move[Group] | None = None, untold: bool = False) -> Move[Job]:
+    """Its manifest is written. `note`: what there is to say of the output files. `taught`: what it tells later ones, once.
+
+    `untold`: subscribers could not be told, and `poll` tells them.
+    """
     outcome = job.outcome or (JobState.canceled if job.cancel_requested else JobState.done)
     told = " ".join(part for part in (job.note, note) if part)
-    after = replace(job, state=outcome, outcome=outcome, updated_at=now, finished_at=now, note=told, place="")
+    after = replace(job, state=outcome, outcome=outcome, updated_at=now, finished_at=now, note=told, place="", untold=untold)
     return Move(job, after, charges=_place_given_back(job), also=() if taught is None else (taught,))
 
 

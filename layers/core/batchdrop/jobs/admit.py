@@ -143,7 +143,7 @@ class Admit(msgspec.Struct, frozen=True, kw_only=True):
         reserve = self.budget.reserve(job, batch, now)
         if isinstance(reserve, Over):
             jobs[job.id] = None
-            self.pause(job, reserve)
+            self.pause(batch, reserve)
             return False
         queue_limit, turn = capacity.queue_limit(batch), order.charge(team_of(job.input.key), batch)
         move = transitions.admitted(

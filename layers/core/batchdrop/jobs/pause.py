@@ -50,13 +50,18 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
     budget: Budget
     publish: Publish
 
-    def __call__(self, job: Job, over: Over) -> None:
-        """A batch of it does not fit. Whoever changes the job meanwhile goes first."""
+    def __call__(self, batch: Batch, over: Over) -> None:
+        """It does not fit. Whoever changes its job meanwhile goes first.
+
+        Where two admit at once, the batch may be over a limit by what the other has just reserved for it: then nothing is asked.
+        """
         now = self.clock.now()
         # What was admitted of it a moment ago counts as used.
-        current = self.ledger.get_job(job.id)
-        if current is not None and current.state is JobState.running:
-            self.hold(current, self.why(current, over, list(self.ledger.list_batches(job.id)), now), now)
+        current = self.ledger.get_job(batch.job_id)
+        batches = list(self.ledger.list_batches(batch.job_id))
+        still_waits = any(one.name == batch.name and is_waiting(one) for one in batches)
+        if still_waits and current is not None and current.state is JobState.running:
+            self.hold(current, self.why(current, over, batches, now), now)
 
     def hold(self, job: Job, hold: Hold, now: datetime) -> None:
         """running -> held, or another reason or amount while it is held."""

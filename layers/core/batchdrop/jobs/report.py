@@ -76,6 +76,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     def _failed(self, job: Job) -> None:
         log.exception("report.html could not be made", extra={"job_id": job.id})
         self.metrics.count("ReportFailed")
+        self.metrics.count("Stalled")  # one alarm for what goes on for a quarter of an hour
 
     def _outcome(self, job: Job) -> Outcome | None:
         from batchdrop.reports.page import read_outcome  # noqa: PLC0415

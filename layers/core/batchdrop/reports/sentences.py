@@ -116,7 +116,7 @@ def _held(job: Job) -> str:
         return f"{job.reason} Other files of its folder wait with it: one answer for all of them stands with job {group.leader}."
     files, rows = len(group.covers), _plural(group.rows, "row")
     return (
-        f"{files:,} files of this folder wait with the same recipe: their {rows} will cost {_range(group)}. The code "
+        f"{files:,} files of this folder wait with the same recipe: their {rows} will cost {cost_range(group)}. The code "
         f"{group.code} lets all of them go. This file: {job.reason}"
     )
 
@@ -605,7 +605,7 @@ def no_recipe_came(why: str) -> str:
 
 def asks(job: Job, question: Question, *, overrun: bool = False) -> str:
     """`overrun`: what its answers took so far tells what the others will."""
-    rows, cost = _plural(question.rows, "row"), _range(question)
+    rows, cost = _plural(question.rows, "row"), cost_range(question)
     yes = f"To go on, approve with the code {question.code}."
     if question.for_pilot:
         return f"Waiting for approval: to see what the file will cost, {rows} of it are tried first, for {cost}. {yes}"
@@ -648,7 +648,7 @@ def waits_for(mate: Job) -> str:
     return f"Waiting for rows of {shown(name_of(mate.input.key))}, which are tried first: it has the same recipe."
 
 
-def _range(question: Question | GroupQuestion) -> str:
+def cost_range(question: Question | GroupQuestion) -> str:
     low, high = dollars(question.low), dollars(question.high)
     return low if low == high else f"{low} to {high}"
 
@@ -663,8 +663,8 @@ def limited(scope: Scope, left: int, question: Question, beyond: int) -> str:
     when = f"They go on by themselves on {scope.renews_at:%Y-%m-%d}, or when" if scope.renews_at else "They go on when"
     return (
         f"{scope.words[:1].upper()}{scope.words[1:]}, {dollars(scope.limit or 0)}, has {dollars(left)} left; {rows} that are not "
-        f"sent yet will cost {_range(question)}. {when} an operator raises it; the code {question.code} lifts it for this job "
-        "alone."
+        f"sent yet will cost {cost_range(question)}. {when} an operator raises it; the code {question.code} lifts it for this "
+        "job alone."
     ) + (f" Its rows at the API may cost up to {dollars(beyond)} more than is reserved for them." if beyond else "")
 
 

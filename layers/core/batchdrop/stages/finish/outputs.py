@@ -19,12 +19,13 @@ from batchdrop.domain.money import Bill
 from batchdrop.domain.records import Batch, Job, JobState, ObjectRef, Part, Taught
 from batchdrop.domain.transitions import Move
 from batchdrop.formats import checksums
+from batchdrop.jobs.announce import Announce
 from batchdrop.jobs.commit import Commit
 from batchdrop.jobs.publish import Publish
 from batchdrop.jobs.teaching import taught_by
 from batchdrop.jobs.time_left import time_left
-from batchdrop.ports import Clock, Deadline, Ledger, Metrics, Notices, Objects
-from batchdrop.reports import notice, sentences
+from batchdrop.ports import Clock, Deadline, Ledger, Metrics, Objects
+from batchdrop.reports import sentences
 from batchdrop.reports.manifest import OutputFile, Whole, lacks_tables, manifest, output_file, read_manifest
 from batchdrop.stages.finish.complete_table import CompleteTable, Completing
 from batchdrop.stages.finish.table_pieces import TablePieces
@@ -43,7 +44,7 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
     objects: Objects
     ledger: Ledger
     clock: Clock
-    notices: Notices
+    announce: Announce
     metrics: Metrics
     commit: Commit
     publish: Publish
@@ -155,8 +156,9 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
     def _conclude(self, job: Job, batches: list[Batch]) -> None:
         ended = transitions.finished(job, now=self.clock.now()).after
         self.publish.latest(ended)
-        self._notify(ended)
-        self._end(job, self._note(job), self._taught(job, batches))
+        # The manifest is written: subscribers are told before the end is recorded, at least once.
+        told = self.announce.end(ended)
+        self._end(job, self._note(job), self._taught(job, batches), untold=not told)
         self._tidy(job)
 
     def _join_all(self, job: Job, batches: list[Batch], go_on: Callable[[], bool]) -> tuple[dict[str, OutputFile], int]:
@@ -197,11 +199,6 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
         finished = transitions.finished(job, now=now).after
         self.objects.put(self._key(job, "manifest.json"), manifest(finished, batches, files, now, whole=whole), once=True)
 
-    def _notify(self, ended: Job) -> None:
-        """The manifest is written: subscribers are told, at least once."""
-        told = notice.of_end(ended, self.publish.region)
-        self.notices.publish(told.subject, told.text, told.document, told.attributes)
-
     def _note(self, job: Job) -> str:
         """What there is to say of the output files, by the manifest: whoever wrote it may have been killed since."""
         if job.recipe is None and not job.completes:
@@ -211,12 +208,12 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
         notes += [written.complete.note] if written.complete is not None else []
         return " ".join(notes)
 
-    def _end(self, job: Job, note: str, taught: Taught | None) -> None:
+    def _end(self, job: Job, note: str, taught: Taught | None, *, untold: bool) -> None:
         """Returns once the stored state of the job is final, whoever made it so."""
 
         def edge(job: Job) -> Move[Job]:
             told = transitions.taught(self.ledger.get_group(job.group_key), taught) if taught is not None else None
-            return transitions.finished(job, now=self.clock.now(), note=note, taught=told)
+            return transitions.finished(job, now=self.clock.now(), note=note, taught=told, untold=untold)
 
         self._change(job, edge)
         self.publish(job.id)

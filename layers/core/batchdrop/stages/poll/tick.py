@@ -34,6 +34,7 @@ from batchdrop.stages.poll.pages import RunningPages
 from batchdrop.stages.poll.paused import LetGo
 from batchdrop.stages.poll.repair import Repair
 from batchdrop.stages.poll.settle import Settle
+from batchdrop.stages.poll.subscribers import TellSubscribers
 from batchdrop.stages.poll.sweep import Sweep
 from batchdrop.stages.poll.watch import Watch
 
@@ -71,6 +72,7 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
     running_pages: RunningPages
     sweep: Sweep
     fetch_models: FetchModels
+    tell_subscribers: TellSubscribers
 
     def __call__(self) -> None:
         """Runs every step, then raises the first error that is not just an API that did not answer."""
@@ -99,6 +101,7 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
             self._cancel_asked,
             self.wake_held,
             self.let_go,
+            self.tell_subscribers,
             self._mend,
             self._admit_waiting,
             self._tell,

@@ -1,0 +1,146 @@
+"""Tell subscribers of jobs that wait for a person, and of those that ended and of which nobody was told.
+
+A question is told once. Programs get an event for each job; people get one mail for all files of a folder that wait for the same,
+and of the files that join them one more at most every 15 minutes: 500 files dropped at once are no 500 mails.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from batchdrop.domain import keys, transitions
+from batchdrop.domain.errors import LostRace
+from batchdrop.domain.open_work import APPROVAL, PRICE, RECIPE, OpenWork, place_of_job
+from batchdrop.domain.records import PILOT, Job, JobState
+from batchdrop.jobs.announce import Announce
+from batchdrop.jobs.commit import Commit
+from batchdrop.ports import Clock, Ledger
+from batchdrop.reports import notice
+from batchdrop.reports.sentences import word_of
+
+# Of each kind of open work, in one tick.
+_LOOKED_AT = 300
+# Ends of one folder that are told in one tick by a mail each; more than these in one mail together.
+_ONE_BY_ONE = 3
+MAILS_APART = timedelta(minutes=15)
+# A price that is not known yet may be by the next tick.
+_SETTLED = timedelta(minutes=3)
+
+type _Kind = tuple[str, str, str]
+"""Folder, what is needed, and which question of that kind: jobs that have it in common share a mail."""
+
+
+class TellSubscribers:
+    """Where it is among many waiting jobs, and when it last wrote of what, it keeps in memory: a new process may write early.
+
+    What was told stands in the job, written after it was told: who dies in between tells it again.
+    """
+
+    def __init__(self, ledger: Ledger, clock: Clock, commit: Commit, announce: Callable[[], Announce]) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._commit = commit
+        self._make_announce = announce
+        self._behind: dict[OpenWork, str] = {}
+        self._mailed: dict[_Kind, datetime] = {}
+
+    def __call__(self) -> None:
+        now = self._clock.now()
+        self._tell_ends(self._ledger.list_open_jobs(OpenWork.untold, limit=_LOOKED_AT))
+        self._mailed = {kind: at for kind, at in self._mailed.items() if now < at + MAILS_APART}
+        asking: dict[_Kind, list[Job]] = defaultdict(list)
+        for work in (OpenWork.held, OpenWork.asking, OpenWork.limited):
+            for job in self._in_turn(work):
+                if question_of(job, now):
+                    asking[_kind(job)].append(job)
+        for kind, jobs in asking.items():
+            self._tell_question(kind, jobs, now)
+
+    @property
+    def _announce(self) -> Announce:
+        """Made once there is something to tell: most processes never load it."""
+        return self._make_announce()
+
+    def _in_turn(self, work: OpenWork) -> Iterator[Job]:
+        jobs = list(self._ledger.list_open_jobs(work, behind=self._behind.get(work, ""), limit=_LOOKED_AT))
+        last = place_of_job(jobs[-1]) if len(jobs) == _LOOKED_AT else None
+        self._behind[work] = last.due if last is not None else ""
+        yield from jobs
+
+    def _tell_ends(self, jobs: Iterable[Job]) -> None:
+        alike: dict[tuple[str, str], list[Job]] = defaultdict(list)
+        for job in self._as_stored(jobs):
+            if job.untold:
+                alike[keys.folder_of(job.input.key), word_of(job)].append(job)
+        for ended in alike.values():
+            together = len(ended) > _ONE_BY_ONE
+            for told in (ended,) if together else ([job] for job in ended):
+                region = self._announce.region
+                mail = notice.of_ends(told, region) if together else notice.of_end(told[0], region)
+                if self._announce.to_programs(told) and self._announce.to_people(mail):
+                    for job in told:
+                        with suppress(LostRace):
+                            self._commit(transitions.end_told(job))
+
+    def _tell_question(self, kind: _Kind, jobs: list[Job], now: datetime) -> None:
+        mailed = max((job.told.mailed_at for job in jobs if job.told and job.told.mailed_at), default=None)
+        mailed = max(filter(None, (mailed, self._mailed.get(kind))), default=None)
+        may_mail = mailed is None or now >= mailed + MAILS_APART
+        due = [job for job in jobs if not _is_told(job, now) or (may_mail and not _is_mailed(job, now))]
+        waiting = [job for job in self._as_stored(due) if question_of(job, now)]
+        untold = [job for job in waiting if not _is_told(job, now)]
+        unmailed = [job for job in waiting if not _is_mailed(job, now)]
+        if untold and not self._announce.to_programs(untold):
+            return
+        told_people = bool(may_mail and unmailed) and self._announce.to_people(self._question(unmailed))
+        if told_people:
+            self._mailed[kind] = now
+        for job in unmailed if told_people else untold:
+            with suppress(LostRace):  # it goes on by now, or is told once more
+                what = question_of(job, now)
+                self._commit(transitions.told(job, what, mailed_at=now if told_people else None))
+
+    def _question(self, jobs: list[Job]) -> notice.Notice:
+        """One that asks for others of its group asks first."""
+        ordered = sorted(jobs, key=lambda job: (job.group is None or job.group.leader != job.id, job.id))
+        pilot = self._ledger.get_batch(ordered[0].id, PILOT) if ordered[0].tried else None
+        return notice.of_question(ordered, pilot.answer_counts if pilot is not None else None, self._announce.region)
+
+    def _as_stored(self, jobs: Iterable[Job]) -> Iterator[Job]:
+        """The index is a hint, and late."""
+        for job in jobs:
+            stored = self._ledger.get_job(job.id)
+            if stored is not None:
+                yield stored
+
+
+def question_of(job: Job, now: datetime) -> str:
+    """Names what a job asks a person; empty if it asks nothing, or nothing that lasts. Another question has another name."""
+    if job.state is not JobState.held or job.cancel_requested:
+        return ""
+    match job.needs:
+        case needs if needs == APPROVAL and job.question is not None:
+            return f"{needs} {job.question.code}"
+        case needs if needs == RECIPE:
+            return f"{needs} {zlib.crc32(job.reason.encode(errors='replace')):08x}"
+        case needs if needs == PRICE and not job.mate and job.held_at is not None and now >= job.held_at + _SETTLED:
+            return f"{needs} {zlib.crc32(job.reason.encode(errors='replace')):08x}"
+        case _:
+            return ""
+
+
+def _kind(job: Job) -> _Kind:
+    which = str(job.arrivals) if job.needs == RECIPE else job.group_key
+    return keys.folder_of(job.input.key), job.needs, which
+
+
+def _is_told(job: Job, now: datetime) -> bool:
+    return job.told is not None and job.told.what == question_of(job, now)
+
+
+def _is_mailed(job: Job, now: datetime) -> bool:
+    return _is_told(job, now) and job.told is not None and job.told.mailed_at is not None
