@@ -2997,6 +2997,32 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/cli/test_client_drop.py::test_of_two_recipes_at_once_the_second_is_told",
     ),
     Mutant(
+        "Documents that were paid for are not asked about again unasked",
+        "cli/batchdrop_client/dropping.py",
+        "keys.START_ALL if all_documents else keys.START",
+        "keys.START_ALL",
+        "tests/cli/test_drop_command.py::test_all_documents_are_asked_about_again_on_demand",
+    ),
+    Mutant(
+        "Whoever names a file is told that the list of sources cannot be used",
+        f"{_CORE}/stages/plan/name_files.py",
+        "filter(None, (_NOT_THERE, sources.fault))",
+        "[_NOT_THERE]",
+        "tests/stages/test_named_files.py::test_a_list_of_sources_that_cannot_be_used_opens_nothing_and_says_so[half written]",
+    ),
+    Mutant(
+        "Collecting reads no other bucket",
+        "template.yaml",
+        "              - Sid: Rows # the rows of the batch\n",
+        "              - Sid: NamedFiles\n"
+        "                Effect: Allow\n"
+        "                Action: s3:GetObject\n"
+        '                Resource: !Split [",", !Ref FileSourceArns]\n'
+        "              - Sid: Rows # the rows of the batch\n",
+        "tests/template/test_permissions.py::"
+        "test_files_of_other_buckets_are_read_where_they_are_listed_by_who_looks_and_who_sends[CollectRole]",
+    ),
+    Mutant(
         "Answers are not written over a file that came meanwhile",
         "cli/batchdrop_client/outputs.py",
         "os.link(part, path, follow_symlinks=False)",
