@@ -14,6 +14,9 @@ PAGE: Path = ROOT / "docs" / "comparison.md"
 _BLOCK = re.compile(r"(<!-- bench: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _NAMES = {"batchdrop": "Batchdrop", "sdk": "SDK loop", "instructor": "instructor", "chatlas": "chatlas", "accrue": "accrue"}
 
+_COMMAND = ".local/others/{tool}/bin/python -m bench.others.drivers.{tool} ROWS FOLDER WARM"
+_COMMANDS = {"batchdrop": "python -m bench.stage ORDER"}
+
 
 def filled(text: str, found: dict[str, Any]) -> str:
     return _BLOCK.sub(lambda block: f"{block[1]}{BLOCKS[block[2]](found)}\n{block[3]}", text)
@@ -80,6 +83,21 @@ def _failing(found: dict[str, Any]) -> str:
     return f"{found['rows']:,} rows.\n\n{_table(titles, rows)}"
 
 
+def _costs(found: dict[str, Any]) -> str:
+    measured = found["costs"]
+    rows = []
+    for tool, of in measured["tools"].items():
+        cells = [_ratio(of[unit]) for unit in ("cpu", "peak")] if of else ["did not end", "-"]
+        rows.append((_NAMES[tool], *cells, f"`{_COMMANDS.get(tool, _COMMAND.format(tool=tool))}`"))
+    head = f"{found['rows']:,} rows, measured on {measured['date']}, load {measured['machine']['load_before']} before the start."
+    titles = ["tool", "processor time, SDK loop = 1", "peak memory, SDK loop = 1", "run alone by"]
+    return f"{head}\n\n{_table(titles, rows)}"
+
+
+def _ratio(of: dict[str, float]) -> str:
+    return f"{of['median']:.2f} ({of['min']:.2f} to {of['max']:.2f})"
+
+
 def _number(value: int, one: dict[str, Any]) -> str:
     return f"{value:,}" if one["reached"] else "not reached"
 
@@ -94,4 +112,5 @@ BLOCKS: dict[str, Callable[[dict[str, Any]], str]] = {
     "twice": _twice,
     "lost": _lost,
     "failing": _failing,
+    "costs": _costs,
 }

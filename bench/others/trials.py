@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.others.driver import ANSWERS, MAX_TOKENS, MODEL
+from bench.others.driver import ANSWERS, MAX_TOKENS, MODEL, USED
 from bench.others.environments import python
 from local.claude.client import Control, start
 from local.paths import ROOT
@@ -90,9 +90,17 @@ class Trial:
             "full_price": self._claude.count("messages"),
         }
 
-    def run(self, source: Path) -> bool:
+    def used(self, source: Path, warm: Path, rows: int) -> dict[str, float] | None:
+        """Seconds of processor for its work, and the most memory of its process in bytes. None if it did not come to its end."""
+        self._fresh()
+        if not self.run(source, warm) or self._answered() != rows:
+            return None
+        used: dict[str, float] = json.loads((self._place / USED).read_text())
+        return used
+
+    def run(self, source: Path, *warm: Path) -> bool:
         """Whether it came to its end, and in time."""
-        with self._started(source) as process:
+        with self._started(source, *warm) as process:
             try:
                 return process.wait(RUN_SECONDS) == 0
             except subprocess.TimeoutExpired:
@@ -109,7 +117,7 @@ class Trial:
         self._claude.reset()
         self._claude.settings(seconds=seconds)
 
-    def _started(self, source: Path) -> subprocess.Popen[bytes]:
+    def _started(self, source: Path, *warm: Path) -> subprocess.Popen[bytes]:
         environment = {
             **clean_environment(),
             "ANTHROPIC_BASE_URL": self._claude.base_url,
@@ -117,7 +125,7 @@ class Trial:
             "HOME": str(self._place),
             "PYTHONPATH": str(ROOT),
         }
-        command = [str(python(self._tool)), "-m", f"bench.others.drivers.{self._tool}", str(source), str(self._place)]
+        command = [str(python(self._tool)), "-m", f"bench.others.drivers.{self._tool}", *map(str, (source, self._place, *warm))]
         with (self._place / "stdout").open("wb") as out, (self._place / "stderr").open("wb") as err:
             return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=err)
 

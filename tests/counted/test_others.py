@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.others import batchdrop, environments, report, trials
+from bench.others import batchdrop, costs, environments, report, trials
 from bench.others.driver import line_of
 
 
@@ -40,6 +40,25 @@ def test_batchdrop_does_today_what_was_stored(found: Any) -> None:
     }
     assert now["failing"]["reasons"] == now["failing"]["fail"] == 2
     assert now["failing"]["in_order"] == stored["failing"]["in_order"]
+
+
+def test_the_costs_are_of_all_tools_in_one_run(found: Any) -> None:
+    tools = found["costs"]["tools"]
+    assert set(tools) == {"batchdrop", *environments.TOOLS}
+    assert tools["sdk"] == {unit: {"median": 1, "min": 1, "max": 1} for unit in ("cpu", "peak")}
+
+
+def test_a_ratio_is_of_one_round_and_a_run_that_did_not_end_has_none() -> None:
+    loop, slow = {"cpu": 2.0, "peak": 10.0}, {"cpu": 4.0, "peak": 30.0}
+    rounds: list[dict[str, dict[str, float] | None]] = [
+        {"sdk": loop, "slow": slow, "lost": loop},
+        {"sdk": slow, "slow": slow, "lost": None},
+    ]
+    assert costs.ratios("slow", rounds) == {
+        "cpu": {"median": 1.5, "min": 1.0, "max": 2.0},
+        "peak": {"median": 2.0, "min": 1.0, "max": 3.0},
+    }
+    assert costs.ratios("lost", rounds) is None
 
 
 def test_one_row_in_a_hundred_fails(tmp_path: Path) -> None:
