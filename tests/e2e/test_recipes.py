@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from tests.e2e.laptop import Job, Laptop
+from tests.e2e.laptop import ROOT, Job, Laptop
 from tests.named_files import pdf, png
 from tests.workbooks import row as sheet_row
 from tests.workbooks import workbook
@@ -219,4 +219,37 @@ def test_a_request_that_names_a_file(laptop: Laptop) -> None:
     (failed,) = job.lines("failed.jsonl")
     assert failed["params"] == json.loads(gone)["params"]
     assert failed["_batchdrop"]["error"]["type"] == "file_not_found"
+    assert job.audit() == []
+
+
+def test_files_that_are_replaced_or_deleted_while_their_job_runs(laptop: Laptop) -> None:
+    """What was planned is sent; what is gone for good costs its row, and no other."""
+    bills = ROOT / "examples" / "invoices" / "bills"
+    keys = {name: f"inbox/changing/{name}.pdf" for name in ("replaced", "purged", "deleted")}
+
+    def put_bill(name: str, bill: str) -> str:
+        body = (bills / bill).read_bytes()
+        return str(laptop.s3.put_object(Bucket=laptop.bucket, Key=keys[name], Body=body)["VersionId"])
+
+    first = zip(keys, ("en-quill.pdf", "de-verlag.pdf", "fr-presse.pdf"), strict=True)
+    versions = {name: put_bill(name, bill) for name, bill in first}
+    recipe = 'model: claude-haiku-4-5\ndocuments: ["{{ path }}"]\nprompt: Read it.\noutput: {invoice_number: string}\n'
+    put(laptop, "inbox/changing/recipe.yaml", recipe)
+    laptop.switch("pause")
+    try:
+        table = "path\n" + "".join(f"{name}.pdf\n" for name in keys)
+        job = laptop.drop("inbox/changing/bills.csv", table.encode()).wait_for("running")
+        put_bill("replaced", "en-harbour.pdf")
+        laptop.s3.delete_object(Bucket=laptop.bucket, Key=keys["purged"], VersionId=versions["purged"])
+        laptop.s3.delete_object(Bucket=laptop.bucket, Key=keys["deleted"])
+    finally:
+        laptop.switch("run")
+    job.wait().wait_for("done")
+    assert columns(job, "path", "invoice_number", "batchdrop_status") == [
+        ["replaced.pdf", "Q-77120", "succeeded"],
+        ["purged.pdf", "", "invalid"],
+        ["deleted.pdf", "AB-90017", "succeeded"],
+    ]
+    (failed,) = job.lines("failed.jsonl")
+    assert failed["_batchdrop"]["error"]["type"] == "file_gone"
     assert job.audit() == []
