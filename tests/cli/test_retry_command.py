@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 from click.testing import CliRunner, Result
 
 from batchdrop.adapters.s3 import S3Objects
+from batchdrop.reports.sentences import TABLE_GONE
 from batchdrop_cli.calling import many_rows, pace
 from batchdrop_cli.main import batchdrop
 from batchdrop_cli.retrying import kept_answers, real_time
@@ -91,6 +92,7 @@ def test_rows_without_an_answer_get_one(claude: Control, s3: S3Client) -> None:
     folder = result.stdout.strip().removeprefix(f"s3://{BUCKET}/")
     assert folder.startswith(f"outbox/marketing/reviews.retry-of-{stack.job().id}/")
     assert sorted(key.removeprefix(folder) for key in keys_below(s3, folder)) == [
+        "complete.jsonl",
         "failed.jsonl",
         "manifest.json",
         "results.jsonl",
@@ -176,6 +178,68 @@ def test_what_a_batch_would_write_of_the_same_answers_is_written(claude: Control
     assert json.dumps(comparable(mine), default=float) == json.dumps(comparable(theirs))
     header = body(s3, folder + "results.csv").partition(b"\n")[0]
     assert header == stack.output("results.csv", again).partition(b"\n")[0]
+    # The whole table, too: what is cheaper there is the price of a batch.
+    whole = lines(body(s3, folder + "complete.jsonl"))
+    assert [one["line"] for one in whole] == [2, 3, 4, 5, 6]
+    assert comparable_whole(whole) == comparable_whole(stack.lines("complete.jsonl", again))
+    assert without_costs(body(s3, folder + "complete.csv")) == without_costs(stack.output("complete.csv", again))
+    told = json.loads(body(s3, folder + "manifest.json"))["complete"]
+    of_stack = json.loads(stack.output("manifest.json", again))["complete"]
+    assert told == {**of_stack, "jobs": [first, folder.rstrip("/").rpartition("/")[2]]}
+
+
+def comparable_whole(rows: list[dict[str, Any]]) -> str:
+    return json.dumps(
+        [{name: value for name, value in one.items() if name not in {"cost_usd", "job_id"}} for one in rows], default=float
+    )
+
+
+def without_costs(table: bytes) -> list[list[str]]:
+    rows = list(csv.reader(io.StringIO(table.decode("utf-8-sig")), delimiter=";"))
+    assert rows[0][-1] == "batchdrop_usd"
+    return [row[:-1] for row in rows]
+
+
+def test_what_is_left_of_a_whole_table_completes_it(claude: Control, s3: S3Client) -> None:
+    """A retry by the stack leaves rows; what is asked of them in real time, twice, ends in the table of the first job."""
+    stack = requests_job()
+    first = stack.job().id
+    stack.command("retry", first)
+    (upload,) = (key for key in stack.objects.keys("inbox/") if "retry-of" in key)
+    stack.claude.answer = lambda custom_id, params: EXPIRED
+    stack.drop(upload, stack.objects.body(upload))
+    stack.run()
+    (again,) = (job for job in stack.jobs() if job.id != first)
+    for key in stack.objects.keys(""):
+        s3.put_object(Bucket=BUCKET, Key=key, Body=stack.objects.body(key))
+    claude.fault("accept-then-drop", "messages")
+    runs: list[str] = []
+    for job, options in ((again.id, ()), (None, ("--may-pay-twice",))):
+        result = in_real_time(job or runs[-1], "--at-once", 1, *options)
+        assert result.exit_code in {0, 3}, result.stderr
+        folder = result.stdout.strip().removeprefix(f"s3://{BUCKET}/")
+        runs.append(folder.rstrip("/").rpartition("/")[2])
+    whole = lines(body(s3, folder + "complete.jsonl"))
+    assert [one["line"] for one in whole] == [1, 2, 3, 4, 5, 6]
+    told = json.loads(body(s3, folder + "manifest.json"))["complete"]
+    assert told["jobs"] == [first, again.id, *runs]
+    assert (told["rows"], told["answered"]) == (6, 5)
+    assert ["result" in one for one in whole] == [True, True, True, True, False, True]
+    assert {one.get("job_id", first) for one in whole if "result" in one} <= {first, *runs}
+
+
+def test_without_the_old_answers_there_is_no_whole_table(claude: Control, s3: S3Client) -> None:
+    stack = table_job()
+    in_s3(stack, s3, BUCKET)
+    (key,) = (key for key in keys_below(s3, "outbox/") if key.endswith("/results.jsonl"))
+    s3.delete_object(Bucket=BUCKET, Key=key)
+    result = in_real_time(stack.job().id)
+    assert result.exit_code == 0, result.stderr
+    folder = result.stdout.strip().removeprefix(f"s3://{BUCKET}/")
+    assert not [key for key in keys_below(s3, folder) if "complete" in key]
+    manifest = json.loads(body(s3, folder + "manifest.json"))
+    assert manifest["complete"]["rows"] is None
+    assert TABLE_GONE in manifest["message"]
 
 
 def test_a_job_of_which_everything_is_answered(claude: Control, s3: S3Client) -> None:

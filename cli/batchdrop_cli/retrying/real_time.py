@@ -38,6 +38,7 @@ from batchdrop_cli.opening.opened_file import IN_A_BUCKET, NeedsRecipe, OpenedFi
 from batchdrop_cli.retrying.kept_answers import End, InUse, KeptAnswers, NotOurs, Run
 from batchdrop_cli.retrying.rest_of_job import RECIPE, Rest, asked_before, fetched, folder_of, taken
 from batchdrop_cli.retrying.shown_progress import Step, progress
+from batchdrop_cli.retrying.whole_table import table_as_it_was
 from batchdrop_cli.retrying.written import Written, write
 from batchdrop_cli.terminal import on_terminal, out, say
 from batchdrop_client.bucket import Bucket, aws_said, is_denied
@@ -132,7 +133,8 @@ class RealTime(msgspec.Struct, kw_only=True):
             if self._ask(run, rest, found, kept, prices) or run.finished_at is None:
                 run = replace(run, finished_at=SystemClock().now())
                 kept.keep_run(run)
-            written = write(rest, run, kept, found, prices, self._folder)
+            was = table_as_it_was(self.bucket, self.job, state)
+            written = write(rest, run, kept, found, prices, was, self._folder)
         return self._delivered(run, kept, written)
 
     # ------------------------------------------------------------ before and while it is asked

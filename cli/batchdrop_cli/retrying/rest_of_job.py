@@ -76,11 +76,11 @@ def fetched(bucket: Bucket, job: EndedJob, state: Path, kept: KeptAnswers, now: 
     key = f"{job.folder}failed.jsonl"
     with aws_said(bucket.name):
         failed = bucket.objects.head(key).ref
-        _copied(bucket, failed, state / "failed.jsonl")
+        copied(bucket, failed, state / "failed.jsonl")
         if job.recipe is not None:
             # Of the job, in its folder; of what was asked in real time, where the job had it from.
             source = ObjectRef(bucket=bucket.name, key=job.folder + RECIPE) if RECIPE in job.names else job.recipe
-            _copied(bucket, source, state / RECIPE)
+            copied(bucket, source, state / RECIPE)
     again: Counter[bool] = Counter()
     lines = 0
     for _, failure in _failures(state / "failed.jsonl"):
@@ -161,10 +161,10 @@ def _headers(job: EndedJob) -> CallHeaders:
     return CallHeaders(api_version=job.headers.get(VERSION, DEFAULT_API_VERSION), betas=betas)
 
 
-def _copied(bucket: Bucket, ref: ObjectRef, path: Path) -> None:
-    """Whole or not at all."""
+def copied(bucket: Bucket, ref: ObjectRef, path: Path, size: int | None = None) -> None:
+    """Whole or not at all. `size`: of its beginning, if that is enough."""
     part = path.with_name(f"{path.name}.part")
-    with bucket.objects.read(ref) as stream, part.open("wb") as file:
+    with bucket.objects.read(ref, 0, size) as stream, part.open("wb") as file:
         shutil.copyfileobj(stream, file, _BUFFER)
         file.flush()
         os.fsync(file.fileno())

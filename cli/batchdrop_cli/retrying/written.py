@@ -22,7 +22,7 @@ from batchdrop.money.price_list import PriceList
 from batchdrop.money.sizing import Sizer
 from batchdrop.recipes.form import Form, results_columns
 from batchdrop.reports import sentences
-from batchdrop.reports.manifest import OutputFile, manifest
+from batchdrop.reports.manifest import OutputFile, Whole, manifest
 from batchdrop.reports.status import status
 from batchdrop.stages.collect.pieces import part_writer
 from batchdrop.stages.collect.route import Router
@@ -34,6 +34,7 @@ from batchdrop_cli.opening.local_files import LOCAL_FILES
 from batchdrop_cli.opening.opened_file import OpenedFile
 from batchdrop_cli.retrying.kept_answers import End, Kept, KeptAnswers, Run
 from batchdrop_cli.retrying.rest_of_job import Rest
+from batchdrop_cli.retrying.whole_table import TABLE, WHOLE, TableAsItWas, write_whole_table
 
 _ERRORED = b'{"custom_id":"-","result":{"type":"errored","error":{"type":"error","error":%b}}}'
 _MAYBE_PAID = Unsent(
@@ -53,19 +54,29 @@ class Written(NamedTuple):
     """Names in the folder, the manifest and the status aside."""
 
 
-def write(rest: Rest, run: Run, kept: KeptAnswers, rows: OpenedFile, prices: PriceList, folder: Path) -> Written:
-    """Writes them into the folder. `prices`: of real time. Raises CannotUse, OSError, and what reading the rows raises."""
+def write(
+    rest: Rest, run: Run, kept: KeptAnswers, rows: OpenedFile, prices: PriceList, was: TableAsItWas | None, folder: Path
+) -> Written:
+    """Writes them into the folder. `prices`: of real time. `was`: the table that they complete.
+
+    Raises CannotUse, OSError, and what reading the rows raises.
+    """
     now = run.finished_at or run.started_at
     with scratch() as pieces:
         batch, form = _collected(rest, run, kept, rows, prices, pieces)
         files = {name: _placed(folder / name, parts) for name, parts in _files(form, batch).items()}
     counts = batch.counts or Counts()
     job = _job(run, counts, form, now)
+    whole = Whole(note=sentences.TABLE_GONE)
+    if was is not None:
+        whole = write_whole_table(was, run, job, form, folder, rest.left)
+        made = (WHOLE, TABLE) if form is not None else (WHOLE,)
+        files |= {name: _described(folder / name, whole.rows or 0) for name in made}
     more = {
-        "message": f"{sentences.done(job)} Asked in real time, at its prices.",
+        "message": f"{sentences.done(job)} Asked in real time, at its prices. {whole.note}",
         "real_time": {"of": run.of, "job": run.job, "file": run.file, "asked": rest.chosen},
     }
-    found = manifest(job, [batch], files, now, more)
+    found = manifest(job, [batch], files, now, more, whole=whole)
     (folder / "manifest.json").write_bytes(found)
     return Written(counts, found, status(job, now), tuple(files))
 
@@ -77,7 +88,7 @@ def _collected(
     form = found.rows.form()
     biller = Biller(prices, run.started_at)
     batch = _batch(run)
-    lines = RequestLines(run.job, completes=False) if form is None else RecipeLines(form, run.job, completes=False)
+    lines = RequestLines(run.job, completes=True) if form is None else RecipeLines(form, run.job, completes=True)
     left = Part(key=rest.left.as_posix(), lines=rest.left_by_status.total(), size=0, crc64nvme="")
     with ExitStack() as stack:
         results, again = (stack.enter_context(part_writer(LOCAL_FILES, _ref(folder / name))) for name in ("results", "retry"))
@@ -165,6 +176,13 @@ def _placed(path: Path, parts: list[bytes | Part]) -> OutputFile:
                     digest.update(block)
                     out.write(block)
     return OutputFile(lines=lines, size=size, checksum=f"sha256:{digest.hexdigest()}")
+
+
+def _described(path: Path, lines: int) -> OutputFile:
+    with path.open("rb") as file:
+        return OutputFile(
+            lines=lines, size=path.stat().st_size, checksum=f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+        )
 
 
 def _ref(path: Path) -> ObjectRef:
