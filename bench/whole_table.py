@@ -63,7 +63,7 @@ class Files(FakeObjects):
         with self.read(ObjectRef(bucket=self.bucket, key=key)) as file:
             return file.read()
 
-    def put(self, key: str, body: bytes, *, content_type: str = "", once: bool = False) -> bool:  # noqa: ARG002 - a file
+    def put(self, key: str, body: bytes, *, content_type: str = "", once: bool = False, one_day: bool = False) -> bool:  # noqa: ARG002 - a file
         self.path(key).write_bytes(body)
         return True
 

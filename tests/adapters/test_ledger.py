@@ -120,19 +120,95 @@ def test_the_list_of_models_is_replaced_as_a_whole(ledger: Ledger) -> None:
 # ---------------------------------------------------------------- open work
 
 
-def test_an_open_job_or_batch_is_open_work_and_nothing_else_is(ledger: Ledger) -> None:
+def test_an_open_job_or_batch_or_a_mark_is_open_work_and_nothing_else_is(ledger: Ledger) -> None:
     assert not ledger.has_open_work()
     ledger.put_models(ModelList(fetched_at=START))
     assert not ledger.has_open_work()
     opened = create(ledger, job())
+    ledger.remove_marks(ledger.list_marks(limit=9))
     assert ledger.has_open_work()
     move(ledger, opened, replace(opened, state=JobState.canceled))
+    assert ledger.has_open_work()
+    ledger.remove_marks(ledger.list_marks(limit=9))
     assert not ledger.has_open_work()
     create(ledger, replace(batch(1), state=BatchState.ended, ended_at=START), total=10, batches_total=1)
     assert ledger.has_open_work()
 
 
+# ---------------------------------------------------------------- marks
+
+
+def marked(ledger: Ledger) -> list[tuple[str, int]]:
+    return [(mark.job_id, mark.revision) for mark in ledger.list_marks(limit=1_000)]
+
+
+def test_every_change_that_an_index_shows_leaves_a_mark_of_its_own(ledger: Ledger) -> None:
+    one = create(ledger, job())
+    changes: tuple[dict[str, Any], ...] = (
+        {"state": JobState.held, "needs": "recipe", "reason": "Waiting for a recipe."},
+        {"reason": "The recipe has no model."},
+        {"arrivals": 7},
+        {"state": JobState.running},
+        {"cancel_requested": True},
+        {"state": JobState.finishing},
+        {"state": JobState.done},
+        {"note": "told"},
+    )
+    for change in changes:
+        one = move(ledger, one, replace(one, **change))
+    assert marked(ledger) == [(one.id, revision) for revision in (0, 1, 2, 4, 7)]
+
+
+def test_a_change_that_loses_leaves_no_mark(ledger: Ledger) -> None:
+    opened = create(ledger, job())
+    move(ledger, opened, replace(opened, note="another"))
+    with pytest.raises(AlreadyExists):
+        create(ledger, job())
+    with pytest.raises(LostRace):
+        move(ledger, opened, replace(opened, state=JobState.held))
+    assert marked(ledger) == [(opened.id, 0)]
+
+
+def test_a_job_that_changes_along_with_its_batch_is_marked_too(ledger: Ledger, running: Job) -> None:
+    ledger.remove_marks(ledger.list_marks(limit=9))
+    held = replace(running, state=JobState.held)
+    move(ledger, batch(1), replace(batch(1), admitted_at=START), also=(Move(before=running, after=held),))
+    assert marked(ledger) == [(running.id, running.revision + 1)]
+
+
+def test_marks_are_read_by_job_and_removed_once_or_twice(ledger: Ledger) -> None:
+    names = [f"{number:03}" for number in range(101)]
+    for name in reversed(names):
+        create(ledger, job(id=name))
+    first, second, third = ledger.list_marks(limit=3)
+    assert [mark.job_id for mark in (first, second, third)] == names[:3]
+    assert len(ledger.list_marks(limit=1_000)) == 101
+    ledger.remove_marks([second])
+    ledger.remove_marks([second, first])
+    assert marked(ledger) == [(name, 0) for name in names[2:]]
+    ledger.remove_marks(ledger.list_marks(limit=1_000))
+    ledger.remove_marks([])
+    assert marked(ledger) == []
+    assert len(ledger.get_jobs(names)) == 101
+
+
+def test_a_mark_that_comes_meanwhile_is_not_removed(ledger: Ledger) -> None:
+    opened = create(ledger, job())
+    seen = ledger.list_marks(limit=9)
+    move(ledger, opened, replace(opened, state=JobState.canceled))
+    ledger.remove_marks(seen)
+    assert marked(ledger) == [(opened.id, 1)]
+
+
 # ---------------------------------------------------------------- jobs
+
+
+def test_of_many_jobs_those_come_that_there_are(ledger: Ledger) -> None:
+    names = ["a", "b", "c"]
+    stored = [create(ledger, job(id=name)) for name in names]
+    found = ledger.get_jobs(["nobody", *names])
+    assert sorted(found, key=lambda one: one.id) == stored
+    assert ledger.get_jobs([]) == []
 
 
 def test_a_job_is_opened_once(ledger: Ledger) -> None:

@@ -10,12 +10,13 @@ from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import pytest
 from msgspec.structs import replace
 
 from batchdrop.adapters.part_plan import MIB, MIN_PART_BYTES
-from batchdrop.adapters.s3 import S3Objects
+from batchdrop.adapters.s3 import ONE_DAY, S3Objects
 from batchdrop.domain.errors import BatchdropError, Incomplete, ObjectGone, Throttled
 from batchdrop.domain.records import ObjectRef
 from batchdrop.ports import Objects
@@ -127,6 +128,21 @@ def test_what_was_read_is_replaced_by_one_of_two(objects: Objects) -> None:
     assert objects.get("key") == b"second"
     assert objects.overwrite(replace(objects.head("key").ref, version_id=None), b"third")
     assert objects.get("key") == b"third"
+
+
+def test_what_is_kept_for_a_day_has_the_tag_of_the_buckets_rule(s3: S3Client) -> None:
+    objects = S3Objects(s3, "bucket")
+
+    def tags() -> str:
+        found = s3.get_object_tagging(Bucket="bucket", Key="key")["TagSet"]
+        return urlencode([(tag["Key"], tag["Value"]) for tag in found])
+
+    objects.put("key", b"first", once=True, one_day=True)
+    assert tags() == ONE_DAY
+    assert objects.overwrite(objects.head("key").ref, b"second", one_day=True)
+    assert tags() == ONE_DAY
+    objects.put("key", b"third")
+    assert tags() == ""
 
 
 def test_what_was_deleted_is_not_replaced(objects: Objects) -> None:

@@ -103,6 +103,41 @@ def test_items_hold_times_of_one_width_and_no_nothing(dynamodb: Any, clock: Manu
     assert item["total"] == {"N": "0"}
 
 
+class Slow:
+    """A table that reads so many of the jobs it is asked for, and leaves the others, as DynamoDB does when it is busy."""
+
+    def __init__(self, client: Any, reads: int) -> None:
+        self._client = client
+        self.asked: list[int] = []
+        self._reads = reads
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def batch_get_item(self, RequestItems: Any) -> Any:
+        keys = RequestItems["table"]["Keys"]
+        self.asked.append(len(keys))
+        read, left = keys[: self._reads], keys[self._reads :]
+        found = self._client.batch_get_item(RequestItems={"table": {"Keys": read}}) if read else {"Responses": {}}
+        return found | {"UnprocessedKeys": {"table": {"Keys": left}} if left else {}}
+
+
+def test_jobs_that_were_left_are_asked_for_again(dynamodb: Any, clock: ManualClock) -> None:
+    table = Slow(dynamodb, 1)
+    ledger = DynamoLedger(cast("Any", table), "table", clock)
+    stored = [ledger.commit(opened(job(id=f"{number}"))) for number in range(3)]
+    assert sorted(ledger.get_jobs(["0", "1", "2"]), key=lambda one: one.id) == stored
+    assert table.asked == [3, 2, 1]
+    assert len(clock.slept) == 2
+
+
+def test_jobs_that_are_left_for_seconds_are_throttled(dynamodb: Any, clock: ManualClock) -> None:
+    ledger = DynamoLedger(cast("Any", Slow(dynamodb, 0)), "table", clock)
+    with pytest.raises(Throttled):
+        ledger.get_jobs(["0"])
+    assert 0 < sum(clock.slept) < 4
+
+
 class Crowded:
     """A table that others write to at the same time. As DynamoDB does, it remembers a token and what became of it.
 

@@ -1,11 +1,15 @@
-"""A report in every state that people see, with friendly and with hostile data: what the tests of the page look at."""
+"""Reports in every state that people see, and indexes of jobs, with friendly and with hostile data: what tests look at."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from itertools import repeat
 
+from msgspec.structs import replace
+
 from batchdrop.domain.records import Counts, Expected, Job, JobState, ObjectRef, Question
+from batchdrop.reports.index_page import index_page
+from batchdrop.reports.job_index import merged
 from batchdrop.reports.page import Details, page, read_outcome
 from batchdrop.reports.samples import Sample
 from batchdrop.reports.status import pretty
@@ -169,7 +173,29 @@ def pages() -> dict[str, bytes]:
         "hostile": _hostile(),
     }
     now = START + timedelta(minutes=52)
-    return {name: page(one, now, region=REGION, details=details) for name, (one, details) in shown.items()}
+    reports = {name: page(one, now, region=REGION, details=details) for name, (one, details) in shown.items()}
+    return reports | _indexes([one for one, _ in shown.values()])
+
+
+def _indexes(jobs: list[Job]) -> dict[str, bytes]:
+    """Of a team, of all jobs, of one where nothing has ended, and of more that wait than it shows."""
+    now = START + timedelta(days=1)
+    known = [_named(one, number) for number, one in enumerate(jobs)]
+    team, everything = known[:9], known
+    asks = _job(JobState.held, Counts(total=8019), needs="approval", question=_QUESTION, reason=EVIL)
+    # axe needs minutes for a table of 500 rows.
+    many = [_named(asks, number) for number in range(55)]
+    limit = 100_000_000
+    return {
+        "index-of-a-team": index_page(merged(None, "outbox/marketing/", "example-bucket", team, now), region=REGION),
+        "index-of-all": index_page(merged(None, "outbox/", "example-bucket", everything, now), region=REGION, month_limit=limit),
+        "index-at-first": index_page(merged(None, f"outbox/{EVIL}/", "example-bucket", known[:1], now)),
+        "index-of-many": index_page(merged(None, "outbox/marketing/", "example-bucket", many, now), region=REGION),
+    }
+
+
+def _named(one: Job, number: int) -> Job:
+    return replace(one, id=f"202611{22 + number // 60 % 7}T00{number % 60:02}15Z-{number:016}")
 
 
 def _right_to_left() -> tuple[Job, Details]:

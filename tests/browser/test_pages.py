@@ -1,4 +1,4 @@
-"""report.html as people open it: headless Chromium, desk and phone, light and dark, on paper, and without its style."""
+"""report.html and index.html as people open them: headless Chromium, desk and phone, light and dark, on paper, without style."""
 
 from __future__ import annotations
 

@@ -5,6 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 
+from msgspec.structs import replace
+
+from batchdrop.domain.transitions import opened
+from batchdrop.reports.job_index import read_index
+from tests.adapters.records import SOURCE, job
 from tests.stack import Stack
 
 # As many as the rows fill parts; everything else is a call per batch or per job.
@@ -59,8 +64,10 @@ def test_a_job_of_a_batch_makes_few_calls() -> None:
     # Input twice to look at it and to plan, once each to submit and to collect; results once to join; the report reads some of
     # them, and the manifest.
     assert calls["objects.read"] + calls["objects.get"] <= 7
-    # The report twice: as the job begins to run, and at its end. One names it as the newest job of its name.
-    assert calls["objects.put"] + calls["objects.writer"] <= 15
+    # The report twice: as the job begins to run, and at its end. One names it as the newest job of its name. The index of all
+    # jobs is two, as is each that replaces it.
+    assert calls["objects.put"] + calls["objects.writer"] <= 17
+    assert calls["objects.overwrite"] <= 4
 
 
 def test_a_tick_lists_what_is_open_once_and_writes_nothing() -> None:
@@ -96,3 +103,23 @@ def test_a_tick_with_nothing_open_is_one_read() -> None:
         stack.clock.advance(60)
         stack.tick()
     assert Counter(stack.hooks.calls) == {"ledger.has_open_work": 10}
+
+
+def test_2000_jobs_that_change_at_once_are_two_writes_of_an_index_a_tick() -> None:
+    stack = Stack(queue_limit=10**6, per_tick=2_000)
+    for number in range(2_000):
+        source = replace(SOURCE, key=f"inbox/team-{number % 2}/{number}.jsonl")
+        stack.ledger.commit(opened(job(id=f"20261122T003115Z-{number:016}", input=source)))
+    ticks = 0
+    while stack.ledger.marks:
+        stack.hooks.clear()
+        stack.poll.index_jobs()
+        calls = Counter(stack.hooks.calls)
+        # Of all jobs and of two teams: index.json and index.html.
+        assert calls["objects.put"] + calls["objects.overwrite"] == 3 * 2
+        assert calls["ledger.list_marks"] == calls["ledger.get_jobs"] == calls["ledger.remove_marks"] == 1
+        ticks += 1
+    assert ticks == 2
+    index = read_index(stack.objects.body("outbox/index.json"))
+    assert index is not None
+    assert len(index.jobs) == 2_000

@@ -10,6 +10,7 @@ import pytest
 
 from batchdrop.adapters.version_0_1_0 import partition
 from batchdrop.domain.errors import Refused
+from batchdrop.domain.marks import MARKED
 from batchdrop.domain.open_work import OpenWork, waiting_in
 from batchdrop.domain.records import Streak
 from batchdrop.domain.refusals import Cause
@@ -35,6 +36,7 @@ _TROUBLESHOOTING = ROOT / "docs" / "troubleshooting.md"
 _TEMPLATE = facts.source()
 _TABLE_WORDS = {
     "dynamodb:GetItem": "get",
+    "dynamodb:BatchGetItem": "get",
     "dynamodb:PutItem": "put",
     "dynamodb:UpdateItem": "update",
     "dynamodb:ConditionCheckItem": "check",
@@ -66,8 +68,10 @@ def test_open_work() -> None:
         "SWITCH",
         "MODELS",
         "GROUP#<key>",
+        "MARK#<job id>",
         "MONEY#<purse>",
         "RECIPES#<team>",
+        MARKED,
         waiting_in("<job id>"),
     }
 

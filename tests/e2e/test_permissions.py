@@ -123,6 +123,11 @@ def _table() -> list[Probe]:
 
     calls: list[tuple[str, Callable[[Any, Laptop], object], frozenset[str]]] = [
         ("get_item", lambda db, at: db.get_item(TableName=at.env["BATCHDROP_TABLE"], Key=_KEY), ALL),
+        (
+            "batch_get_item",
+            lambda db, at: db.batch_get_item(RequestItems={at.env["BATCHDROP_TABLE"]: {"Keys": [_KEY]}}),
+            _stages("poll"),
+        ),
         ("put_item", lambda db, at: db.put_item(TableName=at.env["BATCHDROP_TABLE"], Item=_KEY), ALL),
         ("update_item", lambda db, at: db.update_item(TableName=at.env["BATCHDROP_TABLE"], Key=_KEY), ALL),
         ("delete_item", lambda db, at: db.delete_item(TableName=at.env["BATCHDROP_TABLE"], Key=_KEY), _stages("collect poll")),

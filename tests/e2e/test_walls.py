@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import subprocess
 import sys
 import time
@@ -175,6 +176,10 @@ def test_a_team_works_by_its_own_policies_alone(teams: Laptop, people: People) -
         teams.create_folder(short)  # nobody of a team may: the operators' way, which counts no more than theirs
         teams.create_folder(answer.replace("red/eu", "blue"))
         _approved(job, people.approver)
+        teams.wait(lambda: _shown_states(people.dropper, teams, "red/")[job.id] == "done", "the index of the team to show it")
+        assert _shown_states(people.operator, teams, "")[job.id] == "done"
+    for client, folder in ((people.other_team, "red/"), (people.dropper, ""), (people.other_team, "")):
+        assert _refused(lambda client=client, folder=folder: _shown_states(client, teams, folder))  # type: ignore[misc]
     read = people.dropper("s3").get_object(Bucket=teams.bucket, Key=job.folder + "results.jsonl")["Body"].read()
     assert len(read.splitlines()) == 30
     assert {approval["key"].split("/")[2] for approval in job.manifest()["approvals"]} == {"red"}
@@ -183,6 +188,12 @@ def test_a_team_works_by_its_own_policies_alone(teams: Laptop, people: People) -
     assert _refused(lambda: people.other_team("s3").get_object(Bucket=teams.bucket, Key=job.folder + "results.jsonl"))
     assert _refused(lambda: people.other_team("s3").list_objects_v2(Bucket=teams.bucket, Prefix="outbox/red/"))
     assert _refused(_put(people.other_team, teams, f"control/retry/red/{job.id}"))
+
+
+def _shown_states(client: Role, teams: Laptop, folder: str) -> dict[str, str]:
+    """By job id, of an index of jobs."""
+    index = json.load(client("s3").get_object(Bucket=teams.bucket, Key=f"outbox/{folder}index.json")["Body"])
+    return {entry["job_id"]: entry["state"] for entry in index["jobs"]}
 
 
 def test_no_team_commands_another_teams_job_in_its_own_folder(teams: Laptop, people: People) -> None:

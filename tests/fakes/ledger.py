@@ -9,6 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from batchdrop.domain.errors import AlreadyExists, LostRace
+from batchdrop.domain.marks import Mark, mark_of
 from batchdrop.domain.model_list import ModelList
 from batchdrop.domain.open_work import OpenWork, place_of_batch, place_of_job, waiting_in
 from batchdrop.domain.records import Admission, Arrivals, Batch, Counters, Group, Job, Purse
@@ -31,6 +32,7 @@ class FakeLedger:
         self.models: ModelList | None = None
         self.arrivals: dict[str, Arrivals] = {}
         self.groups: dict[str, Group] = {}
+        self.marks: set[Mark] = set()
         self.purses: dict[str, Purse] = {}
 
     # ---------------------------------------------------------------- reads
@@ -38,6 +40,10 @@ class FakeLedger:
     @hooked
     def get_job(self, job_id: str) -> Job | None:
         return self.jobs.get(job_id)
+
+    @hooked
+    def get_jobs(self, job_ids: Sequence[str]) -> list[Job]:
+        return [self.jobs[job_id] for job_id in job_ids if job_id in self.jobs]
 
     @hooked
     def get_batch(self, job_id: str, name: str) -> Batch | None:
@@ -65,7 +71,12 @@ class FakeLedger:
 
     @hooked
     def has_open_work(self) -> bool:
-        return any(map(place_of_job, self.jobs.values())) or any(map(place_of_batch, self.stored.values()))
+        open_jobs, open_batches = map(place_of_job, self.jobs.values()), map(place_of_batch, self.stored.values())
+        return bool(self.marks) or any(open_jobs) or any(open_batches)
+
+    @hooked
+    def list_marks(self, *, limit: int) -> list[Mark]:
+        return sorted(self.marks, key=lambda mark: mark.due)[:limit]
 
     @hooked
     def list_batches(self, job_id: str) -> Iterator[Batch]:
@@ -102,6 +113,10 @@ class FakeLedger:
         return self.claims.get(api_id)
 
     # ---------------------------------------------------------------- writes
+
+    @hooked
+    def remove_marks(self, marks: Sequence[Mark]) -> None:
+        self.marks.difference_update(marks)
 
     @hooked
     def put_models(self, models: ModelList) -> None:
@@ -193,6 +208,8 @@ class FakeLedger:
         match revised:
             case Job():
                 kept = self.jobs.get(revised.id, revised)
+                if (mark := mark_of(move.before, revised)) is not None:
+                    self.marks.add(mark)
                 self.jobs[revised.id] = replace(revised, **{name: getattr(kept, name) for name in _COUNTED})
             case Batch():
                 self._claim(move.before, revised)

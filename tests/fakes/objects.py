@@ -120,11 +120,26 @@ class FakeObjects:
         return self.body(key)
 
     @hooked
-    def put(self, key: str, body: bytes, *, content_type: str = "application/json", once: bool = False) -> bool:
+    def put(
+        self,
+        key: str,
+        body: bytes,
+        *,
+        content_type: str = "application/json",
+        once: bool = False,
+        one_day: bool = False,
+    ) -> bool:
         return self.store(key, body, content_type, once=once)
 
     @hooked
-    def overwrite(self, was: ObjectRef, body: bytes, *, content_type: str = "application/json") -> bool:
+    def overwrite(
+        self,
+        was: ObjectRef,
+        body: bytes,
+        *,
+        content_type: str = "application/json",
+        one_day: bool = False,
+    ) -> bool:
         if not self.exists(was.key) or self._find(was.key, None).etag != was.etag:
             return False
         return self.store(was.key, body, content_type, once=False)

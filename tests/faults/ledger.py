@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from batchdrop.domain.errors import Throttled
+from batchdrop.domain.marks import MARKED, Mark, mark_of
 from batchdrop.domain.open_work import OpenWork, Place, place_of_batch, place_of_job, waiting_in
 from batchdrop.domain.records import Admission, Arrivals, Batch, Group, Job
 from batchdrop.domain.transitions import Move
@@ -15,7 +16,8 @@ from tests.fakes.clock import ManualClock
 from tests.fakes.hooks import Hooks, hooked
 from tests.fakes.ledger import FakeLedger
 
-type _Entry = tuple[datetime, Place | None, Job | Batch]
+type _Record = Job | Batch | Mark
+type _Entry = tuple[datetime, Place | None, _Record]
 
 
 class LateLedger(FakeLedger):
@@ -54,6 +56,16 @@ class LateLedger(FakeLedger):
     def list_open_jobs(self, work: OpenWork, *, behind: str = "", limit: int | None = None) -> Iterator[Job]:
         return iter([record for record in self._open(work, behind) if isinstance(record, Job)][:limit])
 
+    @hooked
+    def list_marks(self, *, limit: int) -> list[Mark]:
+        return [record for record in self._open(MARKED) if isinstance(record, Mark)][:limit]
+
+    @hooked
+    def remove_marks(self, marks: Sequence[Mark]) -> None:
+        self.marks.difference_update(marks)
+        for mark in marks:
+            self._copy(mark, None, mark)
+
     def _commit[R: (Job, Batch, Admission, Arrivals, Group)](self, move: Move[R]) -> R:
         if self.conflicts and self._draw.random() < self.conflicts:
             self.fired["conflicts"] += 1
@@ -64,6 +76,8 @@ class LateLedger(FakeLedger):
         written = super()._write(move)
         match written:
             case Job():
+                if (mark := mark_of(move.before, written)) is not None:
+                    self._copy(mark, Place(MARKED, mark.due), mark)
                 self._copy(written.id, place_of_job(written), written)
             case Batch():
                 self._copy((written.job_id, written.name), place_of_batch(written), written)
@@ -75,15 +89,15 @@ class LateLedger(FakeLedger):
             case Job(id=job_id) | Batch(job_id=job_id) if job_id in self.jobs:
                 self._copy(job_id, place_of_job(self.jobs[job_id]), self.jobs[job_id])
 
-    def _copy(self, key: object, place: Place | None, record: Job | Batch) -> None:
+    def _copy(self, key: object, place: Place | None, record: _Record) -> None:
         """Of one item the index shows every write in its order."""
         entries = self._index.setdefault(key, [])
         arrives = self._clock.now() + timedelta(seconds=self._draw.random() * self.late)
         entries.append((max(arrives, entries[-1][0]) if entries else arrives, place, record))
 
-    def _open(self, shelf: str | None, behind: str = "") -> list[Job | Batch]:
+    def _open(self, shelf: str | None, behind: str = "") -> list[_Record]:
         now = self._clock.now()
-        found: list[tuple[str, str, Job | Batch]] = []
+        found: list[tuple[str, str, _Record]] = []
         for key, entries in self._index.items():
             if entries[-1][0] > now:
                 self.fired["late"] += 1

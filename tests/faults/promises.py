@@ -203,6 +203,30 @@ def all_ended(stack: Stack) -> Iterator[str]:
     yield from (f"an upload is left open: {key}" for key in stack.objects.uploads)
 
 
+def indexes_agree(stack: Stack) -> Iterator[str]:
+    """After quiet, the index of all jobs and that of each team show each job as it is stored, and count it once."""
+    if stack.ledger.marks:
+        yield f"marks are left: {sorted(mark.job_id for mark in stack.ledger.marks)}"
+    teams: dict[str, list[Job]] = defaultdict(list)
+    for job in stack.jobs():
+        teams[""].append(job)
+        if team := keys.team_of(job.input.key):
+            teams[team].append(job)
+    for team, jobs in teams.items():
+        key = f"outbox/{team}/index.json" if team else "outbox/index.json"
+        if not stack.objects.exists(key):
+            yield f"{key} is missing"
+            continue
+        index = json.loads(stack.objects.body(key))
+        shown = {entry["job_id"]: (entry["state"], entry["rows"], entry["folder"]) for entry in index["jobs"]}
+        stored = {job.id: (str(job.state), job.counts.total, keys.outbox_folder(job.input.key, job.id)) for job in jobs}
+        if shown != stored:
+            yield f"{key} shows {shown}, and the jobs are {stored}"
+        counted = sum(month["jobs"] for month in index["months"].values())
+        if counted != sum(job.state in TERMINAL_JOB_STATES for job in jobs):
+            yield f"{key} counts {counted} jobs of {len(jobs)}"
+
+
 # ---------------------------------------------------------------- what the input asks for
 
 

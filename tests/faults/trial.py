@@ -19,7 +19,7 @@ from batchdrop.domain.transitions import TERMINAL_JOB_STATES
 from tests.fakes.objects import FakeObjects
 from tests.faults.api import SlowApi
 from tests.faults.ledger import LateLedger
-from tests.faults.promises import Allowed, all_ended, api_of, is_table, paid_once, rows_kept, waits_kept
+from tests.faults.promises import Allowed, all_ended, api_of, indexes_agree, is_table, paid_once, rows_kept, waits_kept
 from tests.faults.tables import TEAM, Recipe, table_of, words_for
 from tests.faults.threads import Asides
 from tests.money import purses_kept
@@ -354,6 +354,7 @@ class Play:
             self.dropped == len(self.trial.files)
             and not (stack.queues.waiting or stack.commands)
             and all(job.state in TERMINAL_JOB_STATES for job in stack.ledger.jobs.values())
+            and not stack.ledger.marks
             and len(stack.ledger.jobs) >= len(self.uploads)
         )
 
@@ -410,6 +411,7 @@ class Play:
         """The promises that this run broke."""
         stack = self.stack
         yield from all_ended(stack)
+        yield from indexes_agree(stack)
         yield from paid_once(stack, GRACE)
         yield from purses_kept(stack.ledger)
         allowed = self._allowed()

@@ -24,7 +24,8 @@ def test_a_file_goes_through_all_handlers(cloud: Cloud) -> None:
         assert cloud.invoke("poll", cloud.event("poll-tick")) is None
     cloud.drain()
     outputs = {key.rsplit("/", 1)[1]: text for key, text in cloud.outputs().items()}
-    assert set(outputs) == {"status.json", "report.html", "results.jsonl", "failed.jsonl", "manifest.json", "latest.json"}
+    of_the_job = {"status.json", "report.html", "results.jsonl", "failed.jsonl", "manifest.json"}
+    assert set(outputs) == of_the_job | {"latest.json", "index.json", "index.html"}
     results = [json.loads(line) for line in outputs["results.jsonl"].splitlines()]
     assert [(result["line"], result["attempts"]) for result in results] == [(1, 1), (2, 1), (3, 1), (5, 2)]
     assert json.loads(outputs["manifest.json"])["counts"]["invalid"] == 1

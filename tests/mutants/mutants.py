@@ -26,6 +26,7 @@ _FINISH = f"{_CORE}/stages/finish/outputs.py"
 _CUT = f"{_CORE}/stages/plan/batches.py"
 _IMPROVE = f"{_CORE}/stages/plan/improve.py"
 _PLAN = f"{_CORE}/stages/plan/upload.py"
+_INDEX = f"{_CORE}/stages/poll/index_jobs.py"
 _MEASURE = f"{_CORE}/stages/poll/measure.py"
 _STALLED = f"{_CORE}/stages/poll/stalled.py"
 _PAUSED = f"{_CORE}/stages/poll/paused.py"
@@ -49,14 +50,14 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "What a page shows of data is escaped",
-        f"{_CORE}/reports/page.py",
-        'templates=templates, undefined_behavior="strict"',
-        'templates=templates, undefined_behavior="strict", auto_escape_callback=lambda name: False',
+        f"{_CORE}/reports/html.py",
+        'undefined_behavior="strict"',
+        'undefined_behavior="strict", auto_escape_callback=lambda name: False',
         "tests/unit/test_page.py::test_data_is_escaped_and_cut",
     ),
     Mutant(
         "What hides in a text is shown as signs",
-        f"{_CORE}/reports/page.py",
+        f"{_CORE}/reports/html.py",
         "        return visible(value)\n",
         "        return value\n",
         "tests/unit/test_page.py::test_data_is_escaped_and_cut",
@@ -74,6 +75,27 @@ MUTANTS: tuple[Mutant, ...] = (
         "_EVERY = timedelta(minutes=5)",
         "_EVERY = timedelta(minutes=1)",
         "tests/stages/test_report.py::test_while_it_runs_it_is_written_every_five_minutes_at_most",
+    ),
+    Mutant(
+        "An index of a team shows that team's jobs alone",
+        _INDEX,
+        "of_teams.setdefault(team, []).append(job)",
+        "of_teams.setdefault(team, jobs)",
+        "tests/stages/test_index.py::test_a_job_is_in_the_index_of_its_team_and_in_that_of_all",
+    ),
+    Mutant(
+        "A job is counted once in its month",
+        f"{_CORE}/reports/job_index.py",
+        "if entry.has_ended and not (before is not None and before.has_ended):",
+        "if entry.has_ended:",
+        "tests/stages/test_index.py::test_a_mark_that_is_seen_twice_counts_once_also_behind_many_newer_jobs",
+    ),
+    Mutant(
+        "A change that an index shows leaves a mark",
+        _TRANSACTION,
+        "        self._mark(mark_of(before, stored))\n",
+        "",
+        "tests/adapters/test_ledger.py::test_every_change_that_an_index_shows_leaves_a_mark_of_its_own",
     ),
     Mutant(
         "A program finds its job by its reference",
@@ -2586,7 +2608,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _DYNAMODB,
         'return bool(page["Items"]) or "LastEvaluatedKey" in page',
         "return False",
-        "tests/adapters/test_ledger.py::test_an_open_job_or_batch_is_open_work_and_nothing_else_is",
+        "tests/adapters/test_ledger.py::test_an_open_job_or_batch_or_a_mark_is_open_work_and_nothing_else_is",
     ),
     Mutant(
         "What in a file's wishes does not count is said to the end",

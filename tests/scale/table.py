@@ -8,11 +8,23 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import batched
 from typing import Any, NamedTuple
 
-from batchdrop.adapters.items import admission_item, arrivals_item, batch_item, from_value, group_item, job_item
+from batchdrop.adapters.dynamodb import MOST_WRITTEN, REMOVAL_SECONDS
+from batchdrop.adapters.items import (
+    admission_item,
+    arrivals_item,
+    batch_item,
+    from_value,
+    group_item,
+    job_item,
+    mark_item,
+    mark_key,
+)
 from batchdrop.adapters.transaction import Transaction
+from batchdrop.domain.marks import MARKED, Mark
 from batchdrop.domain.open_work import OpenWork, Place, place_of_batch, place_of_job, waiting_in
 from batchdrop.domain.records import Admission, Arrivals, Batch, Group, Job
 from batchdrop.domain.transitions import Move
@@ -78,6 +90,13 @@ class ManyLedger(FakeLedger):
     def list_open_jobs(self, work: OpenWork, *, behind: str = "", limit: int | None = None) -> Iterator[Job]:
         return (self.jobs[key] for key in self._on(work, limit, behind))
 
+    @hooked
+    def list_marks(self, *, limit: int) -> list[Mark]:
+        found = sorted(self.marks, key=lambda mark: mark.due)[:limit]
+        self.items_listed += len(found)
+        self._listed(sum(_size(mark_item(mark)) for mark in found), 1)
+        return found
+
     def _on(self, shelf: str, limit: int | None, behind: str = "") -> Iterator[Any]:
         """A copy: what is read may be moved meanwhile. It is paid for as far as it is read."""
         entries = self._shelves.get(shelf, [])
@@ -99,6 +118,17 @@ class ManyLedger(FakeLedger):
         self.units["read"] += factor * max(1, math.ceil(size / _EVENTUAL_BYTES))
 
     # ---------------------------------------------------------------- writes
+
+    @hooked
+    def remove_marks(self, marks: Sequence[Mark]) -> None:
+        for number, some in enumerate(batched(marks, MOST_WRITTEN, strict=False)):
+            if number:
+                self.hooks.before("ledger.next_marks")
+                self._clock.advance(REMOVAL_SECONDS)
+            self.marks.difference_update(some)
+            for mark in some:
+                self._copies[mark] = (Place(MARKED, mark.due), None)
+                self._pay({name: from_value(value) for name, value in mark_key(mark).items()})
 
     def _commit[R: (Job, Batch, Admission, Arrivals, Group)](self, move: Move[R]) -> R:
         current = super()._commit(move)
@@ -156,6 +186,10 @@ class ManyLedger(FakeLedger):
                 return "admission", admission_item(self._admission), None
             case "RECIPES", _:
                 return f"recipes {rest}", arrivals_item(self.arrivals.get(rest, Arrivals(team=rest))), None
+            case "MARK", _:
+                mark = Mark(job_id=rest, revision=int(sort))
+                self._copies.setdefault(mark, (None, Place(MARKED, mark.due)))
+                return f"mark {rest}", mark_item(mark), mark
             case "GROUP", _:
                 return f"group {rest}", group_item(self.groups.get(rest, Group(key=rest))), None
             case "MONEY", _:

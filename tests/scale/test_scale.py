@@ -18,7 +18,7 @@ def test_the_room_at_the_api_is_the_first_limit_and_is_used_up_to_a_twentieth() 
     assert max(whole.shares, key=lambda name: whole.shares[name]) == "the room at the API"
     assert 0 <= whole.beyond <= 0.05
     assert whole.unequal < 1.1
-    assert max(whole.writes.values()) < WRITES_A_SECOND / 10
+    assert max(whole.writes.values()) < WRITES_A_SECOND / 2
     assert max(whole.slowest_tick, crowd) < TICK
 
 
@@ -32,5 +32,7 @@ def test_a_small_load_takes_as_long_as_in_the_last_run() -> None:
     assert found.unequal == pytest.approx(before.unequal, rel=0.1)
     assert found.bound_hours == pytest.approx(before.bound_hours, rel=0.05)
     assert found.slowest_tick == pytest.approx(before.slowest_tick, rel=0.25)
+    # A tick removes all marks that it has shown, one transaction after the other.
+    assert found.writes.pop("index marked") < WRITES_A_SECOND / 2
     assert max(found.writes.values()) <= 2 * max(before.writes.values())
     assert max(found.newcomer_hours) < 1.5

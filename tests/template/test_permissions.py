@@ -32,7 +32,9 @@ def test_every_resource_names_something_of_this_stack(resources: Resources) -> N
 
 
 def test_objects_are_reached_by_prefix_only(resources: Resources) -> None:
-    scoped = re.compile(re.escape(_BUCKET) + r"/((inbox|outbox|work|control|config)/\*|outbox/\*/latest\.json)")
+    scoped = re.compile(
+        re.escape(_BUCKET) + r"/((inbox|outbox|work|control|config)/\*|outbox/\*/latest\.json|outbox/\*index\.(json|html))"
+    )
     seen = 0
     for entry in statements(resources):
         if not any(action.startswith("s3:") for action in entry.actions) or set(entry.actions) <= _ON_BUCKET:

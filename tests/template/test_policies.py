@@ -36,6 +36,7 @@ _OWN = {
         ("s3:PutObject", "control/cancel/red/job"),
         ("s3:PutObject", "control/retry/red/job"),
         ("s3:GetObject", "outbox/red/a/job/results.csv"),
+        *(("s3:GetObject", f"outbox/red/index.{ending}") for ending in ("html", "json")),
         ("s3:ListBucket", "outbox/red/"),
     ],
     "approver": [
@@ -62,6 +63,13 @@ def test_everybody_can_do_their_part(stack: Deployed, name: str) -> None:
 def test_nobody_reaches_into_another_team(stack: Deployed, name: str) -> None:
     for team in (BLUE, "redder", "Red", ".", ""):
         assert [one for action, key in _EVERYTHING if _may(stack, name, *(one := (action, key.format(team=team))))] == []
+
+
+@pytest.mark.parametrize("ending", ["html", "json"])
+def test_the_index_of_all_jobs_is_read_by_operators_alone(stack: Deployed, ending: str) -> None:
+    for team in ("", f"{BLUE}/"):
+        key = f"outbox/{team}index.{ending}"
+        assert [name for name in NAMES if name in (*_OWN, "operator") and _may(stack, name, "s3:GetObject", key)] == ["operator"]
 
 
 @pytest.mark.parametrize(("name", "keys"), [("dropper", "control/approve/red/job"), ("approver", "inbox/red/a.csv")])

@@ -6,9 +6,11 @@ import re
 import tomllib
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
+from batchdrop.adapters.s3 import ONE_DAY
 from tests.template.conftest import ROOT, Template
 from tests.template.facts import Resources, of_type, references
 
@@ -49,6 +51,10 @@ def test_only_commands_expire_by_age(resources: Resources) -> None:
     (bucket,) = of_type(resources, "AWS::S3::Bucket").values()
     rules = [rule for rule in bucket["LifecycleConfiguration"]["Rules"] if "Fn::If" not in rule]
     assert {rule.get("Prefix") for rule in rules if "ExpirationInDays" in rule or "ExpirationDate" in rule} == {"control/"}
+    (indexes,) = (rule for rule in rules if "TagFilters" in rule)
+    assert urlencode([(tag["Key"], tag["Value"]) for tag in indexes["TagFilters"]]) == ONE_DAY
+    assert indexes["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}
+    rules.remove(indexes)
     deleted = {rule["Prefix"]: rule["NoncurrentVersionExpiration"] for rule in rules if "NoncurrentVersionExpiration" in rule}
     assert deleted == {"work/": {"NoncurrentDays": 30}, "control/": {"NoncurrentDays": 1}}
 

@@ -24,9 +24,9 @@ _NOTHING: tuple[dict[str, Any], ...] = ({"N": "0"}, {"S": ""}, {"L": []}, {"M": 
 _SENTENCE = re.compile(r'(?<="message":)"(?:[^"\\]|\\.)*"|(?<=\[gzip_truncated: )[^]]*')
 # Version 0.1.0 knew no price.
 _COST = re.compile(r'"cost_usd":(?:null|[0-9.]+),')
-# Nor did a row that failed name its job, or was there a page.
+# Nor did a row that failed name its job, or were there pages and indexes.
 _JOB_ID = re.compile(r'"job_id":"[^"]*",')
-_NEW_FILES = ("/status.json", "/report.html", "/latest.json")
+_NEW_FILES = ("/status.json", "/report.html", "/latest.json", "/index.json", "/index.html")
 # In the answers of that day, what a custom id had besides the line.
 _ATTEMPT = re.compile(r"[a-z2-7]{16}-[0-9]{1,2}-(?=[0-9])")
 

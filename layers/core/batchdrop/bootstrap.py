@@ -328,6 +328,7 @@ def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
     from batchdrop.stages.poll.delete_batches import DeleteBatches
     from batchdrop.stages.poll.fetch_models import FetchModels
     from batchdrop.stages.poll.held import WakeHeld
+    from batchdrop.stages.poll.index_jobs import IndexJobs
     from batchdrop.stages.poll.measure import Measure
     from batchdrop.stages.poll.pages import RunningPages
     from batchdrop.stages.poll.paused import LetGo
@@ -380,6 +381,14 @@ def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
         measure=Measure(ledger=ports.ledger, clock=ports.clock, metrics=ports.metrics, budget=budget, let_go=let_go),
         publish=publish,
         running_pages=RunningPages(ledger=ports.ledger, clock=ports.clock, publish=publish),
+        index_jobs=IndexJobs(
+            objects=ports.objects,
+            ledger=ports.ledger,
+            clock=ports.clock,
+            metrics=ports.metrics,
+            region=ports.region,
+            month_limit=budget.stack.month,
+        ),
         sweep=Sweep(
             ports.objects,
             ports.ledger,

@@ -17,6 +17,7 @@ import msgspec
 
 from batchdrop.domain.call_headers import CallHeaders
 from batchdrop.domain.file_facts import FileFacts
+from batchdrop.domain.marks import Mark
 from batchdrop.domain.messages import Message, Queue
 from batchdrop.domain.model_list import ListedModel, ModelList
 from batchdrop.domain.open_work import OpenWork
@@ -105,10 +106,15 @@ class Objects(Protocol):
     def get(self, key: str) -> bytes:
         """A small object, whole, newest version. Raises ObjectGone, Forbidden."""
 
-    def put(self, key: str, body: bytes, *, content_type: str = "application/json", once: bool = False) -> bool:
-        """Writes a small object. With `once` (`IfNoneMatch: *`) False means that one existed and was kept."""
+    def put(
+        self, key: str, body: bytes, *, content_type: str = "application/json", once: bool = False, one_day: bool = False
+    ) -> bool:
+        """Writes a small object. With `once` (`IfNoneMatch: *`) False means that one existed and was kept.
 
-    def overwrite(self, was: ObjectRef, body: bytes, *, content_type: str = "application/json") -> bool:
+        `one_day`: it is written again and again, and a version that was replaced is kept for a day only.
+        """
+
+    def overwrite(self, was: ObjectRef, body: bytes, *, content_type: str = "application/json", one_day: bool = False) -> bool:
         """Writes a small object in the place of the one that was read (`IfMatch`). False: it is another one by now, or none."""
 
     def put_file(self, key: str, path: Path, *, content_type: str = "application/octet-stream") -> None: ...
@@ -183,6 +189,9 @@ class Ledger(Protocol):
     def get_job(self, job_id: str) -> Job | None:
         """Strongly consistent."""
 
+    def get_jobs(self, job_ids: Sequence[str]) -> list[Job]:
+        """Those of them that there are, in any order. Strongly consistent."""
+
     def get_batch(self, job_id: str, name: str) -> Batch | None:
         """Strongly consistent."""
 
@@ -205,7 +214,13 @@ class Ledger(Protocol):
         """In the order of the names, at most 100 of them. Strongly consistent; nothing is used of one that is not there yet."""
 
     def has_open_work(self) -> bool:
-        """Whether any job or batch is open work: one read, eventually consistent."""
+        """Whether any job or batch is open work, or has a mark: one read, eventually consistent."""
+
+    def list_marks(self, *, limit: int) -> list[Mark]:
+        """What the indexes of jobs do not show yet, by job. Eventually consistent."""
+
+    def remove_marks(self, marks: Sequence[Mark]) -> None:
+        """No error if one is gone."""
 
     def list_batches(self, job_id: str) -> Iterator[Batch]:
         """All batches of a job in order of name, strongly consistent, a page at a time."""
@@ -232,6 +247,7 @@ class Ledger(Protocol):
         - A record without `before` is created, with its revision as given.
         - What it charges is added to purses; a purse is made by its first charge.
         - The counters of jobs and of the admission record change by addition only, so a move never writes them.
+        - A job whose change an index shows gets a mark (`domain.marks`).
         - An `api_id` that a batch gains is claimed for this batch alone; one that it gives up is released.
 
         Raises AlreadyExists if the record to be created is there; LostRace if any other condition failed.

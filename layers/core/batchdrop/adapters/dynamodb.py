@@ -10,14 +10,14 @@ import random
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import chain, islice
+from itertools import batched, chain, islice
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 from msgspec.structs import replace
 
 from batchdrop.adapters.aws import NO_ANSWER, code_of, is_later, is_passing, throttling
-from batchdrop.adapters.changes import Action
+from batchdrop.adapters.changes import Action, Change
 from batchdrop.adapters.items import (
     BATCH_COUNTERS,
     BATCH_PREFIX,
@@ -29,6 +29,7 @@ from batchdrop.adapters.items import (
     claim_key,
     group_key,
     job_key,
+    mark_key,
     models_item,
     models_key,
     purse_key,
@@ -37,6 +38,7 @@ from batchdrop.adapters.items import (
 from batchdrop.adapters.transaction import Transaction
 from batchdrop.adapters.version_0_1_0 import OF_JOBS_WRITTEN_BY_BOTH, its_partition, partition
 from batchdrop.domain.errors import AlreadyExists, LostRace, Throttled
+from batchdrop.domain.marks import MARKED, Mark
 from batchdrop.domain.model_list import ModelList
 from batchdrop.domain.open_work import OpenWork, place_of_job, waiting_in
 from batchdrop.domain.record import Record
@@ -52,6 +54,10 @@ if TYPE_CHECKING:
 _TRIES = 8
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
+# Of BatchGetItem and of TransactWriteItems (Amazon DynamoDB API Reference).
+_MOST_READ = MOST_WRITTEN = 100
+# Marks share a partition of the index, which takes 1,000 units a second, and jobs write theirs there meanwhile.
+REMOVAL_SECONDS = 0.2
 # Items of one query. DynamoDB ends a page at 1 MB anyway, which is about as many; fewer would only be more calls.
 _PAGE = 1000
 # Of Lambda ("Lambda quotas", function timeout).
@@ -71,6 +77,22 @@ class DynamoLedger:
 
     def get_job(self, job_id: str) -> Job | None:
         return self._get(job_key(job_id), Job)
+
+    def get_jobs(self, job_ids: Sequence[str]) -> list[Job]:
+        return [job for some in batched(job_ids, _MOST_READ, strict=False) for job in self._get_jobs(some)]
+
+    def _get_jobs(self, job_ids: Sequence[str]) -> Iterator[Job]:
+        keys: Any = [job_key(job_id) for job_id in job_ids]
+        for attempt in range(_TRIES):
+            self._pause_before(attempt)
+            with throttling():
+                found = self._client.batch_get_item(RequestItems={self._table: {"Keys": keys, "ConsistentRead": True}})
+            yield from (record_of(item, Job) for item in found["Responses"].get(self._table, []))
+            unread: Any = found.get("UnprocessedKeys", {})
+            keys = unread.get(self._table, {}).get("Keys", [])
+            if not keys:
+                return
+        raise Throttled("the table was too busy to read many jobs")
 
     def get_batch(self, job_id: str, name: str) -> Batch | None:
         return self._get(batch_key(job_id, name), Batch)
@@ -95,6 +117,9 @@ class DynamoLedger:
         with throttling():
             page = self._client.scan(TableName=self._table, IndexName=INDEX, Limit=1)
         return bool(page["Items"]) or "LastEvaluatedKey" in page
+
+    def list_marks(self, *, limit: int) -> list[Mark]:
+        return list(self._list_open(MARKED, Mark, limit))
 
     def list_batches(self, job_id: str) -> Iterator[Batch]:
         question: QueryInputTypeDef = {
@@ -135,6 +160,15 @@ class DynamoLedger:
             return move.after
         return self._with_counters(replace(move.after, revision=move.before.revision + 1))
 
+    def remove_marks(self, marks: Sequence[Mark]) -> None:
+        for number, some in enumerate(batched(marks, MOST_WRITTEN, strict=False)):
+            if number:
+                self._clock.sleep(REMOVAL_SECONDS)
+            changes = [Change(self._table, mark_key(mark), f"the mark of job {mark.job_id}") for mark in some]
+            for change in changes:
+                change.delete()
+            self._write([change.action() for change in changes])
+
     def put_models(self, models: ModelList) -> None:
         with throttling():
             self._client.put_item(TableName=self._table, Item=models_item(models))
@@ -145,9 +179,7 @@ class DynamoLedger:
         """Raises _Unmet when a condition failed, Throttled when conflicts and throttling outlast the tries."""
         token = uuid.uuid4().hex
         for attempt in range(_TRIES):
-            if attempt:
-                pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt)
-                self._clock.sleep(random.uniform(0, pause))  # noqa: S311 - jitter, not a secret
+            self._pause_before(attempt)
             try:
                 self._client.transact_write_items(TransactItems=[action.item for action in actions], ClientRequestToken=token)
             except (ClientError, *NO_ANSWER) as error:
@@ -158,6 +190,11 @@ class DynamoLedger:
                 continue
             return
         raise Throttled(f"{actions[0].label}: the table was busy {_TRIES} times in a row")
+
+    def _pause_before(self, attempt: int) -> None:
+        if attempt:
+            pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt)
+            self._clock.sleep(random.uniform(0, pause))  # noqa: S311 - jitter, not a secret
 
     def _with_counters[R: (Job, Batch, Admission, Arrivals, Group)](self, stored: R) -> R:
         """A write adds to counters that others add to as well: what they are now can only be read."""

@@ -8,6 +8,7 @@ SWITCH         SWITCH         its `position`
 MODELS         MODELS         the list of models
 RECIPES#<team> RECIPES        how many recipes have arrived in a team
 MONEY#<purse>  MONEY          what was used of money there
+MARK#<id>      <revision>     a change of a job that the indexes of jobs do not show yet
 GROUP#<key>    GROUP          what was approved for the files of a folder with one recipe
 
 Fields keep their names, all but the `state` of a job or batch, which is stored as `phase` (`version_0_1_0` says why); the counts
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from batchdrop.adapters.version_0_1_0 import PHASE, partition, states_to_store, with_state
+from batchdrop.domain.marks import MARKED, Mark
 from batchdrop.domain.model_list import ModelList
 from batchdrop.domain.open_work import Place, instant, place_of_batch, place_of_job
 from batchdrop.domain.record import Record
@@ -78,6 +80,14 @@ def group_key(key: str) -> Item:
 
 def purse_key(name: str) -> Item:
     return _key(f"MONEY#{name}", "MONEY")
+
+
+def mark_key(mark: Mark) -> Item:
+    return _key(f"MARK#{mark.job_id}", f"{mark.revision:012d}")
+
+
+def mark_item(mark: Mark) -> Item:
+    return fields_of(mark) | open_work_keys(Place(MARKED, mark.due)) | mark_key(mark)
 
 
 def job_item(job: Job) -> Item:

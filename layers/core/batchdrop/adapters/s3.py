@@ -60,6 +60,8 @@ _OWNERS = ("ExpectedBucketOwner", "ExpectedSourceBucketOwner")
 _NOT_THE_OBJECT = frozenset({"NoSuchBucket", "NoSuchUpload"})
 # One algorithm throughout: S3 refuses parts whose checksum differs in kind from what the upload announced.
 _CHECKSUM: dict[str, Any] = {"ChecksumAlgorithm": "CRC32"}
+ONE_DAY = "old-versions=one-day"
+"""The tag by which a lifecycle rule of the bucket finds versions that it deletes a day after they were replaced."""
 
 
 def of_owner(client: S3Client, account: str) -> S3Client:
@@ -118,11 +120,13 @@ class S3Objects:
         with self.read(self._newest(key)) as body:
             return body.read()
 
-    def put(self, key: str, body: bytes, *, content_type: str = "application/json", once: bool = False) -> bool:
-        return self._target(key, content_type, once=once).put(body)
+    def put(
+        self, key: str, body: bytes, *, content_type: str = "application/json", once: bool = False, one_day: bool = False
+    ) -> bool:
+        return self._target(key, content_type, once=once)._replace(one_day=one_day).put(body)
 
-    def overwrite(self, was: ObjectRef, body: bytes, *, content_type: str = "application/json") -> bool:
-        return self._target(was.key, content_type, once=False)._replace(etag=was.etag).put(body)
+    def overwrite(self, was: ObjectRef, body: bytes, *, content_type: str = "application/json", one_day: bool = False) -> bool:
+        return self._target(was.key, content_type, once=False)._replace(etag=was.etag, one_day=one_day).put(body)
 
     def put_file(self, key: str, path: Path, *, content_type: str = "application/octet-stream") -> None:
         with path.open("rb", buffering=0) as file, self.writer(key, content_type=content_type) as out:
@@ -281,6 +285,7 @@ class _Target(NamedTuple):
     metadata: Mapping[str, str] = {}
     etag: str = ""
     """Of the object in whose place it goes; empty: of any, or none."""
+    one_day: bool = False
 
     def put(self, body: bytes | bytearray) -> bool:
         content: Any = body
@@ -324,7 +329,8 @@ class _Target(NamedTuple):
         return {"IfNoneMatch": "*"} if self.once else {}
 
     def _described(self) -> dict[str, Any]:
-        return {"ContentType": self.content_type, **({"Metadata": dict(self.metadata)} if self.metadata else {})}
+        metadata = {"Metadata": dict(self.metadata)} if self.metadata else {}
+        return {"ContentType": self.content_type, **metadata, **({"Tagging": ONE_DAY} if self.one_day else {})}
 
     def begin(self) -> _Upload:
         with throttling():

@@ -28,10 +28,13 @@ from batchdrop.adapters.items import (
     group_key,
     job_item,
     job_key,
+    mark_item,
+    mark_key,
     open_work_keys,
     purse_key,
 )
 from batchdrop.adapters.version_0_1_0 import PHASE
+from batchdrop.domain.marks import Mark, mark_of
 from batchdrop.domain.open_work import place_of_job_behind
 from batchdrop.domain.purses import Charge, merged
 from batchdrop.domain.records import Admission, Arrivals, Batch, Group, Job, JobState
@@ -106,9 +109,16 @@ class Transaction:
         if before is None:
             change.require(change.is_new())
             change.put(job_item(after))
+            self._mark(mark_of(None, after))
             return
         change.require(_nobody_changed_it(change, before.revision))
-        change.write(job_item(_next_revision(before, after)), Job, keep=JOB_COUNTERS)
+        stored = _next_revision(before, after)
+        change.write(job_item(stored), Job, keep=JOB_COUNTERS)
+        self._mark(mark_of(before, stored))
+
+    def _mark(self, mark: Mark | None) -> None:
+        if mark is not None:
+            self._change(mark_key(mark), f"the mark of job {mark.job_id}").put(mark_item(mark))
 
     def _write_admission(self, before: Admission, after: Admission) -> None:
         change = self._change_of_admission()

@@ -6,7 +6,7 @@ import hashlib
 import re
 import secrets
 from base64 import b32encode
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
 
 from batchdrop.domain.records import Batch, ObjectRef
@@ -70,7 +70,7 @@ def is_code(text: str) -> bool:
 
 def uploaded_at(job: str) -> datetime:
     """The time within a job id."""
-    return datetime.strptime(job.split("-", 1)[0], _TIME).replace(tzinfo=UTC)
+    return datetime.fromisoformat(job.split("-", 1)[0])
 
 
 def token_of(job: str) -> str:

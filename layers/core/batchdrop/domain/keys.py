@@ -4,6 +4,8 @@ inbox/<path>/<name>                                the user's; its first folder 
 inbox/<path>/recipe.yaml                           the user's, for the files of its folder and below
 inbox/<path>/start[-all][/]                        the user's: the documents of the folder are a job
 outbox/<path>/<name>/<job id>/<file>               the user's answers
+outbox/index.{json,html}                           all jobs, for operators; no team's policy reaches it
+outbox/<team>/index.{json,html}                    those of a team
 outbox/<path>/<name>/latest.json                   which of these folders is that of the newest job
 control/<command>/<path>/<job id>                  the user's commands; the path may be left out unless teams are kept apart
 config/{prices,limits,sources}.json                the operators'
@@ -111,6 +113,12 @@ def outbox_folder(input_key: str, job_id: str) -> str:
 def latest(input_key: str) -> str:
     """Names the newest job of the files whose answers lie in one folder: those that have one name."""
     return f"{_jobs_folder(input_key)}latest.json"
+
+
+def index_folder(team: str) -> str | None:
+    """Where the index of a team lies; with the empty name, that of all jobs. None: S3 would not take its key."""
+    folder = f"{OUTBOX}{team}/" if team else OUTBOX
+    return folder if len(f"{folder}index.json".encode()) <= MAX_KEY_BYTES else None
 
 
 def _jobs_folder(input_key: str) -> str:

@@ -7,15 +7,10 @@ own style and nothing else. Bounded: 20 rows, ten answers of a column and ten re
 
 from __future__ import annotations
 
-from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import cache
-from hashlib import sha256
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import minijinja
 import msgspec
 
 from batchdrop.domain import keys
@@ -24,16 +19,13 @@ from batchdrop.domain.records import Job, JobState
 from batchdrop.domain.retries import goes_again
 from batchdrop.money.amounts import dollars
 from batchdrop.reports import sentences
+from batchdrop.reports.html import middle, rendered
 from batchdrop.reports.next_step import console_url, next_step
 from batchdrop.reports.remedies import remedy
 from batchdrop.reports.samples import Sample
-from batchdrop.reports.visible import visible
 
-_HERE = Path(__file__).parent
-_NAME = "report.html"
 _MOST_VALUES = 10
 _MOST_BATCHES = 20
-_NAME_CHARS = 80
 # Of fewer rows nobody knows what 1,000 would cost.
 _ENOUGH = 100
 _SHORT = 16
@@ -126,35 +118,7 @@ def outcome_of(counts: AnswerCounts) -> Outcome:
 
 def page(job: Job, now: datetime, notice: str = "", *, region: str = "", details: Details = NOTHING_MORE) -> bytes:
     """HTML in UTF-8. Raises minijinja.TemplateError for what the template does not expect."""
-    environment, style = _environment()
-    context = _seen(_context(job, now, notice, region, details))
-    return environment.render_template(_NAME, css=_css(), style=style, **context).encode()
-
-
-@cache
-def _environment() -> tuple[minijinja.Environment, str]:
-    """It escapes what it prints, because the template's name ends so."""
-    templates = {_NAME: (_HERE / _NAME).read_text(encoding="utf-8")}
-    digest = b64encode(sha256(_css().encode()).digest()).decode()
-    return minijinja.Environment(templates=templates, undefined_behavior="strict"), f"sha256-{digest}"
-
-
-@cache
-def _css() -> str:
-    return (_HERE / "report.css").read_text(encoding="utf-8")
-
-
-def _seen(context: Mapping[str, object]) -> dict[str, object]:
-    """With the hidden characters of every text as signs."""
-    return {name: _seen_value(value) for name, value in context.items()}
-
-
-def _seen_value(value: object) -> object:
-    if isinstance(value, str):
-        return visible(value)
-    if isinstance(value, Mapping):
-        return _seen(value)
-    return [_seen_value(each) for each in value] if isinstance(value, list) else value
+    return rendered("report.html", _context(job, now, notice, region, details))
 
 
 def _context(job: Job, now: datetime, notice: str, region: str, details: Details) -> dict[str, Any]:
@@ -165,7 +129,7 @@ def _context(job: Job, now: datetime, notice: str, region: str, details: Details
     counts = job.counts
     tone = _TONES.get(word, "run")
     return {
-        "name": _middle(keys.name_of(job.input.key)),
+        "name": middle(keys.name_of(job.input.key)),
         "folder": folder,
         "s3": f"s3://{job.input.bucket}/{folder}",
         "word": word,
@@ -185,11 +149,6 @@ def _context(job: Job, now: datetime, notice: str, region: str, details: Details
         "as_of": f"{now.astimezone(UTC):%-d %B %Y, %H:%M} UTC",
         "job": job.id,
     }
-
-
-def _middle(name: str) -> str:
-    """A name that is too long, without its middle: beginning and ending tell it apart."""
-    return name if len(name) <= _NAME_CHARS else f"{name[: _NAME_CHARS // 2]}...{name[-_NAME_CHARS // 2 + 3 :]}"
 
 
 def _recipe(job: Job) -> str:

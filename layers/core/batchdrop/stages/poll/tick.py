@@ -29,6 +29,7 @@ from batchdrop.reports import sentences
 from batchdrop.stages.poll.apart import apart
 from batchdrop.stages.poll.fetch_models import FetchModels
 from batchdrop.stages.poll.held import WakeHeld
+from batchdrop.stages.poll.index_jobs import IndexJobs
 from batchdrop.stages.poll.measure import Measure
 from batchdrop.stages.poll.pages import RunningPages
 from batchdrop.stages.poll.paused import LetGo
@@ -70,6 +71,7 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
     measure: Measure
     publish: Publish
     running_pages: RunningPages
+    index_jobs: IndexJobs
     sweep: Sweep
     fetch_models: FetchModels
     tell_subscribers: TellSubscribers
@@ -107,6 +109,7 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
             self._tell,
             self._end_overdue,
             self.running_pages,
+            self.index_jobs,
             self.measure,
             self.sweep,
             self.fetch_models,
