@@ -85,7 +85,12 @@ def stack(endpoint: str) -> None:
     for name in ("bucket", "analysis", "my-releases"):
         make_bucket(s3, name, _REGION)
     job = "20261122T014233Z-ocgoouztvi7v6pls"
-    for key in ("marketing/reviews/latest.json", f"marketing/reviews/{job}/results.jsonl", f"smoke/reviews/{job}/manifest.json"):
+    for key in (
+        "index.json",
+        "marketing/reviews/latest.json",
+        f"marketing/reviews/{job}/results.jsonl",
+        f"smoke/reviews/{job}/manifest.json",
+    ):
         s3.put_object(Bucket="bucket", Key=f"outbox/{key}", Body=b"{}\n")
     make_table(client("dynamodb"), _TABLE)
     client("dynamodb").update_continuous_backups(
