@@ -404,7 +404,10 @@ def _interrupted(tmp_path: Path, claude: Control, when: Any, *options: str) -> s
         while not when() and time.monotonic() < until and process.poll() is None:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        printed, said = process.communicate(timeout=60)
+        try:
+            printed, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
     return subprocess.CompletedProcess(command, process.returncode, printed, said)
 
 

@@ -76,8 +76,6 @@ class Person:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            # Whoever runs these tests in the background may ignore interrupts, and a program inherits that.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no thread runs here
         )
 
 
