@@ -34,6 +34,8 @@ class LateLedger(FakeLedger):
         self._clock = clock
         self._draw = random.Random(f"ledger {seed}")
         self._index: dict[object, list[_Entry]] = {}
+        self._shelves: dict[str, dict[object, None]] = {}
+        """Keys of what may lie on a shelf, in the order in which it came there: listing one does not look at all the others."""
 
     @property
     def admission(self) -> Admission:
@@ -94,16 +96,23 @@ class LateLedger(FakeLedger):
         entries = self._index.setdefault(key, [])
         arrives = self._clock.now() + timedelta(seconds=self._draw.random() * self.late)
         entries.append((max(arrives, entries[-1][0]) if entries else arrives, place, record))
+        if place is not None:
+            self._shelves.setdefault(place.shelf, {})[key] = None
 
     def _open(self, shelf: str | None, behind: str = "") -> list[_Record]:
         now = self._clock.now()
         found: list[tuple[str, str, _Record]] = []
-        for key, entries in self._index.items():
-            if entries[-1][0] > now:
-                self.fired["late"] += 1
-            while len(entries) > 1 and entries[1][0] <= now:
-                del entries[0]
-            arrives, place, record = entries[0]
-            if arrives <= now and place is not None and shelf in (None, place.shelf) and place.due > behind:
-                found.append((place.due, str(key), record))
+        for here in [shelf] if shelf is not None else [*self._shelves]:
+            for key in [*self._shelves.get(here, ())]:
+                entries = self._index[key]
+                if entries[-1][0] > now:
+                    self.fired["late"] += 1
+                while len(entries) > 1 and entries[1][0] <= now:
+                    del entries[0]
+                if all(place is None or place.shelf != here for _, place, _ in entries):
+                    del self._shelves[here][key]
+                    continue
+                arrives, place, record = entries[0]
+                if arrives <= now and place is not None and place.shelf == here and place.due > behind:
+                    found.append((place.due, str(key), record))
         return [record for _, _, record in sorted(found, key=lambda one: one[:2])]
