@@ -218,3 +218,26 @@ def test_a_team_whose_name_is_too_long_for_the_key_has_no_index_of_its_own() -> 
     rest(stack)
     assert [job["file"] for job in index(stack)["jobs"]] == [f"{team}/a.csv"]
     assert stack.failures == []
+
+
+def test_an_index_that_cannot_be_read_keeps_no_other_one_waiting() -> None:
+    stack = Stack()
+    stack.drop("inbox/marketing/a.jsonl", rows(3))
+    stack.drop("inbox/sales/b.jsonl", rows(2))
+    rest(stack)
+    blocked = True
+    stack.objects.forbid("outbox/marketing/index.json", head=True, when=lambda: blocked)
+    stack.drop("inbox/marketing/c.jsonl", rows(1))
+    stack.drop("inbox/sales/d.jsonl", rows(1))
+    stack.run()
+    for _ in range(3):
+        stack.tick()
+    assert [job["state"] for job in index(stack, "sales")["jobs"]] == ["done", "done"]
+    assert len(index(stack)["jobs"]) == 4
+    marked = {mark.job_id for mark in stack.ledger.list_marks(limit=100)}
+    assert marked == {job.id for job in stack.jobs() if job.input.key == "inbox/marketing/c.jsonl"}
+    assert stack.metrics.totals["ReportFailed"]
+    blocked = False
+    rest(stack)
+    assert sorted(job["file"] for job in index(stack, "marketing")["jobs"]) == ["marketing/a.jsonl", "marketing/c.jsonl"]
+    assert not stack.ledger.list_marks(limit=100)

@@ -1,6 +1,6 @@
 """Write the indexes of the jobs that have changed: one of their team, and one of all.
 
-At most one write a tick and index. Marks are removed once every index shows them: who dies before does it again. Of two ticks at
+At most one write a tick and index. A mark is removed once every index of its job shows it: who dies before does it again. Of two ticks at
 once the later one to write finds another index than it has read, writes nothing, and leaves the marks to the next tick.
 """
 
@@ -42,9 +42,19 @@ class IndexJobs(msgspec.Struct, frozen=True, kw_only=True):
         for job in jobs:
             if team := keys.team_of(job.input.key):
                 of_teams.setdefault(team, []).append(job)
-        written = [self._write(team, changed) for team, changed in of_teams.items()]
-        if all(written):
-            self.ledger.remove_marks(marks)
+        unwritten = {team for team, changed in of_teams.items() if not self._written(team, changed)}
+        unshown = {job.id for team in unwritten for job in of_teams[team]}
+        if shown := [mark for mark in marks if mark.job_id not in unshown]:
+            self.ledger.remove_marks(shown)
+
+    def _written(self, team: str, changed: Sequence[Job]) -> bool:
+        """An index that cannot be read or replaced, whatever it is, keeps no other one waiting."""
+        try:
+            return self._write(team, changed)
+        except Exception:
+            log.exception("an index could not be written", extra={"folder": keys.index_folder(team)})
+            self.metrics.count("ReportFailed")
+            return False
 
     def _write(self, team: str, changed: Sequence[Job]) -> bool:
         """False: another tick has written it meanwhile."""
