@@ -1,7 +1,7 @@
 """Write the indexes of the jobs that have changed: one of their team, and one of all.
 
-At most one write a tick and index. A mark is removed once every index of its job shows it: who dies before does it again. Of two ticks at
-once the later one to write finds another index than it has read, writes nothing, and leaves the marks to the next tick.
+At most one write a tick and index. A mark is removed once every index of its job shows it: who dies before does it again. Of two
+ticks at once the later one to write finds another index than it has read, writes nothing, and leaves the marks to the next tick.
 """
 
 from __future__ import annotations
