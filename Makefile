@@ -35,7 +35,7 @@ down: setup ## end the laptop system
 
 .PHONY: test
 test: setup ## all tests that need no cloud, and the branches of the core layer that they reach
-	@$(PYTHON) -m pytest --cov --numprocesses logical --dist loadgroup
+	@$(PYTHON) -m pytest --cov --numprocesses logical --dist worksteal
 
 .PHONY: faults
 faults: setup ## break small jobs in every way, and search at random for more, for hours if so told: make faults HOURS=8
