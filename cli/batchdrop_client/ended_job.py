@@ -35,6 +35,7 @@ class _Outcome(Record, frozen=True):
     headers: dict[str, str] = msgspec.field(default_factory=dict)
     recipe: _Named | None = None
     real_time: RealTime | None = None
+    files: dict[str, object] = msgspec.field(default_factory=dict)
 
 
 class EndedJob(NamedTuple):
@@ -42,7 +43,7 @@ class EndedJob(NamedTuple):
     folder: str
     """In the outbox, slash included."""
     names: frozenset[str]
-    """Of what lies there."""
+    """Of what lies there and is of its outcome: who was killed while putting files there may have left others."""
     file: str
     """The key of the file that was dropped."""
     headers: dict[str, str]
@@ -77,4 +78,5 @@ def ended_job(bucket: Bucket, folder: str) -> EndedJob:
     file = found.real_time.file if found.real_time else found.input.key
     if found.job_id != job or not file.startswith(keys.INBOX):
         raise StackError(f"The manifest in {plain(folder)} is not that of {job}.")
+    names &= {*found.files, *keys.RECIPES}
     return EndedJob(job, folder, names, file, found.headers, recipe, found.real_time)

@@ -596,6 +596,120 @@ def test_a_run_that_is_over_is_not_asked_again(claude: Control, s3: S3Client) ->
     assert prompts(claude) == 2
 
 
+def test_a_run_that_was_killed_behind_its_manifest_is_over(
+    claude: Control, s3: S3Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Further answers would not be those that the manifest tells of."""
+    stack = requests_job()
+    in_s3(stack, s3, BUCKET)
+    claude.fault("accept-then-drop", "messages")
+    keep = kept_answers.KeptAnswers.keep_run
+
+    def killed(self: kept_answers.KeptAnswers, run: kept_answers.Run) -> None:
+        if run.placed:
+            raise SystemExit(9)
+        keep(self, run)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(kept_answers.KeptAnswers, "keep_run", killed)
+        assert in_real_time(stack.job().id, "--at-once", 1).exit_code == 9
+    again = in_real_time(stack.job().id, "--may-pay-twice")
+    assert "This was done before." in again.stderr
+    assert prompts(claude) == 2
+
+
+def test_a_run_that_was_killed_before_its_manifest_leaves_no_rows_that_have_an_answer(
+    claude: Control, s3: S3Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = requests_job(4, {2: EXPIRED})
+    in_s3(stack, s3, BUCKET)
+    claude.fault("accept-then-drop", "messages")
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise SystemExit(9)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(S3Objects, "put", killed)
+        assert in_real_time(stack.job().id).exit_code == 9
+    second = in_real_time(stack.job().id, "--may-pay-twice")
+    assert second.exit_code == 0, second.stderr
+    sent = prompts(claude)
+    assert "There is nothing to ask again" in in_real_time(second.stdout.strip(), "--out", "elsewhere").stderr
+    assert prompts(claude) == sent == 2
+
+
+def test_a_row_that_may_have_been_paid_stays_one_whatever_becomes_of_it_later(
+    claude: Control, s3: S3Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = requests_job()
+    in_s3(stack, s3, BUCKET)
+    claude.fault("accept-then-drop", "messages")
+    with monkeypatch.context() as patched:
+        patched.setattr(S3Objects, "put_file", denied)
+        assert in_real_time(stack.job().id, "--at-once", 1).exit_code == 3
+    claude.fault("refuse", "messages", status=401, times=None)
+    assert "(401)" in in_real_time(stack.job().id, "--may-pay-twice").stderr
+    claude.clear_faults()
+    sent = prompts(claude)
+    result = in_real_time(stack.job().id)
+    assert "may have been paid, not sent without --may-pay-twice: row 2" in result.stderr
+    assert prompts(claude) == sent
+
+
+def test_a_row_that_has_its_answer_later_has_it_in_the_whole_table(
+    claude: Control, s3: S3Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = requests_job(6, {2: EXPIRED, 4: EXPIRED})
+    in_s3(stack, s3, BUCKET)
+    claude.fault("accept-then-drop", "messages")
+    with monkeypatch.context() as patched:
+        patched.setattr(S3Objects, "put_file", denied)
+        first = in_real_time(stack.job().id, "--at-once", 1)
+    here = Path(first.stdout.strip())
+    assert (here / "failed.jsonl").exists()
+    result = in_real_time(stack.job().id, "--may-pay-twice")
+    assert result.exit_code == 0, result.stderr
+    whole = lines(body(s3, f"{result.stdout.strip().removeprefix(f's3://{BUCKET}/')}complete.jsonl"))
+    assert ["result" in one for one in whole] == [True] * 6
+    assert not (here / "failed.jsonl").exists()
+
+
+def test_of_a_row_that_is_named_twice_the_answer_is_in_the_whole_table(claude: Control, s3: S3Client) -> None:
+    stack = requests_job(4, {2: EXPIRED})
+    first, (failed,) = stack.job().id, stack.lines("failed.jsonl")
+    stack.claude.answer = lambda custom_id, params: EXPIRED
+    twice = (json.dumps(failed | {"custom_id": name}).encode() for name in ("one", "other"))
+    stack.drop("inbox/marketing/again.jsonl", b"\n".join(twice))
+    stack.run()
+    (again,) = (job for job in stack.jobs() if job.id != first)
+    for key in stack.objects.keys(""):
+        s3.put_object(Bucket=BUCKET, Key=key, Body=stack.objects.body(key))
+    claude.fault("accept-then-drop", "messages")
+    result = in_real_time(again.id, "--at-once", 1)
+    assert result.exit_code == 3, result.stderr
+    folder = result.stdout.strip().removeprefix(f"s3://{BUCKET}/")
+    assert [one["custom_id"] for one in lines(body(s3, folder + "results.jsonl"))] == ["other"]
+    assert ["result" in one for one in lines(body(s3, folder + "complete.jsonl"))] == [True] * 4
+
+
+def test_a_run_that_goes_on_leaves_what_the_stack_asks_meanwhile(claude: Control, s3: S3Client) -> None:
+    stack = requests_job()
+    in_s3(stack, s3, BUCKET)
+    job = stack.job().id
+    claude.fault("refuse", "messages", status=401, times=None)
+    assert "(401)" in in_real_time(job, "--at-once", 1).stderr
+    claude.clear_faults()
+    sent = prompts(claude)
+    stack.command("retry", job)
+    in_s3(stack, s3, BUCKET)
+    result = in_real_time(job)
+    assert result.exit_code == 2
+    assert "asked again meanwhile, as the file inbox/marketing/reviews.retry-of-" in result.stderr
+    assert prompts(claude) == sent
+    assert in_real_time(job, "--may-pay-twice").exit_code == 3
+    assert prompts(claude) == sent + 2
+
+
 def test_rows_that_the_stack_asks_again_are_not_asked_here(claude: Control, s3: S3Client) -> None:
     stack = requests_job()
     stack.command("retry", stack.job().id)
@@ -606,12 +720,13 @@ def test_rows_that_the_stack_asks_again_are_not_asked_here(claude: Control, s3: 
     assert prompts(claude) == 0
 
 
+def denied(*_: Any, **__: Any) -> None:
+    raise ClientError({"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}, "PutObject")  # type: ignore[typeddict-item]
+
+
 def test_without_the_right_to_write_answers_stay_here(claude: Control, s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
     stack = requests_job()
     in_s3(stack, s3, BUCKET)
-
-    def denied(*_: Any, **__: Any) -> None:
-        raise ClientError({"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}, "PutObject")  # type: ignore[typeddict-item]
 
     with monkeypatch.context() as patched:
         patched.setattr(S3Objects, "put_file", denied)

@@ -183,10 +183,17 @@ MUTANTS: tuple[Mutant, ...] = (
         f"{_WHOLE}::TestACorrectedTable::test_a_row_that_is_named_twice_counts_as_it_came_last",
     ),
     Mutant(
+        "Of a row that is named twice the one with an answer counts",
+        f"{_CORE}/stages/finish/sort_rows.py",
+        "newest(text, _read(self._streams[head.run], head.size))",
+        "_read(self._streams[head.run], head.size)",
+        f"{_WHOLE}::TestACorrectedTable::test_of_a_row_that_is_named_twice_an_answer_counts_more_than_none",
+    ),
+    Mutant(
         "An answer is never replaced by none",
-        f"{_CORE}/stages/finish/merge_rows.py",
-        "if not text or has_answer(new) or not has_answer(text):",
-        "if True:",
+        f"{_CORE}/formats/whole_line.py",
+        "return line if not was or has_answer(line) or not has_answer(was) else was",
+        "return line",
         f"{_WHOLE}::TestACorrectedTable::test_an_answer_is_worth_more_than_none",
     ),
     Mutant(

@@ -139,10 +139,18 @@ class TestACorrectedTable:
         again = dropped(stack, "failed.csv", body)
         assert labels(stack, again) == {"1": "negative", "2": "negative"}
         assert (
-            "1 row of the earlier job is in the file more than once: the last counts."
+            "1 row of the earlier job is in the file more than once: the last answer counts."
             in (stack.document("manifest.json", again)["complete"]["note"])
         )
         assert again.counts.total == 2
+
+    def test_of_a_row_that_is_named_twice_an_answer_counts_more_than_none(self) -> None:
+        stack = stack_of(picky)
+        job = first(stack, rows_of("bad one", "fine"))
+        header, line = stack.output("failed.csv", job).splitlines(keepends=True)
+        again = dropped(stack, "failed.csv", header + line.replace(b"bad one", b"good") + line.replace(b"one", b"still"))
+        assert (again.counts.total, again.counts.succeeded) == (2, 1)
+        assert labels(stack, again) == {"1": "positive", "2": "negative"}
 
     def test_an_answer_is_worth_more_than_none(self) -> None:
         """Somebody asks again about a row that has an answer, and gets none."""

@@ -89,6 +89,8 @@ class KeptAnswers:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._sent_before: set[int] = set()
+        """Rows that are sent once more: what became of them the first time stays unknown, whatever becomes of this."""
 
     def __enter__(self) -> Self:
         with self._writing():
@@ -140,9 +142,15 @@ class KeptAnswers:
         if free < ROOM_BYTES:
             folder = plain(str(self._path.parent))
             raise CannotKeep(f"The disk of {folder} has {free // 1_000_000} MB left, too little for more answers. Make room.")
+        if self.end_of(line) is End.asked:
+            self._sent_before.add(line)
         self._put(line, End.asked)
 
     def not_asked(self, line: int) -> None:
+        """This time."""
+        if line in self._sent_before:
+            self._put(line, End.asked)
+            return
         with self._writing():
             self._db.execute("DELETE FROM rows WHERE line = ?", (line,))
 

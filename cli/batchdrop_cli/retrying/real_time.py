@@ -42,7 +42,7 @@ from batchdrop_cli.retrying.whole_table import table_as_it_was
 from batchdrop_cli.retrying.written import Written, write
 from batchdrop_cli.terminal import on_terminal, out, say
 from batchdrop_client.bucket import Bucket, aws_said, is_denied
-from batchdrop_client.ended_job import EndedJob
+from batchdrop_client.ended_job import EndedJob, names_in
 from batchdrop_client.errors import StackError
 from batchdrop_client.plain_text import plain
 
@@ -119,12 +119,27 @@ class RealTime(msgspec.Struct, kw_only=True):
                 USAGE,
             )
 
+    def _not_asked_meanwhile(self, run: Run) -> None:
+        """Raises CannotUse."""
+        if self.may_pay_twice:
+            return
+        if meanwhile := asked_before(self.bucket, self.job, but=run.id):
+            raise CannotUse(
+                f"These rows were asked again meanwhile, {plain(meanwhile)}. Nothing more was sent: only --may-pay-twice asks about "
+                f"the others all the same. The answers so far are kept in {plain(str(self._folder))}.",
+                USAGE,
+            )
+
+    def _is_placed(self, run: Run) -> bool:
+        """Also if the command was killed before it could note it."""
+        return run.finished_at is not None and "manifest.json" in names_in(self.bucket, folder_of(run))
+
     def _run(self, state: Path, kept: KeptAnswers, prices: PriceList) -> int:
         now = SystemClock().now()
         if kept.run() is None:
             self._not_asked_before()
         run = fetched(self.bucket, self.job, state, kept, now)
-        if run.placed:
+        if run.placed or self._is_placed(run):
             return self._over(run)
         rest = taken(state, run, kept, may_pay_twice=self.may_pay_twice)
         if not rest.chosen:
@@ -152,6 +167,7 @@ class RealTime(msgspec.Struct, kw_only=True):
         called = access(url, emulated=emulated)
         if called is None:
             raise CannotUse(NO_KEY, USAGE)
+        self._not_asked_meanwhile(run)
         self._approved(toll, prices, run, emulated=emulated)
         stopped = self._asked(run, rest, found, kept, prices, called)
         self._say_lost(kept, stopped)

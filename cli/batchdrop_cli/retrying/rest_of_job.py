@@ -105,13 +105,13 @@ def fetched(bucket: Bucket, job: EndedJob, state: Path, kept: KeptAnswers, now: 
     return run
 
 
-def asked_before(bucket: Bucket, job: EndedJob) -> str:
-    """What the same rows have already become, if they were asked again before; else empty."""
+def asked_before(bucket: Bucket, job: EndedJob, but: str = "") -> str:
+    """What the same rows have already become, if they were asked again before; else empty. `but`: a run that does not count."""
     dropped = keys.retried_input(job.file, job.id)
     if "" in names_in(bucket, dropped):
         return f"as the file {dropped}"
     folder = keys.outbox_folder(dropped, "").rstrip("/") + "/"
-    runs = sorted({name.partition("/")[0] for name in names_in(bucket, folder)})
+    runs = sorted({name.partition("/")[0] for name in names_in(bucket, folder)} - {but})
     return f"as {runs[-1]}" if runs else ""
 
 

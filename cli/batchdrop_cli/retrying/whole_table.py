@@ -20,7 +20,7 @@ from batchdrop.formats.failed_line import number_of_failed
 from batchdrop.formats.lines import MAX_OUTPUT_LINE_BYTES, read_lines
 from batchdrop.formats.named_row import named_by_note
 from batchdrop.formats.result_line import number_of_result
-from batchdrop.formats.whole_line import PlacedRow, first_failure, has_answer, number_of_whole, placed_failure, placed_result
+from batchdrop.formats.whole_line import PlacedRow, first_failure, has_answer, newest, number_of_whole, placed_failure, placed_result
 from batchdrop.ports import Objects
 from batchdrop.recipes.form import Form
 from batchdrop.reports import sentences
@@ -91,14 +91,11 @@ def write_whole_table(was: TableAsItWas, run: Run, job: Job, form: Form | None, 
         for _, texts in groupby(merge(old, own, key=lambda one: one[0]), key=lambda one: one[0]):
             text = b""
             for _, line in texts:
-                # An answer that is there is worth more than none.
-                if not text or has_answer(line) or not has_answer(text):
-                    text = line
+                text = newest(text, line)
             rows += 1
             answered += has_answer(text)
             out.write(text)
     if form is not None:
-        (folder / TABLE).unlink(missing_ok=True)
         files = cast("Objects", _Table(folder))
         WriteTable(objects=files)(job, ref_of(folder / WHOLE), was.head.absolute().as_posix(), form, lambda: True)
     note = sentences.completed(rows, answered, was.jobs[0], table=form is not None)
@@ -125,15 +122,18 @@ def _as_it_is(line: bytes) -> bytes:
 
 @contextmanager
 def _own_rows(folder: Path, run_id: str, left: Path, *, rendered: bool) -> Iterator[Iterable[tuple[int, bytes]]]:
-    """The rows of the run by their places in the whole table, which are in any order in a file that people have sorted."""
+    """The rows of the run by their places in the whole table, which are in any order in a file that people have sorted.
+
+    A row that is in that file twice comes twice, in its order.
+    """
     others = {number for number, _ in _numbered_failures(left)}
-    places: dict[int, tuple[int, int]] = {}
+    places: list[tuple[int, int, int, int]] = []
     spool = folder / "state" / "own-rows"
     with spool.open("w+b") as file:
         for placed in _placed_rows(folder, run_id, others, rendered=rendered):
-            places[placed.row] = (file.tell(), len(placed.text))
+            places.append((placed.row, placed.line, file.tell(), len(placed.text)))
             file.write(placed.text)
-        yield ((row, _piece(file, *places[row])) for row in sorted(places))
+        yield ((row, _piece(file, start, size)) for row, _, start, size in sorted(places))
     spool.unlink()
 
 

@@ -43,6 +43,7 @@ _MAYBE_PAID = Unsent(
     message="The row was sent in real time, and no answer came or could be kept. It may have been answered and paid for, so it "
     "was not sent again.",
 )
+_NAMES = ("results.jsonl", "failed.jsonl", "results.csv", WHOLE, TABLE, "manifest.json")
 _BUFFER = 1 << 20
 
 
@@ -62,6 +63,9 @@ def write(
     Raises CannotUse, OSError, and what reading the rows raises.
     """
     now = run.finished_at or run.started_at
+    for name in _NAMES:
+        # Of an earlier writing, when fewer rows had an answer.
+        (folder / name).unlink(missing_ok=True)
     with scratch() as pieces:
         batch, form = _collected(rest, run, kept, rows, prices, pieces)
         files = {name: _placed(folder / name, parts) for name, parts in _files(form, batch).items()}

@@ -104,6 +104,12 @@ def has_answer(data: bytes) -> bool:
     return not data.startswith(_UNANSWERED)
 
 
+def newest(was: bytes, line: bytes) -> bytes:
+    """The line of a row of which there are two, the later one last; `was` may be empty."""
+    # An answer that is there is worth more than none.
+    return line if not was or has_answer(line) or not has_answer(was) else was
+
+
 def read_whole(data: bytes) -> AnsweredRow | FailedRow:
     """A line of `complete.jsonl` of jobs with a recipe, as their tables show it."""
     if has_answer(data):

@@ -295,7 +295,7 @@ def table_in_parts(most: int) -> str:
 
 def rows_named_twice(rows: int) -> str:
     are = "is" if rows == 1 else "are"
-    return f"{_plural(rows, 'row')} of the earlier job {are} in the file more than once: the last counts."
+    return f"{_plural(rows, 'row')} of the earlier job {are} in the file more than once: the last answer counts."
 
 
 def canceled(job: Job) -> str:

@@ -16,7 +16,7 @@ from batchdrop.domain import keys
 from batchdrop.domain.records import Job, ObjectRef
 from batchdrop.formats.lines import MAX_OUTPUT_LINE_BYTES, Line, read_lines
 from batchdrop.formats.whole_checkpoint import WholeCheckpoint, encode_checkpoint
-from batchdrop.formats.whole_line import has_answer
+from batchdrop.formats.whole_line import has_answer, newest
 from batchdrop.ports import Objects
 from batchdrop.stages.finish.growing import Growing
 from batchdrop.stages.finish.sort_rows import SortedRows
@@ -110,9 +110,7 @@ def _blocks(base: list[_Kept], own: SortedRows, totals: _Totals) -> Iterator[byt
         if own.row == row:
             new, times = own.take()
             totals.repeated += times > 1
-            # An answer that is there is worth more than none.
-            if not text or has_answer(new) or not has_answer(text):
-                text = new
+            text = newest(text, new)
         totals.rows += 1
         totals.answered += has_answer(text)
         block.append(text)

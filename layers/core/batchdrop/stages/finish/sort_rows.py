@@ -19,7 +19,7 @@ import msgspec
 from batchdrop.domain.errors import BatchdropError, Incomplete
 from batchdrop.domain.records import ObjectRef
 from batchdrop.formats.lines import MAX_OUTPUT_LINE_BYTES, read_lines
-from batchdrop.formats.whole_line import PlacedRow
+from batchdrop.formats.whole_line import PlacedRow, newest
 from batchdrop.ports import Objects
 
 # 20 GB are some 300 runs; to merge them takes the reading buffer of each, 256 KB.
@@ -80,7 +80,7 @@ def _rows(objects: Objects, sources: Sequence[tuple[ObjectRef, Read]], start: in
 
 
 class SortedRows:
-    """All runs merged. Of rows with the same number the one that came last in the job's file counts."""
+    """All runs merged. Of rows with the same number the last one in the job's file that has an answer counts."""
 
     def __init__(self, objects: Objects, runs: Sequence[ObjectRef], at: Sequence[int], stack: ExitStack) -> None:
         """`at`: where to begin in each run."""
@@ -99,7 +99,7 @@ class SortedRows:
         """The line of that row, and how often it is there."""
         row, times, text = self.row, 0, b""
         while self._heads and (head := self._heads[0]).row == row:
-            text, times = _read(self._streams[head.run], head.size), times + 1
+            text, times = newest(text, _read(self._streams[head.run], head.size)), times + 1
             self.at[head.run] += _HEAD_BYTES + head.size
             following = _head(self._streams[head.run], head.run)
             if following is None:
