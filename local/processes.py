@@ -82,7 +82,8 @@ class Process:
             pid = int(self._pid_file.read_text())
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
-            shown = subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+            listed = ["ps", "-ww", "-o", "command=", "-p", str(pid)]
+            shown = subprocess.run(listed, capture_output=True, text=True, check=False).stdout
             if all(part in shown for part in self.command[:_PROGRAM]):
                 return pid
         return None

@@ -255,10 +255,11 @@ class Stack:
         self._pump_all()
 
     def run(self, minutes: int = 240) -> None:
-        """Lets time pass until every job has ended and no message is left."""
+        """Lets time pass until every job has ended, subscribers know of it, and no message is left."""
         for _ in range(minutes):
             self.step()
-            if not self.queues.waiting and not self.commands and all(job.state in TERMINAL_JOB_STATES for job in self.jobs()):
+            over = all(job.state in TERMINAL_JOB_STATES and not job.untold for job in self.jobs())
+            if over and not self.queues.waiting and not self.commands:
                 return
 
     # ---------------------------------------------------------------- what a test looks at

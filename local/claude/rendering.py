@@ -38,7 +38,7 @@ class Order(Struct, kw_only=True):
     ``finished`` rows were done when the batch ended, the others are ``unfinished``. ``attempts`` are those of marked rows
     only. ``created``, ``moment`` (of the end) and the cache's entries are in emulated seconds since 1970; ``answer_bytes`` and
     ``results_bytes`` make answers, or the whole file, about that long. ``cache_hits``: the share of rows that find a prefix that
-    is there; None for one that is drawn.
+    is there, the same rows whatever the batch is called; None for a share that is drawn.
     """
 
     batch_id: str
@@ -104,9 +104,9 @@ class _Renderer:
     def __init__(self, order: Order) -> None:
         self.order = order
         self.counts = Counts()
-        drawn = random.Random(f"{order.batch_id} hits").uniform(*HITS)
-        hits = drawn if order.cache_hits is None else order.cache_hits
-        self.cache = Cache(order.cache, order.created, order.cache_minimum, hits, order.batch_id)
+        drawn = random.Random(order.batch_id)
+        hits, phase = (drawn.uniform(*HITS), drawn.random()) if order.cache_hits is None else (order.cache_hits, 0.5)
+        self.cache = Cache(order.cache, order.created, order.cache_minimum, hits, phase)
         self.cache.visible = dict(order.cache)
 
     def _start(self, number: int, rows: int) -> None:

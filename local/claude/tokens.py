@@ -7,7 +7,6 @@ counting, answering in real time and answering in a batch agree with one another
 from __future__ import annotations
 
 import hashlib
-import random
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -59,18 +58,18 @@ class Cache:
 
     A mark caches everything before it, tools and system first. The longest prefix still alive is read, the rest up to the last
     mark is written (source: Claude API documentation, "Prompt caching"). ``minimum``: tokens of the shortest prefix that is
-    cached; None for that of the model. ``hits``: the share of lookups that find what is there, spread evenly over them from
-    a place that ``seed`` draws; a miss writes it again.
+    cached; None for that of the model. ``hits``: the share of lookups that find what is there, spread evenly over them; a miss
+    writes it again. ``phase``, from 0 to 1: how near the first lookup is to a hit.
     """
 
-    def __init__(self, entries: dict[str, float], now: float, minimum: int | None, hits: float = 1.0, seed: str = "") -> None:
+    def __init__(self, entries: dict[str, float], now: float, minimum: int | None, hits: float = 1.0, phase: float = 0.5) -> None:
         self.entries = entries
         self.now = now
         self.visible = entries
         """What can be found: rows that start together do not find what the others write."""
         self._minimum = minimum
         self._hits = hits
-        self._due = random.Random(seed).random()
+        self._due = phase
 
     def use(self, params: Params) -> Usage:
         """Looks a request up in the cache, writes what is new and says what it costs."""

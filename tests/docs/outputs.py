@@ -141,6 +141,12 @@ def _tried(cloud: Cloud, file: str) -> str:
     return done.stdout.rstrip()
 
 
+def written(page: Path) -> str:
+    """The page as `make docs` writes it."""
+    text = cost_scenarios.filled(filled(page.read_text()))
+    return recipe_page.filled(text) if page == recipe_page.PAGE else text
+
+
 if __name__ == "__main__":
     for page in PAGES:
-        page.write_text(cost_scenarios.filled(recipe_page.filled(filled(page.read_text()))))
+        page.write_text(written(page))

@@ -11,8 +11,10 @@ import re
 
 from local.claude.client import start
 from tests.docs.job_files import JOB, dropped
+from tests.docs.pages import ROOT
 from tests.handlers.conftest import Cloud, surroundings
 
+PAGE = ROOT / "docs" / "recipes.md"
 FILE = re.compile(r"^<!-- file: (?P<name>[\w.]+) -->\n```(?P<kind>\w+)\n(?P<body>(?:(?!```).*\n)*)```\n", re.MULTILINE)
 RECIPE, TABLE = "recipe.yaml", "reviews.csv"
 _JOB_ID = re.compile(r"\d{8}T\d{6}Z-[a-z2-7]{16}")
@@ -20,8 +22,6 @@ _JOB_ID = re.compile(r"\d{8}T\d{6}Z-[a-z2-7]{16}")
 
 def filled(text: str) -> str:
     given = {match["name"]: match["body"] for match in FILE.finditer(text) if match["name"] in (RECIPE, TABLE)}
-    if len(given) < 2:
-        return text
     with start("--clock", "manual", "--seconds", "5", "--seed", "documents") as claude, surroundings(claude):
         cloud = Cloud(claude)
         cloud.invoke("plan", cloud.upload(f"inbox/marketing/{RECIPE}", given[RECIPE].encode()))

@@ -33,10 +33,15 @@ def test_outputs_are_up_to_date(page: Path) -> None:
 
 
 def test_the_files_of_a_recipe_are_up_to_date() -> None:
-    text = (ROOT / "docs" / "recipes.md").read_text()
+    text = recipe_page.PAGE.read_text()
     shown = [match["name"] for match in recipe_page.FILE.finditer(text)]
     assert {recipe_page.RECIPE, recipe_page.TABLE, "results.csv", "failed.csv", "results.jsonl", "failed.jsonl"} == set(shown)
     assert text == recipe_page.filled(text), "docs/recipes.md shows old files: run make docs"
+
+
+def test_the_answers_that_are_read_are_left_to_the_tests_that_read_them() -> None:
+    page = ROOT / "docs" / "reading.md"
+    assert page.read_text() == outputs.written(page), "its files are those of tests/interop/reading_page.py"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

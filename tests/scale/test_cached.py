@@ -47,7 +47,7 @@ class Emulated:
     def _answer(self, custom_id: str, params: dict[str, Any]) -> Mapping[str, object]:
         batch = custom_id.rpartition("-")[0]
         if batch not in self._of_batch:
-            cache = Cache(self._entries, 0.0, None, random.Random(batch).uniform(*HITS), batch)
+            cache = Cache(self._entries, 0.0, None, random.Random(batch).uniform(*HITS), random.Random(batch).random())
             cache.visible = dict(self._entries)
             self._of_batch[batch] = cache, [0]
         cache, rows = self._of_batch[batch]

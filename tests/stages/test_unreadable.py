@@ -56,7 +56,7 @@ def test_a_file_whose_head_is_refused_is_answered_without_a_job() -> None:
     assert stack.failures == []
     assert stack.jobs() == []
     bodies = {key.rsplit("/", 1)[1]: stack.objects.body(key) for key in stack.objects.keys("outbox/team/a/")}
-    assert set(bodies) == {"status.json", "manifest.json", "report.html"}
+    assert set(bodies) == {"status.json", "manifest.json", "report.html", "latest.json"}
     documents = {name: json.loads(body) for name, body in bodies.items() if name.endswith(".json")}
     assert {document["state"] for document in documents.values()} == {"rejected"}
     assert b"S3 answered 403" in bodies["report.html"]

@@ -110,6 +110,7 @@ def test_a_tick_looks_at_some_folders_and_the_next_one_goes_on() -> None:
     for number in range(130):
         stack.drop(f"inbox/{number}.jsonl", rows(1))
     stack.run()
+    stack.tick()  # looks once more at each job whose rows came back
     for job in stack.jobs():
         stack.objects.put(keys.work_folder(job.id) + "late", b"")
     for number in range(130):
@@ -133,6 +134,7 @@ def test_a_large_folder_is_removed_over_several_ticks(monkeypatch: pytest.Monkey
     for number in range(2):
         stack.drop(f"inbox/{number}.jsonl", rows(1))
     stack.run()
+    stack.tick()  # looks once more at each job whose rows came back
     for job in stack.jobs():
         for number in range(12):
             stack.objects.put(f"{keys.work_folder(job.id)}{number}", b"")
