@@ -125,8 +125,8 @@ class RealTime(msgspec.Struct, kw_only=True):
             return
         if meanwhile := asked_before(self.bucket, self.job, but=run.id):
             raise CannotUse(
-                f"These rows were asked again meanwhile, {plain(meanwhile)}. Nothing more was sent: only --may-pay-twice asks about "
-                f"the others all the same. The answers so far are kept in {plain(str(self._folder))}.",
+                f"These rows were asked again meanwhile, {plain(meanwhile)}. Nothing more was sent: only --may-pay-twice asks "
+                f"about the others all the same. The answers so far are kept in {plain(str(self._folder))}.",
                 USAGE,
             )
 

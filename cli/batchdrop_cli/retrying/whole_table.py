@@ -20,7 +20,15 @@ from batchdrop.formats.failed_line import number_of_failed
 from batchdrop.formats.lines import MAX_OUTPUT_LINE_BYTES, read_lines
 from batchdrop.formats.named_row import named_by_note
 from batchdrop.formats.result_line import number_of_result
-from batchdrop.formats.whole_line import PlacedRow, first_failure, has_answer, newest, number_of_whole, placed_failure, placed_result
+from batchdrop.formats.whole_line import (
+    PlacedRow,
+    first_failure,
+    has_answer,
+    newest,
+    number_of_whole,
+    placed_failure,
+    placed_result,
+)
 from batchdrop.ports import Objects
 from batchdrop.recipes.form import Form
 from batchdrop.reports import sentences
