@@ -182,6 +182,7 @@ def test_marks_are_read_by_job_and_removed_once_or_twice(ledger: Ledger) -> None
         create(ledger, job(id=name))
     first, second, third = ledger.list_marks(limit=3)
     assert [mark.job_id for mark in (first, second, third)] == names[:3]
+    assert [mark.job_id for mark in ledger.list_marks(behind=second.due, limit=2)] == names[2:4]
     assert len(ledger.list_marks(limit=1_000)) == 101
     ledger.remove_marks([second])
     ledger.remove_marks([second, first])

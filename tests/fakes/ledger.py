@@ -75,8 +75,8 @@ class FakeLedger:
         return bool(self.marks) or any(open_jobs) or any(open_batches)
 
     @hooked
-    def list_marks(self, *, limit: int) -> list[Mark]:
-        return sorted(self.marks, key=lambda mark: mark.due)[:limit]
+    def list_marks(self, *, behind: str = "", limit: int) -> list[Mark]:
+        return sorted((mark for mark in self.marks if mark.due > behind), key=lambda mark: mark.due)[:limit]
 
     @hooked
     def list_batches(self, job_id: str) -> Iterator[Batch]:

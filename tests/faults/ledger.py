@@ -59,8 +59,8 @@ class LateLedger(FakeLedger):
         return iter([record for record in self._open(work, behind) if isinstance(record, Job)][:limit])
 
     @hooked
-    def list_marks(self, *, limit: int) -> list[Mark]:
-        return [record for record in self._open(MARKED) if isinstance(record, Mark)][:limit]
+    def list_marks(self, *, behind: str = "", limit: int) -> list[Mark]:
+        return [record for record in self._open(MARKED, behind) if isinstance(record, Mark)][:limit]
 
     @hooked
     def remove_marks(self, marks: Sequence[Mark]) -> None:

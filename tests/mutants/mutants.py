@@ -176,6 +176,27 @@ MUTANTS: tuple[Mutant, ...] = (
         f"{_WHOLE}::TestACorrectedTable::test_in_any_order",
     ),
     Mutant(
+        "Canceled jobs that take their time at the API hide no others",
+        f"{_CORE}/stages/poll/in_turn.py",
+        'self._behind[work] = last.due if last is not None else ""',
+        'self._behind[work] = ""',
+        "tests/stages/test_control.py::TestCancel::test_of_more_jobs_than_a_tick_looks_at",
+    ),
+    Mutant(
+        "A canceled job that cannot be ended stops no other one",
+        f"{_CORE}/stages/poll/tick.py",
+        "            with apart(job, troubles):\n                self.cancel_job(job)",
+        "            self.cancel_job(job)",
+        "tests/stages/test_control.py::TestCancel::test_of_a_job_behind_one_that_cannot_be_ended",
+    ),
+    Mutant(
+        "Marks of an index that cannot be written hide no others",
+        _INDEX,
+        'self.behind = marks[-1].due if len(marks) == _MOST_MARKS else ""',
+        'self.behind = ""',
+        "tests/stages/test_index.py::test_an_index_that_cannot_be_written_hides_no_marks_behind_its_own",
+    ),
+    Mutant(
         "Of a row that is named twice the last one counts",
         f"{_CORE}/stages/finish/sort_rows.py",
         "_in_order = itemgetter(0, 1)",

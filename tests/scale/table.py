@@ -91,8 +91,8 @@ class ManyLedger(FakeLedger):
         return (self.jobs[key] for key in self._on(work, limit, behind))
 
     @hooked
-    def list_marks(self, *, limit: int) -> list[Mark]:
-        found = sorted(self.marks, key=lambda mark: mark.due)[:limit]
+    def list_marks(self, *, behind: str = "", limit: int) -> list[Mark]:
+        found = sorted((mark for mark in self.marks if mark.due > behind), key=lambda mark: mark.due)[:limit]
         self.items_listed += len(found)
         self._listed(sum(_size(mark_item(mark)) for mark in found), 1)
         return found

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
-from batchdrop.domain.errors import Unavailable
+from batchdrop.domain import transitions
+from batchdrop.domain.errors import ConfigurationError, Unavailable
 from batchdrop.domain.messages import Dropped, Queue, RetryJob
 from batchdrop.domain.records import BatchState, JobState
+from batchdrop.stages.poll import tick
 from tests.faults.scenarios import EXPIRED
 from tests.stack import Stack, rows
 from tests.stages.harm import LOST, fail, minutes, refused
@@ -64,6 +67,48 @@ class TestCancel:
         cancel(stack)
         assert {batch.state for batch in stack.batches()} == {BatchState.in_progress}
         canceled(stack, sent=4)
+
+    def test_of_more_jobs_than_a_tick_looks_at(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The first ones take their time at the API, which must cost the others no row."""
+        monkeypatch.setattr(tick, "CANCELING", 2)
+        stack = Stack()
+        stack.claude.seconds = stack.claude.cancel_seconds = 100_000
+        for number in range(5):
+            stack.drop(f"inbox/{number}.jsonl", rows(1))
+        stack.pump()
+        fail(stack, "claude.cancel", Unavailable("busy"), times=5)
+        for job in stack.jobs():
+            stack.command("cancel", job.id)
+        stack.hooks.clear()
+        assert {batch.state for batch in stack.ledger.stored.values()} == {BatchState.in_progress}
+        for _ in range(3):
+            stack.step()
+        assert {batch.state for batch in stack.ledger.stored.values()} == {BatchState.canceling}
+
+    def test_of_a_job_behind_one_that_cannot_be_ended(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        stack = Stack()
+        stack.claude.seconds = stack.claude.cancel_seconds = 100_000
+        stack.drop("inbox/closed/a.csv", b"text\none\n")
+        stack.pump()
+        put = stack.objects.put
+
+        def closed(key: str, *arguments: Any, **options: Any) -> bool:
+            if key.startswith("outbox/closed/"):
+                raise ConfigurationError("a bucket policy denies it")
+            return put(key, *arguments, **options)
+
+        monkeypatch.setattr(stack.objects, "put", closed)
+        stack.ledger.commit(transitions.cancel_requested(stack.job(), "Canceled."))
+        stack.clock.advance(60)
+        stack.drop("inbox/open/a.jsonl", rows(1))
+        stack.pump()
+        fail(stack, "claude.cancel", Unavailable("busy"))
+        stack.command("cancel", stack.jobs()[1].id)
+        stack.hooks.clear()
+        for _ in range(3):
+            stack.step()
+        assert {batch.state for batch in stack.ledger.stored.values()} == {BatchState.canceling}
+        assert any(isinstance(error, ConfigurationError) for _, error in stack.failures)
 
     def test_while_a_create_is_under_way_and_then_refused(self) -> None:
         stack = dropped(2)

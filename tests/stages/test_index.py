@@ -220,6 +220,20 @@ def test_a_team_whose_name_is_too_long_for_the_key_has_no_index_of_its_own() -> 
     assert stack.failures == []
 
 
+def test_an_index_that_cannot_be_written_hides_no_marks_behind_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index_jobs, "_MOST_MARKS", 3)
+    stack = Stack()
+    stack.objects.forbid("outbox/marketing/index.json", head=True)
+    for number in range(3):
+        stack.drop(f"inbox/marketing/{number}.jsonl", rows(1))
+    rest(stack)
+    stack.clock.advance(3600)
+    stack.drop("inbox/sales/a.jsonl", rows(2))
+    rest(stack)
+    assert [job["state"] for job in index(stack, "sales")["jobs"]] == ["done"]
+    assert {mark.job_id for mark in stack.ledger.list_marks(limit=100)} == {job.id for job in stack.jobs()[:3]}
+
+
 def test_an_index_that_cannot_be_read_keeps_no_other_one_waiting() -> None:
     stack = Stack()
     stack.drop("inbox/marketing/a.jsonl", rows(3))

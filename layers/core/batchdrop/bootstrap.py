@@ -328,6 +328,7 @@ def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
     from batchdrop.stages.poll.delete_batches import DeleteBatches
     from batchdrop.stages.poll.fetch_models import FetchModels
     from batchdrop.stages.poll.held import WakeHeld
+    from batchdrop.stages.poll.in_turn import InTurn
     from batchdrop.stages.poll.index_jobs import IndexJobs
     from batchdrop.stages.poll.measure import Measure
     from batchdrop.stages.poll.pages import RunningPages
@@ -336,7 +337,7 @@ def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
     from batchdrop.stages.poll.settle import Settle
     from batchdrop.stages.poll.subscribers import TellSubscribers
     from batchdrop.stages.poll.sweep import Sweep
-    from batchdrop.stages.poll.tick import Poll
+    from batchdrop.stages.poll.tick import CANCELING, Poll
     from batchdrop.stages.poll.watch import Watch
 
     ports = ports or RealPorts(settings)
@@ -376,6 +377,7 @@ def poll(settings: PollSettings, ports: Ports | None = None) -> Poll:
         admit=_admit(ports, settings, budget, publish),
         cancel_batch=cancel_batch,
         cancel_job=_cancel_job(ports, cancel_batch, publish),
+        in_turn=InTurn(ports.ledger, CANCELING),
         wake_held=WakeHeld(ports.ledger, ports.clock, commit, settings.open_jobs_per_folder),
         let_go=let_go,
         measure=Measure(ledger=ports.ledger, clock=ports.clock, metrics=ports.metrics, budget=budget, let_go=let_go),

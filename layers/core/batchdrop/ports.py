@@ -216,8 +216,8 @@ class Ledger(Protocol):
     def has_open_work(self) -> bool:
         """Whether any job or batch is open work, or has a mark: one read, eventually consistent."""
 
-    def list_marks(self, *, limit: int) -> list[Mark]:
-        """What the indexes of jobs do not show yet, by job. Eventually consistent."""
+    def list_marks(self, *, behind: str = "", limit: int) -> list[Mark]:
+        """What the indexes of jobs do not show yet, by job, those behind a `due`. Eventually consistent."""
 
     def remove_marks(self, marks: Sequence[Mark]) -> None:
         """No error if one is gone."""

@@ -118,8 +118,8 @@ class DynamoLedger:
             page = self._client.scan(TableName=self._table, IndexName=INDEX, Limit=1)
         return bool(page["Items"]) or "LastEvaluatedKey" in page
 
-    def list_marks(self, *, limit: int) -> list[Mark]:
-        return list(self._list_open(MARKED, Mark, limit))
+    def list_marks(self, *, behind: str = "", limit: int) -> list[Mark]:
+        return list(self._list_open(MARKED, Mark, limit, behind))
 
     def list_batches(self, job_id: str) -> Iterator[Batch]:
         question: QueryInputTypeDef = {

@@ -35,7 +35,7 @@ class OpenWork(StrEnum):
     running = "running"
     """jobs that nobody has asked to cancel, by priority, then created_at: those whose batches may be admitted"""
     canceling = "canceling"
-    """running and held jobs that were asked to cancel, by updated_at"""
+    """running and held jobs that were asked to cancel, by updated_at, then id"""
     finishing = "finishing"
     """jobs, by updated_at"""
     untold = "untold"
@@ -108,7 +108,7 @@ def place_of_job(job: Job) -> Place | None:
         case JobState.planning:
             return Place(OpenWork.planning, instant(job.lease_until) if job.lease_until else at)
         case JobState.held | JobState.running if job.cancel_requested:
-            return Place(OpenWork.canceling, at)
+            return Place(OpenWork.canceling, f"{at}|{job.id}")
         case JobState.held:
             return _place_of_held(job)
         case JobState.running:

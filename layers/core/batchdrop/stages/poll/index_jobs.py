@@ -24,7 +24,9 @@ log = logging.getLogger(__name__)
 _MOST_MARKS = 1_000
 
 
-class IndexJobs(msgspec.Struct, frozen=True, kw_only=True):
+class IndexJobs(msgspec.Struct, kw_only=True):
+    """Where it is among many marks, it keeps in memory only: those of an index that cannot be written hide no others."""
+
     objects: Objects
     ledger: Ledger
     clock: Clock
@@ -32,9 +34,11 @@ class IndexJobs(msgspec.Struct, frozen=True, kw_only=True):
     region: str
     month_limit: int | None
     """Micro-dollars of all jobs together; None: there is no limit."""
+    behind: str = ""
 
     def __call__(self) -> None:
-        marks = self.ledger.list_marks(limit=_MOST_MARKS)
+        marks = self.ledger.list_marks(behind=self.behind, limit=_MOST_MARKS)
+        self.behind = marks[-1].due if len(marks) == _MOST_MARKS else ""
         if not marks:
             return
         jobs = self.ledger.get_jobs(sorted({mark.job_id for mark in marks}))

@@ -14,13 +14,14 @@ from datetime import datetime, timedelta
 
 from batchdrop.domain import keys, transitions
 from batchdrop.domain.errors import LostRace
-from batchdrop.domain.open_work import APPROVAL, PRICE, RECIPE, OpenWork, place_of_job
+from batchdrop.domain.open_work import APPROVAL, PRICE, RECIPE, OpenWork
 from batchdrop.domain.records import PILOT, Job, JobState
 from batchdrop.jobs.announce import Announce
 from batchdrop.jobs.commit import Commit
 from batchdrop.ports import Clock, Ledger
 from batchdrop.reports import notice
 from batchdrop.reports.sentences import word_of
+from batchdrop.stages.poll.in_turn import InTurn
 
 # Of each kind of open work, in one tick.
 _LOOKED_AT = 300
@@ -45,7 +46,7 @@ class TellSubscribers:
         self._clock = clock
         self._commit = commit
         self._make_announce = announce
-        self._behind: dict[OpenWork, str] = {}
+        self._in_turn = InTurn(ledger, _LOOKED_AT)
         self._mailed: dict[_Kind, datetime] = {}
 
     def __call__(self) -> None:
@@ -64,12 +65,6 @@ class TellSubscribers:
     def _announce(self) -> Announce:
         """Made once there is something to tell: most processes never load it."""
         return self._make_announce()
-
-    def _in_turn(self, work: OpenWork) -> Iterator[Job]:
-        jobs = list(self._ledger.list_open_jobs(work, behind=self._behind.get(work, ""), limit=_LOOKED_AT))
-        last = place_of_job(jobs[-1]) if len(jobs) == _LOOKED_AT else None
-        self._behind[work] = last.due if last is not None else ""
-        yield from jobs
 
     def _tell_ends(self, jobs: Iterable[Job]) -> None:
         alike: dict[tuple[str, str], list[Job]] = defaultdict(list)

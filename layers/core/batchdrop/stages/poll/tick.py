@@ -29,6 +29,7 @@ from batchdrop.reports import sentences
 from batchdrop.stages.poll.apart import apart
 from batchdrop.stages.poll.fetch_models import FetchModels
 from batchdrop.stages.poll.held import WakeHeld
+from batchdrop.stages.poll.in_turn import InTurn
 from batchdrop.stages.poll.index_jobs import IndexJobs
 from batchdrop.stages.poll.measure import Measure
 from batchdrop.stages.poll.pages import RunningPages
@@ -44,8 +45,8 @@ log = logging.getLogger(__name__)
 # Open batches that one tick watches: bounds its memory (about 2 KB each). The oldest come first.
 _WATCHED = 10_000
 _SUBMITTING = 500
-# Canceled jobs that one tick goes on canceling; the longest waiting come first.
-_CANCELING = 100
+# Canceled jobs that one tick goes on canceling.
+CANCELING = 100
 # Waiting jobs whose status is rewritten when the reason for waiting changes.
 _TOLD = 200
 # A message that calls a planner is given this time to be taken.
@@ -66,6 +67,8 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
     admit: Admit
     cancel_batch: CancelBatch
     cancel_job: CancelJob
+    in_turn: InTurn
+    """Those that were asked to cancel."""
     wake_held: WakeHeld
     let_go: LetGo
     measure: Measure
@@ -144,11 +147,16 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
 
     def _cancel_asked(self) -> None:
         """Finishes what a cancel command could not: a planner was at work, batches on their way, or the API did not let go."""
-        for job in self.ledger.list_open_jobs(OpenWork.canceling, limit=_CANCELING):
-            self.cancel_job(job)
-        for job in self.ledger.list_open_jobs(OpenWork.planning, limit=_CANCELING):
-            if job.cancel_requested:
-                self._cancel_planning(job)
+        troubles: list[Exception] = []
+        for job in self.in_turn(OpenWork.canceling):
+            with apart(job, troubles):
+                self.cancel_job(job)
+        for job in self.ledger.list_open_jobs(OpenWork.planning, limit=CANCELING):
+            with apart(job, troubles):
+                if job.cancel_requested:
+                    self._cancel_planning(job)
+        if troubles:
+            raise troubles[0]
 
     def _cancel_planning(self, job: Job) -> None:
         """Calls another planner soon after one has died or failed, and ends the job when enough of them have."""
