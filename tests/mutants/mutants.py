@@ -211,6 +211,13 @@ MUTANTS: tuple[Mutant, ...] = (
         f"{_WHOLE}::TestACorrectedTable::test_of_a_row_that_is_named_twice_an_answer_counts_more_than_none",
     ),
     Mutant(
+        "A whole table lacks no answers of a job that had none",
+        f"{_CORE}/stages/finish/complete_table.py",
+        "if too_large or between:",
+        "if too_large:",
+        f"{_WHOLE}::TestNoWholeTable::test_behind_a_job_that_has_none",
+    ),
+    Mutant(
         "An answer is never replaced by none",
         f"{_CORE}/formats/whole_line.py",
         "return line if not was or has_answer(line) or not has_answer(was) else was",
