@@ -176,6 +176,13 @@ MUTANTS: tuple[Mutant, ...] = (
         f"{_WHOLE}::TestACorrectedTable::test_in_any_order",
     ),
     Mutant(
+        "People hear of a question while the bus is gone",
+        f"{_CORE}/stages/poll/subscribers.py",
+        "people = bool(to_mail) and self._tell(",
+        "people = programs and bool(to_mail) and self._tell(",
+        "tests/stages/test_subscribers.py::test_who_can_be_told_is_told_once_while_others_cannot[inbox/team/a.csv-events.put]",
+    ),
+    Mutant(
         "Canceled jobs that take their time at the API hide no others",
         f"{_CORE}/stages/poll/in_turn.py",
         'self._behind[work] = last.due if last is not None else ""',
@@ -248,8 +255,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "Above the bound the files are named",
         f"{_CORE}/stages/finish/complete_table.py",
-        "> self.max_bytes:",
-        "> 10**15:",
+        "> self.max_bytes\n",
+        "> 10**15\n",
         f"{_WHOLE}::TestNoWholeTable::test_where_it_would_be_too_large",
     ),
     # One upload is one job.
