@@ -2844,6 +2844,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/stages/test_named_files.py::test_a_name_leads_nowhere_but_to_an_object",
     ),
     Mutant(
+        "A start keeps no documents from itself under another recipe",
+        f"{_CORE}/stages/plan/list_documents.py",
+        "return owner.input != job.input and (",
+        "return (",
+        "tests/stages/test_folder_start.py::test_a_start_whose_recipe_is_taken_back_still_has_its_documents",
+    ),
+    Mutant(
         "A document may have any name that S3 takes",
         f"{_CORE}/domain/file_names.py",
         'in found.key.split("/")) or not _fits(found.key):',
