@@ -21,7 +21,7 @@ from batchdrop_client.documents import DOCUMENTS, is_document
 from batchdrop_client.ended_job import names_in
 from batchdrop_client.errors import NotNamed, OtherRecipe, StackError
 from batchdrop_client.job import Job
-from batchdrop_client.plain_text import plain
+from batchdrop_client.plain_text import OBEYED, plain
 from batchdrop_client.uploading import Upload
 
 MAX_RECIPE_BYTES = 64_000
@@ -149,14 +149,12 @@ class Drop:
     def others(self) -> list[str]:
         """Names of documents that lie there and are not in the folder here: those that no start has taken go along."""
         ours = {path.name for path in self._documents or ()}
-        return sorted(name for name in self._there() if name not in ours and is_document(name))
+        return sorted(name for name in self._there() if name not in ours and is_document(keys.name_of(name)))
 
     def _there(self) -> dict[str, ObjectRef]:
-        """What lies in the folder in the inbox, by name."""
+        """What lies in the folder in the inbox and below it, by name."""
         with aws_said(self._bucket.name):
-            pages = self._bucket.client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket.name, Prefix=self.folder, Delimiter="/"
-            )
+            pages = self._bucket.client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket.name, Prefix=self.folder)
             return {
                 one["Key"].removeprefix(self.folder): ObjectRef(
                     bucket=self._bucket.name, key=one["Key"], etag=one["ETag"].strip('"'), size=one["Size"]
@@ -197,6 +195,9 @@ def _documents_in(folder: Path) -> list[Path]:
         raise NotNamed(f"{plain(folder.name)} holds no documents. Their names end in {', '.join(DOCUMENTS)}.")
     for path in found:
         _segment(path.name)
+        if not path.resolve().is_relative_to(folder.resolve()):
+            # Folders come out of archives, with links to whatever whoever made them wants to read.
+            raise NotNamed(f"{plain(path.name)} is a link out of the folder. Put the document itself there. Nothing was dropped.")
     return found
 
 
@@ -219,7 +220,7 @@ def _folder(to: str) -> str:
 
 def _segment(name: str) -> str:
     """One part of a key. Raises NotNamed."""
-    if not name or name in (".", "..") or "/" in name or plain(name) != name:
+    if not name or name in (".", "..") or "/" in name or name.strip() != name or OBEYED.search(name):
         raise NotNamed(f"{plain(name) or 'An empty name'} is no name for a folder or an object of the inbox.")
     return name
 

@@ -322,14 +322,45 @@ def test_a_folder_ends_with_its_marker(stack: LiveStack, tmp_path: Path) -> None
     assert named["outbox"] == f"outbox/team/letters/start/{named['job_id']}/"
 
 
+def test_a_link_out_of_the_folder_is_not_followed(stack: LiveStack, tmp_path: Path) -> None:
+    folder = tmp_path / "letters"
+    folder.mkdir()
+    (tmp_path / "secret").write_bytes(b"secret")
+    (folder / "a.pdf").write_bytes(b"a")
+    (folder / "b.pdf").symlink_to("a.pdf")
+    (folder / "c.txt").symlink_to("../secret")
+    result = said("drop", folder)
+    assert result.exit_code == 2
+    assert "c.txt is a link out of the folder." in result.stderr
+    assert stack.keys() == []
+    (folder / "c.txt").unlink()
+    assert said("drop", folder).exit_code == 0
+    assert stack.keys() == [f"inbox/letters/{name}" for name in ("a.pdf", "b.pdf", "start")]
+
+
+def test_documents_have_the_names_that_programs_give_them(stack: LiveStack, tmp_path: Path) -> None:
+    """macOS writes a narrow no-break space into those of screenshots, and people press the space bar twice."""
+    folder = tmp_path / "letters"
+    folder.mkdir()
+    names = ("9.41\u202fAM.png", "a  b.pdf", "\u8acb\u6c42\u66f8\u30002026.pdf")
+    for name in names:
+        (folder / name).write_bytes(b"a")
+    assert said("drop", folder).exit_code == 0
+    assert stack.keys() == [*(f"inbox/letters/{name}" for name in names[:2]), "inbox/letters/start", f"inbox/letters/{names[2]}"]
+    for name in ("\u202egpj.pdf", " a.pdf"):
+        (folder / name).write_bytes(b"a")
+        assert "is no name for" in said("drop", folder).stderr
+        (folder / name).unlink()
+
+
 def test_documents_that_lie_there_are_named(stack: LiveStack, tmp_path: Path) -> None:
     folder = tmp_path / "letters"
     folder.mkdir()
     (folder / "a.pdf").write_bytes(b"a")
-    for name in ("one.pdf", "deeper/no.pdf", "recipe.yaml"):
+    for name in ("one.pdf", "deeper/no.pdf", "deeper/.no.pdf", "recipe.yaml"):
         stack.put(f"inbox/letters/{name}", b"b")
     lines = said("drop", folder).stderr.splitlines()
-    assert lines[2] == "also there      one.pdf: those that this recipe has not been asked about go along"
+    assert lines[2] == "also there      deeper/no.pdf, one.pdf: those that this recipe has not been asked about go along"
 
 
 @pytest.mark.parametrize("etags", [True, False])

@@ -14,6 +14,7 @@ from typing import BinaryIO, NamedTuple, Self
 from msgspec.structs import replace
 
 from batchdrop.domain.errors import Forbidden, Incomplete, ObjectGone
+from batchdrop.domain.keys import MAX_KEY_BYTES
 from batchdrop.domain.records import ObjectRef
 from batchdrop.ports import ObjectInfo
 from tests.fakes.clock import ManualClock
@@ -270,6 +271,8 @@ class FakeObjects:
             raise Forbidden(key, code=refusal.code)
 
     def _add(self, key: str, body: bytes | None, content_type: str, metadata: dict[str, str]) -> None:
+        if len(key.encode()) > MAX_KEY_BYTES:
+            raise ValueError(f"KeyTooLongError: {key}")
         self._written += 1
         version_id = f"version-{self._written}" if self._versioned else None
         version = _Version(version_id, body, self._clock.now().replace(microsecond=0), content_type, metadata)

@@ -2830,6 +2830,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/stages/test_named_files.py::test_a_name_leads_nowhere_but_to_an_object",
     ),
     Mutant(
+        "A document may have any name that S3 takes",
+        f"{_CORE}/domain/file_names.py",
+        'in found.key.split("/")) or not _fits(found.key):',
+        'in found.key.split("/")) or not _fits(found.key) or is_odd(name):',
+        "tests/stages/test_folder_start.py::test_a_document_may_have_any_name_that_s3_takes",
+    ),
+    Mutant(
         "The version that was planned is the one that is sent",
         f"{_CORE}/jobs/file_bytes.py",
         "version_id=file.version_id, etag=file.etag, size=file.size",

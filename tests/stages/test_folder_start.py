@@ -207,6 +207,48 @@ def test_the_first_document_of_a_folder_leaves_a_hint_and_no_other_does(api: Api
     assert stack.objects.keys("outbox/") == [HINT, "outbox/how-to-start.txt"]
 
 
+def test_a_folder_whose_hint_has_a_key_too_long_for_s3_gets_none(api: Api) -> None:
+    stack = stack_of(api, recipe=b"")
+    folder = "f" * 1_008
+    stack.drop(f"inbox/{folder}/a.pdf", pdf())
+    stack.run()
+    assert stack.objects.keys() == [f"inbox/{folder}/a.pdf"]
+    assert stack.failures == []
+
+
+ODD_NAMES = (
+    "Screenshot at 9.41\u202fAM.pdf",
+    "\u8acb\u6c42\u66f8\u30002026.pdf",
+    "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645.pdf",
+    "100%.pdf",
+    "a%20b.pdf",
+    "What?.pdf",
+    "a: b.pdf",
+    "a\\b.pdf",
+    "\u202egpj.pdf",
+    "two\nlines.pdf",
+    "..pdf",
+    "=1+1.pdf",
+    "{{ path }}.pdf",
+)
+
+
+def test_a_document_may_have_any_name_that_s3_takes(api: Api) -> None:
+    """Nobody who scans, saves or takes screenshots chooses the name of a file."""
+    stack = stack_of(api)
+    put(stack, {name: pdf(1) + b"\n" * number for number, name in enumerate(ODD_NAMES)})
+    stack.claude.answer = lambda custom_id, params: EXPIRED if int(custom_id.rpartition("-")[2]) == 5 else api(custom_id, params)
+    job = started(stack)
+    assert (job.counts.total, job.counts.invalid, job.counts.expired) == (len(ODD_NAMES), 0, 1)
+    stack.claude.answer = api
+    stack.command("retry", job.id)
+    (again,) = (key for key in stack.objects.keys("inbox/") if "retry-of" in key)
+    stack.drop(again, stack.objects.body(again))
+    stack.run()
+    assert [one.counts.succeeded for one in stack.jobs() if one.completes] == [1]
+    assert api.files == {pdf(1) + b"\n" * number for number in range(len(ODD_NAMES))}
+
+
 @pytest.mark.parametrize("root", ["inbox/start", "inbox/start/", "inbox/start-all/"])
 def test_at_the_root_nothing_takes_all_teams_documents(api: Api, root: str) -> None:
     stack = stack_of(api)

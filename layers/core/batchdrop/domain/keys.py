@@ -153,9 +153,10 @@ def name_of(key: str) -> str:
     return key.removesuffix("/").rsplit("/", 1)[-1]
 
 
-def how_to_start(folder: str) -> str:
-    """What tells whoever puts documents into a folder below the inbox how they become a job."""
-    return "/".join(filter(None, (OUTBOX.removesuffix("/"), folder, "how-to-start.txt")))
+def how_to_start(folder: str) -> str | None:
+    """What tells whoever puts documents into a folder below the inbox how they become a job. None: S3 would not take its key."""
+    key = "/".join(filter(None, (OUTBOX.removesuffix("/"), folder, "how-to-start.txt")))
+    return key if len(key.encode()) <= MAX_KEY_BYTES else None
 
 
 def work_folder(job_id: str) -> str:

@@ -21,8 +21,9 @@ class DroppedDocument(msgspec.Struct, frozen=True, kw_only=True):
         if not keys.is_document(key) and not (keys.is_document(key, texts=True) and self._reads_texts(key)):
             return False
         folder = keys.folder_of(key)
-        hint = sentences.how_to_start(folder).encode()
-        self.objects.put(keys.how_to_start(folder), hint, content_type="text/plain; charset=utf-8", once=True)
+        if (hint_key := keys.how_to_start(folder)) is not None:
+            hint = sentences.how_to_start(folder).encode()
+            self.objects.put(hint_key, hint, content_type="text/plain; charset=utf-8", once=True)
         return True
 
     def _reads_texts(self, key: str) -> bool:

@@ -17,7 +17,7 @@ import msgspec
 
 from batchdrop.domain.errors import BatchdropError, Forbidden, ObjectGone
 from batchdrop.domain.file_facts import FileFacts
-from batchdrop.domain.file_names import Located, NameFault, located, may_name
+from batchdrop.domain.file_names import Located, NameFault, is_odd, located, may_name
 from batchdrop.domain.model_names import most_pages
 from batchdrop.domain.records import Job, ObjectRef
 from batchdrop.domain.retries import MAX_FRUITLESS
@@ -56,14 +56,15 @@ _MOST_FILE_BYTES = MOST_REQUEST_BYTES * 3 // 4
 _REMEMBERED = 1_000
 _READ_BYTES = 1 << 20
 _NEWEST: Mapping[Located, str] = MappingProxyType({})
+_NOT_FOUND, _BAD = "file_not_found", "invalid_file_name"
 # The same for what is missing, closed and another team's: nobody learns what there is.
 _NOT_THERE = (
     "is not there, or rows of this folder may not name it. They may name files of their team's folder in the inbox, and what "
     "config/sources.json gives to the folder."
 )
 _BAD_NAME = (
-    "is named in a way that cannot be read. Write s3://bucket/key, or the path of the file from this folder on, without `..`, "
-    "`%`, `?` or a version."
+    "is named in a way that cannot be read, and no file that rows of this folder may name is called just so. Write "
+    "s3://bucket/key, or the path of the file from this folder on, without `..`, `%`, `?` or a version."
 )
 
 _TOO_LONG = "is one of more files than there is time to look at: the time of one invocation is over. Name fewer, or smaller ones."
@@ -110,10 +111,10 @@ class NameFiles(msgspec.Struct, frozen=True, kw_only=True):
         try:
             file = located(name, job.input.key, self.bucket)
         except NameFault:
-            raise FileFault("invalid_file_name", _BAD_NAME) from None
+            raise FileFault(_BAD, _BAD_NAME) from None
         sources = self.sources.current(self.clock.now())
         if not may_name(file, job.input.key, self.bucket, sources.value):
-            raise FileFault("file_not_found", " ".join(filter(None, (_NOT_THERE, sources.fault))))
+            raise FileFault(_NOT_FOUND, " ".join(filter(None, (_NOT_THERE, sources.fault))))
         return file
 
 
@@ -174,6 +175,14 @@ class JobFiles:
         return found
 
     def _file(self, name: str, versions: Mapping[Located, str]) -> _Looked:
+        try:
+            return self._there(name, versions)
+        except FileFault as fault:
+            if fault.type == _NOT_FOUND and is_odd(name):
+                raise FileFault(_BAD, _BAD_NAME) from None
+            raise
+
+    def _there(self, name: str, versions: Mapping[Located, str]) -> _Looked:
         file = self._find(name)
         version = versions.get(file, "")
         found = self._known.get((file, version))
@@ -201,7 +210,7 @@ class JobFiles:
                     out.write(chunk)
             facts = self._inspect(self._path)
         except (ObjectGone, Forbidden):
-            return FileFault("file_not_found", _NOT_THERE)
+            return FileFault(_NOT_FOUND, _NOT_THERE)
         if facts.fault:
             return FileFault(facts.fault, facts.message)
         return _Looked(ref, facts, self._tokens() if facts.escaped else 0)
