@@ -423,7 +423,7 @@ def test_metadata_content_type_and_time(s3: S3Client) -> None:
 
 def test_a_file_of_a_job_is_saved_with_the_name_of_what_was_dropped(s3: S3Client) -> None:
     objects = S3Objects(s3, "bucket", part_bytes=MIN_PART_BYTES)
-    folder = keys.outbox_folder("inbox/team/Grüße \"q3\"\r\n.csv", "20261122T003115Z-aaaaaaaaaaaaaaaa")
+    folder = keys.outbox_folder('inbox/team/Grüße "q3"\r\n.csv', "20261122T003115Z-aaaaaaaaaaaaaaaa")
     objects.put(folder + "report.html", b"", content_type="text/html")
     with objects.writer(folder + "results.jsonl") as out:
         out.write(LONG)
@@ -435,7 +435,8 @@ def test_a_file_of_a_job_is_saved_with_the_name_of_what_was_dropped(s3: S3Client
     def header(key: str) -> str | None:
         return s3.head_object(Bucket="bucket", Key=key).get("ContentDisposition")
 
-    for name, how in [("report.html", "inline"), *((name, "attachment") for name in ("results.jsonl", "results.csv", "failed.jsonl"))]:
+    for name in ("report.html", "results.jsonl", "results.csv", "failed.jsonl"):
+        how = "inline" if name == "report.html" else "attachment"
         encoded = f"Gr%C3%BC%C3%9Fe%20%22q3%22__.{name}"
         assert header(folder + name) == f"{how}; filename=\"Gr__e _q3___.{name}\"; filename*=UTF-8''{encoded}"
     assert header("work/piece") is None

@@ -45,7 +45,7 @@ def test_any_name_of_a_file_fits(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["@" * 32, "@" * 900, "x" * 900 + ".csv", "ü" * 40, "www." * 8, " ", "b" * 40 + "@evil.examples", "a.csv", "\u202e.csv"]
+    "name", ["@" * 32, "@" * 900, "x" * 900 + ".csv", "ü" * 40, "www." * 8, " ", "b" * 40 + "@evil.examples", "a.csv"]
 )
 def test_what_is_asked_is_cut_by_no_name(name: str) -> None:
     question = Question(code="7kq2mx", low=12_345_678_000_000, high=23_456_789_000_000, rows=123_456_789, asked_at=START)

@@ -116,7 +116,7 @@ def latest(input_key: str) -> str:
 
 
 def saved_as(key: str) -> tuple[str, str]:
-    """Of a file of a job, for whoever saves it: the name of the dropped file without its ending, and its own. Else two empty texts.
+    """Of a file of a job, for whoever saves it: the name of what was dropped, without its ending, and its own. Else both empty.
 
     A recipe and its schema keep their names: they go into the inbox as they are.
     """
