@@ -176,6 +176,13 @@ MUTANTS: tuple[Mutant, ...] = (
         f"{_WHOLE}::TestACorrectedTable::test_in_any_order",
     ),
     Mutant(
+        "People hear of a question while the bus is gone",
+        f"{_CORE}/stages/poll/subscribers.py",
+        "people = bool(to_mail) and self._tell(",
+        "people = programs and bool(to_mail) and self._tell(",
+        "tests/stages/test_subscribers.py::test_who_can_be_told_is_told_once_while_others_cannot[inbox/team/a.csv-events.put]",
+    ),
+    Mutant(
         "Canceled jobs that take their time at the API hide no others",
         f"{_CORE}/stages/poll/in_turn.py",
         'self._behind[work] = last.due if last is not None else ""',
@@ -211,6 +218,13 @@ MUTANTS: tuple[Mutant, ...] = (
         f"{_WHOLE}::TestACorrectedTable::test_of_a_row_that_is_named_twice_an_answer_counts_more_than_none",
     ),
     Mutant(
+        "A whole table lacks no answers of a job that had none",
+        f"{_CORE}/stages/finish/complete_table.py",
+        "if too_large or between:",
+        "if too_large:",
+        f"{_WHOLE}::TestNoWholeTable::test_behind_a_job_that_has_none",
+    ),
+    Mutant(
         "An answer is never replaced by none",
         f"{_CORE}/formats/whole_line.py",
         "return line if not was or has_answer(line) or not has_answer(was) else was",
@@ -241,8 +255,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "Above the bound the files are named",
         f"{_CORE}/stages/finish/complete_table.py",
-        "> self.max_bytes:",
-        "> 10**15:",
+        "> self.max_bytes\n",
+        "> 10**15\n",
         f"{_WHOLE}::TestNoWholeTable::test_where_it_would_be_too_large",
     ),
     # One upload is one job.

@@ -365,6 +365,22 @@ class TestNoWholeTable:
             f"{new}results.jsonl", f"{old}results.jsonl", f"{old}failed.jsonl",
         ]  # fmt: skip
 
+    def test_behind_a_job_that_has_none(self) -> None:
+        """A short one would fit again, and would lack the answers of the one in between."""
+        stack = stack_of(picky)
+        job = first(stack, rows_of("bad one", "bad two", "good"))
+        header, *lines = corrected(stack, job, ("bad", "good")).splitlines(keepends=True)
+        most = stack.finish.complete_table.max_bytes
+        limited(stack, max_bytes=500)
+        between = dropped(stack, "failed.csv", header + lines[0])
+        limited(stack, max_bytes=most)
+        last = dropped(stack, "failed.csv", header + lines[1])
+        self.check(stack, last, sentences.table_behind(between.id))
+        folders = [keys.outbox_folder(one.input.key, one.id) for one in (last, between, job)]
+        told = stack.document("manifest.json", last)["complete"]
+        assert told["parts"] == [*(f"{folder}results.jsonl" for folder in folders), f"{folders[-1]}failed.jsonl"]
+        assert told["jobs"] == [job.id, between.id, last.id]
+
 
 class _Hurried(NamedTuple):
     """Every invocation is out of time as soon as it has done anything."""

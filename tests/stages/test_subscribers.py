@@ -150,6 +150,22 @@ def test_what_cannot_be_told_holds_no_job_and_is_told_later(call: str, error: Ex
     assert not list(stack.ledger.list_open_jobs(OpenWork.untold))
 
 
+@pytest.mark.parametrize("call", ["events.put", "notices.publish"])
+@pytest.mark.parametrize("key", ["inbox/team/a.csv", "inbox/rejected.jsonl"])
+def test_who_can_be_told_is_told_once_while_others_cannot(call: str, key: str) -> None:
+    """A bus that is gone must not keep people from a question, nor a topic from which nobody hears make an event each minute."""
+    stack = Stack(separate_teams=True)
+    fail(stack, call, ConfigurationError("it is gone"), times=10_000)
+    stack.drop(key, TABLE if key.endswith("csv") else rows(1))
+    minutes(stack, 60)
+    mails, events = stack.notices.published, stack.events.details
+    assert (len(mails), len(events)) == ((1, 0) if call == "events.put" else (0, 1))
+    stack.hooks.clear()
+    minutes(stack, 30)
+    assert (len(mails), len(events)) == (1, 1)
+    assert not list(stack.ledger.list_open_jobs(OpenWork.untold))
+
+
 @pytest.mark.parametrize("call", ["events.put", "notices.publish", "ledger.commit.told", "ledger.commit.end_told"])
 @pytest.mark.parametrize("after", [False, True])
 def test_a_tick_killed_while_it_tells_tells_at_least_once(call: str, after: bool) -> None:

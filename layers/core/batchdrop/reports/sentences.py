@@ -293,6 +293,13 @@ def table_in_parts(most: int) -> str:
     )
 
 
+def table_behind(job_id: str) -> str:
+    return (
+        f"Job {job_id}, which this one goes on with, has no whole table, so there is no complete.csv and no complete.jsonl here "
+        "either: complete.parts in manifest.json names the files that it is in, later ones before earlier ones."
+    )
+
+
 def rows_named_twice(rows: int) -> str:
     are = "is" if rows == 1 else "are"
     return f"{_plural(rows, 'row')} of the earlier job {are} in the file more than once: the last answer counts."

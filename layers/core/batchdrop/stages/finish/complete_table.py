@@ -108,7 +108,8 @@ class CompleteTable(msgspec.Struct, frozen=True, kw_only=True):
     def _begin(self, job: Job) -> WholeCheckpoint | Completed:
         """Raises ObjectGone, NotYet."""
         own = tuple(self._files(job, _RESULTS, _FAILED))
-        parts = [one.key for one in own]
+        between: list[ObjectRef] = []
+        jobs = [job.id]
         one = self._job(job.base)
         while one.id != job.completes:
             if one.state not in TERMINAL_JOB_STATES:
@@ -116,17 +117,21 @@ class CompleteTable(msgspec.Struct, frozen=True, kw_only=True):
             if base := tuple(self._files(one, _WHOLE)):
                 break
             # It has none, whatever has happened: its own answers stand in its own files.
-            parts += [ref.key for ref in self._files(one, _RESULTS, _FAILED)]
+            if files := self._files(one, _RESULTS, _FAILED):
+                between += files
+                jobs.insert(0, one.id)
             one = self._job(one.base)
         else:
             base = tuple(self._files(one, _RESULTS, _FAILED))
         if not base:
             raise ObjectGone(f"the output of job {one.id}")
-        jobs = (*self._jobs_in(one, job), job.id)
-        if sum(ref.size for ref in (*base, *own)) > self.max_bytes:
-            parts += [ref.key for ref in base]
-            return Completed(Whole(jobs=jobs, parts=tuple(parts), note=sentences.table_in_parts(self.max_bytes)), {})
-        return WholeCheckpoint(base=base, own=own, jobs=jobs, at=(0,) * len(base))
+        in_it = (*self._jobs_in(one, job), *jobs)
+        parts = (*own, *between, *base)
+        too_large = sum(ref.size for ref in parts) > self.max_bytes
+        if too_large or between:
+            note = sentences.table_in_parts(self.max_bytes) if too_large else sentences.table_behind(jobs[-2])
+            return Completed(Whole(jobs=in_it, parts=tuple(ref.key for ref in parts), note=note), {})
+        return WholeCheckpoint(base=base, own=own, jobs=in_it, at=(0,) * len(base))
 
     def _jobs_in(self, one: Job, job: Job) -> tuple[str, ...]:
         if one.id == job.completes:

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
+from itertools import islice
 
 from batchdrop.domain import keys, transitions
 from batchdrop.domain.errors import LostRace
@@ -28,6 +29,8 @@ _LOOKED_AT = 300
 # Ends of one folder that are told in one tick by a mail each; more than these in one mail together.
 _ONE_BY_ONE = 3
 MAILS_APART = timedelta(minutes=15)
+_PROGRAMS, _PEOPLE = "programs", "people"
+_REMEMBERED = 10_000
 # A price that is not known yet may be by the next tick.
 _SETTLED = timedelta(minutes=3)
 
@@ -38,7 +41,8 @@ type _Kind = tuple[str, str, str]
 class TellSubscribers:
     """Where it is among many waiting jobs, and when it last wrote of what, it keeps in memory: a new process may write early.
 
-    What was told stands in the job, written after it was told: who dies in between tells it again.
+    What was told stands in the job, written after all were told: who dies in between tells it again. While only people or only
+    programs can be told, it remembers those too.
     """
 
     def __init__(self, ledger: Ledger, clock: Clock, commit: Commit, announce: Callable[[], Announce]) -> None:
@@ -48,10 +52,12 @@ class TellSubscribers:
         self._make_announce = announce
         self._in_turn = InTurn(ledger, _LOOKED_AT)
         self._mailed: dict[_Kind, datetime] = {}
+        self._heard: dict[tuple[str, str, str], None] = {}
+        """Who was told of which job, and what, where it is not written down yet; the oldest first."""
 
     def __call__(self) -> None:
         now = self._clock.now()
-        self._tell_ends(self._ledger.list_open_jobs(OpenWork.untold, limit=_LOOKED_AT))
+        self._tell_ends(self._in_turn(OpenWork.untold))
         self._mailed = {kind: at for kind, at in self._mailed.items() if now < at + MAILS_APART}
         asking: dict[_Kind, list[Job]] = defaultdict(list)
         for work in (OpenWork.held, OpenWork.asking, OpenWork.limited):
@@ -74,12 +80,15 @@ class TellSubscribers:
         for ended in alike.values():
             together = len(ended) > _ONE_BY_ONE
             for told in (ended,) if together else ([job] for job in ended):
-                region = self._announce.region
-                mail = notice.of_ends(told, region) if together else notice.of_end(told[0], region)
-                if self._announce.to_programs(told) and self._announce.to_people(mail):
+                what = [(job, job.state.value) for job in told]
+                programs = self._tell(_PROGRAMS, what, self._announce.to_programs)
+                people = self._tell(_PEOPLE, what, lambda jobs: self._announce.to_people(self._ends(jobs)))
+                if programs and people:
                     for job in told:
                         with suppress(LostRace):
                             self._commit(transitions.end_told(job))
+                    self._written_down(_PROGRAMS, what)
+                    self._written_down(_PEOPLE, what)
 
     def _tell_question(self, kind: _Kind, jobs: list[Job], now: datetime) -> None:
         mailed = max((job.told.mailed_at for job in jobs if job.told and job.told.mailed_at), default=None)
@@ -89,15 +98,39 @@ class TellSubscribers:
         waiting = [job for job in self._as_stored(due) if question_of(job, now)]
         untold = [job for job in waiting if not _is_told(job, now)]
         unmailed = [job for job in waiting if not _is_mailed(job, now)]
-        if untold and not self._announce.to_programs(untold):
-            return
-        told_people = bool(may_mail and unmailed) and self._announce.to_people(self._question(unmailed))
-        if told_people:
+        to_tell = [(job, question_of(job, now)) for job in untold]
+        programs = self._tell(_PROGRAMS, to_tell, self._announce.to_programs)
+        to_mail = [(job, question_of(job, now)) for job in unmailed if may_mail]
+        people = bool(to_mail) and self._tell(_PEOPLE, to_mail, lambda jobs: self._announce.to_people(self._question(jobs)))
+        if people:
             self._mailed[kind] = now
-        for job in unmailed if told_people else untold:
+        if not programs:
+            return
+        for job in unmailed if people else untold:
             with suppress(LostRace):  # it goes on by now, or is told once more
-                what = question_of(job, now)
-                self._commit(transitions.told(job, what, mailed_at=now if told_people else None))
+                self._commit(transitions.told(job, question_of(job, now), mailed_at=now if people else None))
+        self._written_down(_PROGRAMS, to_tell)
+        if people:
+            self._written_down(_PEOPLE, to_mail)
+
+    def _tell(self, whom: str, what: Iterable[tuple[Job, str]], tell: Callable[[list[Job]], bool]) -> bool:
+        """Whether they know it of all these jobs, from now or from before."""
+        new = {(whom, job.id, said): job for job, said in what}
+        new = {key: job for key, job in new.items() if key not in self._heard}
+        if new and not tell([*new.values()]):
+            return False
+        self._heard |= dict.fromkeys(new)
+        for key in [*islice(self._heard, max(0, len(self._heard) - _REMEMBERED))]:
+            del self._heard[key]
+        return True
+
+    def _written_down(self, whom: str, what: Iterable[tuple[Job, str]]) -> None:
+        for job, said in what:
+            self._heard.pop((whom, job.id, said), None)
+
+    def _ends(self, jobs: list[Job]) -> notice.Notice:
+        region = self._announce.region
+        return notice.of_ends(jobs, region) if len(jobs) > 1 else notice.of_end(jobs[0], region)
 
     def _question(self, jobs: list[Job]) -> notice.Notice:
         """One that asks for others of its group asks first."""
