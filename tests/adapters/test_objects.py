@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from batchdrop.adapters.part_plan import MIB, MIN_PART_BYTES
 from batchdrop.adapters.s3 import ONE_DAY, S3Objects
+from batchdrop.domain import keys
 from batchdrop.domain.errors import BatchdropError, Incomplete, ObjectGone, Throttled
 from batchdrop.domain.records import ObjectRef
 from batchdrop.ports import Objects
@@ -418,6 +419,27 @@ def test_metadata_content_type_and_time(s3: S3Client) -> None:
     with objects.writer("parts", content_type="application/jsonl") as out:
         out.write(LONG)
     assert s3.head_object(Bucket="bucket", Key="parts")["ContentType"] == "application/jsonl"
+
+
+def test_a_file_of_a_job_is_saved_with_the_name_of_what_was_dropped(s3: S3Client) -> None:
+    objects = S3Objects(s3, "bucket", part_bytes=MIN_PART_BYTES)
+    folder = keys.outbox_folder('inbox/team/Grüße "q3"\r\n.csv', "20261122T003115Z-aaaaaaaaaaaaaaaa")
+    objects.put(folder + "report.html", b"", content_type="text/html")
+    with objects.writer(folder + "results.jsonl") as out:
+        out.write(LONG)
+    with objects.resume(folder + "results.csv") as resumed:
+        resumed.write(LONG)
+    objects.put("work/piece", LONG)
+    assert objects.join(folder + "failed.jsonl", [objects.head("work/piece").ref], go_on=lambda: True) == len(LONG)
+
+    def header(key: str) -> str | None:
+        return s3.head_object(Bucket="bucket", Key=key).get("ContentDisposition")
+
+    for name in ("report.html", "results.jsonl", "results.csv", "failed.jsonl"):
+        how = "inline" if name == "report.html" else "attachment"
+        encoded = f"Gr%C3%BC%C3%9Fe%20%22q3%22__.{name}"
+        assert header(folder + name) == f"{how}; filename=\"Gr__e _q3___.{name}\"; filename*=UTF-8''{encoded}"
+    assert header("work/piece") is None
 
 
 def test_no_upload_is_left_behind(s3: S3Client) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from batchdrop.adapters.sns import MAX_SUBJECT
-from batchdrop.domain.records import Counts, JobState, ObjectRef
-from batchdrop.reports.notice import of_end
+from batchdrop.adapters.sns import MAX_SUBJECT, subject_line
+from batchdrop.domain.open_work import APPROVAL
+from batchdrop.domain.records import Counts, JobState, ObjectRef, Question
+from batchdrop.reports.notice import of_end, of_question
 from batchdrop.reports.visible import unlinked
 from tests.adapters.records import job
 from tests.fakes.clock import START
@@ -41,6 +42,20 @@ def test_any_name_of_a_file_fits(name: str) -> None:
     assert len(subject) <= MAX_SUBJECT
     assert subject.isascii()
     assert subject.isprintable()
+
+
+@pytest.mark.parametrize(
+    "name", ["@" * 32, "@" * 900, "x" * 900 + ".csv", "ü" * 40, "www." * 8, " ", "b" * 40 + "@evil.examples", "a.csv"]
+)
+def test_what_is_asked_is_cut_by_no_name(name: str) -> None:
+    question = Question(code="7kq2mx", low=12_345_678_000_000, high=23_456_789_000_000, rows=123_456_789, asked_at=START)
+    asking = job(state=JobState.held, needs=APPROVAL, question=question, input=ObjectRef(bucket="b", key=f"inbox/{name}"))
+    subject = of_question([asking]).subject
+    assert subject.startswith("Waiting for you: ")
+    assert subject_line(subject).endswith(", $12,345,678.00 to $23,456,789.00 for 123,456,789 rows")
+    assert "www.w" not in subject
+    assert " @" in subject or "@" not in subject
+    assert ": ," not in subject_line(subject), "it is named in any case"
 
 
 def test_a_mail_has_no_link_but_ours_and_no_line_of_strangers() -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 from botocore.exceptions import ClientError, IncompleteReadError
 
 from batchdrop.adapters.aws import NO_ANSWER, code_of, is_later, status_of, throttling
+from batchdrop.adapters.disposition import content_disposition
 from batchdrop.adapters.part_plan import MAX_PARTS, MIB, MIN_PART_BYTES, UploadPart, plan_parts, size_of
 from batchdrop.domain.errors import BatchdropError, Forbidden, Incomplete, ObjectGone, OutOfDisk, Throttled
 from batchdrop.domain.records import ObjectRef
@@ -330,7 +331,8 @@ class _Target(NamedTuple):
 
     def _described(self) -> dict[str, Any]:
         metadata = {"Metadata": dict(self.metadata)} if self.metadata else {}
-        return {"ContentType": self.content_type, **metadata, **({"Tagging": ONE_DAY} if self.one_day else {})}
+        shown = {"ContentDisposition": saved} if (saved := content_disposition(self.key)) else {}
+        return {"ContentType": self.content_type, **shown, **metadata, **({"Tagging": ONE_DAY} if self.one_day else {})}
 
     def begin(self) -> _Upload:
         with throttling():

@@ -115,6 +115,18 @@ def latest(input_key: str) -> str:
     return f"{_jobs_folder(input_key)}latest.json"
 
 
+def saved_as(key: str) -> tuple[str, str]:
+    """Of a file of a job, for whoever saves it: the name of what was dropped, without its ending, and its own. Else both empty.
+
+    A recipe and its schema keep their names: they go into the inbox as they are.
+    """
+    folder, _, name = key.rpartition("/")
+    jobs_folder, _, job_id = folder.rpartition("/")
+    if not key.startswith(OUTBOX) or not ids.is_job_id(job_id) or name.startswith("recipe."):
+        return "", ""
+    return name_of(jobs_folder), name
+
+
 def index_folder(team: str) -> str | None:
     """Where the index of a team lies; with the empty name, that of all jobs. None: S3 would not take its key."""
     folder = f"{OUTBOX}{team}/" if team else OUTBOX

@@ -24,7 +24,9 @@ from batchdrop.reports.next_step import console_url
 from batchdrop.reports.status import estimate_of, usd_of_micro
 from batchdrop.reports.visible import unlinked
 
-_NAME_CHARS = 32
+_SUBJECT_CHARS = 99
+# Of a name in it: as many as a job id has.
+_NAME_CHARS = 33
 _LABEL_CHARS = 40
 _LABELS = 5
 _NAMED = 10
@@ -79,9 +81,9 @@ def of_question(jobs: Sequence[Job], tried: AnswerCounts | None = None, region: 
     first = jobs[0]
     count = len(first.group.covers) if first.group is not None and first.group.covers else len(jobs)
     files = [f"Files:  {count:,} of this folder wait for the same."] if count > 1 else []
-    name = f"{count:,} files" if count > 1 else _name(first)
     lines = (_sentence(first), "", *_lines(first, region), *files, *_tried(tried), *_answer(first))
-    return _notice(first, f"Waiting for you: {name}, {_asked(first)}", lines)
+    subject = _line("Waiting for you: ", first, f", {_asked(first)}", named=f"{count:,} files" if count > 1 else "")
+    return _notice(first, subject, lines)
 
 
 def _notice(job: Job, subject: str, lines: Sequence[str]) -> Notice:
@@ -185,20 +187,24 @@ def _asked(job: Job) -> str:
 
 def _subject(job: Job) -> str:
     word, total, without = _capital(sentences.word_of(job)), job.counts.total, job.counts.total - job.counts.succeeded
-    if not total:
-        return f"{word}: {_name(job)}, nothing was sent"
     rows = f"all {total:,} rows have an answer" if not without else f"{without:,} of {total:,} rows without an answer"
-    return f"{word}: {_name(job)}, {rows}"
+    return _line(f"{word}: ", job, f", {rows if total else 'nothing was sent'}")
 
 
-def _name(job: Job) -> str:
-    """The file's, where a mail's header can hold it, else the job's id."""
-    name = keys.name_of(job.input.key)
-    if not (name.isascii() and name.isprintable()):
+def _line(before: str, job: Job, behind: str, named: str = "") -> str:
+    """What the name of a job's file leaves whole, however long that is."""
+    room = _SUBJECT_CHARS - len(before) - len(behind)
+    return f"{before}{named or _name(job, min(room, _NAME_CHARS))}{behind}"
+
+
+def _name(job: Job, room: int) -> str:
+    """The file's, where a mail's header can hold it, else the job's id; of a long one the first and the last characters."""
+    name = unlinked(keys.name_of(job.input.key))
+    if not name or not name.isascii():
         name = job.id
-    elif len(name) > _NAME_CHARS:
-        name = f"{name[: _NAME_CHARS // 2]}...{name[-_NAME_CHARS // 2 + 3 :]}"
-    return unlinked(name)
+    head, tail = room // 2, (room + 1) // 2 - len("... ")
+    # A space before the rest, so that no mail program makes a link of it.
+    return name if len(name) <= room else f"{name[:head]}... {name[-tail:]}"
 
 
 def _capital(word: str) -> str:
