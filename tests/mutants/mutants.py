@@ -3007,8 +3007,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A document is taken by one start",
         f"{_CORE}/stages/plan/list_documents.py",
-        "            if self._answered(owner):\n                return False\n",
-        "            if self._answered(owner):\n                return True\n",
+        "            if self._keeps(owner):\n                return False\n",
+        "            if self._keeps(owner):\n                return True\n",
         "tests/stages/test_folder_start.py::test_two_starts_at_once_share_the_documents_out",
     ),
     Mutant(
