@@ -90,6 +90,9 @@ def test_items_are_written_as_they_were_read(moment: dict[str, Any]) -> None:
         if "shelf" in written:
             written["shelf"] = {"S": written["shelf"]["S"].removesuffix(".2")}
         new = {name: value for name, value in written.items() if name not in item}
+        if written.get("shelf") == {"S": "canceling"}:
+            # Each job has a place of its own by now, behind the time alone.
+            written["due"] = {"S": written["due"]["S"].removesuffix(f"|{item['id']['S']}")}
         assert {name: value for name, value in written.items() if name not in new} == item
         if kind_of(item) == "JOB" and item["state"]["S"] == "running" and "shelf" not in item:
             assert (new.pop("shelf"), new.pop("due", None) is None) == ({"S": "running"}, False)
