@@ -2851,6 +2851,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/stages/test_named_files.py::test_a_name_leads_nowhere_but_to_an_object",
     ),
     Mutant(
+        "A start keeps no documents from itself under another recipe",
+        f"{_CORE}/stages/plan/list_documents.py",
+        "return owner.input != job.input and (",
+        "return (",
+        "tests/stages/test_folder_start.py::test_a_start_whose_recipe_is_taken_back_still_has_its_documents",
+    ),
+    Mutant(
         "A document may have any name that S3 takes",
         f"{_CORE}/domain/file_names.py",
         'in found.key.split("/")) or not _fits(found.key):',
@@ -3007,8 +3014,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A document is taken by one start",
         f"{_CORE}/stages/plan/list_documents.py",
-        "            if self._answered(owner):\n                return False\n",
-        "            if self._answered(owner):\n                return True\n",
+        "            if self._keeps(owner):\n                return False\n",
+        "            if self._keeps(owner):\n                return True\n",
         "tests/stages/test_folder_start.py::test_two_starts_at_once_share_the_documents_out",
     ),
     Mutant(

@@ -303,6 +303,28 @@ def test_a_start_that_brought_no_answer_has_taken_nothing(api: Api) -> None:
     assert started(stack).state is JobState.rejected
 
 
+def test_a_start_whose_recipe_is_taken_back_still_has_its_documents(api: Api) -> None:
+    """A better prompt was tried, and was none: the first one is asked again, of the same start."""
+    stack = stack_of(api, ask_above="0.00001")
+    put(stack, bills(*range(1, 26)))
+    stack.drop(START, b"")
+    for recipe in (None, RECIPE.replace(b"total", b"sum"), RECIPE):
+        if recipe is not None:
+            stack.drop(f"{FOLDER}recipe.yaml", recipe)
+        for _ in range(9):
+            stack.step()
+            for job in stack.jobs():
+                if job.state is JobState.held and job.question is not None and job.question.for_pilot:
+                    stack.command("approve", f"bills/2026/{job.id}-{job.question.code}")
+    *before, last = sorted(stack.jobs(), key=lambda job: job.created_at)
+    assert [(job.state, job.counts.succeeded) for job in before] == [(JobState.canceled, 20)] * 2
+    assert last.state is JobState.held, last.reason
+    assert last.question is not None
+    stack.command("approve", f"bills/2026/{last.id}-{last.question.code}")
+    stack.run()
+    assert stack.ledger.jobs[last.id].counts.succeeded == 25
+
+
 def test_two_starts_at_once_share_the_documents_out(api: Api) -> None:
     stack = stack_of(api)
     put(stack, bills(*range(6)))

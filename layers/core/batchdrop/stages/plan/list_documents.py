@@ -90,7 +90,7 @@ class _Take:
         self._job = job
         self._recipe = recipe
         self._all = takes_all(job.input)
-        self._answered = cache(lambda job_id: _brought_answers(ledger.get_job(job_id)))
+        self._keeps = cache(lambda job_id: _keeps(ledger.get_job(job_id), job))
 
     def __call__(self, page: Iterable[ObjectRef], recipe: Recipe) -> Iterable[bytes]:
         """The lines of those documents that the recipe reads and this job takes."""
@@ -103,7 +103,7 @@ class _Take:
                 yield document_line(file.key.removeprefix(folder), file.version_id, apart=apart, image=image)
 
     def _claim(self, file: ObjectRef) -> bool:
-        """Whether no other start has it. One that ended without any answer has taken nothing."""
+        """Whether no other start has it."""
         identity = "\0".join((self._recipe, file.key, file.version_id or file.etag))
         document = hashlib.sha256(identity.encode()).hexdigest()
         turn = 1
@@ -111,12 +111,17 @@ class _Take:
             owner = self._objects.get(key).decode()
             if owner == self._job.id:
                 return True
-            if self._answered(owner):
+            if self._keeps(owner):
                 return False
             turn += 1
         return True
 
 
-def _brought_answers(job: Job | None) -> bool:
-    """Or may do so yet."""
-    return job is None or job.state not in TERMINAL_JOB_STATES or job.counts.succeeded > 0
+def _keeps(owner: Job | None, job: Job) -> bool:
+    """Whether an owner keeps what it has taken. One that ended without any answer has taken nothing.
+
+    Nor has one of the same start: a newer recipe has taken its place, and no rows of it were sent but those that were tried.
+    """
+    if owner is None:
+        return True
+    return owner.input != job.input and (owner.state not in TERMINAL_JOB_STATES or owner.counts.succeeded > 0)
