@@ -223,6 +223,7 @@ def test_documents_of_this_machine_are_sent(claude: Control, tmp_path: Path) -> 
         ("out.pdf", "file_not_found", "is not there."),
         ("s3://bucket/a.pdf", "file_not_found", "is in a bucket, and only files of this machine can be tried here."),
         ("closed.pdf", "file_not_found", "cannot be read here: Permission denied."),
+        ("n" * 300 + ".pdf", "file_not_found", "is not there."),
         ("locked.pdf", "encrypted_file", "password"),
         ("broken.pdf", "unsupported_file", "PDF"),
     ],

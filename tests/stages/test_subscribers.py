@@ -130,6 +130,20 @@ def test_a_file_that_is_canceled_before_it_was_read_is_told_of() -> None:
     assert told(stack) == [(stack.job().id, "canceled")]
 
 
+@pytest.mark.parametrize(
+    "key", ["inbox/two\nlines/a\nb.jsonl", "inbox/\x01/\u202e.jsonl", "inbox/../..jsonl", "inbox/%2F/%0A.jsonl"]
+)
+def test_a_file_of_any_name_is_told_of(key: str) -> None:
+    """On one line in a mail, and in an event as its schema says."""
+    stack = Stack()
+    stack.drop(key, rows(1))
+    stack.run()
+    assert [event["input"]["key"] for event in stack.events.details] == [key]  # type: ignore[index]
+    (subject,) = subjects(stack)
+    assert subject.isprintable()
+    assert not list(stack.ledger.list_open_jobs(OpenWork.untold))
+
+
 @pytest.mark.parametrize("call", ["events.put", "notices.publish"])
 @pytest.mark.parametrize("error", [Throttled("busy"), ConfigurationError("no permission")])
 @pytest.mark.parametrize("key", ["inbox/team/a.csv", "inbox/team/a.jsonl"])

@@ -23,8 +23,12 @@ def named_files(folder: Path) -> Iterator[JobFiles]:
     def find(name: str) -> Located:
         if name.startswith(SCHEME):
             raise FileFault("file_not_found", _ELSEWHERE)
-        path = (folder / name).resolve()
-        if not path.is_relative_to(folder.resolve()) or not path.is_file():
+        try:
+            path = (folder / name).resolve()
+            there = path.is_relative_to(folder.resolve()) and path.is_file()
+        except (OSError, ValueError):  # no file system takes such a name
+            there = False
+        if not there:
             raise FileFault("file_not_found", _NOT_THERE)
         try:
             path.open("rb").close()
