@@ -101,7 +101,7 @@ def test_a_job_that_asks_is_waited_for_until_somebody_stops_it(stack: LiveStack)
 
     def cancel() -> None:
         for job in stack.pipeline.jobs():
-            if job.state == "held" and job.id not in asked:
+            if job.state.value == "held" and job.id not in asked:
                 asked.append(job.id)
                 stack.put(f"control/cancel/workflows/{job.id}", b"")
 
