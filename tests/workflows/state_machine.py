@@ -10,13 +10,16 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from local.paths import MINISTACK_PYTHON, ROOT
+from tests.stack import BUCKET
+from tests.template.evaluator import Decision, Request, decide
 
 DEFINITION = ROOT / "examples" / "workflows" / "batchdrop.asl.json"
 _INTERPRETER = ROOT / "tests" / "workflows" / "interpreter.py"
+_ROLE = json.loads((ROOT / "examples" / "workflows" / "role.json").read_text().replace("BUCKET", BUCKET))
 _CALLS = {
-    "arn:aws:states:::aws-sdk:s3:putObject": "put_object",
-    "arn:aws:states:::aws-sdk:s3:getObject": "get_object",
-    "arn:aws:states:::aws-sdk:s3:listObjectsV2": "list_objects_v2",
+    "arn:aws:states:::aws-sdk:s3:putObject": ("put_object", "s3:PutObject"),
+    "arn:aws:states:::aws-sdk:s3:getObject": ("get_object", "s3:GetObject"),
+    "arn:aws:states:::aws-sdk:s3:listObjectsV2": ("list_objects_v2", "s3:ListBucket"),
 }
 MOST_BYTES = 262_144
 """Of the input or the result of a state: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
@@ -54,8 +57,10 @@ class Execution:
 
     def _call(self, resource: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """With the names of results and errors that the integration of AWS has, which is made of the SDK for Java 2."""
-        name = _CALLS[resource]
+        name, action = _CALLS[resource]
         self.calls.append(name)
+        if not _may(action, arguments):
+            return {"error": "S3.S3Exception", "cause": "Access Denied (Service: S3, Status Code: 403, Request ID: 1)"}
         try:
             found = getattr(self._s3, name)(**arguments)
         except ClientError as error:
@@ -68,3 +73,10 @@ class Execution:
         result = json.dumps(found, default=str)
         assert len(result.encode()) <= MOST_BYTES
         return {"result": json.loads(result)}
+
+
+def _may(action: str, arguments: dict[str, Any]) -> bool:
+    """Whether the role of the example allows it."""
+    resource = "/".join(filter(None, (f"arn:aws:s3:::{arguments['Bucket']}", arguments.get("Key"))))
+    context = {"s3:prefix": arguments["Prefix"]} if "Prefix" in arguments else {}
+    return decide(Request(action, resource, {"AWS": "role"}, context), [_ROLE], {"Statement": []}) is Decision.allow

@@ -120,10 +120,12 @@ def test_nobody_listens_to_the_bucket(stack: LiveStack) -> None:
     assert 1800 < sum(ran.waits) <= 3600 + 12
 
 
-def test_a_bucket_that_is_not_there(stack: LiveStack) -> None:
-    ran = Execution(stack.client, {"bucket": "another", "folder": "workflows", "rows": [request("one")]}, "x", lambda _: None)
+@pytest.mark.parametrize(("bucket", "folder"), [("another", "workflows"), (BUCKET, "red")])
+def test_where_its_role_may_not_write(stack: LiveStack, bucket: str, folder: str) -> None:
+    ran = Execution(stack.client, {"bucket": bucket, "folder": folder, "rows": [request("one")]}, "x", stack.pass_time)
     assert ran.error == "Batchdrop.NotDropped"
-    assert "404" in ran.cause
+    assert "403" in ran.cause
+    assert stack.pipeline.jobs() == []
 
 
 def test_a_name_that_another_file_has_taken(stack: LiveStack) -> None:
