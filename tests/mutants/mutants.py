@@ -176,6 +176,13 @@ MUTANTS: tuple[Mutant, ...] = (
         f"{_WHOLE}::TestACorrectedTable::test_in_any_order",
     ),
     Mutant(
+        "Who may not read what was tried leaves the status to poll",
+        f"{_CORE}/jobs/publish.py",
+        "if shows_tried and (self.report is None or not self.report.answers):",
+        "if shows_tried and self.report is None:",
+        "tests/stages/test_report.py::test_what_was_tried_stays_in_the_status_whoever_comes_by[the upload's event]",
+    ),
+    Mutant(
         "People hear of a question while the bus is gone",
         f"{_CORE}/stages/poll/subscribers.py",
         "people = bool(to_mail) and self._tell(",

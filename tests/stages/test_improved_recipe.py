@@ -169,12 +169,14 @@ def test_an_older_version_that_comes_back_has_had_its_job() -> None:
 def test_a_faulty_recipe_ends_nothing_and_is_named(recipe: bytes, said: str) -> None:
     stack = waiting()
     (old,) = stack.jobs()
+    wait(stack, 5)
     stack.drop(KEY, recipe)
     wait(stack, 3)
     message = stack.document("status.json", old)["message"]
     assert "A changed recipe is not used for this job" in message
     assert message.endswith("With a corrected one, the file is tried and asked about anew.")
     assert said in message
+    assert len(stack.document("status.json", old)["samples"]) == 20
     (same,) = stack.jobs()
     assert same.question == old.question
     stack.drop(KEY, BETTER)

@@ -7,12 +7,13 @@ import re
 
 import pytest
 
+from batchdrop.domain import keys, transitions
 from batchdrop.domain.errors import Throttled
 from batchdrop.domain.records import JobState
 from batchdrop.jobs import report
 from batchdrop.reports import page
 from tests.stack import Stack
-from tests.stages.test_pilot import approve, stack_of, until_asked
+from tests.stages.test_pilot import FILE, approve, asked, stack_of, until_asked
 
 ROW = {"params": {"model": "claude-haiku-4-5", "max_tokens": 10, "messages": [{"role": "user", "content": "Hello"}]}}
 
@@ -62,6 +63,35 @@ def test_a_job_that_asks_shows_what_was_tried_and_how_to_answer() -> None:
     assert stack.document("status.json")["samples"] == []
     stack.run()
     assert word(stack) == "done"
+
+
+@pytest.mark.parametrize("again", ["the upload's event", "submit", "collect", "poll"])
+def test_what_was_tried_stays_in_the_status_whoever_comes_by(again: str) -> None:
+    """Most functions may not read answers, and a status written without them would show none for as long as it asks."""
+    stack = stack_of()
+    upload = stack.drop("inbox/team/file.jsonl", FILE)
+    job = asked(stack)
+    for _ in range(5):
+        stack.step()
+    match again:
+        case "submit":
+            stack.submit.publish(job.id)
+        case "collect":
+            stack.collect.publish(job.id)
+        case "poll":
+            stack.poll.publish(job.id, page=False)
+        case _:
+            stack.deliver(upload)
+            stack.pump()
+    assert len(stack.document("status.json")["samples"]) == 20
+    stack.submit.commit(transitions.noted(stack.job(), "Something is new."))
+    stack.submit.publish(job.id)
+    stack.step()
+    assert "Something is new." in stack.document("status.json")["message"]
+    assert len(stack.document("status.json")["samples"]) == 20
+    written = stack.objects.count_versions(keys.outbox_folder(job.input.key, job.id) + "status.json")
+    stack.step()
+    assert stack.objects.count_versions(keys.outbox_folder(job.input.key, job.id) + "status.json") == written
 
 
 def test_answers_and_failures_stand_in_the_manifest_and_add_up() -> None:

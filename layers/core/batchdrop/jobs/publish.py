@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import msgspec
 from msgspec.structs import replace
 
 from batchdrop.domain import keys
 from batchdrop.domain.errors import ObjectGone, Throttled
-from batchdrop.domain.records import Job
+from batchdrop.domain.open_work import APPROVAL
+from batchdrop.domain.records import Job, JobState
 from batchdrop.jobs.report import Report
 from batchdrop.ports import Clock, Ledger, Objects
 from batchdrop.reports.latest import is_newer, latest
@@ -16,6 +19,8 @@ from batchdrop.reports.status import status
 
 # Two functions may publish one job at the same moment; the one that read first may write last. Each looks again after writing.
 _LOOKS = 5
+# So new a question is shown by whoever makes it, if need be without those rows: `poll` shows it with them at its first ticks.
+_NEW = timedelta(minutes=1)
 
 
 class Publish(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +76,10 @@ class Publish(msgspec.Struct, frozen=True, kw_only=True):
 
     def _write(self, job: Job, notice: str, *, page: bool) -> None:
         now = self.clock.now()
-        if self.report is None or not page:
+        shows_tried = _shows_tried(job, now)
+        if shows_tried and (self.report is None or not self.report.answers):
+            return  # It would be without those rows. `poll`, which may read them, writes it as soon as the job has changed.
+        if self.report is None or not (page or shows_tried):
             self.objects.put(self.key(job), status(job, now, notice, region=self.region))
             return
         details = self.report.details(job)
@@ -85,3 +93,9 @@ class Publish(msgspec.Struct, frozen=True, kw_only=True):
     @staticmethod
     def key(job: Job) -> str:
         return keys.outbox_folder(job.input.key, job.id) + "status.json"
+
+
+def _shows_tried(job: Job, now: datetime) -> bool:
+    """Whether its status shows rows that were tried, for whoever is to approve the rest, and has done so for a moment."""
+    asks = job.state is JobState.held and job.needs == APPROVAL and job.tried and not job.cancel_requested
+    return bool(asks) and job.held_at is not None and now >= job.held_at + _NEW

@@ -63,7 +63,8 @@ class Month(NamedTuple):
 
 
 class LetGo(msgspec.Struct, kw_only=True):
-    """Where it is among those that have not waited longest, it keeps in memory only: a new process begins anew."""
+    """Where it is among those that have not waited longest, and what of them is shown, it keeps in memory only: a new process
+    begins anew."""
 
     ledger: Ledger
     clock: Clock
@@ -73,6 +74,8 @@ class LetGo(msgspec.Struct, kw_only=True):
     publish: Publish
     behind: dict[OpenWork, str] = msgspec.field(default_factory=dict)
     behind_groups: str = ""
+    shown: dict[str, int] = msgspec.field(default_factory=dict)
+    """Of asking jobs that have tried rows: the revision that their status shows."""
     month_is_full: bool = False
     """A job waits for the month's limit of the stack, as far as the last tick has seen."""
 
@@ -231,13 +234,22 @@ class LetGo(msgspec.Struct, kw_only=True):
         return True
 
     def _tell(self, asking: list[Job], now: datetime, troubles: list[Exception]) -> None:
-        """Who held a job may have died before its status said so, and then nobody would know that they are asked."""
+        """Who held a job may have died before its status said so, and then nobody would know that they are asked.
+
+        And most functions cannot show the rows that a job has tried: they leave it to this one to say what has changed.
+        """
         since = now - _TOLD_AGAIN
+        tried = {job.id for job in asking if job.tried}
+        self.shown = {job_id: revision for job_id, revision in self.shown.items() if job_id in tried}
+        changed = [job for job in asking if job.tried and self.shown.get(job.id, -1) < job.revision]
         new = sorted((job.held_at, job.id, job) for job in asking if job.held_at is not None and job.held_at >= since)
         limited = self.ledger.list_open_jobs(OpenWork.limited, behind=instant(since), limit=_LOOKED_AT)
-        for job in chain((job for _, _, job in new[:_LOOKED_AT]), limited):
+        first = {job.id: job for job in chain((job for _, _, job in new[:_LOOKED_AT]), changed[:_LOOKED_AT], limited)}
+        for job in first.values():
             with apart(job, troubles):
-                self.publish(job.id)
+                written = self.publish(job.id)
+                if written is not None and job.id in tried:
+                    self.shown[job.id] = written.revision
 
 
 def _is_trying(mate: Job, *, enough: bool) -> bool:
