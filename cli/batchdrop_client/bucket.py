@@ -71,7 +71,7 @@ def aws_said(bucket: str) -> Iterator[None]:
     except (ClientError, Forbidden) as error:
         raise _refused(name, error) from None
     except ObjectGone as gone:
-        raise NotNamed(f"What was there is not in the bucket {name} any more: {plain(str(gone))}.") from None
+        raise NotNamed(f"Not in the bucket {name}, not yet or not any more: {plain(str(gone))}.") from None
     except (*NO_ANSWER, Throttled, Incomplete) as error:
         raise Unreachable(f"The bucket {name} cannot be reached: {plain(str(error))}") from None
     except BotoCoreError as error:

@@ -67,15 +67,24 @@ class Killer:
                     return moment
         return None
 
-    def caller(self, stage: str, port: int) -> psutil.Process:
-        """The process that calls from this port; it is a worker of that function, or nothing is done to it."""
+    def comes_again(self, moment: Moment) -> None:
+        """Nobody was struck by it."""
+        with self._lock:
+            self._coming.append(moment)
+
+    def caller(self, stage: str, port: int) -> psutil.Process | None:
+        """The process that calls from this port; it is a worker of that function, or nothing is done to it. None: it is gone."""
         calling = {one.pid for one in psutil.net_connections("tcp4") if one.laddr and one.laddr.port == port} - {
             None,
             os.getpid(),
         }
-        (pid,) = calling
-        worker = psutil.Process(pid)
-        assert worker.environ()["AWS_LAMBDA_FUNCTION_NAME"] == f"{self._laptop.stack}-{stage}"
+        try:
+            (pid,) = calling
+            worker = psutil.Process(pid)
+            name = worker.environ()["AWS_LAMBDA_FUNCTION_NAME"]
+        except (ValueError, psutil.NoSuchProcess):
+            return None
+        assert name == f"{self._laptop.stack}-{stage}"
         return worker
 
     def kill(self, worker: psutil.Process, moment: Moment, call: str) -> None:
@@ -160,6 +169,9 @@ class _End(BaseHTTPRequestHandler):
             return
         self.close_connection = True
         worker = self.killer.caller(self.stage, self.client_address[1])
+        if worker is None:
+            self.killer.comes_again(moment)
+            return
         if moment.when != "before":
             status, headers, content = self._ask(body)
             if moment.when == "midway":

@@ -27,6 +27,8 @@ PARAMETERS = (
 # A message that nobody has acted on is sent again after five quarters of the visibility timeout.
 _PATIENCE = 900.0
 _QUICK = 1.0
+# Of a job that is still there to be canceled, however long a deployment takes.
+_LASTING = 3600.0
 _DURING_SECONDS = 3.0
 # A function takes the position of the switch for so long as it has read it, and ends what it has begun.
 _CACHED_SECONDS = 8.0
@@ -137,8 +139,10 @@ class Journey:
         tries = self._drop("tries/tries", _table(60), ending=".csv")
         self._wait_for(tries, BatchState.in_progress, 1)
         self._drop_lost("lost again", 9)
+        laptop.claude.settings(seconds=_LASTING)
         waiting = self._drop("waiting", rows(300))
         self._wait_for(waiting, BatchState.in_progress, 2)
+        laptop.claude.settings(seconds=self._slow)
         if self.every_state:
             laptop.claude.settings(seconds=_QUICK)
             self._open_behind_stopped_stages_again()
