@@ -241,7 +241,8 @@ class FakeObjects:
             raise Incomplete(f"{key}: the upload is gone")
 
     def exists(self, key: str) -> bool:
-        return key in self.keys(key)
+        versions = self._versions.get(key)
+        return versions is not None and versions[-1].body is not None
 
     def store(self, key: str, body: bytes, content_type: str, *, once: bool, metadata: Mapping[str, str] | None = None) -> bool:
         if once and self.exists(key):

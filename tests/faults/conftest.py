@@ -10,8 +10,8 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+def quiet(monkeypatch: pytest.MonkeyPatch, quick_disk: Path) -> Iterator[None]:
+    monkeypatch.setattr("tempfile.tempdir", str(quick_disk))
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)

@@ -58,7 +58,7 @@ def _everything(stack: Stack) -> None:
 
 def _raising(error: Exception) -> Act:
     def act(stack: Stack) -> None:
-        raise error
+        raise error.with_traceback(None)
 
     return act
 

@@ -146,7 +146,7 @@ class Outage(Happening):
     def before(self, play: Play, call: str) -> None:
         if call.startswith(self.endpoint) and self.at <= play.minutes < self.at + self.minutes:
             play.fire(self)
-            raise OUTAGES[self.endpoint]
+            raise OUTAGES[self.endpoint].with_traceback(None)
 
 
 def _no(status: int, kind: str, text: str = "no", code: str = "", retry_after: float | None = None) -> Refused:
@@ -189,7 +189,7 @@ class Refusal(Happening):
     def before(self, play: Play, call: str) -> None:
         if call == "claude.create" and self.at <= play.minutes < self.at + self.minutes:
             play.fire(self)
-            raise REFUSALS[self.kind]
+            raise REFUSALS[self.kind].with_traceback(None)
 
 
 @dataclass(frozen=True, repr=False)

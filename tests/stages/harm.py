@@ -24,7 +24,7 @@ def fail(stack: Stack, call: str, error: Exception, *, after: bool = False, time
 
     def hook(name: str) -> None:
         if (name == call or name.startswith(f"{call}.")) and left:
-            raise left.pop()
+            raise left.pop().with_traceback(None)  # each raise adds its frames to the one error
 
     if after:
         stack.hooks.after = hook
@@ -45,7 +45,7 @@ def keeping_bodies(stack: Stack) -> Iterator[list[bytes]]:
 
     def keep(body: Path, headers: CallHeaders = DEFAULT_HEADERS, *, within: float = 600.0) -> ApiBatch:
         bodies.append(body.read_bytes())
-        raise LOST
+        raise LOST.with_traceback(None)
 
     stack.claude.create = keep  # type: ignore[method-assign]
     yield bodies

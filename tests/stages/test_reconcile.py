@@ -142,7 +142,7 @@ def test_of_two_lost_creates_of_the_same_size_one_had_not_arrived(arrives: int) 
     def lose(create: int) -> Callable[[str], None]:
         def hook(name: str) -> None:
             if name == "claude.create" and stack.hooks.calls.count(name) == create:
-                raise LOST
+                raise LOST.with_traceback(None)
 
         return hook
 

@@ -69,7 +69,7 @@ def waiting_in(job_id: str) -> str:
 
 def instant(moment: datetime) -> str:
     """`2026-11-22T00:31:15.000000Z`: UTC in a fixed width, so that texts sort as the times do."""
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def before_team(team: str) -> str:
