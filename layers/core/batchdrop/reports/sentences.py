@@ -699,6 +699,11 @@ def config_fault(fault: str) -> str:
     return f"Waiting for an operator: {fault} Nothing that has to be approved is sent until then."
 
 
+def limits_fault(fault: str) -> str:
+    """Whatever a folder may cost stands in that file, and it may be nothing."""
+    return f"Waiting for an operator: {fault} Until then nothing more is sent, since nobody knows what a folder may cost."
+
+
 NOT_APPROVED = f"Nobody approved it within {ANSWER_AWAITED.days} days, so the rows that were not sent yet are not sent."
 
 
