@@ -165,17 +165,12 @@ def _ticks(found: dict[str, Any]) -> str:
 def _indexes(found: dict[str, Any]) -> str:
     indexes = found["indexes"]
     of = {f"{indexes['jobs']:,} jobs are new": indexes["filled"], f"{indexes['at_once']:,} of them end at once": indexes["ended"]}
-    rows = [
-        (
-            what,
-            len(ticks),
-            f"{min(one['cpu'] for one in ticks):.2f} to {max(one['cpu'] for one in ticks):.2f}",
-            ticks[0]["writes"],
-        )
-        for what, ticks in of.items()
-    ]
+    rows = []
+    for what, ticks in of.items():
+        cpu = [one["cpu"] for one in ticks]
+        rows.append((what, len(ticks), f"{min(cpu):.2f} to {max(cpu):.2f}", max(one["writes"] for one in ticks)))
     sizes = ", ".join(f"`{name}` {size / MEGABYTE:.1f} MB" for name, size in indexes["bytes"].items())
-    return f"""One team's index and that of all, each as a page and for programs. In the end, with all that ended within 15 minutes: {sizes}.
+    return f"""One team's index and that of all, each as a page and for programs. With all that ended within 15 minutes: {sizes}.
 
 {_table(["what changed", "ticks", "CPU s of a tick", "writes of a tick"], rows)}"""
 
