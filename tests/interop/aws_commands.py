@@ -17,6 +17,9 @@ from tests.interop.environment import PYTHON
 ONLY_CHECKED = frozenset(
     {
         "create-change-set",
+        "delete-bucket",
+        "delete-stack",
+        "delete-table",
         "describe-change-set",
         "describe-stack-drift-detection-status",
         "describe-stack-resource-drifts",
@@ -25,7 +28,7 @@ ONLY_CHECKED = frozenset(
         "start-message-move-task",
     }
 )
-"""Not in moto as AWS has it: the CLI checks the words and shows what would come."""
+"""Not in moto as AWS has it, or the end of what other commands are about: the CLI checks the words and shows what would come."""
 _SERVER = """
 import json, os, socket, sys
 from awscli.clidriver import create_clidriver

@@ -44,7 +44,7 @@ _SERVICES = (
     "sqs",
     "ssm",
 )
-_OTHERS = ("batchdrop", "make", "git", "sam", "python", "duckdb", "jq", ".venv/bin/sam", ".venv/bin/python", "requirements/sam")
+_OTHERS = ("batchdrop", "make", "git", "sam", "python", "duckdb", "jq", ".venv/bin/python", "requirements/sam")
 # What moto's server loads for browsers and for API Gateway, which no command here is about.
 _NOT_INSTALLED = ("flask_cors", *(f"openapi_spec_validator{part}" for part in ("", ".validation", ".validation.exceptions")))
 # Those of this version, and those that the upgrade from 0.1.0 is about.
@@ -52,7 +52,10 @@ _QUEUES = [
     "DeadLetters",
     *(name + kind for name in ("Uploads", "Submit", "Collect", "Finish", "Controls") for kind in ("Queue", "DeadLetters")),
 ]
-_TEMPLATE = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
+_TEMPLATE = {
+    "Parameters": {name: {"Type": "String", "Default": "100"} for name in ("AskAboveUsd", "MonthlyLimitUsd")},
+    "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
+}
 _FILLED = {
     "BUCKET": "bucket",
     "ANALYSIS": "analysis",
