@@ -19,13 +19,12 @@ ONLY_CHECKED = frozenset(
         "create-change-set",
         "delete-bucket",
         "delete-stack",
-        "delete-table",
-        "describe-change-set",
         "describe-stack-drift-detection-status",
         "describe-stack-resource-drifts",
         "detect-stack-drift",
         "execute-change-set",
         "start-message-move-task",
+        "update-stack",
     }
 )
 """Not in moto as AWS has it, or the end of what other commands are about: the CLI checks the words and shows what would come."""

@@ -44,7 +44,7 @@ _SERVICES = (
     "sqs",
     "ssm",
 )
-_OTHERS = ("batchdrop", "make", "git", "sam", "python", "duckdb", "jq", ".venv/bin/python", "requirements/sam")
+_OTHERS = ("batchdrop", "make", "git", "sam", "python", "duckdb", "jq", ".venv/bin/sam", ".venv/bin/python", "requirements/sam")
 # What moto's server loads for browsers and for API Gateway, which no command here is about.
 _NOT_INSTALLED = ("flask_cors", *(f"openapi_spec_validator{part}" for part in ("", ".validation", ".validation.exceptions")))
 # Those of this version, and those that the upgrade from 0.1.0 is about.
@@ -101,7 +101,7 @@ def stack(endpoint: str) -> None:
     client("dynamodb").update_continuous_backups(
         TableName=_TABLE, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
     )
-    for function in ("plan", "submit"):
+    for function in ("plan", "poll", "submit"):
         client("logs").create_log_group(logGroupName=f"/aws/lambda/{_STACK}-{function}")
     client("iam").create_role(RoleName="release", AssumeRolePolicyDocument="{}")
     client("cloudtrail").create_trail(Name="trail", S3BucketName="bucket")
