@@ -41,6 +41,8 @@ class Entry(Record, frozen=True, kw_only=True):
     """Below the inbox."""
     folder: str
     """Of its answers."""
+    reference: str = ""
+    """Of who dropped it: the metadata of the file, if it has any."""
     message: str = ""
     """Of a job that waits: what for."""
     command: str = ""
@@ -141,6 +143,7 @@ def _entry(job: Job, now: datetime) -> Entry:
         word=word,
         file=job.input.key.removeprefix(keys.INBOX),
         folder=keys.outbox_folder(job.input.key, job.id),
+        reference=job.reference,
         rows=job.counts.total,
         usd=Decimal(job.spent) / MICRO,
         merged_at=now,
