@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 from batchdrop.adapters.s3 import S3Objects
 from batchdrop.domain.errors import Forbidden
 from batchdrop.domain.records import JobState, RowStatus
+from batchdrop.recipes.reading import MAX_BYTES
 from batchdrop_client import NotNamed, OtherRecipe, Stack, StackError
 from batchdrop_client import uploading as uploading_module
 from batchdrop_client.frames import data_frame
@@ -89,6 +90,14 @@ class Pandas:
 def test_a_data_frame_is_rows(live: LiveStack, stack: Stack, frame: Any) -> None:
     stack.drop(frame, name="frame.jsonl")
     assert live.body("inbox/frame.jsonl") == b'{"text":"a"}\n'
+
+
+def test_a_recipe_may_be_as_long_as_the_stack_allows(live: LiveStack, stack: Stack, recipe: Path) -> None:
+    recipe.write_text(f"{RECIPE}# ".ljust(MAX_BYTES, "-"))
+    stack.drop([{"text": "a"}], recipe=recipe)
+    recipe.write_text(recipe.read_text() + "-")
+    with pytest.raises(NotNamed, match="65,537 bytes"):
+        stack.drop([{"text": "a"}], recipe=recipe, replace_recipe=True)
 
 
 def test_a_folder_of_the_stack_comes_first(live: LiveStack, recipe: Path) -> None:

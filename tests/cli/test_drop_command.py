@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from batchdrop_cli.dropping import drop_session, look
+from batchdrop_cli.dropping import drop_session, look, shown_progress
 from batchdrop_cli.main import batchdrop
 from batchdrop_client import NotNamed, Stack, dropping
 from tests.cli.live_stack import LiveStack, live_stack
@@ -320,6 +320,50 @@ def test_a_folder_ends_with_its_marker(stack: LiveStack, tmp_path: Path) -> None
     assert versions[f"{there}start"]["Size"] == 0
     assert named["key"] == f"{there}start"
     assert named["outbox"] == f"outbox/team/letters/start/{named['job_id']}/"
+
+
+def letters(folder: Path, *names: str, recipe: str = READS) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(name.encode())
+    (folder / "recipe.yaml").write_text(recipe)
+    return folder
+
+
+def test_what_a_folder_leaves_out_is_said_before_the_upload(stack: LiveStack, tmp_path: Path) -> None:
+    names = ("Brief.pdf", "Mahnung.docx", "Quittung.tiff", "Quittung.png", "rows.csv", "sub/a.pdf", ".DS_Store", "~$a.docx")
+    lines = said("drop", letters(tmp_path / "letters", *names)).stderr.splitlines()
+    assert lines[2:-1] == [
+        "left out        Mahnung.docx, Quittung.tiff (not a kind that can be read: save as PDF)",
+        "left out        rows.csv (no documents, but rows: drop by themselves)",
+        "left out        sub/ (folders inside are not uploaded: drop them by themselves)",
+        "left out        Quittung.png (the recipe has no images)",
+    ]
+    assert lines[-1].startswith("uploaded        2 documents (")
+
+
+def test_the_recipe_of_the_inbox_tells_what_it_leaves_out(stack: LiveStack, tmp_path: Path) -> None:
+    folder = letters(tmp_path / "letters", "a.pdf", "b.png")
+    (folder / "recipe.yaml").unlink()
+    stack.put("inbox/letters/recipe.yaml", READS.replace("documents", "images").encode())
+    assert "left out        a.pdf (the recipe has no documents)" in said("drop", folder).stderr.splitlines()
+
+
+def test_documents_in_a_subfolder_alone(stack: LiveStack, tmp_path: Path) -> None:
+    result = said("drop", letters(tmp_path / "letters", "2026/a.pdf", "2026/b.pdf", "none/c.docx"))
+    assert (result.exit_code, stack.keys()) == (2, [])
+    assert result.stderr.endswith("which are not uploaded with it. Drop each by itself: letters/2026.\n")
+    only_word = said("drop", letters(tmp_path / "word", "a.docx"))
+    assert "Left out: a.docx (not a kind that can be read: save as PDF)." in only_word.stderr
+
+
+def test_what_lies_there_is_not_said_to_be_uploaded(stack: LiveStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shown_progress, "_WORTH_A_BAR", 1)
+    folder = letters(tmp_path / "letters", *(f"{number}.pdf" for number in range(5)))
+    assert "uploading" in said("drop", folder).stderr
+    again = said("drop", folder).stderr
+    assert "uploading" not in again
+    assert "uploaded        0 documents (0 bytes) to inbox/letters/; already there: 5    job 20" in again
 
 
 def test_a_link_out_of_the_folder_is_not_followed(stack: LiveStack, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 
@@ -64,8 +65,7 @@ class DropSession(msgspec.Struct, kw_only=True):
         target = self._target(look) if self.wait else None
         say("\n".join(look.lines), ANSWERED)
         job = self._dropped(drop, recipe if look.is_table else None)
-        said_size = f"{drop.size / 1e6:,.1f} MB" if drop.size >= 100_000 else number(drop.size, "byte")
-        say(f"uploaded        {said_size} to {plain(drop.key)}    job {job.id}", ANSWERED)
+        say(f"uploaded        {_uploaded(drop)}    job {job.id}", ANSWERED)
         if target is None:
             named = {"job_id": job.id, "bucket": stack.bucket.name, "key": drop.key, "outbox": job.folder}
             out(msgspec.json.encode(named) if self.as_json else job.id)
@@ -89,7 +89,18 @@ class DropSession(msgspec.Struct, kw_only=True):
             more = f" and {len(others) - _SHOWN:,} more" if others[_SHOWN:] else ""
             which = "they" if self.all_documents else "those that this recipe has not been asked about"
             lines.append(f"also there      {first}{more}: {which} go along")
+        lines += [f"left out        {said}" for said in drop.left_out(self._recipe_text(drop, recipe))]
         return Look(lines, is_table=True)
+
+    @staticmethod
+    def _recipe_text(drop: Drop, recipe: Path | None) -> bytes | None:
+        """None: it is not known here."""
+        if recipe is not None:
+            return recipe.read_bytes()
+        with suppress(StackError):  # it is only told of
+            there = drop.recipe_there()
+            return None if there is None else there[1]
+        return None
 
     def _target(self, look: Look) -> Path:
         """Where the answers go. Raises CannotUse: a job whose answers have no place is not begun."""
@@ -209,6 +220,16 @@ class DropSession(msgspec.Struct, kw_only=True):
         elif answers is not None:
             out(plain(str(answers)))
         return code_of(status)
+
+
+def _uploaded(drop: Drop) -> str:
+    """`54 bytes to inbox/reviews.csv`; of a folder also how many documents were there."""
+    size = f"{drop.size / 1e6:,.1f} MB" if drop.size >= 100_000 else number(drop.size, "byte")
+    if drop.documents is None:
+        return f"{size} to {plain(drop.key)}"
+    put = number(drop.documents - drop.already_there, "document")
+    there = f"; already there: {drop.already_there:,}" if drop.already_there else ""
+    return f"{put} ({size}) to {plain(drop.folder)}{there}"
 
 
 def _watched(job: Job, until: float | None) -> JobStatus:
