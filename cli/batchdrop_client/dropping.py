@@ -19,6 +19,7 @@ from batchdrop.formats import gzip_stream
 from batchdrop.stages.plan.kinds import LOOKED_AT, Start, kind_of
 from batchdrop_client.bucket import Bucket, aws_said
 from batchdrop_client.documents import DOCUMENTS, is_document
+from batchdrop_client.dropped_before import DroppedBefore, job_of
 from batchdrop_client.ended_job import names_in
 from batchdrop_client.errors import NotNamed, OtherRecipe, StackError
 from batchdrop_client.job import Job
@@ -27,7 +28,7 @@ from batchdrop_client.plain_text import OBEYED, plain
 from batchdrop_client.uploading import Upload
 
 DIGEST = "batchdrop-sha256"
-"""The metadata of a document: of what it holds."""
+"""The metadata of what is dropped: of what it holds."""
 
 type Sent = Callable[[int], object]
 """Told how many bytes more are in the bucket."""
@@ -131,20 +132,42 @@ class Drop:
 
     # ------------------------------------------------------------ the drop
 
+    def before(self) -> DroppedBefore | None:
+        """The job of what lies there now, if that is the same file and its answers are there or to come. Raises OSError.
+
+        None of a folder, whose documents are asked about once; and where one's rights do not let one know.
+        """
+        if self._documents is not None:
+            return None
+        with suppress(StackError), aws_said(self._bucket.name):
+            info = self._bucket.objects.head(self.key)
+            if info.ref.size == self.path.stat().st_size and self._is_same(info.ref, self.path, _digest(self.path, "sha256")):
+                return job_of(self._bucket, info)
+        return None
+
+    def put_recipe(self, recipe: Path, *, replace: bool = False) -> None:
+        """Into the folder in the inbox, if it is not there. Raises OtherRecipe, OSError."""
+        to_put = self.recipe_to_put(recipe, replace=replace)
+        if to_put is None:
+            return
+        key, data = to_put
+        with aws_said(self._bucket.name):
+            # Of two who drop at once, with recipes that differ, the second is told.
+            if not self._bucket.objects.put(key, data, content_type="application/yaml", once=not replace):
+                raise OtherRecipe(key, str(recipe))
+
     def __call__(self, recipe: Path | None, *, replace: bool = False, sent: Sent = lambda _: None) -> Job:
         """Uploads the recipe, if it is not there, then the file or the documents. Raises OtherRecipe, OSError."""
-        to_put = None if recipe is None else self.recipe_to_put(recipe, replace=replace)
+        if recipe is not None:
+            self.put_recipe(recipe, replace=replace)
         with aws_said(self._bucket.name):
-            if to_put is not None and recipe is not None:
-                key, data = to_put
-                # Of two who drop at once, with recipes that differ, the second is told.
-                if not self._bucket.objects.put(key, data, content_type="application/yaml", once=not replace):
-                    raise OtherRecipe(key, str(recipe))
             if self._documents is not None:
                 for path, digest in self._to_put.items():
                     Upload(self._bucket, self.folder + path.name, {DIGEST: digest}, sent)(path)
-            put = Upload(self._bucket, self.key, self._metadata, sent)
-            version = put(self.path) if self._documents is None else put.marker()
+                version = Upload(self._bucket, self.key, self._metadata, sent).marker()
+            else:
+                metadata = {**self._metadata, DIGEST: _digest(self.path, "sha256")}
+                version = Upload(self._bucket, self.key, metadata, sent)(self.path)
         return self._job(version)
 
     def _job(self, version: str | None) -> Job:

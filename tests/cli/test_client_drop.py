@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
@@ -112,6 +113,7 @@ def test_what_a_job_is_dropped_with(live: LiveStack, stack: Stack, tmp_path: Pat
     assert live.client.head_object(Bucket=BUCKET, Key="inbox/a.jsonl")["Metadata"] == {
         "batchdrop-reference": "order 7",
         "batchdrop-priority": "high",
+        "batchdrop-sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
     }
     for wrong in ({"reference": "ö"}, {"reference": "x" * 201}, {"reference": "a\nb"}, {"priority": "higher"}):
         with pytest.raises(NotNamed):

@@ -7,14 +7,16 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 from batchdrop_cli.dropping import drop_session, look, shown_progress
 from batchdrop_cli.main import batchdrop
-from batchdrop_client import NotNamed, Stack, dropping
+from batchdrop_client import NotNamed, Stack, dropped_before, dropping
 from tests.cli.live_stack import LiveStack, live_stack
 from tests.stack import rows
 
@@ -59,6 +61,11 @@ def said(*arguments: object, typed: str | None = None) -> Result:
 
 def at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drop_session, "on_terminal", lambda *_: True)
+
+
+def aborted(*_: object, **__: object) -> bool:
+    """Ctrl-C at a question."""
+    raise click.Abort
 
 
 def test_the_answers_lie_beside_the_file(stack: LiveStack, table: Path) -> None:
@@ -207,6 +214,96 @@ def test_ctrl_c_leaves_the_job(stack: LiveStack, table: Path) -> None:
     assert said("status", job, "--watch").exit_code == 2, "it has not begun"
     stack.pass_time()
     assert said("status", job, "--watch").exit_code == 0
+
+
+# ---------------------------------------------------------------- the same file again
+
+
+def interrupted(stack: LiveStack, table: Path, looks: int = 3) -> str:
+    """The id of a job whose `drop --wait` was left with Ctrl-C after so many looks."""
+    before = stack.meanwhile
+
+    def look() -> None:
+        nonlocal looks
+        looks -= 1
+        if looks < 0:
+            raise KeyboardInterrupt
+
+    stack.meanwhile = look
+    result = said("drop", table, "--wait")
+    stack.meanwhile = before
+    return result.stderr.split("    job ")[1].split()[0]
+
+
+def test_the_same_file_again_is_asked_about(asking: LiveStack, monkeypatch: pytest.MonkeyPatch, table: Path) -> None:
+    said("drop", table, "--wait")
+    (job,) = asking.pipeline.jobs()
+    at_a_terminal(monkeypatch)
+    result = said("drop", table, "--wait", typed="n\ny\ny\n")
+    assert f"The same file was dropped a moment ago: job {job.id[-6:]}, which waits for approval. Drop it again" in result.stderr
+    assert (result.exit_code, len(asking.pipeline.jobs())) == (0, 1), result.stderr
+    assert Path(result.stdout.splitlines()[-1]).is_file()
+
+
+def test_a_job_that_goes_on_is_waited_for(stack: LiveStack, monkeypatch: pytest.MonkeyPatch, table: Path) -> None:
+    job = interrupted(stack, table, looks=0)
+    at_a_terminal(monkeypatch)
+    assert said("drop", table, typed="n\n").stdout.splitlines()[-1] == job
+    result = said("drop", table, "--wait", typed="n\n")
+    assert f"job {job[-6:]}, which goes on." in result.stderr
+    assert (result.exit_code, [one.id for one in stack.pipeline.jobs()]) == (0, [job])
+
+
+def test_who_wants_to_pays_again(stack: LiveStack, monkeypatch: pytest.MonkeyPatch, table: Path) -> None:
+    said("drop", table, "--wait")
+    at_a_terminal(monkeypatch)
+    result = said("drop", table, "--wait", "-o", table.with_name("b.csv"), typed="y\n")
+    assert ("which is done" in result.stderr, result.exit_code) == (True, 0)
+    assert len(stack.pipeline.jobs()) == 2
+    monkeypatch.setattr(drop_session.click, "confirm", aborted)
+    result = said("drop", table)
+    assert (result.exit_code, result.stderr.splitlines()[-2:]) == (4, ["", "Nothing was dropped."])
+    stack.pass_time()
+    assert len(stack.pipeline.jobs()) == 2
+
+
+def test_a_file_that_waits_for_its_recipe_is_not_dropped_twice(
+    stack: LiveStack, monkeypatch: pytest.MonkeyPatch, table: Path
+) -> None:
+    recipe = table.with_name("recipe.yaml").rename(table.with_name("later.yaml"))
+    assert said("drop", table, "--wait").exit_code == 5
+    at_a_terminal(monkeypatch)
+    result = said("drop", table, "--wait", "--recipe", recipe, typed="n\n")
+    assert "which waits for a recipe" in result.stderr
+    assert (result.exit_code, len(stack.pipeline.jobs())) == (0, 1), result.stderr
+
+
+def test_another_question_or_another_file_is_not_the_same(stack: LiveStack, monkeypatch: pytest.MonkeyPatch, table: Path) -> None:
+    said("drop", table, "--wait", "-o", table.with_name("a.csv"))
+    at_a_terminal(monkeypatch)
+    table.with_name("recipe.yaml").write_text(f"{RECIPE}max_tokens: 100\n")
+    assert "The same file" not in said("drop", table, "--recipe", table.with_name("recipe.yaml")).stderr
+    table.write_text(TABLE.replace("lamp", "lump"))
+    assert "The same file" not in said("drop", table).stderr
+
+
+@pytest.mark.parametrize("etags", [True, False])
+def test_piped_it_is_said_and_dropped(stack: LiveStack, monkeypatch: pytest.MonkeyPatch, table: Path, etags: bool) -> None:
+    if not etags:
+        digest = dropping._digest
+        monkeypatch.setattr(dropping, "_digest", lambda path, kind: "none" if kind == "md5" else digest(path, kind))
+    said("drop", table, "--wait")
+    result = said("drop", table)
+    assert ", which is done. It is dropped, and paid, again.\n" in result.stderr
+    assert result.exit_code == 0
+
+
+def test_what_has_left_no_answers_is_dropped_again(stack: LiveStack, monkeypatch: pytest.MonkeyPatch, table: Path) -> None:
+    stack.expired |= {"lamp", "broke"}
+    said("drop", table, "--wait")
+    assert "The same file" not in said("drop", table).stderr
+    monkeypatch.setattr(dropped_before, "_BEGUN_BY", timedelta())
+    assert "The same file" not in said("drop", table).stderr, "no stack has begun with it"
 
 
 # ---------------------------------------------------------------- what is refused before anything is sent

@@ -6,12 +6,14 @@ import os
 import sys
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import click
 import msgspec
 
+from batchdrop.domain.open_work import APPROVAL, LIMIT, PLACE, PRICE, RECIPE
 from batchdrop.domain.records import JobState
 from batchdrop_cli.amounts_said import number
 from batchdrop_cli.dropping.look import Look, look_at, recipe_line
@@ -19,20 +21,24 @@ from batchdrop_cli.dropping.shown_progress import job_progress, transfer
 from batchdrop_cli.dropping.tried import tried_lines, why_lines
 from batchdrop_cli.ending import CannotUse
 from batchdrop_cli.exit_codes import ANSWERED, FAILED, STOPPED, USAGE, WAITS
+from batchdrop_cli.following.jobs_table import SHORT_ID
 from batchdrop_cli.following.said_status import code_of, goes_on, next_lines
 from batchdrop_cli.following.told import says_yes
 from batchdrop_cli.opening.guarded import guarded
 from batchdrop_cli.opening.local_recipe import recipe_for
 from batchdrop_cli.terminal import on_terminal, out, say
+from batchdrop_client.dropped_before import DroppedBefore
 from batchdrop_client.dropping import Drop, Wishes, recipe_beside
 from batchdrop_client.errors import FileThere, NotApproved, OtherRecipe, StackError, TimedOut
-from batchdrop_client.job import Job
+from batchdrop_client.job import LOOK_SECONDS, Job
 from batchdrop_client.job_status import JobStatus
 from batchdrop_client.plain_text import plain
 from batchdrop_client.stack import Stack
 
 _ENDINGS = (".gz", ".jsonl", ".csv", ".tsv", ".xlsx")
 _SHOWN = 3
+_RECIPE_SEEN_SECONDS = 60.0
+_WAITS_FOR = {RECIPE: "a recipe", APPROVAL: "approval", LIMIT: "a limit", PRICE: "a price", PLACE: "its turn"}
 _TABLE, _LINES = ".csv", ".jsonl"
 
 
@@ -64,13 +70,17 @@ class DropSession(msgspec.Struct, kw_only=True):
             raise CannotUse(f"{plain(self.path.name)} holds requests, and takes no recipe. Nothing was dropped.", USAGE)
         target = self._target(look) if self.wait else None
         say("\n".join(look.lines), ANSWERED)
-        job = self._dropped(drop, recipe if look.is_table else None)
-        say(f"uploaded        {_uploaded(drop)}    job {job.id}", ANSWERED)
+        try:
+            job, wakes = self._dropped_once(drop, recipe if look.is_table else None)
+        except KeyboardInterrupt:
+            raise CannotUse("Stopped while it was uploaded: no job was made, unless that had just ended.", STOPPED) from None
         if target is None:
             named = {"job_id": job.id, "bucket": stack.bucket.name, "key": drop.key, "outbox": job.folder}
             out(msgspec.json.encode(named) if self.as_json else job.id)
             return ANSWERED
         try:
+            if wakes:
+                _await_recipe(job)
             return self._followed(job, target)
         except KeyboardInterrupt:
             raise CannotUse(goes_on(job.id, self.to), STOPPED) from None
@@ -117,34 +127,48 @@ class DropSession(msgspec.Struct, kw_only=True):
             raise CannotUse(f"{folder} cannot be written, so the answers would have no place. Nothing was dropped.", USAGE)
         return path
 
-    def _dropped(self, drop: Drop, recipe: Path | None) -> Job:
-        replace = self.recipe is not None
+    def _dropped_once(self, drop: Drop, recipe: Path | None) -> tuple[Job, bool]:
+        """The job that it becomes, or was before, if that is to be gone on with; and whether that waits for this recipe."""
+        before = self._gone_on_with(drop, recipe)
+        if recipe is not None:
+            self._put_recipe(drop, recipe)
+        if before is not None:
+            return before.job, recipe is not None and before.status.needs == RECIPE
+        with transfer("uploading", drop.size) as sent:
+            job = drop(None, sent=sent)
+        say(f"uploaded        {_uploaded(drop)}    job {job.id}", ANSWERED)
+        return job, False
+
+    def _gone_on_with(self, drop: Drop, recipe: Path | None) -> DroppedBefore | None:
+        before = drop.before()
+        if before is None:
+            return None
+        if before.status.has_ended and recipe is not None and drop.recipe_to_put(recipe, replace=True) is not None:
+            return None  # answers to another question
+        said = f"The same file was dropped {_ago(before.at)}: job {before.job.id[-SHORT_ID:]}, {_standing(before.status)}."
+        if not on_terminal(sys.stdin, sys.stderr):
+            say(f"{said} It is dropped, and paid, again.", ANSWERED)
+            return None
+        instead = "wait for that one" if self.wait else "leave it at that"
+        return None if _confirmed(f"{said} Drop it again, and pay again? If not: {instead}.") else before
+
+    def _put_recipe(self, drop: Drop, recipe: Path) -> None:
         try:
-            with transfer("uploading", drop.size) as sent:
-                try:
-                    return drop(recipe, replace=replace, sent=sent)
-                except OtherRecipe as other:
-                    if not on_terminal(sys.stdin, sys.stderr):
-                        raise
-                    problem = other
-            self._confirm_replacing(problem, recipe)
-            with transfer("uploading", drop.size) as sent:
-                return drop(recipe, replace=True, sent=sent)
-        except KeyboardInterrupt:
-            raise CannotUse("Stopped while it was uploaded: no job was made, unless that had just ended.", STOPPED) from None
+            drop.put_recipe(recipe, replace=self.recipe is not None)
+        except OtherRecipe as other:
+            if not on_terminal(sys.stdin, sys.stderr):
+                raise
+            self._confirm_replacing(other, recipe)
+            drop.put_recipe(recipe, replace=True)
 
     @staticmethod
-    def _confirm_replacing(other: OtherRecipe, recipe: Path | None) -> None:
+    def _confirm_replacing(other: OtherRecipe, recipe: Path) -> None:
         question = (
             f"{plain(other.key)} is another recipe than {plain(str(recipe))}. Files that wait there are planned again with the "
             "new one. Replace it?"
         )
-        try:
-            if click.confirm(question, default=False, err=True):
-                return
-        except click.Abort:
-            pass
-        raise CannotUse("Nothing was dropped.", STOPPED)
+        if not _confirmed(question):
+            raise CannotUse("Nothing was dropped.", STOPPED)
 
     # ------------------------------------------------------------ the job
 
@@ -220,6 +244,38 @@ class DropSession(msgspec.Struct, kw_only=True):
         elif answers is not None:
             out(plain(str(answers)))
         return code_of(status)
+
+
+def _confirmed(question: str) -> bool:
+    """Raises CannotUse."""
+    try:
+        return click.confirm(question, default=False, err=True)
+    except click.Abort:
+        say("", ANSWERED)  # the question's line is left
+        raise CannotUse("Nothing was dropped.", STOPPED) from None
+
+
+def _standing(status: JobStatus) -> str:
+    if status.has_ended:
+        return "which is done"
+    if status.needs in _WAITS_FOR:
+        return f"which waits for {_WAITS_FOR[status.needs]}"
+    return "which goes on"
+
+
+def _ago(at: datetime) -> str:
+    seconds = (datetime.now(UTC) - at).total_seconds()
+    for size, what in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if seconds >= size:
+            return f"{number(int(seconds // size), what)} ago"
+    return "a moment ago"
+
+
+def _await_recipe(job: Job) -> None:
+    """Until the stack has seen a recipe that was put for it; or not, if it is another that was needed."""
+    until = time.monotonic() + _RECIPE_SEEN_SECONDS
+    while job.status().needs == RECIPE and time.monotonic() < until:
+        time.sleep(LOOK_SECONDS)
 
 
 def _uploaded(drop: Drop) -> str:

@@ -12,7 +12,7 @@ from batchdrop_client.job_status import JobStatus
 from batchdrop_client.plain_text import plain
 
 _GAP = "  "
-_SHORT_ID = 6
+SHORT_ID = 6
 _LEAST_FILE_CHARS = 12
 
 
@@ -49,7 +49,7 @@ def _line(status: JobStatus, now: datetime) -> _Line:
     dropped = ids.uploaded_at(status.job_id)
     return _Line(
         f"{dropped:%d %b %H:%M}" if dropped.year == now.year else f"{dropped:%d %b %Y}",
-        status.job_id[-_SHORT_ID:],
+        status.job_id[-SHORT_ID:],
         status.word,
         f"{counts.total:,}" if counts.total else "",
         f"{without:,}" if without else "",
