@@ -133,7 +133,8 @@ def test_some_rows_have_no_answer(stack: LiveStack, table: Path) -> None:
     assert "expired" in table.with_name("reviews.results.csv").read_text()
     assert Path(result.stdout.strip()).is_file()
     assert re.search(r"^     1  .* \(row 3\)$", result.stderr, re.MULTILINE)
-    assert "batchdrop fetch 20" in result.stderr.splitlines()[-1]
+    assert result.stderr.splitlines()[-1].startswith("failed.csv or failed.jsonl, and its other files: batchdrop fetch 20")
+    assert re.search(r"^batchdrop retry 20", result.stderr, re.MULTILINE)
 
 
 def test_a_long_file_is_not_read_before(stack: LiveStack, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,6 +190,18 @@ def test_a_yes_at_the_terminal(asking: LiveStack, monkeypatch: pytest.MonkeyPatc
     assert "Go on?" in result.stderr
 
 
+def test_ctrl_c_at_the_question(asking: LiveStack, monkeypatch: pytest.MonkeyPatch, table: Path) -> None:
+    at_a_terminal(monkeypatch)
+    monkeypatch.setattr(click, "confirm", aborted)
+    result = said("drop", table, "--to", "marketing", "--wait")
+    assert (result.exit_code, asking.keys("control/")) == (5, [])
+    told, command = result.stderr.splitlines()[-2:]
+    assert "\n\n" in result.stderr
+    assert told == "To go on, run this command."
+    assert command.startswith(f"batchdrop approve {asking.pipeline.job().id}-")
+    assert command.endswith(" --folder marketing")
+
+
 def test_a_no_at_the_terminal(asking: LiveStack, monkeypatch: pytest.MonkeyPatch, table: Path) -> None:
     at_a_terminal(monkeypatch)
     assert said("drop", table, "--wait", typed="n\n").exit_code == 5
@@ -207,7 +220,8 @@ def test_ctrl_c_leaves_the_job(stack: LiveStack, table: Path) -> None:
 
     stack.meanwhile = interrupted
     result = said("drop", table, "--wait")
-    assert result.exit_code == 4
+    assert result.exit_code == 6
+    assert result.stderr.splitlines()[-2] == ""
     assert result.stderr.splitlines()[-1].startswith("The job goes on. Look again with: batchdrop status 20")
     stack.meanwhile = lambda: None
     job = result.stderr.splitlines()[-1].split()[-2]
@@ -240,7 +254,8 @@ def test_the_same_file_again_is_asked_about(asking: LiveStack, monkeypatch: pyte
     (job,) = asking.pipeline.jobs()
     at_a_terminal(monkeypatch)
     result = said("drop", table, "--wait", typed="n\ny\ny\n")
-    assert f"The same file was dropped a moment ago: job {job.id[-6:]}, which waits for approval. Drop it again" in result.stderr
+    told = f"The same file was dropped a moment ago: job {job.id[-6:]}, which waits for approval. Drop it again"
+    assert told in " ".join(result.stderr.split())
     assert (result.exit_code, len(asking.pipeline.jobs())) == (0, 1), result.stderr
     assert Path(result.stdout.splitlines()[-1]).is_file()
 
@@ -250,7 +265,7 @@ def test_a_job_that_goes_on_is_waited_for(stack: LiveStack, monkeypatch: pytest.
     at_a_terminal(monkeypatch)
     assert said("drop", table, typed="n\n").stdout.splitlines()[-1] == job
     result = said("drop", table, "--wait", typed="n\n")
-    assert f"job {job[-6:]}, which goes on." in result.stderr
+    assert f"job {job[-6:]}, which goes on." in " ".join(result.stderr.split())
     assert (result.exit_code, [one.id for one in stack.pipeline.jobs()]) == (0, [job])
 
 
@@ -258,9 +273,9 @@ def test_who_wants_to_pays_again(stack: LiveStack, monkeypatch: pytest.MonkeyPat
     said("drop", table, "--wait")
     at_a_terminal(monkeypatch)
     result = said("drop", table, "--wait", "-o", table.with_name("b.csv"), typed="y\n")
-    assert ("which is done" in result.stderr, result.exit_code) == (True, 0)
+    assert ("which is done" in " ".join(result.stderr.split()), result.exit_code) == (True, 0)
     assert len(stack.pipeline.jobs()) == 2
-    monkeypatch.setattr(drop_session.click, "confirm", aborted)
+    monkeypatch.setattr(click, "confirm", aborted)
     result = said("drop", table)
     assert (result.exit_code, result.stderr.splitlines()[-2:]) == (4, ["", "Nothing was dropped."])
     stack.pass_time()
@@ -274,7 +289,7 @@ def test_a_file_that_waits_for_its_recipe_is_not_dropped_twice(
     assert said("drop", table, "--wait").exit_code == 5
     at_a_terminal(monkeypatch)
     result = said("drop", table, "--wait", "--recipe", recipe, typed="n\n")
-    assert "which waits for a recipe" in result.stderr
+    assert "which waits for a recipe" in " ".join(result.stderr.split())
     assert (result.exit_code, len(stack.pipeline.jobs())) == (0, 1), result.stderr
 
 

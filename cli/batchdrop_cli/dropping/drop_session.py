@@ -20,13 +20,13 @@ from batchdrop_cli.dropping.look import Look, look_at, recipe_line
 from batchdrop_cli.dropping.shown_progress import job_progress, transfer
 from batchdrop_cli.dropping.tried import tried_lines, why_lines
 from batchdrop_cli.ending import CannotUse
-from batchdrop_cli.exit_codes import ANSWERED, FAILED, STOPPED, USAGE, WAITS
+from batchdrop_cli.exit_codes import ANSWERED, FAILED, STOPPED, TIMED_OUT, USAGE, WAITS
 from batchdrop_cli.following.jobs_table import SHORT_ID
-from batchdrop_cli.following.said_status import code_of, goes_on, next_lines
+from batchdrop_cli.following.said_status import Lookup, code_of, goes_on, next_lines
 from batchdrop_cli.following.told import says_yes
 from batchdrop_cli.opening.guarded import guarded
 from batchdrop_cli.opening.local_recipe import recipe_for
-from batchdrop_cli.terminal import on_terminal, out, say
+from batchdrop_cli.terminal import columns, fitted, on_terminal, out, say
 from batchdrop_client.dropped_before import DroppedBefore
 from batchdrop_client.dropping import Drop, Wishes, recipe_beside
 from batchdrop_client.errors import FileThere, NotApproved, OtherRecipe, StackError, TimedOut
@@ -83,7 +83,11 @@ class DropSession(msgspec.Struct, kw_only=True):
                 _await_recipe(job)
             return self._followed(job, target)
         except KeyboardInterrupt:
-            raise CannotUse(goes_on(job.id, self.to), STOPPED) from None
+            raise CannotUse(f"\n{goes_on(job.id, self._lookup)}", TIMED_OUT) from None
+
+    @property
+    def _lookup(self) -> Lookup:
+        return Lookup(self.bucket, self.to)
 
     # ------------------------------------------------------------ before anything is sent
 
@@ -174,11 +178,12 @@ class DropSession(msgspec.Struct, kw_only=True):
 
     def _followed(self, job: Job, target: Path) -> int:
         until = None if self.minutes is None else time.monotonic() + self.minutes * 60
+        approved = False
         while True:
             try:
-                status = _watched(job, until)
+                status = _watched(job, until, approved=approved)
             except TimedOut as late:
-                say(f"{plain(late.status.message)} {goes_on(job.id, self.to)}", ANSWERED)
+                say(f"{plain(late.status.message)} {goes_on(job.id, self._lookup)}", ANSWERED)
                 return self._told(job, late.status, None)
             if status.has_ended:
                 return self._told(job, status, self._delivered(job, status, target))
@@ -187,6 +192,7 @@ class DropSession(msgspec.Struct, kw_only=True):
                 return self._told(job, status, None)
             if not self._approved(job, status):
                 return self._told(job, status, None)
+            approved = True
 
     def _approved(self, job: Job, status: JobStatus) -> bool:
         """Whether it was told to go on, or asks something else by now."""
@@ -201,7 +207,7 @@ class DropSession(msgspec.Struct, kw_only=True):
         if not on_terminal(sys.stdin, sys.stderr):
             say(plain(status.message), ANSWERED)
             return False
-        for line in tried_lines(status.samples):
+        for line in tried_lines(status.samples, self._lookup.command("open", job.id), columns()):
             say(line, ANSWERED)
         if not says_yes(status):
             return False
@@ -224,8 +230,9 @@ class DropSession(msgspec.Struct, kw_only=True):
             with transfer("downloading", job.size(name)) as come:
                 return job.save(target, come=come)
         except (OSError, StackError) as problem:
+            fetch = self._lookup.command("fetch", job.id)
             said = problem if isinstance(problem, StackError) else f"{plain(str(target))} cannot be written: {problem.strerror}."
-            raise CannotUse(f"{plain(status.message)} {said} The answers wait: batchdrop fetch {job.id}", FAILED) from None
+            raise CannotUse(f"{plain(status.message)} {said} The answers wait: {fetch}", FAILED) from None
 
     def _told(self, job: Job, status: JobStatus, answers: Path | None) -> int:
         """The exit code."""
@@ -234,10 +241,8 @@ class DropSession(msgspec.Struct, kw_only=True):
         if status.has_ended and not status.is_complete:
             for line in why_lines(job.failures()):
                 say(line, ANSWERED)
-        if not status.is_complete and (lines := next_lines(status)):
+        if not status.is_complete and (lines := next_lines(status, self._lookup)):
             say("\n".join(lines), ANSWERED)
-        if answers is not None and not status.is_complete:
-            say(f"Its other files: batchdrop fetch {job.id}", ANSWERED)
         if self.as_json:
             found = msgspec.json.decode(status.document or b"{}", type=dict[str, msgspec.Raw])
             out(msgspec.json.encode({**found, "results": str(answers) if answers else None}))
@@ -249,7 +254,7 @@ class DropSession(msgspec.Struct, kw_only=True):
 def _confirmed(question: str) -> bool:
     """Raises CannotUse."""
     try:
-        return click.confirm(question, default=False, err=True)
+        return click.confirm(fitted(question, columns()), default=False, err=True)
     except click.Abort:
         say("", ANSWERED)  # the question's line is left
         raise CannotUse("Nothing was dropped.", STOPPED) from None
@@ -288,9 +293,9 @@ def _uploaded(drop: Drop) -> str:
     return f"{put} ({size}) to {plain(drop.folder)}{there}"
 
 
-def _watched(job: Job, until: float | None) -> JobStatus:
+def _watched(job: Job, until: float | None, *, approved: bool) -> JobStatus:
     left = None if until is None else max(0.0, until - time.monotonic())
-    with job_progress() as shown:
+    with job_progress(approved=approved) as shown:
         for status in job.watch(left):
             shown(status)
     return status

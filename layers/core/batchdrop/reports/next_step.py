@@ -11,7 +11,7 @@ from batchdrop.domain.record import Record
 from batchdrop.domain.records import Job, JobState
 from batchdrop.reports.sentences import NO_TEAM, failed_file
 
-_RUN = "run this command, or create the folder that it names in the S3 console"
+RUN = "run this command, or create the folder that it names in the S3 console"
 _CONSOLES = {"cn-": "console.amazonaws.cn", "us-gov-": "console.amazonaws-us-gov.com"}
 
 
@@ -34,7 +34,7 @@ def next_step(job: Job, region: str = "", *, passes: bool | None = None) -> Next
         case JobState.running | JobState.finishing if job.cancel_requested or job.state is JobState.finishing:
             return NextStep(text="Nothing to do: the files come by themselves.")
         case JobState.running:
-            return _command(job, region, f"Nothing to do. To stop it, {_RUN}.", "cancel", job.id)
+            return _command(job, region, f"Nothing to do. To stop it, {RUN}.", "cancel", job.id)
         case JobState.rejected:
             moves = job.reason == NO_TEAM
             text = "Put the file into the folder of a team, below inbox/." if moves else "Correct the file and put it in again."
@@ -58,13 +58,13 @@ def _held(job: Job, region: str) -> NextStep:
         return _files(job, region, text)
     question, group = job.question, job.group
     if question is None or job.needs not in (APPROVAL, LIMIT):
-        return _command(job, region, f"Nothing to do: it goes on by itself. To stop it, {_RUN}.", "cancel", job.id)
+        return _command(job, region, f"Nothing to do: it goes on by itself. To stop it, {RUN}.", "cancel", job.id)
     if job.needs == LIMIT:
-        text = f"Nothing to do, or an operator lifts the limit for this job alone: {_RUN}."
+        text = f"Nothing to do, or an operator lifts the limit for this job alone: {RUN}."
         return _command(job, region, text, "raise", f"{job.id}-{question.code}")
     if group is not None and group.leader == job.id:
-        return _command(job, region, f"To let all of these files go, {_RUN}.", "approve", f"all-{group.code}")
-    return _command(job, region, f"To go on, {_RUN}.", "approve", f"{job.id}-{question.code}")
+        return _command(job, region, f"To let all of these files go, {RUN}.", "approve", f"all-{group.code}")
+    return _command(job, region, f"To go on, {RUN}.", "approve", f"{job.id}-{question.code}")
 
 
 def _ended(job: Job, region: str, passes: bool | None) -> NextStep:
@@ -77,7 +77,7 @@ def _ended(job: Job, region: str, passes: bool | None) -> NextStep:
     if not passes:
         return _files(job, region, f"{correct}.")
     return _command(
-        job, region, f"{correct}. If some failed for a passing reason, to ask those alone again, {_RUN}.", "retry", job.id
+        job, region, f"{correct}. If some failed for a passing reason, to ask those alone again, {RUN}.", "retry", job.id
     )
 
 
