@@ -247,9 +247,28 @@ class Job:
     def retry(self) -> str:
         """Has the stack ask again, as a job of its own, about the rows without an answer; returns the key that says so.
 
-        Rows are asked again that were canceled, or failed for a reason that may pass.
+        Rows are asked again that were canceled, or failed for a reason that may pass. `retried` is that job.
         """
         return self._say(keys.command_key("retry", self._dropped(self.status()), self.id))
+
+    def retried(self, timeout: float = 0.0) -> Job | None:
+        """The job that asks again about its rows; None if there is none yet, or will be none: `status().message` says why.
+
+        `timeout`: seconds for which the stack is given time to make it. It needs a minute at most after `retry`, unless the
+        rows are very many.
+        """
+        first = status = self.status()
+        key = keys.retried_input(self._dropped(status), self.id)
+        until = time.monotonic() + timeout
+        while "" not in names_in(self._bucket, key):
+            # The file is there before the job tells of it.
+            if time.monotonic() >= until or status.message != first.message:
+                return None
+            time.sleep(LOOK_SECONDS)
+            status = self.status()
+        with aws_said(self._bucket.name):
+            info = self._bucket.objects.head(key)
+        return Job(self._bucket, keys.outbox_folder(key, ids.job_id(info.ref, info.written_at)), dropped=key)
 
     def _has_said_yes(self, status: JobStatus) -> bool:
         """The stack is told, and has not gone on yet."""

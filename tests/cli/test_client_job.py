@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from batchdrop.domain import keys
-from batchdrop.domain.records import JobState
+from batchdrop.domain import ids, keys
+from batchdrop.domain.records import JobState, ObjectRef
 from batchdrop_client import Job, JobStatus, NotApproved, NotNamed, Stack, StackError, TimedOut, Unreachable
 from batchdrop_client import job as job_module
 from batchdrop_client.bucket import Bucket, aws_said
 from batchdrop_client.ended_job import names_in
 from batchdrop_client.job_status import Input
-from tests.cli.ended_jobs import in_s3, requests_job
+from tests.cli.ended_jobs import BAD, in_s3, requests_job
 from tests.cli.own_bucket import BUCKET
 from tests.stack import Stack as Pipeline
 from tests.stack import rows
@@ -217,6 +217,43 @@ def test_a_job_is_stopped_and_an_ended_one_asked_again(s3: S3Client) -> None:
     assert ended.cancel() is None
     assert ended.retry() == f"control/retry/marketing/{ended.id}"
     assert len(commands(s3)) == 2
+
+
+def test_a_retry_is_a_job_that_can_be_waited_for(s3: S3Client, wall: Wall) -> None:
+    pipeline = requests_job()
+    job = job_in(s3, pipeline)
+    job.retry()
+    assert job.retried() is None, "not yet"
+
+    def later() -> None:
+        pipeline.command("retry", job.id)
+        pipeline.run()
+        in_s3(pipeline, s3, BUCKET)
+
+    wall.meanwhile = later
+    again = job.retried(timeout=60)
+    assert again is not None
+    assert (again.id, again.folder) == job_of_the_file(s3, "inbox/marketing/reviews.retry-of-" + job.id + ".jsonl")
+
+
+def job_of_the_file(s3: S3Client, key: str) -> tuple[str, str]:
+    seen = s3.head_object(Bucket=BUCKET, Key=key)
+    ref = ObjectRef(bucket=BUCKET, key=key, version_id=seen.get("VersionId"), etag=seen["ETag"].strip('"'))
+    job_id = ids.job_id(ref, seen["LastModified"])
+    return job_id, f"outbox/marketing/{key.rsplit('/', 1)[1].removesuffix('.jsonl')}/{job_id}/"
+
+
+def test_what_the_stack_does_not_ask_again_is_not_waited_for(s3: S3Client, wall: Wall) -> None:
+    pipeline = requests_job(ends={2: BAD})
+    job = job_in(s3, pipeline)
+
+    def later() -> None:
+        pipeline.command("retry", job.id)
+        in_s3(pipeline, s3, BUCKET)
+
+    wall.meanwhile = later
+    assert job.retried(timeout=600) is None
+    assert wall.now < 60
 
 
 def test_a_job_that_is_not_there(s3: S3Client) -> None:

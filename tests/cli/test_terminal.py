@@ -24,7 +24,7 @@ def test_answers_of_rows_that_were_tried_are_whole() -> None:
     row = {"id": "1", "shop": "the one at the corner", "text": "What a great lamp, I have never seen a better one"}
     samples = [Sample(line=2, row=row, output={"answer": answer}), Sample(line=3, row={"text": "ok"}, output={"answer": "yes"})]
     lines = list(tried_lines(samples, "batchdrop open 1", 80))
-    assert lines[0] == "row 2  What a great lamp, I have never seen a ..."
+    assert lines[0] == "row 2  What a great lamp, I have never seen a bet ..."
     assert " ".join(" ".join(lines[1:-1]).split()) == answer
     assert lines[-1] == f"row 3  {'ok':<46}  yes"
     assert max(map(len, lines)) <= 80
