@@ -148,6 +148,7 @@ def test_the_other_model_is_paid_at_its_own_price_and_reserved_so() -> None:
             "Rows asked again as `refused`: claude-opus-5-5 always thinks",
         ),
         (b"refused: {model: claude-sonnet-4-20250514}", "is retired"),
+        (b"refused: {model: claude-sonet-5-5}", "Did you mean claude-sonnet-5-5?"),
         (b"off_schema: {thinking: high, model: claude-haiku-4-5}", "claude-haiku-4-5 does not take the effort `high`"),
         (b"truncated: {thinking: on, max_tokens: 50}", None),
     ],

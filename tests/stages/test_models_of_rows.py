@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from batchdrop.domain.call_headers import CallHeaders
+from batchdrop.domain.keys import PRICES
 from batchdrop.domain.model_list import ListedModel, ModelList
+from batchdrop.domain.open_work import PRICE, RECIPE
+from batchdrop.domain.records import Job, JobState
 from batchdrop.formats.input_line import Row
 from batchdrop.formats.invalid_line import InvalidLine
 from batchdrop.formats.lines import Line
@@ -88,3 +91,50 @@ def test_a_model_is_looked_up_once_and_the_memory_of_it_is_bounded(monkeypatch: 
         data = asking(model)
         assert isinstance(decide(Line(1, 0, len(data), data, cut=False)), Row)
     assert asked == ["a", "x" * 101, "b", "x" * 101, "c", "c"]
+
+
+def asked_with(stack: Stack, model: str) -> Job:
+    stack.drop("inbox/team/recipe.yaml", f"model: {model}\nprompt: '{{{{ text }}}}'\n".encode())
+    if not stack.jobs():
+        stack.drop("inbox/team/a.jsonl", b'{"text": "a"}\n')
+    stack.run(5)
+    return stack.job()
+
+
+@pytest.mark.parametrize(
+    ("model", "meant"),
+    [
+        ("claude-haiku-5.5", HAIKU),
+        ("claude-haiku-5", HAIKU),
+        ("Claude-Haiku-5.5", HAIKU),
+        ("claude-sonet-5-5", SONNET),
+        ("gpt-4", HAIKU),
+    ],
+)
+@pytest.mark.parametrize("official", [True, False], ids=["Anthropic", "another API"])
+def test_a_mistyped_model_is_a_fault_of_the_recipe_and_waits_for_no_price(model: str, meant: str, official: bool) -> None:
+    """A list that is not Anthropic's own refuses nothing, and there may be none yet."""
+    stack = Stack()
+    if not official:
+        stack.ledger.put_models(listed(official=False))
+    job = asked_with(stack, model)
+    assert (job.state, job.needs) == (JobState.held, RECIPE)
+    assert "recipe.yaml, line 1: " in job.reason
+    assert model in job.reason
+    assert meant in job.reason
+    assert asked_with(stack, HAIKU).state is JobState.done
+
+
+def test_a_new_model_needs_its_price_alone_and_a_faulty_file_of_prices_may_have_it() -> None:
+    price = {"model": "claude-haiku-6", "input": 1, "output": 5, "write_5m": 1, "write_1h": 1, "read": 1}
+    stack = Stack()
+    stack.objects.drop(PRICES, json.dumps([price]).encode())
+    assert asked_with(stack, "claude-haiku-6").state is JobState.done
+
+    stack = Stack()
+    stack.objects.drop(PRICES, b"[")
+    assert asked_with(stack, "claude-haiku-6").needs == PRICE
+
+    stack = Stack()
+    stack.ledger.put_models(listed(models=(*LISTED, ListedModel(id="claude-haiku-6"))))
+    assert asked_with(stack, "claude-haiku-6").needs == PRICE

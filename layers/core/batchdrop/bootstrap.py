@@ -211,9 +211,9 @@ def plan(settings: PlanSettings, ports: Ports | None = None) -> Plan:
             commit=commit,
             publish=publish,
             find_recipe=find_recipe,
-            check=_check_recipe(settings, ports),
+            check=_check_recipe(settings, ports, budget),
         ),
-        render=_render(settings, ports),
+        render=_render(settings, ports, budget),
         list_documents=_list_documents(ports),
         fill_requests=_fill_requests(settings, ports),
         cut_file=CutFile(
@@ -237,26 +237,32 @@ def _headers(settings: PlanSettings) -> AllowedHeaders:
     return AllowedHeaders.of(settings.allowed_api_versions, settings.allowed_betas)
 
 
-def open_rows(
-    objects: Objects,
-    ledger: Ledger,
-    clock: Clock | None = None,
-    headers: AllowedHeaders | None = None,
-    tools: str = "",
-) -> OpenRows:
-    """`headers` and `tools`: what the operator allows; left out, the recipe was let through before."""
+def open_rows(objects: Objects, ledger: Ledger) -> OpenRows:
+    """For recipes that were let through before."""
     from batchdrop.stages.plan.open_rows import OpenRows
 
-    allowed = frozenset(filter(None, map(str.strip, tools.split(","))))
-    return OpenRows(objects=objects, ledger=ledger, clock=clock or SystemClock(), headers=headers, tools=allowed)
+    return OpenRows(objects=objects, ledger=ledger, clock=SystemClock(), headers=None)
 
 
-def _render(settings: PlanSettings, ports: Ports) -> Callable[[Job, ObjectRef, bool, Callable[[], bool]], Made]:
+def _open_rows(settings: PlanSettings, ports: Ports, budget: Budget) -> OpenRows:
+    from batchdrop.stages.plan.open_rows import OpenRows
+
+    return OpenRows(
+        objects=ports.objects,
+        ledger=ports.ledger,
+        clock=ports.clock,
+        headers=_headers(settings),
+        tools=frozenset(filter(None, map(str.strip, settings.allowed_tools.split(",")))),
+        has_price=budget.has_price,
+    )
+
+
+def _render(settings: PlanSettings, ports: Ports, budget: Budget) -> Callable[[Job, ObjectRef, bool, Callable[[], bool]], Made]:
     def render(job: Job, recipe: ObjectRef, packed: bool, go_on: Callable[[], bool]) -> Made:
         # Only a job with a recipe loads what reads recipes and tables.
         from batchdrop.stages.plan.render_file import RenderFile
 
-        rows = open_rows(ports.objects, ports.ledger, ports.clock, _headers(settings), settings.allowed_tools)
+        rows = _open_rows(settings, ports, budget)
         return RenderFile(
             objects=ports.objects, open_rows=rows, name_files=_name_files(settings, ports), max_bytes=settings.max_input_bytes
         )(job, recipe, packed, go_on)
@@ -299,11 +305,11 @@ def _name_files(settings: PlanSettings, ports: Ports) -> NameFiles:
     )
 
 
-def _check_recipe(settings: PlanSettings, ports: Ports) -> Callable[[Job, ObjectRef], None]:
+def _check_recipe(settings: PlanSettings, ports: Ports, budget: Budget) -> Callable[[Job, ObjectRef], None]:
     def check(job: Job, recipe: ObjectRef) -> None:
         from batchdrop.recipes.form import Kind
 
-        rows = open_rows(ports.objects, ports.ledger, ports.clock, _headers(settings), settings.allowed_tools)
+        rows = _open_rows(settings, ports, budget)
         with rows(job, recipe, job.text or job.input, Kind(job.kind)):
             pass
 

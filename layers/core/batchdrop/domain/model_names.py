@@ -7,7 +7,7 @@ one, knows better.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from difflib import get_close_matches
 from typing import NamedTuple
@@ -85,6 +85,16 @@ def meant_by(model: str, listed: ModelList | None) -> str | None:
     return full if (full := f"claude-{words}") in KNOWN else successor(model)
 
 
+def unknown(model: str, listed: ModelList | None) -> ModelFault | None:
+    """Of a model without a price: None if it is known here or listed by the API, so that it lacks the price alone."""
+    if model in KNOWN or (listed is not None and listed.find(model) is not None):
+        return None
+    near = _near(model, (*KNOWN, *_ids(listed)))
+    meant = f"Did you mean {near}?" if near else _instead(model)
+    new = "If it is new, an operator puts its price into config/prices.json first."
+    return ModelFault("unknown_model", f"No model {_shown(model)} is known, nor a price of one. {meant} {new}")
+
+
 def most_output(model: str, listed: ModelList | None, betas: Collection[str]) -> int | None:
     """The largest `max_tokens` that a request in a batch may have; None if nobody said. Depends on nothing else.
 
@@ -139,9 +149,18 @@ def _is_known_alias(model: str, listed: ModelList) -> bool:
 
 
 def _nearest(model: str, listed: ModelList) -> str:
-    ids = [entry.id for entry in listed.models if entry.lifecycle != "retired"]
-    near = get_close_matches(model, ids, 1) if len(model) <= _MAX_COMPARED else []
-    return f"Did you mean {near[0]}?" if near else _instead(model)
+    near = _near(model, _ids(listed))
+    return f"Did you mean {near}?" if near else _instead(model)
+
+
+def _ids(listed: ModelList | None) -> list[str]:
+    return [entry.id for entry in listed.models if entry.lifecycle != "retired"] if listed is not None else []
+
+
+def _near(model: str, ids: Sequence[str]) -> str | None:
+    if len(model) > _MAX_COMPARED:
+        return None
+    return next(iter(get_close_matches(model.lower(), ids, 1)), None)
 
 
 def _shown(model: str) -> str:

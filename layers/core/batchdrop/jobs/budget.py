@@ -114,6 +114,11 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
         (purse,) = self.ledger.get_purses([purses.unasked(team_of(job.input.key), now)])
         return max(0, most - purse.used)
 
+    def has_price(self, model: str, now: datetime) -> bool:
+        """Whether one is known, be it of another time, or may stand in the operators' file, which is faulty."""
+        prices = self.prices.current(now)
+        return bool(prices.fault) or prices.value.name(model) is not None
+
     def without_price(self, models: Sequence[str], now: datetime) -> str:
         """Why: if the operators' file is faulty, the price may stand in it."""
         fault = self.prices.current(now).fault

@@ -23,6 +23,7 @@ from batchdrop.domain.model_names import (
     model_fault,
     most_output,
     successor,
+    unknown,
     without_date,
 )
 from batchdrop.formats.invalid_line import shown
@@ -160,6 +161,7 @@ def check_model(
     prefill: bool = False,
     structured: bool = False,
     long_output: bool = False,
+    priced: bool = True,
     listed: ModelList | None = None,
     now: datetime,
     api_version: str,
@@ -170,11 +172,14 @@ def check_model(
     `tool_choice` and `sampling` (`temperature`, `top_p`, `top_k`) are as in the recipe. `params` is what stands below `params`
     there and is sent so; its faults have a field that begins with `params`. `prefill`: the last message is the assistant's.
     `structured`: an output format is sent. `long_output`: the recipe asks for the beta of that name, which is then in `betas`.
+    Not `priced`: no price of the model is known. Its rows would wait for one, and for ever if the name is mistyped.
     """
     raw = params or {}
     if meant := meant_by(model, listed):
         raise _fault("model", f"There is no model `{shown(model)}`. Did you mean {meant}?")
     if fault := model_fault(model, listed, now):
+        raise _fault("model", fault.message)
+    if not priced and (fault := unknown(model, listed)):
         raise _fault("model", fault.message)
     _check_sampling(model, sampling or {}, (), api_version)
     _check_sampling(model, raw, ("params",), api_version)

@@ -6,8 +6,9 @@ what only another file can correct rejects it (`Rejected`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
@@ -66,6 +67,7 @@ class OpenRows(msgspec.Struct, frozen=True, kw_only=True):
     """None: whatever the recipe asks for."""
     tools: frozenset[str] = frozenset()
     """Powers beyond the model that recipes may use: see `recipes.recipe.powers`."""
+    has_price: Callable[[str, datetime], bool] = lambda _, __: True
 
     @contextmanager
     def __call__(self, job: Job, recipe_ref: ObjectRef, text: ObjectRef, kind: Kind) -> Iterator[OpenedRows]:
@@ -173,6 +175,7 @@ class OpenRows(msgspec.Struct, frozen=True, kw_only=True):
         self, recipe: Recipe, headers: CallHeaders, listed: ModelList | None, *, structured: bool
     ) -> tuple[str, ...]:
         last = recipe.messages[-1] if recipe.messages else None
+        now = self.clock.now()
         return check_model(
             recipe.model,
             max_tokens=recipe.max_tokens,
@@ -182,8 +185,9 @@ class OpenRows(msgspec.Struct, frozen=True, kw_only=True):
             prefill=last is not None and last.role == "assistant",
             structured=structured,
             long_output=recipe.long_output,
+            priced=self.has_price(recipe.model, now),
             listed=listed,
-            now=self.clock.now(),
+            now=now,
             api_version=headers.api_version,
             betas=headers.betas,
         )
