@@ -21,7 +21,7 @@ from batchdrop_client.each_answer import each
 from batchdrop_client.ended_job import names_in
 from batchdrop_client.errors import NotApproved, StackError, TimedOut, Unreachable
 from batchdrop_client.job_status import Input, JobStatus, parse_status
-from batchdrop_client.outputs import OUTPUTS, Sent, download, is_same
+from batchdrop_client.outputs import OUTPUTS, STARTER, Sent, download, is_same
 from batchdrop_client.plain_text import plain
 from batchdrop_client.rows import Row, merged
 
@@ -168,10 +168,22 @@ class Job:
 
     def download_each(self, folder: Path | str, *, replace: bool = False) -> Iterator[Path]:
         """Writes each answer into a file of its own, named by the document or the id of its row. As `download`."""
-        rows = self.results()
+        rows = _Rows(self, self.files())
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         return each(rows, folder, replace=replace)
+
+    def starter(self, folder: Path | str, *, replace: bool = False) -> list[Path]:
+        """Brings the recipe to begin with, and what an editor knows its fields by, of a job that waits for one. As `download`."""
+        names = names_in(self._bucket, self.folder)
+        if "manifest.json" in names or STARTER[0] not in names:
+            raise StackError(f"The job {self.id} has no starter of a recipe. {plain(self.status().message)}")
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        found = [folder / name for name in STARTER if name in names]
+        for path in found:
+            download(self._bucket, self._ref(path.name), path, replace=replace)
+        return found
 
     def failures(self) -> Sequence[Failure]:
         """Why rows have no answer: one entry for each reason. Of a job that ended with an earlier version it is empty."""
@@ -284,6 +296,17 @@ class Job:
         with aws_said(self._bucket.name):
             self._bucket.objects.put(key, b"")
         return key
+
+
+class _Rows:
+    """Those of a job, read anew each time they are gone through."""
+
+    def __init__(self, job: Job, names: Container[str]) -> None:
+        self._job = job
+        self._names = names
+
+    def __iter__(self) -> Iterator[Row]:
+        return self._job._results(self._names)  # noqa: SLF001 - its own rows
 
 
 def _begins(key: str) -> str:

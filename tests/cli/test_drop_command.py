@@ -388,6 +388,18 @@ def test_another_recipe_is_asked_about(
     assert stack.body("inbox/recipe.yml") == there
 
 
+def test_documents_in_the_bucket_are_the_stacks_to_look_at(stack: LiveStack, tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text(READS)
+    listed = tmp_path / "list.csv"
+    listed.write_text("path\n" + "".join(f"s3://bucket/inbox/letters/{name}.pdf\n" for name in "abc") + "missing.pdf\n")
+    lines = said("drop", listed, "--to", "letters").stderr.splitlines()
+    assert lines[:2] == [
+        "list.csv  4 rows, 1 of which cannot be sent",
+        "documents       3 rows name documents in the bucket: the stack looks at them, and says what they cost",
+    ]
+    assert not any(line.startswith("estimate") for line in lines)
+
+
 def test_the_same_recipe_is_not_put_again(stack: LiveStack, table: Path) -> None:
     said("drop", table)
     said("drop", table)
