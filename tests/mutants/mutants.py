@@ -3108,6 +3108,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "test_files_of_other_buckets_are_read_where_they_are_listed_by_who_looks_and_who_sends[CollectRole]",
     ),
     Mutant(
+        "A file that was dropped already is not paid again without a word",
+        "cli/batchdrop_cli/dropping/drop_session.py",
+        "before = drop.before()",
+        "before = None",
+        "tests/cli/test_drop_command.py::test_who_wants_to_pays_again",
+    ),
+    Mutant(
         "Answers are not written over a file that came meanwhile",
         "cli/batchdrop_client/outputs.py",
         "os.link(part, path, follow_symlinks=False)",
@@ -3117,8 +3124,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A row is no path",
         "cli/batchdrop_client/each_answer.py",
-        '_NOT_PLAIN.sub("_", text)',
-        "text",
+        'one if _is_plain(one) else "\\0" for one',
+        "one for one",
         "tests/cli/test_fetch_command.py::test_a_row_leads_nobody_astray",
     ),
 )
