@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from itertools import zip_longest
 
@@ -70,8 +71,8 @@ class Failures(Record, frozen=True, kw_only=True):
         return Failures(rows=self.rows + more.rows, message=self.message or more.message, lines=lines)
 
 
-type Values = dict[str, dict[str, int] | None]
-"""Rows by answer, of each answer column; None: there are more different answers than MAX_VALUES, or longer ones."""
+type Values = dict[str, dict[str, int]]
+"""Rows by answer, of each answer column; of one that nobody has answered it is empty."""
 
 
 class AnswerCounts(Record, frozen=True, kw_only=True):
@@ -80,6 +81,8 @@ class AnswerCounts(Record, frozen=True, kw_only=True):
     reasons: dict[str, int] = msgspec.field(default_factory=dict)
     agreement: Agreement | None = None
     values: Values = msgspec.field(default_factory=dict)
+    many: tuple[str, ...] = ()
+    """Answer columns with more different answers than MAX_VALUES, or longer ones. A column of the job is here or in `values`."""
     lengths: tuple[int, ...] = ()
     """Answers by their length in tokens: none, 1, 2 to 3, 4 to 7, and so on, each class twice as wide."""
     failures: dict[str, Failures] = msgspec.field(default_factory=dict)
@@ -88,13 +91,26 @@ class AnswerCounts(Record, frozen=True, kw_only=True):
     def __add__(self, more: AnswerCounts) -> AnswerCounts:
         both = (self.agreement, more.agreement)
         found = [agreement for agreement in both if agreement is not None]
+        many = self._many_beside(more) | more._many_beside(self)
+        values = _added_values(self.values, more.values)
+        many |= {column for column, rows in values.items() if len(rows) > MAX_VALUES}
         return AnswerCounts(
             reasons=_added(self.reasons, more.reasons),
             agreement=found[0] + found[1] if len(found) > 1 else next(iter(found), None),
-            values=_merged_values(self.values, more.values),
+            values={column: rows for column, rows in values.items() if column not in many},
+            many=tuple(sorted(many)),
             lengths=tuple(a + b for a, b in zip_longest(self.lengths, more.lengths, fillvalue=0)),
             failures=_merged_failures(self.failures, more.failures),
         )
+
+    def by_column(self) -> dict[str, dict[str, int] | None]:
+        """Rows by answer, of each column of which they are counted; None of any other."""
+        return {**self.values, **dict.fromkeys(self.many)}
+
+    def _many_beside(self, other: AnswerCounts) -> set[str]:
+        """Its columns that have too many different answers. An earlier version left these out of a batch that has answers."""
+        left_out = {*other.values, *other.many} - self.values.keys() if any(self.lengths) else set()
+        return left_out | {*self.many}
 
 
 class FailureCounter:
@@ -137,18 +153,9 @@ def folded(label: str) -> str:
     return label.strip().casefold()[:MAX_LABEL_CHARS].strip()
 
 
-def _merged_values(first: Values, second: Values) -> Values:
-    merged = dict(first)
-    for column, values in second.items():
-        before = merged.get(column, {})
-        if before is None or values is None:
-            merged[column] = None
-            continue
-        total = dict(before)
-        for value, rows in values.items():
-            total[value] = total.get(value, 0) + rows
-        merged[column] = total if len(total) <= MAX_VALUES else None
-    return merged
+def _added_values(first: Values, second: Values) -> Values:
+    columns = dict.fromkeys((*first, *second))
+    return {column: dict(Counter(first.get(column, {})) + Counter(second.get(column, {}))) for column in columns}
 
 
 def _merged_failures(first: Mapping[str, Failures], second: Mapping[str, Failures]) -> dict[str, Failures]:

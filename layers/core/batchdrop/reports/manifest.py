@@ -118,7 +118,7 @@ def manifest(
             **({} if whole is None else {"complete": whole}),
             **about_copies(job),
             **about_deadline(job),
-            "answers": {"values": answers.values, "lengths": answers.lengths},
+            "answers": {"values": answers.by_column(), "lengths": answers.lengths},
             "failures": [_failures(kind, rows) for kind, rows in answers.failures.items()],
             "usage": usage,
             **_about_cache(usage, bill, job.about_cache),

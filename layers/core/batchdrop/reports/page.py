@@ -112,7 +112,7 @@ def outcome_of(counts: AnswerCounts) -> Outcome:
         _Failures(*kind.partition(" ")[::2], message=one.message, rows=one.rows, lines=list(one.lines))
         for kind, one in counts.failures.items()
     ]
-    answers = _Answers(values=counts.values, lengths=list(counts.lengths))
+    answers = _Answers(values=counts.by_column(), lengths=list(counts.lengths))
     return Outcome(answers=answers, failures=failures, batches=[], files={}, cost=_Cost())
 
 
