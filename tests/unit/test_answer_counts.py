@@ -10,8 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchdrop.adapters.items import batch_item, record_of
-from batchdrop.domain.answer_counts import MAX_VALUES, AnswerCounts
+from batchdrop.domain.answer_counts import (
+    MAX_FAILURES,
+    MAX_VALUES,
+    OTHER,
+    SHOWN_MESSAGES,
+    AnswerCounts,
+    FailureCounter,
+    Failures,
+    Told,
+)
 from batchdrop.domain.records import Batch
+from batchdrop.reports.sentences import reasons
 from tests.adapters.records import batch
 
 FEW = AnswerCounts(values={"label": {"good": 1}, "draft": {"In short: yes": 1}}, lengths=(0, 1))
@@ -56,3 +66,47 @@ def test_batches_have_a_distribution_as_the_whole_has(batches: list[list[str]]) 
     whole = reduce(add, (stored(counted(answers)) for answers in batches), AnswerCounts(values={"label": {}}))
     expected = counted([answer for answers in batches for answer in answers])
     assert (whole.values, whole.many) == (expected.values, expected.many)
+
+
+ABOVE, BELOW = "Field `urgency` is above the maximum of 5.", "Field `urgency` is below the minimum of 1."
+
+
+def failed(*messages: str, kind: str = "off_schema") -> AnswerCounts:
+    counter = FailureCounter()
+    for line, message in enumerate(messages, 2):
+        counter.add(line, "errored", kind, message)
+    return stored(AnswerCounts(failures=counter.found()))
+
+
+def of_kind(counts: AnswerCounts, kind: str = "errored off_schema") -> list[str]:
+    found = counts.failures[kind]
+    return reasons(found.rows, found.told())
+
+
+def test_rows_of_one_kind_are_told_by_their_own_sentences() -> None:
+    """55 rows were said to be above the maximum, and 16 of them were below the minimum."""
+    assert of_kind(failed(*[ABOVE] * 20, *[BELOW] * 16) + failed(*[ABOVE] * 19)) == [f"39 rows: {ABOVE}", f"16 rows: {BELOW}"]
+    assert of_kind(failed(ABOVE, ABOVE)) == [ABOVE]
+    assert of_kind(failed("")) == ["off_schema"]
+
+
+def test_of_many_different_sentences_none_is_told_of_all_rows() -> None:
+    many = failed(*(f"Field `age` is {number}." for number in range(100))) + failed("Field `age` is 7.")
+    assert of_kind(many) == [f"Such as: Field `age` is {number}." for number in range(SHOWN_MESSAGES)]
+    assert (many.failures["errored off_schema"].rows, many.failures["errored off_schema"].lines) == (101, (2, 3, 4))
+
+
+def test_what_an_earlier_version_stored_is_the_sentence_of_one_row() -> None:
+    old = AnswerCounts(failures={"errored off_schema": Failures(rows=55, message=ABOVE, lines=(2, 3, 4))})
+    assert of_kind(AnswerCounts() + stored(old)) == [f"Such as: {ABOVE}"]
+    assert of_kind(AnswerCounts() + stored(old) + failed(ABOVE)) == [f"Such as: {ABOVE}"]
+
+
+def test_more_kinds_than_are_told_apart_have_no_sentence_of_one_of_them() -> None:
+    counter = FailureCounter()
+    for number in range(MAX_FAILURES + 3):
+        counter.add(number, "errored", f"kind {number}", f"Only of {number}.")
+    both = stored(AnswerCounts(failures=counter.found())) + failed("Only of another.", kind="another")
+    assert len(both.failures) == MAX_FAILURES + 1
+    assert both.failures[OTHER] == Failures(rows=4, lines=(2, 10, 11))
+    assert both.failures["errored kind 0"].told() == (Told(message="Only of 0.", rows=1),)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from batchdrop.domain import keys
-from batchdrop.domain.answer_counts import OTHER, AnswerCounts
+from batchdrop.domain.answer_counts import OTHER, AnswerCounts, Told
 from batchdrop.domain.records import Job, JobState
 from batchdrop.domain.retries import goes_again
 from batchdrop.money.amounts import dollars
@@ -64,9 +64,15 @@ class _Answers(msgspec.Struct):
 class _Failures(msgspec.Struct):
     status: str
     error: str
-    message: str
     rows: int
     lines: list[int]
+    message: str = ""
+    """Of a manifest of an earlier version: of the first row."""
+    messages: tuple[Told, ...] = ()
+
+    def reasons(self) -> list[str]:
+        of_first = (Told(message=self.message, rows=1),) if self.message and self.status != OTHER else ()
+        return sentences.reasons(self.rows, self.messages or of_first)
 
 
 class _Batch(msgspec.Struct):
@@ -109,7 +115,7 @@ def read_outcome(manifest: bytes) -> Outcome:
 def outcome_of(counts: AnswerCounts) -> Outcome:
     """Of the rows that were tried, before there is a manifest."""
     failures = [
-        _Failures(*kind.partition(" ")[::2], message=one.message, rows=one.rows, lines=list(one.lines))
+        _Failures(*kind.partition(" ")[::2], rows=one.rows, lines=list(one.lines), messages=one.told())
         for kind, one in counts.failures.items()
     ]
     answers = _Answers(values=counts.by_column(), lengths=list(counts.lengths))
@@ -239,7 +245,7 @@ def _failure(failures: _Failures, job: Job) -> dict[str, Any]:
     return {
         "rows": f"{failures.rows:,}",
         "noun": "row" if failures.rows == 1 else "rows",
-        "why": failures.message or failures.error or failures.status,
+        "why": failures.reasons(),
         "remedy": remedy(failures.status, failures.error, sentences.failed_file(job)),
         "lines": f"{lines}, {more:,} more" if more else lines,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from batchdrop.domain.answer_counts import OTHER
 from batchdrop.domain.retries import retryable
 
 _BY_ERROR = {
@@ -14,6 +15,7 @@ _BY_ERROR = {
     "tried_answer_lost": "It may have been paid for. Put {failed} in again to ask once more all the same.",
 }
 _BY_STATUS = {
+    OTHER: "Read the reason of each row in {failed}, and correct what needs correcting.",
     "invalid": "Correct these rows in {failed}, and put it in again.",
     "expired": "Put {failed} in again: Anthropic had no time for these rows.",
     "canceled": "Put {failed} in again if you want these answers.",

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
+from batchdrop.domain.answer_counts import Told
 from batchdrop.domain.call_headers import VERSION, NotAllowed
 from batchdrop.domain.errors import Refused, Unavailable
 from batchdrop.domain.keys import INBOX, name_of
@@ -831,6 +832,18 @@ def nothing_to_approve(job: Job) -> str:
 
 
 # ---------------------------------------------------------------- why a row has no answer
+
+
+def reasons(rows: int, told: Sequence[Told]) -> list[str]:
+    """Why rows have no answer, in sentences that are true of all of them. `told`: with which they came back, as far as kept."""
+    if not told:
+        return ["For other reasons, of more kinds than are told apart here."]
+    if sum(one.rows for one in told) < rows:
+        return [f"Such as: {one.message}" for one in told]
+    if len(told) == 1:
+        return [told[0].message]
+    return [f"{_plural(one.rows, 'row')}: {one.message}" for one in told]
+
 
 CANCELED_UNSENT = "The job was canceled before this row was sent."
 INPUT_DELETED = "The input was deleted before this row could be sent."
