@@ -158,6 +158,15 @@ def test_no_sentence_takes_the_name_of_another() -> None:
     assert sorted(names) == sorted(set(names))
 
 
+@pytest.mark.parametrize("end", [".", ", with a question of its own."])
+def test_the_job_that_took_the_place_of_another_is_found_in_its_sentence(end: str) -> None:
+    newer = "20261122T003115Z-bbbbbbbbbbbbbbbb"
+    reason = sentences.superseded(job(id=newer)).removesuffix(".") + end
+    assert sentences.successor_of(job(state=JobState.canceled, reason=reason)) == newer
+    assert sentences.successor_of(job(state=JobState.canceled, reason=f"x is now job {newer}.")) == ""
+    assert sentences.successor_of(job(state=JobState.canceled)) == ""
+
+
 def test_no_good_word_covers_a_job_without_an_answer() -> None:
     nothing = job(state=JobState.done, counts=Counts(total=9, errored=9))
     assert sentences.word_of(nothing) == "no answers"

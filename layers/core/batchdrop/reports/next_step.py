@@ -9,7 +9,7 @@ from batchdrop.domain import keys
 from batchdrop.domain.open_work import APPROVAL, LIMIT, RECIPE
 from batchdrop.domain.record import Record
 from batchdrop.domain.records import Job, JobState
-from batchdrop.reports.sentences import NO_TEAM, failed_file
+from batchdrop.reports.sentences import NO_TEAM, failed_file, successor_of
 
 _RUN = "run this command, or create the folder that it names in the S3 console"
 _CONSOLES = {"cn-": "console.amazonaws.cn", "us-gov-": "console.amazonaws-us-gov.com"}
@@ -71,6 +71,8 @@ def _ended(job: Job, region: str, passes: bool | None) -> NextStep:
     without = job.counts.total - job.counts.succeeded
     if not without:
         return _files(job, region, "Nothing to do: the answers are beside this status.")
+    if successor := successor_of(job):
+        return NextStep(text=f"Nothing to do here: job {successor} has taken its place.")
     if passes is None:
         passes = job.counts.errored + job.counts.expired + job.counts.canceled > 0
     correct = f"Correct {failed_file(job)} and put it in again"

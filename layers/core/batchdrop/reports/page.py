@@ -38,6 +38,7 @@ _WHAT = {
     "results.jsonl": "the answers as the API gave them, for programs",
     "failed.jsonl": "the rows without an answer and why, for programs",
 }
+_FAILED = ("failed.csv", "failed.jsonl")
 
 
 class Outcome(msgspec.Struct):
@@ -246,9 +247,15 @@ def _failure(failures: _Failures, job: Job) -> dict[str, Any]:
         "rows": f"{failures.rows:,}",
         "noun": "row" if failures.rows == 1 else "rows",
         "why": failures.reasons(),
-        "remedy": remedy(failures.status, failures.error, sentences.failed_file(job)),
+        "remedy": _remedy(failures, job),
         "lines": f"{lines}, {more:,} more" if more else lines,
     }
+
+
+def _remedy(failures: _Failures, job: Job) -> str:
+    if successor := sentences.successor_of(job):
+        return f"Nothing: job {successor} has them."
+    return remedy(failures.status, failures.error, sentences.failed_file(job))
 
 
 def _cost(job: Job, outcome: Outcome | None) -> list[dict[str, str]]:
@@ -274,9 +281,11 @@ def _range(low: int, high: int) -> str:
 
 
 def _files(job: Job, folder: str, region: str, outcome: Outcome) -> list[dict[str, str]]:
+    """Nobody is to put in rows that another job has."""
+    offered = {name: what for name, what in _WHAT.items() if not (name in _FAILED and sentences.successor_of(job))}
     found = [
         {"name": name, "what": what, "size": _size(outcome.files[name].size)}
-        for name, what in _WHAT.items()
+        for name, what in offered.items()
         if name in outcome.files
     ]
     found.append({"name": "manifest.json", "what": "counts, tokens, cost and checksums, for programs", "size": ""})

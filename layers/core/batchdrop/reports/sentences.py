@@ -316,6 +316,8 @@ def canceled(job: Job) -> str:
     if job.rows_lost:
         return f"{start}; others are in {failed_file(job)}. {_lost(job.rows_lost)}{paid}"
     rest = total - answered
+    if successor_of(job):
+        return f"{start}.{paid}"
     others = f"; the other {rest:,} {_do(rest)} not: see {failed_file(job)}" if rest else ""
     return " ".join(filter(None, (f"{start}{others}.{paid}", _copied(job))))
 
@@ -712,15 +714,23 @@ NOT_APPROVED = f"Nobody approved it within {ANSWER_AWAITED.days} days, so the ro
 # ---------------------------------------------------------------- a recipe that was improved while its job waits
 
 _RECIPE_KEPT = "A changed recipe is not used for this job, which waits on as it is:"
+_SUPERSEDED = "A newer recipe took its place:"
+_NOW_JOB = " is now job "
 ITS_FILE_IS_GONE = "its file cannot be read any more."
 
 
 def superseded(newer: Job) -> str:
     """`newer` has its recipe."""
     key = shown(newer.recipe.key) if newer.recipe else ""
-    return (
-        f"A newer recipe took its place: {key} was changed, and the same file is now job {newer.id}, with a question of its own."
-    )
+    return f"{_SUPERSEDED} {key} was changed, and the same file{_NOW_JOB}{newer.id}."
+
+
+def successor_of(job: Job) -> str:
+    """The id of the job that has taken its place; empty if none has."""
+    if job.state is not JobState.canceled or not job.reason.startswith(_SUPERSEDED):
+        return ""
+    # An earlier version went on behind a comma. No id holds either sign, and what stands before it was not read.
+    return job.reason.rpartition(_NOW_JOB)[2].split(",")[0].rstrip(".")
 
 
 def takes_the_place_of(job: Job) -> str:
