@@ -81,8 +81,8 @@ def test_one_row_is_not_spoken_of_as_many() -> None:
     one, many = job(counts=Counts(total=1)), job(counts=Counts(total=2_000), kind="csv")
     assert sentences.no_valid_rows(one) == "The only row cannot be sent; failed.jsonl gives the reason."
     assert sentences.no_valid_rows(many) == "None of the 2,000 rows can be sent; failed.csv gives the reason for each."
-    assert sentences.retried(1, "inbox/a").startswith("1 failed row is being retried as inbox/a;")
-    assert sentences.retried(2_000, "inbox/a").startswith("2,000 failed rows are being retried as inbox/a;")
+    assert sentences.retried(1, "inbox/a").startswith("1 failed row was put in again as inbox/a;")
+    assert sentences.retried(2_000, "inbox/a").startswith("2,000 failed rows were put in again as inbox/a;")
 
 
 def test_what_stops_everything_is_told_with_advice_and_without_the_words_of_the_api() -> None:

@@ -7,7 +7,7 @@ own style and nothing else. Bounded: 20 rows, ten answers of a column and ten re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -15,12 +15,13 @@ import msgspec
 
 from batchdrop.domain import keys
 from batchdrop.domain.answer_counts import OTHER, AnswerCounts, Told
+from batchdrop.domain.folder_start import is_start
 from batchdrop.domain.records import Job, JobState
 from batchdrop.domain.retries import goes_again
 from batchdrop.money.amounts import dollars
 from batchdrop.reports import sentences
 from batchdrop.reports.html import middle, rendered
-from batchdrop.reports.next_step import console_url, next_step
+from batchdrop.reports.next_step import Left, console_url, next_step
 from batchdrop.reports.remedies import remedy
 from batchdrop.reports.samples import Sample
 
@@ -34,7 +35,7 @@ _TONES = {"done": "ok", "no answers": "bad", "rejected": "bad", "stopped": "warn
 _WHAT = {
     "complete.csv": "your whole table, with the answers of earlier jobs and of this one",
     "results.csv": "every row of your table with the answers",
-    "failed.csv": "the rows without an answer: correct them and put the file in again",
+    "failed.csv": "the rows without an answer and why, for people: what can be put in again",
     "results.jsonl": "the answers as the API gave them, for programs",
     "failed.jsonl": "the rows without an answer and why, for programs",
 }
@@ -52,9 +53,11 @@ class Outcome(msgspec.Struct):
     expected: _Expected | None = None
 
     @property
-    def passes(self) -> bool:
-        """Whether a retry would ask again about some row. Of some reasons it is only known how many there are."""
-        return any(one.status == OTHER or goes_again(one.status, one.error) for one in self.failures)
+    def left(self) -> Left:
+        """Of some reasons it is only known how many there are."""
+        others = any(one.status == OTHER for one in self.failures)
+        again = {goes_again(one.status, one.error) for one in self.failures if one.status != OTHER}
+        return Left(passes=True in again or others, stays=False in again or others, is_guess=True not in again)
 
 
 class _Answers(msgspec.Struct):
@@ -102,6 +105,8 @@ class Details(NamedTuple):
 
     samples: Sequence[Sample] = ()
     outcome: Outcome | None = None
+    documents: Mapping[int, str] = {}
+    """Of a folder that was started: which document a row is, by its number, as far as that is known."""
 
 
 NOTHING_MORE = Details()
@@ -131,7 +136,7 @@ def page(job: Job, now: datetime, notice: str = "", *, region: str = "", details
 def _context(job: Job, now: datetime, notice: str, region: str, details: Details) -> dict[str, Any]:
     folder = keys.outbox_folder(job.input.key, job.id)
     outcome = details.outcome
-    step = next_step(job, region, passes=outcome.passes if outcome is not None and job.finished_at else None)
+    step = next_step(job, region, left=outcome.left if outcome is not None and job.finished_at else None)
     word = sentences.word_of(job)
     counts = job.counts
     tone = _TONES.get(word, "run")
@@ -147,7 +152,7 @@ def _context(job: Job, now: datetime, notice: str, region: str, details: Details
         "agreement": _agreement(outcome.expected) if outcome is not None and outcome.expected is not None else None,
         "answers": _answers(outcome) if outcome is not None else [],
         "samples": _samples(details.samples, counts.total),
-        "failures": [_failure(one, job) for one in outcome.failures] if outcome is not None else [],
+        "failures": [_failure(one, job, details.documents) for one in outcome.failures] if outcome is not None else [],
         "cost": _cost(job, outcome),
         "files": _files(job, folder, region, outcome) if outcome is not None and job.finished_at else [],
         "lengths": _lengths(outcome.answers.lengths if outcome is not None else []),
@@ -240,22 +245,24 @@ def _cell(column: str, text: str, *looks: str) -> dict[str, object]:
     return {"column": column, "text": text, "looks": " ".join((*looks, *short))}
 
 
-def _failure(failures: _Failures, job: Job) -> dict[str, Any]:
+def _failure(failures: _Failures, job: Job, documents: Mapping[int, str]) -> dict[str, Any]:
     more = failures.rows - len(failures.lines)
-    lines = ", ".join(f"{line:,}" for line in failures.lines)
+    lines = [f"{middle(documents[line])} (row {line:,})" if line in documents else f"{line:,}" for line in failures.lines]
     return {
         "rows": f"{failures.rows:,}",
         "noun": "row" if failures.rows == 1 else "rows",
         "why": failures.reasons(),
         "remedy": _remedy(failures, job),
-        "lines": f"{lines}, {more:,} more" if more else lines,
+        "lines": f"{', '.join(lines)} and {more:,} more" if more else ", ".join(lines),
     }
 
 
 def _remedy(failures: _Failures, job: Job) -> str:
     if successor := sentences.successor_of(job):
         return f"Nothing: job {successor} has them."
-    return remedy(failures.status, failures.error, sentences.failed_file(job))
+    if sentences.is_retried(job) and goes_again(failures.status, failures.error):
+        return "Nothing: they are asked again."
+    return remedy(failures.status, failures.error, sentences.failed_file(job), documents=is_start(job.input))
 
 
 def _cost(job: Job, outcome: Outcome | None) -> list[dict[str, str]]:

@@ -804,6 +804,9 @@ def _said(trouble: Refused | Unavailable, cause: Cause | None) -> str:
 CANCEL_REQUESTED = "Canceled by request."
 CANCEL_TOO_LATE = "The cancel command came too late: the job had already ended."
 NO_TEAM = "Nothing was sent: this stack keeps teams apart, and the file lies in the folder of none. Upload it to inbox/<team>/."
+_PUT_IN_AGAIN = " put in again as "
+# The job is not written to any more: what it says has to stay true.
+_ANSWERS_ARE_THERE = "the answers are or will be in an outbox folder of that name."
 RETRY_TOO_EARLY = "A job can be retried only after it has ended."
 RETRY_NOT_BEGUN = "A retry could not be carried on: nothing of it is stored. Give the command again."
 NOTHING_TO_RETRY = "There is nothing to retry: no row was canceled or failed for a temporary reason."
@@ -814,8 +817,13 @@ def canceled_while_reading(lines: int) -> str:
 
 
 def retried(rows: int, key: str) -> str:
-    are = "is" if rows == 1 else "are"
-    return f"{_plural(rows, 'failed row')} {are} being retried as {key}; the answers will be in an outbox folder of that name."
+    were = "was" if rows == 1 else "were"
+    return f"{_plural(rows, 'failed row')} {were}{_PUT_IN_AGAIN}{key}; {_ANSWERS_ARE_THERE}"
+
+
+def is_retried(job: Job) -> bool:
+    """Whether its note says that a retry of it was put in. An earlier version had other words for that."""
+    return any(words in job.note for words in (_PUT_IN_AGAIN, " being retried as ", " uploaded again as "))
 
 
 def retrying(done: int, total: int) -> str:
@@ -823,7 +831,7 @@ def retrying(done: int, total: int) -> str:
 
 
 def already_retried(key: str) -> str:
-    return f"The failed rows have been uploaded again as {key}; the answers are or will be in an outbox folder of that name."
+    return f"The failed rows were{_PUT_IN_AGAIN}{key}; {_ANSWERS_ARE_THERE}"
 
 
 ANOTHER_QUESTION = (
