@@ -50,6 +50,7 @@ class Outcome(msgspec.Struct):
     batches: list[_Batch]
     files: dict[str, _File]
     cost: _Cost
+    cache: _Cache | None = None
     expected: _Expected | None = None
 
     @property
@@ -93,6 +94,11 @@ class _File(msgspec.Struct):
 class _Cost(msgspec.Struct):
     usd: float | None = None
     real_time_usd: float | None = None
+
+
+class _Cache(msgspec.Struct):
+    hit_share: float | None = None
+    saved_usd: float | None = None
 
 
 class _Expected(msgspec.Struct):
@@ -154,6 +160,7 @@ def _context(job: Job, now: datetime, notice: str, region: str, details: Details
         "samples": _samples(details.samples, counts.total),
         "failures": [_failure(one, job, details.documents) for one in outcome.failures] if outcome is not None else [],
         "cost": _cost(job, outcome),
+        "cached": _cached(outcome.cache) if outcome is not None and outcome.cache is not None else "",
         "files": _files(job, folder, region, outcome) if outcome is not None and job.finished_at else [],
         "lengths": _lengths(outcome.answers.lengths if outcome is not None else []),
         "times": _times(outcome.batches if outcome is not None else []),
@@ -176,8 +183,11 @@ def _percent(part: float, whole: float) -> int:
 def _progress(job: Job) -> dict[str, Any]:
     total, answered = job.counts.total, job.counts.succeeded
     without = job.counts.finished - answered
+    # They are counted as answered or not with the rows around them.
+    tried = max(0, job.tried - job.counts.finished)
+    done = f"{answered:,} answered, {without:,} without an answer, " + (f"{tried:,} tried, " if tried else "")
     return {
-        "label": f"{answered:,} answered, {without:,} without an answer, {max(0, total - answered - without):,} open",
+        "label": f"{done}{max(0, total - answered - without - tried):,} open",
         "answered": _percent(answered, total),
         "without": _percent(without, total),
     }
@@ -281,6 +291,15 @@ def _cost(job: Job, outcome: Outcome | None) -> list[dict[str, str]]:
         }
         for name, times, of in rows
     ]
+
+
+def _cached(cache: _Cache) -> str:
+    """Empty where no prompt was cached, or nobody knows what that saved."""
+    if cache.hit_share is None or cache.saved_usd is None:
+        return ""
+    word = "saved" if cache.saved_usd >= 0 else "cost"
+    found = f"{_percent(cache.hit_share, 1)} % of what all prompts begin with was found in it"
+    return f"Prompt caching {word} {dollars(round(abs(cache.saved_usd) * 10**6))}: {found}."
 
 
 def _range(low: int, high: int) -> str:

@@ -100,6 +100,11 @@ def _running(job: Job) -> str:
     usual = "" if job.counts.finished or job.out_of_reach else "; most files are done within an hour"
     spent = f", for {dollars(job.spent)}" if job.spent else ""
     until = f" What has no answer by {_minute(job.due_at)} is given up." if job.due_at is not None else ""
+    if job.counts.finished < job.tried:
+        # They are counted with the rows around them.
+        were = _were(job.tried)
+        tried = f"{job.tried:,} of {_plural(job.counts.total, 'row')} {were} tried{spent}, and the others are asked"
+        return f"{tried}{usual}.{until}"
     return f"{answered:,} of {_plural(job.counts.total, 'row')} {_have(answered)} an answer so far{lost}{spent}{usual}.{until}"
 
 
