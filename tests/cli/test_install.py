@@ -77,7 +77,7 @@ def test_a_program_that_does_what_the_documents_say_has_the_right_types(installe
     program = tmp_path / "program.py"
     program.write_text(_PROGRAM)
     command = (sys.executable, "-m", "mypy", "--strict", "--cache-dir", os.devnull, "--python-executable", installed / "python")
-    done = subprocess.run([*command, program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, program], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert done.stdout == "Success: no issues found in 1 source file\n"
 
 
