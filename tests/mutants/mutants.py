@@ -1599,7 +1599,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "Blank lines come to an end",
         _CUT,
         "                reached = Checkpoint(offset=end, line=chunk[-1].number + 1, repeated=repeated, "
-        "pilot=draw.drawn, names=names)\n",
+        "pilot=draw.drawn, names=names)\n"
+        "                reached = replace(reached, strange=dict(strange))\n",
         (
             "                if any(line.data for line in chunk):\n"
             "                    following = chunk[-1].number + 1\n"

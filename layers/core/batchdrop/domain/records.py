@@ -211,6 +211,8 @@ class Checkpoint(Record, frozen=True, kw_only=True):
     """Of the rows before it, those that would be tried first."""
     names: Names = Names()
     """What the rows before it name."""
+    strange: dict[str, int] = msgspec.field(default_factory=dict)
+    """As in Job, of the rows before it."""
 
 
 class Settled(Record, frozen=True, kw_only=True):
@@ -394,6 +396,8 @@ class Job(Record, frozen=True, kw_only=True):
     """One sentence for people: why rejected, held or canceled."""
     note: str = ""
     """One sentence for people: what became of the last control command."""
+    strange: dict[str, int] = msgspec.field(default_factory=dict)
+    """Models of which nothing is known, in a file of requests: the line of the first row with each, of some of them."""
     warnings: str = ""
     """Sentences for people: what in its metadata or recipe does not count, or not as they may think. They stay to the end."""
     doubt: str = ""

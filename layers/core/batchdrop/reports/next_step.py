@@ -6,7 +6,7 @@ import shlex
 from urllib.parse import quote
 
 from batchdrop.domain import keys
-from batchdrop.domain.open_work import APPROVAL, LIMIT, RECIPE
+from batchdrop.domain.open_work import APPROVAL, LIMIT, PRICE, RECIPE
 from batchdrop.domain.record import Record
 from batchdrop.domain.records import Job, JobState
 from batchdrop.reports.sentences import NO_TEAM, failed_file
@@ -57,6 +57,9 @@ def _held(job: Job, region: str) -> NextStep:
         text = "Put a recipe.yaml into the folder of the file, like the starter here, or correct the one that the message names."
         return _files(job, region, text)
     question, group = job.question, job.group
+    if job.needs == PRICE and job.strange:
+        text = f"Correct the file and put it in again, or wait for an operator. To stop this job, {_RUN}."
+        return _command(job, region, text, "cancel", job.id)
     if question is None or job.needs not in (APPROVAL, LIMIT):
         return _command(job, region, f"Nothing to do: it goes on by itself. To stop it, {_RUN}.", "cancel", job.id)
     if job.needs == LIMIT:

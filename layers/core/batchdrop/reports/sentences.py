@@ -6,7 +6,7 @@ and, for a repeated custom id, the check of the plan stage.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
@@ -675,18 +675,19 @@ def limited(scope: Scope, left: int, question: Question, beyond: int) -> str:
     ) + (f" Its rows at the API may cost up to {dollars(beyond)} more than is reserved for them." if beyond else "")
 
 
-def without_price(models: Sequence[str]) -> str:
-    """`models`: `OTHERS` stands for those whose names were not kept."""
+def without_price(models: Sequence[str], strange: Mapping[str, int]) -> str:
+    """`models`: `OTHERS` stands for those whose names were not kept. `strange`: as in Job."""
     if OTHERS in models:
         return (
             f"Waiting for prices: the file names {MOST_CLASSES} models or more of which none is known. Cancel it, and upload it "
             "again when an operator has put them into config/prices.json."
         )
-    named = ", ".join(shown(model) for model in models[:5])
-    return (
-        f"Waiting for a price: none is known of {named}, so nobody can say what the file costs. An operator puts it into "
-        "config/prices.json; the file then goes on by itself."
-    )
+    named = ", ".join(shown(model) + (f" (line {strange[model]:,})" if model in strange else "") for model in models[:5])
+    waits = f"Waiting for a price: none is known of {named}, so nobody can say what the file costs."
+    entered = "an operator puts it into config/prices.json; the file then goes on by itself."
+    if strange.keys().isdisjoint(models):
+        return f"{waits} {entered[:1].upper()}{entered[1:]}"
+    return f"{waits} If that is a mistake, cancel the job, correct the file and put it in again. Else {entered}"
 
 
 def faulty_config(name: str, line: int | None) -> str:

@@ -7,9 +7,10 @@ that was read in part is carried on from its checkpoint.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 import msgspec
 from msgspec.structs import replace
@@ -437,7 +438,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         rejection = ""
         if job is not None and not any(batch.requests for batch in self.ledger.list_batches(job_id)):
             rejection = sentences.no_valid_rows(job)
-        self._run(job_id, reached.line - 1, rejection, repeated=reached.repeated, drawn=reached.pilot, names=reached.names)
+        self._run(
+            job_id,
+            reached.line - 1,
+            rejection,
+            repeated=reached.repeated,
+            drawn=reached.pilot,
+            names=reached.names,
+            strange=reached.strange,
+        )
 
     def _run(
         self,
@@ -449,8 +458,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         repeated: int = 0,
         drawn: tuple[Sample, ...] = (),
         names: Names = _NO_NAMES,
+        strange: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
-        """planning -> running, or held for want of money, and what can go, goes. `drawn`: rows to try before anybody is asked."""
+        """planning -> running, or held for want of money, and what can go, goes.
+
+        `drawn`: rows to try before anybody is asked. `strange`: as in Job.
+        """
         batches = list(self.ledger.list_batches(job_id))
         unsendable = tuple(batch for batch in batches if not batch.requests)
         ready = [batch for batch in batches if is_waiting(batch)]
@@ -470,7 +483,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
                     completes=completes,
                     note=no_table,
                 )
-            job = self.pause.learned_before(job, now)
+            job = replace(self.pause.learned_before(job, now), strange=dict(strange))
             hold, expected, cover = self.pause.verdict(job, ready, now)
             auto = job.cache == AUTO
             # Their rows do not tell how often those of this job would be found cached.
