@@ -6,10 +6,11 @@ import shlex
 from urllib.parse import quote
 
 from batchdrop.domain import keys
+from batchdrop.domain.folder_start import is_start
 from batchdrop.domain.open_work import APPROVAL, LIMIT, PRICE, RECIPE
 from batchdrop.domain.record import Record
 from batchdrop.domain.records import Job, JobState
-from batchdrop.reports.sentences import NO_TEAM, failed_file
+from batchdrop.reports.sentences import NO_TEAM, failed_file, were_started
 
 _RUN = "run this command, or create the folder that it names in the S3 console"
 _CONSOLES = {"cn-": "console.amazonaws.cn", "us-gov-": "console.amazonaws-us-gov.com"}
@@ -36,9 +37,7 @@ def next_step(job: Job, region: str = "", *, passes: bool | None = None) -> Next
         case JobState.running:
             return _command(job, region, f"Nothing to do. To stop it, {_RUN}.", "cancel", job.id)
         case JobState.rejected:
-            moves = job.reason == NO_TEAM
-            text = "Put the file into the folder of a team, below inbox/." if moves else "Correct the file and put it in again."
-            return _files(job, region, text)
+            return _files(job, region, _after_rejection(job))
         case _:
             return _ended(job, region, passes)
 
@@ -50,6 +49,16 @@ def console_url(bucket: str, key: str, region: str) -> str | None:
     host = next((host for start, host in _CONSOLES.items() if region.startswith(start)), "console.aws.amazon.com")
     page = "buckets" if key.endswith("/") else "object"
     return f"https://{region}.{host}/s3/{page}/{quote(bucket)}?region={region}&prefix={quote(key)}"
+
+
+def _after_rejection(job: Job) -> str:
+    if job.reason == NO_TEAM:
+        return "Put the file into the folder of a team, below inbox/."
+    if were_started(job.reason):
+        return "Nothing to do: the documents are in the job that the message names."
+    if is_start(job.input):
+        return "Follow the message, and create start again."
+    return "Correct the file and put it in again."
 
 
 def _held(job: Job, region: str) -> NextStep:

@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from batchdrop.domain.call_headers import VERSION, NotAllowed
 from batchdrop.domain.errors import Refused
-from batchdrop.domain.keys import INBOX, name_of
+from batchdrop.domain.keys import INBOX, name_of, outbox_folder
 from batchdrop.domain.money import MOST_CLASSES, OTHERS
 from batchdrop.domain.open_work import APPROVAL, RECIPE
 from batchdrop.domain.purses import Scope
@@ -458,15 +458,31 @@ def recipe_reads_no_files(key: str) -> str:
     )
 
 
-def no_new_documents(folder: str, *, all_of_them: bool) -> str:
-    """`all_of_them`: the start asked for those too that an earlier one has taken."""
-    where = f"Nothing was sent or paid: in {shown(folder)} there is no"
-    if all_of_them:
-        return f"{where} document that the recipe reads. Put in PDFs, or what else it names, and create start again."
+def no_documents(folder: str) -> str:
     return (
-        f"{where} document that the recipe reads and no earlier start has taken. Put in new ones, and create start again; "
-        "start-all takes all of them, and pays for them again."
+        f"Nothing was sent or paid: in {shown(folder)} there is no document that the recipe reads. Put in PDFs, or what else it "
+        "names, and create start again."
     )
+
+
+_HAVE_BEEN_STARTED = "Nothing was sent or paid a second time:"
+
+
+def documents_taken(folder: str, documents: int, newest: Job, *, several: bool) -> str:
+    """Why a start has found nothing. `newest`: of the jobs that have the documents."""
+    all_of = "the document" if documents == 1 else f"all {documents:,} documents"
+    has, new = ("is", "a new one") if documents == 1 else ("are", "new ones")
+    where = "earlier jobs, the newest of which is" if several else "job"
+    status = f"{outbox_folder(newest.input.key, newest.id)}status.json"
+    return (
+        f"{_HAVE_BEEN_STARTED} {all_of} of {shown(folder)} {has} in {where} {newest.id} ({word_of(newest)}). How it stands is in "
+        f"{shown(status)}. For {new}, put them in and create start again."
+    )
+
+
+def were_started(reason: str) -> bool:
+    """Whether a start was rejected since others have its documents."""
+    return reason.startswith(_HAVE_BEEN_STARTED)
 
 
 def is_a_document(key: str) -> str:
