@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable
 from hashlib import sha256
-from itertools import count
+from itertools import count, groupby
 from typing import Any
 
 import pytest
@@ -14,8 +15,10 @@ from msgspec.structs import replace
 
 from batchdrop.domain.keys import taken
 from batchdrop.domain.records import Job, JobState, ObjectRef
+from batchdrop.recipes.reading import read_recipe
+from batchdrop.reports import sentences
 from tests.fakes.claude import FakeClaude
-from tests.named_files import pdf, png
+from tests.named_files import jpeg, pdf, png
 from tests.stack import Killed, Stack, once
 from tests.stages.row_jobs import EXPIRED, table
 from tests.stages.test_named_files import Api
@@ -305,6 +308,16 @@ def test_the_first_document_of_a_folder_leaves_a_hint_and_no_other_does(api: Api
     assert stack.objects.keys("outbox/") == [HINT, "outbox/how-to-start.txt"]
 
 
+def test_the_recipes_of_the_hint_are_read_as_they_are_copied() -> None:
+    """Without the comment that is none in YAML."""
+    lines = sentences.how_to_start("bills").split("\n")
+    blocks = ["\n".join(found) + "\n" for _, found in groupby(filter(re.compile(r"   \w+: |$").match, lines), bool)]
+    smallest, both = (block for block in blocks if block.strip())
+    assert read_recipe(smallest.encode(), "recipe.yaml").recipe.documents == ["{{ path }}"]
+    recipe = read_recipe(smallest.replace('   documents: ["{{ path }}"]\n', both).encode(), "recipe.yaml").recipe
+    assert (recipe.documents, recipe.images) == (["{{ document }}"], ["{{ image }}"])
+
+
 def test_a_folder_whose_hint_has_a_key_too_long_for_s3_gets_none(api: Api) -> None:
     stack = stack_of(api, recipe=b"")
     folder = "f" * 1_008
@@ -506,3 +519,15 @@ def test_rows_without_an_answer_are_dropped_again(api: Api) -> None:
     (again,) = (one for one in stack.jobs() if one.id != job.id)
     assert again.counts.succeeded == again.counts.total == 1
     assert len(stack.lines("complete.jsonl", again)) == 2
+
+
+@pytest.mark.parametrize(("body", "ending"), [(png(), ".png"), (jpeg(), ".jpg")])
+def test_an_image_that_is_called_a_pdf_is_to_be_renamed(api: Api, body: bytes, ending: str) -> None:
+    """Nobody names the files of a start, so there is no block to put it into."""
+    stack = stack_of(api)
+    put(stack, {**bills(1), "scan.pdf": body})
+    job = started(stack)
+    assert (job.counts.succeeded, job.counts.invalid) == (1, 1)
+    (row,) = stack.lines("failed.jsonl", job)
+    assert f"Rename it to end in {ending}, and start again." in row["_batchdrop"]["error"]["message"]
+    assert "block" not in row["_batchdrop"]["error"]["message"]

@@ -500,8 +500,11 @@ def how_to_start(folder: str) -> str:
         f"Documents in {where} are not asked about one by one as they come: they wait for you.\n\n"
         "1. Put a recipe.yaml into the folder that reads them. The smallest one:\n\n"
         "   model: claude-haiku-5-5\n"
-        '   documents: ["{{ path }}"]        (for images: images)\n'
+        '   documents: ["{{ path }}"]\n'
         "   prompt: Say in one sentence what this is about.\n\n"
+        '   For images, write images: ["{{ path }}"] in place of documents; for a folder that has both, write both:\n\n'
+        '   documents: ["{{ document }}"]\n'
+        '   images: ["{{ image }}"]\n\n'
         f'2. Create the folder start in it ({where}start/), with "Create folder" in the S3 console. All documents that no '
         "earlier start has taken become one job, a row each. start-all takes all of them.\n\n"
         "If a table names your documents, there is nothing to do: they go along with its rows.\n"
