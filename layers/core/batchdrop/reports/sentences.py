@@ -493,6 +493,26 @@ def is_a_document(key: str) -> str:
     )
 
 
+def text_before_its_recipe(key: str) -> str:
+    """Of a text without rows, where no recipe reads documents."""
+    return (
+        f"Nothing was sent or paid: {shown(key)} holds text, and no rows. To ask about each document of the folder, put a recipe "
+        'into it that reads them, with documents: ["{{ path }}"], and create the folder start in it.'
+    )
+
+
+def foreign_file(key: str, what: str) -> str:
+    """`what`: it is, and what to do."""
+    return f"Nothing was sent or paid: {shown(key)} holds no rows. {what}"
+
+
+def misnamed_recipe(key: str) -> str:
+    return (
+        f"Nothing was sent or paid: {shown(key)} looks like a recipe. Name it recipe.yaml, in small letters and with no other "
+        "ending, and put it in again."
+    )
+
+
 def how_to_start(folder: str) -> str:
     """The hint that the first document in a folder leaves. `folder`: below the inbox."""
     where = f"{INBOX}{folder}/" if folder else f"{INBOX}<a folder>/"

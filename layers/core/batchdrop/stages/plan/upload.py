@@ -57,7 +57,7 @@ from batchdrop.stages.plan.check import NamesFiles
 from batchdrop.stages.plan.dropped_document import DroppedDocument
 from batchdrop.stages.plan.find_recipe import FindRecipe
 from batchdrop.stages.plan.improve import Improve
-from batchdrop.stages.plan.kinds import LookAt, kind_of
+from batchdrop.stages.plan.kinds import LookAt, kind_of, no_rows_in
 from batchdrop.stages.plan.prepare import Made, Source, Text, Unpacking, prepare
 from batchdrop.stages.plan.try_first import ENOUGH_TO_CACHE, TryFirst, warms_up
 from batchdrop.stages.plan.wake import Wake
@@ -318,6 +318,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         """None: the job is not being planned any more."""
         starts = is_start(job.input)
         start = self.look_at(job)
+        if not starts and (why := no_rows_in(start, job.input.key)):
+            raise Rejected(why)
         kind = Kind.jsonl if starts else kind_of(start, job.input.key)
         if kind is None:
             return self._lines_of(job, packed=start.packed, go_on=go_on)
