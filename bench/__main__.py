@@ -19,6 +19,7 @@ from bench import (
     cost,
     documents,
     files,
+    indexes,
     layer,
     machine,
     measured,
@@ -76,6 +77,8 @@ def measure(extent: Extent, folder: Path) -> dict[str, Any]:
         _say("ticks")
         found["ticks"] = ticks.measure(servers, extent.open_batches)
         found["tick_at_rest"] = ticks.at_rest(servers)
+        _say("the indexes of jobs")
+        found["indexes"] = indexes.measure()
         _say("cold starts")
         packages = layer.build(folder)
         found["layers_bytes"] = layer.unzipped_bytes(packages)

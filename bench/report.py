@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from bench.targets import judge, mb
+from bench.targets import MEGABYTE, judge, mb
 
 
 def page(found: dict[str, Any]) -> str:
@@ -162,6 +162,19 @@ def _ticks(found: dict[str, Any]) -> str:
 {_table(titles, rows)}"""
 
 
+def _indexes(found: dict[str, Any]) -> str:
+    indexes = found["indexes"]
+    of = {f"{indexes['jobs']:,} jobs are new": indexes["filled"], f"{indexes['at_once']:,} of them end at once": indexes["ended"]}
+    rows = []
+    for what, ticks in of.items():
+        cpu = [one["cpu"] for one in ticks]
+        rows.append((what, len(ticks), f"{min(cpu):.2f} to {max(cpu):.2f}", max(one["writes"] for one in ticks)))
+    sizes = ", ".join(f"`{name}` {size / MEGABYTE:.1f} MB" for name, size in indexes["bytes"].items())
+    return f"""One team's index and that of all, each as a page and for programs. With all that ended within 15 minutes: {sizes}.
+
+{_table(["what changed", "ticks", "CPU s of a tick", "writes of a tick"], rows)}"""
+
+
 def _cost(found: dict[str, Any]) -> str:
     rows, idle = found["cost"]["per_million_rows"], found["cost"]["idle_month"]
     work = [*rows["items"].items(), ("sum", rows["total"])]
@@ -201,6 +214,7 @@ BLOCKS: dict[str, Callable[[dict[str, Any]], str]] = {
     "documents": _documents,
     "cold_starts": _cold_starts,
     "ticks": _ticks,
+    "indexes": _indexes,
     "cost": _cost,
 }
 """What other pages can quote."""
@@ -212,5 +226,6 @@ _TITLES = {
     "documents": "Documents that rows name",
     "cold_starts": "Cold starts",
     "ticks": "One tick of poll",
+    "indexes": "Indexes of jobs",
     "cost": "Cost of AWS, modelled",
 }

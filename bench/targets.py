@@ -11,6 +11,7 @@ LARGEST_LAYERS = 250 * MEGABYTE
 _MOST_GROWTH = 1.15
 _LONGEST_IMPORT = 0.6
 _LIST_PAGE = 1_000
+_INDEXES_CPU, _INDEX_WRITES = 1.0, 4
 _PER_MILLION_ROWS = 0.01
 _IDLE_MONTH, _IDLE_MONTH_AFTER_FREE_TIERS = 2.20, 0.90
 
@@ -38,6 +39,7 @@ def judge(found: dict[str, Any]) -> list[Target]:
         _layers(found["layers_bytes"]),
         _tick(found["ticks"]),
         _rest(found["tick_at_rest"]),
+        _indexes(found["indexes"]),
         *_cost(found["cost"]),
     ]
 
@@ -143,6 +145,17 @@ def _rest(tick: dict[str, Any]) -> Target:
     most = {"DynamoDB.Scan": 1, "list": 0}
     shown = f"{tick['reads']} read, {sum(calls.values()) - tick['reads']} other calls"
     return Target("tick with nothing open", "1 read and no other call", shown, calls == most)
+
+
+def _indexes(indexes: dict[str, Any]) -> Target:
+    ticks = [*indexes["filled"], *indexes["ended"]]
+    slowest, writes = max(one["cpu"] for one in ticks), max(one["writes"] for one in ticks)
+    return Target(
+        f"indexes of {indexes['jobs']:,} jobs, {indexes['at_once']:,} of which end at once, in a tick",
+        f"under {_INDEXES_CPU} s of CPU, {_INDEX_WRITES} writes",
+        f"{slowest:.2f} s, {writes} writes",
+        slowest < _INDEXES_CPU and writes <= _INDEX_WRITES,
+    )
 
 
 def _cost(cost: dict[str, Any]) -> list[Target]:

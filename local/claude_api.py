@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from dataclasses import dataclass, field
 
+from local.paths import CLAUDE
 from local.processes import Process, clean_environment
 
 REAL_URL = "https://api.anthropic.com"
@@ -26,7 +28,9 @@ class ClaudeApi:
 
 
 def emulator(port: int) -> Process:
-    return Process("claude", [sys.executable, "-m", "local.claude", "--port", str(port), "--seconds", _EMULATED_SECONDS])
+    """Its files lie beside MiniStack's: a system that is left running for days outlives what is cleaned out of /tmp."""
+    options = ["--port", str(port), "--seconds", _EMULATED_SECONDS, "--spool", str(CLAUDE)]
+    return Process("claude", [sys.executable, "-m", "local.claude", *options])
 
 
 def choose(port: int) -> ClaudeApi:
@@ -39,5 +43,6 @@ def choose(port: int) -> ClaudeApi:
 
 def start(api: ClaudeApi) -> None:
     if api.process is not None and not api.process.running():
+        shutil.rmtree(CLAUDE, ignore_errors=True)  # what a killed one has left
         api.process.start(clean_environment())
         api.process.wait_until_serving(f"{api.url}/v1/models")

@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HOME = Path(os.environ.get("BATCHDROP_LOCAL", ROOT / ".local")).resolve()
 LOGS = HOME / "logs"
 TEMPORARY = HOME / "tmp"
+CLAUDE = HOME / "claude"
 BUILD = HOME / "sam" / "build"
 FOR_LINUX = HOME / "sam" / "linux"
 INVOKE = HOME / "invoke"

@@ -73,6 +73,7 @@ class JobStatus(Record, frozen=True):
     """Rows that were tried, as they came back."""
     reference: str = ""
     expected_end: datetime | None = None
+    # Filled in by who reads it: no field of the document can have a name that begins with a space.
     document: bytes = msgspec.field(name=" document", default=b"")
     """status.json as it was read."""
 

@@ -27,7 +27,7 @@ def test_the_page_of_results_is_made_of_them(found: Any) -> None:
 
 def test_the_results_are_of_a_whole_run(found: Any) -> None:
     assert not found["quick"]
-    assert len(judge(found)) == 19
+    assert len(judge(found)) == 20
 
 
 def test_no_name_or_path_of_a_machine_is_in_them(found: Any) -> None:

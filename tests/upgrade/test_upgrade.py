@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,22 @@ def test_every_job_ends_as_it_would_have(moment: dict[str, Any]) -> None:
     assert stack.audit() == []
     assert [error for _, error in stack.failures if not isinstance(error, BatchdropError)] == []
     written = {key: stack.objects.body(key).decode() for key in stack.objects.keys("outbox/") if not key.endswith(_NEW_FILES)}
-    assert unworded(written) == unworded(moment["outputs"])
+    now, then = unworded(written), unworded(moment["outputs"])
+    new = {name for key, text in then.items() if key.endswith(".json") for name in _new_fields(now.get(key, "{}"), text)}
+    assert new == set(), f"0.1.0 did not write {sorted(new)}: what is new on purpose is taken out by `unworded`"
+    assert now == then
+
+
+def _new_fields(now: str, then: str) -> set[str]:
+    return {".".join(path) for path in set(_paths(json.loads(now))) - set(_paths(json.loads(then)))}
+
+
+def _paths(value: Any) -> Iterator[tuple[str, ...]]:
+    """Where something stands in a document: `("input", "key")`. Members of a list are told apart by nothing."""
+    members = value.items() if isinstance(value, dict) else (("[]", one) for one in value) if isinstance(value, list) else ()
+    for name, member in members:
+        yield (name,)
+        yield from ((name, *rest) for rest in _paths(member))
 
 
 def unworded(outputs: dict[str, str]) -> dict[str, str]:

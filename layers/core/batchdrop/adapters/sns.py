@@ -1,4 +1,4 @@
-"""Notices of ended jobs to whoever subscribed."""
+"""Notices of what waits and what has ended, to whoever subscribed."""
 
 from __future__ import annotations
 

@@ -402,6 +402,8 @@ class Job(Record, frozen=True, kw_only=True):
     """Sentences for people: what in its metadata or recipe does not count, or not as they may think. They stay to the end."""
     doubt: str = ""
     """One sentence for people: what is not known of a batch that was sent, or empty."""
+    out_of_reach: str = ""
+    """One sentence for people: why answers that the API has cannot be fetched, or empty."""
     broken: Unsent | None = None
     """Why the last line of `source` is where a damaged gzip stream breaks off."""
     priority: int = 5

@@ -687,6 +687,12 @@ def doubted(job: Job, doubt: str) -> Move[Job]:
     return Move(job, replace(job, doubt=doubt))
 
 
+@_job_edge(JobState.running, JobState.held)
+def out_of_reach(job: Job, why: str) -> Move[Job]:
+    """`why`: what keeps answers from being fetched, or empty once one was."""
+    return Move(job, replace(job, out_of_reach=why))
+
+
 @_job_edge(*TERMINAL_JOB_STATES)
 def retried_in_part(job: Job, note: str) -> Move[Job]:
     """Another invocation of `control` drops the rest of its failed rows again."""

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from batchdrop.domain.file_names import SCHEME
 from batchdrop.formats import rawjson
 
-SCHEME = "s3://"
 PDF = "application/pdf"
 TEXT = "text/plain"
 DOCUMENTS = frozenset({PDF, TEXT})

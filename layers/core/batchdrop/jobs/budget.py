@@ -131,16 +131,27 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
         return isinstance(over, Over) and not (over.unknown or over.scope.asks or over.scope.renews_at)
 
     def fault(self, now: datetime) -> str:
-        """Why a file of the operators is not used: then nothing goes that has to be asked for."""
-        return self.prices.current(now).fault or self.limits.current(now).fault
+        """Why a file of the operators is not used.
+
+        For `limits.json` nothing goes, for `prices.json` nothing that has to be asked for.
+        """
+        return self.limits.current(now).fault or self.prices.current(now).fault
+
+    def cannot_ask(self, now: datetime) -> str:
+        """The sentence that says why no amount can be named that somebody could approve."""
+        if fault := self.limits.current(now).fault:
+            return sentences.limits_fault(fault)
+        fault = self.prices.current(now).fault
+        return sentences.config_fault(fault) if fault else ""
 
     def _unknown(self, job: Job, batch: Batch, now: datetime) -> str:
-        """A price, or a limit of a job that the amount for which nobody is asked does not bound."""
+        """A limit of its folder, a price, or what was approved by prices that are not used now."""
+        if fault := self.limits.current(now).fault:
+            return sentences.limits_fault(fault)
         if models := unpriced((batch.sizes,), self.prices.current(now).value, now):
             return self.without_price(job, models, now)
-        if self.ask_above(job, now) is not None and not job.may_use:
-            return ""
-        fault = self.limits.current(now).fault or (self.prices.current(now).fault if job.may_use else "")
+        # Where nobody was asked, the amount up to which nobody is asked bounds what wrong prices can do.
+        fault = self.prices.current(now).fault if job.may_use else ""
         return sentences.config_fault(fault) if fault else ""
 
     @staticmethod

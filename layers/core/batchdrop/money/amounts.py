@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 _FEMTO_OF_A_MICRO = 10**9
-_FEMTO_DIGITS = 15
+FEMTO_DIGITS = 15
 _MICRO_DIGITS = 6
 # From ten cents on, people count in cents.
 _IN_CENTS = 100_000
@@ -34,5 +34,5 @@ def micro_down(femto: int) -> int:
 
 def usd(femto: int) -> str:
     """Dollars, exactly and without an exponent: `0.000123`, `12`."""
-    digits = str(femto).zfill(_FEMTO_DIGITS + 1 + (femto < 0))
-    return f"{digits[:-_FEMTO_DIGITS]}.{digits[-_FEMTO_DIGITS:]}".rstrip("0").removesuffix(".")
+    digits = str(femto).zfill(FEMTO_DIGITS + 1 + (femto < 0))
+    return f"{digits[:-FEMTO_DIGITS]}.{digits[-FEMTO_DIGITS:]}".rstrip("0").removesuffix(".")

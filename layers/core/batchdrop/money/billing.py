@@ -12,9 +12,10 @@ from datetime import datetime
 from decimal import Context, Decimal
 from typing import NamedTuple
 
-from batchdrop.domain.money import Bill
+from batchdrop.domain.money import OTHERS, Bill
 from batchdrop.domain.records import Usage
 from batchdrop.formats.api_result import ApiResult, Refusal
+from batchdrop.money.amounts import FEMTO_DIGITS
 from batchdrop.money.price_list import PriceList, Rates
 
 NOT_METERED = "usage"
@@ -23,13 +24,11 @@ NOT_METERED = "usage"
 _FREE_REFUSALS = frozenset({"cyber", "general_harms", None})
 # Names come from the API; a record of the table has room for some.
 _MOST_NAMES = 20
-_OTHERS = "(other)"
 _NAMELESS = "(unknown)"
 _NAME_CHARS = 80
 # No prompt is that long.
 _NO_TIER = 10**18
 _EXACT = Context(prec=60)
-_FEMTO_DIGITS = 15
 
 
 class Biller:
@@ -181,11 +180,11 @@ def _is_billed(refusal: Refusal) -> bool:
 
 
 def _dollars(femto: int) -> Decimal:
-    return Decimal(femto).scaleb(-_FEMTO_DIGITS, _EXACT)
+    return Decimal(femto).scaleb(-FEMTO_DIGITS, _EXACT)
 
 
 def _bounded(numbers: Counter[str]) -> dict[str, int]:
     """The most frequent ones by name, the rest as one."""
     found = {name[:_NAME_CHARS]: number for name, number in numbers.most_common(_MOST_NAMES) if number}
     rest = numbers.total() - sum(found.values())
-    return found | {_OTHERS: rest} if rest else found
+    return found | {OTHERS: rest} if rest else found

@@ -13,7 +13,7 @@ from batchdrop.domain.call_headers import headers_of
 from batchdrop.domain.money import Bill
 from batchdrop.domain.record import Record
 from batchdrop.domain.records import Approval, Batch, Job, JobState, ObjectRef, Part, Usage
-from batchdrop.money.amounts import usd
+from batchdrop.money.amounts import FEMTO_DIGITS, usd
 from batchdrop.money.price_list import for_batch
 from batchdrop.reports import sentences
 from batchdrop.reports.status import about_copies, about_deadline, estimate_of, pretty, stamp, usd_of_micro
@@ -60,7 +60,6 @@ class Manifest(Record, frozen=True):
 
 COUNTED_BEFORE = "an_earlier_version"
 """Under this name `unmetered` counts the rows of batches that were collected by a version that knew no prices."""
-_FEMTO_DIGITS = 15
 _decode = msgspec.json.Decoder(Manifest).decode
 
 
@@ -168,7 +167,7 @@ def _cost(bill: Bill, job: Job) -> dict[str, object]:
     unknown = not bill.usd and (bill.unpriced or bill.unmetered)
     sums = {"usd": bill.usd, "real_time_usd": bill.real_time_usd, "uncached_real_time_usd": bill.uncached_usd}
     return {
-        **{name: None if unknown else _number(int(amount.scaleb(_FEMTO_DIGITS))) for name, amount in sums.items()},
+        **{name: None if unknown else _number(int(amount.scaleb(FEMTO_DIGITS))) for name, amount in sums.items()},
         "estimate_usd": estimate_of(job),
         "unpriced": bill.unpriced,
         "unmetered": bill.unmetered,
@@ -185,7 +184,7 @@ def _about_cache(usage: Mapping[str, Usage], bill: Bill, why: str) -> dict[str, 
     decided = {"decision": why} if why else {}
     if not written + read:
         return {"cache": decided} if decided else {}
-    saved = for_batch(int((bill.uncached_usd - bill.real_time_usd).scaleb(_FEMTO_DIGITS)))
+    saved = for_batch(int((bill.uncached_usd - bill.real_time_usd).scaleb(FEMTO_DIGITS)))
     return {
         "cache": {
             **decided,

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
 from batchdrop.domain.call_headers import VERSION, NotAllowed
-from batchdrop.domain.errors import Refused
+from batchdrop.domain.errors import Refused, Unavailable
 from batchdrop.domain.keys import INBOX, name_of, outbox_folder
 from batchdrop.domain.money import MOST_CLASSES, OTHERS
 from batchdrop.domain.open_work import APPROVAL, RECIPE
@@ -19,7 +19,7 @@ from batchdrop.domain.purses import Scope
 from batchdrop.domain.records import Expected, GroupQuestion, Job, JobState, Question, Streak, Unsent
 from batchdrop.domain.redelivery import TELL_CUT_OFF, cut_off
 from batchdrop.domain.refusals import Cause, ends_at
-from batchdrop.domain.retries import ANSWER_AWAITED, ANSWERS_AWAITED, ANSWERS_AWAITED_AFTER_CANCEL, RECIPE_AWAITED
+from batchdrop.domain.retries import ANSWER_AWAITED, ANSWERS_AWAITED, ANSWERS_AWAITED_AFTER_CANCEL, RECIPE_AWAITED, RESULTS_KEPT
 from batchdrop.formats.invalid_line import shown
 from batchdrop.money.amounts import dollars
 
@@ -77,10 +77,11 @@ def state_of(job: Job, notice: str = "") -> str:
     unsent = job.state in (JobState.planning, JobState.running) and job.batches_ended < max(job.batches_total, 1)
     streak = refused_so_far(job.streak) if job.state is JobState.running and job.streak is not None else ""
     doubt = job.doubt if job.state is JobState.running else ""
+    waits = job.out_of_reach if job.state in (JobState.running, JobState.held) else ""
     saved = _saved(job) if notice == STOPPED and unsent else ""
     trouble = "" if job.finished_at else _cut_off(job)
     return " ".join(
-        part for part in (text, trouble, streak, doubt, notice if unsent else "", saved, job.warnings, job.note) if part
+        part for part in (text, trouble, waits, streak, doubt, notice if unsent else "", saved, job.warnings, job.note) if part
     )
 
 
@@ -95,7 +96,7 @@ def _running(job: Job) -> str:
         )
     answered, without = job.counts.succeeded, job.counts.finished - job.counts.succeeded
     lost = f", {without:,} will have none" if without else ""
-    usual = "" if job.counts.finished else "; most files are done within an hour"
+    usual = "" if job.counts.finished or job.out_of_reach else "; most files are done within an hour"
     spent = f", for {dollars(job.spent)}" if job.spent else ""
     until = f" What has no answer by {_minute(job.due_at)} is given up." if job.due_at is not None else ""
     return f"{answered:,} of {_plural(job.counts.total, 'row')} {_have(answered)} an answer so far{lost}{spent}{usual}.{until}"
@@ -739,6 +740,11 @@ def config_fault(fault: str) -> str:
     return f"Waiting for an operator: {fault} Nothing that has to be approved is sent until then."
 
 
+def limits_fault(fault: str) -> str:
+    """Whatever a folder may cost stands in that file, and it may be nothing."""
+    return f"Waiting for an operator: {fault} Until then nothing more is sent, since nobody knows what a folder may cost."
+
+
 NOT_APPROVED = f"Nobody approved it within {ANSWER_AWAITED.days} days, so the rows that were not sent yet are not sent."
 
 
@@ -800,12 +806,26 @@ _ADVICE = {
 
 def blocked(refusal: Refused, cause: Cause) -> str:
     """Every job shows it, so it has none of the API's own words: they may quote the one request that was refused."""
-    who = "Claude Platform on AWS" if cause is Cause.role else "Anthropic"
-    said = "there is no API key to send" if refusal.status is None else f"{who} answered {refusal.status} {refusal.kind}"
     return (
-        f"Nothing is being submitted: {said}. "
+        f"Nothing is being submitted: {_said(refusal, cause)}. "
         f"To fix it, {_ADVICE[cause]}; submission then resumes automatically within a few minutes."
     )
+
+
+def out_of_reach(trouble: Refused | Unavailable, cause: Cause | None) -> str:
+    """As with `blocked`, without the API's own words. `cause`: None where there is no key at all."""
+    advice = _ADVICE[cause] if cause is not None else "see that the functions get a valid key"
+    return (
+        f"Answers have come and cannot be fetched: {_said(trouble, cause)}. To fix it, {advice}; they are then fetched "
+        "automatically, soon at first and within 6 hours if it has lasted for long. "
+        f"Anthropic keeps them for {RESULTS_KEPT.days} days."
+    )
+
+
+def _said(trouble: Refused | Unavailable, cause: Cause | None) -> str:
+    if trouble.status is None:
+        return "there is no API key to send"
+    return f"{'Claude Platform on AWS' if cause is Cause.role else 'Anthropic'} answered {trouble.status} {trouble.kind}"
 
 
 # ---------------------------------------------------------------- answers to commands
