@@ -244,7 +244,7 @@ def test_what_is_missing_forbidden_or_not_for_this_folder_gets_the_same_sentence
     assert row["_batchdrop"]["error"]["type"] == "file_not_found"
     assert row["_batchdrop"]["error"]["message"] == (
         "The document of this row is not there, or rows of this folder may not name it. They may name files of their team's "
-        "folder in the inbox, and what config/sources.json gives to the folder."
+        "folder in the inbox, and what an operator gives to the folder in config/sources.json."
     )
 
 
