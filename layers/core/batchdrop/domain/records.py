@@ -361,6 +361,10 @@ class Wishes(Record, frozen=True, kw_only=True):
     """As in Job."""
     about_cache: str = ""
     """As in Job."""
+    separator: str = ""
+    """As in Job."""
+    newline: str = ""
+    """As in Job."""
     warnings: str = ""
     """What its author should know, in whole sentences."""
 
@@ -383,6 +387,10 @@ class Job(Record, frozen=True, kw_only=True):
     """It is a file of requests that name files: what is known of these is put into its lines before they are cut."""
     kind: str = ""
     """Of the rows of a job with a recipe: `jsonl`, `csv` or `xlsx`."""
+    separator: str = ""
+    """What stands between the columns of the CSV files of such a job. Empty: nobody has noted it."""
+    newline: str = ""
+    """What ends their lines."""
     needs: str = ""
     """While held, what it waits for: `recipe`, `approval`, `limit`, `price` or `place`."""
     held_at: datetime | None = None
