@@ -519,6 +519,25 @@ def test_rows_without_an_answer_are_dropped_again(api: Api) -> None:
     (again,) = (one for one in stack.jobs() if one.id != job.id)
     assert again.counts.succeeded == again.counts.total == 1
     assert len(stack.lines("complete.jsonl", again)) == 2
+    assert len(table(stack, "complete.csv", again)) == 3
+
+
+def test_a_document_without_an_answer_is_named_and_mended_in_the_folder(api: Api) -> None:
+    """Its owner was told to correct a line of failed.jsonl, of a row that he knew by its number alone."""
+    stack = stack_of(api)
+    put(stack, bills(1, 2))
+    put(stack, {"broken.pdf": b"%PDF-1.7 no more"})
+    job = started(stack)
+    assert (job.counts.succeeded, job.counts.invalid) == (2, 1)
+    step = stack.document("status.json", job)["next"]
+    assert (step["command"], "Correct failed" in step["text"]) == (None, False)
+    assert step["text"].startswith("Mend these documents, put them into the folder again under the same names")
+    report = stack.output("report.html", job).decode()
+    assert "broken.pdf (row 3)" in report
+    assert "Correct these rows" not in report
+    # The first of the two ways that it names; the other one is tried above.
+    put(stack, {"broken.pdf": pdf(3)})
+    assert paths(stack, started(stack)) == ["broken.pdf"]
 
 
 @pytest.mark.parametrize(("body", "ending"), [(png(), ".png"), (jpeg(), ".jpg")])

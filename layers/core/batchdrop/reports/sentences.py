@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
+from batchdrop.domain.answer_counts import Told
 from batchdrop.domain.call_headers import VERSION, NotAllowed
 from batchdrop.domain.errors import Refused, Unavailable
 from batchdrop.domain.keys import INBOX, name_of, outbox_folder
@@ -99,6 +100,11 @@ def _running(job: Job) -> str:
     usual = "" if job.counts.finished or job.out_of_reach else "; most files are done within an hour"
     spent = f", for {dollars(job.spent)}" if job.spent else ""
     until = f" What has no answer by {_minute(job.due_at)} is given up." if job.due_at is not None else ""
+    if job.counts.finished < job.tried:
+        # They are counted with the rows around them.
+        were = _were(job.tried)
+        tried = f"{job.tried:,} of {_plural(job.counts.total, 'row')} {were} tried{spent}, and the others are asked"
+        return f"{tried}{usual}.{until}"
     return f"{answered:,} of {_plural(job.counts.total, 'row')} {_have(answered)} an answer so far{lost}{spent}{usual}.{until}"
 
 
@@ -315,6 +321,8 @@ def canceled(job: Job) -> str:
     if job.rows_lost:
         return f"{start}; others are in {failed_file(job)}. {_lost(job.rows_lost)}{paid}"
     rest = total - answered
+    if successor_of(job):
+        return f"{start}.{paid}"
     others = f"; the other {rest:,} {_do(rest)} not: see {failed_file(job)}" if rest else ""
     return " ".join(filter(None, (f"{start}{others}.{paid}", _copied(job))))
 
@@ -751,15 +759,23 @@ NOT_APPROVED = f"Nobody approved it within {ANSWER_AWAITED.days} days, so the ro
 # ---------------------------------------------------------------- a recipe that was improved while its job waits
 
 _RECIPE_KEPT = "A changed recipe is not used for this job, which waits on as it is:"
+_SUPERSEDED = "A newer recipe took its place:"
+_NOW_JOB = " is now job "
 ITS_FILE_IS_GONE = "its file cannot be read any more."
 
 
 def superseded(newer: Job) -> str:
     """`newer` has its recipe."""
     key = shown(newer.recipe.key) if newer.recipe else ""
-    return (
-        f"A newer recipe took its place: {key} was changed, and the same file is now job {newer.id}, with a question of its own."
-    )
+    return f"{_SUPERSEDED} {key} was changed, and the same file{_NOW_JOB}{newer.id}."
+
+
+def successor_of(job: Job) -> str:
+    """The id of the job that has taken its place; empty if none has."""
+    if job.state is not JobState.canceled or not job.reason.startswith(_SUPERSEDED):
+        return ""
+    # An earlier version went on behind a comma. No id holds either sign, and what stands before it was not read.
+    return job.reason.rpartition(_NOW_JOB)[2].split(",")[0].rstrip(".")
 
 
 def takes_the_place_of(job: Job) -> str:
@@ -833,6 +849,9 @@ def _said(trouble: Refused | Unavailable, cause: Cause | None) -> str:
 CANCEL_REQUESTED = "Canceled by request."
 CANCEL_TOO_LATE = "The cancel command came too late: the job had already ended."
 NO_TEAM = "Nothing was sent: this stack keeps teams apart, and the file lies in the folder of none. Upload it to inbox/<team>/."
+_PUT_IN_AGAIN = " put in again as "
+# The job is not written to any more: what it says has to stay true.
+_ANSWERS_ARE_THERE = "the answers are or will be in an outbox folder of that name."
 RETRY_TOO_EARLY = "A job can be retried only after it has ended."
 RETRY_NOT_BEGUN = "A retry could not be carried on: nothing of it is stored. Give the command again."
 NOTHING_TO_RETRY = "There is nothing to retry: no row was canceled or failed for a temporary reason."
@@ -843,8 +862,13 @@ def canceled_while_reading(lines: int) -> str:
 
 
 def retried(rows: int, key: str) -> str:
-    are = "is" if rows == 1 else "are"
-    return f"{_plural(rows, 'failed row')} {are} being retried as {key}; the answers will be in an outbox folder of that name."
+    were = "was" if rows == 1 else "were"
+    return f"{_plural(rows, 'failed row')} {were}{_PUT_IN_AGAIN}{key}; {_ANSWERS_ARE_THERE}"
+
+
+def is_retried(job: Job) -> bool:
+    """Whether its note says that a retry of it was put in. An earlier version had other words for that."""
+    return any(words in job.note for words in (_PUT_IN_AGAIN, " being retried as ", " uploaded again as "))
 
 
 def retrying(done: int, total: int) -> str:
@@ -852,7 +876,7 @@ def retrying(done: int, total: int) -> str:
 
 
 def already_retried(key: str) -> str:
-    return f"The failed rows have been uploaded again as {key}; the answers are or will be in an outbox folder of that name."
+    return f"The failed rows were{_PUT_IN_AGAIN}{key}; {_ANSWERS_ARE_THERE}"
 
 
 ANOTHER_QUESTION = (
@@ -871,6 +895,18 @@ def nothing_to_approve(job: Job) -> str:
 
 
 # ---------------------------------------------------------------- why a row has no answer
+
+
+def reasons(rows: int, told: Sequence[Told]) -> list[str]:
+    """Why rows have no answer, in sentences that are true of all of them. `told`: with which they came back, as far as kept."""
+    if not told:
+        return ["For other reasons, of more kinds than are told apart here."]
+    if sum(one.rows for one in told) < rows:
+        return [f"Such as: {one.message}" for one in told]
+    if len(told) == 1:
+        return [told[0].message]
+    return [f"{_plural(one.rows, 'row')}: {one.message}" for one in told]
+
 
 CANCELED_UNSENT = "The job was canceled before this row was sent."
 INPUT_DELETED = "The input was deleted before this row could be sent."
