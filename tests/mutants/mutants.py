@@ -2126,8 +2126,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A fault in the file of limits lifts none",
         _BUDGET,
-        'return sentences.config_fault(fault) if fault else ""',
-        'return ""',
+        "            return sentences.limits_fault(fault)\n        if models",
+        "            pass\n        if models",
         "tests/stages/test_limits.py::test_a_fault_in_the_limits_lifts_none",
     ),
     Mutant(
