@@ -7,10 +7,10 @@ from urllib.parse import quote
 
 from batchdrop.domain import keys
 from batchdrop.domain.folder_start import is_start
-from batchdrop.domain.open_work import APPROVAL, LIMIT, RECIPE
+from batchdrop.domain.open_work import APPROVAL, LIMIT, PRICE, RECIPE
 from batchdrop.domain.record import Record
 from batchdrop.domain.records import Job, JobState
-from batchdrop.reports.sentences import NO_TEAM, NOTHING_TO_RETRY, failed_file, is_retried, successor_of
+from batchdrop.reports.sentences import NO_TEAM, NOTHING_TO_RETRY, failed_file, is_retried, successor_of, were_started
 
 RUN = "run this command, or create the folder that it names in the S3 console"
 _CONSOLES = {"cn-": "console.amazonaws.cn", "us-gov-": "console.amazonaws-us-gov.com"}
@@ -48,9 +48,7 @@ def next_step(job: Job, region: str = "", *, left: Left | None = None) -> NextSt
         case JobState.running:
             return _command(job, region, f"Nothing to do. To stop it, {RUN}.", "cancel", job.id)
         case JobState.rejected:
-            moves = job.reason == NO_TEAM
-            text = "Put the file into the folder of a team, below inbox/." if moves else "Correct the file and put it in again."
-            return _files(job, region, text)
+            return _files(job, region, _after_rejection(job))
         case _:
             return _ended(job, region, left)
 
@@ -64,11 +62,24 @@ def console_url(bucket: str, key: str, region: str) -> str | None:
     return f"https://{region}.{host}/s3/{page}/{quote(bucket)}?region={region}&prefix={quote(key)}"
 
 
+def _after_rejection(job: Job) -> str:
+    if job.reason == NO_TEAM:
+        return "Put the file into the folder of a team, below inbox/."
+    if were_started(job.reason):
+        return "Nothing to do: the documents are in the job that the message names."
+    if is_start(job.input):
+        return "Follow the message, and create start again."
+    return "Correct the file and put it in again."
+
+
 def _held(job: Job, region: str) -> NextStep:
     if job.needs == RECIPE:
         text = "Put a recipe.yaml into the folder of the file, like the starter here, or correct the one that the message names."
         return _files(job, region, text)
     question, group = job.question, job.group
+    if job.needs == PRICE and job.strange:
+        text = f"Correct the file and put it in again, or wait for an operator. To stop this job, {RUN}."
+        return _command(job, region, text, "cancel", job.id)
     if question is None or job.needs not in (APPROVAL, LIMIT):
         return _command(job, region, f"Nothing to do: it goes on by itself. To stop it, {RUN}.", "cancel", job.id)
     if job.needs == LIMIT:

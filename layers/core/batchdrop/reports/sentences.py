@@ -6,14 +6,14 @@ and, for a repeated custom id, the check of the plan stage.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
 from batchdrop.domain.answer_counts import Told
 from batchdrop.domain.call_headers import VERSION, NotAllowed
 from batchdrop.domain.errors import Refused, Unavailable
-from batchdrop.domain.keys import INBOX, name_of
+from batchdrop.domain.keys import INBOX, name_of, outbox_folder
 from batchdrop.domain.money import MOST_CLASSES, OTHERS
 from batchdrop.domain.open_work import APPROVAL, RECIPE
 from batchdrop.domain.purses import Scope
@@ -467,15 +467,31 @@ def recipe_reads_no_files(key: str) -> str:
     )
 
 
-def no_new_documents(folder: str, *, all_of_them: bool) -> str:
-    """`all_of_them`: the start asked for those too that an earlier one has taken."""
-    where = f"Nothing was sent or paid: in {shown(folder)} there is no"
-    if all_of_them:
-        return f"{where} document that the recipe reads. Put in PDFs, or what else it names, and create start again."
+def no_documents(folder: str) -> str:
     return (
-        f"{where} document that the recipe reads and no earlier start has taken. Put in new ones, and create start again; "
-        "start-all takes all of them, and pays for them again."
+        f"Nothing was sent or paid: in {shown(folder)} there is no document that the recipe reads. Put in PDFs, or what else it "
+        "names, and create start again."
     )
+
+
+_HAVE_BEEN_STARTED = "Nothing was sent or paid a second time:"
+
+
+def documents_taken(folder: str, documents: int, newest: Job, *, several: bool) -> str:
+    """Why a start has found nothing. `newest`: of the jobs that have the documents."""
+    all_of = "the document" if documents == 1 else f"all {documents:,} documents"
+    has, new = ("is", "a new one") if documents == 1 else ("are", "new ones")
+    where = "earlier jobs, the newest of which is" if several else "job"
+    status = f"{outbox_folder(newest.input.key, newest.id)}status.json"
+    return (
+        f"{_HAVE_BEEN_STARTED} {all_of} of {shown(folder)} {has} in {where} {newest.id} ({word_of(newest)}). How it stands is in "
+        f"{shown(status)}. For {new}, put them in and create start again."
+    )
+
+
+def were_started(reason: str) -> bool:
+    """Whether a start was rejected since others have its documents."""
+    return reason.startswith(_HAVE_BEEN_STARTED)
 
 
 def is_a_document(key: str) -> str:
@@ -486,6 +502,26 @@ def is_a_document(key: str) -> str:
     )
 
 
+def text_before_its_recipe(key: str) -> str:
+    """Of a text without rows, where no recipe reads documents."""
+    return (
+        f"Nothing was sent or paid: {shown(key)} holds text, and no rows. To ask about each document of the folder, put a recipe "
+        'into it that reads them, with documents: ["{{ path }}"], and create the folder start in it.'
+    )
+
+
+def foreign_file(key: str, what: str) -> str:
+    """`what`: it is, and what to do."""
+    return f"Nothing was sent or paid: {shown(key)} holds no rows. {what}"
+
+
+def misnamed_recipe(key: str) -> str:
+    return (
+        f"Nothing was sent or paid: {shown(key)} looks like a recipe. Name it recipe.yaml, in small letters and with no other "
+        "ending, and put it in again."
+    )
+
+
 def how_to_start(folder: str) -> str:
     """The hint that the first document in a folder leaves. `folder`: below the inbox."""
     where = f"{INBOX}{folder}/" if folder else f"{INBOX}<a folder>/"
@@ -493,8 +529,11 @@ def how_to_start(folder: str) -> str:
         f"Documents in {where} are not asked about one by one as they come: they wait for you.\n\n"
         "1. Put a recipe.yaml into the folder that reads them. The smallest one:\n\n"
         "   model: claude-haiku-5-5\n"
-        '   documents: ["{{ path }}"]        (for images: images)\n'
+        '   documents: ["{{ path }}"]\n'
         "   prompt: Say in one sentence what this is about.\n\n"
+        '   For images, write images: ["{{ path }}"] in place of documents; for a folder that has both, write both:\n\n'
+        '   documents: ["{{ document }}"]\n'
+        '   images: ["{{ image }}"]\n\n'
         f'2. Create the folder start in it ({where}start/), with "Create folder" in the S3 console. All documents that no '
         "earlier start has taken become one job, a row each. start-all takes all of them.\n\n"
         "If a table names your documents, there is nothing to do: they go along with its rows.\n"
@@ -684,18 +723,19 @@ def limited(scope: Scope, left: int, question: Question, beyond: int) -> str:
     ) + (f" Its rows at the API may cost up to {dollars(beyond)} more than is reserved for them." if beyond else "")
 
 
-def without_price(models: Sequence[str]) -> str:
-    """`models`: `OTHERS` stands for those whose names were not kept."""
+def without_price(models: Sequence[str], strange: Mapping[str, int]) -> str:
+    """`models`: `OTHERS` stands for those whose names were not kept. `strange`: as in Job."""
     if OTHERS in models:
         return (
             f"Waiting for prices: the file names {MOST_CLASSES} models or more of which none is known. Cancel it, and upload it "
             "again when an operator has put them into config/prices.json."
         )
-    named = ", ".join(shown(model) for model in models[:5])
-    return (
-        f"Waiting for a price: none is known of {named}, so nobody can say what the file costs. An operator puts it into "
-        "config/prices.json; the file then goes on by itself."
-    )
+    named = ", ".join(shown(model) + (f" (line {strange[model]:,})" if model in strange else "") for model in models[:5])
+    waits = f"Waiting for a price: none is known of {named}, so nobody can say what the file costs."
+    entered = "an operator puts it into config/prices.json; the file then goes on by itself."
+    if strange.keys().isdisjoint(models):
+        return f"{waits} {entered[:1].upper()}{entered[1:]}"
+    return f"{waits} If that is a mistake, cancel the job, correct the file and put it in again. Else {entered}"
 
 
 def faulty_config(name: str, line: int | None) -> str:
