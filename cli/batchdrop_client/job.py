@@ -12,9 +12,11 @@ from typing import Any
 import msgspec
 
 from batchdrop.domain import ids, keys
+from batchdrop.domain.answer_counts import OTHER, Told
 from batchdrop.domain.errors import Forbidden, ObjectGone
 from batchdrop.domain.record import Record
-from batchdrop.domain.records import JobState, ObjectRef, RowStatus
+from batchdrop.domain.records import JobState, ObjectRef
+from batchdrop.reports import sentences
 from batchdrop.reports.manifest import OutputFile
 from batchdrop_client.bucket import Bucket, aws_said
 from batchdrop_client.each_answer import each
@@ -31,13 +33,22 @@ PATIENCE_SECONDS = 900.0
 
 
 class Failure(Record, frozen=True):
-    """Rows without an answer for one reason."""
+    """Rows without an answer for reasons of one kind."""
 
-    status: RowStatus
+    status: str
+    """Of the ends of a row; `(other)` of kinds that are not told apart: there are more than ten."""
     rows: int
+    error: str = ""
     message: str = ""
+    """Of all of them; of a job that ended with an earlier version, of the first."""
+    messages: tuple[Told, ...] = ()
+    """The sentences that they came back with, at most three, and how many rows did with each."""
     lines: tuple[int, ...] = ()
     """The first of them."""
+
+    def reasons(self) -> list[str]:
+        of_first = (Told(message=self.message, rows=1),) if self.message and self.status != OTHER else ()
+        return sentences.reasons(self.rows, self.messages or of_first)
 
 
 class _Outcome(Record, frozen=True):

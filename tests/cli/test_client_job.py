@@ -13,6 +13,7 @@ from botocore.exceptions import EndpointConnectionError
 
 from batchdrop.domain import keys
 from batchdrop.domain.records import JobState
+from batchdrop_cli.dropping.tried import why_lines
 from batchdrop_client import Job, JobStatus, NotApproved, NotNamed, Stack, StackError, TimedOut, Unreachable
 from batchdrop_client import job as job_module
 from batchdrop_client.bucket import Bucket, aws_said
@@ -24,6 +25,8 @@ from tests.stack import Stack as Pipeline
 from tests.stack import rows
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mypy_boto3_s3 import S3Client
 
 
@@ -233,3 +236,20 @@ def test_no_bucket_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BATCHDROP_BUCKET", raising=False)
     with pytest.raises(NotNamed, match="Which bucket"):
         Stack.from_environment()
+
+
+def test_a_job_with_more_kinds_of_failures_than_are_told_apart_is_read_and_fetched(s3: S3Client, tmp_path: Path) -> None:
+    """`(other)` was no end of a row, and so nothing of such a job could be fetched."""
+
+    def end(kind: int) -> dict[str, object]:
+        error = {"type": f"kind_{kind}_error", "message": f"Only of {kind}."}
+        return {"type": "errored", "error": {"type": "error", "error": error}}
+
+    job = job_in(s3, requests_job(14, {line: end(line) for line in range(1, 14)}))
+    *told, others = job.failures()
+    assert {(one.status, one.rows, one.message) for one in told} == {("errored", 1, f"Only of {kind}.") for kind in range(1, 11)}
+    assert (others.status, others.rows, others.lines) == ("(other)", 3, (11, 12, 13))
+    assert "Only of" not in others.message
+    assert job.size() > 0
+    assert {path.name for path in job.download(tmp_path)} >= {"results.jsonl", "failed.jsonl", "manifest.json"}
+    assert "Only of 11" not in " ".join(why_lines(job.failures()))

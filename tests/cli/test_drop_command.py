@@ -397,7 +397,7 @@ def test_all_documents_are_asked_about_again_on_demand(stack: LiveStack, tmp_pat
     assert (new.exit_code, _paths(tmp_path / "new.csv")) == (0, ["c.txt", "d.txt"]), new.stderr
     none = said("drop", folder, "--wait", "-o", tmp_path / "none.csv")
     assert (none.exit_code, none.stdout) == (4, "")
-    assert "no earlier start has taken" in none.stderr
+    assert "are in earlier jobs, the newest of which is " in none.stderr
     again = said("drop", folder, "--wait", "-o", tmp_path / "all.csv", "--all-documents")
     assert (again.exit_code, _paths(tmp_path / "all.csv")) == (0, ["a.txt", "b.txt", "c.txt", "d.txt"]), again.stderr
     assert "also there      d.txt: they go along" in again.stderr

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from batchdrop_cli.main import batchdrop
 from tests.docs.pages import PAGES, ROOT, blocks, links, name_of, section, table_rows
 from tests.docs.shell import Command, commands_in, functions
+from tests.interop.aws_commands import ONLY_CHECKED
 
 _PAGE = ROOT / "CONTRIBUTING.md"
 _SECTION = "commands-in-these-documents"
@@ -22,7 +23,6 @@ _SHOWN = [(page, command) for page in PAGES for block in blocks(page, "sh") for 
 # Of the shell, and of every machine; where they serve a command of AWS, they run with it.
 _OF_THE_SHELL = {".", "date", "eval", "export", "git", "printf", "read", "sed", "set", "source"}
 _DEFINED = {name for page in PAGES for block in blocks(page, "sh") for name in functions(block)}
-_CHECKED_ONLY = "aws sqs start-message-move-task"
 
 
 def _options(words: tuple[str, ...], kind: str = "--") -> list[str]:
@@ -36,8 +36,7 @@ def _key(command: Command) -> str | None:
         case own if own in _OF_THE_SHELL or own in _DEFINED:
             return None
         case "aws":
-            shown = " ".join(command.words[:3])
-            return shown if shown == _CHECKED_ONLY else "aws"
+            return " ".join(command.words[:3]) if command.words[2:3] and command.words[2] in ONLY_CHECKED else "aws"
         case "batchdrop" if not rest:
             return " ".join([*(one.partition("=")[0] + "=" for one in command.sets), "batchdrop"])
         case "batchdrop":

@@ -14,12 +14,23 @@ from pathlib import Path
 
 from tests.interop.environment import PYTHON
 
+ONLY_CHECKED = frozenset(
+    {
+        "create-change-set",
+        "describe-change-set",
+        "describe-stack-drift-detection-status",
+        "describe-stack-resource-drifts",
+        "detect-stack-drift",
+        "execute-change-set",
+        "start-message-move-task",
+    }
+)
+"""Not in moto as AWS has it: the CLI checks the words and shows what would come."""
 _SERVER = """
 import json, os, socket, sys
 from awscli.clidriver import create_clidriver
 import awscli.customizations.s3.subcommands
 
-ONLY_CHECKED = {"start-message-move-task"}  # not in moto; the CLI checks the words and shows what would come
 driver = create_clidriver()
 driver.session.get_data("cli")
 for service in sys.argv[2:]:
@@ -34,7 +45,7 @@ def run(given, files):
     os.environ.update(given["environment"], AWS_DATA_PATH=kept)
     try:
         where = ["--endpoint-url", given["environment"]["AWS_ENDPOINT_URL"]]
-        only_checked = ["--generate-cli-skeleton", "output"] if given["words"][1] in ONLY_CHECKED else []
+        only_checked = ["--generate-cli-skeleton", "output"] if given["words"][1] in given["only_checked"] else []
         return driver.main([*where, *given["words"], *only_checked])
     except SystemExit as ended:
         return ended.code
@@ -60,7 +71,7 @@ _CLIENT = """
 import json, os, socket, sys
 server = socket.socket(socket.AF_UNIX)
 server.connect({path!r})
-given = {{"words": sys.argv[1:], "folder": os.getcwd(), "environment": dict(os.environ)}}
+given = {{"words": sys.argv[1:], "folder": os.getcwd(), "environment": dict(os.environ), "only_checked": {checked!r}}}
 socket.send_fds(server, [json.dumps(given).encode()], [0, 1, 2])
 sys.exit((server.recv(1) or bytes([255]))[0])
 """
@@ -76,7 +87,7 @@ def aws_in(programs: Path, services: Sequence[str]) -> Iterator[None]:
             end = time.monotonic() + _SECONDS
             while not path.exists() and server.poll() is None and time.monotonic() < end:
                 time.sleep(0.05)
-            (programs / "aws").write_text(f"#!{PYTHON} -SE\n{_CLIENT.format(path=str(path))}")
+            (programs / "aws").write_text(f"#!{PYTHON} -SE\n{_CLIENT.format(path=str(path), checked=sorted(ONLY_CHECKED))}")
             (programs / "aws").chmod(0o755)
             yield
         finally:

@@ -92,6 +92,8 @@ def stack(endpoint: str) -> None:
         f"smoke/reviews/{job}/manifest.json",
     ):
         s3.put_object(Bucket="bucket", Key=f"outbox/{key}", Body=b"{}\n")
+    for body in (b"{}", b"{"):
+        s3.put_object(Bucket="bucket", Key="config/limits.json", Body=body)
     make_table(client("dynamodb"), _TABLE)
     client("dynamodb").update_continuous_backups(
         TableName=_TABLE, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}

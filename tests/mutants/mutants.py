@@ -1599,7 +1599,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "Blank lines come to an end",
         _CUT,
         "                reached = Checkpoint(offset=end, line=chunk[-1].number + 1, repeated=repeated, "
-        "pilot=draw.drawn, names=names)\n",
+        "pilot=draw.drawn, names=names)\n"
+        "                reached = replace(reached, strange=dict(strange))\n",
         (
             "                if any(line.data for line in chunk):\n"
             "                    following = chunk[-1].number + 1\n"
@@ -2125,8 +2126,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A fault in the file of limits lifts none",
         _BUDGET,
-        'return sentences.config_fault(fault) if fault else ""',
-        'return ""',
+        "            return sentences.limits_fault(fault)\n        if models",
+        "            pass\n        if models",
         "tests/stages/test_limits.py::test_a_fault_in_the_limits_lifts_none",
     ),
     Mutant(
@@ -3014,16 +3015,30 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A document is taken by one start",
         f"{_CORE}/stages/plan/list_documents.py",
-        "            if self._keeps(owner):\n                return False\n",
-        "            if self._keeps(owner):\n                return True\n",
+        "        self.left[owner] += 1\n        return False\n",
+        "        return True\n",
         "tests/stages/test_folder_start.py::test_two_starts_at_once_share_the_documents_out",
     ),
     Mutant(
         "A start that was killed finds its own claims",
         f"{_CORE}/stages/plan/list_documents.py",
-        "            if owner == self._job.id:\n                return True\n",
+        "        if owner == self._job.id:\n            return True\n",
         "",
         "tests/stages/test_folder_start.py::test_killed_at_any_call_it_takes_each_document_once",
+    ),
+    Mutant(
+        "The same bytes put in again are no new document",
+        f"{_CORE}/stages/plan/list_documents.py",
+        "self._claimed(self._digest(file, file.etag, str(file.size)))",
+        "self._claimed(self._digest(file, file.version_id or file.etag))",
+        "tests/stages/test_folder_start.py::test_the_same_bytes_put_in_again_are_no_new_document",
+    ),
+    Mutant(
+        "What an earlier version has claimed stays taken",
+        f"{_CORE}/stages/plan/list_documents.py",
+        "self._claimed_before(file) or ",
+        "",
+        "tests/stages/test_folder_start.py::test_what_an_earlier_batchdrop_has_claimed_stays_taken",
     ),
     Mutant(
         "A document goes in the version that was listed",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from batchdrop.domain.errors import Refused
+from batchdrop.domain.errors import ApiError, Refused, Unavailable
 from batchdrop.domain.records import BatchState
+from batchdrop.domain.redelivery import MAX_RECEIVES
 from batchdrop.domain.refusals import KEY_MISSING, ROLE_REFUSED
 from batchdrop.ports import ApiPage
 from tests.stack import Stack, rows
@@ -245,3 +246,42 @@ def test_a_batch_without_a_stored_key_is_settled_by_whatever_key_there_is() -> N
     stack.run()
     assert stack.job().state == "done"
     assert len(stack.claude.bodies) == 1
+
+
+@pytest.mark.parametrize(
+    ("trouble", "said", "hours", "soon"),
+    [
+        (Unavailable("no key", kind="no_api_key"), "there is no API key to send. To fix it, see that the functions", 1, 16),
+        (refused(401, "authentication_error"), "Anthropic answered 401 authentication_error. To fix it, put a valid", 8, 6 * 60),
+    ],
+)
+def test_answers_that_wait_for_a_key_say_so_and_are_fetched_once_there_is_one(
+    trouble: ApiError, said: str, hours: int, soon: int
+) -> None:
+    """At first by their message, which SQS delivers again; once that is a dead letter because poll sends another one."""
+    stack = Stack(max_requests=1)
+    stack.max_receives = MAX_RECEIVES
+    fail(stack, "claude._results", trouble, times=10_000)
+    stack.drop("inbox/a.jsonl", rows(2))
+    minutes(stack, hours * 60)
+    assert bool(stack.dead_letters) == (hours > 6)
+    message = stack.document("status.json")["message"]
+    assert f"Answers have come and cannot be fetched: {said}" in message
+    assert "within an hour" not in message
+    stack.hooks.clear()
+    minutes(stack, 2)
+    while stack.job().state != "done" and soon:
+        soon -= 1
+        stack.step()
+    assert stack.job().state == "done"
+    assert "cannot be fetched" not in stack.document("status.json")["message"]
+    assert stack.job().counts.succeeded == 2
+    assert stack.audit() == []
+
+
+def test_an_api_that_does_not_answer_needs_nobody() -> None:
+    stack = Stack()
+    fail(stack, "claude._results", Unavailable("no answer", status=503, kind="api_error"), times=10_000)
+    stack.drop("inbox/a.jsonl", rows(2))
+    minutes(stack, 20)
+    assert "cannot be fetched" not in stack.document("status.json")["message"]

@@ -208,6 +208,36 @@ def test_a_limit_that_is_raised_lets_go_what_waits() -> None:
     assert stack.job().state is JobState.done
 
 
+@pytest.mark.parametrize("ask_above", ["", "100"])
+@pytest.mark.parametrize("fault", [b'{"folders": {"team": {"day_us": 2}}}', b"{", None])
+def test_a_typo_frees_no_money(fault: bytes | None, ask_above: str) -> None:
+    """Neither of a job that waits for a limit nor of one that comes later, of whatever folder."""
+    stack = stack_of(4_000, ask_above=ask_above)
+    limits(stack, folders={"team": {"day_usd": "0.05"}})
+    stack.drop(KEY, dear_rows(10))
+    job = held(stack, "limit")
+    before = sent(stack)
+    mended = False
+    if fault is None:
+        stack.objects.forbid(keys.LIMITS, head=True, when=lambda: not mended)
+    else:
+        stack.objects.drop(keys.LIMITS, fault)
+    stack.clock.advance(60)
+    stack.drop("inbox/other/file.jsonl", dear_rows(2))
+    stack.run(minutes=10)
+    assert sent(stack) == before
+    waiting = [stack.document("status.json", job) for job in stack.jobs()]
+    assert [status["state"] for status in waiting] == ["held", "held"]
+    other = next(status for status in waiting if status["job_id"] != job.id)
+    assert other["message"].startswith("Waiting for an operator: config/limits.json ")
+    assert "Until then nothing more is sent, since nobody knows what a folder may cost." in other["message"]
+    mended = True
+    limits(stack, folders={"team": {"day_usd": "0.05"}})
+    stack.run(minutes=30)
+    assert [job.state for job in stack.jobs()] == [JobState.held, JobState.done]
+    assert stack.jobs()[0].needs == "limit"
+
+
 # ---------------------------------------------------------------- control/raise
 
 

@@ -368,10 +368,9 @@ def test_a_new_question_has_seven_days_of_its_own() -> None:
 # ---------------------------------------------------------------- files of the operators
 
 
-@pytest.mark.parametrize("key", [keys.PRICES, keys.LIMITS])
-def test_with_a_faulty_file_what_would_ask_waits_and_goes_on_when_it_is_mended(key: str) -> None:
+def test_with_faulty_prices_what_would_ask_waits_and_goes_on_when_they_are_mended() -> None:
     stack = stack_of(3_000, max_requests=10, ask_above=ASK)
-    stack.objects.drop(key, b'{"default": 7}')
+    stack.objects.drop(keys.PRICES, b'{"default": 7}')
     stack.drop(KEY, dear_rows(60))
     stack.drop("inbox/other/cheap.jsonl", dear_rows(1))
     until(stack, lambda: stack.jobs()[0].needs == "price" and not stack.jobs()[0].trying)
@@ -379,10 +378,10 @@ def test_with_a_faulty_file_what_would_ask_waits_and_goes_on_when_it_is_mended(k
     dear, cheap = stack.jobs()
     assert (dear.state, dear.needs, cheap.state, sent(stack)) == (JobState.held, "price", JobState.done, 21)
     text = stack.document("status.json", dear)["message"]
-    assert text.startswith(f"Waiting for an operator: {key}")
+    assert text.startswith(f"Waiting for an operator: {keys.PRICES}")
     say(stack, "approve", replace(dear, question=Question(code="aaaaaa", low=1, high=1, rows=1, asked_at=stack.clock.now())))
     assert "There is nothing to approve" in stack.document("status.json", dear)["message"]
-    stack.objects.drop(key, b"[]" if key == keys.PRICES else b"{}")
+    stack.objects.drop(keys.PRICES, b"[]")
     stack.run(minutes=3)
     dear, _ = stack.jobs()
     assert (dear.state, dear.needs) == (JobState.held, "approval")

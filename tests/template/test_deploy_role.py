@@ -112,6 +112,8 @@ UNUSED: Mapping[str, tuple[str, ...]] = {
 }
 """Actions that a schema lists for properties that the template does not use."""
 
+_UNDOING = {"cloudformation:DetectStackDrift", "cloudformation:DescribeStackDriftDetectionStatus"}
+"""With change sets: docs/operations.md, "What was changed by hand"."""
 _DEPLOYMENT = {
     "cloudformation:CreateChangeSet",
     "cloudformation:DescribeChangeSet",
@@ -245,7 +247,7 @@ def test_the_bucket_that_sam_puts_code_into_can_be_made_and_filled(stack: Deploy
 
 def test_every_action_is_one_that_a_deployment_calls(stack: Deployed) -> None:
     called = set.union(*(_published(found["Type"]) - set(UNUSED.get(found["Type"], ())) for found in stack.resources.values()))
-    called |= {*_DEPLOYMENT, "cloudformation:GetTemplateSummary", "s3:PutObject", "s3:AbortMultipartUpload"}
+    called |= {*_DEPLOYMENT, *_UNDOING, "cloudformation:GetTemplateSummary", "s3:PutObject", "s3:AbortMultipartUpload"}
     written = {action for statement in _deployer()[0]["Statement"] for action in as_list(statement["Action"])}
     assert {action for action in written if "*" not in action} - called == set()
     reads = {action for action in written if "*" in action}

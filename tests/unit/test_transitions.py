@@ -109,6 +109,7 @@ JOBS: dict[str, Callable[[Job], Move[Job]]] = {
     "tried": lambda one: transitions.tried(one, "a batch", next_at=LATER),
     "streak_ended": lambda one: transitions.streak_ended(one, now=LATER, words_of_the_account=""),
     "doubted": lambda one: transitions.doubted(one, "a doubt"),
+    "out_of_reach": lambda one: transitions.out_of_reach(one, "why"),
     "finishing": lambda one: transitions.finishing(one, now=LATER),
     "based": lambda one: transitions.based(one, replace(one, id="another", state=JobState.done)),
     "finished": lambda one: transitions.finished(one, now=LATER),

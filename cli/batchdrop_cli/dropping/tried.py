@@ -34,7 +34,9 @@ def why_lines(failures: Sequence[Failure]) -> Iterator[str]:
     """The most frequent reasons, each with its rows."""
     for one in sorted(failures, key=lambda one: -one.rows)[:_MOST_VALUES]:
         first = ", ".join(f"{line:,}" for line in one.lines[:3])
-        yield f"{one.rows:>6,}  {_cut(plain(one.message), _REASON_CHARS)} (row {first}{' ...' if one.rows > 3 else ''})"
+        why, *more = (_cut(plain(reason), _REASON_CHARS) for reason in one.reasons())
+        yield f"{one.rows:>6,}  {why} (row {first}{' ...' if one.rows > 3 else ''})"
+        yield from (f"        {reason}" for reason in more)
     if len(failures) > _MOST_VALUES:
         yield f"        and {len(failures) - _MOST_VALUES} reasons more, in report.html"
 

@@ -66,7 +66,13 @@ def starts(key: str) -> str:
 def is_document(key: str, *, texts: bool = False) -> bool:
     """Whether it is a PDF or an image by its name, which is never work by itself. `texts`: or a text."""
     endings = (*DOCUMENTS, *IMAGES, *TEXTS) if texts else (*DOCUMENTS, *IMAGES)
-    return key.startswith(INBOX) and key.lower().endswith(endings) and not _is_litter(name_of(key))
+    name = name_of(key)
+    return key.startswith(INBOX) and key.lower().endswith(endings) and not _is_litter(name) and not _is_misnamed(name)
+
+
+def _is_misnamed(name: str) -> bool:
+    """Windows hides the ending that its editor adds to the name of a recipe."""
+    return name.lower().removesuffix(".txt") in RECIPES
 
 
 def _is_litter(name: str) -> bool:

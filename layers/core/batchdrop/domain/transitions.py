@@ -235,6 +235,8 @@ def sourced(job: Job, source: ObjectRef, broken: Unsent | None, wishes: Wishes |
             dedupe=wishes.dedupe,
             cache=wishes.cache,
             about_cache=wishes.about_cache,
+            separator=wishes.separator,
+            newline=wishes.newline,
             warnings=_with_warnings(job, wishes.warnings),
         )
     return Move(job, after)
@@ -685,6 +687,12 @@ def streak_ended(job: Job, *, now: datetime, words_of_the_account: str) -> Move[
 def doubted(job: Job, doubt: str) -> Move[Job]:
     """`doubt`: what is not known of a batch of it, or empty once the API has answered again."""
     return Move(job, replace(job, doubt=doubt))
+
+
+@_job_edge(JobState.running, JobState.held)
+def out_of_reach(job: Job, why: str) -> Move[Job]:
+    """`why`: what keeps answers from being fetched, or empty once one was."""
+    return Move(job, replace(job, out_of_reach=why))
 
 
 @_job_edge(*TERMINAL_JOB_STATES)

@@ -119,10 +119,10 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
         prices = self.prices.current(now)
         return bool(prices.fault) or prices.value.name(model) is not None
 
-    def without_price(self, models: Sequence[str], now: datetime) -> str:
+    def without_price(self, job: Job, models: Sequence[str], now: datetime) -> str:
         """Why: if the operators' file is faulty, the price may stand in it."""
         fault = self.prices.current(now).fault
-        return sentences.config_fault(fault) if fault else sentences.without_price(models)
+        return sentences.config_fault(fault) if fault else sentences.without_price(models, job.strange)
 
     def never_fits(self, job: Job, batches: Iterable[Batch], now: datetime) -> bool:
         """Whether the dearest of them costs more at worst than a limit allows in a whole day or month, or its recipe in all."""
@@ -131,16 +131,27 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
         return isinstance(over, Over) and not (over.unknown or over.scope.asks or over.scope.renews_at)
 
     def fault(self, now: datetime) -> str:
-        """Why a file of the operators is not used: then nothing goes that has to be asked for."""
-        return self.prices.current(now).fault or self.limits.current(now).fault
+        """Why a file of the operators is not used.
+
+        For `limits.json` nothing goes, for `prices.json` nothing that has to be asked for.
+        """
+        return self.limits.current(now).fault or self.prices.current(now).fault
+
+    def cannot_ask(self, now: datetime) -> str:
+        """The sentence that says why no amount can be named that somebody could approve."""
+        if fault := self.limits.current(now).fault:
+            return sentences.limits_fault(fault)
+        fault = self.prices.current(now).fault
+        return sentences.config_fault(fault) if fault else ""
 
     def _unknown(self, job: Job, batch: Batch, now: datetime) -> str:
-        """A price, or a limit of a job that the amount for which nobody is asked does not bound."""
+        """A limit of its folder, a price, or what was approved by prices that are not used now."""
+        if fault := self.limits.current(now).fault:
+            return sentences.limits_fault(fault)
         if models := unpriced((batch.sizes,), self.prices.current(now).value, now):
-            return self.without_price(models, now)
-        if self.ask_above(job, now) is not None and not job.may_use:
-            return ""
-        fault = self.limits.current(now).fault or (self.prices.current(now).fault if job.may_use else "")
+            return self.without_price(job, models, now)
+        # Where nobody was asked, the amount up to which nobody is asked bounds what wrong prices can do.
+        fault = self.prices.current(now).fault if job.may_use else ""
         return sentences.config_fault(fault) if fault else ""
 
     @staticmethod

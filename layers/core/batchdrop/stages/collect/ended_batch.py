@@ -52,6 +52,7 @@ from batchdrop.reports import sentences
 from batchdrop.stages.collect.copies import Copies, copies_of, unlisted
 from batchdrop.stages.collect.download import NotOurs, Results
 from batchdrop.stages.collect.earlier import Earlier, earlier_attempts, of_pilot
+from batchdrop.stages.collect.out_of_reach import telling
 from batchdrop.stages.collect.pieces import EarlierGone, part_writer
 from batchdrop.stages.collect.route import Router
 from batchdrop.stages.collect.row_lines import RecipeLines, RequestLines
@@ -106,7 +107,8 @@ class Collect(msgspec.Struct, frozen=True, kw_only=True):
 
     def _collect(self, batch: Batch, job: Job) -> None:
         try:
-            rows = self._route(batch, job)
+            with telling(self.commit, self.ledger, self.publish, job):
+                rows = self._route(batch, job)
         except NotOurs:
             log.warning("an adopted batch is not ours", extra={"batch": batch.name, "api_id": batch.api_id})
             self._try(transitions.disowned(batch, not_ours=True))
