@@ -73,6 +73,8 @@ def report(folders: Sequence[Path]) -> str:
 def put(system: System, drop: Drop, say: Say) -> Dropped:
     """Uploads a file, after its recipe and the documents that it names. The same name again is a new version and a new job."""
     s3, bucket = system.aws.s3(), system.outputs["Bucket"]
+    for said in drop.left_out():
+        say(f"Left out: {said}.")
     for key, path in drop.before.items():
         say(f"Putting {shown(path)} to {key} ...")
         s3.upload_file(str(path), bucket, key)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from batchdrop.domain import keys
 from batchdrop_client.documents import DOCUMENTS, is_document
+from batchdrop_client.left_out import folders_with_documents, left_out
 from local.errors import CannotRun
 from local.paths import ROOT
 
@@ -34,6 +35,10 @@ class Drop(NamedTuple):
     def starts(self) -> bool:
         """An empty object is dropped, which makes a job of the documents."""
         return self.path.is_dir()
+
+    def left_out(self) -> list[str]:
+        """What of a folder does not become a row, with the reason."""
+        return left_out(self.path, self.recipe.read_bytes() if self.recipe else None) if self.starts else []
 
     def read(self) -> bytes:
         return b"" if self.starts else self.path.read_bytes()
@@ -79,6 +84,8 @@ def of_path(path: Path) -> Drop:
     folder = path.resolve()
     documents = tuple(_documents_in(folder))
     if not documents:
+        if below := ", ".join(folders_with_documents(folder)):
+            raise CannotRun(f"{path} holds no documents but in its folders. Name one of them: {below}.")
         raise CannotRun(
             f"{path} holds no documents: their names end in {', '.join(DOCUMENTS)}. To run a table or requests, name the file."
         )

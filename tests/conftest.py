@@ -18,6 +18,8 @@ def pytest_configure() -> None:
     # Who is started in the background of a shell ignores interrupts, and so do the programs that tests start and interrupt.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Who ends a run (`timeout`, a canceled CI job) ends the systems with it that fixtures have started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

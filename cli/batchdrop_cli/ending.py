@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from batchdrop_cli.exit_codes import FAILED, TIMED_OUT, USAGE, WAITS
 from batchdrop_cli.terminal import say
-from batchdrop_client.errors import NotApproved, NotNamed, StackError, TimedOut
+from batchdrop_client.errors import (
+    VARIABLE,
+    FileThere,
+    InTheWay,
+    NoBucket,
+    NotApproved,
+    NotNamed,
+    OtherRecipe,
+    StackError,
+    TimedOut,
+)
 
 
 class CannotUse(StackError):
@@ -17,14 +27,26 @@ class CannotUse(StackError):
 
 def ended_by(problem: StackError) -> int:
     """Says why, and gives the exit code back."""
-    return say(str(problem), _code_of(problem))
+    return say(_said(problem), _code_of(problem))
+
+
+def _said(problem: StackError) -> str:
+    """What a program is told to say in Python is said with an option here."""
+    match problem:
+        case OtherRecipe():
+            return f"{problem.fact} Choose another folder with --to, or say that yours is to replace it with --recipe."
+        case FileThere():
+            return f"{problem.fact} Move it, or choose another with -o."
+        case NoBucket():
+            return f"Which bucket? Name it with --bucket, or in {VARIABLE}."
+    return str(problem)
 
 
 def _code_of(problem: StackError) -> int:
     match problem:
         case CannotUse():
             return problem.code
-        case NotNamed():
+        case NotNamed() | InTheWay():
             return USAGE
         case NotApproved():
             return WAITS

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -30,8 +32,27 @@ def out(line: bytes | str) -> None:
 
 def say(sentence: str, code: int) -> int:
     """Beside the result; gives the exit code back."""
-    click.echo(sentence, err=True)
+    click.echo(fitted(sentence, columns()) if on_terminal(sys.stderr) else sentence, err=True)
     return code
+
+
+def columns() -> int:
+    return shutil.get_terminal_size().columns
+
+
+def fitted(text: str, width: int) -> str:
+    """Its lines broken between words. A command at the end of one that is too long has a line of its own, and stays whole."""
+    return "\n".join(one for line in text.split("\n") for one in _fitted(line, width))
+
+
+def _fitted(line: str, width: int) -> list[str]:
+    if len(line) <= width:
+        return [line]
+    if line.startswith(("batchdrop ", "aws ")):
+        return [line]
+    sentence, colon, command = line.partition(": batchdrop ")
+    words = textwrap.wrap(sentence + colon[:1], max(width, 20), break_long_words=False, break_on_hyphens=False)
+    return [*words, *([f"batchdrop {command}"] if colon else [])]
 
 
 @contextmanager

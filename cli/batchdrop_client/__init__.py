@@ -16,7 +16,16 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from batchdrop_client.errors import FileThere, NotApproved, NotNamed, OtherRecipe, StackError, TimedOut, Unreachable
+    from batchdrop_client.errors import (
+        FileThere,
+        InTheWay,
+        NotApproved,
+        NotNamed,
+        OtherRecipe,
+        StackError,
+        TimedOut,
+        Unreachable,
+    )
     from batchdrop_client.job import Job
     from batchdrop_client.job_status import JobStatus
     from batchdrop_client.rows import Row
@@ -24,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FileThere",
+    "InTheWay",
     "Job",
     "JobStatus",
     "NotApproved",

@@ -20,14 +20,11 @@ from botocore.exceptions import (
 from batchdrop.adapters.aws import NO_ANSWER, code_of, is_passing, status_of
 from batchdrop.adapters.s3 import S3Objects
 from batchdrop.domain.errors import Forbidden, Incomplete, ObjectGone, Throttled
-from batchdrop_client.errors import NotNamed, StackError, Unreachable
+from batchdrop_client.errors import VARIABLE, NoBucket, NotNamed, StackError, Unreachable
 from batchdrop_client.plain_text import plain
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-VARIABLE = "BATCHDROP_BUCKET"
-NO_BUCKET = f"Which bucket? Name it with --bucket, or in {VARIABLE}."
 
 
 class Bucket(NamedTuple):
@@ -40,7 +37,7 @@ def open_bucket(name: str | None) -> Bucket:
     """Of that name, or of the one in BATCHDROP_BUCKET. Raises StackError."""
     found = (name or os.environ.get(VARIABLE, "")).strip().removeprefix("s3://").rstrip("/")
     if not found:
-        raise NotNamed(NO_BUCKET)
+        raise NoBucket
     with aws_said(found):
         client = boto3.client("s3")
     return Bucket(found, client, S3Objects(client, found))
@@ -67,7 +64,7 @@ def aws_said(bucket: str) -> Iterator[None]:
         with signed_in():
             yield
     except ParamValidationError:
-        raise NotNamed(f"{name} is no name of a bucket. Look at --bucket and {VARIABLE}.") from None
+        raise NotNamed(f"{name} is no name of a bucket. Those have 3 to 63 small letters, digits, dots, hyphens.") from None
     except (ClientError, Forbidden) as error:
         raise _refused(name, error) from None
     except ObjectGone as gone:
@@ -88,7 +85,7 @@ def _refused(bucket: str, error: ClientError | Forbidden) -> StackError:
             f"S3 does not hand out {plain(str(error))} of the bucket {bucket} ({error.code}). Look at your rights there."
         )
     if code_of(error) == "NoSuchBucket":
-        return StackError(f"There is no bucket {bucket}. Look at --bucket, {VARIABLE} and AWS_PROFILE.")
+        return StackError(f"There is no bucket {bucket}. Look at its name, {VARIABLE} and AWS_PROFILE.")
     said = plain(error.response.get("Error", {}).get("Message", str(error)))
     kind = Unreachable if is_passing(error) else StackError
     return kind(f"AWS did not carry out {error.operation_name} in the bucket {bucket}: {said}")

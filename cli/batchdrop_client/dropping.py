@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import cached_property
 from hashlib import file_digest
 from hashlib import new as new_hash
 from pathlib import Path
@@ -18,15 +19,16 @@ from batchdrop.formats import gzip_stream
 from batchdrop.stages.plan.kinds import LOOKED_AT, Start, kind_of
 from batchdrop_client.bucket import Bucket, aws_said
 from batchdrop_client.documents import DOCUMENTS, is_document
+from batchdrop_client.dropped_before import DroppedBefore, job_of
 from batchdrop_client.ended_job import names_in
 from batchdrop_client.errors import NotNamed, OtherRecipe, StackError
 from batchdrop_client.job import Job
+from batchdrop_client.left_out import folders_with_documents, left_out
 from batchdrop_client.plain_text import OBEYED, plain
 from batchdrop_client.uploading import Upload
 
-MAX_RECIPE_BYTES = 64_000
 DIGEST = "batchdrop-sha256"
-"""The metadata of a document: of what it holds."""
+"""The metadata of what is dropped: of what it holds."""
 
 type Sent = Callable[[int], object]
 """Told how many bytes more are in the bucket."""
@@ -80,13 +82,22 @@ class Drop:
 
     @property
     def size(self) -> int:
-        """Bytes, the recipe aside. Raises OSError."""
-        return sum(path.stat().st_size for path in self._documents or [self.path])
+        """Bytes that go up, the recipe aside. Raises OSError."""
+        return sum(path.stat().st_size for path in ([self.path] if self._documents is None else self._to_put))
 
     @property
     def documents(self) -> int | None:
         """How many; None of a file."""
         return None if self._documents is None else len(self._documents)
+
+    @property
+    def already_there(self) -> int:
+        """How many documents are the same as what lies in the inbox. Raises OSError."""
+        return len(self._documents or ()) - len(self._to_put)
+
+    def left_out(self, recipe: bytes | None) -> list[str]:
+        """Of a folder, what does not become a row, with the reason. `recipe`: None if it is not known here. Raises OSError."""
+        return [] if self._documents is None else left_out(self.path, recipe)
 
     # ------------------------------------------------------------ the recipe
 
@@ -104,8 +115,10 @@ class Drop:
 
     def recipe_to_put(self, recipe: Path, *, replace: bool) -> tuple[str, bytes] | None:
         """The key, and the recipe; None if it lies there. Raises OtherRecipe if another one does that is not to be replaced."""
+        from batchdrop.recipes.reading import MAX_BYTES  # noqa: PLC0415 - YAML, which most commands do without
+
         ours = recipe.read_bytes()
-        if len(ours) > MAX_RECIPE_BYTES:
+        if len(ours) > MAX_BYTES:
             raise NotNamed(f"{plain(recipe.name)} is too large for a recipe: it has {len(ours):,} bytes.")
         there = self.recipe_there()
         if there is None:
@@ -119,19 +132,42 @@ class Drop:
 
     # ------------------------------------------------------------ the drop
 
+    def before(self) -> DroppedBefore | None:
+        """The job of what lies there now, if that is the same file and its answers are there or to come. Raises OSError.
+
+        None of a folder, whose documents are asked about once; and where one's rights do not let one know.
+        """
+        if self._documents is not None:
+            return None
+        with suppress(StackError), aws_said(self._bucket.name):
+            info = self._bucket.objects.head(self.key)
+            if info.ref.size == self.path.stat().st_size and self._is_same(info.ref, self.path, _digest(self.path, "sha256")):
+                return job_of(self._bucket, info)
+        return None
+
+    def put_recipe(self, recipe: Path, *, replace: bool = False) -> None:
+        """Into the folder in the inbox, if it is not there. Raises OtherRecipe, OSError."""
+        to_put = self.recipe_to_put(recipe, replace=replace)
+        if to_put is None:
+            return
+        key, data = to_put
+        with aws_said(self._bucket.name):
+            # Of two who drop at once, with recipes that differ, the second is told.
+            if not self._bucket.objects.put(key, data, content_type="application/yaml", once=not replace):
+                raise OtherRecipe(key, str(recipe))
+
     def __call__(self, recipe: Path | None, *, replace: bool = False, sent: Sent = lambda _: None) -> Job:
         """Uploads the recipe, if it is not there, then the file or the documents. Raises OtherRecipe, OSError."""
-        to_put = None if recipe is None else self.recipe_to_put(recipe, replace=replace)
+        if recipe is not None:
+            self.put_recipe(recipe, replace=replace)
         with aws_said(self._bucket.name):
-            if to_put is not None and recipe is not None:
-                key, data = to_put
-                # Of two who drop at once, with recipes that differ, the second is told.
-                if not self._bucket.objects.put(key, data, content_type="application/yaml", once=not replace):
-                    raise OtherRecipe(key, str(recipe))
             if self._documents is not None:
-                self._put_documents(self._documents, sent)
-            put = Upload(self._bucket, self.key, self._metadata, sent)
-            version = put(self.path) if self._documents is None else put.marker()
+                for path, digest in self._to_put.items():
+                    Upload(self._bucket, self.folder + path.name, {DIGEST: digest}, sent)(path)
+                version = Upload(self._bucket, self.key, self._metadata, sent).marker()
+            else:
+                metadata = {**self._metadata, DIGEST: _digest(self.path, "sha256")}
+                version = Upload(self._bucket, self.key, metadata, sent)(self.path)
         return self._job(version)
 
     def _job(self, version: str | None) -> Job:
@@ -163,16 +199,17 @@ class Drop:
                 for one in page.get("Contents", [])
             }
 
-    def _put_documents(self, documents: Sequence[Path], sent: Sent) -> None:
-        """Those that do not lie there: another version of a document is asked about, and paid, again."""
+    @cached_property
+    def _to_put(self) -> dict[Path, str]:
+        """Documents that do not lie there, with their digests: another version of one is asked about, and paid, again."""
         there = self._there()
-        for path in documents:
+        found = {}
+        for path in self._documents or ():
             before = there.get(path.name)
             digest = _digest(path, "sha256")
-            if before is not None and before.size == path.stat().st_size and self._is_same(before, path, digest):
-                sent(before.size)
-            else:
-                Upload(self._bucket, self.folder + path.name, {DIGEST: digest}, sent)(path)
+            if before is None or before.size != path.stat().st_size or not self._is_same(before, path, digest):
+                found[path] = digest
+        return found
 
     def _is_same(self, there: ObjectRef, path: Path, digest: str) -> bool:
         """By S3's ETag, or where that tells nothing (a KMS key, parts) by what was told of it here."""
@@ -192,13 +229,21 @@ def _documents_in(folder: Path) -> list[Path]:
     """Raises NotNamed, OSError."""
     found = sorted(path for path in folder.iterdir() if is_document(path.name) and path.is_file())
     if not found:
-        raise NotNamed(f"{plain(folder.name)} holds no documents. Their names end in {', '.join(DOCUMENTS)}.")
+        raise NotNamed(_without_documents(folder))
     for path in found:
         _segment(path.name)
         if not path.resolve().is_relative_to(folder.resolve()):
             # Folders come out of archives, with links to whatever whoever made them wants to read.
             raise NotNamed(f"{plain(path.name)} is a link out of the folder. Put the document itself there. Nothing was dropped.")
     return found
+
+
+def _without_documents(folder: Path) -> str:
+    name = plain(folder.absolute().name)
+    if below := plain(", ".join(f"{name}/{one}" for one in folders_with_documents(folder))):
+        return f"{name} holds no documents but in its folders, which are not uploaded with it. Drop each by itself: {below}."
+    found = "".join(f" Left out: {said}." for said in left_out(folder, None))
+    return f"{name} holds no documents. Their names end in {', '.join(DOCUMENTS)}.{found}"
 
 
 def _check_file(path: Path, key: str) -> None:

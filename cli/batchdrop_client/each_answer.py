@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -16,7 +19,8 @@ from batchdrop_client.rows import Row
 _TEXTS = (".txt", ".md")
 # A name may have 255 bytes, and a character four of them.
 _MOST_CHARS = 50
-_NOT_PLAIN = re.compile(r"[^\w.+ ()-]+")
+# Signs that no file system and no program takes for something else.
+_SIGNS = frozenset(" .+-_()&%#,'!@=~")
 # Devices of Windows, whatever they end in (Microsoft, "Naming Files, Paths, and Namespaces").
 _DEVICES = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
 
@@ -24,12 +28,13 @@ _DEVICES = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
 def each(rows: Iterable[Row], folder: Path, *, replace: bool = False) -> Iterator[Path]:
     """The files, as they come; rows without an answer have none. Raises FileThere, OSError.
 
-    Memory: the names.
+    `rows`: gone through twice: documents whose names differ in their ends alone keep these. Memory: the names.
     """
+    clashing = _clashing(rows)
     taken: set[str] = set()
     for row in rows:
         if row.output:
-            path = folder / _free_name(row, taken)
+            path = folder / _free_name(row, clashing, taken)
             _put(path, _body(row), replace=replace)
             yield path
 
@@ -49,16 +54,46 @@ def _body(row: Row) -> bytes:
     return msgspec.json.format(msgspec.json.encode(answer), indent=2) + b"\n"
 
 
-def _free_name(row: Row, taken: set[str]) -> str:
-    """Of two rows that would have the same, the later one has its number in it. Many file systems know no case."""
+class _Name(NamedTuple):
+    stem: str
+    """Safe; empty of a row that names no document."""
+    ending: str
+    """Of the document."""
+    kind: str
+    """What the file of the answer ends in."""
+
+    @property
+    def folded(self) -> str:
+        """Many file systems know no case."""
+        return f"{self.stem}{self.kind}".casefold()
+
+
+def _clashing(rows: Iterable[Row]) -> set[str]:
+    """Names that documents of several kinds would have."""
+    endings: defaultdict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        if row.output and (name := _name(row)).stem:
+            endings[name.folded].add(name.ending)
+    return {name for name, found in endings.items() if len(found) > 1}
+
+
+def _name(row: Row) -> _Name:
     document = next((str(value) for value in row.fields.values() if _is_document(value)), "")
     stem, ending = _split(document.replace("\\", "/").rsplit("/", 1)[-1])
     kind = ".json" if not isinstance(row.answer, str) else ending if ending in _TEXTS else ".txt"
-    base = _safe(stem) or _safe(row.custom_id) or f"row-{row.line}"
-    for name in (base, f"{base}-row-{row.line}", *(f"{base}-row-{row.line}-{more}" for more in range(2, 99))):
-        if (folded := f"{name}{kind}".casefold()) not in taken:
+    return _Name(_safe(stem), ending, kind)
+
+
+def _free_name(row: Row, clashing: set[str], taken: set[str]) -> str:
+    """Of two rows that would have the same, the later one has its number in it."""
+    name = _name(row)
+    base = name.stem or _safe(row.custom_id) or f"row-{row.line}"
+    if name.folded in clashing:
+        base += name.ending
+    for found in (base, f"{base}-row-{row.line}", *(f"{base}-row-{row.line}-{more}" for more in range(2, 99))):
+        if (folded := f"{found}{name.kind}".casefold()) not in taken:
             taken.add(folded)
-            return name + kind
+            return found + name.kind
     raise FileThere(Path(base))
 
 
@@ -69,8 +104,13 @@ def _split(name: str) -> tuple[str, str]:
 
 def _safe(text: str) -> str:
     """Letters, digits and some signs; no hidden name, no device, nothing that leads to another folder."""
-    name = _NOT_PLAIN.sub("_", text)[:_MOST_CHARS].strip(" ._")
+    shown = (one if _is_plain(one) else "\0" for one in unicodedata.normalize("NFC", text))
+    name = re.sub("\0+", "_", "".join(shown))[:_MOST_CHARS].strip(" ._")
     return f"_{name}" if _DEVICES.fullmatch(name.partition(".")[0]) else name
+
+
+def _is_plain(character: str) -> bool:
+    return character.isalnum() or character in _SIGNS or unicodedata.category(character).startswith("M")
 
 
 def _is_document(value: object) -> bool:

@@ -11,13 +11,20 @@ if TYPE_CHECKING:
 
     from batchdrop_client.job_status import JobStatus
 
+VARIABLE = "BATCHDROP_BUCKET"
+
 
 class StackError(Exception):
     """The bucket or the job cannot be used. The message says why."""
 
 
 class NotNamed(StackError):
-    """What was named is not there, or several things are: a bucket, a job, a file, a recipe."""
+    """What was named cannot be meant: there is no such bucket, job, file or recipe, several, or it is of no use here."""
+
+
+class NoBucket(NotNamed):
+    def __init__(self) -> None:
+        super().__init__(f"Which bucket? Give its name, or set {VARIABLE}.")
 
 
 class Unreachable(StackError):
@@ -28,22 +35,28 @@ class NotApproved(StackError):
     """Nothing was approved: nothing is asked, something else is, or more than the caller says yes to."""
 
 
-class OtherRecipe(NotNamed):
+class InTheWay(StackError):
+    """Something lies where something is to be put, and is not replaced unasked."""
+
+    fact: str
+    """What lies where, without what can be done about it."""
+
+
+class OtherRecipe(InTheWay):
     """Another recipe lies where one is to be put. It may be somebody else's, and other files may wait for it."""
 
     def __init__(self, key: str, recipe: str) -> None:
-        super().__init__(
-            f"{plain(key)} in the bucket is another recipe than {plain(recipe)}, and nothing was dropped. "
-            "Choose another folder, or say that yours is to replace it: --recipe, in Python replace_recipe=True."
-        )
+        self.fact = f"{plain(key)} in the bucket is another recipe than {plain(recipe)}, and nothing was dropped."
+        super().__init__(f"{self.fact} Choose another folder, or say that yours is to replace it: replace_recipe=True.")
         self.key = key
 
 
-class FileThere(NotNamed):
+class FileThere(InTheWay):
     """There is a file of that name here, and it is not overwritten."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(f"{plain(str(path))} is there already, and is not overwritten. Move it, or choose another with -o.")
+        self.fact = f"{plain(str(path))} is there already, and is not overwritten."
+        super().__init__(f"{self.fact} Move it, choose another name, or say that it is to be replaced: replace=True.")
         self.path = path
 
 

@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from batchdrop_client.errors import StackError
 from batchdrop_client.rows import Row
 
 LIBRARIES = ("pandas", "polars")
+
+
+class PandasFrame(Protocol):
+    """What is needed of a `pandas.DataFrame`."""
+
+    def to_json(self, *args: Any, **kwargs: Any) -> Any: ...  # noqa: ANN401 - pandas has many forms of it
+
+
+class PolarsFrame(Protocol):
+    """What is needed of a `polars.DataFrame`."""
+
+    def write_ndjson(self, *args: Any, **kwargs: Any) -> Any: ...  # noqa: ANN401 - of several versions
+
+
+type Frame = PandasFrame | PolarsFrame
 
 
 def data_frame(rows: Iterable[Row], library: str = "") -> Any:  # noqa: ANN401 - of either library

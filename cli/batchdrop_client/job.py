@@ -12,16 +12,18 @@ from typing import Any
 import msgspec
 
 from batchdrop.domain import ids, keys
+from batchdrop.domain.answer_counts import OTHER, Told
 from batchdrop.domain.errors import Forbidden, ObjectGone
 from batchdrop.domain.record import Record
-from batchdrop.domain.records import JobState, ObjectRef, RowStatus
+from batchdrop.domain.records import JobState, ObjectRef
+from batchdrop.reports import sentences
 from batchdrop.reports.manifest import OutputFile
 from batchdrop_client.bucket import Bucket, aws_said
 from batchdrop_client.each_answer import each
 from batchdrop_client.ended_job import names_in
 from batchdrop_client.errors import NotApproved, StackError, TimedOut, Unreachable
 from batchdrop_client.job_status import Input, JobStatus, parse_status
-from batchdrop_client.outputs import OUTPUTS, Sent, download, is_same
+from batchdrop_client.outputs import OUTPUTS, STARTER, Sent, download, is_same
 from batchdrop_client.plain_text import plain
 from batchdrop_client.rows import Row, merged
 
@@ -31,13 +33,22 @@ PATIENCE_SECONDS = 900.0
 
 
 class Failure(Record, frozen=True):
-    """Rows without an answer for one reason."""
+    """Rows without an answer for reasons of one kind."""
 
-    status: RowStatus
+    status: str
+    """Of the ends of a row; `(other)` of kinds that are not told apart: there are more than ten."""
     rows: int
+    error: str = ""
     message: str = ""
+    """Of all of them; of a job that ended with an earlier version, of the first."""
+    messages: tuple[Told, ...] = ()
+    """The sentences that they came back with, at most three, and how many rows did with each."""
     lines: tuple[int, ...] = ()
     """The first of them."""
+
+    def reasons(self) -> list[str]:
+        of_first = (Told(message=self.message, rows=1),) if self.message and self.status != OTHER else ()
+        return sentences.reasons(self.rows, self.messages or of_first)
 
 
 class _Outcome(Record, frozen=True):
@@ -168,10 +179,22 @@ class Job:
 
     def download_each(self, folder: Path | str, *, replace: bool = False) -> Iterator[Path]:
         """Writes each answer into a file of its own, named by the document or the id of its row. As `download`."""
-        rows = self.results()
+        rows = _Rows(self, self.files())
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         return each(rows, folder, replace=replace)
+
+    def starter(self, folder: Path | str, *, replace: bool = False) -> list[Path]:
+        """Brings the recipe to begin with, and what an editor knows its fields by, of a job that waits for one. As `download`."""
+        names = names_in(self._bucket, self.folder)
+        if "manifest.json" in names or STARTER[0] not in names:
+            raise StackError(f"The job {self.id} has no starter of a recipe. {plain(self.status().message)}")
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        found = [folder / name for name in STARTER if name in names]
+        for path in found:
+            download(self._bucket, self._ref(path.name), path, replace=replace)
+        return found
 
     def failures(self) -> Sequence[Failure]:
         """Why rows have no answer: one entry for each reason. Of a job that ended with an earlier version it is empty."""
@@ -247,9 +270,28 @@ class Job:
     def retry(self) -> str:
         """Has the stack ask again, as a job of its own, about the rows without an answer; returns the key that says so.
 
-        Rows are asked again that were canceled, or failed for a reason that may pass.
+        Rows are asked again that were canceled, or failed for a reason that may pass. `retried` is that job.
         """
         return self._say(keys.command_key("retry", self._dropped(self.status()), self.id))
+
+    def retried(self, timeout: float = 0.0) -> Job | None:
+        """The job that asks again about its rows; None if there is none yet, or will be none: `status().message` says why.
+
+        `timeout`: seconds for which the stack is given time to make it. It needs a minute at most after `retry`, unless the
+        rows are very many.
+        """
+        first = status = self.status()
+        key = keys.retried_input(self._dropped(status), self.id)
+        until = time.monotonic() + timeout
+        while "" not in names_in(self._bucket, key):
+            # The file is there before the job tells of it.
+            if time.monotonic() >= until or status.message != first.message:
+                return None
+            time.sleep(LOOK_SECONDS)
+            status = self.status()
+        with aws_said(self._bucket.name):
+            info = self._bucket.objects.head(key)
+        return Job(self._bucket, keys.outbox_folder(key, ids.job_id(info.ref, info.written_at)), dropped=key)
 
     def _has_said_yes(self, status: JobStatus) -> bool:
         """The stack is told, and has not gone on yet."""
@@ -265,6 +307,17 @@ class Job:
         with aws_said(self._bucket.name):
             self._bucket.objects.put(key, b"")
         return key
+
+
+class _Rows:
+    """Those of a job, read anew each time they are gone through."""
+
+    def __init__(self, job: Job, names: Container[str]) -> None:
+        self._job = job
+        self._names = names
+
+    def __iter__(self) -> Iterator[Row]:
+        return self._job._results(self._names)  # noqa: SLF001 - its own rows
 
 
 def _begins(key: str) -> str:

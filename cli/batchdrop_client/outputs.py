@@ -24,12 +24,15 @@ OUTPUTS = (
     "complete.jsonl",
     "tried.csv",
     "tried.jsonl",
+    "documents.jsonl",
     "recipe.yaml",
     "report.html",
     "status.json",
     "manifest.json",
 )
 """All that a job may leave, by names of our own: no name that stands in the bucket becomes one here."""
+STARTER = ("recipe.yaml", "recipe.schema.json")
+"""What lies beside the status of a job that waits for a recipe."""
 _BUFFER = 1 << 20
 
 type Sent = Callable[[int], object]

@@ -11,6 +11,7 @@ from batchdrop.domain import keys
 from batchdrop_client.bucket import Bucket, open_bucket
 from batchdrop_client.dropping import Drop, Sent, Wishes, file_of, recipe_beside, takes_recipe
 from batchdrop_client.errors import NotNamed
+from batchdrop_client.frames import Frame
 from batchdrop_client.job import Job
 from batchdrop_client.job_folder import job_folder
 from batchdrop_client.newest_jobs import NewestJobs, newest_jobs
@@ -38,7 +39,7 @@ class Stack:
 
     def drop(
         self,
-        what: Path | str | Iterable[Mapping[str, object]],
+        what: Path | str | Iterable[Mapping[str, object]] | Frame,
         to: str = "",
         *,
         recipe: Path | str | None = None,

@@ -83,6 +83,8 @@ def test_a_deployed_stack(command: Command, monkeypatch: pytest.MonkeyPatch) -> 
         said = command(job_id)
         assert (said.code, said.out.splitlines()[-1]) == (0, "0 errors, 1 warning")
         assert job_id in said.err
+        assert command(job_id[-6:])[:2] == said[:2]
+        assert "There is no job aaaaaa below outbox/" in command("aaaaaa").err
         stack.claude.inject(stack.claude.bodies[0])
         stack.clock.advance(120)
         said = command(job_id)

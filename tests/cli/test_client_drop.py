@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
@@ -18,6 +19,7 @@ from botocore.exceptions import ClientError
 from batchdrop.adapters.s3 import S3Objects
 from batchdrop.domain.errors import Forbidden
 from batchdrop.domain.records import JobState, RowStatus
+from batchdrop.recipes.reading import MAX_BYTES
 from batchdrop_client import NotNamed, OtherRecipe, Stack, StackError
 from batchdrop_client import uploading as uploading_module
 from batchdrop_client.frames import data_frame
@@ -91,6 +93,14 @@ def test_a_data_frame_is_rows(live: LiveStack, stack: Stack, frame: Any) -> None
     assert live.body("inbox/frame.jsonl") == b'{"text":"a"}\n'
 
 
+def test_a_recipe_may_be_as_long_as_the_stack_allows(live: LiveStack, stack: Stack, recipe: Path) -> None:
+    recipe.write_text(f"{RECIPE}# ".ljust(MAX_BYTES, "-"))
+    stack.drop([{"text": "a"}], recipe=recipe)
+    recipe.write_text(recipe.read_text() + "-")
+    with pytest.raises(NotNamed, match="65,537 bytes"):
+        stack.drop([{"text": "a"}], recipe=recipe, replace_recipe=True)
+
+
 def test_a_folder_of_the_stack_comes_first(live: LiveStack, recipe: Path) -> None:
     Stack(BUCKET, folder="red").drop([{"text": "a"}], "eu", recipe=recipe)
     assert live.keys() == ["inbox/red/eu/recipe.yaml", "inbox/red/eu/rows.jsonl"]
@@ -103,6 +113,7 @@ def test_what_a_job_is_dropped_with(live: LiveStack, stack: Stack, tmp_path: Pat
     assert live.client.head_object(Bucket=BUCKET, Key="inbox/a.jsonl")["Metadata"] == {
         "batchdrop-reference": "order 7",
         "batchdrop-priority": "high",
+        "batchdrop-sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
     }
     for wrong in ({"reference": "ö"}, {"reference": "x" * 201}, {"reference": "a\nb"}, {"priority": "higher"}):
         with pytest.raises(NotNamed):

@@ -11,19 +11,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from batchdrop.domain import keys
-from batchdrop.domain.records import JobState
+from batchdrop.domain import ids, keys
+from batchdrop.domain.records import JobState, ObjectRef
+from batchdrop_cli.dropping.tried import why_lines
 from batchdrop_client import Job, JobStatus, NotApproved, NotNamed, Stack, StackError, TimedOut, Unreachable
 from batchdrop_client import job as job_module
 from batchdrop_client.bucket import Bucket, aws_said
 from batchdrop_client.ended_job import names_in
 from batchdrop_client.job_status import Input
-from tests.cli.ended_jobs import in_s3, requests_job
+from tests.cli.ended_jobs import BAD, in_s3, requests_job
 from tests.cli.own_bucket import BUCKET
 from tests.stack import Stack as Pipeline
 from tests.stack import rows
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mypy_boto3_s3 import S3Client
 
 
@@ -219,6 +222,43 @@ def test_a_job_is_stopped_and_an_ended_one_asked_again(s3: S3Client) -> None:
     assert len(commands(s3)) == 2
 
 
+def test_a_retry_is_a_job_that_can_be_waited_for(s3: S3Client, wall: Wall) -> None:
+    pipeline = requests_job()
+    job = job_in(s3, pipeline)
+    job.retry()
+    assert job.retried() is None, "not yet"
+
+    def later() -> None:
+        pipeline.command("retry", job.id)
+        pipeline.run()
+        in_s3(pipeline, s3, BUCKET)
+
+    wall.meanwhile = later
+    again = job.retried(timeout=60)
+    assert again is not None
+    assert (again.id, again.folder) == job_of_the_file(s3, "inbox/marketing/reviews.retry-of-" + job.id + ".jsonl")
+
+
+def job_of_the_file(s3: S3Client, key: str) -> tuple[str, str]:
+    seen = s3.head_object(Bucket=BUCKET, Key=key)
+    ref = ObjectRef(bucket=BUCKET, key=key, version_id=seen.get("VersionId"), etag=seen["ETag"].strip('"'))
+    job_id = ids.job_id(ref, seen["LastModified"])
+    return job_id, f"outbox/marketing/{key.rsplit('/', 1)[1].removesuffix('.jsonl')}/{job_id}/"
+
+
+def test_what_the_stack_does_not_ask_again_is_not_waited_for(s3: S3Client, wall: Wall) -> None:
+    pipeline = requests_job(ends={2: BAD})
+    job = job_in(s3, pipeline)
+
+    def later() -> None:
+        pipeline.command("retry", job.id)
+        in_s3(pipeline, s3, BUCKET)
+
+    wall.meanwhile = later
+    assert job.retried(timeout=600) is None
+    assert wall.now < 60
+
+
 def test_a_job_that_is_not_there(s3: S3Client) -> None:
     with pytest.raises(NotNamed, match="There is no job aaaa"):
         Stack(BUCKET).job("aaaa")
@@ -233,3 +273,20 @@ def test_no_bucket_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BATCHDROP_BUCKET", raising=False)
     with pytest.raises(NotNamed, match="Which bucket"):
         Stack.from_environment()
+
+
+def test_a_job_with_more_kinds_of_failures_than_are_told_apart_is_read_and_fetched(s3: S3Client, tmp_path: Path) -> None:
+    """`(other)` was no end of a row, and so nothing of such a job could be fetched."""
+
+    def end(kind: int) -> dict[str, object]:
+        error = {"type": f"kind_{kind}_error", "message": f"Only of {kind}."}
+        return {"type": "errored", "error": {"type": "error", "error": error}}
+
+    job = job_in(s3, requests_job(14, {line: end(line) for line in range(1, 14)}))
+    *told, others = job.failures()
+    assert {(one.status, one.rows, one.message) for one in told} == {("errored", 1, f"Only of {kind}.") for kind in range(1, 11)}
+    assert (others.status, others.rows, others.lines) == ("(other)", 3, (11, 12, 13))
+    assert "Only of" not in others.message
+    assert job.size() > 0
+    assert {path.name for path in job.download(tmp_path)} >= {"results.jsonl", "failed.jsonl", "manifest.json"}
+    assert "Only of 11" not in " ".join(why_lines(job.failures()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,8 +13,9 @@ import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 from click.testing import CliRunner, Result
 
-from batchdrop.adapters.items import models_item, switch_key
+from batchdrop.adapters.items import admission_item, admission_key, batch_item, models_item, switch_key
 from batchdrop.domain.model_list import ListedModel, ModelList
+from batchdrop.domain.records import Admission, Batch, BatchState, ObjectRef, Span
 from batchdrop_cli.main import batchdrop
 from tests.template import facts
 
@@ -25,6 +27,7 @@ _OUTPUTS = {
     "Switch": "/mine/switch",
     "Schedule": "mine-poll",
     "PollFunction": "mine-poll",
+    "AlarmTopic": "arn:aws:sns:eu-central-1:1:alarms",
     "DeadLetters": "https://sqs/dead",
     "Undelivered": "https://sqs/undelivered",
 }
@@ -58,14 +61,27 @@ class Account:
             "describe_alarms": {"MetricAlarms": []},
             "get_account_settings": {"AccountLimit": {"UnreservedConcurrentExecutions": 10}},
             "list_objects_v2": {},
+            "list_subscriptions_by_topic": {"Subscriptions": [{"SubscriptionArn": "arn:aws:sns:eu-central-1:1:alarms:1"}]},
+            "get_object": self._object,
+            "query": lambda **_: {"Items": [batch_item(batch) for batch in self.batches]},
             "put_object": refusal("BadDigest", 400),
         }
+        self.admission = Admission()
+        self.batches: list[Batch] = []
+        self.config: dict[str, bytes] = {}
         self.models: ModelList | None = ModelList(fetched_at=datetime.now(UTC), models=(ListedModel(id="m"),))
 
     def _item(self, *, Key: dict[str, Any], **_: Any) -> dict[str, Any]:
+        if Key == admission_key():
+            return {"Item": admission_item(self.admission)}
         if Key == switch_key() or self.models is None:
             return {}
         return {"Item": models_item(self.models)}
+
+    def _object(self, *, Key: str, **_: Any) -> dict[str, Any]:
+        if Key not in self.config:
+            raise refusal("NoSuchKey", 404, "GetObject")
+        return {"Body": io.BytesIO(self.config[Key])}
 
     def client(self, name: str) -> Any:
         return _Client(self)
@@ -95,6 +111,19 @@ class _Client:
                 yield getattr(self, operation)(**arguments)
 
         return Paginator
+
+
+def a_batch(intent_at: datetime) -> Batch:
+    return Batch(
+        job_id="20261122T003115Z-62fmogqc4o6pk3ik",
+        first_line=1,
+        last_line=1,
+        span=Span(object=ObjectRef(bucket=BUCKET, key="inbox/a.jsonl"), start=0, end=1, first_line=1),
+        requests=1,
+        state=BatchState.submitting,
+        start_tag=intent_at,
+        intent_at=intent_at,
+    )
 
 
 def refusal(code: str, status: int, operation: str = "PutObject") -> ClientError:
@@ -132,8 +161,9 @@ def test_all_is_well(account: Account) -> None:
     found = verdicts(result)
     assert (result.exit_code, {verdict for verdict, _ in found.values()}) == (0, {"ok"})
     assert list(found) == [
-        *("credentials", "region", "stack", "key", "models", "switch", "schedule", "heartbeat"),
-        *("DeadLetters", "Undelivered", "alarms", "concurrency", "answers", "inbox", "approve", "cancel"),
+        *("credentials", "region", "stack", "key", "models", "switch", "submission", "config"),
+        *("schedule", "heartbeat", "DeadLetters", "Undelivered", "alarms", "subscribers", "concurrency"),
+        *("answers", "inbox", "approve", "cancel"),
     ]
     assert found["heartbeat"][1] == "poll ran 9 times in the last 10 minutes."
 
@@ -141,7 +171,7 @@ def test_all_is_well(account: Account) -> None:
 def test_nothing_is_written_and_no_secret_is_read(account: Account) -> None:
     said()
     called = {operation for operation, _ in account.called}
-    assert {name for name in called if not name.startswith(("get_", "describe_", "list_"))} == _WRITES
+    assert {name for name in called if not name.startswith(("get_", "describe_", "list_", "query"))} == _WRITES
     assert "get_secret_value" not in called
     for operation, arguments in account.called:
         if operation in _WRITES:
@@ -160,8 +190,14 @@ def test_nothing_is_written_and_no_secret_is_read(account: Account) -> None:
         ("describe_alarms", {"MetricAlarms": [{"AlarmName": "mine-Heartbeat\x1b"}]}, "alarms", "1 alarm: mine-Heartbeat."),
         ("get_account_settings", {"AccountLimit": {}}, "concurrency", "Only 0 functions may run at the same time"),
         ("list_objects_v2", refusal("NoSuchBucket", 404), "answers", "There is no bucket the-bucket."),
-        ("list_objects_v2", refusal("AccessDenied", 403), "answers", "You may not list outbox/. Ask an operator"),
-        ("put_object", refusal("AccessDenied", 403), "inbox", "You may not put anything into inbox/."),
+        ("list_objects_v2", refusal("AccessDenied", 403), "answers", "You may not list outbox/. If you should, ask an operator"),
+        ("list_subscriptions_by_topic", {"Subscriptions": []}, "subscribers", "Nobody is told of alarms. Deploy with AlarmEmail"),
+        (
+            "list_subscriptions_by_topic",
+            {"Subscriptions": [{"SubscriptionArn": "PendingConfirmation"}]},
+            "subscribers",
+            "Nobody is told of alarms: no subscription is confirmed.",
+        ),
         (
             "get_schedule",
             refusal("ResourceNotFoundException", 404, "GetSchedule"),
@@ -176,6 +212,50 @@ def test_what_is_wrong_is_said(account: Account, operation: str, answer: object,
     verdict, told = verdicts(result)[name]
     assert (result.exit_code, verdict) == (1, "problem")
     assert told.startswith(sentence)
+
+
+def test_what_one_may_not_put_is_no_problem(account: Account) -> None:
+    """An operator by docs/policies/operator.json drops nothing, and a dropper approves nothing."""
+    account.answers["put_object"] = refusal("AccessDenied", 403)
+    result = said()
+    assert {name for name, (verdict, _) in verdicts(result).items() if verdict == "no"} == {"inbox", "approve", "cancel"}
+    assert (result.exit_code, verdicts(result)["inbox"][1].startswith("You may not put anything into inbox/.")) == (0, True)
+
+
+def test_what_keeps_rows_from_being_sent(account: Account) -> None:
+    account.admission = Admission(blocked="The API refused the key (401).", blocked_at=datetime(2026, 11, 22, 8, 31, tzinfo=UTC))
+    result = said()
+    told = "Nothing is sent since 22 November 08:31 UTC: The API refused the key (401)."
+    assert (result.exit_code, verdicts(result)["submission"]) == (1, ("problem", told))
+
+
+@pytest.mark.parametrize(("minutes", "verdict"), [(5, "ok"), (20, "problem")])
+def test_a_batch_in_doubt(account: Account, minutes: int, verdict: str) -> None:
+    account.batches = [a_batch(intent_at=datetime.now(UTC) - timedelta(minutes=minutes))]
+    assert verdicts(said())["submission"][0] == verdict
+
+
+def test_claude_asks_for_fewer_calls(account: Account) -> None:
+    account.admission = Admission(throttled_until=datetime.now(UTC) + timedelta(hours=1))
+    assert verdicts(said())["submission"][0] == "ok"
+
+
+def test_a_file_of_the_operators_that_has_a_fault(account: Account) -> None:
+    account.config = {"config/sources.json": b"{}", "config/limits.json": b'{"folders": {"a": {"day_us": 1}}}'}
+    result = said()
+    verdict, told = verdicts(result)["config"]
+    assert (result.exit_code, verdict) == (1, "problem")
+    assert told.startswith("config/limits.json, line 1, `folders.a.day_us`:")
+    del account.config["config/limits.json"]
+    assert verdicts(said())["config"] == ("ok", "config/sources.json can be used.")
+
+
+def test_a_list_that_is_older_than_the_key_says_nothing(account: Account) -> None:
+    account.answers["describe_secret"]["LastChangedDate"] = datetime.now(UTC) + timedelta(minutes=1)
+    result = said()
+    assert (result.exit_code, verdicts(result)["models"][0]) == (0, "unknown")
+    account.answers["describe_secret"]["LastChangedDate"] = datetime.now(UTC) - timedelta(days=1)
+    assert verdicts(said())["models"][0] == "ok"
 
 
 @pytest.mark.parametrize(("age", "verdict"), [(timedelta(hours=30), "ok"), (timedelta(days=3), "problem"), (None, "problem")])

@@ -7,14 +7,16 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
-from batchdrop_cli.dropping import drop_session, look
+from batchdrop_cli.dropping import drop_session, look, shown_progress
 from batchdrop_cli.main import batchdrop
-from batchdrop_client import NotNamed, Stack, dropping
+from batchdrop_client import NotNamed, Stack, dropped_before, dropping
 from tests.cli.live_stack import LiveStack, live_stack
 from tests.stack import rows
 
@@ -59,6 +61,11 @@ def said(*arguments: object, typed: str | None = None) -> Result:
 
 def at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drop_session, "on_terminal", lambda *_: True)
+
+
+def aborted(*_: object, **__: object) -> bool:
+    """Ctrl-C at a question."""
+    raise click.Abort
 
 
 def test_the_answers_lie_beside_the_file(stack: LiveStack, table: Path) -> None:
@@ -126,7 +133,8 @@ def test_some_rows_have_no_answer(stack: LiveStack, table: Path) -> None:
     assert "expired" in table.with_name("reviews.results.csv").read_text()
     assert Path(result.stdout.strip()).is_file()
     assert re.search(r"^     1  .* \(row 3\)$", result.stderr, re.MULTILINE)
-    assert "batchdrop fetch 20" in result.stderr.splitlines()[-1]
+    assert result.stderr.splitlines()[-1].startswith("failed.csv or failed.jsonl, and its other files: batchdrop fetch 20")
+    assert re.search(r"^batchdrop retry 20", result.stderr, re.MULTILINE)
 
 
 def test_a_long_file_is_not_read_before(stack: LiveStack, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,6 +190,18 @@ def test_a_yes_at_the_terminal(asking: LiveStack, monkeypatch: pytest.MonkeyPatc
     assert "Go on?" in result.stderr
 
 
+def test_ctrl_c_at_the_question(asking: LiveStack, monkeypatch: pytest.MonkeyPatch, table: Path) -> None:
+    at_a_terminal(monkeypatch)
+    monkeypatch.setattr(click, "confirm", aborted)
+    result = said("drop", table, "--to", "marketing", "--wait")
+    assert (result.exit_code, asking.keys("control/")) == (5, [])
+    told, command = result.stderr.splitlines()[-2:]
+    assert "\n\n" in result.stderr
+    assert told == "To go on, run this command."
+    assert command.startswith(f"batchdrop approve {asking.pipeline.job().id}-")
+    assert command.endswith(" --folder marketing")
+
+
 def test_a_no_at_the_terminal(asking: LiveStack, monkeypatch: pytest.MonkeyPatch, table: Path) -> None:
     at_a_terminal(monkeypatch)
     assert said("drop", table, "--wait", typed="n\n").exit_code == 5
@@ -200,13 +220,105 @@ def test_ctrl_c_leaves_the_job(stack: LiveStack, table: Path) -> None:
 
     stack.meanwhile = interrupted
     result = said("drop", table, "--wait")
-    assert result.exit_code == 4
+    assert result.exit_code == 6
+    assert result.stderr.splitlines()[-2] == ""
     assert result.stderr.splitlines()[-1].startswith("The job goes on. Look again with: batchdrop status 20")
     stack.meanwhile = lambda: None
     job = result.stderr.splitlines()[-1].split()[-2]
     assert said("status", job, "--watch").exit_code == 2, "it has not begun"
     stack.pass_time()
     assert said("status", job, "--watch").exit_code == 0
+
+
+# ---------------------------------------------------------------- the same file again
+
+
+def interrupted(stack: LiveStack, table: Path, looks: int = 3) -> str:
+    """The id of a job whose `drop --wait` was left with Ctrl-C after so many looks."""
+    before = stack.meanwhile
+
+    def look() -> None:
+        nonlocal looks
+        looks -= 1
+        if looks < 0:
+            raise KeyboardInterrupt
+
+    stack.meanwhile = look
+    result = said("drop", table, "--wait")
+    stack.meanwhile = before
+    return result.stderr.split("    job ")[1].split()[0]
+
+
+def test_the_same_file_again_is_asked_about(asking: LiveStack, monkeypatch: pytest.MonkeyPatch, table: Path) -> None:
+    said("drop", table, "--wait")
+    (job,) = asking.pipeline.jobs()
+    at_a_terminal(monkeypatch)
+    result = said("drop", table, "--wait", typed="n\ny\ny\n")
+    told = f"The same file was dropped a moment ago: job {job.id[-6:]}, which waits for approval. Drop it again"
+    assert told in " ".join(result.stderr.split())
+    assert (result.exit_code, len(asking.pipeline.jobs())) == (0, 1), result.stderr
+    assert Path(result.stdout.splitlines()[-1]).is_file()
+
+
+def test_a_job_that_goes_on_is_waited_for(stack: LiveStack, monkeypatch: pytest.MonkeyPatch, table: Path) -> None:
+    job = interrupted(stack, table, looks=0)
+    at_a_terminal(monkeypatch)
+    assert said("drop", table, typed="n\n").stdout.splitlines()[-1] == job
+    result = said("drop", table, "--wait", typed="n\n")
+    assert f"job {job[-6:]}, which goes on." in " ".join(result.stderr.split())
+    assert (result.exit_code, [one.id for one in stack.pipeline.jobs()]) == (0, [job])
+
+
+def test_who_wants_to_pays_again(stack: LiveStack, monkeypatch: pytest.MonkeyPatch, table: Path) -> None:
+    said("drop", table, "--wait")
+    at_a_terminal(monkeypatch)
+    result = said("drop", table, "--wait", "-o", table.with_name("b.csv"), typed="y\n")
+    assert ("which is done" in " ".join(result.stderr.split()), result.exit_code) == (True, 0)
+    assert len(stack.pipeline.jobs()) == 2
+    monkeypatch.setattr(click, "confirm", aborted)
+    result = said("drop", table)
+    assert (result.exit_code, result.stderr.splitlines()[-2:]) == (4, ["", "Nothing was dropped."])
+    stack.pass_time()
+    assert len(stack.pipeline.jobs()) == 2
+
+
+def test_a_file_that_waits_for_its_recipe_is_not_dropped_twice(
+    stack: LiveStack, monkeypatch: pytest.MonkeyPatch, table: Path
+) -> None:
+    recipe = table.with_name("recipe.yaml").rename(table.with_name("later.yaml"))
+    assert said("drop", table, "--wait").exit_code == 5
+    at_a_terminal(monkeypatch)
+    result = said("drop", table, "--wait", "--recipe", recipe, typed="n\n")
+    assert "which waits for a recipe" in " ".join(result.stderr.split())
+    assert (result.exit_code, len(stack.pipeline.jobs())) == (0, 1), result.stderr
+
+
+def test_another_question_or_another_file_is_not_the_same(stack: LiveStack, monkeypatch: pytest.MonkeyPatch, table: Path) -> None:
+    said("drop", table, "--wait", "-o", table.with_name("a.csv"))
+    at_a_terminal(monkeypatch)
+    table.with_name("recipe.yaml").write_text(f"{RECIPE}max_tokens: 100\n")
+    assert "The same file" not in said("drop", table, "--recipe", table.with_name("recipe.yaml")).stderr
+    table.write_text(TABLE.replace("lamp", "lump"))
+    assert "The same file" not in said("drop", table).stderr
+
+
+@pytest.mark.parametrize("etags", [True, False])
+def test_piped_it_is_said_and_dropped(stack: LiveStack, monkeypatch: pytest.MonkeyPatch, table: Path, etags: bool) -> None:
+    if not etags:
+        digest = dropping._digest
+        monkeypatch.setattr(dropping, "_digest", lambda path, kind: "none" if kind == "md5" else digest(path, kind))
+    said("drop", table, "--wait")
+    result = said("drop", table)
+    assert ", which is done. It is dropped, and paid, again.\n" in result.stderr
+    assert result.exit_code == 0
+
+
+def test_what_has_left_no_answers_is_dropped_again(stack: LiveStack, monkeypatch: pytest.MonkeyPatch, table: Path) -> None:
+    stack.expired |= {"lamp", "broke"}
+    said("drop", table, "--wait")
+    assert "The same file" not in said("drop", table).stderr
+    monkeypatch.setattr(dropped_before, "_BEGUN_BY", timedelta())
+    assert "The same file" not in said("drop", table).stderr, "no stack has begun with it"
 
 
 # ---------------------------------------------------------------- what is refused before anything is sent
@@ -276,6 +388,18 @@ def test_another_recipe_is_asked_about(
     assert stack.body("inbox/recipe.yml") == there
 
 
+def test_documents_in_the_bucket_are_the_stacks_to_look_at(stack: LiveStack, tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text(READS)
+    listed = tmp_path / "list.csv"
+    listed.write_text("path\n" + "".join(f"s3://bucket/inbox/letters/{name}.pdf\n" for name in "abc") + "missing.pdf\n")
+    lines = said("drop", listed, "--to", "letters").stderr.splitlines()
+    assert lines[:2] == [
+        "list.csv  4 rows, 1 of which cannot be sent",
+        "documents       3 rows name documents in the bucket: the stack looks at them, and says what they cost",
+    ]
+    assert not any(line.startswith("estimate") for line in lines)
+
+
 def test_the_same_recipe_is_not_put_again(stack: LiveStack, table: Path) -> None:
     said("drop", table)
     said("drop", table)
@@ -320,6 +444,50 @@ def test_a_folder_ends_with_its_marker(stack: LiveStack, tmp_path: Path) -> None
     assert versions[f"{there}start"]["Size"] == 0
     assert named["key"] == f"{there}start"
     assert named["outbox"] == f"outbox/team/letters/start/{named['job_id']}/"
+
+
+def letters(folder: Path, *names: str, recipe: str = READS) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(name.encode())
+    (folder / "recipe.yaml").write_text(recipe)
+    return folder
+
+
+def test_what_a_folder_leaves_out_is_said_before_the_upload(stack: LiveStack, tmp_path: Path) -> None:
+    names = ("Brief.pdf", "Mahnung.docx", "Quittung.tiff", "Quittung.png", "rows.csv", "sub/a.pdf", ".DS_Store", "~$a.docx")
+    lines = said("drop", letters(tmp_path / "letters", *names)).stderr.splitlines()
+    assert lines[2:-1] == [
+        "left out        Mahnung.docx, Quittung.tiff (not a kind that can be read: save as PDF)",
+        "left out        rows.csv (no documents, but rows: drop by themselves)",
+        "left out        sub/ (folders inside are not uploaded: drop them by themselves)",
+        "left out        Quittung.png (the recipe has no images)",
+    ]
+    assert lines[-1].startswith("uploaded        2 documents (")
+
+
+def test_the_recipe_of_the_inbox_tells_what_it_leaves_out(stack: LiveStack, tmp_path: Path) -> None:
+    folder = letters(tmp_path / "letters", "a.pdf", "b.png")
+    (folder / "recipe.yaml").unlink()
+    stack.put("inbox/letters/recipe.yaml", READS.replace("documents", "images").encode())
+    assert "left out        a.pdf (the recipe has no documents)" in said("drop", folder).stderr.splitlines()
+
+
+def test_documents_in_a_subfolder_alone(stack: LiveStack, tmp_path: Path) -> None:
+    result = said("drop", letters(tmp_path / "letters", "2026/a.pdf", "2026/b.pdf", "none/c.docx"))
+    assert (result.exit_code, stack.keys()) == (2, [])
+    assert result.stderr.endswith("which are not uploaded with it. Drop each by itself: letters/2026.\n")
+    only_word = said("drop", letters(tmp_path / "word", "a.docx"))
+    assert "Left out: a.docx (not a kind that can be read: save as PDF)." in only_word.stderr
+
+
+def test_what_lies_there_is_not_said_to_be_uploaded(stack: LiveStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shown_progress, "_WORTH_A_BAR", 1)
+    folder = letters(tmp_path / "letters", *(f"{number}.pdf" for number in range(5)))
+    assert "uploading" in said("drop", folder).stderr
+    again = said("drop", folder).stderr
+    assert "uploading" not in again
+    assert "uploaded        0 documents (0 bytes) to inbox/letters/; already there: 5    job 20" in again
 
 
 def test_a_link_out_of_the_folder_is_not_followed(stack: LiveStack, tmp_path: Path) -> None:
@@ -397,7 +565,7 @@ def test_all_documents_are_asked_about_again_on_demand(stack: LiveStack, tmp_pat
     assert (new.exit_code, _paths(tmp_path / "new.csv")) == (0, ["c.txt", "d.txt"]), new.stderr
     none = said("drop", folder, "--wait", "-o", tmp_path / "none.csv")
     assert (none.exit_code, none.stdout) == (4, "")
-    assert "no earlier start has taken" in none.stderr
+    assert "are in earlier jobs, the newest of which is " in none.stderr
     again = said("drop", folder, "--wait", "-o", tmp_path / "all.csv", "--all-documents")
     assert (again.exit_code, _paths(tmp_path / "all.csv")) == (0, ["a.txt", "b.txt", "c.txt", "d.txt"]), again.stderr
     assert "also there      d.txt: they go along" in again.stderr

@@ -10,11 +10,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from batchdrop.domain.records import RowStatus
+from batchdrop.recipes.starter import SCHEMA
 from batchdrop_cli.main import batchdrop
 from batchdrop_client.each_answer import each
-from batchdrop_client.errors import FileThere
-from batchdrop_client.outputs import OUTPUTS, written
+from batchdrop_client.errors import FileThere, StackError
+from batchdrop_client.outputs import OUTPUTS, STARTER, written
 from batchdrop_client.rows import Row
+from batchdrop_client.stack import Stack as Client
 from tests.cli.ended_jobs import in_s3, requests_job, table_job
 from tests.cli.live_stack import LiveStack, live_stack
 from tests.stack import BUCKET, Stack, rows
@@ -136,6 +138,51 @@ def test_each_answer_in_a_file(stack: LiveStack, tmp_path: Path) -> None:
     assert said("fetch", job.job().id, "-o", tmp_path, "--each").exit_code == 0, "what is the same is left"
 
 
+def test_what_has_no_answer_is_counted(stack: LiveStack, tmp_path: Path) -> None:
+    job = requests_job()
+    in_s3(job, stack.client, BUCKET)
+    id_ = job.job().id
+    told = said("fetch", id_, "-o", tmp_path, "--each").stderr
+    assert (
+        told == f"3 answers are in {tmp_path}, a file each. 3 rows have no answer: batchdrop fetch {id_} brings failed.jsonl.\n"
+    )
+
+
+def test_a_workbook_is_no_name_for_the_answers(stack: LiveStack, tmp_path: Path) -> None:
+    job = table_job()
+    in_s3(job, stack.client, BUCKET)
+    result = said("fetch", job.job().id, "-o", tmp_path / "r.xlsx")
+    assert (result.exit_code, list(tmp_path.iterdir())) == (2, [])
+    assert "r.xlsx is no name for the answers" in result.stderr
+    (tmp_path / "r.xlsx").mkdir()
+    assert said("fetch", job.job().id, "-o", tmp_path / "r.xlsx").exit_code == 0
+
+
+def test_which_documents_went_in_comes_along(stack: LiveStack, tmp_path: Path) -> None:
+    job = Stack()
+    job.drop("inbox/letters/recipe.yaml", b'model: claude-haiku-4-5\ndocuments: ["{{ path }}"]\nprompt: What is it about?\n')
+    job.drop("inbox/letters/a.txt", b"Dear all")
+    job.drop("inbox/letters/start", b"")
+    job.run()
+    in_s3(job, stack.client, BUCKET)
+    assert said("fetch", job.job().id, "-o", tmp_path).exit_code == 0
+    assert json.loads((tmp_path / "documents.jsonl").read_text())["path"] == "a.txt"
+
+
+def test_the_starter_of_a_job_that_waits_for_a_recipe(stack: LiveStack, tmp_path: Path) -> None:
+    job = Stack()
+    job.drop("inbox/marketing/reviews.csv", b"id,text\n1,It broke\n")
+    folder = in_s3(job, stack.client, BUCKET)
+    result = said("fetch", job.job().id, "-o", tmp_path)
+    assert (result.exit_code, result.stdout) == (0, f"{tmp_path}\n")
+    assert {path.name for path in tmp_path.iterdir()} == {"recipe.yaml", SCHEMA} == {*STARTER}
+    assert (tmp_path / "recipe.yaml").read_bytes() == stack.body(f"{folder}recipe.yaml")
+    assert "put it into inbox/marketing/ of the bucket" in result.stderr
+    assert said("fetch", job.job().id, "-o", tmp_path).exit_code == 2, "it may have been changed here"
+    with pytest.raises(StackError, match="has not ended"):
+        Client(BUCKET).job(job.job().id).download(tmp_path)
+
+
 def test_many_files_have_no_one_name(stack: LiveStack, tmp_path: Path) -> None:
     job = requests_job()
     in_s3(job, stack.client, BUCKET)
@@ -186,6 +233,24 @@ def test_a_row_leads_nobody_astray(tmp_path: Path, custom_id: str, name: str) ->
 def test_two_rows_of_one_name(tmp_path: Path) -> None:
     found = (answered(2, file="a/Note.txt"), answered(3, file="b/note.TXT"), answered(4, file="b/note-row-3.txt"))
     assert names(tmp_path, *found) == ["Note.txt", "note-row-3.txt", "note-row-3-row-4.txt"]
+
+
+def test_documents_of_one_stem_keep_their_whole_names(tmp_path: Path) -> None:
+    found = [answered(line, {"a": 1}, file=f"in/Quittung.{kind}") for line, kind in enumerate(("gif", "PNG", "webp"), 2)]
+    found += [answered(5, {"a": 1}, file="Rechnung.pdf"), answered(6, {"a": 1}, file="other/Quittung.gif")]
+    assert names(tmp_path, *found) == [
+        "Quittung.gif.json",
+        "Quittung.png.json",
+        "Quittung.webp.json",
+        "Rechnung.json",
+        "Quittung.gif-row-6.json",
+    ]
+
+
+def test_names_are_written_as_most_programs_write_them(tmp_path: Path) -> None:
+    """macOS takes the letter and its dots apart."""
+    found = (answered(2, file="Zu\u0308rich & Bern #3, 50%.pdf"), answered(3, file="\u0939\u093f\u0902\u0926\u0940.pdf"))
+    assert names(tmp_path, *found) == ["Z\u00fcrich & Bern #3, 50%.txt", "\u0939\u093f\u0902\u0926\u0940.txt"]
 
 
 def test_a_row_without_an_answer_has_no_file(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_every_command_is_there(installed: Path) -> None:
 
 
 def test_every_file_of_the_packages_is_in_it(installed: Path) -> None:
-    """Prices, pages and styles too, and whatever else comes beside code."""
+    """Prices, pages and styles too, the marks that they are typed, and whatever else comes beside code."""
     (packages,) = (installed.parent / "lib").glob("python*/site-packages")
     for folder in (ROOT / "layers" / "core" / "batchdrop", ROOT / "cli" / "batchdrop_cli", ROOT / "cli" / "batchdrop_client"):
         files = {
@@ -70,6 +70,59 @@ def test_every_file_of_the_packages_is_in_it(installed: Path) -> None:
         }
         assert {path for path in files if path.suffix in (".html", ".css", ".json")} or folder.name != "batchdrop"
         assert sorted(str(path) for path in files if not (packages / path).is_file()) == []
+
+
+def test_a_program_that_does_what_the_documents_say_has_the_right_types(installed: Path, tmp_path: Path) -> None:
+    """Checked against the installed package. Neither pandas nor polars is needed: these are the forms of their methods."""
+    program = tmp_path / "program.py"
+    program.write_text(_PROGRAM)
+    command = (sys.executable, "-m", "mypy", "--strict", "--cache-dir", os.devnull, "--python-executable", installed / "python")
+    done = subprocess.run([*command, program], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.stdout == "Success: no issues found in 1 source file\n"
+
+
+_PROGRAM = """\
+from collections.abc import Hashable, Iterator
+from pathlib import Path
+from typing import IO, Literal, overload
+
+from batchdrop_client import Stack
+
+
+class Pandas:
+    def __iter__(self) -> Iterator[Hashable]:
+        yield "text"
+
+    @overload
+    def to_json(self, path_or_buf: None = ..., *, orient: Literal["records"], lines: Literal[True] = ...) -> str: ...
+    @overload
+    def to_json(self, path_or_buf: str | Path, *, orient: Literal["records"] = ..., lines: bool = ...) -> None: ...
+    def to_json(self, path_or_buf: str | Path | None = None, *, orient: str = "", lines: bool = False) -> str | None:
+        return None
+
+
+class Polars:
+    def write_ndjson(self, file: IO[bytes] | str | Path) -> None: ...
+
+
+stack = Stack("my-bucket", folder="marketing")
+stack.drop(Pandas())
+stack.drop(Polars())
+stack.drop([{"text": "a", "stars": 4}])
+stack.drop(Path("letters"), all_documents=True)
+stack.drop(7)  # type: ignore[arg-type]
+job = stack.drop("reviews.csv", to="marketing", recipe="recipe.yaml", reference="order 7", priority="low")
+status = job.wait(timeout=60, on_change=lambda status: print(status.message))
+if status.asks:
+    job.approve(up_to="2.50")
+print(job.id + 1)  # type: ignore[operator]
+for row in job.results():
+    print(row.line, row.answer, row.error, row.cost_usd)
+print(job.folder, sorted(job.files()), job.report("report.html"), stack.jobs().jobs, Stack.from_environment(folder="a"))
+job.retry()
+again = job.retried(timeout=60)
+print(again and again.wait().is_complete)
+"""
 
 
 def test_both_packages_are_whole(installed: Path) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -48,7 +49,12 @@ def test_status_is_the_sentence_of_the_job(s3: S3Client) -> None:
     in_s3(stack, s3, BUCKET)
     result = said("status", stack.job().id[-6:])
     assert (result.exit_code, result.stdout.strip()) == (3, stack.document("status.json")["message"])
-    assert result.stderr.splitlines()[0] == stack.document("status.json")["next"]["text"]
+    assert ", run this command.\n" in result.stderr
+    assert "S3 console" in stack.document("status.json")["next"]["text"]
+    assert result.stderr.splitlines()[-2:] == [
+        f"batchdrop retry {stack.job().id}",
+        f"failed.csv or failed.jsonl, and its other files: batchdrop fetch {stack.job().id}",
+    ]
     assert json.loads(said("status", stack.job().id, "--json").stdout) == stack.document("status.json")
 
 
@@ -56,7 +62,7 @@ def test_status_is_the_sentence_of_the_job(s3: S3Client) -> None:
 def test_a_retry_is_offered_where_it_would_ask_again(s3: S3Client, end: Mapping[str, object], retries: bool) -> None:
     stack = requests_job(ends={2: end})
     in_s3(stack, s3, BUCKET)
-    assert ("control/retry/" in said("status", stack.job().id).stderr) is retries
+    assert (f"\nbatchdrop retry {stack.job().id}\n" in said("status", stack.job().id).stderr) is retries
     assert ("control/retry/" in html.unescape(stack.output("report.html").decode())) is retries
 
 
@@ -99,8 +105,39 @@ def test_ctrl_c_says_that_the_job_goes_on(s3: S3Client, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(time, "sleep", interrupted)
     result = said("status", stack.job().id, "--watch")
-    assert result.exit_code == 4
-    assert "The job goes on." in result.stderr
+    assert result.exit_code == 6
+    assert result.stderr == f"\nThe job goes on. Look again with: batchdrop status {stack.job().id} --watch\n"
+
+
+def test_what_is_shown_to_be_typed_looks_where_the_command_did(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    stack = asking()
+    in_s3(stack, s3, BUCKET)
+    monkeypatch.delenv("BATCHDROP_BUCKET")
+    shown = said("status", stack.job().id, "--bucket", BUCKET, "--folder", "marketing").stderr.splitlines()[-1]
+    assert shown.endswith(f" --bucket {BUCKET} --folder marketing")
+    assert said(*shown.split()[1:]).exit_code == 0
+
+
+def test_who_waits_for_a_recipe_is_shown_the_way_to_the_starter(s3: S3Client) -> None:
+    stack = Stack()
+    stack.drop("inbox/marketing/reviews.csv", b"id,text\n1,It broke\n")
+    in_s3(stack, s3, BUCKET)
+    lines = said("status", stack.job().id).stderr.splitlines()
+    assert lines[0].startswith("Put a recipe.yaml into the folder of the file, or correct the one")
+    assert lines[1] == f"batchdrop fetch {stack.job().id}"
+
+
+def test_ctrl_c_at_a_question(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(told, "on_terminal", lambda *_: True)
+    monkeypatch.setattr(click, "confirm", aborted)
+    stack = asking()
+    in_s3(stack, s3, BUCKET)
+    result = said("approve", stack.job().id)
+    assert (result.exit_code, result.stderr) == (4, "\nNothing was approved.\n")
+
+
+def aborted(*_: object, **__: object) -> bool:
+    raise click.Abort
 
 
 def test_a_message_is_not_obeyed(s3: S3Client) -> None:
@@ -116,8 +153,8 @@ def test_a_yes_with_its_code(s3: S3Client) -> None:
     in_s3(stack, s3, BUCKET)
     shown = said("status", stack.job().id)
     assert shown.exit_code == 5
-    assert shown.stderr.splitlines()[-1] == stack.document("status.json")["next"]["command"]
     named = f"{stack.job().id}-{question_of(stack)}"
+    assert shown.stderr == f"To go on, run this command.\nbatchdrop approve {named}\n"
     result = said("approve", named)
     assert (result.exit_code, result.stdout.partition(".")[0]) == (0, "Approved")
     assert commands(s3) == [f"control/approve/marketing/{named}"]

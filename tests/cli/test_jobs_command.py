@@ -116,6 +116,23 @@ def test_a_terminal_is_not_obeyed_and_not_too_narrow(live: LiveStack, monkeypatc
     assert shown.endswith("reviews.csv\n")
 
 
+@pytest.mark.parametrize("width", [80, 100])
+def test_files_of_one_folder_do_not_read_alike(live: LiveStack, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setattr(told_jobs, "on_terminal", lambda *_: True)
+    monkeypatch.setenv("COLUMNS", str(width))
+    names = [f"marketing/{name}-kundenkommentare.csv" for name in ("2026-q1-nord", "2026-q2-nord", "2026-q2-sued")]
+    counts = {"total": 12_019, "succeeded": 11_001, "errored": 1_018}
+    for minute, name in enumerate(names):
+        fields = {"state": "held", "needs": "approval"} if not minute else {"counts": counts, "cost": {"usd": 12.34}}
+        status(live, "a", minute, input={"key": f"inbox/{name}"}, **fields)
+    lines = said("jobs").stdout.splitlines()
+    assert max(map(len, lines)) <= width
+    shown = [line.split()[-1] for line in lines[2:]]
+    assert len(set(shown)) == len(names)
+    assert all("2026-q" in one and one.endswith("mentare.csv") for one in shown), shown
+    assert ("cost" in lines[1]) is (width == 100)
+
+
 # ---------------------------------------------------------------- open
 
 

@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -17,10 +18,11 @@ from botocore.exceptions import ClientError
 from click.testing import CliRunner, Result
 
 from batchdrop.adapters.s3 import S3Objects
+from batchdrop.domain.ids import is_job_id
 from batchdrop.reports.sentences import TABLE_GONE
 from batchdrop_cli.calling import many_rows, pace
 from batchdrop_cli.main import batchdrop
-from batchdrop_cli.retrying import kept_answers, real_time
+from batchdrop_cli.retrying import kept_answers, real_time, retry_session
 from local.claude.client import Control, start
 from tests.cli.ended_jobs import BAD, EXPIRED, ended, in_s3, requests_job, table_job
 from tests.cli.own_bucket import BUCKET
@@ -743,13 +745,34 @@ def test_without_the_right_to_write_answers_stay_here(claude: Control, s3: S3Cli
 # ---------------------------------------------------------------- the bucket, and the stack's own retry
 
 
-def test_the_stack_is_asked_for_a_batch(s3: S3Client) -> None:
+def test_the_stack_is_asked_for_a_batch(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The job that it makes is named, and the command that follows it."""
     stack = requests_job()
     in_s3(stack, s3, BUCKET)
-    result = retried(stack.job().id[-4:])
+    job = stack.job().id
+
+    def later(_: float) -> None:
+        stack.command("retry", job)
+        in_s3(stack, s3, BUCKET)
+
+    monkeypatch.setattr(time, "sleep", later)
+    result = retried(job[-4:])
     assert result.exit_code == 0, result.stderr
-    assert result.stdout == f"control/retry/marketing/{stack.job().id}\n"
-    assert keys_below(s3, "control/") == [result.stdout.strip()]
+    assert result.stderr == f"The stack asks again. Follow it: batchdrop status {result.stdout.strip()} --watch\n"
+    assert (is_job_id(result.stdout.strip()), result.stdout.strip() == job) == (True, False)
+    assert f"control/retry/marketing/{job}" in keys_below(s3, "control/")
+
+
+def test_a_retry_that_is_not_known_yet(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    stack = requests_job()
+    in_s3(stack, s3, BUCKET)
+    monkeypatch.setattr(retry_session, "_PATIENCE_SECONDS", 0)
+    job = stack.job().id
+    result = retried(job)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == f"The stack was asked for it. See what becomes of it: batchdrop status {job}\n"
+    key = f"control/retry/marketing/{job}"
+    assert json.loads(retried(job, "--json").stdout) == {"job_id": job, "command": key, "retry": None}
 
 
 def test_the_stack_is_not_asked_for_what_was_asked_in_real_time(claude: Control, s3: S3Client) -> None:

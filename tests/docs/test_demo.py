@@ -82,6 +82,20 @@ def test_a_folder_of_documents_is_started(tmp_path: Path) -> None:
     assert (found.key, found.read(), found.recipe) == ("inbox/bills/start", b"", within)
 
 
+def test_what_a_folder_leaves_out_is_known_before(tmp_path: Path) -> None:
+    folder = tmp_path / "bills"
+    (folder / "2026").mkdir(parents=True)
+    (folder / "2026" / "a.pdf").write_bytes(b"a")
+    with pytest.raises(CannotRun, match="Name one of them: 2026"):
+        drops.of_path(folder)
+    (folder / "b.pdf").write_bytes(b"b")
+    (folder / "c.docx").write_bytes(b"c")
+    assert drops.of_path(folder).left_out() == [
+        "c.docx (not a kind that can be read: save as PDF)",
+        "2026/ (folders inside are not uploaded: drop them by themselves)",
+    ]
+
+
 def test_an_example_that_is_none_is_told_with_those_that_are() -> None:
     with pytest.raises(CannotRun, match=r"no example review: choose one of documents, invoices, moderation, .*, translation"):
         drops.of_example("review")

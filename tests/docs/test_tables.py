@@ -21,6 +21,7 @@ from batchdrop.formats.invalid_line import InvalidLine
 from batchdrop.formats.lines import Line
 from batchdrop.reports import sentences
 from local.stages import STAGES
+from tests.adapters.records import job
 from tests.docs.pages import METRICS, ROOT, code, commands, first_cells, section, table_rows
 from tests.fakes.clock import START
 from tests.template import facts
@@ -120,7 +121,8 @@ def test_quoted_sentences_exist() -> None:
     said.append(sentences.sent_without_answer(3, None))
     said += [sentences.waits_for_recipe("inbox/a/b.csv"), sentences.faulty_recipe(""), sentences.unfit_table("a", "")]
     said += [sentences.no_recipe_came(""), sentences.power_not_allowed("a"), sentences.waits_in_line("a", 1)]
-    said += [sentences.no_new_documents("inbox/a/", all_of_them=False), sentences.is_a_document("inbox/a/b.txt")]
+    said += [sentences.text_before_its_recipe("inbox/a/b.txt"), sentences.misnamed_recipe("inbox/a/Recipe.yaml")]
+    said += [sentences.documents_taken("inbox/a/", 1, job(), several=False), sentences.is_a_document("inbox/a/b.txt")]
     said += [path.read_text() for path in (ROOT / "local").glob("*.py")]
     said += [path.read_text() for floor in ("domain", "formats", "recipes") for path in (_LAYER / floor).glob("*.py")]
     assert len(quoted) > 1

@@ -1599,7 +1599,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "Blank lines come to an end",
         _CUT,
         "                reached = Checkpoint(offset=end, line=chunk[-1].number + 1, repeated=repeated, "
-        "pilot=draw.drawn, names=names)\n",
+        "pilot=draw.drawn, names=names)\n"
+        "                reached = replace(reached, strange=dict(strange))\n",
         (
             "                if any(line.data for line in chunk):\n"
             "                    following = chunk[-1].number + 1\n"
@@ -2125,8 +2126,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A fault in the file of limits lifts none",
         _BUDGET,
-        'return sentences.config_fault(fault) if fault else ""',
-        'return ""',
+        "            return sentences.limits_fault(fault)\n        if models",
+        "            pass\n        if models",
         "tests/stages/test_limits.py::test_a_fault_in_the_limits_lifts_none",
     ),
     Mutant(
@@ -3014,16 +3015,30 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A document is taken by one start",
         f"{_CORE}/stages/plan/list_documents.py",
-        "            if self._keeps(owner):\n                return False\n",
-        "            if self._keeps(owner):\n                return True\n",
+        "        self.left[owner] += 1\n        return False\n",
+        "        return True\n",
         "tests/stages/test_folder_start.py::test_two_starts_at_once_share_the_documents_out",
     ),
     Mutant(
         "A start that was killed finds its own claims",
         f"{_CORE}/stages/plan/list_documents.py",
-        "            if owner == self._job.id:\n                return True\n",
+        "        if owner == self._job.id:\n            return True\n",
         "",
         "tests/stages/test_folder_start.py::test_killed_at_any_call_it_takes_each_document_once",
+    ),
+    Mutant(
+        "The same bytes put in again are no new document",
+        f"{_CORE}/stages/plan/list_documents.py",
+        "self._claimed(self._digest(file, file.etag, str(file.size)))",
+        "self._claimed(self._digest(file, file.version_id or file.etag))",
+        "tests/stages/test_folder_start.py::test_the_same_bytes_put_in_again_are_no_new_document",
+    ),
+    Mutant(
+        "What an earlier version has claimed stays taken",
+        f"{_CORE}/stages/plan/list_documents.py",
+        "self._claimed_before(file) or ",
+        "",
+        "tests/stages/test_folder_start.py::test_what_an_earlier_batchdrop_has_claimed_stays_taken",
     ),
     Mutant(
         "A document goes in the version that was listed",
@@ -3108,6 +3123,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "test_files_of_other_buckets_are_read_where_they_are_listed_by_who_looks_and_who_sends[CollectRole]",
     ),
     Mutant(
+        "A file that was dropped already is not paid again without a word",
+        "cli/batchdrop_cli/dropping/drop_session.py",
+        "before = drop.before()",
+        "before = None",
+        "tests/cli/test_drop_command.py::test_who_wants_to_pays_again",
+    ),
+    Mutant(
         "Answers are not written over a file that came meanwhile",
         "cli/batchdrop_client/outputs.py",
         "os.link(part, path, follow_symlinks=False)",
@@ -3117,8 +3139,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "A row is no path",
         "cli/batchdrop_client/each_answer.py",
-        '_NOT_PLAIN.sub("_", text)',
-        "text",
+        'one if _is_plain(one) else "\\0" for one',
+        "one for one",
         "tests/cli/test_fetch_command.py::test_a_row_leads_nobody_astray",
     ),
 )

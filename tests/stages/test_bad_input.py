@@ -10,10 +10,12 @@ import pytest
 
 from batchdrop.domain.errors import ObjectGone, OutOfDisk
 from batchdrop.domain.open_work import OpenWork
-from batchdrop.domain.records import BatchState, Counts
+from batchdrop.domain.records import BatchState, Counts, JobState
 from batchdrop.stages.plan.seen_ids import IdSet
 from tests.faults.scenarios import EXPIRED
 from tests.stack import Stack, row, rows
+from tests.stages.row_jobs import RECIPE
+from tests.workbooks import packed
 
 GOOD = row("good")
 NUMBER = b"1" * 10_000
@@ -436,3 +438,43 @@ def test_a_read_that_leaves_rows_out_is_repeated(monkeypatch: pytest.MonkeyPatch
     stack.run()
     assert len(stack.lines("results.jsonl")) == 3
     assert stack.audit() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "says"),
+    [
+        ("scan.tiff", b"II*\0\x08\0\0\0\n\xff\n\xfe", "This is a TIFF image, which is not read. Save it as PNG or PDF."),
+        ("photo.heic", b"\0\0\0\x18ftypheic\0\0\0\0", "This is a HEIC image"),
+        ("old.bmp", b"BM\x36\0\0\0\0\0\0\0\x36\0", "This is a BMP image"),
+        ("letter.rtf", b"{\\rtf1\\ansi", "This is an RTF document, which is not read. Save it as PDF."),
+        ("letter.docx", packed({"_rels/.rels": "", "word/document.xml": ""}), "This is a Word document, which is not read."),
+        ("scan", b"%PDF-1.7\n", "Name it so that it ends in .pdf"),
+        ("letter.csv", b"%PDF-1.7\n", "Name it so that it ends in .pdf"),
+        ("Recipe.yaml", RECIPE, "looks like a recipe. Name it recipe.yaml"),
+        ("recipe.txt", RECIPE, "looks like a recipe. Name it recipe.yaml"),
+        ("Recipe.yaml.txt", RECIPE, "looks like a recipe. Name it recipe.yaml"),
+        ("recipe.yml.txt", RECIPE, "looks like a recipe. Name it recipe.yaml"),
+        (
+            "notes.txt",
+            "Was für ein Tag\n".encode(),
+            "holds text, and no rows. To ask about each document of the folder, put a recipe",
+        ),
+        ("notes.md", b"# Notes\nmodel: T", 'with documents: ["{{ path }}"], and create the folder start in it'),
+    ],
+)
+def test_what_is_no_file_of_rows_is_told_what_it_is(name: str, body: bytes, says: str) -> None:
+    stack = Stack()
+    stack.drop(f"inbox/team/{name}", body)
+    stack.run(5)
+    assert stack.job().state is JobState.rejected
+    assert says in stack.document("status.json")["message"]
+    assert "Nothing was sent or paid" in stack.document("status.json")["message"]
+    assert not [key for key in stack.objects.keys("outbox/") if key.endswith("failed.jsonl")]
+
+
+@pytest.mark.parametrize("body", [b'{"custom_id": "a", params', b"[1]", row("a")])
+def test_a_text_with_lines_of_json_is_a_file_of_requests_whatever_is_wrong_with_them(body: bytes) -> None:
+    stack = Stack()
+    stack.drop("inbox/team/rows.txt", body)
+    stack.run(5)
+    assert stack.job().counts.total == 1

@@ -72,6 +72,8 @@ def test_the_manifest_says_what_was_written_and_read_and_what_that_saved() -> No
     cache = manifest["cache"]
     assert cache.pop("saved_usd") == pytest.approx(saved, rel=1e-9)
     assert cache == {"hit_share": 0.8, "written_tokens": written, "read_tokens": read}
+    assert f"Prompt caching saved ${saved:.2g}" in (report := stack.output("report.html").decode())
+    assert "80 % of what all prompts begin with was found in it" in report
     assert manifest["cost"]["usd"] == pytest.approx((100 * 0.05 + 50 * 0.25 + written * 0.10 + read * 0.005) / 1e6, rel=1e-9)
 
 
@@ -80,6 +82,7 @@ def test_a_cache_that_is_only_written_to_has_cost_more_than_it_saved() -> None:
     run(stack, "rows.csv", rows(10), RECIPE)
     cache = json.loads(stack.output("manifest.json"))["cache"]
     assert cache["hit_share"] == 0
+    assert "Prompt caching cost $" in stack.output("report.html").decode()
     assert cache["saved_usd"] == pytest.approx(-10 * PREFIX * 0.05 / 1e6, rel=1e-9)
 
 

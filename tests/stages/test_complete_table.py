@@ -173,11 +173,24 @@ class TestACorrectedTable:
         ]
 
     def test_keeps_separator_and_line_ends_of_the_first(self) -> None:
+        """In its own tables too, and in those of what is asked a third time."""
+        stack = stack_of(picky)
+        job = first(stack, b"id;text\r\n1;good\r\n2;bad\r\n3;bad\r\n")
+        lines = stack.output("failed.jsonl", job).replace(b'"3", "text": "bad"', b'"3", "text": "good"')
+        again = dropped(stack, "again.jsonl", lines.replace(b'"text":"bad"', b'"text":"good"', 1))
+        third = retried_as_jsonl(stack, again)
+        for name, one in (("complete.csv", again), ("results.csv", again), ("results.csv", third), ("complete.csv", third)):
+            assert stack.output(name, one).startswith(b"\xef\xbb\xbfid;text;label;explanation;batchdrop_row;"), name
+        assert stack.output("complete.csv", again).count(b"\r\n") == 4
+        assert stack.output("results.csv", third).count(b"\r\n") == 2
+
+    def test_of_another_team_is_written_as_by_itself(self) -> None:
         stack = stack_of(picky)
         job = first(stack, b"id;text\r\n1;good\r\n2;bad\r\n")
-        again = retried_as_jsonl(stack, job)
-        assert stack.output("complete.csv", again).startswith(b"\xef\xbb\xbfid;text;label;explanation;batchdrop_row;")
-        assert stack.output("complete.csv", again).count(b"\r\n") == 3
+        stack.drop("inbox/other/recipe.yaml", RECIPE)
+        lines = stack.output("failed.jsonl", job).replace(b"bad", b"good")
+        again = dropped(stack, "again.jsonl", lines, folder="inbox/other/")
+        assert stack.output("results.csv", again).startswith(b"\xef\xbb\xbfid,text,label,")
 
     def test_guards_against_formulas_once(self) -> None:
         stack = stack_of(picky)

@@ -226,7 +226,7 @@ class TestRetry:
         job = stack.job()
         stack.command("retry", job.id)
         key = f"inbox/team/a.retry-of-{job.id}.jsonl"
-        assert f"3 failed rows are being retried as {key}" in stack.document("status.json", job)["message"]
+        assert f"3 failed rows were put in again as {key}" in stack.document("status.json", job)["message"]
         again = [json.loads(line) for line in stack.objects.body(key).splitlines()]
         assert [line["_batchdrop"]["line"] for line in again] == [2, 3, 4]
 

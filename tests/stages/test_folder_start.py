@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable
-from itertools import count
+from hashlib import sha256
+from itertools import count, groupby
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from batchdrop.domain.records import Job, JobState
+from batchdrop.domain.keys import taken
+from batchdrop.domain.records import Job, JobState, ObjectRef
+from batchdrop.recipes.reading import read_recipe
+from batchdrop.reports import sentences
 from tests.fakes.claude import FakeClaude
-from tests.named_files import pdf, png
+from tests.named_files import jpeg, pdf, png
 from tests.stack import Killed, Stack, once
 from tests.stages.row_jobs import EXPIRED, table
 from tests.stages.test_named_files import Api
@@ -91,6 +97,101 @@ def test_a_second_start_takes_what_is_new_or_replaced(api: Api) -> None:
     assert started(stack).state is JobState.rejected
 
 
+def test_a_start_that_comes_too_late_names_the_job_that_has_the_documents(api: Api) -> None:
+    """Whoever is sent to start-all, or told to correct a file, pays for all of them twice."""
+    stack = stack_of(api)
+    put(stack, bills(1, 2))
+    first = started(stack)
+    status = stack.document("status.json", started(stack))
+    assert f"all 2 documents of {FOLDER} are in job {first.id} (done)" in status["message"]
+    assert f"outbox/bills/2026/start/{first.id}/status.json" in status["message"]
+    put(stack, bills(3))
+    second = started(stack)
+    late = started(stack)
+    message = stack.document("status.json", late)["message"]
+    assert f"all 3 documents of {FOLDER} are in earlier jobs, the newest of which is {second.id} (done)" in message
+    for said in (status, stack.document("status.json", late)):
+        assert "start-all" not in said["message"]
+        assert "Correct" not in said["next"]["text"] + said["message"]
+    assert len(api.sent) == 3
+
+
+def test_a_late_start_counts_all_documents_of_a_folder_of_several_pages(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("batchdrop.stages.plan.list_documents._PAGE", 2)
+    stack = stack_of(api, timeout=60.0)
+    put(stack, bills(1, 2, 3, 4, 5))
+    first = started(stack)
+    stack.hooks.before = lambda name: stack.clock.advance(50) if name == "objects.newest" else None
+    message = stack.document("status.json", started(stack))["message"]
+    assert f"all 5 documents of {FOLDER} are in job {first.id}" in message
+
+
+def test_two_starts_that_waited_for_one_recipe_ask_about_each_document_once(api: Api) -> None:
+    stack = stack_of(api, recipe=b"")
+    put(stack, bills(1, 2))
+    for key in (START, f"{FOLDER}start"):
+        stack.drop(key, b"")
+    stack.step()
+    assert [job.state for job in stack.jobs()] == [JobState.held] * 2
+    stack.drop(f"{FOLDER}recipe.yaml", RECIPE)
+    stack.run()
+    assert len(api.sent) == 2
+    done, late = sorted(stack.jobs(), key=lambda job: job.state)
+    assert [done.state, late.state] == [JobState.done, JobState.rejected]
+    assert done.id in stack.document("status.json", late)["message"]
+
+
+def test_the_same_bytes_put_in_again_are_no_new_document(api: Api) -> None:
+    """Copied once more, or the folder dragged into the console again: another version, and nothing else."""
+    stack = stack_of(api)
+    put(stack, bills(1, 2))
+    started(stack)
+    stack.objects.delete(f"{FOLDER}01.pdf")
+    put(stack, bills(1, 2, 3))
+    assert paths(stack, started(stack)) == ["03.pdf"]
+    put(stack, {**bills(1, 2), "copy.pdf": bills(1)["01.pdf"]})
+    assert paths(stack, started(stack)) == ["copy.pdf"]
+    assert len(api.sent) == 4
+    put(stack, {"01.pdf": pdf(5)})
+    assert paths(stack, started(stack)) == ["01.pdf"]
+    put(stack, bills(1))
+    assert started(stack).state is JobState.rejected, "the first start has these bytes"
+    assert len(api.sent) == 5
+
+
+def test_an_upload_whose_etag_is_none_of_its_bytes_counts_as_replaced(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where KMS encrypts: nobody can tell without reading it."""
+    stack = stack_of(api)
+    put(stack, bills(1))
+    started(stack)
+    put(stack, bills(1))
+    newest = stack.objects.newest
+
+    def listed(prefix: str, **more: Any) -> list[ObjectRef]:
+        return [replace(ref, etag=f"{ref.version_id}") for ref in newest(prefix, **more)]
+
+    monkeypatch.setattr(stack.objects, "newest", listed)
+    assert paths(stack, started(stack)) == ["01.pdf"]
+
+
+def test_what_an_earlier_batchdrop_has_claimed_stays_taken(api: Api) -> None:
+    """It claimed a version, not its bytes."""
+    stack = stack_of(api)
+    put(stack, bills(1, 2))
+    first = started(stack)
+    claims = stack.objects.keys("work/taken/")
+    assert len(claims) == 2
+    for key in claims:
+        stack.objects.purge(key)
+    for ref in stack.objects.newest(f"{FOLDER}0", limit=9):
+        claimed = "\0".join((sha256(RECIPE).hexdigest(), ref.key, ref.version_id or ""))
+        stack.objects.drop(taken(sha256(claimed.encode()).hexdigest(), 1), first.id.encode())
+    put(stack, bills(3))
+    assert paths(stack, started(stack)) == ["03.pdf"]
+    assert started(stack).state is JobState.rejected
+    assert len(api.sent) == 3
+
+
 def test_start_all_takes_all_and_leaves_nothing_to_a_start(api: Api) -> None:
     stack = stack_of(api)
     put(stack, bills(1, 2))
@@ -114,7 +215,7 @@ def test_another_recipe_has_taken_nothing_yet(api: Api) -> None:
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("start", "in inbox/bills/2026/ there is no document that the recipe reads and no earlier start has taken"),
+        ("start", "in inbox/bills/2026/ there is no document that the recipe reads. Put in PDFs"),
         ("start-all/", "in inbox/bills/2026/ there is no document that the recipe reads. Put in PDFs"),
     ],
 )
@@ -205,6 +306,16 @@ def test_the_first_document_of_a_folder_leaves_a_hint_and_no_other_does(api: Api
     assert "inbox/bills/2026/start/" in hint
     assert 'documents: ["{{ path }}"]' in hint
     assert stack.objects.keys("outbox/") == [HINT, "outbox/how-to-start.txt"]
+
+
+def test_the_recipes_of_the_hint_are_read_as_they_are_copied() -> None:
+    """Without the comment that is none in YAML."""
+    lines = sentences.how_to_start("bills").split("\n")
+    blocks = ["\n".join(found) + "\n" for _, found in groupby(filter(re.compile(r"   \w+: |$").match, lines), bool)]
+    smallest, both = (block for block in blocks if block.strip())
+    assert read_recipe(smallest.encode(), "recipe.yaml").recipe.documents == ["{{ path }}"]
+    recipe = read_recipe(smallest.replace('   documents: ["{{ path }}"]\n', both).encode(), "recipe.yaml").recipe
+    assert (recipe.documents, recipe.images) == (["{{ document }}"], ["{{ image }}"])
 
 
 def test_a_folder_whose_hint_has_a_key_too_long_for_s3_gets_none(api: Api) -> None:
@@ -408,3 +519,34 @@ def test_rows_without_an_answer_are_dropped_again(api: Api) -> None:
     (again,) = (one for one in stack.jobs() if one.id != job.id)
     assert again.counts.succeeded == again.counts.total == 1
     assert len(stack.lines("complete.jsonl", again)) == 2
+    assert len(table(stack, "complete.csv", again)) == 3
+
+
+def test_a_document_without_an_answer_is_named_and_mended_in_the_folder(api: Api) -> None:
+    """Its owner was told to correct a line of failed.jsonl, of a row that he knew by its number alone."""
+    stack = stack_of(api)
+    put(stack, bills(1, 2))
+    put(stack, {"broken.pdf": b"%PDF-1.7 no more"})
+    job = started(stack)
+    assert (job.counts.succeeded, job.counts.invalid) == (2, 1)
+    step = stack.document("status.json", job)["next"]
+    assert (step["command"], "Correct failed" in step["text"]) == (None, False)
+    assert step["text"].startswith("Mend these documents, put them into the folder again under the same names")
+    report = stack.output("report.html", job).decode()
+    assert "broken.pdf (row 3)" in report
+    assert "Correct these rows" not in report
+    # The first of the two ways that it names; the other one is tried above.
+    put(stack, {"broken.pdf": pdf(3)})
+    assert paths(stack, started(stack)) == ["broken.pdf"]
+
+
+@pytest.mark.parametrize(("body", "ending"), [(png(), ".png"), (jpeg(), ".jpg")])
+def test_an_image_that_is_called_a_pdf_is_to_be_renamed(api: Api, body: bytes, ending: str) -> None:
+    """Nobody names the files of a start, so there is no block to put it into."""
+    stack = stack_of(api)
+    put(stack, {**bills(1), "scan.pdf": body})
+    job = started(stack)
+    assert (job.counts.succeeded, job.counts.invalid) == (1, 1)
+    (row,) = stack.lines("failed.jsonl", job)
+    assert f"Rename it to end in {ending}, and start again." in row["_batchdrop"]["error"]["message"]
+    assert "block" not in row["_batchdrop"]["error"]["message"]

@@ -61,6 +61,16 @@ def replaced(stack: Stack, old: Job, recipe: bytes) -> Job:
     assert ended.state is JobState.canceled
     assert new.id in stack.document("status.json", ended)["message"]
     assert "A newer recipe took its place" in stack.document("manifest.json", ended)["message"]
+    status = stack.document("status.json", ended)
+    assert status["next"] == {
+        "text": f"Nothing to do here: job {new.id} has taken its place.",
+        "command": None,
+        "console_url": None,
+    }
+    # Who puts these rows in again pays them twice.
+    said = stack.output("report.html", ended).decode() + status["message"]
+    assert "failed." not in said
+    assert "control/" not in said
     assert len(stack.lines("results.jsonl", ended)) == ended.tried
     assert len(stack.lines("results.jsonl", new)) == ROWS
     assert len(stack.claude.custom_ids()) == ended.tried + ROWS

@@ -20,6 +20,7 @@ from batchdrop.stages.plan import check
 from batchdrop.stages.plan.check import RowCheck
 from tests.fakes.clock import START
 from tests.stack import Stack, row
+from tests.stages.test_long_files import SlowStack
 
 SONNET, HAIKU = "claude-sonnet-5-5", "claude-haiku-5-5"
 LISTED = (ListedModel(id="claude-sonnet-4-6"), ListedModel(id=SONNET), ListedModel(id=HAIKU))
@@ -138,3 +139,26 @@ def test_a_new_model_needs_its_price_alone_and_a_faulty_file_of_prices_may_have_
     stack = Stack()
     stack.ledger.put_models(listed(models=(*LISTED, ListedModel(id="claude-haiku-6"))))
     assert asked_with(stack, "claude-haiku-6").needs == PRICE
+
+
+def test_a_row_with_a_mistyped_model_is_told_by_its_line() -> None:
+    stack = Stack()
+    models = [HAIKU] * 16 + ["gpt-4", "claude-sonet-5-5", "gpt-4"]
+    stack.drop("inbox/a.jsonl", b"\n".join(map(asking, models)))
+    stack.run(30)
+    assert (stack.job().state, stack.job().needs) == (JobState.held, PRICE)
+    status = stack.document("status.json")
+    assert "none is known of claude-sonet-5-5 (line 18), gpt-4 (line 17)," in status["message"]
+    assert "cancel the job, correct the file and put it in again" in status["message"]
+    assert not status["next"]["text"].startswith("Nothing to do")
+    assert f"control/cancel/{stack.job().id}" in status["next"]["command"]
+
+
+def test_the_line_of_a_mistyped_model_outlives_an_invocation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("batchdrop.stages.plan.check._CHUNK_ROWS", 2)
+    stack = SlowStack()
+    stack.drop("inbox/a.jsonl", b"\n".join(map(asking, [HAIKU, "gpt-4", *[HAIKU] * 20])))
+    while stack.job().state is JobState.planning:
+        stack.step()
+    assert stack.invocations > 2
+    assert "gpt-4 (line 2)" in stack.job().reason

@@ -244,7 +244,7 @@ def test_what_is_missing_forbidden_or_not_for_this_folder_gets_the_same_sentence
     assert row["_batchdrop"]["error"]["type"] == "file_not_found"
     assert row["_batchdrop"]["error"]["message"] == (
         "The document of this row is not there, or rows of this folder may not name it. They may name files of their team's "
-        "folder in the inbox, and what config/sources.json gives to the folder."
+        "folder in the inbox, and what an operator gives to the folder in config/sources.json."
     )
 
 
@@ -640,3 +640,28 @@ def test_documents_and_images_are_no_jobs_by_themselves(api: Api, name: str) -> 
     stack.run()
     assert not list(stack.jobs())
     assert stack.objects.keys("outbox/") == ["outbox/bills/how-to-start.txt"]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("https://bucket.s3.amazonaws.com/a.pdf", "web address"),
+        ("S3://bucket/inbox/bills/a.pdf", "small letters"),
+        ("2026\\a.pdf", "Write / between folders"),
+        ("/a.pdf", "without that slash"),
+        ("a%20b.pdf", "as the S3 console shows it"),
+        ("a.pdf?versionId=1", "without a version"),
+        ("a\u200b.pdf", "invisible"),
+        ("../a.pdf", "`..`"),
+        ("none.pdf", "is not there, or rows of this folder may not name it"),
+    ],
+)
+def test_a_name_that_leads_nowhere_is_told_what_is_odd_about_it(api: Api, name: str, says: str) -> None:
+    stack = stack_of(api)
+    stack.objects.drop("inbox/bills/a.pdf", pdf())
+    stack.drop("inbox/bills/recipe.yaml", RECIPE)
+    stack.drop("inbox/bills/rows.jsonl", json.dumps({"path": name}).encode())
+    stack.run()
+    (row,) = failed(stack)
+    assert says in row["_batchdrop"]["error"]["message"]
+    assert api.sent == []

@@ -61,6 +61,9 @@ def test_a_job_that_asks_shows_what_was_tried_and_how_to_answer() -> None:
     approve(stack, job)
     assert word(stack) == "running"
     assert stack.document("status.json")["samples"] == []
+    # They are counted with the rows around them; none of 60 had an answer, for $0.18, is what it said.
+    assert "20 of 60 rows were tried, for $0.18, and the others are asked;" in stack.document("status.json")["message"]
+    assert "0 answered, 0 without an answer, 20 tried, 40 open" in shown(stack)
     stack.run()
     assert word(stack) == "done"
 

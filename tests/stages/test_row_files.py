@@ -293,3 +293,12 @@ def test_a_row_that_names_a_field_twice_is_not_guessed_at() -> None:
 def test_a_file_of_one_column_may_hold_any_character() -> None:
     stack = echoed("a.csv", b"text\na\x1fb\nc\n")
     assert [row[-2] for row in rows_of(stack)] == ["succeeded", "succeeded"]
+
+
+def test_a_workbook_comes_back_with_the_separator_of_its_recipe() -> None:
+    """A German Excel opens it by a double click then, and no other."""
+    stack = stack_of()
+    run(stack, "a.xlsx", workbook(("id", "text"), (1, "Good; really"), (2, "Bad")), RECIPE + b"separator: semicolon\n")
+    head, *rows = table(stack, separator=";")
+    assert head[:3] == ["id", "text", "label"]
+    assert [row[1] for row in rows] == ["Good; really", "Bad"]

@@ -94,3 +94,9 @@ def test_what_is_none_says_how_to_write_one(deadline: str, says: str) -> None:
         due_at(deadline, NOON)
     assert says in str(caught.value)
     assert "write" in str(caught.value) or "such as" in str(caught.value)
+
+
+@pytest.mark.parametrize("date", ["2026-12-24", "2026-12-24 18:00", "24.12. 18:00", "12/24/2026"])
+def test_a_date_is_told_that_it_is_none_of_the_ways_and_what_the_longest_is(date: str) -> None:
+    with pytest.raises(BadDeadline, match="Dates are not taken; 14 days are the longest"):
+        due_at(date, datetime(2026, 11, 1, tzinfo=UTC))

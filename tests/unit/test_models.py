@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from batchdrop.domain.call_headers import LONG_OUTPUT
 from batchdrop.domain.model_list import ListedModel, ModelList
 from batchdrop.domain.model_names import KNOWN, LONG_OUTPUT_MODELS
 from batchdrop.recipes.faults import RecipeFault
@@ -288,3 +289,11 @@ def test_thinking_switched_off_in_params_needs_no_room() -> None:
 def test_an_effort_above_high_and_thinking_off() -> None:
     found = fault("claude-haiku-5-5", thinking="off", params={"output_config": {"effort": "max"}})
     assert found.field == ("params", "output_config", "effort")
+
+
+@pytest.mark.parametrize("most", [300_000, 100_000_000])
+def test_no_model_writes_as_much_as_the_beta_allows_without_it(most: int) -> None:
+    """Also where there is no list of models, as on a machine of one's own."""
+    assert "writes 299,999 tokens at most" in fault("claude-haiku-5-5", max_tokens=most).message
+    check("claude-haiku-5-5", max_tokens=300_000, long_output=True, betas=(LONG_OUTPUT,))
+    assert fault("claude-haiku-5-5", max_tokens=300_001, long_output=True, betas=(LONG_OUTPUT,)).field == ("max_tokens",)

@@ -7,12 +7,14 @@ import shlex
 import pytest
 
 from batchdrop.domain.records import Counts, GroupQuestion, JobState, ObjectRef, Question
-from batchdrop.reports.next_step import console_url, next_step
-from batchdrop.reports.sentences import NO_TEAM
+from batchdrop.reports.next_step import Left, NextStep, console_url, next_step
+from batchdrop.reports.sentences import NO_TEAM, NOTHING_TO_RETRY, already_retried, retried
 from tests.adapters.records import job
 from tests.fakes.clock import START
 
 EVIL = "inbox/a b; rm -rf $(HOME)/it's.csv"
+OLD_NOTE = "3 failed rows are being retried as inbox/a.jsonl; the answers will be in an outbox folder of that name."
+"""Of an earlier version."""
 QUESTION = Question(code="7kq2mx", low=1, high=2, rows=3, asked_at=START)
 
 
@@ -79,11 +81,43 @@ def test_without_a_region_there_is_no_address() -> None:
     assert console_url("bucket", "outbox/", "") is None
 
 
-@pytest.mark.parametrize("passes", [True, False])
-def test_where_the_reasons_are_known_they_decide_on_a_retry(passes: bool) -> None:
+@pytest.mark.parametrize(("passes", "stays"), [(True, True), (True, False), (False, True)])
+def test_where_the_reasons_are_known_they_decide_on_a_retry(passes: bool, stays: bool) -> None:
     counts = Counts(total=3, succeeded=1, errored=2)
-    step = next_step(job(state=JobState.done, counts=counts), passes=passes)
+    step = next_step(job(state=JobState.done, counts=counts), left=Left(passes=passes, stays=stays))
     assert ("control/retry/" in (step.command or "")) is passes
+    assert ("Correct failed.jsonl" in step.text) is stays
+    assert "if any did" not in step.text
+
+
+@pytest.mark.parametrize("counts", [Counts(total=9, canceled=9), Counts(total=9, succeeded=3, canceled=2, expired=4)])
+def test_nobody_is_told_to_correct_what_was_not_asked(counts: Counts) -> None:
+    """A job that was stopped, or whose deadline has passed, has nothing to correct."""
+    step = next_step(job(state=JobState.canceled, counts=counts))
+    assert step.text.startswith("If you want the answers that are missing, put failed.jsonl in again, or run this command")
+    assert "control/retry/" in (step.command or "")
+
+
+def test_where_nothing_is_known_of_errors_a_retry_is_a_guess() -> None:
+    assert ", if any did, run" in next_step(job(state=JobState.done, counts=Counts(total=2, errored=2))).text
+
+
+@pytest.mark.parametrize("note", [retried(3, "inbox/a.jsonl"), already_retried("inbox/a.jsonl"), OLD_NOTE])
+@pytest.mark.parametrize("invalid", [0, 1])
+def test_a_retry_is_not_proposed_again(note: str, invalid: int) -> None:
+    step = next_step(job(state=JobState.done, counts=Counts(total=4, expired=3, invalid=invalid), note=note))
+    assert step.command is None
+    assert ("Take them out of failed.jsonl" in step.text) is bool(invalid)
+
+
+def test_a_retry_that_found_nothing_is_not_proposed_again() -> None:
+    step = next_step(job(state=JobState.done, counts=Counts(total=2, errored=2), note=NOTHING_TO_RETRY))
+    assert step == NextStep(text="Correct failed.jsonl and put it in again.")
+
+
+def test_rows_that_are_in_no_file_are_not_put_in_again() -> None:
+    step = next_step(job(state=JobState.done, counts=Counts(total=2, missing=2), rows_lost=2))
+    assert (step.command, "failed" in step.text) == (None, False)
 
 
 def test_a_file_outside_of_the_teams_needs_no_correction() -> None:

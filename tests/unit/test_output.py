@@ -410,3 +410,9 @@ def test_what_is_sent_is_within_the_dialect(section: dict[str, Any]) -> None:
         assert "{2000}" not in schema.get("pattern", "")
         assert ("properties" in schema) is (schema.get("additionalProperties") is False)
         assert schema.keys() <= node.keys()
+
+
+def test_bounds_of_a_number_are_warned_of_with_what_the_api_keeps_to() -> None:
+    (warning,) = compile_output({"urgency": {"type": "integer", "minimum": 1, "maximum": 5}}).warnings
+    assert "Write a scale as `[1, 2, 3, 4, 5]`: then the answer is one of these." in warning
+    assert compile_output({"urgency": [1, 2, 3, 4, 5]}).warnings == ()

@@ -101,7 +101,7 @@ def test_data_is_escaped_and_cut() -> None:
         ("done", "8,001 of 8,019 rows have an answer; 18 do not: see failed.csv. 51 minutes, $1.84."),
         ("done", "$3.69"),
         ("done", "$1.60 to $2.10"),
-        ("done", "40, 212, 377, 9 more"),
+        ("done", "40, 212, 377 and 9 more"),
         ("done", "(version 3HL4kqtJ)"),
         ("done-with-expected", "92.1 % as expected"),
         ("no-answers", "no answers"),

@@ -14,6 +14,11 @@ MODEL = "model: claude-haiku-5-5\n"
 GOOD = MODEL + "prompt: |\n  Label this:\n  {{ text }}\n"
 
 
+IN_QUOTES = (
+    "recipe.yaml, line 5: `documents` needs quotes around a text with {{ }}, since to YAML a brace begins a mapping. Write "
+)
+
+
 def fault(text: str | bytes) -> str:
     data = text if isinstance(text, bytes) else text.encode()
     with pytest.raises(RecipeFault) as raised:
@@ -181,6 +186,34 @@ def test_values_are_those_of_yaml_1_2(text: str, value: object) -> None:
         (GOOD + "deadline: tomorrow\n", "recipe.yaml, line 5: `deadline: tomorrow`: this is no deadline: write `3h`, `90m` or"),
         (GOOD + "deadline: 07:00\n", "recipe.yaml, line 5: `deadline: 07:00`: a time of day needs its zone"),
         (GOOD + "deadline: 07:00 Berlin\n", "recipe.yaml, line 5: `deadline: 07:00 Berlin`: there is no such time zone"),
+        (
+            GOOD + "deadline: 3\n",
+            "recipe.yaml, line 5: `deadline` is text, and this is a whole number. Write `deadline: 3h` for hours",
+        ),
+        (
+            GOOD + "deadline: 07:00 europe/berlin\n",
+            "recipe.yaml, line 5: `deadline: 07:00 europe/berlin`: there is no such time zone: did you mean Europe/Berlin?",
+        ),
+        (
+            GOOD + "retry: [truncated]\nattempts: 1\n",
+            "recipe.yaml, line 6: `retry` asks rows again, and `attempts: 1` sends each row once",
+        ),
+        (
+            GOOD + "documents: []\n",
+            'recipe.yaml, line 5: `documents` names no file: leave it out, or write `documents: ["{{ path }}"]`.',
+        ),
+        (
+            GOOD + "images: '{{ photo }}'\n",
+            'recipe.yaml, line 5: `images` is a list, and this is text. Write `images: ["{{ photo }}"]`.',
+        ),
+        (
+            GOOD + "documents: [{{ text }}]\n",
+            IN_QUOTES + '`documents: ["{{ text }}"]`.',
+        ),
+        (
+            GOOD + "documents: {{ path }}\n",
+            IN_QUOTES + '`documents: ["{{ path }}"]`.',
+        ),
         (GOOD + "deadline: 30d\n", "recipe.yaml, line 5: `deadline: 30d`: it has to be between a minute and 14 days"),
         (GOOD + "max_tokens: 0\n", "recipe.yaml, line 5: `max_tokens`: a whole number, 1 or more."),
         (GOOD + "attempts: 100\n", "recipe.yaml, line 5: `attempts`: a whole number from 1 to 99."),

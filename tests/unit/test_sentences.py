@@ -81,8 +81,8 @@ def test_one_row_is_not_spoken_of_as_many() -> None:
     one, many = job(counts=Counts(total=1)), job(counts=Counts(total=2_000), kind="csv")
     assert sentences.no_valid_rows(one) == "The only row cannot be sent; failed.jsonl gives the reason."
     assert sentences.no_valid_rows(many) == "None of the 2,000 rows can be sent; failed.csv gives the reason for each."
-    assert sentences.retried(1, "inbox/a").startswith("1 failed row is being retried as inbox/a;")
-    assert sentences.retried(2_000, "inbox/a").startswith("2,000 failed rows are being retried as inbox/a;")
+    assert sentences.retried(1, "inbox/a").startswith("1 failed row was put in again as inbox/a;")
+    assert sentences.retried(2_000, "inbox/a").startswith("2,000 failed rows were put in again as inbox/a;")
 
 
 def test_what_stops_everything_is_told_with_advice_and_without_the_words_of_the_api() -> None:
@@ -156,6 +156,15 @@ def test_no_sentence_takes_the_name_of_another() -> None:
     names += [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
     assert len(names) > 50
     assert sorted(names) == sorted(set(names))
+
+
+@pytest.mark.parametrize("end", [".", ", with a question of its own."])
+def test_the_job_that_took_the_place_of_another_is_found_in_its_sentence(end: str) -> None:
+    newer = "20261122T003115Z-bbbbbbbbbbbbbbbb"
+    reason = sentences.superseded(job(id=newer)).removesuffix(".") + end
+    assert sentences.successor_of(job(state=JobState.canceled, reason=reason)) == newer
+    assert sentences.successor_of(job(state=JobState.canceled, reason=f"x is now job {newer}.")) == ""
+    assert sentences.successor_of(job(state=JobState.canceled)) == ""
 
 
 def test_no_good_word_covers_a_job_without_an_answer() -> None:

@@ -207,6 +207,11 @@ def spoiled(name: str, content: str | bytes) -> bytes:
     return packed(parts({"S": sheet(row(1, "a"), row(2, 1))}, texts("x")) | {name: content})
 
 
+def old_file(stream: str) -> bytes:
+    """Of Office before 2007. The name of a stream stands where two pieces meet that are read one after the other."""
+    return b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 262_130 + stream.encode("utf-16-le") + b"\0" * 99
+
+
 BOMB = "<!DOCTYPE x [<!ENTITY a 'aaaa'>]><worksheet>&a;</worksheet>"
 
 
@@ -218,13 +223,19 @@ BOMB = "<!DOCTYPE x [<!ENTITY a 'aaaa'>]><worksheet>&a;</worksheet>"
         (b"PK", "damaged"),
         (workbook(row(1, "a"))[:-30], "damaged"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600_000, "old .xls"),
+        (old_file("WordDocument"), "This is a Word document in the old format, which is not read. Save it as PDF."),
+        (old_file("PowerPoint Document"), "PowerPoint"),
+        (spoiled("word/document.xml", packed({"a": "b"})), "This is a Word document, which is not read. Save it as PDF."),
+        (packed({"_rels/.rels": "", "ppt/presentation.xml": ""}), "This is a PowerPoint presentation"),
+        (packed({"mimetype": "", "content.xml": ""}), "Save it as PDF, a spreadsheet as .xlsx."),
+        (packed({"a.csv": "id"}), "This is a ZIP file, which is not read. Unpack it, and put in the files."),
         (
             b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 262_130 + "EncryptedPackage".encode("utf-16-le") + b"\0" * 99,
             "encrypted",
         ),
         (spoiled("xl/vbaProject.bin", b"x"), "macros"),
         (spoiled("xl/embeddings/a.xlsx", packed({"a": "b"})), 'another archive, "xl/embeddings/a.xlsx"'),
-        (packed({"word/document.xml": "<a/>"}), "an archive, but not"),
+        (packed({"_rels/.rels": "<Relationships/>"}), "an archive, but not"),
         (spoiled("_rels/.rels", '<R><Relationship Type="x/officeDocument" Target="xl/workbook.bin"/></R>'), ".xlsb"),
         (spoiled("xl/workbook.xml", "<workbook/>"), "no sheet with cells"),
         (spoiled("xl/worksheets/sheet1.xml", BOMB), "damaged"),
@@ -241,7 +252,7 @@ BOMB = "<!DOCTYPE x [<!ENTITY a 'aaaa'>]><worksheet>&a;</worksheet>"
         (packed({str(number): b"" for number in range(10_001)}), "10,000 parts"),
         (packed({f"{number:060000d}": b"" for number in range(70)}), "10,000 parts"),
     ],
-    ids=range(24),
+    ids=range(30),
 )
 def test_files_that_are_no_table(path: Path, data: bytes, words: str) -> None:
     assert words in fault(path, data)
@@ -372,3 +383,18 @@ def test_spoiled_parts_never_end_the_process(path: Path) -> None:
     read, peak_kib = map(int, found.stdout.split())
     assert read > 300
     assert peak_kib < 1 << 20
+
+
+def test_a_fault_of_a_header_names_its_sheet_and_the_others(path: Path) -> None:
+    """The first sheet is a cover, and nobody said which one is meant."""
+    data = sheet(row(1, "id", "text"), row(2, 1, "a"))
+    said = fault(
+        path, packed(parts({"Cover": sheet(row(1, "Survey", "", "2026"), row(2, "a", "b", "c")), "Kommentare 2026": data}))
+    )
+    assert 'Sheet "Cover": Column B of the header (row 1) has no name.' in said
+    assert "Or name another sheet in the recipe, as in `sheet: Kommentare 2026`" in said
+    empty = fault(path, packed(parts({"Cover": sheet(), "Data": data, "More": data})))
+    assert "as in `sheet: Data` (others: More)" in empty
+    alone = fault(path, packed(parts({"Cover": sheet(row(1, "a", "", "b"))})))
+    assert 'Sheet "Cover"' in alone
+    assert "another sheet" not in alone

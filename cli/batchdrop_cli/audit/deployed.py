@@ -16,13 +16,16 @@ from batchdrop.adapters.dynamodb import DynamoLedger
 from batchdrop.adapters.s3 import S3Objects
 from batchdrop.adapters.secrets import SecretKey
 from batchdrop.domain.errors import BatchdropError
+from batchdrop.domain.ids import is_job_id
 from batchdrop_cli.audit.evidence import EmulatorEvidence, Evidence, ListedEvidence
 from batchdrop_cli.audit.findings import Finding
 from batchdrop_cli.audit.job_audit import AuditJob
 from batchdrop_cli.audit.table import check_queued
 from batchdrop_cli.calling.account import OneKey, minted_access, platform_url
 from batchdrop_cli.operating.deployed_stack import KEY_OUTPUT, WORKSPACE_OUTPUT, aws_said, deployed_stack
+from batchdrop_client.bucket import open_bucket
 from batchdrop_client.errors import StackError
+from batchdrop_client.job_folder import job_folder
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -35,7 +38,10 @@ class CannotAudit(Exception):
 
 
 def audit_deployed(job_id: str, stack: str, emulator: str | None = None) -> list[Finding]:
-    """Everything that is wrong with a job of a deployed stack, and with what the stack counts as queued. Raises CannotAudit."""
+    """Everything that is wrong with a job of a deployed stack, and with what the stack counts as queued. Raises CannotAudit.
+
+    `job_id`: or the end of one, or the address of its folder.
+    """
     try:
         outputs = deployed_stack(stack).outputs
         with aws_said(stack):
@@ -50,6 +56,8 @@ def _audit(job_id: str, stack: str, outputs: Mapping[str, str], emulator: str | 
     clock = SystemClock()
     s3 = boto3.client("s3")
     ledger = DynamoLedger(boto3.client("dynamodb"), outputs["Table"], clock)
+    if not is_job_id(job_id):
+        job_id = job_folder(open_bucket(outputs["Bucket"]), job_id).rstrip("/").rsplit("/", 1)[-1]
     if ledger.get_job(job_id) is None:
         raise CannotAudit(f"The stack {stack} has no job {job_id}. A job id is the name of the last folder under outbox/.")
     evidence: Evidence = EmulatorEvidence(emulator) if emulator else ListedEvidence(_claude(outputs, clock))

@@ -51,6 +51,8 @@ def drop(
     A folder is dropped as one job: its documents (PDF, images, .txt, .md) go to a folder of its name below --to, with its recipe.
     Those that an earlier job with the same recipe has taken are left out, unless --all-documents is given.
 
+    A file that lies there already, and whose job goes on, waits or is done, is asked about: it would be paid again.
+
     A recipe that lies in the inbox and differs is not replaced without a question, or --recipe.
 
     With --wait the command tells how far the job is, asks when it waits for an approval, and writes the answers to
@@ -60,7 +62,7 @@ def drop(
 
     Exits with 0 when every row has an answer, or the file is dropped, 1 when something could not be used, 2 when something is
     missing from the command, 3 when it is done and some row has no answer, 4 when it was rejected or stopped, 5 when it waits for
-    somebody or a limit, and 6 when --timeout has passed.
+    somebody or a limit, and 6 when it goes on after --timeout or Ctrl-C.
     """
     if not wait and (out, approve_up_to, minutes) != (None, None, None):
         raise click.UsageError("--out, --approve-up-to and --timeout go with --wait.")

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from batchdrop.adapters.clock import SystemClock
 from batchdrop.formats import gzip_stream
+from batchdrop.formats.invalid_line import InvalidLine
 from batchdrop.stages.plan.kinds import LOOKED_AT
 from batchdrop_cli.amounts_said import number, said
 from batchdrop_cli.estimating.estimated import estimated
 from batchdrop_cli.estimating.known import known_by
 from batchdrop_cli.estimating.planned_file import planned_file
 from batchdrop_cli.opening.local_prices import local_prices
-from batchdrop_cli.opening.opened_file import NeedsRecipe, OpenedFile, opened
+from batchdrop_cli.opening.named_files import ELSEWHERE
+from batchdrop_cli.opening.opened_file import NeedsRecipe, OpenedFile, Planned, opened
 from batchdrop_client.dropping import takes_recipe
 from batchdrop_client.plain_text import plain
 
@@ -58,11 +61,29 @@ def recipe_line(recipe: Path | None) -> str:
 def _lines(name: str, found: OpenedFile) -> list[str]:
     now = SystemClock().now()
     prices = local_prices(None, now)
-    planned = planned_file(found.rows.planned(), prices, now)
+    counted = _Elsewhere(found.rows.planned())
+    planned = planned_file(counted, prices, now)
     whole = estimated(name, planned, prices, now, known_by(None))
-    without = f", {planned.invalid:,} of which cannot be sent" if planned.invalid else ""
+    invalid = planned.invalid - counted.rows
+    without = f", {invalid:,} of which cannot be sent" if invalid else ""
     lines = [f"{name}  {number(planned.rows, 'row')}{without}"]
-    if whole.priced:
+    if counted.rows:
+        rows = f"{number(counted.rows, 'row')} {'names' if counted.rows == 1 else 'name'}"
+        lines.append(f"documents       {rows} documents in the bucket: the stack looks at them, and says what they cost")
+    if whole.priced and planned.requests:
         batch, single = whole.ways.as_it_stands, whole.ways.one_by_one
         lines.append(f"estimate        {said(batch.low, batch.high)} (in real time {said(single.low, single.high)})")
     return lines
+
+
+class _Elsewhere:
+    """Rows as they come, and how many name files that only the stack can look at."""
+
+    def __init__(self, lines: Iterable[Planned]) -> None:
+        self._lines = lines
+        self.rows = 0
+
+    def __iter__(self) -> Iterator[Planned]:
+        for line, row in self._lines:
+            self.rows += isinstance(row, InvalidLine) and ELSEWHERE in row.message
+            yield line, row

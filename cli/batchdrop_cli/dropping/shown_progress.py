@@ -62,9 +62,9 @@ def _transfer_lines(what: str, size: int) -> Iterator[Sent]:
 
 
 @contextmanager
-def job_progress() -> Iterator[Shown]:
-    """What it gives is told each status as it is looked at."""
-    with _job_bar() if on_terminal(sys.stderr) else _job_lines() as shown:
+def job_progress(*, approved: bool = False) -> Iterator[Shown]:
+    """What it gives is told each status as it is looked at. `approved`: what it asked before has its yes."""
+    with _job_bar(approved=approved) if on_terminal(sys.stderr) else _job_lines() as shown:
         yield shown
 
 
@@ -80,7 +80,7 @@ def _job_lines() -> Iterator[Shown]:
 
 
 @contextmanager
-def _job_bar() -> Iterator[Shown]:
+def _job_bar(*, approved: bool) -> Iterator[Shown]:
     from rich.console import Console  # noqa: PLC0415 - only where there is a terminal
     from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415
 
@@ -92,13 +92,15 @@ def _job_bar() -> Iterator[Shown]:
             counts = status.counts
             going = status.state in (JobState.running, JobState.finishing) and counts.total
             # Without a total the bar moves to and fro.
-            said = _beside(status, going=bool(going))
+            said = _beside(status, going=bool(going), approved=approved)
             bar.update(task, total=counts.total if going else None, completed=counts.finished, said=said)
 
         yield shown
 
 
-def _beside(status: JobStatus, *, going: bool) -> str:
+def _beside(status: JobStatus, *, going: bool, approved: bool) -> str:
+    if approved and status.asks:
+        return "approved"  # which the stack has not seen yet
     if not going:
         return plain(status.message)
     end = f"   by about {status.expected_end.astimezone():%H:%M}" if status.expected_end else ""

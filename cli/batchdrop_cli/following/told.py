@@ -8,10 +8,10 @@ import click
 import msgspec
 
 from batchdrop_cli.ending import CannotUse
-from batchdrop_cli.exit_codes import ANSWERED, FAILED, STOPPED, WAITS
+from batchdrop_cli.exit_codes import ANSWERED, FAILED, STOPPED, TIMED_OUT, WAITS
 from batchdrop_cli.following.changes import Changes
-from batchdrop_cli.following.said_status import code_of, goes_on, next_lines
-from batchdrop_cli.terminal import on_terminal, out, say
+from batchdrop_cli.following.said_status import Lookup, code_of, goes_on, next_lines
+from batchdrop_cli.terminal import columns, fitted, on_terminal, out, say
 from batchdrop_client.errors import NotApproved, TimedOut
 from batchdrop_client.job import Job
 from batchdrop_client.job_status import JobStatus
@@ -20,28 +20,29 @@ from batchdrop_client.stack import Stack
 
 _ID_CHARS = 16
 """Behind the dash of a job id."""
-_GOES_ON = "Approved. {0} goes on within a minute; see how far it is: batchdrop status {0} --watch"
+_GOES_ON = "Approved. {0} goes on within a minute; see how far it is: {1} --watch"
 _STOPS = (
     "The stack was asked to stop {0}. Answers that were given are delivered and paid, and nothing more is sent. See what became "
-    "of it: batchdrop status {0} --watch"
+    "of it: {1} --watch"
 )
 
 
 def tell_status(bucket: str | None, name: str, folder: str, *, watch: bool, minutes: float | None, as_json: bool) -> int:
     """The exit code. Raises StackError."""
     job = Stack(bucket, folder=folder).job(name)
+    lookup = Lookup(bucket, folder)
     if not watch:
-        return _ended(job.status(), as_json=as_json)
+        return _ended(job.status(), lookup, as_json=as_json)
     changes = Changes()
     try:
         for status in job.watch(None if minutes is None else minutes * 60):
             if not status.is_over and (line := changes.line(status)) is not None:
                 _tell(status, line, as_json=as_json)
     except TimedOut as late:
-        return _say_next(late.status, as_json=as_json)
+        return _say_next(late.status, lookup, as_json=as_json)
     except KeyboardInterrupt:
-        raise CannotUse(goes_on(job.id, folder), STOPPED) from None
-    return _ended(status, as_json=as_json)
+        raise CannotUse(f"\n{goes_on(job.id, lookup)}", TIMED_OUT) from None
+    return _ended(status, lookup, as_json=as_json)
 
 
 def cancel_job(bucket: str | None, name: str, folder: str, *, as_json: bool) -> int:
@@ -50,7 +51,7 @@ def cancel_job(bucket: str | None, name: str, folder: str, *, as_json: bool) -> 
     key = job.cancel()
     if key is None:
         return say(f"There is nothing to stop. {plain(job.status().message)}", ANSWERED)
-    _tell_command(job, key, _STOPS, as_json=as_json)
+    _tell_command(job, key, _STOPS, Lookup(bucket, folder), as_json=as_json)
     return ANSWERED
 
 
@@ -66,7 +67,7 @@ def approve_job(bucket: str | None, name: str, folder: str, *, as_json: bool) ->
         if not says_yes(status):
             return say("Nothing was approved.", STOPPED)
     try:
-        _tell_command(job, job.approve(code=code), _GOES_ON, as_json=as_json)
+        _tell_command(job, job.approve(code=code), _GOES_ON, Lookup(bucket, folder), as_json=as_json)
     except NotApproved as refused:
         return say(str(refused), FAILED)
     return ANSWERED
@@ -78,27 +79,29 @@ def _with_code(name: str) -> tuple[str, str]:
     return (start, end) if dash and len(end) != _ID_CHARS else (name, "")
 
 
-def _tell_command(job: Job, key: str, sentence: str, *, as_json: bool) -> None:
-    out(msgspec.json.encode({"job_id": job.id, "command": key}) if as_json else sentence.format(job.id))
+def _tell_command(job: Job, key: str, sentence: str, lookup: Lookup, *, as_json: bool) -> None:
+    told = sentence.format(job.id, lookup.command("status", job.id))
+    out(msgspec.json.encode({"job_id": job.id, "command": key}) if as_json else told)
 
 
 def says_yes(status: JobStatus) -> bool:
     """Whether the person at the terminal does."""
     try:
-        return click.confirm(f"{plain(status.message)} Go on?", default=False, err=True)
+        return click.confirm(fitted(f"{plain(status.message)} Go on?", columns()), default=False, err=True)
     except click.Abort:
+        say("", ANSWERED)  # the question's line is left
         return False
 
 
-def _ended(status: JobStatus, *, as_json: bool) -> int:
+def _ended(status: JobStatus, lookup: Lookup, *, as_json: bool) -> int:
     _tell(status, status.message, as_json=as_json)
-    return _say_next(status, as_json=as_json)
+    return _say_next(status, lookup, as_json=as_json)
 
 
 def _tell(status: JobStatus, sentence: str, *, as_json: bool) -> None:
     out(msgspec.json.format(status.document, indent=-1) if as_json else plain(sentence))
 
 
-def _say_next(status: JobStatus, *, as_json: bool) -> int:
-    lines = [] if as_json else next_lines(status)
+def _say_next(status: JobStatus, lookup: Lookup, *, as_json: bool) -> int:
+    lines = [] if as_json else next_lines(status, lookup)
     return say("\n".join(lines), code_of(status)) if lines else code_of(status)

@@ -12,7 +12,7 @@ from batchdrop.jobs.scratch import scratch
 from batchdrop.stages.plan.name_files import FileFault, JobFiles
 from batchdrop_cli.opening.local_files import LOCAL_FILES
 
-_ELSEWHERE = (
+ELSEWHERE = (
     "is in a bucket, and only files of this machine can be tried here. Name it by its path from the folder of the file on."
 )
 _NOT_THERE = "is not there. Name it by its path from the folder of the file on."
@@ -22,7 +22,7 @@ _NOT_THERE = "is not there. Name it by its path from the folder of the file on."
 def named_files(folder: Path) -> Iterator[JobFiles]:
     def find(name: str) -> Located:
         if name.startswith(SCHEME):
-            raise FileFault("file_not_found", _ELSEWHERE)
+            raise FileFault("file_not_found", ELSEWHERE)
         try:
             path = (folder / name).resolve()
             there = path.is_relative_to(folder.resolve()) and path.is_file()

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from batchdrop.adapters.aws import code_of, status_of
 from batchdrop.domain import keys
-from batchdrop_cli.operating.finding import Finding, Look, ok, problem
+from batchdrop_cli.operating.finding import Finding, Look, Verdict, ok, problem
 from batchdrop_client.plain_text import plain
 
 # S3 looks at rights before it looks at the digest of a body: with that of another one, an object is refused either way.
@@ -59,7 +59,9 @@ def _puts(bucket: str, prefix: str) -> Finding:
         boto3.client("s3").put_object(Bucket=bucket, Key=f"{prefix}{_IGNORED}", Body=b"", ContentMD5=_OF_SOMETHING_ELSE)
     except ClientError as error:
         if code_of(error) not in ("BadDigest", "InvalidDigest"):
-            return _refused(error, bucket, f"put anything into {prefix}")
+            found = _refused(error, bucket, f"put anything into {prefix}")
+            # Who approves may be somebody else than who drops: policies divide it so.
+            return found._replace(verdict=Verdict.no) if status_of(error) == 403 else found
     return ok(f"Objects can be put into {plain(prefix)}.")
 
 
@@ -67,5 +69,5 @@ def _refused(error: ClientError, bucket: str, what: str) -> Finding:
     if code_of(error) == "NoSuchBucket":
         return problem(f"There is no bucket {plain(bucket)}. Look at --bucket, BATCHDROP_BUCKET and AWS_PROFILE.")
     if status_of(error) == 403:
-        return problem(f"You may not {plain(what)}. Ask an operator for the right, or name your folder.")
+        return problem(f"You may not {plain(what)}. If you should, ask an operator for the right, or name your folder.")
     raise error

@@ -16,6 +16,8 @@ from batchdrop_client.plain_text import plain
 
 class Verdict(StrEnum):
     ok = "ok"
+    no = "no"
+    """Whoever looked may not do it, which may be as it should be."""
     problem = "problem"
     unknown = "unknown"
     """Whoever looked may not see it."""
@@ -32,6 +34,14 @@ type Look = Callable[[], Finding]
 
 def ok(said: str) -> Finding:
     return Finding(Verdict.ok, said)
+
+
+def no(said: str) -> Finding:
+    return Finding(Verdict.no, said)
+
+
+def unknown(said: str) -> Finding:
+    return Finding(Verdict.unknown, said)
 
 
 def problem(said: str) -> Finding:
@@ -58,7 +68,7 @@ def _found(look: Look) -> Finding:
 def _refused(error: ClientError) -> Finding:
     code = error.response.get("Error", {}).get("Code", "")
     if status_of(error) == 403 or code.startswith("AccessDenied"):
-        return Finding(Verdict.unknown, f"Your AWS rights do not allow {error.operation_name}.")
+        return unknown(f"Your AWS rights do not allow {error.operation_name}.")
     said = plain(error.response.get("Error", {}).get("Message", str(error)))
     return problem(f"AWS did not carry out {error.operation_name}: {said}")
 

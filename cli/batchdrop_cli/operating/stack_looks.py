@@ -7,14 +7,16 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import boto3
+from botocore.exceptions import ClientError
 
 from batchdrop.adapters.clock import SystemClock
 from batchdrop.adapters.dynamodb import DynamoLedger
 from batchdrop.ports import SwitchState
 from batchdrop_cli.amounts_said import duration, number
 from batchdrop_cli.operating.deployed_stack import KEY_OUTPUT, WORKSPACE_OUTPUT, DeployedStack
-from batchdrop_cli.operating.finding import Finding, Look, ok, problem
+from batchdrop_cli.operating.finding import Finding, Look, ok, problem, unknown
 from batchdrop_cli.operating.positions import Switch
+from batchdrop_cli.operating.spending_looks import spending_looks
 from batchdrop_client.plain_text import plain
 
 # `poll` runs every five minutes at the least: the alarm HeartbeatAlarm of the template.
@@ -30,11 +32,13 @@ def stack_looks(stack: DeployedStack) -> Iterator[tuple[str, Look]]:
     yield "key", partial(_key, stack)
     yield "models", partial(_models, stack)
     yield "switch", partial(_switch, stack)
+    yield from spending_looks(stack)
     yield "schedule", partial(_schedule, stack)
     yield "heartbeat", partial(_heartbeat, stack)
     for output in ("DeadLetters", "Undelivered"):
         yield output, partial(_empty, stack, output)
     yield "alarms", partial(_alarms, stack)
+    yield "subscribers", partial(_subscribers, stack)
     yield "concurrency", _concurrency
 
 
@@ -61,11 +65,23 @@ def _models(stack: DeployedStack) -> Finding:
     listed = ledger.get_models()
     if listed is None:
         return problem("The stack has never got the list of models from Claude. Look at key, switch and heartbeat.")
+    if (changed := _key_changed(stack)) is not None and changed > listed.fetched_at:
+        return unknown("The key was changed after the list of models came. Whether it works shows within a day, or with a file.")
     age = datetime.now(UTC) - listed.fetched_at
     told = f"The list of models came {duration(age.total_seconds())} ago"
     if age < _LIST_OF_MODELS_AGE:
         return ok(f"{told}: Claude can be reached with the key.")
     return problem(f"{told}. Look at the key, and at the log of the function poll.")
+
+
+def _key_changed(stack: DeployedStack) -> datetime | None:
+    """None: there is none, or one may not know."""
+    if KEY_OUTPUT not in stack.outputs:
+        return None
+    try:
+        return boto3.client("secretsmanager").describe_secret(SecretId=stack.outputs[KEY_OUTPUT]).get("LastChangedDate")
+    except ClientError:
+        return None
 
 
 def _switch(stack: DeployedStack) -> Finding:
@@ -130,6 +146,18 @@ def _alarms(stack: DeployedStack) -> Finding:
     return problem(
         f"{number(len(names), 'alarm')}: {', '.join(names[:_SHOWN_ALARMS])}{more}. docs/operations.md has a heading for each."
     )
+
+
+def _subscribers(stack: DeployedStack) -> Finding:
+    topic = stack.output("AlarmTopic")
+    pages = boto3.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
+    found = [one.get("SubscriptionArn", "") for page in pages for one in page.get("Subscriptions", [])]
+    confirmed = sum(arn.startswith("arn:") for arn in found)
+    if confirmed:
+        return ok(f"{number(confirmed, 'subscriber')} of the alarms {'has' if confirmed == 1 else 'have'} confirmed it.")
+    if found:
+        return problem("Nobody is told of alarms: no subscription is confirmed. Follow the link in the mail from AWS.")
+    return problem("Nobody is told of alarms. Deploy with AlarmEmail, or subscribe somebody to the output AlarmTopic.")
 
 
 def _concurrency() -> Finding:

@@ -48,6 +48,7 @@ def retry(
 
     JOB is a job id, the end of one, or the address of its folder under outbox/. All that is needed is the bucket, with rights on
     the job's folder. Without --real-time the stack does it: the rows become a job of their own, as a batch at half the price.
+    The id of that job is printed, or nothing if it is not known within a minute.
 
     With --real-time this command asks them itself, now. It says first what that costs, and asks; without a terminal it goes on
     with --approve-up-to only. The key is yours, in ANTHROPIC_API_KEY; that of the stack is never read, and no limit of the stack

@@ -9,13 +9,17 @@ import msgspec
 
 from batchdrop_cli.ending import CannotUse, ended_by
 from batchdrop_cli.exit_codes import ANSWERED, USAGE
-from batchdrop_cli.terminal import out, say
+from batchdrop_cli.following.said_status import Lookup
+from batchdrop_cli.terminal import out, say, waiting
 from batchdrop_client.bucket import Bucket, open_bucket
 from batchdrop_client.ended_job import EndedJob, ended_job
 from batchdrop_client.errors import StackError
 from batchdrop_client.job import Job
 from batchdrop_client.job_folder import job_folder
 from batchdrop_client.plain_text import plain
+
+_PATIENCE_SECONDS = 60.0
+"""In which a stack has written the file of a retry, unless its rows are very many."""
 
 
 class RetrySession(msgspec.Struct, kw_only=True):
@@ -53,10 +57,27 @@ class RetrySession(msgspec.Struct, kw_only=True):
 
         if before := asked_before(bucket, job):
             raise CannotUse(f"These rows were asked again before, {plain(before)}. Nothing was asked of the stack.", USAGE)
-        key = Job(bucket, job.folder).retry()
-        say(f"The stack was asked for it. {plain(job.folder)}status.json will tell what becomes of it.", ANSWERED)
-        out(msgspec.json.encode({"job_id": job.id, "command": key}) if self.as_json else plain(key))
+        asked = Job(bucket, job.folder)
+        key = asked.retry()
+        lookup = Lookup(self.bucket, self.folder)
+        again = self._made_of(asked)
+        if self.as_json:
+            out(msgspec.json.encode({"job_id": job.id, "command": key, "retry": again.id if again else None}))
+        if again is None:
+            return say(f"The stack was asked for it. See what becomes of it: {lookup.command('status', job.id)}", ANSWERED)
+        say(f"The stack asks again. Follow it: {lookup.command('status', again.id)} --watch", ANSWERED)
+        if not self.as_json:
+            out(again.id)
         return ANSWERED
+
+    @staticmethod
+    def _made_of(asked: Job) -> Job | None:
+        """None: it is not known yet, or not to whoever asks."""
+        try:
+            with waiting("waiting for the stack"):
+                return asked.retried(timeout=_PATIENCE_SECONDS)
+        except (StackError, KeyboardInterrupt):
+            return None
 
     def _in_real_time(self, bucket: Bucket, job: EndedJob) -> int:
         from batchdrop_cli.retrying.real_time import RealTime  # noqa: PLC0415 - what asks and writes is not needed else

@@ -28,9 +28,10 @@ from batchdrop.stages.collect.pieces import part_writer
 from batchdrop.stages.collect.route import Router
 from batchdrop.stages.collect.row_lines import RecipeLines, RequestLines
 from batchdrop.stages.collect.tables import write_tables
+from batchdrop.stages.finish.write_table import written_as
 from batchdrop_cli.calling.keeping import SUCCEEDED
 from batchdrop_cli.ending import CannotUse
-from batchdrop_cli.opening.local_files import LOCAL_FILES
+from batchdrop_cli.opening.local_files import LOCAL_FILES, ref_of
 from batchdrop_cli.opening.opened_file import OpenedFile
 from batchdrop_cli.retrying.kept_answers import End, Kept, KeptAnswers, Run
 from batchdrop_cli.retrying.rest_of_job import Rest
@@ -67,7 +68,7 @@ def write(
         # Of an earlier writing, when fewer rows had an answer.
         (folder / name).unlink(missing_ok=True)
     with scratch() as pieces:
-        batch, form = _collected(rest, run, kept, rows, prices, pieces)
+        batch, form = _collected(rest, run, kept, rows, prices, pieces, was)
         files = {name: _placed(folder / name, parts) for name, parts in _files(form, batch).items()}
     counts = batch.counts or Counts()
     job = _job(run, counts, form, now)
@@ -86,7 +87,7 @@ def write(
 
 
 def _collected(
-    rest: Rest, run: Run, kept: KeptAnswers, found: OpenedFile, prices: PriceList, folder: Path
+    rest: Rest, run: Run, kept: KeptAnswers, found: OpenedFile, prices: PriceList, folder: Path, was: TableAsItWas | None
 ) -> tuple[Batch, Form | None]:
     """What `collect` would record of a batch of these rows."""
     form = found.rows.form()
@@ -125,7 +126,7 @@ def _collected(
     form = found.rows.form()
     if form is None:
         return batch, None
-    form = _with_columns_of(rest.left, form)
+    form = _written_as(was, _with_columns_of(rest.left, form))
     tables = write_tables(
         LOCAL_FILES, form, run.job, (batch.results, batch.failed), (_ref(folder / "table"), _ref(folder / "failed-table"))
     )
@@ -149,6 +150,14 @@ def _with_columns_of(left: Path, form: Form) -> Form:
         for line in read_lines(stream, max_line=MAX_OUTPUT_LINE_BYTES):
             columns |= dict.fromkeys(read_failed_row(line.data).row)
     return replace(form, table=replace(form.table, columns=tuple(columns)))
+
+
+def _written_as(was: TableAsItWas | None, form: Form) -> Form:
+    """With the separator and the line ends of the table that the rows are from."""
+    found = written_as(LOCAL_FILES, ref_of(was.head), form.table.separator) if was is not None and was.head.exists() else None
+    if found is None:
+        return form
+    return replace(form, table=replace(form.table, separator=found.written_separator, newline=found.newline))
 
 
 # ---------------------------------------------------------------- files

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping
-from itertools import zip_longest
+from itertools import islice, zip_longest
 
 import msgspec
 from msgspec.structs import replace
@@ -21,6 +22,8 @@ MAX_VALUE_CHARS = 80
 MAX_FAILURES = 10
 """Kinds of failures that are told apart; what comes after them is counted as OTHER."""
 SHOWN_LINES = 3
+SHOWN_MESSAGES = 3
+"""Different sentences that are told of one kind of failure."""
 MAX_LENGTHS = 21
 _MESSAGE_CHARS = 200
 
@@ -56,22 +59,41 @@ class Agreement(Record, frozen=True, kw_only=True):
         )
 
 
+class Told(Record, frozen=True, kw_only=True):
+    """A sentence that rows without an answer came back with."""
+
+    message: str
+    """At most 200 characters."""
+    rows: int
+
+
 class Failures(Record, frozen=True, kw_only=True):
-    """Rows that ended without an answer for one reason."""
+    """Rows that ended without an answer for reasons of one kind."""
 
     rows: int = 0
+    messages: tuple[Told, ...] = ()
+    """At most three different ones. Where there are more, fewer rows are told of than there are."""
     message: str = ""
-    """Of the first of them, at most 200 characters."""
+    """Of the first row: all that an earlier version stored of them."""
     lines: tuple[int, ...] = ()
     """Of the first three."""
 
     def __add__(self, more: Failures) -> Failures:
-        lines = tuple(sorted({*self.lines, *more.lines})[:SHOWN_LINES])
-        return Failures(rows=self.rows + more.rows, message=self.message or more.message, lines=lines)
+        told: Counter[str] = Counter()
+        for one in (*self.told(), *more.told()):
+            told[one.message] += one.rows
+        return Failures(
+            rows=self.rows + more.rows,
+            messages=_told(told),
+            lines=tuple(sorted({*self.lines, *more.lines})[:SHOWN_LINES]),
+        )
+
+    def told(self) -> tuple[Told, ...]:
+        return self.messages or ((Told(message=self.message, rows=1),) if self.message else ())
 
 
-type Values = dict[str, dict[str, int] | None]
-"""Rows by answer, of each answer column; None: there are more different answers than MAX_VALUES, or longer ones."""
+type Values = dict[str, dict[str, int]]
+"""Rows by answer, of each answer column; of one that nobody has answered it is empty."""
 
 
 class AnswerCounts(Record, frozen=True, kw_only=True):
@@ -80,40 +102,63 @@ class AnswerCounts(Record, frozen=True, kw_only=True):
     reasons: dict[str, int] = msgspec.field(default_factory=dict)
     agreement: Agreement | None = None
     values: Values = msgspec.field(default_factory=dict)
+    many: tuple[str, ...] = ()
+    """Answer columns with more different answers than MAX_VALUES, or longer ones. A column of the job is here or in `values`."""
     lengths: tuple[int, ...] = ()
     """Answers by their length in tokens: none, 1, 2 to 3, 4 to 7, and so on, each class twice as wide."""
     failures: dict[str, Failures] = msgspec.field(default_factory=dict)
-    """By `<status> <error type>`."""
+    """By `<status> <error type>`, and OTHER, of which no sentence is kept."""
 
     def __add__(self, more: AnswerCounts) -> AnswerCounts:
         both = (self.agreement, more.agreement)
         found = [agreement for agreement in both if agreement is not None]
+        many = self._many_beside(more) | more._many_beside(self)
+        values = _added_values(self.values, more.values)
+        many |= {column for column, rows in values.items() if len(rows) > MAX_VALUES}
         return AnswerCounts(
             reasons=_added(self.reasons, more.reasons),
             agreement=found[0] + found[1] if len(found) > 1 else next(iter(found), None),
-            values=_merged_values(self.values, more.values),
+            values={column: rows for column, rows in values.items() if column not in many},
+            many=tuple(sorted(many)),
             lengths=tuple(a + b for a, b in zip_longest(self.lengths, more.lengths, fillvalue=0)),
             failures=_merged_failures(self.failures, more.failures),
         )
+
+    def by_column(self) -> dict[str, dict[str, int] | None]:
+        """Rows by answer, of each column of which they are counted; None of any other."""
+        return {**self.values, **dict.fromkeys(self.many)}
+
+    def _many_beside(self, other: AnswerCounts) -> set[str]:
+        """Its columns that have too many different answers. An earlier version left these out of a batch that has answers."""
+        left_out = {*other.values, *other.many} - self.values.keys() if any(self.lengths) else set()
+        return left_out | {*self.many}
 
 
 class FailureCounter:
     """Adds up why rows ended without an answer. Memory: MAX_FAILURES kinds, and OTHER."""
 
     def __init__(self) -> None:
-        self._found: dict[str, Failures] = {}
+        self._rows: Counter[str] = Counter()
+        self._told: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._lines: defaultdict[str, list[int]] = defaultdict(list)
 
     def add(self, line: int, status: str, error_type: str, message: str) -> None:
         name = f"{status} {error_type[:MAX_LABEL_CHARS]}"
-        known = self._found.get(name)
-        if known is not None and len(known.lines) >= SHOWN_LINES:
-            self._found[name] = replace(known, rows=known.rows + 1)
-        else:
-            one = Failures(rows=1, message=message[:_MESSAGE_CHARS].encode(errors="replace").decode(), lines=(line,))
-            self._found = _merged_failures(self._found, {name: one})
+        if name not in self._rows and len(self._rows) >= MAX_FAILURES:
+            name = OTHER
+        self._rows[name] += 1
+        if self._rows[name] <= SHOWN_LINES:
+            self._lines[name].append(line)
+        said = (message or error_type or status)[:_MESSAGE_CHARS].encode(errors="replace").decode()
+        told = self._told[name]
+        if name != OTHER and (said in told or len(told) < SHOWN_MESSAGES):
+            told[said] += 1
 
     def found(self) -> dict[str, Failures]:
-        return self._found
+        return {
+            name: Failures(rows=rows, messages=_told(self._told[name]), lines=tuple(sorted(self._lines[name])))
+            for name, rows in self._rows.items()
+        }
 
 
 def merged_labels(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
@@ -137,25 +182,21 @@ def folded(label: str) -> str:
     return label.strip().casefold()[:MAX_LABEL_CHARS].strip()
 
 
-def _merged_values(first: Values, second: Values) -> Values:
-    merged = dict(first)
-    for column, values in second.items():
-        before = merged.get(column, {})
-        if before is None or values is None:
-            merged[column] = None
-            continue
-        total = dict(before)
-        for value, rows in values.items():
-            total[value] = total.get(value, 0) + rows
-        merged[column] = total if len(total) <= MAX_VALUES else None
-    return merged
+def _added_values(first: Values, second: Values) -> Values:
+    columns = dict.fromkeys((*first, *second))
+    return {column: dict(Counter(first.get(column, {})) + Counter(second.get(column, {}))) for column in columns}
+
+
+def _told(rows: Mapping[str, int]) -> tuple[Told, ...]:
+    return tuple(Told(message=message, rows=found) for message, found in islice(rows.items(), SHOWN_MESSAGES))
 
 
 def _merged_failures(first: Mapping[str, Failures], second: Mapping[str, Failures]) -> dict[str, Failures]:
     merged = dict(first)
     for kind, failures in second.items():
         name = kind if kind in merged or len(merged) < MAX_FAILURES else OTHER
-        merged[name] = merged.get(name, Failures()) + failures
+        both = merged.get(name, Failures()) + failures
+        merged[name] = replace(both, messages=()) if name == OTHER else both
     return merged
 
 

@@ -51,7 +51,7 @@ def is_input(key: str) -> bool:
     name = key.rsplit("/", 1)[-1]
     if not name:
         return starts(key) != ""
-    return key.startswith(INBOX) and not is_recipe(key) and not _is_litter(name) and not is_document(key)
+    return key.startswith(INBOX) and not is_recipe(key) and not is_litter(name) and not is_document(key)
 
 
 def starts(key: str) -> str:
@@ -66,10 +66,17 @@ def starts(key: str) -> str:
 def is_document(key: str, *, texts: bool = False) -> bool:
     """Whether it is a PDF or an image by its name, which is never work by itself. `texts`: or a text."""
     endings = (*DOCUMENTS, *IMAGES, *TEXTS) if texts else (*DOCUMENTS, *IMAGES)
-    return key.startswith(INBOX) and key.lower().endswith(endings) and not _is_litter(name_of(key))
+    name = name_of(key)
+    return key.startswith(INBOX) and key.lower().endswith(endings) and not is_litter(name) and not _is_misnamed(name)
 
 
-def _is_litter(name: str) -> bool:
+def _is_misnamed(name: str) -> bool:
+    """Windows hides the ending that its editor adds to the name of a recipe."""
+    return name.lower().removesuffix(".txt") in RECIPES
+
+
+def is_litter(name: str) -> bool:
+    """Whether programs leave a file of that name beside others."""
     return name.lower() in _LITTER or name.startswith(_LITTER_PREFIXES)
 
 

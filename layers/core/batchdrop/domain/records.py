@@ -211,6 +211,8 @@ class Checkpoint(Record, frozen=True, kw_only=True):
     """Of the rows before it, those that would be tried first."""
     names: Names = Names()
     """What the rows before it name."""
+    strange: dict[str, int] = msgspec.field(default_factory=dict)
+    """As in Job, of the rows before it."""
 
 
 class Settled(Record, frozen=True, kw_only=True):
@@ -359,6 +361,10 @@ class Wishes(Record, frozen=True, kw_only=True):
     """As in Job."""
     about_cache: str = ""
     """As in Job."""
+    separator: str = ""
+    """As in Job."""
+    newline: str = ""
+    """As in Job."""
     warnings: str = ""
     """What its author should know, in whole sentences."""
 
@@ -381,6 +387,10 @@ class Job(Record, frozen=True, kw_only=True):
     """It is a file of requests that name files: what is known of these is put into its lines before they are cut."""
     kind: str = ""
     """Of the rows of a job with a recipe: `jsonl`, `csv` or `xlsx`."""
+    separator: str = ""
+    """What stands between the columns of the CSV files of such a job. Empty: nobody has noted it."""
+    newline: str = ""
+    """What ends their lines."""
     needs: str = ""
     """While held, what it waits for: `recipe`, `approval`, `limit`, `price` or `place`."""
     held_at: datetime | None = None
@@ -394,6 +404,8 @@ class Job(Record, frozen=True, kw_only=True):
     """One sentence for people: why rejected, held or canceled."""
     note: str = ""
     """One sentence for people: what became of the last control command."""
+    strange: dict[str, int] = msgspec.field(default_factory=dict)
+    """Models of which nothing is known, in a file of requests: the line of the first row with each, of some of them."""
     warnings: str = ""
     """Sentences for people: what in its metadata or recipe does not count, or not as they may think. They stay to the end."""
     doubt: str = ""

@@ -235,6 +235,8 @@ def sourced(job: Job, source: ObjectRef, broken: Unsent | None, wishes: Wishes |
             dedupe=wishes.dedupe,
             cache=wishes.cache,
             about_cache=wishes.about_cache,
+            separator=wishes.separator,
+            newline=wishes.newline,
             warnings=_with_warnings(job, wishes.warnings),
         )
     return Move(job, after)

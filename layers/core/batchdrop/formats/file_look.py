@@ -15,6 +15,7 @@ import msgspec
 
 from batchdrop.domain.file_facts import UNREADABLE, FileFacts
 from batchdrop.formats.file_source import PDF, TEXT
+from batchdrop.formats.foreign_file import foreign_kind
 
 if TYPE_CHECKING:
     import pypdfium2
@@ -39,7 +40,11 @@ def look_at_file(path: Path) -> FileFacts:
     media_type = next((kind for signature, kind in _SIGNATURES.items() if head.startswith(signature)), None)
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         media_type = "image/webp"
-    return _text(path) if media_type is None else _image(path, media_type)
+    if media_type is not None:
+        return _image(path, media_type)
+    if (foreign := foreign_kind(head)) is not None:
+        return FileFacts(fault="unsupported_file", message=foreign.removeprefix("This "))
+    return _text(path)
 
 
 def escaped(text: str) -> bytes:

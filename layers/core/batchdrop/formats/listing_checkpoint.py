@@ -12,6 +12,12 @@ class ListingCheckpoint(Record, frozen=True, kw_only=True):
     """The key that was looked at last."""
     rows: int = 0
     """As many documents were taken so far."""
+    taken: int = 0
+    """As many are in jobs of earlier starts."""
+    newest: str = ""
+    """The id of the newest of these jobs."""
+    several: bool = False
+    """There is more than one of them."""
     written: int = 0
     """Bytes of their lines, but for `rest`."""
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, BinaryIO, NamedTuple
 from xml.parsers import expat
 
+from batchdrop.formats.foreign_file import foreign_archive, foreign_stream
 from batchdrop.formats.invalid_line import shown
 from batchdrop.formats.table_fault import MAX_COLUMNS, TableFault, column_letters
 
@@ -42,6 +43,8 @@ _CHUNK_BYTES = 256 * 1024
 _TAG_BYTES = 64 * 1024
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
+# Bytes of the name of a stream (Microsoft, "[MS-CFB]", 2.6.1).
+_LONGEST_STREAM = 64
 _SAVE_AGAIN = "Save it again as .xlsx, or as CSV UTF-8."
 DAMAGED = f"The workbook is damaged. {_SAVE_AGAIN}"
 _TOO_LARGE = "Split the file, or save it as CSV UTF-8, which may be of any size."
@@ -70,6 +73,8 @@ class Extent(NamedTuple):
     columns: int
     without_value: int = 0
     """Formulas that nobody has computed: programs that write workbooks leave that to Excel. Their cells are read as empty."""
+    others: tuple[str, ...] = ()
+    """Names of further sheets that are to be seen."""
 
 
 def copy_sheet(path: Path, sheet: str | None, target: IO[bytes]) -> Extent:
@@ -97,7 +102,9 @@ def _check_kind(stream: BinaryIO) -> None:
     while chunk := stream.read(_CHUNK_BYTES):
         if _ENCRYPTED in before + chunk:
             raise TableFault("The workbook is encrypted. Save it without a password and put it in again.")
-        before = chunk[-len(_ENCRYPTED) :]
+        if (foreign := foreign_stream(before + chunk)) is not None:
+            raise TableFault(foreign)
+        before = chunk[-_LONGEST_STREAM:]
     raise TableFault("The workbook is an old .xls file. Save it as .xlsx, or as CSV UTF-8.")
 
 
@@ -130,6 +137,8 @@ class _Package:
         if len(entries) > _MAX_ENTRIES:
             raise TableFault(_too_many_parts())
         self._entries = {entry.filename.replace("\\", "/").lstrip("/").lower(): entry for entry in entries}
+        if (foreign := foreign_archive(self._entries)) is not None:
+            raise TableFault(foreign)
         for name, entry in self._entries.items():
             self._check(name, entry)
 
@@ -191,7 +200,7 @@ def _copied(package: _Package, sheet: str | None, copy: zipfile.ZipFile) -> Exte
     elements = package.elements(workbook, {"workbookPr", "sheet"})
     parts = package.relations(workbook)
     since_1904 = any(name == "workbookPr" and attributes.get("date1904") in {"1", "true"} for name, attributes in elements)
-    name, part = _chosen(elements, parts, sheet)
+    name, part, further = _chosen(elements, parts, sheet)
     others = dict(parts.values())
 
     for path, text in _frame(since_1904).items():
@@ -206,7 +215,7 @@ def _copied(package: _Package, sheet: str | None, copy: zipfile.ZipFile) -> Exte
     cells = _Cells(name, texts.lengths)
     chunks = package.chunks(part, MAX_PART_BYTES, f'Sheet "{shown(name)}"')
     _write(copy, "xl/worksheets/sheet1.xml", _errors_as_text(cells.watched(chunks)))
-    return Extent(name, cells.rows, cells.columns, cells.without_value)
+    return Extent(name, cells.rows, cells.columns, cells.without_value, further)
 
 
 def _write(copy: zipfile.ZipFile, name: str, chunks: Iterator[bytes]) -> None:
@@ -228,30 +237,35 @@ def _frame(since_1904: bool) -> dict[str, str]:
     }
 
 
-def _chosen(elements: list[tuple[str, dict[str, str]]], parts: dict[str, tuple[str, str]], wanted: str | None) -> tuple[str, str]:
-    """Name and part of the sheet."""
+class _Chosen(NamedTuple):
+    sheet: str
+    part: str
+    others: tuple[str, ...]
+
+
+def _chosen(elements: list[tuple[str, dict[str, str]]], parts: dict[str, tuple[str, str]], wanted: str | None) -> _Chosen:
     sheets: dict[str, str] = {}
-    visible = ""
+    visible: list[str] = []
     for element, attributes in elements:
         kind, part = parts.get(attributes.get("id", ""), ("", ""))
         if element == "sheet" and kind == "worksheet":
             name = attributes.get("name", "")
             sheets[name] = part
-            if not visible and attributes.get("state", "visible") == "visible":
-                visible = name
+            if attributes.get("state", "visible") == "visible":
+                visible.append(name)
     if not sheets:
         raise TableFault("The workbook has no sheet with cells. Put in one that has.")
     if wanted is None:
-        name = visible or next(iter(sheets))
-        return name, sheets[name]
-    # Excel does not tell names by their case.
-    found = next((name for name in sheets if name.casefold() == wanted.casefold()), None)
-    if found is None:
-        nearest = difflib.get_close_matches(wanted, sheets, 1, cutoff=0)[0]
-        raise TableFault(
-            f'The workbook has no sheet "{shown(wanted)}". Did you mean "{shown(nearest)}"? Correct `sheet` in the recipe.'
-        )
-    return found, sheets[found]
+        found = next(iter(visible or sheets))
+    else:
+        # Excel does not tell names by their case.
+        found = next((name for name in sheets if name.casefold() == wanted.casefold()), "")
+        if not found:
+            nearest = difflib.get_close_matches(wanted, sheets, 1, cutoff=0)[0]
+            raise TableFault(
+                f'The workbook has no sheet "{shown(wanted)}". Did you mean "{shown(nearest)}"? Correct `sheet` in the recipe.'
+            )
+    return _Chosen(found, sheets[found], tuple(name for name in visible if name != found))
 
 
 # Names that have no prefix, so that most are not looked at twice.

@@ -13,7 +13,10 @@ from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook
 
 from batchdrop.formats.invalid_line import shown
 from batchdrop.formats.table_fault import TableFault, check_header, own
-from batchdrop.formats.xlsx_package import DAMAGED, copy_sheet
+from batchdrop.formats.xlsx_package import DAMAGED, Extent, copy_sheet
+
+# Sheets in a sentence.
+_MOST_NAMED = 5
 
 
 class Sheet(NamedTuple):
@@ -48,13 +51,24 @@ def read_sheet(path: Path, *, sheet: str | None) -> Sheet:
         opened = _opened(copy.name)
     found = next(((row, cells) for row, cells in _Rows(opened) if cells), None)
     if found is None:
-        raise TableFault(
-            f'Sheet "{shown(extent.sheet)}" is empty. Its first row must name the columns; `sheet` in the recipe names another.'
-        )
+        another = _another(extent) or "`sheet` in the recipe names another."
+        raise TableFault(f'Sheet "{shown(extent.sheet)}" is empty. Its first row must name the columns. {another}')
     header_row, header = found
     # calamine begins with row 1, but with the first column that has a value.
-    columns = check_header(header, header_row, opened.start[1] + 1 if opened.start else 1)
+    try:
+        columns = check_header(header, header_row, opened.start[1] + 1 if opened.start else 1)
+    except TableFault as fault:
+        raise TableFault(f'Sheet "{shown(extent.sheet)}": {fault.message} {_another(extent)}'.rstrip()) from None
     return Sheet(extent.sheet, columns, header_row, _Rows(opened, behind=header_row), extent.without_value)
+
+
+def _another(extent: Extent) -> str:
+    """A cover sheet is often the first one."""
+    if not extent.others:
+        return ""
+    first, *rest = (shown(name) for name in extent.others[:_MOST_NAMED])
+    more = f" (others: {', '.join(rest)})" if rest else ""
+    return f"Or name another sheet in the recipe, as in `sheet: {first}`{more}."
 
 
 def _opened(path: str) -> CalamineSheet:

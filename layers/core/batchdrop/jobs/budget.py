@@ -126,10 +126,10 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
         prices = self.prices.current(now)
         return bool(prices.fault) or prices.value.name(model) is not None
 
-    def without_price(self, models: Sequence[str], now: datetime) -> str:
+    def without_price(self, job: Job, models: Sequence[str], now: datetime) -> str:
         """Why: if the operators' file is faulty, the price may stand in it."""
         fault = self.prices.current(now).fault
-        return sentences.config_fault(fault) if fault else sentences.without_price(models)
+        return sentences.config_fault(fault) if fault else sentences.without_price(models, job.strange)
 
     def never_fits(self, job: Job, batches: Iterable[Batch], now: datetime) -> bool:
         """Whether the dearest of them costs more at worst than a limit allows in a whole day or month, or its recipe in all."""
@@ -156,7 +156,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
         if fault := self.limits.current(now).fault:
             return sentences.limits_fault(fault)
         if models := unpriced((batch.sizes,), self.prices.current(now).value, now):
-            return self.without_price(models, now)
+            return self.without_price(job, models, now)
         # Where nobody was asked, the amount up to which nobody is asked bounds what wrong prices can do.
         fault = self.prices.current(now).fault if job.may_use else ""
         return sentences.config_fault(fault) if fault else ""

@@ -185,7 +185,7 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
         self, job: Job, question: Question, nameless: Sequence[str], expected: Expected | None, now: datetime
     ) -> Hold | None:
         if nameless:
-            return Hold(PRICE, self.budget.without_price(nameless, now), None)
+            return Hold(PRICE, self.budget.without_price(job, nameless, now), None)
         left = self.budget.unasked_left(job, now)
         if left is None or question.high <= left:
             return None

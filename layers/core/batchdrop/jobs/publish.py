@@ -85,8 +85,8 @@ class Publish(msgspec.Struct, frozen=True, kw_only=True):
         details = self.report.details(job)
         samples = details.samples if details is not None and job.finished_at is None else ()
         outcome = details.outcome if details is not None and job.finished_at is not None else None
-        passes = outcome.passes if outcome is not None else None
-        self.objects.put(self.key(job), status(job, now, notice, region=self.region, samples=samples, passes=passes))
+        left = outcome.left if outcome is not None else None
+        self.objects.put(self.key(job), status(job, now, notice, region=self.region, samples=samples, left=left))
         if details is not None:
             self.report(job, details, notice)
 

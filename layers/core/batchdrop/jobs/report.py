@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from batchdrop.domain import keys
 from batchdrop.domain.errors import Forbidden, ObjectGone
+from batchdrop.domain.folder_start import is_start
 from batchdrop.domain.records import PILOT, Job, JobState, ObjectRef
 from batchdrop.ports import Clock, Ledger, Metrics, Objects
 from batchdrop.reports.samples import MOST_ROWS, Sample, read_sample
@@ -47,9 +49,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             return None
         try:
             if ended:
-                return Details(self._samples(job, "results.jsonl"), self._outcome(job))
+                return Details(self._samples(job, "results.jsonl"), self._outcome(job), self._documents(job, "failed.jsonl"))
             if asks:
-                return Details(self._samples(job, "tried.jsonl"), self._tried(job))
+                return Details(self._samples(job, "tried.jsonl"), self._tried(job), self._documents(job, "tried.jsonl"))
         except Forbidden:
             return None
         except Exception:  # whatever it is: the sentence can be told without it
@@ -100,6 +102,19 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             return [sample for line in lines if (sample := read_sample(line)) is not None]
         except ObjectGone:
             return []
+
+    def _documents(self, job: Job, name: str) -> dict[int, str]:
+        """Those of the first rows without an answer."""
+        if not is_start(job.input):
+            return {}
+        try:
+            file = self.objects.head(self._key(job, name)).ref
+        except ObjectGone:
+            return {}
+        with self.objects.read(replace(file, version_id=None), 0, min(_PIECE_BYTES, file.size)) as stream:
+            lines = stream.read(_PIECE_BYTES).split(b"\n")
+        found = [read_sample(line) for line in lines[:-1]]
+        return {one.line: one.row["path"] for one in found if one is not None and one.error and "path" in one.row}
 
     def _lines(self, file: ObjectRef) -> Iterator[bytes]:
         if file.size <= _WHOLE_BYTES:

@@ -270,6 +270,9 @@ def _check_room(model: str, facts: ModelFacts, wish: str | None, max_tokens: int
 
 def _check_most(model: str, max_tokens: int, listed: ModelList | None, betas: Collection[str]) -> None:
     most = most_output(model, listed, betas)
+    if most is None and max_tokens >= LONG_OUTPUT_TOKENS:
+        # Nobody has said how much it writes, and only a beta allows as much as this.
+        most = LONG_OUTPUT_TOKENS - 1
     if most is None or max_tokens <= most:
         return
     longer = model in LONG_OUTPUT_MODELS and LONG_OUTPUT not in betas

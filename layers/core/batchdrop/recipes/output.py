@@ -6,7 +6,7 @@ Left out, an answer is plain text in a column `answer`. Otherwise the section ma
     topics: [[price, quality]]        any number of choices; the same as `list: [price, quality]`
     explanation: string               or number, integer, boolean
     tags: {list: string}              a list of such values
-    score: {type: integer, minimum: 1, maximum: 5}      any JSON Schema for one column
+    due: {type: string, format: date}      any JSON Schema for one column
     translation: text                 alone: plain text, in a column of that name
 
 or is a full JSON Schema of an object below `schema:`.
@@ -474,7 +474,9 @@ def _warnings(dialect: _Dialect, size: int) -> Iterable[str]:
             )
     if dialect.not_sent:
         words = ", ".join(f"`{word}`" for word in sorted(dialect.not_sent))
-        yield f"The API does not take {words}: answers are checked for it when they come, and one that does not fit is paid for."
+        scale = " Write a scale as `[1, 2, 3, 4, 5]`: then the answer is one of these." if "maximum" in dialect.not_sent else ""
+        checked = "answers are checked for it when they come, and one that does not fit is paid for."
+        yield f"The API does not take {words}: {checked}{scale}"
     if size > _LARGE_BYTES:
         yield (
             f"The schema has {size:,} bytes. The API may find it too large, and only a real request tells: "

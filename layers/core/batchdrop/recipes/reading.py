@@ -88,6 +88,8 @@ _UNKNOWN = re.compile(r"Object contains unknown field `(.+?)`(?: - at |$)", re.D
 _AT = re.compile(r" - at `\$([^`]*)`$")
 _STEP = re.compile(r"\.([A-Za-z_]\w*)|\[(\d+)\]")
 _TEMPLATE = re.compile(r"(?:^|[:-]\s+)\{[{%]|\{\{")
+_IN_BRACES = re.compile(r"\{\{[^{}\"]+\}\}")
+_FILES = ("documents", "images")
 _SEPARATOR = re.compile("[\x85\u2028\u2029]")
 _COLON = re.compile(r":(?:\s|$)")
 _KEY = re.compile(r"^\s*([\w-]+)\s*:")
@@ -265,6 +267,14 @@ class _Document:
     def _template_in_the_open(self, line: int) -> RecipeFault:
         key = _KEY.match(self._line(line))
         name = key[1] if key else "prompt"
+        if name in _FILES:
+            said = _IN_BRACES.search(self._line(line))
+            template = shown(said[0]) if said else "{{ path }}"
+            return RecipeFault(
+                f"`{name}` needs quotes around a text with {{{{ }}}}, since to YAML a brace begins a mapping. "
+                f'Write `{name}: ["{template}"]`.',
+                line=line + 1,
+            )
         return RecipeFault(
             f"`{name}` needs quotes around a text with {{{{ }}}}, since to YAML a brace begins a mapping. "
             f"Write `{name}: |` and the text indented below it.",
@@ -375,6 +385,9 @@ def _typed(found: dict[str, Any]) -> Recipe:
         recipe = msgspec.convert(found, Recipe)
     except msgspec.ValidationError as error:
         raise _bad_value(str(error), found) from None
+    for name in _FILES:
+        if found.get(name) == []:
+            raise RecipeFault(f'`{name}` names no file: leave it out, or write `{name}: ["{{{{ path }}}}"]`.', field=(name,))
     _check_table(recipe)
     _check_prompt(recipe)
     _check_params(recipe)
@@ -426,6 +439,11 @@ def _check_params(recipe: Recipe) -> None:
 
 
 def _check_retry(recipe: Recipe) -> None:
+    if recipe.attempts == 1 and changes_of(recipe):
+        raise RecipeFault(
+            "`retry` asks rows again, and `attempts: 1` sends each row once: write `attempts: 2`, or leave `retry` out.",
+            field=("attempts",),
+        )
     for reason, changes in changes_of(recipe).items():
         if changes.thinking is not None and "thinking" in recipe.params:
             raise RecipeFault(
@@ -507,7 +525,9 @@ def _wrong_type(name: str, expected: str, got: str, value: object) -> str:
     if got == "null":
         return f"`{name}` is empty: it takes {wanted}."
     hint = ""
-    if got in ("int", "float", "bool") and "text" in kinds:
+    if name == "deadline" and got == "int":
+        hint = f" Write `{name}: {value}h` for hours from the release."
+    elif got in ("int", "float", "bool") and "text" in kinds:
         hint = " Put it in quotes."
     elif got == "str" and not {"a list", "a mapping (lines of `name: value`)"} & set(kinds):
         hint = (
@@ -522,7 +542,10 @@ def _wrong_type(name: str, expected: str, got: str, value: object) -> str:
 
 def _as_item(name: str, value: object) -> str:
     near = get_close_matches(str(value).lower()[:100], _CHOICES.get(name, ()), 1)
-    return near[0] if near else "first, second"
+    if near or name in _CHOICES:
+        return near[0] if near else "first, second"
+    text = shown(str(value))
+    return "first, second" if '"' in text or "\\" in text else f'"{text}"'
 
 
 def _range(message: str, name: str) -> str:

@@ -118,7 +118,7 @@ def manifest(
             **({} if whole is None else {"complete": whole}),
             **about_copies(job),
             **about_deadline(job),
-            "answers": {"values": answers.values, "lengths": answers.lengths},
+            "answers": {"values": answers.by_column(), "lengths": answers.lengths},
             "failures": [_failures(kind, rows) for kind, rows in answers.failures.items()],
             "usage": usage,
             **_about_cache(usage, bill, job.about_cache),
@@ -138,9 +138,17 @@ def manifest(
 
 
 def _failures(kind: str, rows: Failures) -> dict[str, object]:
-    """Rows without an answer for one reason; `lines`: the first of them."""
+    """Rows without an answer for reasons of one kind; `lines`: the first of them. `message` is true of all of them."""
     status, _, error = kind.partition(" ")
-    return {"status": status, "error": error, "message": rows.message, "rows": rows.rows, "lines": rows.lines}
+    message = " ".join(sentences.reasons(rows.rows, rows.told()))
+    return {
+        "status": status,
+        "error": error,
+        "message": message,
+        "messages": rows.told(),
+        "rows": rows.rows,
+        "lines": rows.lines,
+    }
 
 
 def _bill_of(batch: Batch) -> Bill:

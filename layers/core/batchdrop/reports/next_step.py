@@ -6,13 +6,25 @@ import shlex
 from urllib.parse import quote
 
 from batchdrop.domain import keys
-from batchdrop.domain.open_work import APPROVAL, LIMIT, RECIPE
+from batchdrop.domain.folder_start import is_start
+from batchdrop.domain.open_work import APPROVAL, LIMIT, PRICE, RECIPE
 from batchdrop.domain.record import Record
 from batchdrop.domain.records import Job, JobState
-from batchdrop.reports.sentences import NO_TEAM, failed_file
+from batchdrop.reports.sentences import NO_TEAM, NOTHING_TO_RETRY, failed_file, is_retried, successor_of, were_started
 
-_RUN = "run this command, or create the folder that it names in the S3 console"
+RUN = "run this command, or create the folder that it names in the S3 console"
 _CONSOLES = {"cn-": "console.amazonaws.cn", "us-gov-": "console.amazonaws-us-gov.com"}
+
+
+class Left(Record, frozen=True, kw_only=True):
+    """Of the rows without an answer."""
+
+    passes: bool
+    """A retry asks again about some of them."""
+    stays: bool
+    """And leaves others, which have to be corrected."""
+    is_guess: bool = False
+    """Whether a retry finds any is not known."""
 
 
 class NextStep(Record, frozen=True, kw_only=True):
@@ -24,8 +36,8 @@ class NextStep(Record, frozen=True, kw_only=True):
     """Of the S3 console: where the folder is created, or where the files are. None where the region is not known."""
 
 
-def next_step(job: Job, region: str = "", *, passes: bool | None = None) -> NextStep:
-    """`region`: of the bucket. `passes`: whether a retry would ask again about some row; None: its reasons are not known."""
+def next_step(job: Job, region: str = "", *, left: Left | None = None) -> NextStep:
+    """`region`: of the bucket. `left`: what is known of the rows without an answer; None: their number."""
     match job.state:
         case JobState.planning:
             return NextStep(text="Nothing to do.")
@@ -34,13 +46,11 @@ def next_step(job: Job, region: str = "", *, passes: bool | None = None) -> Next
         case JobState.running | JobState.finishing if job.cancel_requested or job.state is JobState.finishing:
             return NextStep(text="Nothing to do: the files come by themselves.")
         case JobState.running:
-            return _command(job, region, f"Nothing to do. To stop it, {_RUN}.", "cancel", job.id)
+            return _command(job, region, f"Nothing to do. To stop it, {RUN}.", "cancel", job.id)
         case JobState.rejected:
-            moves = job.reason == NO_TEAM
-            text = "Put the file into the folder of a team, below inbox/." if moves else "Correct the file and put it in again."
-            return _files(job, region, text)
+            return _files(job, region, _after_rejection(job))
         case _:
-            return _ended(job, region, passes)
+            return _ended(job, region, left)
 
 
 def console_url(bucket: str, key: str, region: str) -> str | None:
@@ -52,32 +62,79 @@ def console_url(bucket: str, key: str, region: str) -> str | None:
     return f"https://{region}.{host}/s3/{page}/{quote(bucket)}?region={region}&prefix={quote(key)}"
 
 
+def _after_rejection(job: Job) -> str:
+    if job.reason == NO_TEAM:
+        return "Put the file into the folder of a team, below inbox/."
+    if were_started(job.reason):
+        return "Nothing to do: the documents are in the job that the message names."
+    if is_start(job.input):
+        return "Follow the message, and create start again."
+    return "Correct the file and put it in again."
+
+
 def _held(job: Job, region: str) -> NextStep:
     if job.needs == RECIPE:
         text = "Put a recipe.yaml into the folder of the file, like the starter here, or correct the one that the message names."
         return _files(job, region, text)
     question, group = job.question, job.group
+    if job.needs == PRICE and job.strange:
+        text = f"Correct the file and put it in again, or wait for an operator. To stop this job, {RUN}."
+        return _command(job, region, text, "cancel", job.id)
     if question is None or job.needs not in (APPROVAL, LIMIT):
-        return _command(job, region, f"Nothing to do: it goes on by itself. To stop it, {_RUN}.", "cancel", job.id)
+        return _command(job, region, f"Nothing to do: it goes on by itself. To stop it, {RUN}.", "cancel", job.id)
     if job.needs == LIMIT:
-        text = f"Nothing to do, or an operator lifts the limit for this job alone: {_RUN}."
+        text = f"Nothing to do, or an operator lifts the limit for this job alone: {RUN}."
         return _command(job, region, text, "raise", f"{job.id}-{question.code}")
     if group is not None and group.leader == job.id:
-        return _command(job, region, f"To let all of these files go, {_RUN}.", "approve", f"all-{group.code}")
-    return _command(job, region, f"To go on, {_RUN}.", "approve", f"{job.id}-{question.code}")
+        return _command(job, region, f"To let all of these files go, {RUN}.", "approve", f"all-{group.code}")
+    return _command(job, region, f"To go on, {RUN}.", "approve", f"{job.id}-{question.code}")
 
 
-def _ended(job: Job, region: str, passes: bool | None) -> NextStep:
+def _ended(job: Job, region: str, left: Left | None) -> NextStep:
     without = job.counts.total - job.counts.succeeded
     if not without:
         return _files(job, region, "Nothing to do: the answers are beside this status.")
-    if passes is None:
-        passes = job.counts.errored + job.counts.expired + job.counts.canceled > 0
-    correct = f"Correct {failed_file(job)} and put it in again"
+    if without == job.rows_lost:
+        return _files(job, region, "Nothing to do here: an operator can download what is in no file, as the message says.")
+    if successor := successor_of(job):
+        return NextStep(text=f"Nothing to do here: job {successor} has taken its place.")
+    return _without_answer(job, region, left or _left_by_counts(job))
+
+
+def _without_answer(job: Job, region: str, left: Left) -> NextStep:
+    passes = left.passes and job.note != NOTHING_TO_RETRY
+    file = failed_file(job)
+    if is_retried(job):
+        text = "Nothing to do: the failed rows are asked again, and the message says where their answers come."
+        if left.stays:
+            text = (
+                "The rows that failed for a passing reason are asked again, and the message says where their answers come. "
+                f"Take them out of {file}, correct the others and put it in again."
+            )
+        return _files(job, region, text)
+    if passes and not left.stays:
+        text = f"If you want the answers that are missing, put {file} in again, or {RUN}."
+        return _command(job, region, text, "retry", job.id)
+    correct = _correct_documents(file) if is_start(job.input) else f"Correct {file} and put it in again."
     if not passes:
-        return _files(job, region, f"{correct}.")
-    return _command(
-        job, region, f"{correct}. If some failed for a passing reason, to ask those alone again, {_RUN}.", "retry", job.id
+        return _files(job, region, correct)
+    alone = "those alone that failed for a passing reason" + (", if any did" if left.is_guess else "")
+    return _command(job, region, f"{correct} To ask again about {alone}, {RUN}.", "retry", job.id)
+
+
+def _left_by_counts(job: Job) -> Left:
+    """Nobody knows what the API's errors were about."""
+    counts = job.counts
+    may_stay = counts.errored + counts.invalid
+    again = counts.finished - counts.succeeded - may_stay - job.rows_lost
+    return Left(passes=again + counts.errored > 0, stays=may_stay > 0, is_guess=not again)
+
+
+def _correct_documents(file: str) -> str:
+    """What a row of it names is at fault, and no table that anybody has."""
+    return (
+        "Mend these documents, put them into the folder again under the same names, and create the folder start in it again: it "
+        f"takes what was replaced. Or put {file} in as it is: complete.csv then has the whole table."
     )
 
 

@@ -7,20 +7,21 @@ own style and nothing else. Bounded: 20 rows, ten answers of a column and ten re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import msgspec
 
 from batchdrop.domain import keys
-from batchdrop.domain.answer_counts import OTHER, AnswerCounts
+from batchdrop.domain.answer_counts import OTHER, AnswerCounts, Told
+from batchdrop.domain.folder_start import is_start
 from batchdrop.domain.records import Job, JobState
 from batchdrop.domain.retries import goes_again
 from batchdrop.money.amounts import dollars
 from batchdrop.reports import sentences
 from batchdrop.reports.html import middle, rendered
-from batchdrop.reports.next_step import console_url, next_step
+from batchdrop.reports.next_step import Left, console_url, next_step
 from batchdrop.reports.remedies import remedy
 from batchdrop.reports.samples import Sample
 
@@ -34,10 +35,11 @@ _TONES = {"done": "ok", "no answers": "bad", "rejected": "bad", "stopped": "warn
 _WHAT = {
     "complete.csv": "your whole table, with the answers of earlier jobs and of this one",
     "results.csv": "every row of your table with the answers",
-    "failed.csv": "the rows without an answer: correct them and put the file in again",
+    "failed.csv": "the rows without an answer and why, for people: what can be put in again",
     "results.jsonl": "the answers as the API gave them, for programs",
     "failed.jsonl": "the rows without an answer and why, for programs",
 }
+_FAILED = ("failed.csv", "failed.jsonl")
 
 
 class Outcome(msgspec.Struct):
@@ -48,12 +50,15 @@ class Outcome(msgspec.Struct):
     batches: list[_Batch]
     files: dict[str, _File]
     cost: _Cost
+    cache: _Cache | None = None
     expected: _Expected | None = None
 
     @property
-    def passes(self) -> bool:
-        """Whether a retry would ask again about some row. Of some reasons it is only known how many there are."""
-        return any(one.status == OTHER or goes_again(one.status, one.error) for one in self.failures)
+    def left(self) -> Left:
+        """Of some reasons it is only known how many there are."""
+        others = any(one.status == OTHER for one in self.failures)
+        again = {goes_again(one.status, one.error) for one in self.failures if one.status != OTHER}
+        return Left(passes=True in again or others, stays=False in again or others, is_guess=True not in again)
 
 
 class _Answers(msgspec.Struct):
@@ -64,9 +69,15 @@ class _Answers(msgspec.Struct):
 class _Failures(msgspec.Struct):
     status: str
     error: str
-    message: str
     rows: int
     lines: list[int]
+    message: str = ""
+    """Of a manifest of an earlier version: of the first row."""
+    messages: tuple[Told, ...] = ()
+
+    def reasons(self) -> list[str]:
+        of_first = (Told(message=self.message, rows=1),) if self.message and self.status != OTHER else ()
+        return sentences.reasons(self.rows, self.messages or of_first)
 
 
 class _Batch(msgspec.Struct):
@@ -85,6 +96,11 @@ class _Cost(msgspec.Struct):
     real_time_usd: float | None = None
 
 
+class _Cache(msgspec.Struct):
+    hit_share: float | None = None
+    saved_usd: float | None = None
+
+
 class _Expected(msgspec.Struct):
     accuracy: float | None = None
     confusion: dict[str, dict[str, int]] = {}
@@ -95,6 +111,8 @@ class Details(NamedTuple):
 
     samples: Sequence[Sample] = ()
     outcome: Outcome | None = None
+    documents: Mapping[int, str] = {}
+    """Of a folder that was started: which document a row is, by its number, as far as that is known."""
 
 
 NOTHING_MORE = Details()
@@ -109,10 +127,10 @@ def read_outcome(manifest: bytes) -> Outcome:
 def outcome_of(counts: AnswerCounts) -> Outcome:
     """Of the rows that were tried, before there is a manifest."""
     failures = [
-        _Failures(*kind.partition(" ")[::2], message=one.message, rows=one.rows, lines=list(one.lines))
+        _Failures(*kind.partition(" ")[::2], rows=one.rows, lines=list(one.lines), messages=one.told())
         for kind, one in counts.failures.items()
     ]
-    answers = _Answers(values=counts.values, lengths=list(counts.lengths))
+    answers = _Answers(values=counts.by_column(), lengths=list(counts.lengths))
     return Outcome(answers=answers, failures=failures, batches=[], files={}, cost=_Cost())
 
 
@@ -124,7 +142,7 @@ def page(job: Job, now: datetime, notice: str = "", *, region: str = "", details
 def _context(job: Job, now: datetime, notice: str, region: str, details: Details) -> dict[str, Any]:
     folder = keys.outbox_folder(job.input.key, job.id)
     outcome = details.outcome
-    step = next_step(job, region, passes=outcome.passes if outcome is not None and job.finished_at else None)
+    step = next_step(job, region, left=outcome.left if outcome is not None and job.finished_at else None)
     word = sentences.word_of(job)
     counts = job.counts
     tone = _TONES.get(word, "run")
@@ -140,8 +158,9 @@ def _context(job: Job, now: datetime, notice: str, region: str, details: Details
         "agreement": _agreement(outcome.expected) if outcome is not None and outcome.expected is not None else None,
         "answers": _answers(outcome) if outcome is not None else [],
         "samples": _samples(details.samples, counts.total),
-        "failures": [_failure(one, job) for one in outcome.failures] if outcome is not None else [],
+        "failures": [_failure(one, job, details.documents) for one in outcome.failures] if outcome is not None else [],
         "cost": _cost(job, outcome),
+        "cached": _cached(outcome.cache) if outcome is not None and outcome.cache is not None else "",
         "files": _files(job, folder, region, outcome) if outcome is not None and job.finished_at else [],
         "lengths": _lengths(outcome.answers.lengths if outcome is not None else []),
         "times": _times(outcome.batches if outcome is not None else []),
@@ -164,8 +183,11 @@ def _percent(part: float, whole: float) -> int:
 def _progress(job: Job) -> dict[str, Any]:
     total, answered = job.counts.total, job.counts.succeeded
     without = job.counts.finished - answered
+    # They are counted as answered or not with the rows around them.
+    tried = max(0, job.tried - job.counts.finished)
+    done = f"{answered:,} answered, {without:,} without an answer, " + (f"{tried:,} tried, " if tried else "")
     return {
-        "label": f"{answered:,} answered, {without:,} without an answer, {max(0, total - answered - without):,} open",
+        "label": f"{done}{max(0, total - answered - without - tried):,} open",
         "answered": _percent(answered, total),
         "without": _percent(without, total),
     }
@@ -233,16 +255,24 @@ def _cell(column: str, text: str, *looks: str) -> dict[str, object]:
     return {"column": column, "text": text, "looks": " ".join((*looks, *short))}
 
 
-def _failure(failures: _Failures, job: Job) -> dict[str, Any]:
+def _failure(failures: _Failures, job: Job, documents: Mapping[int, str]) -> dict[str, Any]:
     more = failures.rows - len(failures.lines)
-    lines = ", ".join(f"{line:,}" for line in failures.lines)
+    lines = [f"{middle(documents[line])} (row {line:,})" if line in documents else f"{line:,}" for line in failures.lines]
     return {
         "rows": f"{failures.rows:,}",
         "noun": "row" if failures.rows == 1 else "rows",
-        "why": failures.message or failures.error or failures.status,
-        "remedy": remedy(failures.status, failures.error, sentences.failed_file(job)),
-        "lines": f"{lines}, {more:,} more" if more else lines,
+        "why": failures.reasons(),
+        "remedy": _remedy(failures, job),
+        "lines": f"{', '.join(lines)} and {more:,} more" if more else ", ".join(lines),
     }
+
+
+def _remedy(failures: _Failures, job: Job) -> str:
+    if successor := sentences.successor_of(job):
+        return f"Nothing: job {successor} has them."
+    if sentences.is_retried(job) and goes_again(failures.status, failures.error):
+        return "Nothing: they are asked again."
+    return remedy(failures.status, failures.error, sentences.failed_file(job), documents=is_start(job.input))
 
 
 def _cost(job: Job, outcome: Outcome | None) -> list[dict[str, str]]:
@@ -263,14 +293,25 @@ def _cost(job: Job, outcome: Outcome | None) -> list[dict[str, str]]:
     ]
 
 
+def _cached(cache: _Cache) -> str:
+    """Empty where no prompt was cached, or nobody knows what that saved."""
+    if cache.hit_share is None or cache.saved_usd is None:
+        return ""
+    word = "saved" if cache.saved_usd >= 0 else "cost"
+    found = f"{_percent(cache.hit_share, 1)} % of what all prompts begin with was found in it"
+    return f"Prompt caching {word} {dollars(round(abs(cache.saved_usd) * 10**6))}: {found}."
+
+
 def _range(low: int, high: int) -> str:
     return dollars(low) if dollars(low) == dollars(high) else f"{dollars(low)} to {dollars(high)}"
 
 
 def _files(job: Job, folder: str, region: str, outcome: Outcome) -> list[dict[str, str]]:
+    """Nobody is to put in rows that another job has."""
+    offered = {name: what for name, what in _WHAT.items() if not (name in _FAILED and sentences.successor_of(job))}
     found = [
         {"name": name, "what": what, "size": _size(outcome.files[name].size)}
-        for name, what in _WHAT.items()
+        for name, what in offered.items()
         if name in outcome.files
     ]
     found.append({"name": "manifest.json", "what": "counts, tokens, cost and checksums, for programs", "size": ""})

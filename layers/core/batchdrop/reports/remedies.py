@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from batchdrop.domain.answer_counts import OTHER
 from batchdrop.domain.retries import retryable
 
 _BY_ERROR = {
@@ -14,17 +15,26 @@ _BY_ERROR = {
     "tried_answer_lost": "It may have been paid for. Put {failed} in again to ask once more all the same.",
 }
 _BY_STATUS = {
+    OTHER: "Read the reason of each row in {failed}, and correct what needs correcting.",
     "invalid": "Correct these rows in {failed}, and put it in again.",
     "expired": "Put {failed} in again: Anthropic had no time for these rows.",
     "canceled": "Put {failed} in again if you want these answers.",
     "missing": "They may have been answered and paid for. Put {failed} in again to ask once more all the same.",
     "errored": "Read the reason, correct these rows in {failed}, and put it in again.",
 }
+_MEND = "Mend these documents, put them into the folder again under the same names, and create the folder start in it again."
+_OF_DOCUMENTS = {
+    OTHER: "Read the reason of each row in {failed}: what is wrong with a document is mended in the folder.",
+    "invalid": _MEND,
+    "errored": f"Read the reason. {_MEND}",
+    "refused": "Claude did not want to answer. Change the document or the prompt, and create the folder start again.",
+}
 
 
-def remedy(status: str, error: str, failed: str) -> str:
-    """One sentence. `failed`: the file with these rows."""
+def remedy(status: str, error: str, failed: str, *, documents: bool = False) -> str:
+    """In a few words. `failed`: the file with these rows. `documents`: each row is a file of a folder that was started."""
     if status == "errored" and retryable(status, error):
         return f"It passes: put {failed} in again."
-    text = _BY_ERROR.get(error) or _BY_STATUS.get(status, "See {failed}.")
+    known = _BY_STATUS | _BY_ERROR | (_OF_DOCUMENTS if documents else {})
+    text = known.get(error) or known.get(status, "See {failed}.")
     return text.format(failed=failed)

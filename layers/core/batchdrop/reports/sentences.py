@@ -6,13 +6,14 @@ and, for a repeated custom id, the check of the plan stage.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
+from batchdrop.domain.answer_counts import Told
 from batchdrop.domain.call_headers import VERSION, NotAllowed
 from batchdrop.domain.errors import Refused, Unavailable
-from batchdrop.domain.keys import INBOX, name_of
+from batchdrop.domain.keys import INBOX, name_of, outbox_folder
 from batchdrop.domain.money import MOST_CLASSES, OTHERS
 from batchdrop.domain.open_work import APPROVAL, RECIPE
 from batchdrop.domain.purses import Scope
@@ -99,6 +100,11 @@ def _running(job: Job) -> str:
     usual = "" if job.counts.finished or job.out_of_reach else "; most files are done within an hour"
     spent = f", for {dollars(job.spent)}" if job.spent else ""
     until = f" What has no answer by {_minute(job.due_at)} is given up." if job.due_at is not None else ""
+    if job.counts.finished < job.tried:
+        # They are counted with the rows around them.
+        were = _were(job.tried)
+        tried = f"{job.tried:,} of {_plural(job.counts.total, 'row')} {were} tried{spent}, and the others are asked"
+        return f"{tried}{usual}.{until}"
     return f"{answered:,} of {_plural(job.counts.total, 'row')} {_have(answered)} an answer so far{lost}{spent}{usual}.{until}"
 
 
@@ -315,6 +321,8 @@ def canceled(job: Job) -> str:
     if job.rows_lost:
         return f"{start}; others are in {failed_file(job)}. {_lost(job.rows_lost)}{paid}"
     rest = total - answered
+    if successor_of(job):
+        return f"{start}.{paid}"
     others = f"; the other {rest:,} {_do(rest)} not: see {failed_file(job)}" if rest else ""
     return " ".join(filter(None, (f"{start}{others}.{paid}", _copied(job))))
 
@@ -459,15 +467,31 @@ def recipe_reads_no_files(key: str) -> str:
     )
 
 
-def no_new_documents(folder: str, *, all_of_them: bool) -> str:
-    """`all_of_them`: the start asked for those too that an earlier one has taken."""
-    where = f"Nothing was sent or paid: in {shown(folder)} there is no"
-    if all_of_them:
-        return f"{where} document that the recipe reads. Put in PDFs, or what else it names, and create start again."
+def no_documents(folder: str) -> str:
     return (
-        f"{where} document that the recipe reads and no earlier start has taken. Put in new ones, and create start again; "
-        "start-all takes all of them, and pays for them again."
+        f"Nothing was sent or paid: in {shown(folder)} there is no document that the recipe reads. Put in PDFs, or what else it "
+        "names, and create start again."
     )
+
+
+_HAVE_BEEN_STARTED = "Nothing was sent or paid a second time:"
+
+
+def documents_taken(folder: str, documents: int, newest: Job, *, several: bool) -> str:
+    """Why a start has found nothing. `newest`: of the jobs that have the documents."""
+    all_of = "the document" if documents == 1 else f"all {documents:,} documents"
+    has, new = ("is", "a new one") if documents == 1 else ("are", "new ones")
+    where = "earlier jobs, the newest of which is" if several else "job"
+    status = f"{outbox_folder(newest.input.key, newest.id)}status.json"
+    return (
+        f"{_HAVE_BEEN_STARTED} {all_of} of {shown(folder)} {has} in {where} {newest.id} ({word_of(newest)}). How it stands is in "
+        f"{shown(status)}. For {new}, put them in and create start again."
+    )
+
+
+def were_started(reason: str) -> bool:
+    """Whether a start was rejected since others have its documents."""
+    return reason.startswith(_HAVE_BEEN_STARTED)
 
 
 def is_a_document(key: str) -> str:
@@ -478,6 +502,26 @@ def is_a_document(key: str) -> str:
     )
 
 
+def text_before_its_recipe(key: str) -> str:
+    """Of a text without rows, where no recipe reads documents."""
+    return (
+        f"Nothing was sent or paid: {shown(key)} holds text, and no rows. To ask about each document of the folder, put a recipe "
+        'into it that reads them, with documents: ["{{ path }}"], and create the folder start in it.'
+    )
+
+
+def foreign_file(key: str, what: str) -> str:
+    """`what`: it is, and what to do."""
+    return f"Nothing was sent or paid: {shown(key)} holds no rows. {what}"
+
+
+def misnamed_recipe(key: str) -> str:
+    return (
+        f"Nothing was sent or paid: {shown(key)} looks like a recipe. Name it recipe.yaml, in small letters and with no other "
+        "ending, and put it in again."
+    )
+
+
 def how_to_start(folder: str) -> str:
     """The hint that the first document in a folder leaves. `folder`: below the inbox."""
     where = f"{INBOX}{folder}/" if folder else f"{INBOX}<a folder>/"
@@ -485,8 +529,11 @@ def how_to_start(folder: str) -> str:
         f"Documents in {where} are not asked about one by one as they come: they wait for you.\n\n"
         "1. Put a recipe.yaml into the folder that reads them. The smallest one:\n\n"
         "   model: claude-haiku-5-5\n"
-        '   documents: ["{{ path }}"]        (for images: images)\n'
+        '   documents: ["{{ path }}"]\n'
         "   prompt: Say in one sentence what this is about.\n\n"
+        '   For images, write images: ["{{ path }}"] in place of documents; for a folder that has both, write both:\n\n'
+        '   documents: ["{{ document }}"]\n'
+        '   images: ["{{ image }}"]\n\n'
         f'2. Create the folder start in it ({where}start/), with "Create folder" in the S3 console. All documents that no '
         "earlier start has taken become one job, a row each. start-all takes all of them.\n\n"
         "If a table names your documents, there is nothing to do: they go along with its rows.\n"
@@ -677,18 +724,19 @@ def limited(scope: Scope, left: int, question: Question, beyond: int) -> str:
     ) + (f" Its rows at the API may cost up to {dollars(beyond)} more than is reserved for them." if beyond else "")
 
 
-def without_price(models: Sequence[str]) -> str:
-    """`models`: `OTHERS` stands for those whose names were not kept."""
+def without_price(models: Sequence[str], strange: Mapping[str, int]) -> str:
+    """`models`: `OTHERS` stands for those whose names were not kept. `strange`: as in Job."""
     if OTHERS in models:
         return (
             f"Waiting for prices: the file names {MOST_CLASSES} models or more of which none is known. Cancel it, and upload it "
             "again when an operator has put them into config/prices.json."
         )
-    named = ", ".join(shown(model) for model in models[:5])
-    return (
-        f"Waiting for a price: none is known of {named}, so nobody can say what the file costs. An operator puts it into "
-        "config/prices.json; the file then goes on by itself."
-    )
+    named = ", ".join(shown(model) + (f" (line {strange[model]:,})" if model in strange else "") for model in models[:5])
+    waits = f"Waiting for a price: none is known of {named}, so nobody can say what the file costs."
+    entered = "an operator puts it into config/prices.json; the file then goes on by itself."
+    if strange.keys().isdisjoint(models):
+        return f"{waits} {entered[:1].upper()}{entered[1:]}"
+    return f"{waits} If that is a mistake, cancel the job, correct the file and put it in again. Else {entered}"
 
 
 def faulty_config(name: str, line: int | None) -> str:
@@ -712,15 +760,23 @@ NOT_APPROVED = f"Nobody approved it within {ANSWER_AWAITED.days} days, so the ro
 # ---------------------------------------------------------------- a recipe that was improved while its job waits
 
 _RECIPE_KEPT = "A changed recipe is not used for this job, which waits on as it is:"
+_SUPERSEDED = "A newer recipe took its place:"
+_NOW_JOB = " is now job "
 ITS_FILE_IS_GONE = "its file cannot be read any more."
 
 
 def superseded(newer: Job) -> str:
     """`newer` has its recipe."""
     key = shown(newer.recipe.key) if newer.recipe else ""
-    return (
-        f"A newer recipe took its place: {key} was changed, and the same file is now job {newer.id}, with a question of its own."
-    )
+    return f"{_SUPERSEDED} {key} was changed, and the same file{_NOW_JOB}{newer.id}."
+
+
+def successor_of(job: Job) -> str:
+    """The id of the job that has taken its place; empty if none has."""
+    if job.state is not JobState.canceled or not job.reason.startswith(_SUPERSEDED):
+        return ""
+    # An earlier version went on behind a comma. No id holds either sign, and what stands before it was not read.
+    return job.reason.rpartition(_NOW_JOB)[2].split(",")[0].rstrip(".")
 
 
 def takes_the_place_of(job: Job) -> str:
@@ -794,6 +850,9 @@ def _said(trouble: Refused | Unavailable, cause: Cause | None) -> str:
 CANCEL_REQUESTED = "Canceled by request."
 CANCEL_TOO_LATE = "The cancel command came too late: the job had already ended."
 NO_TEAM = "Nothing was sent: this stack keeps teams apart, and the file lies in the folder of none. Upload it to inbox/<team>/."
+_PUT_IN_AGAIN = " put in again as "
+# The job is not written to any more: what it says has to stay true.
+_ANSWERS_ARE_THERE = "the answers are or will be in an outbox folder of that name."
 RETRY_TOO_EARLY = "A job can be retried only after it has ended."
 RETRY_NOT_BEGUN = "A retry could not be carried on: nothing of it is stored. Give the command again."
 NOTHING_TO_RETRY = "There is nothing to retry: no row was canceled or failed for a temporary reason."
@@ -804,8 +863,13 @@ def canceled_while_reading(lines: int) -> str:
 
 
 def retried(rows: int, key: str) -> str:
-    are = "is" if rows == 1 else "are"
-    return f"{_plural(rows, 'failed row')} {are} being retried as {key}; the answers will be in an outbox folder of that name."
+    were = "was" if rows == 1 else "were"
+    return f"{_plural(rows, 'failed row')} {were}{_PUT_IN_AGAIN}{key}; {_ANSWERS_ARE_THERE}"
+
+
+def is_retried(job: Job) -> bool:
+    """Whether its note says that a retry of it was put in. An earlier version had other words for that."""
+    return any(words in job.note for words in (_PUT_IN_AGAIN, " being retried as ", " uploaded again as "))
 
 
 def retrying(done: int, total: int) -> str:
@@ -813,7 +877,7 @@ def retrying(done: int, total: int) -> str:
 
 
 def already_retried(key: str) -> str:
-    return f"The failed rows have been uploaded again as {key}; the answers are or will be in an outbox folder of that name."
+    return f"The failed rows were{_PUT_IN_AGAIN}{key}; {_ANSWERS_ARE_THERE}"
 
 
 ANOTHER_QUESTION = (
@@ -832,6 +896,18 @@ def nothing_to_approve(job: Job) -> str:
 
 
 # ---------------------------------------------------------------- why a row has no answer
+
+
+def reasons(rows: int, told: Sequence[Told]) -> list[str]:
+    """Why rows have no answer, in sentences that are true of all of them. `told`: with which they came back, as far as kept."""
+    if not told:
+        return ["For other reasons, of more kinds than are told apart here."]
+    if sum(one.rows for one in told) < rows:
+        return [f"Such as: {one.message}" for one in told]
+    if len(told) == 1:
+        return [told[0].message]
+    return [f"{_plural(one.rows, 'row')}: {one.message}" for one in told]
+
 
 CANCELED_UNSENT = "The job was canceled before this row was sent."
 INPUT_DELETED = "The input was deleted before this row could be sent."

@@ -12,7 +12,7 @@ from batchdrop.domain.open_work import LIMIT
 from batchdrop.domain.records import Job, JobState
 from batchdrop.money.amounts import usd
 from batchdrop.reports import sentences
-from batchdrop.reports.next_step import next_step
+from batchdrop.reports.next_step import Left, next_step
 from batchdrop.reports.samples import Sample
 
 # "Most batches finish in less than 1 hour" and "expire after 24 hours" (Anthropic, "Batch processing").
@@ -44,16 +44,16 @@ def status(
     *,
     region: str = "",
     samples: Sequence[Sample] = (),
-    passes: bool | None = None,
+    left: Left | None = None,
 ) -> bytes:
-    """`samples`: rows that were tried, as they came back. `region`: of the bucket. `passes`: as for `next_step`."""
+    """`samples`: rows that were tried, as they came back. `region`: of the bucket. `left`: as for `next_step`."""
     return pretty(
         {
             "job_id": job.id,
             "state": job.state,
             "needs": job.needs or None,
             "message": sentences.state_of(job, notice),
-            "next": next_step(job, region, passes=passes),
+            "next": next_step(job, region, left=left),
             "counts": job.counts,
             "cost": {"usd": usd_of_micro(job.spent), "reserved_usd": usd_of_micro(job.used - job.spent)},
             "estimate": estimate_of(job),

@@ -168,7 +168,7 @@ class RecipeLines:
 
     def counts(self, reasons: dict[str, int]) -> AnswerCounts:
         agreement = self._expected.agreement() if self._expected else None
-        return AnswerCounts(reasons=reasons, agreement=agreement, values=self._values.found())
+        return AnswerCounts(reasons=reasons, agreement=agreement, values=self._values.few(), many=self._values.many())
 
 
 def _not_named(line: bytes) -> None:  # noqa: ARG001 - whatever it names
@@ -187,7 +187,7 @@ class _Values:
 
         self._text_of = text_of
         self._few: dict[str, Counter[str]] = {column: Counter() for column in columns[:_SHOWN_COLUMNS]}
-        self._many: Values = {}
+        self._many: list[str] = []
 
     def add(self, output: bytes) -> None:
         if not self._few:
@@ -199,10 +199,13 @@ class _Values:
             rows[value] += 1
             if len(value) > MAX_VALUE_CHARS or len(rows) > MAX_VALUES:
                 del self._few[column]
-                self._many[column] = None
+                self._many.append(column)
 
-    def found(self) -> Values:
-        return self._many | {column: dict(rows) for column, rows in self._few.items()}
+    def few(self) -> Values:
+        return {column: dict(rows) for column, rows in self._few.items()}
+
+    def many(self) -> tuple[str, ...]:
+        return tuple(self._many)
 
 
 class _Expected:

@@ -23,7 +23,7 @@ from batchdrop.formats.whole_checkpoint import TableCheckpoint, decode_table_che
 from batchdrop.formats.whole_line import read_whole
 from batchdrop.ports import Objects
 from batchdrop.recipes.answers import cells
-from batchdrop.recipes.form import Form, Table
+from batchdrop.recipes.form import Form
 from batchdrop.stages.finish.growing import Growing
 
 _OURS = ("batchdrop_row", "batchdrop_status", "batchdrop_error", "batchdrop_usd")
@@ -69,28 +69,29 @@ class WriteTable(msgspec.Struct, frozen=True, kw_only=True):
 
     def _begin(self, was: ObjectRef, form: Form) -> TableCheckpoint:
         own = (*form.table.columns, *form.answer.columns)
-        found = self._header(was, form.table)
+        found = written_as(self.objects, was, form.table.separator)
         if found is None:
             return TableCheckpoint(columns=own, separator=form.table.separator, newline=form.table.newline)
         named = [name if form.table.raw else unguard(name) for name in found.columns if name not in OUR_COLUMNS]
         columns = tuple(dict.fromkeys((*named, *own)))
         return TableCheckpoint(columns=columns, separator=found.written_separator, newline=found.newline)
 
-    def _header(self, was: ObjectRef, table: Table) -> Dialect | None:
-        """How the table as it was is written. None if it cannot be found out: somebody has deleted it."""
-        try:
-            with self.objects.read(was) as stream:
-                head = stream.read(_HEAD_BYTES)
-        except ObjectGone:
-            return None
-        for separator in (table.separator, None):
-            try:
-                found = sniff(head, complete=len(head) < _HEAD_BYTES, encoding="utf-8", separator=separator, name=was.key)
-            except TableFault:
-                continue
-            if found.columns[-len(_OURS) :] == _OURS:
-                return found
+
+def written_as(objects: Objects, table: ObjectRef, guess: str) -> Dialect | None:
+    """How a table of ours is written. None if it cannot be found out: somebody has deleted it. `guess`: its separator."""
+    try:
+        with objects.read(table) as stream:
+            head = stream.read(_HEAD_BYTES)
+    except ObjectGone:
         return None
+    for separator in (guess, None):
+        try:
+            found = sniff(head, complete=len(head) < _HEAD_BYTES, encoding="utf-8", separator=separator, name=table.key)
+        except TableFault:
+            continue
+        if found.columns[-len(_OURS) :] == _OURS:
+            return found
+    return None
 
 
 class _LineOf:

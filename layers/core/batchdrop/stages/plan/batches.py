@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from batchdrop.domain import keys, transitions
 from batchdrop.domain.admission import start_tag
@@ -87,7 +88,8 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
         """Reads on until the end, or until time runs out. Lines before `stored_end` are in batches already."""
         reached = start
         draw = PilotDraw(job.id, start.pilot)
-        check = self._check_of(job, source, batches)
+        strange = dict(start.strange)
+        check = self._check_of(job, source, batches, strange)
         named_by = named_by_rendered if job.recipe else named_by_note
         with self.objects.read(source, start.offset) as stream:
             for chunk in in_chunks(read_lines(stream, start=start.offset, first_line=start.line)):
@@ -98,6 +100,7 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
                 repeated = reached.repeated + len(found.repeated)
                 names = reduce(noticed, (named_by(line.data) for line, _ in found.rows), reached.names)
                 reached = Checkpoint(offset=end, line=chunk[-1].number + 1, repeated=repeated, pilot=draw.drawn, names=names)
+                reached = replace(reached, strange=dict(strange))
                 # While the next chunk is read, this one is held no more.
                 chunk.clear()
                 if not go_on():
@@ -106,13 +109,16 @@ class CutFile(msgspec.Struct, frozen=True, kw_only=True):
         batches.finish()
         return reached
 
-    def _check_of(self, job: Job, source: ObjectRef, batches: _Batches) -> Callable[[Line], Row | InvalidLine]:
+    def _check_of(
+        self, job: Job, source: ObjectRef, batches: _Batches, strange: dict[str, int]
+    ) -> Callable[[Line], Row | InvalidLine]:
         """Lines that a recipe made were looked at with the recipe."""
         if job.recipe:
             return check_rendered
         filled = source.key == keys.with_files(job.id)
         listed, now = self.ledger.get_models(), self.clock.now()
-        return RowCheck(headers_of(job), listed, now, filled=filled, unfillable=lambda: NAMED_LATE if batches.number else "")
+        late = lambda: NAMED_LATE if batches.number else ""  # noqa: E731
+        return RowCheck(headers_of(job), listed, now, filled=filled, unfillable=late, strange=strange)
 
     def _stored(self, job: Job) -> _Stored:
         end = requests = rows = number = 0

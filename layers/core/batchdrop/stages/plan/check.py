@@ -9,7 +9,7 @@ from typing import NamedTuple
 from batchdrop.domain.call_headers import BETA, LONG_OUTPUT, CallHeaders, gone_in
 from batchdrop.domain.errors import BatchdropError
 from batchdrop.domain.model_list import ModelList
-from batchdrop.domain.model_names import LONG_OUTPUT_MODELS, ModelFault, model_fault, most_output
+from batchdrop.domain.model_names import LONG_OUTPUT_MODELS, ModelFault, model_fault, most_output, unknown
 from batchdrop.formats.file_source import fault_in, may_name_files, places
 from batchdrop.formats.input_line import MAX_MAX_TOKENS, REQUESTS, RequestReader, Row, custom_id_digest
 from batchdrop.formats.invalid_line import InvalidLine, shown
@@ -22,6 +22,8 @@ _CHUNK_ROWS = 4_000
 # A file names few models. Those of one that names many are looked up each time.
 _REMEMBERED_MODELS = 1_000
 _REMEMBERED_CHARS = 100
+# They are told in a sentence.
+_MOST_STRANGE = 5
 
 
 class _Model(NamedTuple):
@@ -44,6 +46,7 @@ class RowCheck:
     """Decides about the lines of one job: under its headers, and with the models that there are `now`.
 
     `filled`: what is known of the files that rows name is in the lines. `unfillable`: why it cannot be put there, or empty.
+    `strange`: gains models of which nothing is known, each with the line of its first row.
     """
 
     def __init__(
@@ -54,7 +57,9 @@ class RowCheck:
         *,
         filled: bool = False,
         unfillable: Callable[[], str] = lambda: "",
+        strange: dict[str, int] | None = None,
     ) -> None:
+        self._strange = {} if strange is None else strange
         self._filled = filled
         self._unfillable = unfillable
         self._check = RequestReader(gone_in(headers.api_version)).check
@@ -67,7 +72,7 @@ class RowCheck:
         row = self._check(line)
         if isinstance(row, InvalidLine):
             return row
-        model = self._models.get(row.model) or self._look_up(row.model)
+        model = self._models.get(row.model) or self._look_up(row.model, row.line)
         if model.fault is not None:
             return InvalidLine(line=row.line, type=model.fault.type, message=f"params.model: {model.fault.message}")
         if row.max_tokens <= model.most:
@@ -90,7 +95,9 @@ class RowCheck:
         or_upload = f", or upload the file with the metadata {BETA}={LONG_OUTPUT}" if longer else ""
         return f"params.max_tokens is {row.max_tokens}; {shown(row.model)} writes {most} tokens at most. Lower it{or_upload}."
 
-    def _look_up(self, name: str) -> _Model:
+    def _look_up(self, name: str, line: int) -> _Model:
+        if len(self._strange) < _MOST_STRANGE and unknown(name, self._listed) is not None:
+            self._strange.setdefault(shown(name), line)
         most = most_output(name, self._listed, self._betas)
         model = _Model(model_fault(name, self._listed, self._now), MAX_MAX_TOKENS if most is None else most)
         if len(name) <= _REMEMBERED_CHARS and len(self._models) < _REMEMBERED_MODELS:

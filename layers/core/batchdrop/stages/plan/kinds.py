@@ -5,17 +5,21 @@ A table of ours that is dropped again also says of which job it is.
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 from typing import NamedTuple
 
 import msgspec
 
+from batchdrop.domain import keys
 from batchdrop.domain.records import Job
 from batchdrop.formats import gzip_stream
+from batchdrop.formats.foreign_file import foreign_kind
 from batchdrop.formats.gzip_stream import InflateError
 from batchdrop.formats.input_line import NOTE
 from batchdrop.ports import Objects
 from batchdrop.recipes.form import Kind
+from batchdrop.reports import sentences
 
 LOOKED_AT = 1 << 16
 """Bytes: enough for the first row of nearly every file."""
@@ -28,6 +32,8 @@ _INFLATED = 1 << 26
 _REQUEST_FIELDS = ("params", "custom_id")
 _FIELDS_OF_PARAMS = frozenset({"model", "messages"})
 _MAX_NAME_CHARS = 1_000
+_LIKE_A_RECIPE = re.compile(rb"^model\s*:", re.MULTILINE)
+_ASKS = re.compile(rb"^(?:prompt|messages|documents|images)\s*:", re.MULTILINE)
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -73,6 +79,17 @@ def kind_of(start: Start, name: str) -> Kind | None:
     if name.endswith(_CSV_ENDINGS):
         return Kind.csv
     return None if _are_requests(first_line(head), whole=b"\n" in head.lstrip() or start.whole) else Kind.jsonl
+
+
+def no_rows_in(start: Start, key: str) -> str:
+    """Why the file is neither a table nor lines of JSON, if that shows at once; else empty."""
+    if (foreign := foreign_kind(start.data)) is not None:
+        return sentences.foreign_file(key, foreign)
+    if kind_of(start, key) is not None or first_line(start.data).startswith((b"{", b"[", b'"')):
+        return ""
+    if _LIKE_A_RECIPE.search(start.data) and _ASKS.search(start.data):
+        return sentences.misnamed_recipe(key)
+    return sentences.text_before_its_recipe(key) if start.data.strip() and keys.is_document(key, texts=True) else ""
 
 
 def first_line(head: bytes) -> bytes:

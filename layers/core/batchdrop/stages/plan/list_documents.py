@@ -8,8 +8,11 @@ time share the documents out, and one that is killed finds its own claims again
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import cache
+from itertools import count
 
 import msgspec
 from msgspec.structs import replace
@@ -59,7 +62,15 @@ class ListDocuments(msgspec.Struct, frozen=True, kw_only=True):
                 lines = [*take(page, recipe)]
                 out.write(b"".join(lines))
                 size += sum(map(len, lines))
-                found = replace(found, rows=found.rows + len(lines), after=page[-1].key if page else found.after)
+                found = replace(
+                    found,
+                    rows=found.rows + len(lines),
+                    after=page[-1].key if page else found.after,
+                    taken=found.taken + take.left.total(),
+                    newest=max(found.newest, *take.left, ""),
+                    several=found.several or len({found.newest, *take.left} - {""}) > 1,
+                )
+                take.left.clear()
                 if len(page) < _PAGE:
                     break
                 if not go_on():
@@ -68,8 +79,14 @@ class ListDocuments(msgspec.Struct, frozen=True, kw_only=True):
                     self.objects.put(keys.documents_checkpoint(job.id, token), encode_listing_checkpoint(reached, rest))
                     return Unpacking(size, size, went_on=True)
             if not found.rows:
-                raise Rejected(sentences.no_new_documents(_folder(job), all_of_them=takes_all(job.input)))
+                raise Rejected(self._nothing_new(_folder(job), found))
         return Text(ObjectRef(bucket=job.input.bucket, key=key, size=size))
+
+    def _nothing_new(self, folder: str, found: ListingCheckpoint) -> str:
+        newest = self.ledger.get_job(found.newest) if found.newest else None
+        if newest is None:
+            return sentences.no_documents(folder)
+        return sentences.documents_taken(folder, found.taken, newest, several=found.several)
 
     def _checkpoint(self, key: str) -> tuple[ListingCheckpoint, bytes]:
         try:
@@ -91,6 +108,8 @@ class _Take:
         self._recipe = recipe
         self._all = takes_all(job.input)
         self._keeps = cache(lambda job_id: _keeps(ledger.get_job(job_id), job))
+        self.left: Counter[str] = Counter()
+        """How many documents were left to other jobs, by their ids."""
 
     def __call__(self, page: Iterable[ObjectRef], recipe: Recipe) -> Iterable[bytes]:
         """The lines of those documents that the recipe reads and this job takes."""
@@ -103,18 +122,35 @@ class _Take:
                 yield document_line(file.key.removeprefix(folder), file.version_id, apart=apart, image=image)
 
     def _claim(self, file: ObjectRef) -> bool:
-        """Whether no other start has it."""
-        identity = "\0".join((self._recipe, file.key, file.version_id or file.etag))
-        document = hashlib.sha256(identity.encode()).hexdigest()
-        turn = 1
-        while not self._objects.put(key := keys.taken(document, turn), self._job.id.encode(), once=True):
+        """Whether no other start has it, be it in another version of the same bytes."""
+        owner = self._claimed_before(file) or self._claimed(self._digest(file, file.etag, str(file.size)))
+        if owner == self._job.id:
+            return True
+        self.left[owner] += 1
+        return False
+
+    def _claimed(self, document: str) -> str:
+        """The id of the job that has it now."""
+        for turn in count(1):
+            if self._objects.put(key := keys.taken(document, turn), self._job.id.encode(), once=True):
+                break
             owner = self._objects.get(key).decode()
-            if owner == self._job.id:
-                return True
-            if self._keeps(owner):
-                return False
-            turn += 1
-        return True
+            if owner == self._job.id or self._keeps(owner):
+                return owner
+        return self._job.id
+
+    def _claimed_before(self, file: ObjectRef) -> str:
+        """The id of the job for which an earlier Batchdrop has claimed this very version; empty if there is none."""
+        document = self._digest(file, file.version_id or file.etag)
+        with suppress(ObjectGone):
+            for turn in count(1):
+                owner = self._objects.get(keys.taken(document, turn)).decode()
+                if owner == self._job.id or self._keeps(owner):
+                    return owner
+        return ""
+
+    def _digest(self, file: ObjectRef, *what: str) -> str:
+        return hashlib.sha256("\0".join((self._recipe, file.key, *what)).encode()).hexdigest()
 
 
 def _keeps(owner: Job | None, job: Job) -> bool:

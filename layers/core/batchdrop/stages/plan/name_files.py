@@ -17,13 +17,16 @@ import msgspec
 
 from batchdrop.domain.errors import BatchdropError, Forbidden, ObjectGone
 from batchdrop.domain.file_facts import FileFacts
-from batchdrop.domain.file_names import Located, NameFault, is_odd, located, may_name
+from batchdrop.domain.file_names import SCHEME, Located, NameFault, is_odd, located, may_name
+from batchdrop.domain.folder_start import is_start
 from batchdrop.domain.model_names import most_pages
 from batchdrop.domain.records import Job, ObjectRef
 from batchdrop.domain.retries import MAX_FRUITLESS
 from batchdrop.formats.file_source import (
     DOCUMENTS,
     IMAGES,
+    PDF,
+    TEXT,
     Faulty,
     Pinned,
     Place,
@@ -56,16 +59,21 @@ _MOST_FILE_BYTES = MOST_REQUEST_BYTES * 3 // 4
 _REMEMBERED = 1_000
 _READ_BYTES = 1 << 20
 _NEWEST: Mapping[Located, str] = MappingProxyType({})
+_OF_BLOCK = {"document": DOCUMENTS, "image": IMAGES}
+_WORDS = {PDF: "PDF", TEXT: "text", "image/png": "PNG image", "image/jpeg": "JPEG image", "image/gif": "GIF image"}
+_WORDS["image/webp"] = "WebP image"
+_ENDINGS = {PDF: ".pdf", TEXT: ".txt", "image/png": ".png", "image/jpeg": ".jpg", "image/gif": ".gif", "image/webp": ".webp"}
+_NAME_AMONG = {
+    "document": "Name it at `images` of the recipe, or in a block of type image.",
+    "image": "Name it at `documents` of the recipe, or in a block of type document.",
+}
 _NOT_FOUND, _BAD = "file_not_found", "invalid_file_name"
 # The same for what is missing, closed and another team's: nobody learns what there is.
 _NOT_THERE = (
     "is not there, or rows of this folder may not name it. They may name files of their team's folder in the inbox, and what "
-    "config/sources.json gives to the folder."
+    "an operator gives to the folder in config/sources.json."
 )
-_BAD_NAME = (
-    "is named in a way that cannot be read, and no file that rows of this folder may name is called just so. Write "
-    "s3://bucket/key, or the path of the file from this folder on, without `..`, `%`, `?` or a version."
-)
+_RIGHT = "Write s3://bucket/key, or the path of the file from this folder on"
 
 _TOO_LONG = "is one of more files than there is time to look at: the time of one invocation is over. Name fewer, or smaller ones."
 
@@ -102,7 +110,15 @@ class NameFiles(msgspec.Struct, frozen=True, kw_only=True):
         with scratch() as folder:
             path = folder / "file"
             try:
-                yield JobFiles(self.objects, self.inspect, lambda name: self._find(job, name), path, go_on, last_try=last_try)
+                yield JobFiles(
+                    self.objects,
+                    self.inspect,
+                    lambda name: self._find(job, name),
+                    path,
+                    go_on,
+                    last_try=last_try,
+                    by_ending=is_start(job.input),
+                )
             finally:
                 self.inspect.close()
 
@@ -111,7 +127,7 @@ class NameFiles(msgspec.Struct, frozen=True, kw_only=True):
         try:
             file = located(name, job.input.key, self.bucket)
         except NameFault:
-            raise FileFault(_BAD, _BAD_NAME) from None
+            raise FileFault(_BAD, _why_bad(name)) from None
         sources = self.sources.current(self.clock.now())
         if not may_name(file, job.input.key, self.bucket, sources.value):
             raise FileFault(_NOT_FOUND, " ".join(filter(None, (_NOT_THERE, sources.fault))))
@@ -122,6 +138,7 @@ class JobFiles:
     """Fills the requests of one job. `find`: the object that a name stands for; may raise FileFault. `path`: for one file.
 
     `last_try`: earlier invocations have not come to the end of the first row that names files. It is at fault, then.
+    `by_ending`: what a file is named as was decided by its ending, and by nobody's recipe or request.
     """
 
     def __init__(
@@ -133,7 +150,9 @@ class JobFiles:
         go_on: Callable[[], bool],
         *,
         last_try: bool = False,
+        by_ending: bool = False,
     ) -> None:
+        self._by_ending = by_ending
         self._objects = objects
         self._inspect = inspect
         self._find = find
@@ -167,19 +186,26 @@ class JobFiles:
         found: dict[int, Pinned | Faulty | None] = dict.fromkeys(place.start for place in named)
         for number, place in enumerate(named, 1):
             try:
-                found[place.start] = _pinned(_name_in(place), place.block, self._file(name_at(place), versions))
+                found[place.start] = self._fitting(place, self._file(name_at(place), versions))
             except FileFault as fault:
                 which = f"{place.block.capitalize()} {number} of" if len(named) > 1 else f"The {place.block} of"
                 found[place.start] = Faulty(name=_name_in(place), fault=fault.type, message=f"{which} this row {fault.message}")
                 break
         return found
 
+    def _fitting(self, place: Place, found: _Looked) -> Pinned:
+        kind = found.facts.media_type
+        if kind not in _OF_BLOCK[place.block]:
+            named = f"Rename it to end in {_ENDINGS[kind]}, and start again." if self._by_ending else _NAME_AMONG[place.block]
+            raise FileFault("wrong_kind_of_file", f"is a {_WORDS[kind]}, whatever its name says. {named}")
+        return _pinned(_name_in(place), place.block, found)
+
     def _file(self, name: str, versions: Mapping[Located, str]) -> _Looked:
         try:
             return self._there(name, versions)
         except FileFault as fault:
             if fault.type == _NOT_FOUND and is_odd(name):
-                raise FileFault(_BAD, _BAD_NAME) from None
+                raise FileFault(_BAD, _why_bad(name)) from None
             raise
 
     def _there(self, name: str, versions: Mapping[Located, str]) -> _Looked:
@@ -220,6 +246,24 @@ class JobFiles:
             return sum(guess_text(chunk) for chunk in iter(lambda: file.read(_READ_BYTES), b""))
 
 
+def _why_bad(name: str) -> str:
+    """Of a name that leads to no object, what is odd about it."""
+    scheme = name.partition("://")[0].lower() if "://" in name else ""
+    odd = {
+        f"by a web address, which is not fetched. {_RIGHT}.": scheme in ("http", "https"),
+        "with S3:// in capitals. Write s3:// in small letters.": scheme == "s3" and not name.startswith(SCHEME),
+        "with a backslash, and no file of this folder is called so. Write / between folders.": "\\" in name,
+        f"with a slash at the start. {_RIGHT}, without that slash.": name.startswith("/"),
+        (
+            "with % or ?, as in a web address, and no file of this folder is called so. Write the name as the S3 console shows "
+            "it, with its spaces and accents, and without a version."
+        ): "%" in name or "?" in name,
+        "with an invisible character, and no file of this folder is called so. Type the name anew.": not name.isprintable(),
+    }
+    usual = f"by a path with an empty part, `.` or `..`. {_RIGHT}."
+    return f"is named {next((why for why, holds in odd.items() if holds), usual)}"
+
+
 def _name_in(place: Place) -> msgspec.Raw:
     """As it was written."""
     return told.name if (told := told_at(place)) is not None else msgspec.Raw(place.value)
@@ -227,10 +271,6 @@ def _name_in(place: Place) -> msgspec.Raw:
 
 def _pinned(name: msgspec.Raw, block: str, found: _Looked) -> Pinned:
     facts, ref = found.facts, found.ref
-    if block == "document" and facts.media_type not in DOCUMENTS:
-        raise FileFault("wrong_kind_of_file", "is an image. Name it among the images, in a block of type image.")
-    if block == "image" and facts.media_type not in IMAGES:
-        raise FileFault("wrong_kind_of_file", "is no PNG, JPEG, GIF or WebP. Name it among the documents, or convert it.")
     if block == "image":
         if ref.size > _MOST_IMAGE_BYTES:
             raise FileFault(

@@ -21,17 +21,18 @@ from batchdrop.domain import keys
 from batchdrop.domain.call_headers import LONG_OUTPUT, VERSION, AllowedHeaders, CallHeaders, NotAllowed
 from batchdrop.domain.errors import Rejected, Waits
 from batchdrop.domain.folder_start import is_start
+from batchdrop.domain.ids import is_job_id
 from batchdrop.domain.model_list import ModelList
 from batchdrop.domain.money import micro_up
 from batchdrop.domain.records import PRIORITIES, Job, JobLimits, ObjectRef, Wishes
-from batchdrop.formats.csv_table import sniff
+from batchdrop.formats.csv_table import separator_of, sniff
 from batchdrop.formats.table_fault import TableFault
 from batchdrop.jobs.scratch import scratch
 from batchdrop.money.cache_rules import Prefix
 from batchdrop.ports import Clock, Ledger, Objects
 from batchdrop.recipes.caching import AUTO
 from batchdrop.recipes.faults import RecipeFault
-from batchdrop.recipes.form import Form, Kind
+from batchdrop.recipes.form import Form, Kind, Table
 from batchdrop.recipes.models import check_model, thinking_params
 from batchdrop.recipes.output import check_columns, compile_output
 from batchdrop.recipes.reading import read_recipe
@@ -100,7 +101,7 @@ class OpenRows(msgspec.Struct, frozen=True, kw_only=True):
         listed = self.ledger.get_models()
         about_model = self._check_model(recipe, headers, listed, structured=output.api_schema is not None)
         source = self._source(recipe, text, kind, folder, job)
-        columns, first = self._first(source)
+        columns, first, named = self._first(source)
         check_columns(output, columns, again=source.again)
         thinking = thinking_params(recipe.model, recipe.thinking, max_tokens=recipe.max_tokens, listed=listed)
         renderer = Renderer(recipe, columns, api_schema=output.api_schema, extra=thinking)
@@ -114,10 +115,11 @@ class OpenRows(msgspec.Struct, frozen=True, kw_only=True):
             reason: self._differs(recipe, changed(recipe, changes), renderer, headers, listed, reason, output.api_schema)
             for reason, changes in changes_of(recipe).items()
         }
+        table = self._as_written(recipe, source.table(raw=recipe.csv == "raw"), named, job)
         form = Form(
             recipe_key=ref.key,
             recipe_version=ref.version_id,
-            table=source.table(raw=recipe.csv == "raw"),
+            table=table,
             answer=replace(output.answer, retry_reasons=tuple(again)),
             retry_changes={reason: differs for reason, differs in again.items() if differs},
             expected=recipe.expected,
@@ -134,9 +136,22 @@ class OpenRows(msgspec.Struct, frozen=True, kw_only=True):
             dedupe=recipe.dedupe or job.dedupe,
             cache="" if recipe.cache in (None, "off") else recipe.cache,
             about_cache=not_cached,
+            separator=table.separator,
+            newline=table.newline,
             warnings=" ".join((*output.warnings, *about_model, *about_cache, *about_cells, *_about_powers(recipe))),
         )
         return OpenedRows(recipe, source, renderer, form, wishes)
+
+    def _as_written(self, recipe: Recipe, table: Table, named: str, job: Job) -> Table:
+        """How its CSV files are written: rows that are asked again as the table that they are from. `named`: the job of that."""
+        if table.kind is Kind.csv:
+            return table
+        if recipe.separator:
+            table = replace(table, separator=separator_of(recipe.separator))
+        earlier = self.ledger.get_job(named) if is_job_id(named) else None
+        if earlier is None or not earlier.separator or keys.team_of(earlier.input.key) != keys.team_of(job.input.key):
+            return table
+        return replace(table, separator=earlier.separator, newline=earlier.newline)
 
     def _check_allowed(self, recipe: Recipe, headers: CallHeaders) -> None:
         if self.headers is None:
@@ -214,19 +229,23 @@ class OpenRows(msgspec.Struct, frozen=True, kw_only=True):
                 return SheetRows(read_sheet(copied(self.objects, text, folder / "workbook.xlsx"), sheet=recipe.sheet), raw=raw)
 
     @staticmethod
-    def _first(source: RowSource) -> tuple[tuple[str, ...], dict[str, object] | None]:
-        """The columns, as far as they are known, and the first row; None if all that were looked at are faulty."""
+    def _first(source: RowSource) -> tuple[tuple[str, ...], dict[str, object] | None, str]:
+        """The columns, as far as they are known, and the first row; None if all that were looked at are faulty.
+
+        With it, the job whose row it says it is.
+        """
         faulty = False
         with source.rows(*source.start) as rows:
             for row in islice(rows, _LOOKED_AT):
                 if row.fields and row.fault is None:
                     # A row of JSONL may have more fields than its table has columns.
-                    return tuple(dict.fromkeys((*source.table(raw=False).columns, *row.fields))), dict(row.fields)
+                    known = tuple(dict.fromkeys((*source.table(raw=False).columns, *row.fields)))
+                    return known, dict(row.fields), row.named.job if row.named is not None else ""
                 faulty |= row.fault is not None
         columns = source.table(raw=False).columns
         if not (faulty and columns):
             raise Rejected(sentences.NO_ROWS)
-        return columns, None
+        return columns, None, ""
 
 
 def _field_of(recipe: Recipe, refused: NotAllowed) -> str:

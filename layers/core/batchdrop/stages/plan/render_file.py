@@ -59,10 +59,10 @@ class RenderFile(msgspec.Struct, frozen=True, kw_only=True):
 
     def _leave(self, job: Job, rows: OpenedRows) -> None:
         """What others need to know once the lines are there; and the recipe, beside the answers."""
-        table = rows.source.table(raw=rows.form.table.raw)
+        columns = rows.source.table(raw=rows.form.table.raw).columns
         # Later rows of JSONL may have fields that are called like one of ours: a table has no two columns of one name.
         ours = OUR_COLUMNS.union(rows.form.answer.columns)
-        table = msgspec.structs.replace(table, columns=tuple(name for name in table.columns if name not in ours))
+        table = msgspec.structs.replace(rows.form.table, columns=tuple(name for name in columns if name not in ours))
         form = msgspec.structs.replace(rows.form, table=table)
         for name, columns in (("results.csv", results_columns(form)), ("failed.csv", failed_columns(form))):
             line = header_line(columns, table.separator, table.newline, raw=table.raw)

@@ -7,9 +7,10 @@ that was read in part is carried on from its checkpoint.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 import msgspec
 from msgspec.structs import replace
@@ -56,7 +57,7 @@ from batchdrop.stages.plan.check import NamesFiles
 from batchdrop.stages.plan.dropped_document import DroppedDocument
 from batchdrop.stages.plan.find_recipe import FindRecipe
 from batchdrop.stages.plan.improve import Improve
-from batchdrop.stages.plan.kinds import LookAt, kind_of
+from batchdrop.stages.plan.kinds import LookAt, kind_of, no_rows_in
 from batchdrop.stages.plan.prepare import Made, Source, Text, Unpacking, prepare
 from batchdrop.stages.plan.try_first import ENOUGH_TO_CACHE, TryFirst, warms_up
 from batchdrop.stages.plan.wake import Wake
@@ -317,6 +318,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         """None: the job is not being planned any more."""
         starts = is_start(job.input)
         start = self.look_at(job)
+        if not starts and (why := no_rows_in(start, job.input.key)):
+            raise Rejected(why)
         kind = Kind.jsonl if starts else kind_of(start, job.input.key)
         if kind is None:
             return self._lines_of(job, packed=start.packed, go_on=go_on)
@@ -437,7 +440,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         rejection = ""
         if job is not None and not any(batch.requests for batch in self.ledger.list_batches(job_id)):
             rejection = sentences.no_valid_rows(job)
-        self._run(job_id, reached.line - 1, rejection, repeated=reached.repeated, drawn=reached.pilot, names=reached.names)
+        self._run(
+            job_id,
+            reached.line - 1,
+            rejection,
+            repeated=reached.repeated,
+            drawn=reached.pilot,
+            names=reached.names,
+            strange=reached.strange,
+        )
 
     def _run(
         self,
@@ -449,8 +460,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         repeated: int = 0,
         drawn: tuple[Sample, ...] = (),
         names: Names = _NO_NAMES,
+        strange: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
-        """planning -> running, or held for want of money, and what can go, goes. `drawn`: rows to try before anybody is asked."""
+        """planning -> running, or held for want of money, and what can go, goes.
+
+        `drawn`: rows to try before anybody is asked. `strange`: as in Job.
+        """
         batches = list(self.ledger.list_batches(job_id))
         unsendable = tuple(batch for batch in batches if not batch.requests)
         ready = [batch for batch in batches if is_waiting(batch)]
@@ -470,7 +485,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
                     completes=completes,
                     note=no_table,
                 )
-            job = self.pause.learned_before(job, now)
+            job = replace(self.pause.learned_before(job, now), strange=dict(strange))
             hold, expected, cover = self.pause.verdict(job, ready, now)
             auto = job.cache == AUTO
             # Their rows do not tell how often those of this job would be found cached.
