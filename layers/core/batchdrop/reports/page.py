@@ -30,6 +30,7 @@ _MOST_BATCHES = 20
 # Of fewer rows nobody knows what 1,000 would cost.
 _ENOUGH = 100
 _SHORT = 16
+_LONG = 40
 """Characters."""
 _TONES = {"done": "ok", "no answers": "bad", "rejected": "bad", "stopped": "warn", "waiting": "warn", "waiting for you": "warn"}
 _WHAT = {
@@ -250,9 +251,9 @@ def _own_cells(sample: Sample, columns: Sequence[str]) -> list[dict[str, object]
 
 
 def _cell(column: str, text: str, *looks: str) -> dict[str, object]:
-    """A label or a date stays on one line, also beside a long text."""
-    short = ("short",) if len(text) <= _SHORT else ()
-    return {"column": column, "text": text, "looks": " ".join((*looks, *short))}
+    """A label or a date stays on one line, also beside a long text, which has room for some words in a line."""
+    size = ("short",) if len(text) <= _SHORT else ("text",) if len(text) > _LONG else ()
+    return {"column": column, "text": text, "looks": " ".join((*looks, *size))}
 
 
 def _failure(failures: _Failures, job: Job, documents: Mapping[int, str]) -> dict[str, Any]:
