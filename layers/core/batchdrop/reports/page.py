@@ -148,7 +148,7 @@ def _context(job: Job, now: datetime, notice: str, region: str, details: Details
     counts = job.counts
     tone = _TONES.get(word, "run")
     return {
-        "name": middle(keys.name_of(job.input.key)),
+        "name": middle(sentences.name_of_job(job)),
         "folder": folder,
         "s3": f"s3://{job.input.bucket}/{folder}",
         "word": word,
@@ -218,12 +218,21 @@ def _answers(outcome: Outcome) -> list[dict[str, Any]]:
         rows = sum(values.values()) if values else 0
         if not values or (rows < 2 * len(values) and len(values) > 2):
             continue
-        ordered = sorted(values.items(), key=lambda value: -value[1])
+        ordered = sorted(values.items(), key=_by_number if all(map(_is_integer, values)) else lambda value: -value[1])
         listed = [{"text": text or "(empty)", **_share(found, rows)} for text, found in ordered[:_MOST_VALUES]]
         if others := ordered[_MOST_VALUES:]:
             listed.append({"text": f"({len(others)} others)", **_share(sum(found for _, found in others), rows)})
         shown.append({"name": column, "values": listed})
     return shown
+
+
+def _is_integer(text: str) -> bool:
+    """Such as a grade."""
+    return len(text) <= _SHORT and text.isascii() and text.removeprefix("-").isdigit()
+
+
+def _by_number(value: tuple[str, int]) -> int:
+    return int(value[0])
 
 
 def _share(rows: int, total: int) -> dict[str, Any]:
@@ -282,16 +291,21 @@ def _cost(job: Job, outcome: Outcome | None) -> list[dict[str, str]]:
     real_time = None if outcome is None or outcome.cost.real_time_usd is None else round(outcome.cost.real_time_usd * 10**6)
     if not paid and expected is None:
         return []
-    rows = [("all rows", 1, 1), *([("1,000 rows", 1_000, job.counts.total)] if job.counts.total >= _ENOUGH else [])]
+    told = [("all rows", 1, 1), *([("1,000 rows", 1_000, job.counts.total)] if job.counts.total >= _ENOUGH else [])]
     return [
         {
             "name": name,
-            "paid": dollars(paid * times // of),
+            "paid": _dollars(paid * times, of),
             "estimate": "unknown" if expected is None else _range(expected.low * times // of, expected.high * times // of),
-            "real_time": "unknown yet" if real_time is None else dollars(real_time * times // of),
+            "real_time": "unknown yet" if real_time is None else _dollars(real_time * times, of),
         }
-        for name, times, of in rows
+        for name, times, of in told
     ]
+
+
+def _dollars(micro: int, of: int) -> str:
+    """What costs something is never told as nothing."""
+    return dollars(micro // of) if micro >= of or not micro else "less than $0.000001"
 
 
 def _cached(cache: _Cache) -> str:
