@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-DOCUMENTS = (".pdf", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".txt", ".md")
+from batchdrop.domain import keys
+
+DOCUMENTS = (*keys.DOCUMENTS, *keys.IMAGES, *keys.TEXTS)
 
 
 def is_document(name: str) -> bool:
-    return name.lower().endswith(DOCUMENTS) and not name.startswith((".", "~$"))
+    """As the stack takes it, but for what is hidden."""
+    return keys.is_document(f"{keys.INBOX}{name}", texts=True) and not name.startswith(".")

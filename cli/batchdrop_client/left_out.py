@@ -22,9 +22,12 @@ def left_out(folder: Path, recipe: bytes | None) -> list[str]:
     """
     names = sorted(path.name for path in folder.iterdir() if path.is_file() and not _is_litter(path.name))
     folders = sorted(f"{path.name}/" for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    misnamed = [name for name in names if name.lower().removesuffix(".txt") in keys.RECIPES]
+    names = [name for name in names if name not in misnamed]
     others = [name for name in names if not is_document(name)]
     documents = [name for name in names if is_document(name)]
     found = {
+        f"call it {keys.RECIPES[0]} if it is the recipe": misnamed,
         "not a kind that can be read: save as PDF": [name for name in others if not _holds_rows(name)],
         "no documents, but rows: drop by themselves": [name for name in others if _holds_rows(name)],
         "folders inside are not uploaded: drop them by themselves": folders,

@@ -456,8 +456,9 @@ def letters(folder: Path, *names: str, recipe: str = READS) -> Path:
 
 def test_what_a_folder_leaves_out_is_said_before_the_upload(stack: LiveStack, tmp_path: Path) -> None:
     names = ("Brief.pdf", "Mahnung.docx", "Quittung.tiff", "Quittung.png", "rows.csv", "sub/a.pdf", ".DS_Store", "~$a.docx")
-    lines = said("drop", letters(tmp_path / "letters", *names)).stderr.splitlines()
+    lines = said("drop", letters(tmp_path / "letters", "Recipe.yaml.txt", *names)).stderr.splitlines()
     assert lines[2:-1] == [
+        "left out        Recipe.yaml.txt (call it recipe.yaml if it is the recipe)",
         "left out        Mahnung.docx, Quittung.tiff (not a kind that can be read: save as PDF)",
         "left out        rows.csv (no documents, but rows: drop by themselves)",
         "left out        sub/ (folders inside are not uploaded: drop them by themselves)",

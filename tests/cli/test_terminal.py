@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from batchdrop.domain.records import JobState
 from batchdrop.reports.samples import Sample
+from batchdrop_cli.dropping.shown_progress import beside
 from batchdrop_cli.dropping.tried import tried_lines
 from batchdrop_cli.terminal import fitted
+from batchdrop_client.job_status import Input, JobStatus, Question
 
 
 def test_lines_break_between_words_and_commands_stay_whole() -> None:
@@ -28,3 +31,17 @@ def test_answers_of_rows_that_were_tried_are_whole() -> None:
     assert " ".join(" ".join(lines[1:-1]).split()) == answer
     assert lines[-1] == f"row 3  {'ok':<46}  yes"
     assert max(map(len, lines)) <= 80
+
+
+def test_what_was_asked_does_not_stand_beside_the_bar_after_a_yes() -> None:
+    question = Question(code="aaaaaa", answer="control/approve/20261122T014233Z-ocgoouztvi7v6pls-aaaaaa")
+    status = JobStatus(
+        "20261122T014233Z-ocgoouztvi7v6pls",
+        JobState.held,
+        "Waiting for approval.",
+        Input("inbox/a.csv"),
+        needs="approval",
+        question=question,
+    )
+    assert beside(status, going=False, approved=False) == "Waiting for approval."
+    assert beside(status, going=False, approved=True) == "approved"

@@ -166,7 +166,7 @@ def test_ctrl_c_and_back(laptop: Laptop, person: Person, table: Path) -> None:
     until(lambda: " job " in process.stderr.readline())  # type: ignore[union-attr]
     os.killpg(process.pid, signal.SIGINT)
     stdout, stderr = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, stdout) == (4, ""), stderr
+    assert (process.returncode, stdout) == (6, ""), stderr
     laptop.switch("run")
     command = stderr.strip().splitlines()[-1].removeprefix("The job goes on. Look again with: batchdrop ").split()
     until(lambda: person.runs(*command).returncode == 0)

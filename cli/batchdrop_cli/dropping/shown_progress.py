@@ -92,13 +92,14 @@ def _job_bar(*, approved: bool) -> Iterator[Shown]:
             counts = status.counts
             going = status.state in (JobState.running, JobState.finishing) and counts.total
             # Without a total the bar moves to and fro.
-            said = _beside(status, going=bool(going), approved=approved)
+            said = beside(status, going=bool(going), approved=approved)
             bar.update(task, total=counts.total if going else None, completed=counts.finished, said=said)
 
         yield shown
 
 
-def _beside(status: JobStatus, *, going: bool, approved: bool) -> str:
+def beside(status: JobStatus, *, going: bool, approved: bool) -> str:
+    """What stands beside the bar. `going`: its rows are counted. `approved`: what it asked before has its yes."""
     if approved and status.asks:
         return "approved"  # which the stack has not seen yet
     if not going:

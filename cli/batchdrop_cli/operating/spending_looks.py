@@ -57,7 +57,7 @@ def _said(moment: datetime) -> str:
 
 
 def _config(stack: DeployedStack) -> Finding:
-    """A file that has a fault is not used at all, and what it forbids or prices is asked about."""
+    """A file that has a fault is not used at all: spending waits until it is corrected (`batchdrop.jobs.config_files`)."""
     now = datetime.now(UTC)
     readers: dict[str, Callable[[bytes], object]] = {
         PRICES: lambda data: read_prices(data, name=PRICES, version="", at=now),
