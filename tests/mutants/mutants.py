@@ -2721,9 +2721,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "Events reach queues that a key of one's own encrypts",
         "docs/policies/key.json",
-        '["cloudwatch.amazonaws.com", "events.amazonaws.com"]',
-        '["cloudwatch.amazonaws.com"]',
-        "tests/template/test_key.py::test_events_reach_encrypted_queues_and_alarms_an_encrypted_topic",
+        '"Service": "events.amazonaws.com"',
+        '"Service": "pipes.amazonaws.com"',
+        "tests/template/test_key.py::test_events_reach_encrypted_queues_and_alarms_of_the_account_an_encrypted_topic",
     ),
     Mutant(
         "The table is encrypted with the key that the parameter names",
