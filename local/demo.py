@@ -174,7 +174,9 @@ def _progress(status: dict[str, Any] | None) -> str:
     if status is None:
         return _NOT_THERE
     numbers = Counter({name: number for name, number in status["counts"].items() if name != "total"})
-    return f"{status['state']:<10} {numbers.total():,} of {status['counts']['total']:,} rows finished. {status['message']}"
+    total = status["counts"]["total"]
+    finished = f"{numbers.total():,} of {total:,} rows finished. " if total else ""
+    return f"{status['state']:<10} {finished}{status['message']}"
 
 
 def _exists(system: System, key: str) -> bool:

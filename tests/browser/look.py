@@ -77,6 +77,35 @@ def look(browser: Any, file: Path, way: str, shots: Path) -> dict[str, object]:
     return found
 
 
+# Words of letters only: at a slash or a hyphen a line may end. A table that is wider than its place is cut at its edge.
+BROKEN = """() => {
+  const found = [];
+  const walker = document.createTreeWalker(document.querySelector('main'), NodeFilter.SHOW_TEXT);
+  for (let node; node = walker.nextNode();) {
+    if (!node.parentElement.closest('td,th') || node.parentElement.closest('.vh')) continue;
+    for (const word of node.data.matchAll(/(?<![^\\s])\\p{L}{2,22}(?![^\\s.,])/gu)) {
+      const range = document.createRange();
+      range.setStart(node, word.index);
+      range.setEnd(node, word.index + word[0].length);
+      if (new Set([...range.getClientRects()].map(one => one.top)).size > 1) found.push(word[0]);
+    }
+  }
+  return found;
+}"""
+CUT = "[...document.querySelectorAll('.scroll')].filter(one => one.scrollWidth > one.clientWidth).length"
+
+
+def on_a_wide_desk(browser: Any, file: Path, shots: Path) -> dict[str, object]:
+    page = browser.new_page(viewport={"width": 1200, "height": 900})
+    page.goto(file.as_uri())
+    page.screenshot(path=shots / f"{file.stem}.wide.png", full_page=True)
+    found = {"broken": page.evaluate(BROKEN), "cut": page.evaluate(CUT), "height": page.evaluate("document.body.scrollHeight")}
+    page.set_viewport_size({"width": 390, "height": 900})
+    found["broken_on_a_phone"] = page.evaluate(BROKEN)
+    page.close()
+    return found
+
+
 SIGNED = "/outbox/report.html?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=0f"
 
 
@@ -127,6 +156,7 @@ def main(chromium: str, pages: str, shots: str) -> None:
             for file in sorted(Path(pages).glob("*.html"))
             for way in WAYS
         }
+        found |= {f"{file.stem}.wide": on_a_wide_desk(browser, file, Path(shots)) for file in sorted(Path(pages).glob("*.html"))}
         found |= {f"{file.stem}.link": by_link(browser, file) for file in sorted(Path(pages).glob("*.html"))}
         browser.close()
     print(json.dumps(found))

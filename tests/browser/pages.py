@@ -66,6 +66,7 @@ def _outcome(**more: object) -> bytes:
                 "status": "errored",
                 "error": "truncated",
                 "message": "The answer was cut off.",
+                "messages": [{"message": "The answer was cut off.", "rows": 12}],
                 "rows": 12,
                 "lines": [40, 212, 377],
             },
@@ -73,6 +74,7 @@ def _outcome(**more: object) -> bytes:
                 "status": "invalid",
                 "error": "empty_prompt",
                 "message": "`prompt` comes out empty.",
+                "messages": [{"message": "`prompt` comes out empty.", "rows": 6}],
                 "rows": 6,
                 "lines": [18, 19, 20],
             },
@@ -169,6 +171,7 @@ def pages() -> dict[str, bytes]:
             Details(),
         ),
         "stopped": (_job(JobState.canceled, Counts(total=8019, succeeded=3120, canceled=4899), **_DONE), done),
+        "many-columns": _many_columns(),
         "right-to-left": _right_to_left(),
         "hostile": _hostile(),
     }
@@ -196,6 +199,22 @@ def _indexes(jobs: list[Job]) -> dict[str, bytes]:
 
 def _named(one: Job, number: int) -> Job:
     return replace(one, id=f"202611{22 + number // 60 % 7}T00{number % 60:02}15Z-{number:016}")
+
+
+def _many_columns() -> tuple[Job, Details]:
+    """As a spreadsheet of a customer service is: short columns, long ones, and long words."""
+    said = "Hallo, ich habe folgendes Problem: Reißverschluss klemmt, Rechnungsnummer fehlt; bitte schicken. Gruß, Jörg"
+    rows = [
+        Sample(
+            line=2 + one,
+            row={"Nr": f"{one:05}", "Datum": "10.11.2026", "Kanal": "E-Mail", "Kunde": "Müller & Söhne", "Kommentar": said},
+            output={"Kategorie": "Lieferung", "Dringlichkeit": str(1 + one % 5), "Antwortentwurf": f"Kundenkommentar: {said}"},
+        )
+        for one in range(20)
+    ]
+    values = {"Dringlichkeit": {"5": 60, "1": 100, "10": 20, "3": 61}}
+    outcome = read_outcome(_outcome(answers={"values": values, "lengths": [0, 241]}))
+    return _job(JobState.done, _ALL, key="inbox/marketing/umfrage/Kundenkommentare November.csv", **_DONE), Details(rows, outcome)
 
 
 def _right_to_left() -> tuple[Job, Details]:

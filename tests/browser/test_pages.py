@@ -62,6 +62,13 @@ def test_a_page_loads_nothing_runs_nothing_and_is_accessible(seen: dict[str, dic
     assert found["visible_answer"] is not False
 
 
+@pytest.mark.parametrize("state", [state for state in _STATES if state != "hostile"])
+def test_on_a_wide_desk_no_table_is_cut_and_no_word_is_broken(seen: dict[str, dict[str, Any]], state: str) -> None:
+    """The column `cost` was cut off beside empty margins, and words broke after ten letters in columns of 90 pixels."""
+    assert seen[f"{state}.wide"]["broken"] == seen[f"{state}.wide"]["broken_on_a_phone"] == []
+    assert seen[f"{state}.wide"]["cut"] == 0
+
+
 @pytest.mark.parametrize("state", _STATES)
 def test_without_its_style_and_on_paper_it_says_the_same(seen: dict[str, dict[str, Any]], state: str) -> None:
     found = seen[f"{state}.desk"]

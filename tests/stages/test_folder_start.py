@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable
 from hashlib import sha256
+from html import unescape
 from itertools import count, groupby
 from typing import Any
 
@@ -534,6 +535,9 @@ def test_a_document_without_an_answer_is_named_and_mended_in_the_folder(api: Api
     assert step["text"].startswith("Mend these documents, put them into the folder again under the same names")
     report = stack.output("report.html", job).decode()
     assert "broken.pdf (row 3)" in report
+    # Nobody has dropped a file that is called start.
+    assert "<title>2026/: done</title>" in unescape(report)
+    assert ">bills<" in unescape(stack.objects.body("outbox/index.html").decode()).replace("</bdi>", "<").replace("<bdi>", ">")
     assert "Correct these rows" not in report
     # The first of the two ways that it names; the other one is tried above.
     put(stack, {"broken.pdf": pdf(3)})

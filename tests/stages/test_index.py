@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from html import unescape
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from batchdrop.domain import ids
 from batchdrop.domain.marks import Mark
 from batchdrop.stages.poll import index_jobs
 from tests.faults.promises import indexes_agree
+from tests.money import dear_rows
+from tests.money import stack_of as dear_stack
 from tests.stack import Killed, Stack, rows
 
 ALL = "outbox/index.json"
@@ -84,6 +87,32 @@ def test_what_waits_for_a_person_comes_with_its_sentence() -> None:
     assert index(stack)["waiting"] == 1
     assert "1 job waits for you, none runs." in page(stack)
     assert "<h2>Waiting for you</h2>" in page(stack)
+
+
+def test_what_waits_for_an_operator_does_not_run_and_comes_first_in_the_index_of_all() -> None:
+    """Two jobs waited for the price of a model, and were said to run."""
+    stack = dear_stack(4_000, daily_limit="0.001")
+    stack.drop("inbox/marketing/a.jsonl", dear_rows(8))
+    for _ in range(4):
+        stack.step()
+    stack.drop("inbox/marketing/b.csv", b"text\none\ntwo\n")
+    stack.step()
+    found = index(stack)
+    assert (found["waiting"], found["for_operator"], found["running"]) == (1, 1, 0)
+    (entry,) = (one for one in found["jobs"] if one["for_operator"])
+    status = stack.document("status.json", next(one for one in stack.jobs() if one.id == entry["job_id"]))
+    assert (status["needs"], entry["message"]) == ("limit", status["message"])
+    assert entry["command"] == status["next"]["command"]
+    assert "1 job waits for you, 1 waits for an operator, none runs." in page(stack)
+    places = [
+        [body.index(f"<h2>Waiting for {whom}</h2>") for whom in ("an operator", "you")]
+        for body in (page(stack), page(stack, "marketing"))
+    ]
+    assert places[0] == sorted(places[0])
+    assert places[1] == sorted(places[1], reverse=True)
+    assert "<title>All jobs</title>" in page(stack)
+    assert "<title>Jobs in marketing/</title>" in unescape(page(stack, "marketing"))
+    assert "newest 500" not in page(stack)
 
 
 def test_at_rest_nothing_is_read_or_written() -> None:

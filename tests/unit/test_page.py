@@ -12,8 +12,9 @@ import msgspec
 import pytest
 
 from batchdrop.domain.records import Counts, JobState
-from batchdrop.reports.page import page, read_outcome
+from batchdrop.reports.page import Details, page, read_outcome
 from batchdrop.reports.samples import MAX_CELL_CHARS, Sample, read_sample
+from batchdrop.reports.status import pretty
 from tests.adapters.records import job
 from tests.browser.pages import EVIL, pages
 from tests.fakes.clock import START
@@ -124,6 +125,18 @@ def test_what_people_ask_is_answered(state: str, says: str) -> None:
 def test_only_a_job_with_every_answer_is_green(counts: Counts, tone: str) -> None:
     body = page(job(state=JobState.done, counts=counts), START)
     assert f'class="chip {tone}"'.encode() in body
+
+
+def test_grades_stand_in_their_order() -> None:
+    text = "".join(Parsed(pages()["many-columns"]).text)
+    assert text.index("1100") < text.index("361") < text.index("560") < text.index("1020")
+
+
+def test_what_costs_little_is_not_told_as_nothing() -> None:
+    outcome = read_outcome(pretty({"answers": {}, "failures": [], "batches": [], "files": {}, "cost": {"usd": 0.000008}}))
+    body = page(job(state=JobState.done, counts=Counts(total=9_000, succeeded=9_000)), START, details=Details((), outcome))
+    assert "less than $0.000001" in body.decode()
+    assert "$0.00<" not in body.decode()
 
 
 def test_a_manifest_of_an_earlier_version_is_refused_as_a_whole() -> None:

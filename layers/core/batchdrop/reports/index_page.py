@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from batchdrop.domain import ids
+from batchdrop.domain import ids, keys
 from batchdrop.domain.money import MICRO
 from batchdrop.money.amounts import dollars
 from batchdrop.reports.html import middle, rendered
@@ -20,23 +21,38 @@ _TONES = {"done": "ok", "no answers": "bad", "rejected": "bad", "stopped": "warn
 def index_page(index: JobIndex, *, region: str = "", month_limit: int | None = None) -> bytes:
     """HTML in UTF-8. `month_limit`: of all jobs together, in micro-dollars. Raises minijinja.TemplateError."""
     waits = [entry for entry in reversed(index.jobs) if entry.word == WAITING]
+    held = [entry for entry in reversed(index.jobs) if entry.for_operator]
+    # Operators read the index of all.
+    sections = [_waiting(index, "Waiting for you", waits, region), _waiting(index, "Waiting for an operator", held, region)]
+    of_all = index.folder == keys.OUTBOX
     return rendered(
         "index.html",
         {
-            "folder": index.folder,
+            "title": "All jobs" if of_all else f"Jobs in {index.folder.removeprefix(keys.OUTBOX)}",
+            "folder": "" if of_all else index.folder.removeprefix(keys.OUTBOX),
             "sentence": _now(index),
             "month": _month(index, month_limit),
-            "waiting": [_row(index, entry, region) for entry in waits[:_MOST_WAITING]],
-            "more_waiting": f"{len(waits) - _MOST_WAITING:,} more: see index.json." if len(waits) > _MOST_WAITING else "",
+            "waiting": [section for section in (sections[::-1] if of_all else sections) if section["rows"]],
             "jobs": [_row(index, entry, region) for entry in index.jobs[:MOST_JOBS]],
-            "most": f"{MOST_JOBS:,}",
+            "listed": f"The newest {MOST_JOBS:,} jobs" if len(index.jobs) > MOST_JOBS else "Newest first",
             "as_of": _moment(index.updated_at),
         },
     )
 
 
+def _waiting(index: JobIndex, title: str, entries: Sequence[Entry], region: str) -> dict[str, Any]:
+    more = len(entries) - _MOST_WAITING
+    return {
+        "title": title,
+        "rows": [_row(index, entry, region) for entry in entries[:_MOST_WAITING]],
+        "more": f"{more:,} more: see index.json." if more > 0 else "",
+    }
+
+
 def _now(index: JobIndex) -> str:
     waits = "No job waits for you" if not index.waiting else f"{_jobs(index.waiting)} {_do('wait', index.waiting)} for you"
+    if index.for_operator:
+        waits += f", {index.for_operator:,} {_do('wait', index.for_operator)} for an operator"
     runs = "none runs" if not index.running else f"{index.running:,} {_do('run', index.running)}"
     return f"{waits}, {runs}."
 
@@ -61,7 +77,7 @@ def _row(index: JobIndex, entry: Entry, region: str) -> dict[str, Any]:
     tone = _TONES.get(entry.word, "run")
     return {
         "dropped": _moment(ids.uploaded_at(entry.job_id)),
-        "file": middle(entry.file),
+        "file": middle(entry.documents_of or entry.file),
         "url": console_url(index.bucket, entry.folder, region) or "",
         "word": entry.word,
         "tone": "warn" if tone == "ok" and entry.without_answer else tone,

@@ -14,7 +14,9 @@ import msgspec
 from msgspec.structs import replace
 
 from batchdrop.domain import ids, keys
+from batchdrop.domain.folder_start import is_start
 from batchdrop.domain.money import MICRO
+from batchdrop.domain.open_work import LIMIT, PRICE
 from batchdrop.domain.record import Record
 from batchdrop.domain.records import Job, JobState
 from batchdrop.reports import sentences
@@ -39,12 +41,16 @@ class Entry(Record, frozen=True, kw_only=True):
     """The state in the word that people use."""
     file: str
     """Below the inbox."""
+    documents_of: str = ""
+    """Of a job of documents: their folder, which is what people call it."""
     folder: str
     """Of its answers."""
     message: str = ""
     """Of a job that waits: what for."""
     command: str = ""
-    """Of a job that waits for a person: what answers it."""
+    """Of a job that waits for a person or an operator: what answers it, if a command does."""
+    for_operator: bool = False
+    """It waits for a price, or for a limit that may be raised for it."""
     rows: int
     without_answer: int | None = None
     """None: it has not ended."""
@@ -74,8 +80,10 @@ class JobIndex(Record, frozen=True, kw_only=True):
     updated_at: datetime
     waiting: int
     """For a person."""
+    for_operator: int = 0
+    """Waiting for an operator, or until a limit renews."""
     running: int
-    """Or waiting for a limit, or read at the moment."""
+    """Or waiting in line, or read at the moment."""
     months: dict[str, Month]
     """The last two, by `2026-11`."""
     jobs: tuple[Entry, ...]
@@ -113,12 +121,14 @@ def merged(was: JobIndex | None, folder: str, bucket: str, changed: Iterable[Job
     newest = sorted(entries.values(), key=lambda entry: entry.job_id, reverse=True)
     kept = tuple(_kept(newest, now))
     waiting = sum(entry.word == WAITING for entry in kept)
+    for_operator = sum(entry.for_operator for entry in kept)
     return JobIndex(
         folder=folder,
         bucket=bucket,
         updated_at=now.astimezone(UTC).replace(microsecond=0),
         waiting=waiting,
-        running=sum(not entry.has_ended for entry in kept) - waiting,
+        for_operator=for_operator,
+        running=sum(not entry.has_ended for entry in kept) - waiting - for_operator,
         months={month: months[month] for month in sorted(months)[-_MONTHS:]},
         jobs=kept,
     )
@@ -140,6 +150,7 @@ def _entry(job: Job, now: datetime) -> Entry:
         state=job.state,
         word=word,
         file=job.input.key.removeprefix(keys.INBOX),
+        documents_of=f"{keys.folder_of(job.input.key)}/" if is_start(job.input) else "",
         folder=keys.outbox_folder(job.input.key, job.id),
         rows=job.counts.total,
         usd=Decimal(job.spent) / MICRO,
@@ -147,6 +158,9 @@ def _entry(job: Job, now: datetime) -> Entry:
         revision=job.revision,
     )
     if job.state is JobState.held:
-        command = next_step(job).command if word == WAITING else None
-        return replace(entry, message=sentences.state_of(job)[:_MESSAGE_CHARS], command=command or "")
+        # Those of a mate are told within minutes: nobody has to do anything.
+        for_operator = job.needs in (LIMIT, PRICE) and not job.mate
+        command = next_step(job).command if word == WAITING or job.needs == LIMIT else None
+        message = sentences.state_of(job)[:_MESSAGE_CHARS]
+        return replace(entry, message=message, command=command or "", for_operator=for_operator)
     return replace(entry, without_answer=entry.rows - job.counts.succeeded) if entry.has_ended else entry

@@ -10,7 +10,15 @@ from batchdrop.domain.folder_start import is_start
 from batchdrop.domain.open_work import APPROVAL, LIMIT, PRICE, RECIPE
 from batchdrop.domain.record import Record
 from batchdrop.domain.records import Job, JobState
-from batchdrop.reports.sentences import NO_TEAM, NOTHING_TO_RETRY, failed_file, is_retried, successor_of, were_started
+from batchdrop.reports.sentences import (
+    NO_TEAM,
+    NOTHING_TO_RETRY,
+    failed_file,
+    has_no_recipe,
+    is_retried,
+    successor_of,
+    were_started,
+)
 
 RUN = "run this command, or create the folder that it names in the S3 console"
 _CONSOLES = {"cn-": "console.amazonaws.cn", "us-gov-": "console.amazonaws-us-gov.com"}
@@ -74,7 +82,9 @@ def _after_rejection(job: Job) -> str:
 
 def _held(job: Job, region: str) -> NextStep:
     if job.needs == RECIPE:
-        text = "Put a recipe.yaml into the folder of the file, like the starter here, or correct the one that the message names."
+        text = "Correct the recipe that the message names, and put it in again."
+        if has_no_recipe(job):
+            text = "Put a recipe.yaml into the folder of the file, like the starter here."
         return _files(job, region, text)
     question, group = job.question, job.group
     if job.needs == PRICE and job.strange:

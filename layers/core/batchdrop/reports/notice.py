@@ -71,7 +71,7 @@ def of_ends(jobs: Sequence[Job], region: str = "") -> Notice:
     """Of several files of one folder that ended alike, in one tick. The document is that of the first."""
     first, word = jobs[0], sentences.word_of(jobs[0])
     said = f"{len(jobs):,} files of one folder: {word}. Each has a folder of its own below outbox/, with the reason."
-    names = [f"File:   {unlinked(keys.name_of(job.input.key))}" for job in jobs[:_NAMED]]
+    names = [f"File:   {unlinked(sentences.name_of_job(job))}" for job in jobs[:_NAMED]]
     more = [f"And {len(jobs) - _NAMED:,} more."] if len(jobs) > _NAMED else []
     return _notice(first, f"{_capital(word)}: {len(jobs):,} files", (said, "", *names, *more, *_places(first, region)))
 
@@ -124,7 +124,7 @@ def _waiting(job: Job) -> str:
 
 
 def _lines(job: Job, region: str) -> list[str]:
-    return [f"File:   {unlinked(keys.name_of(job.input.key))}", *_places(job, region)]
+    return [f"File:   {unlinked(sentences.name_of_job(job))}", *_places(job, region)]
 
 
 def _places(job: Job, region: str) -> list[str]:
@@ -199,7 +199,7 @@ def _line(before: str, job: Job, behind: str, named: str = "") -> str:
 
 def _name(job: Job, room: int) -> str:
     """The file's, where a mail's header can hold it, else the job's id; of a long one the first and the last characters."""
-    name = unlinked(keys.name_of(job.input.key))
+    name = unlinked(sentences.name_of_job(job))
     if not name or not name.isascii():
         name = job.id
     head, tail = room // 2, (room + 1) // 2 - len("... ")

@@ -30,6 +30,7 @@ _MOST_BATCHES = 20
 # Of fewer rows nobody knows what 1,000 would cost.
 _ENOUGH = 100
 _SHORT = 16
+_LONG = 40
 """Characters."""
 _TONES = {"done": "ok", "no answers": "bad", "rejected": "bad", "stopped": "warn", "waiting": "warn", "waiting for you": "warn"}
 _WHAT = {
@@ -147,7 +148,7 @@ def _context(job: Job, now: datetime, notice: str, region: str, details: Details
     counts = job.counts
     tone = _TONES.get(word, "run")
     return {
-        "name": middle(keys.name_of(job.input.key)),
+        "name": middle(sentences.name_of_job(job)),
         "folder": folder,
         "s3": f"s3://{job.input.bucket}/{folder}",
         "word": word,
@@ -217,12 +218,21 @@ def _answers(outcome: Outcome) -> list[dict[str, Any]]:
         rows = sum(values.values()) if values else 0
         if not values or (rows < 2 * len(values) and len(values) > 2):
             continue
-        ordered = sorted(values.items(), key=lambda value: -value[1])
+        ordered = sorted(values.items(), key=_by_number if all(map(_is_integer, values)) else lambda value: -value[1])
         listed = [{"text": text or "(empty)", **_share(found, rows)} for text, found in ordered[:_MOST_VALUES]]
         if others := ordered[_MOST_VALUES:]:
             listed.append({"text": f"({len(others)} others)", **_share(sum(found for _, found in others), rows)})
         shown.append({"name": column, "values": listed})
     return shown
+
+
+def _is_integer(text: str) -> bool:
+    """Such as a grade."""
+    return len(text) <= _SHORT and text.isascii() and text.removeprefix("-").isdigit()
+
+
+def _by_number(value: tuple[str, int]) -> int:
+    return int(value[0])
 
 
 def _share(rows: int, total: int) -> dict[str, Any]:
@@ -250,9 +260,9 @@ def _own_cells(sample: Sample, columns: Sequence[str]) -> list[dict[str, object]
 
 
 def _cell(column: str, text: str, *looks: str) -> dict[str, object]:
-    """A label or a date stays on one line, also beside a long text."""
-    short = ("short",) if len(text) <= _SHORT else ()
-    return {"column": column, "text": text, "looks": " ".join((*looks, *short))}
+    """A label or a date stays on one line, also beside a long text, which has room for some words in a line."""
+    size = ("short",) if len(text) <= _SHORT else ("text",) if len(text) > _LONG else ()
+    return {"column": column, "text": text, "looks": " ".join((*looks, *size))}
 
 
 def _failure(failures: _Failures, job: Job, documents: Mapping[int, str]) -> dict[str, Any]:
@@ -281,16 +291,21 @@ def _cost(job: Job, outcome: Outcome | None) -> list[dict[str, str]]:
     real_time = None if outcome is None or outcome.cost.real_time_usd is None else round(outcome.cost.real_time_usd * 10**6)
     if not paid and expected is None:
         return []
-    rows = [("all rows", 1, 1), *([("1,000 rows", 1_000, job.counts.total)] if job.counts.total >= _ENOUGH else [])]
+    told = [("all rows", 1, 1), *([("1,000 rows", 1_000, job.counts.total)] if job.counts.total >= _ENOUGH else [])]
     return [
         {
             "name": name,
-            "paid": dollars(paid * times // of),
+            "paid": _dollars(paid * times, of),
             "estimate": "unknown" if expected is None else _range(expected.low * times // of, expected.high * times // of),
-            "real_time": "unknown yet" if real_time is None else dollars(real_time * times // of),
+            "real_time": "unknown yet" if real_time is None else _dollars(real_time * times, of),
         }
-        for name, times, of in rows
+        for name, times, of in told
     ]
+
+
+def _dollars(micro: int, of: int) -> str:
+    """What costs something is never told as nothing."""
+    return dollars(micro // of) if micro >= of or not micro else "less than $0.000001"
 
 
 def _cached(cache: _Cache) -> str:

@@ -13,7 +13,8 @@ from fractions import Fraction
 from batchdrop.domain.answer_counts import Told
 from batchdrop.domain.call_headers import VERSION, NotAllowed
 from batchdrop.domain.errors import Refused, Unavailable
-from batchdrop.domain.keys import INBOX, name_of, outbox_folder
+from batchdrop.domain.folder_start import is_start
+from batchdrop.domain.keys import INBOX, folder_of, name_of, outbox_folder
 from batchdrop.domain.money import MOST_CLASSES, OTHERS
 from batchdrop.domain.open_work import APPROVAL, RECIPE
 from batchdrop.domain.purses import Scope
@@ -38,6 +39,11 @@ _WORDS = {
     JobState.rejected: "rejected",
     JobState.canceled: "stopped",
 }
+
+
+def name_of_job(job: Job) -> str:
+    """What people call it: the name of its file, or of the folder whose documents it has."""
+    return f"{name_of(folder_of(job.input.key))}/" if is_start(job.input) else name_of(job.input.key)
 
 
 def word_of(job: Job) -> str:
@@ -448,13 +454,21 @@ def waits_in_line(team: str, most: int) -> str:
     )
 
 
+_NO_RECIPE = "Waiting for a recipe that says what to ask about each row."
+
+
+def has_no_recipe(job: Job) -> bool:
+    """It has a starter beside it. Of another one that waits for a recipe, the one that it has found is at fault."""
+    return job.reason.startswith(_NO_RECIPE)
+
+
 def waits_for_recipe(input_key: str, columns: Sequence[str] = ()) -> str:
     """`input_key`: of a file that finds none."""
     folder = INBOX + "".join(f"{name}/" for name in input_key.removeprefix(INBOX).split("/")[:-1])
     above = " or a folder above it" if folder.count("/") > len(("inbox", "team")) else ""
     has = f" Columns of the file: {shown(', '.join(columns))}." if columns else ""
     return (
-        f"Waiting for a recipe that says what to ask about each row.{has} A starter, recipe.yaml, is beside this file: change "
+        f"{_NO_RECIPE}{has} A starter, recipe.yaml, is beside this file: change "
         f"its prompt and put it into {shown(folder)}{above}. The file then runs; it need not be uploaded again."
     )
 
@@ -700,7 +714,7 @@ def untried(why: Unsent) -> str:
 
 
 def waits_for(mate: Job) -> str:
-    return f"Waiting for rows of {shown(name_of(mate.input.key))}, which are tried first: it has the same recipe."
+    return f"Waiting for rows of {shown(name_of_job(mate))}, which are tried first: it has the same recipe."
 
 
 def cost_range(question: Question | GroupQuestion) -> str:
