@@ -16,7 +16,7 @@ from batchdrop_client import NotNamed, Stack, Unreachable
 
 def stack_of(run_id: str | None) -> Stack:
     """With a folder that is this run's alone, so that a task that runs again finds the job of the one before."""
-    return Stack.from_environment(folder=f"workflows/{re.sub(r'[^A-Za-z0-9-]+', '-', run_id)}")
+    return Stack.from_environment(folder=f"workflows/{re.sub(r'[^A-Za-z0-9-]+', '-', str(run_id))}")
 
 
 @dag(schedule=None, params={"file": Param("reviews.csv", type="string")})

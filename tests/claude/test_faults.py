@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import socket
 import time
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -316,6 +318,16 @@ def test_a_page_in_place_of_an_answer(api: Api, control: Control) -> None:
 def test_several_faults_in_one_order(api: Api) -> None:
     ordered = [{"kind": "refuse", "route": "list"}, {"kind": "stall", "seconds": 0}]
     assert len(api.http.post("/_emulator/faults", json=ordered).json()["faults"]) == 2
+
+
+def test_the_trouble_that_the_page_orders(api: Api) -> None:
+    page = Path(__file__).parents[2] / "docs" / "local-development.md"
+    ordered = re.findall(r"^curl -d '(.+)' \"\$FAULTS\"$", page.read_text(), re.MULTILINE)
+    for order, status in zip(ordered, (401, 429, 503), strict=True):
+        assert api.http.post("/_emulator/faults", content=order).status_code == 200
+        assert api.http.post("/v1/messages/batches", json={"requests": requests("one")}).status_code == status
+        api.http.delete("/_emulator/faults")
+    assert api.http.post("/v1/messages/batches", json={"requests": requests("one")}).status_code == 200
 
 
 def raw_answer(control: Control, request: bytes) -> bytes:

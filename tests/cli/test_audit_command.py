@@ -95,6 +95,24 @@ def test_a_deployed_stack(command: Command, monkeypatch: pytest.MonkeyPatch) -> 
         assert f"The stack mine has no job {UNKNOWN}. A job id is the name of the last folder under outbox/." in said.err
 
 
+def test_the_secret_is_of_the_functions_and_the_error_says_which_key_to_give(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Walled:
+        def get_secret_value(self, *, SecretId: str) -> dict[str, str]:
+            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "an explicit deny"}}, "GetSecretValue")
+
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    with world(Wire(-1, None)) as stack:
+        play(stack)
+        command.deploy({"Bucket": BUCKET, "Table": TABLE, "ApiKeySecret": "secret"})
+        deployed_clients = boto3.client
+        monkeypatch.setattr(boto3, "client", lambda name: Walled() if name == "secretsmanager" else deployed_clients(name))
+        said = command(stack.job().id)
+    assert (said.code, said.out) == (2, "")
+    assert said.err.splitlines()[-1].endswith("functions alone (AccessDeniedException). Set ANTHROPIC_API_KEY to such a key.")
+
+
 def _refused(code: str, message: str) -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": message}}, "DescribeStacks")
 

@@ -60,9 +60,12 @@ def people(teams: Laptop) -> People:
     def example(name: str, team: str = "") -> dict[str, Any]:
         return policy(name, bucket=teams.bucket, team=team, stack=teams.stack, account=ACCOUNT, region=REGION)
 
+    def statements(name: str) -> list[Any]:
+        return list(example(name)["Statement"])
+
     return People(
         teams.assume("reports", _EVERYTHING),
-        teams.assume(OPERATORS, example("operator")),
+        teams.assume(OPERATORS, example("operator") | {"Statement": [*statements("operator"), *statements("eraser")]}),
         teams.assume("red-dropper", example("dropper", "red")),
         teams.assume("red-approver", example("approver", "red")),
         teams.assume("blue-dropper", example("dropper", "blue")),

@@ -44,7 +44,10 @@ _SERVICES = (
     "sqs",
     "ssm",
 )
-_OTHERS = ("batchdrop", "make", "git", "sam", "python", "duckdb", "jq", ".venv/bin/sam", ".venv/bin/python", "requirements/sam")
+_OTHERS = (
+    *("batchdrop", "curl", "make", "git", "sam", "python", "duckdb", "jq"),
+    *(".venv/bin/sam", ".venv/bin/python", "requirements/sam"),
+)
 # What moto's server loads for browsers and for API Gateway, which no command here is about.
 _NOT_INSTALLED = ("flask_cors", *(f"openapi_spec_validator{part}" for part in ("", ".validation", ".validation.exceptions")))
 # Those of this version, and those that the upgrade from 0.1.0 is about.
@@ -52,7 +55,10 @@ _QUEUES = [
     "DeadLetters",
     *(name + kind for name in ("Uploads", "Submit", "Collect", "Finish", "Controls") for kind in ("Queue", "DeadLetters")),
 ]
-_TEMPLATE = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
+_TEMPLATE = {
+    "Parameters": {name: {"Type": "String", "Default": "100"} for name in ("AskAboveUsd", "MonthlyLimitUsd")},
+    "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
+}
 _FILLED = {
     "BUCKET": "bucket",
     "ANALYSIS": "analysis",
@@ -98,7 +104,7 @@ def stack(endpoint: str) -> None:
     client("dynamodb").update_continuous_backups(
         TableName=_TABLE, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
     )
-    for function in ("plan", "submit"):
+    for function in ("plan", "poll", "submit"):
         client("logs").create_log_group(logGroupName=f"/aws/lambda/{_STACK}-{function}")
     client("iam").create_role(RoleName="release", AssumeRolePolicyDocument="{}")
     client("cloudtrail").create_trail(Name="trail", S3BucketName="bucket")
@@ -160,7 +166,7 @@ def test_the_commands_of_a_page_are_carried_out(page: Path, endpoint: str, stack
         input="sk-ant-test\n",
         capture_output=True,
         encoding="utf-8",
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]

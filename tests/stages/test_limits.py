@@ -71,6 +71,8 @@ def test_nothing_is_admitted_beyond_a_day_and_the_rest_goes_on_the_next(where: s
     words = {"stack": "of this stack", "its own": "of the folder team/sub"}.get(where, "of the folder team")
     assert f"Today's limit {words}, $0.05, has $0.0" in status["message"]
     assert "6 rows that are not sent yet will cost" in status["message"]
+    place = {"stack": "DailyLimitUsd", "its own": "day_usd of team/sub in", "default": "day_usd of default in"}
+    assert f"an operator raises it ({place.get(where, 'day_usd of team in')}" in status["message"]
     assert "go on by themselves on 2026-11-23" in status["message"]
     assert job.question is not None
     assert f"the code {job.question.code} lifts it" in status["message"]

@@ -12,6 +12,7 @@ from batchdrop.domain import refusals
 from batchdrop.domain.retries import ANSWER_AWAITED, ANSWERS_AWAITED, RESULTS_KEPT
 from batchdrop.stages.poll import stalled
 from batchdrop.stages.poll.measure import UNCOLLECTED_AFTER
+from tests.docs.pages import ROOT, anchors
 from tests.template import facts
 from tests.template.facts import Resources, of_type, references
 
@@ -31,10 +32,13 @@ def _watched(alarm: Mapping[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("name", _ALARMS)
-def test_every_description_names_the_stack_and_ends_as_a_sentence(name: str) -> None:
-    words = _words(_ALARMS[name])
+def test_every_description_names_the_stack_and_ends_with_the_page_that_says_more(name: str) -> None:
+    words, page, anchor = _words(_ALARMS[name]).strip().rpartition(" See docs/operations.md#")
     assert words.startswith("${AWS::StackName}")
     assert words.endswith(".")
+    assert page
+    assert anchor in anchors(ROOT / "docs" / "operations.md")
+    assert anchor == name.lower()
 
 
 @pytest.mark.parametrize("name", _ALARMS)

@@ -296,15 +296,16 @@ def test_it_changes_no_managed_policy_and_reads_no_answer_and_no_key(stack: Depl
 _ACCESS: tuple[dict[str, str], ...] = (
     {},
     {"ApiAccess": "aws", "AwsWorkspaceId": "wrkspc_1", "DeleteBatchesAtApi": "true"},
+    {"FileSourceArns": "arn:aws:s3:::archive/invoices/*"},
 )
 _KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/9a1a0f52-53c4-4f3c-8d5c-0e5f1c9d7b0e"
 
 
 @pytest.mark.parametrize("role", ROLES)
-@pytest.mark.parametrize("access", _ACCESS, ids=["an API key", "none"])
+@pytest.mark.parametrize("access", _ACCESS, ids=["an API key", "none", "files of other buckets"])
 def test_the_boundary_takes_nothing_from_a_role(translated: Template, role: str, access: dict[str, str]) -> None:
     stack = Deployed(translated, PermissionsBoundaryArn=BOUNDARY, KmsKeyArn=_KEY, **access)
-    boundary = policy("boundary", **_PLACES)
+    boundary = policy("boundary", **_PLACES, sources="archive/invoices/*")
     granted = [
         (action, resource.replace("/*", "/any/key"), service)
         for document in stack.identity(role)

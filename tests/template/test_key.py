@@ -121,11 +121,12 @@ def test_who_drops_reads_and_redrives_needs_no_permission_on_the_key(service: st
         assert not _ask(action, {"AWS": STRANGER}, [], {"kms:CallerAccount": ACCOUNT})
 
 
-@pytest.mark.parametrize("service", ["events.amazonaws.com", "cloudwatch.amazonaws.com"])
-def test_events_reach_encrypted_queues_and_alarms_an_encrypted_topic(service: str) -> None:
-    """With SQS and SNS the publishing service itself calls KMS, under its own name."""
+def test_events_reach_encrypted_queues_and_alarms_of_the_account_an_encrypted_topic() -> None:
+    """With SQS and SNS the publishing service itself calls KMS, under its own name; EventBridge names no account with it."""
     for action in _USE:
-        assert _ask(action, {"Service": service}, [], {})
+        assert _ask(action, {"Service": "events.amazonaws.com"}, [], {})
+        for account, allowed in ((ACCOUNT, True), ("999999999999", False)):
+            assert _ask(action, {"Service": "cloudwatch.amazonaws.com"}, [], {"aws:SourceAccount": account}) is allowed
 
 
 def test_only_log_groups_of_the_stack_are_encrypted_for_cloudwatch_logs(stack: Deployed) -> None:

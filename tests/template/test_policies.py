@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from tests.docs.pages import blocks
 from tests.policies import FOLDER, NAMES, policy
 from tests.template.conftest import Template
 from tests.template.evaluator import ACCOUNT, REGION, STACK, Decision, Deployed
@@ -86,15 +87,64 @@ def test_nobody_but_operators_lifts_limits_or_deletes(stack: Deployed, name: str
 def test_operators_can_do_all_that_a_wall_leaves_to_them(stack: Deployed) -> None:
     allowed = [
         *(("s3:PutObject", key) for key in ("config/limits.json", "control/raise/red/job-code", "control/approve/blue/job-code")),
-        *(
-            (action, f"{one}/red/a")
-            for one in ("inbox", "outbox", "work")
-            for action in ("s3:DeleteObject", "s3:DeleteObjectVersion")
-        ),
         ("s3:GetObject", "outbox/red/a"),
     ]
     assert [one for one in allowed if not _may(stack, "operator", *one, who=OPERATOR)] == []
     assert [one for one in allowed if _may(stack, "operator", *one, who=STRANGER) and "config/" in one[1]] == []
+
+
+_DELETES = [
+    (action, f"{one}/red/a") for one in ("inbox", "outbox", "work") for action in ("s3:DeleteObject", "s3:DeleteObjectVersion")
+]
+
+
+def test_who_deletes_for_good_has_a_policy_for_it_and_no_other_has(stack: Deployed) -> None:
+    assert [one for one in _DELETES if not _may(stack, "eraser", *one, who=OPERATOR)] == []
+    assert [one for one in _DELETES if _may(stack, "eraser", *one) and not one[1].startswith("inbox/")] == []
+    for name in (*_OWN, "operator"):
+        assert [one for one in _DELETES if _may(stack, name, *one, who=OPERATOR)] == []
+
+
+_RUNBOOKS = [
+    ("lambda:InvokeFunction", "PollFunction"),
+    ("sns:Subscribe", "AlarmTopic"),
+    ("sns:Subscribe", "JobsTopic"),
+    ("sns:ListSubscriptionsByTopic", "AlarmTopic"),
+    ("ssm:PutParameter", "Switch"),
+    ("sqs:StartMessageMoveTask", "DeadLetters"),
+]
+
+
+@pytest.mark.parametrize(("action", "name"), _RUNBOOKS)
+def test_operators_can_do_what_their_runbooks_say(stack: Deployed, action: str, name: str) -> None:
+    filled = policy("operator", bucket="any", stack=STACK, account=ACCOUNT, region=REGION)
+    assert by(stack, OPERATOR, action, stack.arn(name), [filled]) is Decision.allow
+
+
+def test_operators_enable_the_schedule_and_look_at_metrics(stack: Deployed) -> None:
+    filled = policy("operator", bucket="any", stack=STACK, account=ACCOUNT, region=REGION)
+    schedule = f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/default/{STACK}-poll"
+    role = f"arn:aws:iam::{ACCOUNT}:role/{STACK}-ScheduleRole-1"
+    assert by(stack, OPERATOR, "scheduler:UpdateSchedule", schedule, [filled]) is Decision.allow
+    assert by(stack, OPERATOR, "cloudwatch:ListMetrics", "*", [filled]) is Decision.allow
+    for service, allowed in (("scheduler.amazonaws.com", True), ("lambda.amazonaws.com", False)):
+        decision = by(stack, OPERATOR, "iam:PassRole", role, [filled], iam_PassedToService=service)
+        assert (decision is Decision.allow) is allowed
+
+
+def test_without_teams_the_page_lets_droppers_reach_every_file(stack: Deployed) -> None:
+    """Also one that lies in no folder, which `*` in place of TEAM would not."""
+    page = blocks(FOLDER.parents[0] / "security.md", "sh")
+    (block,) = (one for one in page if "s#TEAM/" in one)
+    changes = re.findall(r"s#(.+?)#(.+?)#g", block)
+    assert changes == [(r"TEAM/\*", "*")] * 2
+    for name, keys in (("dropper", ("inbox/my.csv", "control/cancel/job")), ("approver", ("control/approve/job-code",))):
+        text = (FOLDER / f"{name}.json").read_text().replace("TEAM/*", "*")
+        bucket = stack.arn("Bucket")
+        filled = json.loads(text.replace("BUCKET", bucket.removeprefix("arn:aws:s3:::")))
+        for key in keys:
+            assert by(stack, STRANGER, "s3:PutObject", f"{bucket}/{key}", [filled]) is Decision.allow
+        assert by(stack, STRANGER, "s3:ListBucket", bucket, [filled], s3_prefix="outbox/") is Decision.allow
 
 
 @pytest.mark.parametrize(("items", "allowed"), [(("SWITCH",), True), (("ADMISSION",), False), (("SWITCH", "JOB#1"), False)])
@@ -118,4 +168,5 @@ def test_every_example_says_what_each_statement_is_for(name: str) -> None:
         "ACCOUNT",
         "REGION",
         "SWITCH",
+        "SOURCES",
     }

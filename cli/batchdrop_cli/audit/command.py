@@ -23,9 +23,9 @@ def audit(job: str, stack: str, emulator: str | None) -> None:
     """Check a job: was anything paid for twice, lost, invented or counted wrong?
 
     JOB is a job id, the end of one, or the address of its folder under outbox/. The audit only reads. It compares the table,
-    the bucket and the API, which is called with ANTHROPIC_API_KEY, or else with the key in the stack's secret
-    (ANTHROPIC_BASE_URL names another API). For a stack with ApiAccess=aws, keys are minted from your AWS credentials. The
-    real API shows results only, so a row without a result proves nothing there.
+    the bucket and the API, which is called with ANTHROPIC_API_KEY, a key of the stack's workspace (ANTHROPIC_BASE_URL names
+    another API). For a stack with ApiAccess=aws, keys are minted from your AWS credentials. The real API shows results only, so
+    a row without a result proves nothing there.
 
     Exits with 0 when all promises were kept, 1 when one was broken, and 2 when the audit could not run.
     """

@@ -8,6 +8,7 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING
 
 import boto3
+from botocore.exceptions import ClientError
 
 from batchdrop.adapters.claude import AnthropicClaude
 from batchdrop.adapters.clock import SystemClock
@@ -76,8 +77,18 @@ def _claude(outputs: Mapping[str, str], clock: SystemClock) -> AnthropicClaude:
         minted = minted_access(workspace, elsewhere or platform_url())
         return AnthropicClaude(minted.key, minted.url, clock, workspace=minted.workspace)
     given = os.environ.get("ANTHROPIC_API_KEY", "").strip()
-    key = OneKey(given) if given else SecretKey(boto3.client("secretsmanager"), outputs[KEY_OUTPUT], clock)
-    return AnthropicClaude(key, elsewhere or _ANTHROPIC_URL, clock)
+    return AnthropicClaude(OneKey(given or _stored_key(outputs[KEY_OUTPUT], clock)), elsewhere or _ANTHROPIC_URL, clock)
+
+
+def _stored_key(secret: str, clock: SystemClock) -> str:
+    """The policy of the secret denies it to whoever is no function of the stack, unless somebody has opened it."""
+    try:
+        return SecretKey(boto3.client("secretsmanager"), secret, clock).get()
+    except ClientError as error:
+        raise CannotAudit(
+            "The audit asks Claude with a key of the stack's workspace, and the secret of the stack can be read by its functions "
+            f"alone ({error.response['Error']['Code']}). Set ANTHROPIC_API_KEY to such a key."
+        ) from error
 
 
 def _count_versions(s3: S3Client, bucket: str, key: str) -> int:

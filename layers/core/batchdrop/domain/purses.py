@@ -37,6 +37,8 @@ class Scope(NamedTuple):
     """When the next purse of this kind begins; None: never."""
     asks: bool = False
     """Beyond it somebody is asked; else it waits."""
+    raised_in: str = ""
+    """Where an operator raises it, for people: `day_usd of marketing in config/limits.json`. Empty: of the job alone."""
 
 
 def stack_month(now: datetime) -> str:

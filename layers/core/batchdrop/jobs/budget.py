@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from batchdrop.domain import purses
-from batchdrop.domain.keys import team_of
+from batchdrop.domain.keys import LIMITS, team_of
 from batchdrop.domain.money import uncached
 from batchdrop.domain.purses import Charge, Scope
 from batchdrop.domain.records import Batch, Job, Purse
@@ -79,19 +79,26 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
         tomorrow, next_month = _tomorrow(now), _next_month(now)
         team = team_of(job.input.key)
         found = [
-            Scope(purses.stack_month(now), self.stack.month, "this month's limit of this stack", next_month),
-            Scope(purses.stack_day(now), self.stack.day, "today's limit of this stack", tomorrow),
+            Scope(
+                *(purses.stack_month(now), self.stack.month, "this month's limit of this stack", next_month),
+                raised_in="MonthlyLimitUsd",
+            ),
+            Scope(purses.stack_day(now), self.stack.day, "today's limit of this stack", tomorrow, raised_in="DailyLimitUsd"),
         ]
-        said = dict(self.limits.current(now).value.limits_of(job.input.key))
+        listed = self.limits.current(now).value
+        said = dict(listed.limits_of(job.input.key))
         for folder in dict.fromkeys((*said, team)):
             limits = said.get(folder)
             day = limits.day if limits else None
             month = limits.month if limits else None
             where = f"of the folder {folder}" if folder else "of files in no folder"
+            of = f"{folder if limits is not None and folder in listed.folders else 'default'} in {LIMITS}"
             if day is not None or folder == team:
-                found.append(Scope(purses.folder_day(folder, now), day, f"today's limit {where}", tomorrow))
+                purse = purses.folder_day(folder, now)
+                found.append(Scope(purse, day, f"today's limit {where}", tomorrow, raised_in=f"day_usd of {of}"))
             if month is not None or folder == team:
-                found.append(Scope(purses.folder_month(folder, now), month, f"this month's limit {where}", next_month))
+                purse = purses.folder_month(folder, now)
+                found.append(Scope(purse, month, f"this month's limit {where}", next_month, raised_in=f"month_usd of {of}"))
         if (ask_above := self.ask_above(job, now)) is not None and job.may_use == 0:
             found.append(Scope(purses.unasked(team, now), ask_above, "", tomorrow, asks=True))
         return found

@@ -45,6 +45,8 @@ class Entry(Record, frozen=True, kw_only=True):
     """Of a job of documents: their folder, which is what people call it."""
     folder: str
     """Of its answers."""
+    reference: str = ""
+    """Of who dropped it: the metadata of the file, if it has any."""
     message: str = ""
     """Of a job that waits: what for."""
     command: str = ""
@@ -152,6 +154,7 @@ def _entry(job: Job, now: datetime) -> Entry:
         file=job.input.key.removeprefix(keys.INBOX),
         documents_of=f"{keys.folder_of(job.input.key)}/" if is_start(job.input) else "",
         folder=keys.outbox_folder(job.input.key, job.id),
+        reference=job.reference,
         rows=job.counts.total,
         usd=Decimal(job.spent) / MICRO,
         merged_at=now,

@@ -729,11 +729,12 @@ def _were(number: int) -> str:
 def limited(scope: Scope, left: int, question: Question, beyond: int) -> str:
     """Micro-dollars: `left` of the limit of the scope; `beyond` what is reserved may what is at the API cost at worst."""
     rows = _plural(question.rows, "row")
+    where = f" ({scope.raised_in})" if scope.raised_in else ""
     when = f"They go on by themselves on {scope.renews_at:%Y-%m-%d}, or when" if scope.renews_at else "They go on when"
     return (
         f"{scope.words[:1].upper()}{scope.words[1:]}, {dollars(scope.limit or 0)}, has {dollars(left)} left; {rows} that are not "
-        f"sent yet will cost {cost_range(question)}. {when} an operator raises it; the code {question.code} lifts it for this "
-        "job alone."
+        f"sent yet will cost {cost_range(question)}. {when} an operator raises it{where}; the code {question.code} lifts it for "
+        "this job alone."
     ) + (f" Its rows at the API may cost up to {dollars(beyond)} more than is reserved for them." if beyond else "")
 
 
