@@ -123,7 +123,7 @@ def test_who_waits_for_a_recipe_is_shown_the_way_to_the_starter(s3: S3Client) ->
     stack.drop("inbox/marketing/reviews.csv", b"id,text\n1,It broke\n")
     in_s3(stack, s3, BUCKET)
     lines = said("status", stack.job().id).stderr.splitlines()
-    assert lines[0].startswith("Put a recipe.yaml into the folder of the file, or correct the one")
+    assert lines[0] == "Put a recipe.yaml into the folder of the file. A starter, if there is one, comes with:"
     assert lines[1] == f"batchdrop fetch {stack.job().id}"
 
 

@@ -52,7 +52,7 @@ def next_lines(status: JobStatus, lookup: Lookup) -> list[str]:
         return []
     if status.needs == RECIPE:
         # What lies beside the status is not beside whoever reads this.
-        text = plain(step.text).replace(", like the starter here,", ",")
+        text = plain(step.text).replace(", like the starter here.", ".")
         return [f"{text} A starter, if there is one, comes with:", lookup.command("fetch", status.job_id)]
     command = step.command or ""
     if ours := _of_ours(command):
