@@ -23,7 +23,7 @@ from batchdrop_client.each_answer import each
 from batchdrop_client.ended_job import names_in
 from batchdrop_client.errors import NotApproved, StackError, TimedOut, Unreachable
 from batchdrop_client.job_status import Input, JobStatus, parse_status
-from batchdrop_client.outputs import OUTPUTS, STARTER, Sent, download, is_same
+from batchdrop_client.outputs import OUTPUTS, STARTER, Sent, check_free, download, is_copy, is_same
 from batchdrop_client.plain_text import plain
 from batchdrop_client.rows import Row, merged
 
@@ -160,22 +160,25 @@ class Job:
         """Brings everything that it has left into a folder, which is made if it is not there. Returns the files.
 
         Those that are there and are the same are left, so that a second call goes on where one broke off. Raises FileThere for
-        one that is another, unless it is to be replaced; OSError.
+        one that is another, before anything is written, unless it is to be replaced; OSError.
         """
         names = self.files()
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        files = self._outcome().files
-        found = []
-        for name in OUTPUTS:
-            if name in names:
-                path = folder / name
-                found.append(path)
-                file = files.get(name)
-                if file is None or not is_same(path, file.size, file.checksum):
-                    # What the manifest does not list is small, and is the same for good once the job has ended.
-                    download(self._bucket, self._ref(name), path, replace=replace or file is None, come=come)
+        listed = self._outcome().files
+        found = [folder / name for name in OUTPUTS if name in names]
+        missing = [path for path in found if not self._is_here(path, listed.get(path.name))]
+        if not replace:
+            check_free(missing)
+        for path in missing:
+            download(self._bucket, self._ref(path.name), path, replace=replace, come=come)
         return found
+
+    def _is_here(self, path: Path, file: OutputFile | None) -> bool:
+        """`file`: None of what the manifest does not list. That is small, and so is compared as it is."""
+        if file is None:
+            return is_copy(self._bucket, self._ref(path.name), path)
+        return is_same(path, file.size, file.checksum)
 
     def download_each(self, folder: Path | str, *, replace: bool = False) -> Iterator[Path]:
         """Writes each answer into a file of its own, named by the document or the id of its row. As `download`."""
@@ -211,7 +214,7 @@ class Job:
             data = self._bucket.objects.get(f"{self.folder}manifest.json")
         try:
             return msgspec.json.decode(data, type=_Outcome)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise StackError(f"The manifest of {self.id} cannot be read.") from None
 
     def _results(self, names: Container[str]) -> Iterator[Row]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import file_digest
 from pathlib import Path
@@ -78,6 +78,24 @@ def _place(part: Path, path: Path, *, replace: bool) -> None:
         if os.path.lexists(path):
             raise FileThere(path) from None
         part.replace(path)
+
+
+def check_free(paths: Iterable[Path]) -> None:
+    """Raises FileThere for the first that is there."""
+    for path in paths:
+        if os.path.lexists(path):
+            raise FileThere(path)
+
+
+def is_copy(bucket: Bucket, ref: ObjectRef, path: Path) -> bool:
+    """Whether a file here is that object, byte for byte. Raises StackError, OSError."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    with path.open("rb") as file, aws_said(bucket.name), bucket.objects.read(ref) as stream:
+        while chunk := stream.read(_BUFFER):
+            if file.read(len(chunk)) != chunk:
+                return False
+        return not file.read(1)
 
 
 def is_same(path: Path, size: int, checksum: str) -> bool:

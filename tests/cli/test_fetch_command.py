@@ -83,6 +83,31 @@ def test_another_file_is_not_overwritten(stack: LiveStack, tmp_path: Path) -> No
     assert mine.read_bytes() == job.output("results.csv")
 
 
+@pytest.mark.parametrize("name", ["recipe.yaml", "report.html", "status.json", "manifest.json"])
+def test_what_the_manifest_does_not_list_is_not_overwritten_either(stack: LiveStack, tmp_path: Path, name: str) -> None:
+    job = table_job()
+    folder = in_s3(job, stack.client, BUCKET)
+    mine = tmp_path / name
+    mine.write_text("mine")
+    result = said("fetch", job.job().id, "-o", tmp_path)
+    assert (result.exit_code, mine.read_text(), list(tmp_path.iterdir())) == (2, "mine", [mine])
+    assert result.stderr.endswith("or replace it with --force.\n")
+    assert said("fetch", job.job().id, "-o", tmp_path, "--force").exit_code == 0
+    assert mine.read_bytes() == stack.body(folder + name)
+
+
+def test_a_status_that_has_changed_since_is_another_file(stack: LiveStack, tmp_path: Path) -> None:
+    job = table_job()
+    folder = in_s3(job, stack.client, BUCKET)
+    assert said("fetch", job.job().id, "-o", tmp_path).exit_code == 0
+    before = (tmp_path / "status.json").read_bytes()
+    stack.put(f"{folder}status.json", before + b"\n")
+    assert said("fetch", job.job().id, "-o", tmp_path).exit_code == 2
+    assert (tmp_path / "status.json").read_bytes() == before
+    assert said("fetch", job.job().id, "-o", tmp_path, "--force").exit_code == 0
+    assert (tmp_path / "status.json").read_bytes() == before + b"\n"
+
+
 def test_a_link_is_not_followed(stack: LiveStack, tmp_path: Path) -> None:
     job = table_job()
     in_s3(job, stack.client, BUCKET)

@@ -13,6 +13,7 @@ from batchdrop_cli.ending import CannotUse
 from batchdrop_cli.exit_codes import ANSWERED, STOPPED, USAGE
 from batchdrop_cli.following.said_status import Lookup
 from batchdrop_cli.terminal import out, say
+from batchdrop_client.errors import FileThere
 from batchdrop_client.job import Job
 from batchdrop_client.plain_text import plain
 from batchdrop_client.stack import Stack
@@ -51,6 +52,8 @@ class FetchSession(msgspec.Struct, kw_only=True):
                     job.save(path, replace=self.force, come=come)
                 else:
                     job.download(path, replace=self.force, come=come)
+        except FileThere as there:
+            raise CannotUse(f"{there.fact} Move it, choose another place with -o, or replace it with --force.", USAGE) from None
         except KeyboardInterrupt:
             raise CannotUse("Stopped. The same command goes on.", STOPPED) from None
         except OSError as error:
