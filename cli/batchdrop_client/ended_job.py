@@ -71,7 +71,7 @@ def ended_job(bucket: Bucket, folder: str) -> EndedJob:
         data = bucket.objects.get(f"{folder}manifest.json")
     try:
         found = msgspec.json.decode(data, type=_Outcome)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise StackError(f"The manifest of {job} cannot be read.") from None
     of = found.recipe
     recipe = ObjectRef(bucket=bucket.name, key=of.key, version_id=of.version_id, etag=of.etag) if of else None

@@ -25,7 +25,8 @@ def job_folder(bucket: Bucket, job: str, folder: str = "") -> str:
     if len(named) < _SHORTEST or "/" in named:
         raise NotNamed(f"{plain(job)} is no job id. Give one, or at least its last {_SHORTEST} characters.")
     prefix = f"{OUTBOX}{folder.strip('/')}/" if folder.strip("/") else OUTBOX
-    found = list(islice(_folders(bucket, prefix, named), 1 if ids.is_job_id(named) else _SHOWN + 1))
+    # Also of a whole id: whoever may write to one folder could put there what looks like a job of another.
+    found = list(islice(_folders(bucket, prefix, named), _SHOWN + 1))
     if len(found) == 1:
         return found[0]
     if not found:
@@ -33,7 +34,10 @@ def job_folder(bucket: Bucket, job: str, folder: str = "") -> str:
             f"There is no job {plain(job)} below {plain(prefix)} of the bucket {plain(bucket.name)}. A job id is the name of the "
             "last folder there."
         )
-    names = ", ".join(one.rstrip("/").rsplit("/", 1)[-1] for one in found[:_SHOWN])
+    if len({one.rsplit("/", 2)[1] for one in found}) == 1:
+        folders = ", ".join(plain(one) for one in found[:_SHOWN])
+        raise NotNamed(f"A job {plain(named)} lies in several folders: {folders}. Give the one that you mean instead of the id.")
+    names = ", ".join(one.rsplit("/", 2)[1] for one in found[:_SHOWN])
     raise NotNamed(f"Several jobs end in {plain(named)}: {names}{' and others' if found[_SHOWN:] else ''}. Give more of the id.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 
@@ -13,6 +14,10 @@ from batchdrop.domain.records import Counts, JobState
 from batchdrop.reports.samples import Sample
 from batchdrop.reports.sentences import WAITS_FOR_YOU, word
 from batchdrop_client.errors import StackError
+
+_UNKNOWN = Decimal("Infinity")
+_MOST_DIGITS = 20
+"""Of dollars, before the point and behind it: more would fill a terminal, or the memory."""
 
 
 class Input(Record, frozen=True):
@@ -46,7 +51,7 @@ class Question(Record, frozen=True, kw_only=True):
     """The key of the object that says yes."""
     rows: int = 0
     low_usd: Decimal = Decimal(0)
-    high_usd: Decimal = Decimal("Infinity")
+    high_usd: Decimal = _UNKNOWN
 
 
 class NextStep(Record, frozen=True):
@@ -122,8 +127,21 @@ def parse_status(data: bytes, job_id: str) -> JobStatus:
     """Raises StackError."""
     try:
         found = msgspec.json.decode(data, type=JobStatus)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise StackError(f"The status.json of {job_id} cannot be read.") from None
+    if not all(amount.is_finite() and abs(amount.adjusted()) <= _MOST_DIGITS for amount in _amounts(found)):
+        raise StackError(f"The status.json of {job_id} tells an amount that no job costs, and cannot be used.")
     if found.job_id != job_id:
         raise StackError(f"The status.json of {job_id} is that of another job.")
     return msgspec.structs.replace(found, document=data)
+
+
+def _amounts(status: JobStatus) -> Iterator[Decimal]:
+    """Dollars, as the document has them."""
+    yield from (status.cost.usd, status.cost.reserved_usd)
+    if status.estimate is not None:
+        yield from (status.estimate.low, status.estimate.high)
+    if status.question is not None:
+        yield status.question.low_usd
+        if status.question.high_usd is not _UNKNOWN:
+            yield status.question.high_usd

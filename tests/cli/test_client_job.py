@@ -17,7 +17,7 @@ from batchdrop_cli.dropping.tried import why_lines
 from batchdrop_client import Job, JobStatus, NotApproved, NotNamed, Stack, StackError, TimedOut, Unreachable
 from batchdrop_client import job as job_module
 from batchdrop_client.bucket import Bucket, aws_said
-from batchdrop_client.ended_job import names_in
+from batchdrop_client.ended_job import ended_job, names_in
 from batchdrop_client.job_status import Input
 from tests.cli.ended_jobs import BAD, in_s3, requests_job
 from tests.cli.own_bucket import BUCKET
@@ -262,6 +262,25 @@ def test_what_the_stack_does_not_ask_again_is_not_waited_for(s3: S3Client, wall:
 def test_a_job_that_is_not_there(s3: S3Client) -> None:
     with pytest.raises(NotNamed, match="There is no job aaaa"):
         Stack(BUCKET).job("aaaa")
+
+
+def test_of_two_folders_with_one_id_none_is_taken_for_the_job(s3: S3Client) -> None:
+    job = job_in(s3, asking())
+    forged = f"outbox/aaa/a/{job.id}/"
+    s3.put_object(Bucket=BUCKET, Key=f"{forged}status.json", Body=b"{}")
+    for name in (job.id, job.id[-6:]):
+        with pytest.raises(NotNamed, match=f"in several folders: {forged}, {job.folder}"):
+            Stack(BUCKET).job(name)
+    assert Stack(BUCKET, folder="marketing").job(job.id).folder == Stack(BUCKET).job(job.folder).folder == job.folder
+
+
+def test_a_manifest_that_cannot_be_read(s3: S3Client, tmp_path: Path) -> None:
+    job = job_in(s3, requests_job())
+    s3.put_object(Bucket=BUCKET, Key=f"{job.folder}manifest.json", Body=b'{"x":' + b"[" * 100_000)
+    with pytest.raises(StackError, match=f"The manifest of {job.id} cannot be read"):
+        job.download(tmp_path)
+    with pytest.raises(StackError, match=f"The manifest of {job.id} cannot be read"):
+        ended_job(job._bucket, job.folder)
 
 
 def test_a_bucket_that_is_not_there(s3: S3Client) -> None:

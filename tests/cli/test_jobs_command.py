@@ -84,10 +84,20 @@ def test_no_job(live: LiveStack) -> None:
     assert result.stderr == "There is no job below outbox/marketing/.\n"
 
 
-def test_one_that_cannot_be_read_hides_no_other(live: LiveStack) -> None:
+_DEEP = b'"x":' + b"[" * 100_000 + b"]" * 100_000
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [b"", _DEEP, b'"cost":{"usd":"NaN"}', b'"cost":{"reserved_usd":"Infinity"}', b'"estimate":{"low":0,"high":"1e9999999"}'],
+    ids=["cut", "deep", "nan", "infinite", "huge"],
+)
+def test_one_that_cannot_be_read_hides_no_other(live: LiveStack, spoilt: bytes) -> None:
     job = status(live, "a", 1)
     broken = status(live, "a", 2)
-    live.put(f"outbox/a/f2/{broken}/status.json", b"{")
+    key = f"outbox/a/f2/{broken}/status.json"
+    live.put(key, live.body(key)[:-1] + (b"," + spoilt + b"}" if spoilt else b""))
+    assert said("status", broken).exit_code == 1
     result = said("jobs")
     assert (result.exit_code, len(result.stdout.splitlines())) == (0, 3)
     assert job[-6:] in result.stdout
