@@ -13,6 +13,7 @@ from batchdrop.domain.errors import ConfigurationError, Unavailable
 from batchdrop.domain.messages import Dropped, Queue, RetryJob
 from batchdrop.domain.records import BatchState, JobState
 from batchdrop.stages.poll import tick
+from tests.fakes.claude import Withheld
 from tests.faults.scenarios import EXPIRED
 from tests.stack import Stack, rows
 from tests.stages.harm import LOST, fail, minutes, refused
@@ -263,6 +264,17 @@ class TestRetry:
         for _ in range(2):
             stack.command("retry", stack.job().id)
         assert stack.objects.count_versions(f"inbox/a.retry-of-{stack.job().id}.jsonl") == 1
+
+    def test_what_may_have_been_paid_is_not_asked_again(self) -> None:
+        stack = Stack(max_attempts=1)
+        stack.claude.answer = lambda custom_id, params: Withheld("succeeded") if custom_id.endswith("-2") else EXPIRED
+        stack.drop("inbox/a.jsonl", rows(2))
+        for _ in range(100):
+            stack.step(4 * 3600)
+        assert stack.document("manifest.json")["counts"]["missing"] == 1
+        stack.command("retry", stack.job().id)
+        again = stack.objects.body(f"inbox/a.retry-of-{stack.job().id}.jsonl").splitlines()
+        assert [json.loads(line)["_batchdrop"]["line"] for line in again] == [1]
 
     def test_nothing_to_retry(self) -> None:
         stack = dropped()
