@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from batchdrop import bootstrap
 from batchdrop.domain import keys
-from batchdrop.domain.errors import Leased
+from batchdrop.domain.errors import PutOff
 from batchdrop.domain.ids import prefixes_of
 from batchdrop.domain.messages import (
     CollectBatch,
@@ -348,7 +348,7 @@ class Stack:
         try:
             call()
         except (Exception, Killed) as error:
-            if not isinstance(error, Leased):
+            if not isinstance(error, PutOff):
                 self.failures.append((who, error))
             return False
         else:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from batchdrop.domain import transitions
+from batchdrop.domain import ids, transitions
 from batchdrop.domain.errors import ConfigurationError, Unavailable
 from batchdrop.domain.messages import Dropped, Queue, RetryJob
 from batchdrop.domain.records import BatchState, JobState
 from batchdrop.stages.poll import tick
+from tests.fakes.claude import Withheld
 from tests.faults.scenarios import EXPIRED
 from tests.stack import Stack, rows
 from tests.stages.harm import LOST, fail, minutes, refused
@@ -44,6 +46,30 @@ class TestCancel:
         cancel(stack)
         canceled(stack, sent=0)
         assert {line["_batchdrop"]["attempts"] for line in stack.lines("failed.jsonl")} == {0}
+
+    def test_before_the_file_is_looked_at(self) -> None:
+        """A program that drops a file and cancels it at once; S3's events come in any order."""
+        stack = Stack()
+        upload = stack.drop("inbox/a.jsonl", rows(4), deliver=False)
+        file = stack.objects.head("inbox/a.jsonl")
+        stack.command("cancel", ids.job_id(file.ref, file.written_at))
+        assert "IgnoredCommands" not in stack.metrics.totals
+        stack.claude.seconds = 100_000
+        stack.deliver(upload)
+        canceled(stack, sent=4)
+        assert stack.failures == []
+
+    def test_a_job_that_never_comes_is_not_waited_for_long(self) -> None:
+        stack = dropped()
+        stack.run()
+        now = stack.clock.now()
+        for moment in (now, now + timedelta(days=1)):
+            stack.command("cancel", f"{moment:%Y%m%dT%H%M%SZ}-aaaaaaaaaaaaaaaa")
+        stack.command("cancel", "20261399T250000Z-aaaaaaaaaaaaaaaa")
+        assert stack.metrics.totals["IgnoredCommands"] == 2
+        minutes(stack, 30)
+        assert stack.metrics.totals["IgnoredCommands"] == 3
+        assert (stack.commands, stack.failures) == ([], [])
 
     def test_while_waiting_for_room(self) -> None:
         stack = dropped(queue_limit=2)
@@ -239,6 +265,17 @@ class TestRetry:
             stack.command("retry", stack.job().id)
         assert stack.objects.count_versions(f"inbox/a.retry-of-{stack.job().id}.jsonl") == 1
 
+    def test_what_may_have_been_paid_is_not_asked_again(self) -> None:
+        stack = Stack(max_attempts=1)
+        stack.claude.answer = lambda custom_id, params: Withheld("succeeded") if custom_id.endswith("-2") else EXPIRED
+        stack.drop("inbox/a.jsonl", rows(2))
+        for _ in range(100):
+            stack.step(4 * 3600)
+        assert stack.document("manifest.json")["counts"]["missing"] == 1
+        stack.command("retry", stack.job().id)
+        again = stack.objects.body(f"inbox/a.retry-of-{stack.job().id}.jsonl").splitlines()
+        assert [json.loads(line)["_batchdrop"]["line"] for line in again] == [1]
+
     def test_nothing_to_retry(self) -> None:
         stack = dropped()
         stack.run()
@@ -266,7 +303,7 @@ def test_approve_without_anything_to_approve() -> None:
     assert "nothing to approve" in stack.document("status.json")["message"]
 
 
-UNKNOWN_JOB = "20261122T003115Z-aaaaaaaaaaaaaaaa"
+UNKNOWN_JOB = "20261121T220000Z-aaaaaaaaaaaaaaaa"
 
 
 def _told(stack: Stack) -> dict[str, bytes]:

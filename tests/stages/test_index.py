@@ -219,12 +219,35 @@ def test_many_changes_are_shown_a_thousand_a_tick(monkeypatch: pytest.MonkeyPatc
     assert list(indexes_agree(stack)) == []
 
 
-def test_an_index_that_somebody_has_spoilt_is_begun_anew() -> None:
+DEEP = b"[" * 100_000 + b"]" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("what", "by"),
+    [
+        (b"{", b"["),
+        (b'"folder": "outbox/"', b'"folder": "\xff"'),
+        (b'"jobs": [', b'"more": %b, "jobs": [' % DEEP),
+        (b'"usd": 0', b'"usd": "NaN"'),
+        (b'"usd": 0', b'"usd": "sNaN"'),
+        (b'"usd": 0', b'"usd": "-Infinity"'),
+        (b'"usd": 0', b'"usd": "1e9999999"'),
+        (b'"job_id": "2', b'"job_id": "3-'),
+        (b'Z",\n   "revision"', b'",\n   "revision"'),
+    ],
+    ids=["no JSON", "no UTF-8", "too deep", "no number", "no quiet one", "endless", "too large", "no job", "no zone"],
+)
+def test_an_index_that_somebody_has_spoilt_is_begun_anew(what: bytes, by: bytes) -> None:
     stack = Stack()
-    stack.objects.drop(ALL, b"{")
+    stack.drop("inbox/sales/z.jsonl", rows(1))
+    rest(stack)
+    assert what in stack.objects.body(ALL)
+    stack.objects.drop(ALL, stack.objects.body(ALL).replace(what, by))
     stack.drop("inbox/marketing/a.jsonl", rows(3))
     rest(stack)
-    assert list(indexes_agree(stack)) == []
+    assert index(stack)["jobs"][0]["file"] == "marketing/a.jsonl"
+    assert "a.jsonl" in page(stack)
+    assert stack.ledger.marks == set()
 
 
 def test_a_page_that_cannot_be_made_holds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -141,9 +141,18 @@ def test_of_two_that_end_at_once_the_newer_is_named() -> None:
     assert _named(stack)["job_id"] == newer.id
 
 
-def test_what_somebody_has_written_there_is_replaced() -> None:
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"[]",
+        b'{"job_id":"20200101T000000Z-aaaaaaaaaaaaaaaa","state":"done","more":%b}' % (b"[" * 100_000 + b"]" * 100_000),
+        b'{"job_id":"99991231T235959Z-aaaaaaaaaaaaaaaa","state":"done"}',
+    ],
+    ids=["another thing", "too deep", "of the future"],
+)
+def test_what_somebody_has_written_there_is_replaced(document: bytes) -> None:
     stack = Stack()
-    stack.objects.drop(KEY, b"[]")
+    stack.objects.drop(KEY, document)
     stack.drop("inbox/team/a.jsonl", rows(3))
     stack.run()
     assert _named(stack)["job_id"] == stack.job().id

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import reduce
 from operator import add
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -49,6 +50,14 @@ def test_a_batch_without_an_answer_takes_no_distribution() -> None:
     nobody = AnswerCounts(values={"label": {}, "draft": {}}, lengths=(3,))
     assert (stored(nobody) + stored(FEW)).values == FEW.values
     assert (stored(AnswerCounts(reasons={"refused": 1})) + stored(FEW)).values == FEW.values
+
+
+@pytest.mark.parametrize("answers", [{"": 3}, {"": 3, "\0": 2, "\0\0": 1, "0": 4}])
+def test_empty_answers_are_stored_under_a_name_that_dynamodb_takes(answers: dict[str, int]) -> None:
+    counts = AnswerCounts(values={"label": answers}, lengths=(0, 10))
+    assert stored(counts) == counts
+    item: Any = batch_item(batch(answer_counts=counts))
+    assert all(item["answer_counts"]["M"]["values"]["M"]["label"]["M"])
 
 
 _answers = st.lists(st.integers(0, 2 * MAX_VALUES).map(str), max_size=2 * MAX_VALUES)

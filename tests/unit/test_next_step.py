@@ -120,6 +120,18 @@ def test_rows_that_are_in_no_file_are_not_put_in_again() -> None:
     assert (step.command, "failed" in step.text) == (None, False)
 
 
+def test_a_job_without_a_row_has_no_answers_beside_it() -> None:
+    assert "answers are beside" not in next_step(job(state=JobState.canceled, counts=Counts())).text
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_what_may_have_been_paid_is_not_paid_again_without_a_word(others: int) -> None:
+    left = Left(passes=others > 0, stays=False, may_be_paid=True)
+    step = next_step(job(state=JobState.done, counts=Counts(total=3, succeeded=1, missing=1, expired=others)), left=left)
+    assert ("control/retry/" in (step.command or "")) is bool(others)
+    assert "may have been answered and paid for" in step.text
+
+
 def test_a_file_outside_of_the_teams_needs_no_correction() -> None:
     text = next_step(job(state=JobState.rejected, reason=NO_TEAM)).text
     assert text == "Put the file into the folder of a team, below inbox/."

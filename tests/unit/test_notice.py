@@ -88,6 +88,13 @@ def test_a_mail_has_no_link_but_ours_and_no_line_of_strangers() -> None:
     assert "[U+202E]\u241b" in told.text
 
 
+def test_a_folder_of_a_command_is_no_link_either() -> None:
+    question = Question(code="7kq2mx", low=1, high=2, rows=3, asked_at=START)
+    key = ObjectRef(bucket="bucket", key="inbox/team/http://a.csv")
+    text = of_question([job(state=JobState.held, needs="approval", question=question, input=key)]).text
+    assert "folder control/approve/team/http: //, Create" in text
+
+
 def test_what_programs_get_is_told_once_more_by_attributes() -> None:
     recipe = ObjectRef(bucket="b", key="inbox/team/recipe.yaml")
     told = of_end(

@@ -138,7 +138,12 @@ def test_whatever_a_line_is_it_names_a_row_or_none(data: bytes) -> None:
 def test_whatever_cells_hold_they_name_a_row_or_none(job: str, row: str) -> None:
     assert named_by_cells(job, row) is None
     found = named_by_cells(FIRST, row)
-    assert found is None or found == NamedRow(FIRST, int(row))
+    assert found is None or found == NamedRow(FIRST, int(float(row)))
+
+
+@pytest.mark.parametrize(("cell", "row"), [("3.0", 3), (" 12.0", 12), ("3.5", None), ("3.00", None), (".0", None)])
+def test_whole_numbers_are_read_as_pandas_writes_a_column_with_gaps(cell: str, row: int | None) -> None:
+    assert named_by_cells(FIRST, cell) == (None if row is None else NamedRow(FIRST, row))
 
 
 def test_what_rows_name_is_noticed() -> None:

@@ -17,7 +17,7 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from batchdrop.domain.errors import ForeignEvent, Leased
+from batchdrop.domain.errors import ForeignEvent, PutOff
 from batchdrop.domain.messages import Dropped, Message, ResumePlanning, RetryJob, Upload
 from batchdrop.domain.redelivery import Delivery
 from batchdrop.jobs.deliver import Deliver
@@ -123,8 +123,8 @@ def process[M: Message | Upload | Dropped](
         try:
             deliver, read, stage = parts()
             deliver(delivery, lambda: read(record.raw_event["body"].encode()), lambda message: stage(message, *more))
-        except Leased as lease:
-            log.info("another invocation is at work", extra={"message_id": record.message_id, "until": lease.until})
+        except PutOff as later:
+            log.info("put off", extra={"message_id": record.message_id, "why": str(later), "until": later.until})
             raise
         except ForeignEvent:
             # Another try would change nothing: it is taken, and that is all.

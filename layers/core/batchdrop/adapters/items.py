@@ -38,6 +38,7 @@ type Value = AttributeValueTypeDef
 type Item = dict[str, AttributeValueTypeDef]
 
 INDEX = "open"
+_ESCAPE = "\0"  # before a name that would be empty, or begins with it
 JOB_SORT = "JOB"
 BATCH_PREFIX = "BATCH#"
 # Counters are written by addition only. Those of rows are stored one by one, and `queued` is the admission record's.
@@ -183,13 +184,19 @@ def from_value(value: Mapping[str, Any]) -> object:
         case "L":
             return [from_value(entry) for entry in held]
         case "M":
-            return {name: from_value(entry) for name, entry in held.items()}
+            return {name.removeprefix(_ESCAPE): from_value(entry) for name, entry in held.items()}
         case _:
             raise TypeError(f"an item holds a value of kind {kind}")
 
 
 def _values(fields: Mapping[str, object]) -> Item:
-    return {name: to_value(value) for name, value in fields.items() if value is not None}
+    return {_name(name): to_value(value) for name, value in fields.items() if value is not None}
+
+
+def _name(name: str) -> str:
+    """An answer may be empty, and be counted under that name. A name in a table has at least one character (DynamoDB Developer
+    Guide, "Supported data types and naming rules"); MiniStack and moto take any."""
+    return f"{_ESCAPE}{name}" if not name or name.startswith(_ESCAPE) else name
 
 
 def _key(partition: str, sort: str) -> Item:

@@ -5,7 +5,9 @@ BatchdropError
 │   └── AlreadyExists   the record to be created is there
 ├── Rejected          the dropped object can never become a job's work; the sentence goes to its owner
 ├── ForeignEvent      a message is about an object of another bucket, or comes from another account
-├── Leased            another invocation is at work on the same job until a known moment
+├── PutOff            nothing is wrong, and there is nothing to do before a known moment
+│   ├── Leased          another invocation is at work on the same job
+│   └── TooEarly        a command about a file that is not looked at yet
 ├── Waits             the dropped object becomes work once there is a recipe that fits; the sentence goes to its owner
 ├── ObjectGone        the object (or that version of it) no longer exists
 ├── UnreadableList    our own list of a batch's invalid rows is gone or damaged
@@ -49,12 +51,20 @@ class ForeignEvent(BatchdropError):
     """An event is about another bucket, or comes from another account: no rule of this stack has sent it."""
 
 
-class Leased(BatchdropError):
-    """Another invocation holds the job's lease until then: it is at work, or was killed."""
+class PutOff(BatchdropError):
+    """Nothing is wrong, and there is nothing to do before then: the message comes back."""
 
     def __init__(self, message: str, *, until: datetime) -> None:
         super().__init__(message)
         self.until = until
+
+
+class Leased(PutOff):
+    """Another invocation holds the job's lease until then: it is at work, or was killed."""
+
+
+class TooEarly(PutOff):
+    """A command about a file that was dropped a moment ago and is not looked at yet."""
 
 
 class Waits(BatchdropError):

@@ -30,6 +30,8 @@ UNREADABLE_AT_MOST = timedelta(days=1)
 _RETRYABLE_ERRORS = frozenset({"overloaded_error", "api_error", "rate_limit_error", "timeout_error"})
 # The API did not get to the request, or returned no line for one that it counts as not billed.
 _RETRYABLE_TYPES = frozenset({"expired", "missing"})
+NO_RESULT = "missing_result"
+"""The API returned no result for a row, and counts it as not billed."""
 
 
 def retryable(type: str, error_type: str) -> bool:  # noqa: A002 - the API's word
@@ -43,6 +45,11 @@ def retryable(type: str, error_type: str) -> bool:  # noqa: A002 - the API's wor
 def goes_again(status: str, error_type: str) -> bool:
     """Whether somebody who asks for a retry wants the row: a canceled one was never answered and never billed."""
     return status == "canceled" or retryable(status, error_type)
+
+
+def may_be_paid(status: str, error_type: str) -> bool:
+    """Whether a row may have been answered, and paid for then: no answer came, and the API does not say that there is none."""
+    return status == "missing" and error_type != NO_RESULT
 
 
 def given_up(tries: int, errors: int) -> bool:

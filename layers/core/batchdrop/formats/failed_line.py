@@ -8,6 +8,7 @@ import msgspec
 
 from batchdrop.domain.record import Record
 from batchdrop.domain.records import RowStatus
+from batchdrop.domain.retries import may_be_paid
 from batchdrop.formats import rawjson
 from batchdrop.formats.input_line import NOTE, is_object, own_custom_id
 from batchdrop.formats.lines import Line
@@ -17,8 +18,6 @@ from batchdrop.formats.rendered_line import own_fields
 # How much is kept of a line that is not JSON, and of an error message.
 MAX_RAW_CHARS = 1_000
 MAX_MESSAGE_CHARS = 2_000
-NO_RESULT = "missing_result"
-"""The API returned no result for a row, and counts it as not billed."""
 NOTHING = b"0"
 """The cost of a row that was not billed."""
 # The line and its note are two levels around it.
@@ -47,8 +46,8 @@ class Failure(msgspec.Struct, frozen=True):
 
     @property
     def may_be_paid(self) -> bool:
-        """The row may have been answered, and was paid for then: no answer came, and the API does not say that there is none."""
-        return self.status is RowStatus.missing and self.error.type != NO_RESULT
+        """See `retries.may_be_paid`."""
+        return may_be_paid(self.status, self.error.type)
 
 
 class FailedRow(NamedTuple):

@@ -69,8 +69,8 @@ def named_by_note(line: bytes) -> NamedRow | None:
 
 
 def named_by_cells(job: str, row: str) -> NamedRow | None:
-    """By the cells `batchdrop_job` and `batchdrop_row`."""
-    number = row.strip()
+    """By the cells `batchdrop_job` and `batchdrop_row`. A column of numbers with a gap becomes one of `3.0` in pandas."""
+    number = row.strip().removesuffix(".0")
     return (
         _named(job.strip(), int(number)) if number.isascii() and number.isdigit() and len(number) <= len(str(_MAX_ROW)) else None
     )

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import msgspec
 
 from batchdrop.domain import keys, transitions
-from batchdrop.domain.errors import Leased, LostRace
+from batchdrop.domain.errors import LostRace, PutOff
 from batchdrop.domain.messages import CollectBatch, Dropped, FinishJob, Message, Queue, RetryJob, SubmitBatch, Upload
 from batchdrop.domain.records import Batch, BatchState, Job, JobState
 from batchdrop.domain.redelivery import MAX_PAUSE, TELL_CUT_OFF, Delivery, cut_off, pause_after
@@ -46,8 +46,8 @@ class Deliver(msgspec.Struct, frozen=True, kw_only=True):
             if delivery.receives > 1:
                 self._begin_again(message, delivery.receives)
             work(message)
-        except Leased as lease:
-            self._put_off(delivery, math.ceil((lease.until - self.clock.now()).total_seconds()))
+        except PutOff as later:
+            self._put_off(delivery, math.ceil((later.until - self.clock.now()).total_seconds()))
             raise
         except Exception:
             self._put_off(delivery, pause_after(delivery.receives))

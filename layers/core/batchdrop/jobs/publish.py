@@ -19,6 +19,7 @@ from batchdrop.reports.status import status
 
 # Two functions may publish one job at the same moment; the one that read first may write last. Each looks again after writing.
 _LOOKS = 5
+_MOST_LATEST = 100_000  # bytes; ours has hundreds
 # So new a question is shown by whoever makes it, if need be without those rows: `poll` shows it with them at its first ticks.
 _NEW = timedelta(minutes=1)
 
@@ -69,10 +70,10 @@ class Publish(msgspec.Struct, frozen=True, kw_only=True):
             # By its ETag: of the newest version that is read.
             there = replace(self.objects.head(key).ref, version_id=None)
             with self.objects.read(there) as body:
-                named = body.read()
+                named = body.read(_MOST_LATEST)
         except ObjectGone:
             return self.objects.put(key, latest(ended), once=True)
-        return not is_newer(ended, named) or self.objects.overwrite(there, latest(ended))
+        return not is_newer(ended, named, self.clock.now()) or self.objects.overwrite(there, latest(ended))
 
     def _write(self, job: Job, notice: str, *, page: bool) -> None:
         now = self.clock.now()

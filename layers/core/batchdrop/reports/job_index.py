@@ -28,6 +28,7 @@ _MOST_OPEN = 10_000
 _STAYS = timedelta(minutes=15)
 _MONTHS = 2
 _MESSAGE_CHARS = 400
+_MOST_USD = 10**12
 WAITING = "waiting for you"
 _ENDED = frozenset({JobState.done, JobState.rejected, JobState.canceled})
 
@@ -99,9 +100,18 @@ _encode = msgspec.json.Encoder(decimal_format="number").encode
 def read_index(document: bytes) -> JobIndex | None:
     """None: it cannot be read, and is begun anew."""
     try:
-        return _decode(document)
-    except msgspec.MsgspecError:
+        index = _decode(document)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
+    return index if _is_ours(index) else None
+
+
+def _is_ours(index: JobIndex) -> bool:
+    """Whoever may write answers may write anything here: what cannot be sorted or added up would be so for ever."""
+    sums = [*(month.usd for month in index.months.values()), *(entry.usd for entry in index.jobs)]
+    return all(usd.is_finite() and -_MOST_USD < usd < _MOST_USD for usd in sums) and all(
+        ids.is_job_id(entry.job_id) and entry.merged_at.tzinfo for entry in index.jobs
+    )
 
 
 def write_index(index: JobIndex) -> bytes:

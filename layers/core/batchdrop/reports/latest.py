@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 
 from batchdrop.domain import ids, keys
@@ -35,16 +37,18 @@ def latest(ended: Job) -> bytes:
     )
 
 
-def is_newer(ended: Job, document: bytes) -> bool:
+def is_newer(ended: Job, document: bytes, now: datetime) -> bool:
     """Whether a job takes the place of the one that is named, by the time at which its file was dropped.
 
-    What cannot be read is written anew. One that a newer recipe has ended was dropped in the same second as the job that took its
-    place, and so was, perhaps, a file of the same name.
+    What cannot be read, or names a file of the future, is written anew: whoever may write answers may write anything there.
+    One that a newer recipe has ended was dropped in the same second as the job that took its place, and so was, perhaps, a file
+    of the same name.
     """
     try:
         named = _decode(document)
-        return _rank(ended.id, ended.state) > _rank(named.job_id, named.state)
-    except ValueError:
+        rank = _rank(named.job_id, named.state)
+        return ids.uploaded_at(named.job_id) > now or _rank(ended.id, ended.state) > rank
+    except (ValueError, RecursionError):
         return True
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from urllib.parse import quote
 
+from msgspec.structs import replace
+
 from batchdrop.domain import keys
 from batchdrop.domain.folder_start import is_start
 from batchdrop.domain.open_work import APPROVAL, LIMIT, PRICE, RECIPE
@@ -33,6 +35,8 @@ class Left(Record, frozen=True, kw_only=True):
     """And leaves others, which have to be corrected."""
     is_guess: bool = False
     """Whether a retry finds any is not known."""
+    may_be_paid: bool = False
+    """Or leaves them since they may have been answered and paid for."""
 
 
 class NextStep(Record, frozen=True, kw_only=True):
@@ -101,17 +105,31 @@ def _held(job: Job, region: str) -> NextStep:
 
 
 def _ended(job: Job, region: str, left: Left | None) -> NextStep:
+    if successor := successor_of(job):
+        return NextStep(text=f"Nothing to do here: job {successor} has taken its place.")
     without = job.counts.total - job.counts.succeeded
+    if not job.counts.total:
+        return _files(job, region, "Nothing to do. If you want answers after all, put the file in again.")
     if not without:
         return _files(job, region, "Nothing to do: the answers are beside this status.")
     if without == job.rows_lost:
         return _files(job, region, "Nothing to do here: an operator can download what is in no file, as the message says.")
-    if successor := successor_of(job):
-        return NextStep(text=f"Nothing to do here: job {successor} has taken its place.")
     return _without_answer(job, region, left or _left_by_counts(job))
 
 
 def _without_answer(job: Job, region: str, left: Left) -> NextStep:
+    file = failed_file(job)
+    if left.may_be_paid and not left.passes and not left.stays:
+        text = f"These rows may have been answered and paid for. To have them asked once more all the same, put {file} in again."
+        return _files(job, region, text)
+    step = _as_left(job, region, left)
+    if not left.may_be_paid:
+        return step
+    twice = f"Rows that may have been answered and paid for are in {file} too, and may be paid twice if they are put in again."
+    return replace(step, text=f"{step.text} {twice}")
+
+
+def _as_left(job: Job, region: str, left: Left) -> NextStep:
     passes = left.passes and job.note != NOTHING_TO_RETRY
     file = failed_file(job)
     if is_retried(job):
@@ -136,8 +154,9 @@ def _left_by_counts(job: Job) -> Left:
     """Nobody knows what the API's errors were about."""
     counts = job.counts
     may_stay = counts.errored + counts.invalid
-    again = counts.finished - counts.succeeded - may_stay - job.rows_lost
-    return Left(passes=again + counts.errored > 0, stays=may_stay > 0, is_guess=not again)
+    again = counts.finished - counts.succeeded - may_stay - counts.missing - job.rows_lost
+    passes = again + counts.errored + counts.missing > 0
+    return Left(passes=passes, stays=may_stay > 0, is_guess=not again, may_be_paid=counts.missing > 0)
 
 
 def _correct_documents(file: str) -> str:

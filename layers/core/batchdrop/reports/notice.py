@@ -157,10 +157,10 @@ def _answer(job: Job) -> list[str]:
     group = job.group
     one = f"{job.id}-{job.question.code}"
     last = f"all-{group.code}" if group is not None and group.code else one
-    below = unlinked(keys.command_key("approve", job.input.key, last).rpartition("/")[0])
+    below = unlinked(_folder_of(keys.command_key("approve", job.input.key, last)))
     return [
         *([f"Go on:  batchdrop approve {one}"] if last == one else []),
-        f"Go on:  in the S3 console, folder {below}/, Create folder, name {last}",
+        f"Go on:  in the S3 console, folder {below}, Create folder, name {last}",
         *_until(job, ANSWER_AWAITED.days, "Not answered by then, it is stopped, and nothing more is paid."),
     ]
 

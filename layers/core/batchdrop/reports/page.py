@@ -17,7 +17,7 @@ from batchdrop.domain import keys
 from batchdrop.domain.answer_counts import OTHER, AnswerCounts, Told
 from batchdrop.domain.folder_start import is_start
 from batchdrop.domain.records import Job, JobState
-from batchdrop.domain.retries import goes_again
+from batchdrop.domain.retries import goes_again, may_be_paid
 from batchdrop.money.amounts import dollars
 from batchdrop.reports import sentences
 from batchdrop.reports.html import middle, rendered
@@ -58,8 +58,10 @@ class Outcome(msgspec.Struct):
     def left(self) -> Left:
         """Of some reasons it is only known how many there are."""
         others = any(one.status == OTHER for one in self.failures)
-        again = {goes_again(one.status, one.error) for one in self.failures if one.status != OTHER}
-        return Left(passes=True in again or others, stays=False in again or others, is_guess=True not in again)
+        told = [one for one in self.failures if one.status != OTHER]
+        paid = any(may_be_paid(one.status, one.error) for one in told)
+        again = {goes_again(one.status, one.error) for one in told if not may_be_paid(one.status, one.error)}
+        return Left(passes=True in again or others, stays=False in again or others, is_guess=True not in again, may_be_paid=paid)
 
 
 class _Answers(msgspec.Struct):
@@ -280,7 +282,8 @@ def _failure(failures: _Failures, job: Job, documents: Mapping[int, str]) -> dic
 def _remedy(failures: _Failures, job: Job) -> str:
     if successor := sentences.successor_of(job):
         return f"Nothing: job {successor} has them."
-    if sentences.is_retried(job) and goes_again(failures.status, failures.error):
+    again = goes_again(failures.status, failures.error) and not may_be_paid(failures.status, failures.error)
+    if again and sentences.is_retried(job):
         return "Nothing: they are asked again."
     return remedy(failures.status, failures.error, sentences.failed_file(job), documents=is_start(job.input))
 

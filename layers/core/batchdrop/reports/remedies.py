@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from batchdrop.domain.answer_counts import OTHER
-from batchdrop.domain.retries import retryable
+from batchdrop.domain.retries import NO_RESULT, retryable
 
 _BY_ERROR = {
     "truncated": "Raise max_tokens in the recipe, and put {failed} in again.",
@@ -12,6 +12,7 @@ _BY_ERROR = {
     "off_schema": "The answer did not have the form that the recipe asks for. Make the prompt or the schema clearer.",
     "duplicate_custom_id": "Give each row an id of its own.",
     "deadline_passed": "Put {failed} in again, with a later deadline.",
+    NO_RESULT: "Put {failed} in again: Anthropic has not counted these rows.",
     "tried_answer_lost": "It may have been paid for. Put {failed} in again to ask once more all the same.",
 }
 _BY_STATUS = {

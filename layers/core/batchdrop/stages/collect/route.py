@@ -10,11 +10,10 @@ from msgspec.structs import replace
 
 from batchdrop.domain.answer_counts import MAX_LENGTHS, FailureCounter
 from batchdrop.domain.records import Batch, Counts, RowStatus
-from batchdrop.domain.retries import retryable
+from batchdrop.domain.retries import NO_RESULT, retryable
 from batchdrop.domain.transitions import Collected
 from batchdrop.formats.api_result import ApiResult, parse_result
 from batchdrop.formats.batch_body import FRAME_BYTES, SEPARATOR_BYTES, request_bytes
-from batchdrop.formats.failed_line import NO_RESULT
 from batchdrop.formats.file_source import sent_bytes
 from batchdrop.formats.input_line import REQUESTS, Row
 from batchdrop.formats.invalid_line import InvalidLine

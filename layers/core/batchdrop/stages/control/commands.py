@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import timedelta
 
 import msgspec
 
-from batchdrop.domain import keys, transitions
-from batchdrop.domain.errors import Forbidden, LostRace, ObjectGone
+from batchdrop.domain import ids, keys, transitions
+from batchdrop.domain.errors import Forbidden, LostRace, ObjectGone, TooEarly
 from batchdrop.domain.keys import Command
 from batchdrop.domain.messages import Dropped, RetryJob
 from batchdrop.domain.open_work import APPROVAL, LIMIT
@@ -26,6 +27,9 @@ from batchdrop.stages.control.retry import DropAgain
 log = logging.getLogger(__name__)
 
 _TRIES = 10
+# Events of S3 usually come within seconds; what is not opened by then is no job, or its uploads have failed for long.
+_LOOKED_AT_WITHIN = timedelta(minutes=15)
+_FIRST_PAUSE = timedelta(seconds=5)
 
 
 class Control(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +61,8 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
             return
         answer = self._answer(command, message, time_left(deadline)) if command else None
         job = self.ledger.get_job(command.job_id) if command and answer else None
+        if command is not None and command.name == "cancel" and job is None:
+            self._wait_for(command.job_id)
         if command is None or answer is None or job is None or not keys.is_below(job.input.key, command.folder):
             self._ignore(message)
             return
@@ -64,6 +70,19 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
         if note is not None:
             self._change(job.id, lambda job: None if job.note == note else transitions.noted(job, note))
         self.publish(job.id)
+
+    def _wait_for(self, job_id: str) -> None:
+        """Uploads and commands come by queues of their own. Who cancels what was dropped by mistake is heard, however quick.
+
+        Raises TooEarly: the file may not have been looked at yet.
+        """
+        now = self.clock.now()
+        try:
+            age = now - ids.uploaded_at(job_id)
+        except ValueError:  # the time of no day
+            return
+        if timedelta() <= age < _LOOKED_AT_WITHIN:
+            raise TooEarly(f"job {job_id} is not there yet", until=now + max(_FIRST_PAUSE, age / 2))
 
     def _counts(self, command: Command, message: Dropped) -> bool:
         if self.separate_teams and not command.folder:

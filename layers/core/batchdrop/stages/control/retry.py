@@ -70,7 +70,8 @@ class DropAgain(msgspec.Struct, frozen=True, kw_only=True):
         with self.objects.read(start.failed, offset) as stream:
             for line in read_lines(stream, start=offset, max_line=MAX_OUTPUT_LINE_BYTES):
                 failure = read_failure(line.data)
-                if goes_again(failure.status, failure.error.type):
+                # Who wants to pay for one twice puts its line in again.
+                if goes_again(failure.status, failure.error.type) and not failure.may_be_paid:
                     out.write(line.data + b"\n")
                     rows += 1
                 offset = line.end
