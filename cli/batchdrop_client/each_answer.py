@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections import defaultdict
@@ -21,7 +22,7 @@ _TEXTS = (".txt", ".md")
 _MOST_CHARS = 50
 # Signs that no file system and no program takes for something else.
 _SIGNS = frozenset(" .+-_()&%#,'!@=~")
-# Devices of Windows, whatever they end in (Microsoft, "Naming Files, Paths, and Namespaces").
+# Devices of Windows, whatever they end in, spaces before it included (Microsoft, "Naming Files, Paths, and Namespaces").
 _DEVICES = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
 
 
@@ -51,7 +52,11 @@ def _body(row: Row) -> bytes:
     answer = row.answer
     if isinstance(answer, str):
         return answer.encode(errors="backslashreplace")
-    return msgspec.json.format(msgspec.json.encode(answer), indent=2) + b"\n"
+    try:
+        return msgspec.json.format(msgspec.json.encode(answer), indent=2) + b"\n"
+    except (UnicodeEncodeError, OverflowError):
+        # Half of a surrogate pair, or a number of more than 64 bits: all that is not ASCII is written as escapes.
+        return json.dumps(answer, indent=2).encode() + b"\n"
 
 
 class _Name(NamedTuple):
@@ -103,10 +108,10 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _safe(text: str) -> str:
-    """Letters, digits and some signs; no hidden name, no device, nothing that leads to another folder."""
+    """Letters, digits and some signs; no hidden name, no option, no device, nothing that leads to another folder."""
     shown = (one if _is_plain(one) else "\0" for one in unicodedata.normalize("NFC", text))
-    name = re.sub("\0+", "_", "".join(shown))[:_MOST_CHARS].strip(" ._")
-    return f"_{name}" if _DEVICES.fullmatch(name.partition(".")[0]) else name
+    name = re.sub("\0+", "_", "".join(shown))[:_MOST_CHARS].lstrip(" ._-").rstrip(" ._")
+    return f"_{name}" if _DEVICES.fullmatch(name.partition(".")[0].rstrip()) else name
 
 
 def _is_plain(character: str) -> bool:

@@ -243,6 +243,9 @@ def test_a_document_gives_its_name(tmp_path: Path) -> None:
         ("a\x1b[2J\nb", "a_2J_b.txt"),
         ("CON", "_CON.txt"),
         ("nul.tar", "_nul.tar.txt"),
+        ("aux .b", "_aux .b.txt"),
+        ("-rf", "rf.txt"),
+        (".-rf", "rf.txt"),
         ("\u202egpj.exe", "gpj.exe.txt"),
         ("..", "row-7.txt"),
         ("x" * 300, "x" * 50 + ".txt"),
@@ -253,6 +256,12 @@ def test_a_row_leads_nobody_astray(tmp_path: Path, custom_id: str, name: str) ->
     row = Row(line=7, status=RowStatus.succeeded, custom_id=custom_id, output={"answer": "text"})
     assert names(tmp_path, row) == [name]
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("answer", ["half \ud800", 2**80])
+def test_an_answer_that_most_encoders_refuse_has_a_file(tmp_path: Path, answer: object) -> None:
+    (path,) = each([answered(2, {"label": "ö", "why": answer})], tmp_path)
+    assert json.loads(path.read_text()) == {"label": "ö", "why": answer}
 
 
 def test_two_rows_of_one_name(tmp_path: Path) -> None:
