@@ -24,6 +24,7 @@ from batchdrop_client.ended_job import names_in
 from batchdrop_client.errors import NotNamed, OtherRecipe, StackError
 from batchdrop_client.job import Job
 from batchdrop_client.left_out import folders_with_documents, left_out
+from batchdrop_client.named_folder import named_folder
 from batchdrop_client.plain_text import OBEYED, plain
 from batchdrop_client.uploading import Upload
 
@@ -152,9 +153,10 @@ class Drop:
             return
         key, data = to_put
         with aws_said(self._bucket.name):
-            # Of two who drop at once, with recipes that differ, the second is told.
-            if not self._bucket.objects.put(key, data, content_type="application/yaml", once=not replace):
-                raise OtherRecipe(key, str(recipe))
+            put = self._bucket.objects.put(key, data, content_type="application/yaml", once=not replace)
+        # Of two who drop at once, with recipes that differ, the second is told.
+        if not put and self.recipe_to_put(recipe, replace=False) is not None:
+            raise OtherRecipe(key, str(recipe))
 
     def __call__(self, recipe: Path | None, *, replace: bool = False, sent: Sent = lambda _: None) -> Job:
         """Uploads the recipe, if it is not there, then the file or the documents. Raises OtherRecipe, OSError."""
@@ -259,7 +261,7 @@ def _check_file(path: Path, key: str) -> None:
 
 def _folder(to: str) -> str:
     """`inbox/a/b/`, `a/b` -> `a/b/`; empty for the inbox itself."""
-    named = f"{to.strip()}/".removeprefix(keys.INBOX).strip("/")
+    named = named_folder(to)
     return "".join(f"{_segment(one)}/" for one in named.split("/")) if named else ""
 
 

@@ -87,7 +87,9 @@ class Job:
         return JobStatus(self.id, JobState.planning, _begins(self._dropped_now), Input(self._dropped_now))
 
     def _read_status(self) -> JobStatus:
-        return parse_status(self._bucket.objects.get(f"{self.folder}status.json"), self.id)
+        status = parse_status(self._bucket.objects.get(f"{self.folder}status.json"), self.id)
+        self._dropped_now = ""  # it has begun: without a status from now on it is gone
+        return status
 
     def watch(self, timeout: float | None = None) -> Iterator[JobStatus]:
         """Looks every few seconds, and ends with the status in which it has ended or waits for somebody.

@@ -9,6 +9,7 @@ from batchdrop.domain import ids
 from batchdrop.domain.keys import OUTBOX
 from batchdrop_client.bucket import Bucket, aws_said
 from batchdrop_client.errors import NotNamed
+from batchdrop_client.named_folder import named_folder
 from batchdrop_client.plain_text import plain
 
 _SHORTEST = 4
@@ -24,7 +25,8 @@ def job_folder(bucket: Bucket, job: str, folder: str = "") -> str:
         raise NotNamed(f"{plain(job)} is not in the bucket {plain(bucket.name)}.")
     if len(named) < _SHORTEST or "/" in named:
         raise NotNamed(f"{plain(job)} is no job id. Give one, or at least its last {_SHORTEST} characters.")
-    prefix = f"{OUTBOX}{folder.strip('/')}/" if folder.strip("/") else OUTBOX
+    below = named_folder(folder)
+    prefix = f"{OUTBOX}{below}/" if below else OUTBOX
     # Also of a whole id: whoever may write to one folder could put there what looks like a job of another.
     found = list(islice(_folders(bucket, prefix, named), _SHOWN + 1))
     if len(found) == 1:

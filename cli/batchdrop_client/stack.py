@@ -14,6 +14,7 @@ from batchdrop_client.errors import NotNamed
 from batchdrop_client.frames import Frame
 from batchdrop_client.job import Job
 from batchdrop_client.job_folder import job_folder
+from batchdrop_client.named_folder import named_folder
 from batchdrop_client.newest_jobs import NewestJobs, newest_jobs
 from batchdrop_client.plain_text import plain
 
@@ -27,7 +28,7 @@ class Stack:
         `folder`: below the inbox and the outbox, for those who see their own alone.
         """
         self.bucket: Bucket = open_bucket(bucket)
-        self.folder = folder.strip("/")
+        self.folder = named_folder(folder)
 
     @classmethod
     def from_environment(cls, *, folder: str = "") -> Self:

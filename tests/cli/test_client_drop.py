@@ -179,6 +179,30 @@ def test_of_two_recipes_at_once_the_second_is_told(
     assert live.body("inbox/recipe.yaml") == b"theirs"
 
 
+def test_of_two_who_put_the_same_recipe_at_once_both_go_on(
+    live: LiveStack, stack: Stack, recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = S3Objects.put
+
+    def late(self: S3Objects, key: str, body: bytes, **options: Any) -> bool:
+        live.put(key, body)
+        return put(self, key, body, **options)
+
+    monkeypatch.setattr(S3Objects, "put", late)
+    stack.drop([{"text": "a"}], recipe=recipe)
+    assert live.keys() == ["inbox/recipe.yaml", "inbox/rows.jsonl"]
+
+
+def test_a_job_whose_answers_were_deleted_is_not_waited_for(live: LiveStack, stack: Stack, recipe: Path) -> None:
+    job = stack.drop([{"text": "a"}], recipe=recipe)
+    assert "has not been looked at yet" in job.status().message
+    live.pass_time()
+    assert job.status().has_ended
+    live.client.delete_object(Bucket=BUCKET, Key=f"{job.folder}status.json")
+    with pytest.raises(NotNamed, match="not any more"):
+        next(job.watch())
+
+
 def test_a_recipe_is_replaced_where_that_is_said(live: LiveStack, stack: Stack, recipe: Path) -> None:
     live.put("inbox/recipe.yml", b"theirs")
     with pytest.raises(OtherRecipe):

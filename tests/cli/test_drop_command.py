@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from batchdrop_cli.dropping import drop_session, look, shown_progress
 from batchdrop_cli.main import batchdrop
-from batchdrop_client import NotNamed, Stack, dropped_before, dropping
+from batchdrop_client import Job, NotNamed, Stack, dropped_before, dropping
 from tests.cli.live_stack import LiveStack, live_stack
 from tests.stack import rows
 
@@ -230,6 +230,31 @@ def test_ctrl_c_leaves_the_job(stack: LiveStack, table: Path) -> None:
     assert said("status", job, "--watch").exit_code == 0
 
 
+def test_ctrl_c_while_the_answers_come(stack: LiveStack, monkeypatch: pytest.MonkeyPatch, table: Path) -> None:
+    def interrupted(*_: object, **__: object) -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Job, "save", interrupted)
+    result = said("drop", table, "--to", "marketing", "--wait")
+    assert result.exit_code == 1
+    assert "The job goes on" not in result.stderr
+    assert re.search(r" What it has left comes with: batchdrop fetch 20\S+ --folder marketing\n$", result.stderr), result.stderr
+
+
+@pytest.mark.parametrize("folder", ["marketing", "inbox/marketing", "outbox/marketing/"])
+def test_one_folder_for_all_commands(stack: LiveStack, monkeypatch: pytest.MonkeyPatch, table: Path, folder: str) -> None:
+    monkeypatch.setenv("BATCHDROP_FOLDER", folder)
+    job = said("drop", table).stdout.strip()
+    stack.pass_time()
+    assert stack.keys("inbox/") == ["inbox/marketing/recipe.yaml", "inbox/marketing/reviews.csv"]
+    assert said("status", job).exit_code == said("fetch", job, "-o", table.parent / "answers").exit_code == 0
+    assert job[-6:] in said("jobs", folder).stdout
+
+
+def test_a_folder_is_shown_as_it_is_to_be_typed(stack: LiveStack, table: Path) -> None:
+    assert "--folder 'a  b' --watch\n" in said("drop", table, "--to", "a  b", "--wait", "--timeout", "0").stderr
+
+
 # ---------------------------------------------------------------- the same file again
 
 
@@ -342,7 +367,7 @@ def test_a_file_that_comes_meanwhile_is_not_overwritten(stack: LiveStack, table:
     assert [path.name for path in table.parent.iterdir() if path.name.startswith(".")] == []
 
 
-@pytest.mark.parametrize("name", ["answers", "answers.xlsx", "missing/answers.csv"])
+@pytest.mark.parametrize("name", ["answers", "answers.xlsx", "missing/answers.csv", f"{'x' * 250}.csv"])
 def test_answers_need_a_place(stack: LiveStack, table: Path, name: str) -> None:
     assert said("drop", table, "--wait", "-o", table.parent / name).exit_code == 2
     assert stack.keys() == []

@@ -199,6 +199,14 @@ def test_without_code_and_terminal_nothing_is_approved(s3: S3Client) -> None:
     assert commands(s3) == []
 
 
+def test_an_address_may_end_in_a_slash(s3: S3Client) -> None:
+    stack = asking()
+    folder = in_s3(stack, s3, BUCKET)
+    for address in (folder, f"s3://{BUCKET}/{folder}"):
+        result = said("approve", address)
+        assert (result.exit_code, f"{stack.job().id}-{question_of(stack)}" in result.stderr) == (5, True), result.stderr
+
+
 def test_nothing_to_approve(s3: S3Client) -> None:
     stack = requests_job()
     in_s3(stack, s3, BUCKET)

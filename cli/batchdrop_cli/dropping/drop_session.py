@@ -40,6 +40,7 @@ _SHOWN = 3
 _RECIPE_SEEN_SECONDS = 60.0
 _WAITS_FOR = {RECIPE: "a recipe", APPROVAL: "approval", LIMIT: "a limit", PRICE: "a price", PLACE: "its turn"}
 _TABLE, _LINES = ".csv", ".jsonl"
+_MOST_NAME_BYTES = 255  # Linux and macOS (NAME_MAX); Windows counts characters
 
 
 class DropSession(msgspec.Struct, kw_only=True):
@@ -124,6 +125,13 @@ class DropSession(msgspec.Struct, kw_only=True):
             raise CannotUse(f"{plain(str(path))} is no name for the answers: --out ends in .csv or .jsonl.", USAGE)
         if path.suffix.lower() == _TABLE and not look.is_table:
             raise CannotUse("Requests are answered in JSON lines: give --out a name that ends in .jsonl.", USAGE)
+        # A table that is too much for the stack comes as lines.
+        if len(os.fsencode(path.with_suffix(_LINES).name)) > _MOST_NAME_BYTES:
+            raise CannotUse(
+                f"{plain(path.name)} is too long a name for the answers: a disk takes {_MOST_NAME_BYTES} bytes. Choose a shorter "
+                "one with --out. Nothing was dropped.",
+                USAGE,
+            )
         if os.path.lexists(path):
             raise FileThere(path)
         if not os.access(path.absolute().parent, os.W_OK):
@@ -186,13 +194,20 @@ class DropSession(msgspec.Struct, kw_only=True):
                 say(f"{plain(late.status.message)} {goes_on(job.id, self._lookup)}", ANSWERED)
                 return self._told(job, late.status, None)
             if status.has_ended:
-                return self._told(job, status, self._delivered(job, status, target))
+                return self._ended(job, status, target)
             if not status.asks:
                 say(plain(status.message), ANSWERED)
                 return self._told(job, status, None)
             if not self._approved(job, status):
                 return self._told(job, status, None)
             approved = True
+
+    def _ended(self, job: Job, status: JobStatus, target: Path) -> int:
+        try:
+            return self._told(job, status, self._delivered(job, status, target))
+        except KeyboardInterrupt:
+            fetch = self._lookup.command("fetch", job.id)
+            raise CannotUse(f"\n{plain(status.message)} What it has left comes with: {fetch}", FAILED) from None
 
     def _approved(self, job: Job, status: JobStatus) -> bool:
         """Whether it was told to go on, or asks something else by now."""

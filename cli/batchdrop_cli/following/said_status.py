@@ -6,13 +6,14 @@ import os
 import shlex
 from typing import NamedTuple
 
-from batchdrop.domain.keys import INBOX, command_of
+from batchdrop.domain.keys import command_of
 from batchdrop.domain.open_work import RECIPE
 from batchdrop.domain.records import JobState
 from batchdrop.reports.next_step import RUN
 from batchdrop_cli.exit_codes import ANSWERED, INCOMPLETE, STOPPED, TIMED_OUT, WAITS
 from batchdrop_client.job_status import JobStatus
-from batchdrop_client.plain_text import plain
+from batchdrop_client.named_folder import named_folder
+from batchdrop_client.plain_text import OBEYED, plain
 
 _OURS = ("approve", "cancel", "retry")
 
@@ -36,9 +37,9 @@ class Lookup(NamedTuple):
 
     def command(self, name: str, job: str) -> str:
         """`batchdrop approve JOB --folder marketing`."""
-        told = {"bucket": self.bucket or "", "folder": self.folder.strip().removeprefix(INBOX).strip("/")}
+        told = {"bucket": self.bucket or "", "folder": named_folder(self.folder)}
         options = "".join(
-            f" --{option} {shlex.quote(plain(given))}"
+            f" --{option} {shlex.quote(OBEYED.sub(' ', given))}"
             for option, given in told.items()
             if given and given != os.environ.get(f"BATCHDROP_{option.upper()}", "")
         )

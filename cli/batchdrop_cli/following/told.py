@@ -57,7 +57,7 @@ def cancel_job(bucket: str | None, name: str, folder: str, *, as_json: bool) -> 
 
 def approve_job(bucket: str | None, name: str, folder: str, *, as_json: bool) -> int:
     """The exit code. Raises StackError."""
-    name, code = _with_code(name.strip())
+    name, code = _with_code(name.strip().rstrip("/"))
     job = Stack(bucket, folder=folder).job(name)
     status = job.status()
     if status.asks and status.question is not None and not code:

@@ -20,7 +20,6 @@ from batchdrop_client.stack import Stack
 
 def tell_jobs(bucket: str | None, folder: str, *, limit: int, as_json: bool) -> int:
     """The exit code. Raises StackError."""
-    folder = folder.strip().strip("/").removeprefix(keys.OUTBOX)
     stack = Stack(bucket, folder=folder)
     found = stack.jobs(limit)
     if as_json:
@@ -32,7 +31,7 @@ def tell_jobs(bucket: str | None, folder: str, *, limit: int, as_json: bool) -> 
             out(line)
         if found.jobs[0].waits_for_a_person:
             say(f"What it waits for is told by: batchdrop status {found.jobs[0].job_id}", ANSWERED)
-    _say_what_is_left_out(found, f"{keys.OUTBOX}{folder}/" if folder else keys.OUTBOX)
+    _say_what_is_left_out(found, f"{keys.OUTBOX}{stack.folder}/" if stack.folder else keys.OUTBOX)
     return ANSWERED
 
 
