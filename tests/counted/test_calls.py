@@ -7,9 +7,11 @@ from collections import Counter
 
 from msgspec.structs import replace
 
+from batchdrop.domain import ids
 from batchdrop.domain.transitions import opened
 from batchdrop.reports.job_index import read_index
 from tests.adapters.records import SOURCE, job
+from tests.fakes.clock import START
 from tests.stack import Stack
 
 # As many as the rows fill parts; everything else is a call per batch or per job.
@@ -109,7 +111,7 @@ def test_2000_jobs_that_change_at_once_are_two_writes_of_an_index_a_tick() -> No
     stack = Stack(queue_limit=10**6, per_tick=2_000)
     for number in range(2_000):
         source = replace(SOURCE, key=f"inbox/team-{number % 2}/{number}.jsonl")
-        stack.ledger.commit(opened(job(id=f"20261122T003115Z-{number:016}", input=source)))
+        stack.ledger.commit(opened(job(id=ids.job_id(source, START), input=source)))
     ticks = 0
     while stack.ledger.marks:
         stack.hooks.clear()
