@@ -306,8 +306,9 @@ def test_no_stack_and_no_credentials(account: Account) -> None:
     }
 
 
-def test_with_a_bucket_nothing_of_a_stack_is_called(account: Account) -> None:
-    result = said("--bucket", BUCKET, "--folder", "/marketing/")
+@pytest.mark.parametrize("folder", ["/marketing/", "inbox/marketing"])
+def test_with_a_bucket_nothing_of_a_stack_is_called(account: Account, folder: str) -> None:
+    result = said("--bucket", BUCKET, "--folder", folder)
     assert list(verdicts(result)) == ["credentials", "region", "answers", "inbox", "approve", "cancel"]
     assert {operation for operation, _ in account.called} == {"get_caller_identity", "list_objects_v2", "put_object"}
     put = [arguments["Key"] for operation, arguments in account.called if operation == "put_object"]

@@ -14,13 +14,14 @@ from batchdrop_cli.operating.finding import Finding, Verdict, found, problem
 from batchdrop_cli.operating.stack_looks import stack_looks
 from batchdrop_cli.terminal import out
 from batchdrop_client.errors import StackError
+from batchdrop_client.named_folder import named_folder
 
 _WIDEST = len("DeadLetters")
 
 
 def diagnose(stack: str, bucket: str | None, folder: str, *, as_json: bool) -> int:
     """The exit code."""
-    folder = folder.strip("/")
+    folder = named_folder(folder)
     rest = found(bucket_looks(bucket, folder)) if bucket else _of_stack(stack, folder)
     verdicts = [_tell(name, finding, as_json=as_json) for name, finding in chain(found(account_looks()), rest)]
     return FAILED if Verdict.problem in verdicts else ANSWERED
