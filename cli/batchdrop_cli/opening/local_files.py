@@ -75,9 +75,12 @@ class _Copy:
 
 
 class _NoTable:
-    """What a machine without a stack knows of models: nothing but what this version knows by itself."""
+    """What a machine without a stack knows: of models what this version knows by itself, and no job."""
 
     def get_models(self) -> None:
+        return None
+
+    def get_job(self, job_id: str) -> None:  # noqa: ARG002 - none is known
         return None
 
 
