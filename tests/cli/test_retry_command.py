@@ -143,7 +143,7 @@ def test_a_table_comes_back_with_its_rows_and_columns(claude: Control, s3: S3Cli
     result = in_real_time(stack.job().id[-6:])
     assert result.exit_code == 0, result.stderr
     folder = result.stdout.strip().removeprefix(f"s3://{BUCKET}/")
-    table = list(csv.DictReader(io.StringIO(body(s3, folder + "results.csv").decode("utf-8-sig"))))
+    table = list(csv.DictReader(io.StringIO(body(s3, folder + "results.csv").decode("utf-8-sig")), delimiter=";"))
     assert [(one["id"], one["text"], one["batchdrop_row"], one["batchdrop_status"]) for one in table] == [
         ("2", "'=1+1 Bad. It broke", "3", "succeeded"),
         ("4", "I love it, a great bed", "5", "succeeded"),
@@ -796,7 +796,7 @@ def test_the_rest_of_the_rest_of_a_table(claude: Control, s3: S3Client) -> None:
     second = in_real_time(first.stdout.strip(), "--may-pay-twice")
     assert second.exit_code == 0, second.stderr
     folder = second.stdout.strip().removeprefix(f"s3://{BUCKET}/")
-    (row_of,) = csv.DictReader(io.StringIO(body(s3, folder + "results.csv").decode("utf-8-sig")))
+    (row_of,) = csv.DictReader(io.StringIO(body(s3, folder + "results.csv").decode("utf-8-sig")), delimiter=";")
     assert (row_of["batchdrop_row"], row_of["label"]) == ("3", "negative")
     assert json.loads(body(s3, folder + "manifest.json"))["real_time"]["job"] == stack.job().id
 

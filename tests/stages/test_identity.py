@@ -341,4 +341,6 @@ def test_a_row_whose_end_nobody_can_tell_counts_the_attempt_that_may_be_paid(acc
     assert {finding.kind for finding in stack.audit()} == ({"orphan"} if accepted else set())
     stack.hooks.clear()
     stack.command("retry", stack.job().id)
-    assert "4 failed rows were put in again" in stack.document("status.json")["message"]
+    # Whoever wants to risk it puts failed.jsonl in again.
+    assert "There is nothing to retry" in stack.document("status.json")["message"]
+    assert stack.objects.keys("inbox/") == ["inbox/a.jsonl"]

@@ -93,6 +93,8 @@ def test_the_rows_that_are_tried_first_have_it_and_the_estimate_knows_the_longes
 )
 def test_a_model_without_it_waits_for_another_recipe(model: str, says: str) -> None:
     stack = stack_of()
+    price = {"model": "claude-of-tomorrow", "input": 1, "output": 5, "write_5m": 1, "write_1h": 1, "read": 1}
+    stack.objects.drop("config/prices.json", json.dumps([price]).encode())
     stack.drop("inbox/team/recipe.yaml", RECIPE.replace(b"claude-haiku-5-5", model.encode()))
     stack.drop("inbox/team/a.csv", ROWS)
     stack.run(5)
