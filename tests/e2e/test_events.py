@@ -28,7 +28,7 @@ def test_a_rule_sends_a_queue_the_ends_of_the_jobs_with_its_reference(laptop: La
     events.put_targets(Rule="ends-of-run-7", Targets=[{"Id": "queue", "Arn": arn}])
 
     def drop(name: str, body: bytes, **metadata: str) -> str:
-        key = f"inbox/flows/{name}.jsonl"
+        key = f"inbox/marketing/{name}.jsonl"
         made = laptop.s3.put_object(Bucket=laptop.bucket, Key=key, Body=body, Metadata=metadata)
         return laptop.job_of(key, made["VersionId"]).wait().id
 
@@ -49,5 +49,5 @@ def test_a_rule_sends_a_queue_the_ends_of_the_jobs_with_its_reference(laptop: La
     with laptop.ticking():
         laptop.wait(all_heard, "both events")
     assert {job: detail["state"] for job, detail in heard.items()} == {done: "done", rejected: "rejected"}
-    assert heard[done]["input"]["key"] == "inbox/flows/done.jsonl"
+    assert heard[done]["input"]["key"] == "inbox/marketing/done.jsonl"
     assert {detail["reference"] for detail in heard.values()} == {"run-7"}
