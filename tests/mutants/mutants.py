@@ -1400,9 +1400,9 @@ MUTANTS: tuple[Mutant, ...] = (
         "        self.publish.latest(ended)\n"
         "        # The manifest is written: subscribers are told before the end is recorded, at least once.\n"
         "        told = self.announce.end(ended)\n"
-        "        self._end(job, self._note(job), self._taught(job, batches), untold=not told)\n",
+        "        self._end(job, note, self._taught(job, batches), untold=not told)\n",
         "        told = self.announce.end(ended)\n"
-        "        self._end(job, self._note(job), self._taught(job, batches), untold=not told)\n"
+        "        self._end(job, note, self._taught(job, batches), untold=not told)\n"
         "        self.publish.latest(ended)\n",
         "tests/stages/test_latest.py::test_who_dies_at_the_end_names_it_all_the_same",
     ),
@@ -1430,9 +1430,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "Parts are removed only once the stored state of the job is final",
         _FINISH,
-        "        self._end(job, self._note(job), self._taught(job, batches), untold=not told)\n        self._tidy(job)\n",
-        "        note = self._note(job)\n        self._tidy(job)\n"
-        "        self._end(job, note, self._taught(job, batches), untold=not told)\n",
+        "        self._end(job, note, self._taught(job, batches), untold=not told)\n        self._tidy(job)\n",
+        "        self._tidy(job)\n        self._end(job, note, self._taught(job, batches), untold=not told)\n",
         "tests/stages/test_resumed.py::test_files_then_manifest_then_the_end_then_the_removal_of_pieces",
     ),
     Mutant(

@@ -110,6 +110,16 @@ class TestACorrectedTable:
         assert "3 of 4 rows have an answer" in stack.document("status.json", again)["message"]
         assert {"complete.csv", "complete.jsonl"} <= manifest["files"].keys()
 
+    def test_has_no_row_more_than_the_table_had(self) -> None:
+        """Somebody has typed the number of the header."""
+        stack = stack_of(picky)
+        job = first(stack, rows_of("good one", "bad one"))
+        body = corrected(stack, job, ("bad one", "good now"), (f"{job.id},3", f"{job.id},1"))
+        again = dropped(stack, "again.csv", body)
+        assert [line["line"] for line in stack.lines("complete.jsonl", again)] == [2, 3]
+        assert "1 row has a number that no row of the earlier job has" in stack.document("status.json", again)["message"]
+        assert len(table(stack, "results.csv", again)) == 2
+
     def test_has_each_row_as_json_too(self) -> None:
         stack = stack_of(picky)
         job = first(stack, rows_of("good one", "bad one", "bad too"))

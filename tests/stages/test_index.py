@@ -219,6 +219,18 @@ def test_many_changes_are_shown_a_thousand_a_tick(monkeypatch: pytest.MonkeyPatc
     assert list(indexes_agree(stack)) == []
 
 
+def test_more_open_jobs_than_are_kept_are_not_said_to_be_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("job_index", "index_page"):
+        monkeypatch.setattr(f"batchdrop.reports.{module}.MOST_OPEN", 2)
+    monkeypatch.setattr("batchdrop.reports.job_index.MOST_JOBS", 0)
+    stack = Stack()
+    for number in range(3):
+        stack.drop(f"inbox/marketing/{number}.csv", b"text\na\n")
+    rest(stack)
+    assert index(stack)["waiting"] == 2
+    assert "no more than the newest 2 are counted" in page(stack)
+
+
 DEEP = b"[" * 100_000 + b"]" * 100_000
 
 

@@ -195,13 +195,15 @@ def test_a_job_ends_whatever_is_deleted(what: str) -> None:
         purged += did
         job = stack.job()
         assert job.state in TERMINAL_JOB_STATES, (at, job.state, stack.failures[-1:])
-        manifest = stack.document("manifest.json")
+        manifest, status = stack.document("manifest.json"), stack.document("status.json")
+        told = manifest["message"] + status["message"] + status["next"]["text"]
+        assert "failed.csv" not in told or "failed.csv" in manifest["files"], at
         lines = len(stack.lines("results.jsonl")) + len(stack.lines("failed.jsonl"))
         if job.state is JobState.done:
             assert manifest["counts"]["total"] == DELETED_OF
             assert lines + job.rows_lost == DELETED_OF
             if "results.csv" not in manifest["files"]:
-                assert "results.csv" in stack.document("status.json")["message"], at
+                assert "results.csv" in status["message"], at
         else:
-            assert stack.document("status.json")["message"]
+            assert status["message"]
     assert purged

@@ -120,6 +120,11 @@ def test_rows_that_are_in_no_file_are_not_put_in_again() -> None:
     assert (step.command, "failed" in step.text) == (None, False)
 
 
+def test_where_a_retry_found_nothing_since_all_may_be_paid_nobody_is_told_to_correct() -> None:
+    step = next_step(job(state=JobState.done, counts=Counts(total=2, missing=2), note=NOTHING_TO_RETRY))
+    assert step.text.startswith("These rows may have been answered and paid for.")
+
+
 def test_a_job_without_a_row_has_no_answers_beside_it() -> None:
     assert "answers are beside" not in next_step(job(state=JobState.canceled, counts=Counts())).text
 

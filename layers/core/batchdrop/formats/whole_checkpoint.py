@@ -39,6 +39,8 @@ class WholeCheckpoint(Record, frozen=True, kw_only=True):
     answered: int = 0
     repeated: int = 0
     """Rows that were named more than once."""
+    placeless: int = 0
+    """Numbers that no row of the table has."""
     file: Grown = Grown()
     complete: bool = False
 

@@ -11,7 +11,7 @@ from batchdrop.domain import ids, keys
 from batchdrop.domain.money import MICRO
 from batchdrop.money.amounts import dollars
 from batchdrop.reports.html import middle, rendered
-from batchdrop.reports.job_index import MOST_JOBS, WAITING, Entry, JobIndex, Month
+from batchdrop.reports.job_index import MOST_JOBS, MOST_OPEN, WAITING, Entry, JobIndex, Month
 from batchdrop.reports.next_step import console_url
 
 _MOST_WAITING = 50
@@ -54,7 +54,9 @@ def _now(index: JobIndex) -> str:
     if index.for_operator:
         waits += f", {index.for_operator:,} {_do('wait', index.for_operator)} for an operator"
     runs = "none runs" if not index.running else f"{index.running:,} {_do('run', index.running)}"
-    return f"{waits}, {runs}."
+    if sum(not entry.has_ended for entry in index.jobs) < MOST_OPEN:
+        return f"{waits}, {runs}."
+    return f"{waits}, {runs}. Older ones may be open too: no more than the newest {MOST_OPEN:,} are counted."
 
 
 def _month(index: JobIndex, limit: int | None) -> str:

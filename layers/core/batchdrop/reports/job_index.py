@@ -23,8 +23,8 @@ from batchdrop.reports import sentences
 from batchdrop.reports.next_step import next_step
 
 MOST_JOBS = 500
-# Open ones beyond: some 300 bytes each.
-_MOST_OPEN = 10_000
+MOST_OPEN = 10_000
+"""Open ones beyond: some 300 bytes each."""
 _STAYS = timedelta(minutes=15)
 _MONTHS = 2
 _MESSAGE_CHARS = 400
@@ -90,7 +90,7 @@ class JobIndex(Record, frozen=True, kw_only=True):
     months: dict[str, Month]
     """The last two, by `2026-11`."""
     jobs: tuple[Entry, ...]
-    """The newest first: all that are open, and of the others as many as are among the newest 500."""
+    """The newest first: those that are open, up to 10,000, and of the others as many as are among the newest 500."""
 
 
 _decode = msgspec.json.Decoder(JobIndex).decode
@@ -150,7 +150,7 @@ def _kept(newest: Iterable[Entry], now: datetime) -> Iterable[Entry]:
     are_open = 0
     for place, entry in enumerate(newest):
         are_open += not entry.has_ended
-        may_stay = entry.merged_at > now - _STAYS if entry.has_ended else are_open <= _MOST_OPEN
+        may_stay = entry.merged_at > now - _STAYS if entry.has_ended else are_open <= MOST_OPEN
         if place < MOST_JOBS or may_stay:
             yield entry
 

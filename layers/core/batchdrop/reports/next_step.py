@@ -119,6 +119,8 @@ def _ended(job: Job, region: str, left: Left | None) -> NextStep:
 
 def _without_answer(job: Job, region: str, left: Left) -> NextStep:
     file = failed_file(job)
+    if job.note == NOTHING_TO_RETRY:
+        left = replace(left, passes=False)
     if left.may_be_paid and not left.passes and not left.stays:
         text = f"These rows may have been answered and paid for. To have them asked once more all the same, put {file} in again."
         return _files(job, region, text)
@@ -130,7 +132,6 @@ def _without_answer(job: Job, region: str, left: Left) -> NextStep:
 
 
 def _as_left(job: Job, region: str, left: Left) -> NextStep:
-    passes = left.passes and job.note != NOTHING_TO_RETRY
     file = failed_file(job)
     if is_retried(job):
         text = "Nothing to do: the failed rows are asked again, and the message says where their answers come."
@@ -140,11 +141,11 @@ def _as_left(job: Job, region: str, left: Left) -> NextStep:
                 f"Take them out of {file}, correct the others and put it in again."
             )
         return _files(job, region, text)
-    if passes and not left.stays:
+    if left.passes and not left.stays:
         text = f"If you want the answers that are missing, put {file} in again, or {RUN}."
         return _command(job, region, text, "retry", job.id)
     correct = _correct_documents(file) if is_start(job.input) else f"Correct {file} and put it in again."
-    if not passes:
+    if not left.passes:
         return _files(job, region, correct)
     alone = "those alone that failed for a passing reason" + (", if any did" if left.is_guess else "")
     return _command(job, region, f"{correct} To ask again about {alone}, {RUN}.", "retry", job.id)

@@ -259,7 +259,7 @@ def _copied(job: Job) -> str:
 
 def failed_file(job: Job) -> str:
     """Where its rows without an answer are, for people: who dropped a table looks for one."""
-    return "failed.csv" if job.kind in ("csv", "xlsx") else "failed.jsonl"
+    return "failed.csv" if job.kind in ("csv", "xlsx") and NO_TABLES not in job.note else "failed.jsonl"
 
 
 def _lost(rows: int) -> str:
@@ -316,6 +316,11 @@ def table_behind(job_id: str) -> str:
 def rows_named_twice(rows: int) -> str:
     are = "is" if rows == 1 else "are"
     return f"{_plural(rows, 'row')} of the earlier job {are} in the file more than once: the last answer counts."
+
+
+def rows_of_no_number(rows: int) -> str:
+    has = "1 row has a number" if rows == 1 else f"{rows:,} rows have numbers"
+    return f"{has} that no row of the earlier job has: they are in the files of this job alone."
 
 
 def canceled(job: Job) -> str:

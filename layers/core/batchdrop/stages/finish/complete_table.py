@@ -182,6 +182,7 @@ class CompleteTable(msgspec.Struct, frozen=True, kw_only=True):
             files |= table
         notes = [sentences.completed(reached.rows, reached.answered, job.completes, table="complete.csv" in files)]
         notes += [sentences.rows_named_twice(reached.repeated)] if reached.repeated else []
+        notes += [sentences.rows_of_no_number(reached.placeless)] if reached.placeless else []
         whole = Whole(jobs=reached.jobs, rows=reached.rows, answered=reached.answered, note=" ".join(notes))
         return Completed(whole, files)
 

@@ -66,10 +66,10 @@ class MergeRows(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Totals:
     def __init__(self, start: WholeCheckpoint) -> None:
-        self.rows, self.answered, self.repeated = start.rows, start.answered, start.repeated
+        self.rows, self.answered, self.repeated, self.placeless = start.rows, start.answered, start.repeated, start.placeless
 
     def counts(self) -> dict[str, int]:
-        return {"rows": self.rows, "answered": self.answered, "repeated": self.repeated}
+        return {"rows": self.rows, "answered": self.answered, "repeated": self.repeated, "placeless": self.placeless}
 
 
 class _Kept:
@@ -109,6 +109,9 @@ def _blocks(base: list[_Kept], own: SortedRows, totals: _Totals) -> Iterator[byt
         text = next(filter(None, [one.take(row) for one in base]), b"")
         if own.row == row:
             new, times = own.take()
+            if not text:  # the number of a header, or of a blank line
+                totals.placeless += 1
+                continue
             totals.repeated += times > 1
             text = newest(text, new)
         totals.rows += 1

@@ -154,11 +154,12 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
         return True
 
     def _conclude(self, job: Job, batches: list[Batch]) -> None:
-        ended = transitions.finished(job, now=self.clock.now()).after
+        note = self._note(job)
+        ended = transitions.finished(job, now=self.clock.now(), note=note).after
         self.publish.latest(ended)
         # The manifest is written: subscribers are told before the end is recorded, at least once.
         told = self.announce.end(ended)
-        self._end(job, self._note(job), self._taught(job, batches), untold=not told)
+        self._end(job, note, self._taught(job, batches), untold=not told)
         self._tidy(job)
 
     def _join_all(self, job: Job, batches: list[Batch], go_on: Callable[[], bool]) -> tuple[dict[str, OutputFile], int]:
@@ -196,7 +197,8 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
 
     def _write_manifest(self, job: Job, batches: list[Batch], files: dict[str, OutputFile], whole: Whole | None) -> None:
         now = self.clock.now()
-        finished = transitions.finished(job, now=now).after
+        note = sentences.NO_TABLES if lacks_tables(job, files) else ""
+        finished = transitions.finished(job, now=now, note=note).after
         self.objects.put(self._key(job, "manifest.json"), manifest(finished, batches, files, now, whole=whole), once=True)
 
     def _note(self, job: Job) -> str:
