@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property
 from hashlib import file_digest
@@ -26,13 +26,11 @@ from batchdrop_client.job import Job
 from batchdrop_client.left_out import folders_with_documents, left_out
 from batchdrop_client.named_folder import named_folder
 from batchdrop_client.plain_text import OBEYED, plain
+from batchdrop_client.progress import Progress
 from batchdrop_client.uploading import Upload
 
 DIGEST = "batchdrop-sha256"
 """The metadata of what is dropped: of what it holds."""
-
-type Sent = Callable[[int], object]
-"""Told how many bytes more are in the bucket."""
 
 
 class Wishes(NamedTuple):
@@ -158,7 +156,7 @@ class Drop:
         if not put and self.recipe_to_put(recipe, replace=False) is not None:
             raise OtherRecipe(key, str(recipe))
 
-    def __call__(self, recipe: Path | None, *, replace: bool = False, sent: Sent = lambda _: None) -> Job:
+    def __call__(self, recipe: Path | None, *, replace: bool = False, sent: Progress = lambda _: None) -> Job:
         """Uploads the recipe, if it is not there, then the file or the documents. Raises OtherRecipe, OSError."""
         if recipe is not None:
             self.put_recipe(recipe, replace=replace)

@@ -23,8 +23,9 @@ from batchdrop_client.each_answer import each
 from batchdrop_client.ended_job import names_in
 from batchdrop_client.errors import NotApproved, StackError, TimedOut, Unreachable
 from batchdrop_client.job_status import Input, JobStatus, parse_status
-from batchdrop_client.outputs import OUTPUTS, STARTER, Sent, check_free, download, is_copy, is_same
+from batchdrop_client.outputs import OUTPUTS, STARTER, check_free, download, is_copy, is_same
 from batchdrop_client.plain_text import plain
+from batchdrop_client.progress import Progress
 from batchdrop_client.rows import Row, merged
 
 LOOK_SECONDS = 5.0
@@ -138,7 +139,7 @@ class Job:
 
         return data_frame(self.results(), library)
 
-    def save(self, path: Path | str, *, replace: bool = False, come: Sent = lambda _: None) -> Path:
+    def save(self, path: Path | str, *, replace: bool = False, come: Progress = lambda _: None) -> Path:
         """Writes the answers into one file: results.csv if the name ends in .csv, else results.jsonl. Returns its path.
 
         `come`: told how many bytes more are here. Raises FileThere, unless a file of that name is to be replaced; OSError.
@@ -158,7 +159,7 @@ class Job:
         download(self._bucket, self._ref("report.html"), path)
         return path
 
-    def download(self, folder: Path | str, *, replace: bool = False, come: Sent = lambda _: None) -> list[Path]:
+    def download(self, folder: Path | str, *, replace: bool = False, come: Progress = lambda _: None) -> list[Path]:
         """Brings everything that it has left into a folder, which is made if it is not there. Returns the files.
 
         Those that are there and are the same are left, so that a second call goes on where one broke off. Raises FileThere for

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import file_digest
 from pathlib import Path
@@ -14,6 +14,7 @@ from batchdrop.domain.records import ObjectRef
 from batchdrop.formats.checksums import Crc64
 from batchdrop_client.bucket import Bucket, aws_said
 from batchdrop_client.errors import FileThere
+from batchdrop_client.progress import Progress
 
 OUTPUTS = (
     "results.csv",
@@ -35,10 +36,8 @@ STARTER = ("recipe.yaml", "recipe.schema.json")
 """What lies beside the status of a job that waits for a recipe."""
 _BUFFER = 1 << 20
 
-type Sent = Callable[[int], object]
 
-
-def download(bucket: Bucket, ref: ObjectRef, path: Path, *, replace: bool = False, come: Sent = lambda _: None) -> None:
+def download(bucket: Bucket, ref: ObjectRef, path: Path, *, replace: bool = False, come: Progress = lambda _: None) -> None:
     """`come`: told how many bytes more are here. Raises FileThere, StackError, OSError.
 
     Whoever is killed leaves the file away, and beside it at most a hidden one that ends in `.part`.

@@ -9,7 +9,7 @@ from typing import Self
 
 from batchdrop.domain import keys
 from batchdrop_client.bucket import Bucket, open_bucket
-from batchdrop_client.dropping import Drop, Sent, Wishes, file_of, recipe_beside, takes_recipe
+from batchdrop_client.dropping import Drop, Wishes, file_of, recipe_beside, takes_recipe
 from batchdrop_client.errors import NotNamed
 from batchdrop_client.frames import Frame
 from batchdrop_client.job import Job
@@ -17,6 +17,7 @@ from batchdrop_client.job_folder import job_folder
 from batchdrop_client.named_folder import named_folder
 from batchdrop_client.newest_jobs import NewestJobs, newest_jobs
 from batchdrop_client.plain_text import plain
+from batchdrop_client.progress import Progress
 
 
 class Stack:
@@ -49,7 +50,7 @@ class Stack:
         reference: str = "",
         priority: str = "",
         all_documents: bool = False,
-        sent: Sent = lambda _: None,
+        sent: Progress = lambda _: None,
     ) -> Job:
         """Uploads a file, a folder of documents or rows, and the recipe, and returns the job that it becomes.
 

@@ -15,17 +15,17 @@ from batchdrop_cli.following.changes import Changes
 from batchdrop_cli.terminal import on_terminal
 from batchdrop_client.job_status import JobStatus
 from batchdrop_client.plain_text import plain
+from batchdrop_client.progress import Progress
 
 _WORTH_A_BAR = 8_000_000
 _PLAIN_PART = 0.25
 """Of a long transfer that is told in lines, the share after which another line comes."""
 
-type Sent = Callable[[int], object]
 type Shown = Callable[[JobStatus], object]
 
 
 @contextmanager
-def transfer(what: str, size: int) -> Iterator[Sent]:
+def transfer(what: str, size: int) -> Iterator[Progress]:
     """`what`: the first word of the bar. `size`: bytes. What it gives is told how many more have gone, from any thread."""
     if size < _WORTH_A_BAR:
         yield lambda _: None
@@ -35,7 +35,7 @@ def transfer(what: str, size: int) -> Iterator[Sent]:
 
 
 @contextmanager
-def _transfer_bar(what: str, size: int) -> Iterator[Sent]:
+def _transfer_bar(what: str, size: int) -> Iterator[Progress]:
     from rich.console import Console  # noqa: PLC0415 - only where there is a terminal
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
 
@@ -46,7 +46,7 @@ def _transfer_bar(what: str, size: int) -> Iterator[Sent]:
 
 
 @contextmanager
-def _transfer_lines(what: str, size: int) -> Iterator[Sent]:
+def _transfer_lines(what: str, size: int) -> Iterator[Progress]:
     gone = told = 0
     lock = threading.Lock()
 
